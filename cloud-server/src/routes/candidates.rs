@@ -1,0 +1,72 @@
+use std::time::Instant;
+
+use actix_web::{HttpMessage, HttpRequest, web};
+use tandem_protocol::{
+    Candidate, CandidatesRequest, CandidatesResponse, Ignored, ItemRow, LanguageModelInfo, Timings,
+};
+
+use crate::{
+    Answer, ApiError, AppState, Readiness, WorkerError,
+    body::Json,
+    observe::Served,
+    selection::{Selection, select},
+};
+
+/// `POST /v1/candidates`.
+pub(super) async fn candidates(
+    state: web::Data<AppState>,
+    http: HttpRequest,
+    Json(request): Json<CandidatesRequest>,
+) -> Result<web::Json<CandidatesResponse>, ApiError> {
+    let arrived = Instant::now();
+    let Selection { job, ignored } = select(&request, &state.catalogue, &state.limits)?;
+    let Readiness::Ready(LanguageModelInfo { name: model, .. }) = state.worker.readiness() else {
+        return Err(ApiError::NotReady);
+    };
+    let history = job.history.clone();
+    let deadline = arrived + state.limits.timeout;
+    let answer = state.worker.generate(job, deadline).await;
+    let Answer { generation, queue_ms } = answer.map_err(|error| match error {
+        WorkerError::NotReady => ApiError::NotReady,
+        WorkerError::Full { retry_after_s } => ApiError::Overloaded { retry_after_s },
+        WorkerError::Timeout => ApiError::Timeout { seconds: state.limits.timeout.as_secs() },
+        WorkerError::Failed => ApiError::Internal,
+    })?;
+
+    let release = request.rows.then(|| state.artifacts.current());
+    let row = |item| release.as_ref().map(|release| release.row(item));
+    let id = |item| state.catalogue.get(item).id.clone();
+    let candidates: Vec<_> = generation
+        .candidates
+        .iter()
+        .map(|ranked| Candidate {
+            item: id(ranked.item),
+            logprob: ranked.logprob,
+            row: row(ranked.item),
+        })
+        .collect();
+    let history_rows = history
+        .iter()
+        .filter_map(|&item| Some(ItemRow { item: id(item), row: row(item)? }))
+        .collect();
+    http.extensions_mut().insert(Served {
+        candidates: candidates.len(),
+        tokens: generation.prompt_tokens + generation.decoded_tokens,
+    });
+    Ok(web::Json(CandidatesResponse {
+        model,
+        catalogue_hash: state.catalogue.hash().to_owned(),
+        ranking: generation.ranking,
+        candidates,
+        history_rows,
+        ignored: Ignored { truncated: generation.truncated, ..ignored },
+        timings: Timings {
+            queue_ms,
+            prompt_ms: generation.prompt_ms,
+            decode_ms: generation.decode_ms,
+            total_ms: arrived.elapsed().as_secs_f64() * 1e3,
+            prompt_tokens: generation.prompt_tokens,
+            decoded_tokens: generation.decoded_tokens,
+        },
+    }))
+}

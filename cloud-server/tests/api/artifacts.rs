@@ -1,0 +1,140 @@
+//! The manifest and the files it names.
+
+use std::fs;
+
+use actix_web::test::TestRequest;
+use cloud_server::{ArtifactError, ArtifactStore};
+
+use crate::{
+    fixture::{Fixture, write_artifacts},
+    http::{app, get, post, send},
+};
+
+#[actix_rt::test]
+async fn the_manifest_is_sent_as_it_lies_on_disk() {
+    let fixture = Fixture::new();
+    let app = app(&fixture).await;
+    let reply = get(&app, "/v1/manifest").await;
+    let file = fixture.artifacts.join(&fixture.hash).join("manifest.json");
+    assert_eq!(reply.body, fs::read(file).unwrap());
+    assert_eq!(reply.header("x-artifacts"), fixture.hash);
+    assert_eq!(reply.header("content-type"), "application/json");
+    assert_eq!(reply.header("cache-control"), "no-cache");
+
+    let tag = reply.header("etag").to_owned();
+    let again =
+        TestRequest::get().uri("/v1/manifest").insert_header(("if-none-match", tag.as_str()));
+    let reply = send(&app, again).await;
+    assert_eq!(reply.status.as_u16(), 304);
+    assert!(reply.body.is_empty());
+    assert_eq!(reply.header("x-artifacts"), fixture.hash);
+}
+
+#[actix_rt::test]
+async fn files_are_cached_for_ever() {
+    let fixture = Fixture::new();
+    let app = app(&fixture).await;
+    let reply = get(&app, &format!("/artifacts/{}/body.safetensors", fixture.hash)).await;
+    assert_eq!(reply.status.as_u16(), 200);
+    assert_eq!(&reply.body[..], b"weights");
+    assert_eq!(reply.header("cache-control"), "public, max-age=31536000, immutable");
+}
+
+#[actix_rt::test]
+async fn no_path_leaves_the_folder() {
+    let fixture = Fixture::new();
+    let app = app(&fixture).await;
+    fs::write(fixture.artifacts.join("secret"), "secret").unwrap();
+    fs::write(fixture.artifacts.join(&fixture.hash).join(".hidden"), "secret").unwrap();
+    fs::create_dir(fixture.artifacts.join(&fixture.hash).join("folder")).unwrap();
+    let hash = &fixture.hash;
+    for path in [
+        format!("/artifacts/{hash}/../secret"),
+        format!("/artifacts/{hash}/..%2fsecret"),
+        format!("/artifacts/{hash}/%2e%2e%2fsecret"),
+        format!("/artifacts/{hash}/..%5csecret"),
+        format!("/artifacts/{hash}/.hidden"),
+        format!("/artifacts/{hash}/folder"),
+        format!("/artifacts/{hash}/nothing"),
+        format!("/artifacts/{hash}/"),
+        "/artifacts/../artifacts/current".to_owned(),
+        "/artifacts/%2e%2e/artifacts".to_owned(),
+        "/artifacts/0123456789abcdef/manifest.json".to_owned(),
+        "/artifacts//secret".to_owned(),
+    ] {
+        let reply = get(&app, &path).await;
+        assert_eq!(reply.refusal(), "404 not_found", "for {path}");
+    }
+}
+
+#[actix_rt::test]
+async fn a_new_release_is_picked_up_and_the_old_one_still_served() {
+    let fixture = Fixture::new();
+    let app = app(&fixture).await;
+    let newer = write_artifacts(&fixture.artifacts, &fixture.state.catalogue, 1);
+    assert_ne!(newer, fixture.hash);
+    assert_eq!(get(&app, "/v1/manifest").await.header("x-artifacts"), newer);
+    let rows = post(&app, "/v1/rows", r#"{"items":["1"]}"#).await.json();
+    let manifest = get(&app, "/v1/manifest").await.json();
+    assert_eq!(rows["rows_hash"], manifest["rows"]["sha256"]);
+    let old = format!("/artifacts/{}/rows.bin", fixture.hash);
+    assert_eq!(get(&app, &old).await.status.as_u16(), 200);
+}
+
+#[actix_rt::test]
+async fn a_damaged_new_release_is_refused_and_the_old_one_kept() {
+    let fixture = Fixture::new();
+    let app = app(&fixture).await;
+    let newer = write_artifacts(&fixture.artifacts, &fixture.state.catalogue, 1);
+    let rows = fixture.artifacts.join(&newer).join("rows.bin");
+    let mut bytes = fs::read(&rows).unwrap();
+    bytes[20] ^= 1;
+    fs::write(&rows, bytes).unwrap();
+    for _ in 0..2 {
+        assert_eq!(get(&app, "/v1/manifest").await.header("x-artifacts"), fixture.hash);
+    }
+    fs::write(fixture.artifacts.join("current"), "../../etc").unwrap();
+    assert_eq!(get(&app, "/v1/manifest").await.header("x-artifacts"), fixture.hash);
+}
+
+#[test]
+fn what_is_wrong_with_a_folder_is_told_apart() {
+    let fixture = Fixture::new();
+    let open =
+        || ArtifactStore::open(&fixture.artifacts, fixture.state.catalogue.clone()).map(|_| ());
+    let file = |name: &str| fixture.artifacts.join(&fixture.hash).join(name);
+    assert!(open().is_ok());
+
+    let rows = fs::read(file("rows.bin")).unwrap();
+    let mut flipped = rows.clone();
+    flipped[9] ^= 1;
+    fs::write(file("rows.bin"), flipped).unwrap();
+    match open() {
+        Err(ArtifactError::Damaged { path, expected, found }) => {
+            assert_eq!(path, file("rows.bin"));
+            assert_ne!(expected, found);
+        }
+        other => panic!("{other:?}"),
+    }
+    fs::remove_file(file("rows.bin")).unwrap();
+    assert!(matches!(open(), Err(ArtifactError::Unreadable { .. })));
+    fs::write(file("rows.bin"), rows).unwrap();
+    assert!(open().is_ok());
+
+    let mut manifest = fs::read(file("manifest.json")).unwrap();
+    manifest.push(b' ');
+    fs::write(file("manifest.json"), manifest).unwrap();
+    assert!(matches!(open(), Err(ArtifactError::Damaged { .. })));
+
+    let other = tandem_dataset::Catalogue::new(
+        fixture.state.catalogue.items().iter().take(3).cloned().collect(),
+    )
+    .unwrap();
+    write_artifacts(&fixture.artifacts, &other, 0);
+    assert!(matches!(open(), Err(ArtifactError::OtherCatalogue { .. })));
+
+    fs::write(fixture.artifacts.join("current"), "x").unwrap();
+    assert!(matches!(open(), Err(ArtifactError::Current { .. })));
+    fs::remove_file(fixture.artifacts.join("current")).unwrap();
+    assert!(matches!(open(), Err(ArtifactError::Unreadable { .. })));
+}

@@ -1,0 +1,119 @@
+//! What a good request is answered with.
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use serde_json::json;
+
+use crate::{
+    fixture::{Fixture, ITEMS, READS, candidate_ids},
+    http::{app, get, post},
+};
+
+const PATH: &str = "/v1/candidates";
+
+#[actix_rt::test]
+async fn candidates_are_ranked_and_exclude_history_and_exclusions() {
+    let fixture = Fixture::new();
+    let app = app(&fixture).await;
+    let request = json!({ "history": ["2", "4"], "exclude": ["1", "4"], "k": 3 });
+    let reply = post(&app, PATH, request.to_string()).await.json();
+    assert_eq!(candidate_ids(&reply), ["3", "5", "6"]);
+    assert_eq!(reply["candidates"][1]["logprob"], -2.0);
+    assert_eq!(reply["candidates"][0].get("row"), None);
+    assert_eq!(reply.get("history_rows"), None);
+    assert_eq!(reply["model"], "scripted");
+    assert_eq!(reply["ranking"], "language_model");
+    assert_eq!(reply["catalogue_hash"], fixture.state.catalogue.hash());
+    let timings = &reply["timings"];
+    assert_eq!(timings["prompt_ms"], 1.0);
+    assert_eq!(timings["decode_ms"], 2.0);
+    assert_eq!(timings["prompt_tokens"], 3);
+    assert_eq!(timings["decoded_tokens"], 4);
+    assert!(timings["queue_ms"].as_f64().unwrap() >= 0.0);
+    assert!(timings["total_ms"].as_f64() >= timings["queue_ms"].as_f64());
+}
+
+#[actix_rt::test]
+async fn what_is_not_used_is_counted() {
+    let fixture = Fixture::new();
+    let app = app(&fixture).await;
+    // Known and distinct: 1 to 7, of which the generator reads the newest five.
+    let request = json!({
+        "history": ["7", "x", "1", "2", "3", "4", "5", "6", "7", "1", "y"],
+        "exclude": ["z", "8"],
+    });
+    let reply = post(&app, PATH, request.to_string()).await.json();
+    assert_eq!(reply["ignored"], json!({ "unknown": 3, "duplicate": 2, "truncated": 7 - READS }));
+    assert_eq!(candidate_ids(&reply)[0], "9");
+}
+
+#[actix_rt::test]
+async fn an_empty_or_unknown_history_is_answered_by_popularity_and_says_so() {
+    let fixture = Fixture::new();
+    let app = app(&fixture).await;
+    for (history, unknown) in [(json!([]), 0), (json!(["nobody", "knows"]), 2)] {
+        let request = json!({ "history": history });
+        let reply = post(&app, PATH, request.to_string()).await.json();
+        assert_eq!(reply["ranking"], "popularity");
+        assert_eq!(reply["ignored"]["unknown"], unknown);
+        // 50 by default, and the catalogue has no more than 30.
+        assert_eq!(candidate_ids(&reply).len(), ITEMS as usize);
+    }
+}
+
+#[actix_rt::test]
+async fn ten_thousand_items_are_answered() {
+    let fixture = Fixture::new();
+    let app = app(&fixture).await;
+    let history: Vec<_> = (0..10_000).map(|n| (n % 40 + 1).to_string()).collect();
+    let reply = post(&app, PATH, json!({ "history": history }).to_string()).await.json();
+    // A quarter of the names is unknown, and all 30 items are in the history.
+    assert_eq!(reply["ignored"]["unknown"], 2_500);
+    assert_eq!(reply["ignored"]["duplicate"], 7_500 - ITEMS);
+    assert_eq!(candidate_ids(&reply).len(), 0);
+}
+
+#[actix_rt::test]
+async fn rows_come_with_candidates_and_history_if_asked_for() {
+    let fixture = Fixture::new();
+    let app = app(&fixture).await;
+    let request = json!({ "history": ["9", "2", "9"], "k": 1, "rows": true });
+    let reply = post(&app, PATH, request.to_string()).await.json();
+    let row_of_position = |position: u8| {
+        let mut bytes = 0.5_f32.to_le_bytes().to_vec();
+        bytes.extend([position, 1, 2, 0]);
+        BASE64_STANDARD.encode(bytes)
+    };
+    assert_eq!(reply["candidates"][0]["row"], row_of_position(0));
+    assert_eq!(
+        reply["history_rows"],
+        json!([
+            { "item": "2", "row": row_of_position(1) },
+            { "item": "9", "row": row_of_position(8) },
+        ])
+    );
+
+    let request = json!({ "items": ["30", "nobody", "1"] });
+    let reply = post(&app, "/v1/rows", request.to_string()).await.json();
+    assert_eq!(reply["unknown"], 1);
+    assert_eq!(
+        reply["rows"],
+        json!([
+            { "item": "30", "row": row_of_position(29) },
+            { "item": "1", "row": row_of_position(0) },
+        ])
+    );
+    let manifest = get(&app, "/v1/manifest").await.json();
+    assert_eq!(reply["rows_hash"], manifest["rows"]["sha256"]);
+}
+
+#[actix_rt::test]
+async fn status_says_what_is_served() {
+    let fixture = Fixture::new();
+    let app = app(&fixture).await;
+    let status = get(&app, "/v1/status").await.json();
+    assert_eq!(status["ready"], true);
+    assert_eq!(status["language_model"]["name"], "scripted");
+    assert_eq!(status["catalogue"]["items"], ITEMS);
+    assert_eq!(status["artifacts"], fixture.hash);
+    assert_eq!(status["notice"], "Made up for tests.");
+}

@@ -1,0 +1,254 @@
+//! The program as it is run: with a tiny language model, and with a real one where
+//! `TANDEM_GGUF` names its file.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+    io::{Read, Write},
+    net::TcpStream,
+    path::Path,
+    process::{Child, Command, ExitStatus},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    fixture::{candidate_ids, wait_until},
+    start::Folder,
+};
+
+struct Process {
+    child: Child,
+    port: u16,
+}
+
+impl Process {
+    /// Starts a server and waits until it listens.
+    fn start(folder: &Folder, command: &mut Command) -> Self {
+        let port_file = folder.path("port");
+        let mut child = command.arg("--port-file").arg(&port_file).spawn().unwrap();
+        wait_until("the port file is written", || {
+            assert_eq!(child.try_wait().unwrap(), None, "the server ended");
+            port_file.exists()
+        });
+        let port = fs::read_to_string(port_file).unwrap().trim().parse().unwrap();
+        Self { child, port }
+    }
+
+    fn ready(self) -> Self {
+        wait_until("the server is ready", || self.get("/readyz").0 == 200);
+        self
+    }
+
+    fn get(&self, path: &str) -> (u16, Vec<u8>) {
+        self.exchange(&format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"))
+    }
+
+    fn post(&self, path: &str, body: &str) -> (u16, Vec<u8>) {
+        self.exchange(&post(path, body))
+    }
+
+    fn candidates(&self, body: &Value) -> Value {
+        let (status, answer) = self.post("/v1/candidates", &body.to_string());
+        assert_eq!(status, 200, "{}", String::from_utf8_lossy(&answer));
+        serde_json::from_slice(&answer).unwrap()
+    }
+
+    fn exchange(&self, request: &str) -> (u16, Vec<u8>) {
+        let mut stream = self.connect();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let end = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap() + 4;
+        let head = String::from_utf8(answer[..end].to_vec()).unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, answer[end..].to_vec())
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_mins(2))).unwrap();
+        stream
+    }
+
+    /// Sends a signal and waits for the end.
+    fn end_by(&mut self, signal: &str) -> ExitStatus {
+        let sent = Command::new("kill").arg(signal).arg(self.child.id().to_string()).status();
+        assert!(sent.unwrap().success());
+        let mut status = None;
+        wait_until("the server has ended", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Ended already in most tests.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn post(path: &str, body: &str) -> String {
+    format!(
+        "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// Checks what must hold for every list, and returns its ids.
+fn sound_ids(answer: &Value, catalogue: &HashSet<String>, kept_out: &[&str]) -> Vec<String> {
+    let ids = candidate_ids(answer);
+    let distinct: HashSet<_> = ids.iter().collect();
+    assert_eq!(distinct.len(), ids.len(), "an item came twice");
+    for id in &ids {
+        assert!(catalogue.contains(id), "{id} does not exist");
+        assert!(!kept_out.contains(&id.as_str()), "{id} was to be kept out");
+    }
+    let candidates = answer["candidates"].as_array().unwrap();
+    let logprobs: Vec<_> = candidates.iter().map(|c| c["logprob"].as_f64().unwrap()).collect();
+    assert!(logprobs.is_sorted_by(|a, b| a >= b), "not best first: {logprobs:?}");
+    assert!(logprobs.iter().all(|logprob| *logprob <= 1e-4), "{logprobs:?}");
+    ids
+}
+
+/// Log-probabilities by id.
+fn logprobs(answer: &Value) -> HashMap<String, f64> {
+    let candidates = answer["candidates"].as_array().unwrap().iter();
+    candidates
+        .map(|c| (c["item"].as_str().unwrap().to_owned(), c["logprob"].as_f64().unwrap()))
+        .collect()
+}
+
+fn films() -> HashSet<String> {
+    (1..=crate::fixture::ITEMS).map(|number| number.to_string()).collect()
+}
+
+/// The requests every language model must answer.
+fn check_candidates(process: &Process) {
+    let films = films();
+    let history = ["3", "1", "4", "1", "5"];
+    let request = json!({ "history": history, "exclude": ["2"], "k": 10, "rows": true });
+    let answer = process.candidates(&request);
+    let ids = sound_ids(&answer, &films, &["1", "2", "3", "4", "5"]);
+    assert_eq!(ids.len(), 10);
+    assert_eq!(answer["ranking"], "language_model");
+    assert_eq!(answer["ignored"], json!({ "unknown": 0, "duplicate": 1, "truncated": 0 }));
+    assert_eq!(answer["history_rows"].as_array().unwrap().len(), 4);
+    assert!(answer["timings"]["decoded_tokens"].as_u64().unwrap() > 0);
+    // The prompt is now read from the cache: sums round differently, near ties may swap.
+    for (id, before) in logprobs(&process.candidates(&request)) {
+        let again = logprobs(&answer).get(&id).copied().unwrap_or(f64::NEG_INFINITY);
+        let worst = logprobs(&answer).into_values().fold(f64::INFINITY, f64::min);
+        assert!(
+            (before - again).abs() < 0.05 || (before - worst).abs() < 0.05,
+            "{id}: {before} {again}"
+        );
+    }
+
+    let answer = process.candidates(&json!({ "history": [] }));
+    assert_eq!(sound_ids(&answer, &films, &[]).len(), films.len());
+    assert_eq!(answer["ranking"], "popularity");
+    assert_eq!(candidate_ids(&answer)[0], "1", "the most popular, ties by position");
+
+    let all: Vec<_> = films.iter().collect();
+    let answer = process.candidates(&json!({ "history": ["1"], "exclude": all }));
+    assert_eq!(candidate_ids(&answer).len(), 0);
+
+    let long: Vec<_> = (0..10_000).map(|n| (n % 25 + 1).to_string()).collect();
+    let kept_out: Vec<_> = (1..=25).map(|n| n.to_string()).collect();
+    let kept_out: Vec<_> = kept_out.iter().map(String::as_str).collect();
+    let answer = process.candidates(&json!({ "history": long }));
+    assert_eq!(sound_ids(&answer, &films, &kept_out).len(), films.len() - 25);
+}
+
+#[test]
+fn a_tiny_model_is_served_end_to_end() {
+    let folder = Folder::new();
+    fs::create_dir(folder.path("site")).unwrap();
+    fs::write(folder.path("site").join("index.html"), "<!doctype html>").unwrap();
+    let mut command = folder.command();
+    let mut process =
+        Process::start(&folder, command.arg("--site").arg(folder.path("site"))).ready();
+    check_candidates(&process);
+
+    assert_eq!(process.get("/").1, b"<!doctype html>");
+    assert_eq!(process.get("/livez").0, 200);
+    assert_eq!(process.get("/v1/nothing").0, 404);
+    let (_, status) = process.get("/v1/status");
+    let status: Value = serde_json::from_slice(&status).unwrap();
+    assert_eq!(status["language_model"]["name"], "model");
+    assert_eq!(status["notice"], "Made up for tests.");
+    assert_eq!(status["artifacts"], folder.hash);
+
+    assert_eq!(process.end_by("-TERM").code(), Some(0));
+}
+
+#[test]
+fn a_body_over_the_limit_is_answered_though_it_is_not_read() {
+    let folder = Folder::new();
+    let process = Process::start(&folder, &mut folder.command()).ready();
+    for size in [2 << 20, 6 << 20] {
+        let body = format!(r#"{{"history":["{}"]}}"#, "x".repeat(size));
+        let (status, answer) = process.post("/v1/candidates", &body);
+        assert_eq!(status, 413);
+        let problem: Value = serde_json::from_slice(&answer).unwrap();
+        assert_eq!(problem["code"], "payload_too_large");
+    }
+    assert_eq!(process.get("/livez").0, 200);
+}
+
+#[test]
+fn sigint_ends_the_server_too() {
+    let folder = Folder::new();
+    let mut process = Process::start(&folder, &mut folder.command());
+    assert_eq!(process.end_by("-INT").code(), Some(0));
+}
+
+/// The variable is read by OpenMP before `main`, so it must be there from the start.
+#[cfg(target_os = "linux")]
+#[test]
+fn idle_openmp_threads_sleep_unless_the_user_wants_otherwise() {
+    let policy = |process: &Process| {
+        let environment = fs::read(format!("/proc/{}/environ", process.child.id())).unwrap();
+        let environment = String::from_utf8_lossy(&environment).into_owned();
+        let mut variables = environment.split('\0');
+        variables.find_map(|v| Some(v.strip_prefix("OMP_WAIT_POLICY=")?.to_owned()))
+    };
+    let folder = Folder::new();
+    let process = Process::start(&folder, &mut folder.command());
+    assert_eq!(policy(&process).as_deref(), Some("passive"));
+    drop(process);
+    fs::remove_file(folder.path("port")).unwrap();
+    let process = Process::start(&folder, folder.command().env("OMP_WAIT_POLICY", "active"));
+    assert_eq!(policy(&process).as_deref(), Some("active"));
+}
+
+/// With the real model, on the small catalogue; and stopped in the middle of a generation.
+#[test]
+fn a_real_model_is_served_end_to_end() {
+    let Some(gguf) = std::env::var_os("TANDEM_GGUF") else {
+        println!("skipped: TANDEM_GGUF does not name a GGUF file");
+        return;
+    };
+    let folder = Folder::new();
+    let mut command = folder.command_with(Path::new(&gguf));
+    let mut process = Process::start(&folder, &mut command).ready();
+    check_candidates(&process);
+
+    let mut streams: Vec<_> = (0..4).map(|_| process.connect()).collect();
+    for (number, stream) in streams.iter_mut().enumerate() {
+        let body = json!({ "history": [(number + 1).to_string(), "20", "21", "22"], "k": 20 });
+        stream.write_all(post("/v1/candidates", &body.to_string()).as_bytes()).unwrap();
+    }
+    wait_until("one is decoded and others wait", || {
+        let (_, status) = process.get("/v1/status");
+        serde_json::from_slice::<Value>(&status).unwrap()["queued"].as_u64() > Some(0)
+    });
+    assert_eq!(process.end_by("-TERM").code(), Some(0));
+}

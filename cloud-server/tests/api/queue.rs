@@ -1,0 +1,174 @@
+//! Admission, deadlines, clients that go away, and generators that break.
+
+use std::{io::Write, net::TcpListener, rc::Rc, sync::atomic::Ordering, time::Duration};
+
+use cloud_server::{Limits, Readiness};
+
+use crate::{
+    fixture::{FAILS, Fixture, Options, PANICS, wait_for, wait_until},
+    http::{app, get, post},
+};
+
+const PATH: &str = "/v1/candidates";
+const BODY: &str = r#"{"history":["1"]}"#;
+
+fn history(id: &str) -> String {
+    format!(r#"{{"history":["{id}"]}}"#)
+}
+
+#[actix_rt::test]
+async fn nothing_but_the_model_waits_for_the_model() {
+    let fixture = Fixture::with(Options { loading: true, ..Options::default() });
+    let app = app(&fixture).await;
+    assert_eq!(get(&app, "/livez").await.status.as_u16(), 200);
+    let reply = get(&app, "/readyz").await;
+    assert_eq!(reply.refusal(), "503 not_ready");
+    assert_eq!(reply.header("retry-after"), "2");
+    assert_eq!(post(&app, PATH, BODY).await.refusal(), "503 not_ready");
+    // Bad input is bad before the model is loaded, too.
+    assert_eq!(post(&app, PATH, "{}").await.refusal(), "400 invalid_field history");
+    assert_eq!(get(&app, "/v1/status").await.json()["language_model"], serde_json::Value::Null);
+    assert_eq!(get(&app, "/v1/manifest").await.status.as_u16(), 200);
+
+    fixture.script.open();
+    wait_for("the engine is ready", || {
+        matches!(fixture.state.worker.readiness(), Readiness::Ready(_))
+    })
+    .await;
+    assert_eq!(get(&app, "/readyz").await.status.as_u16(), 200);
+    assert_eq!(post(&app, PATH, BODY).await.status.as_u16(), 200);
+}
+
+#[actix_rt::test]
+async fn a_full_queue_is_503_at_once_and_those_in_it_are_served() {
+    let fixture = Fixture::with(Options { places: Some(1), ..Options::default() });
+    let app = Rc::new(app(&fixture).await);
+    let start = || {
+        let app = Rc::clone(&app);
+        actix_rt::spawn(async move { post(&*app, PATH, BODY).await.status.as_u16() })
+    };
+    fixture.script.close();
+    let decoding = start();
+    wait_for("one is decoded", || fixture.script.begun() == 1).await;
+    let waiting = start();
+    wait_for("one waits", || fixture.state.worker.queued() == 1).await;
+
+    let reply = post(&*app, PATH, BODY).await;
+    assert_eq!(reply.refusal(), "503 overloaded");
+    assert!(reply.header("retry-after").parse::<u64>().unwrap() >= 1);
+    assert_eq!(get(&*app, "/livez").await.status.as_u16(), 200);
+
+    fixture.script.open();
+    assert_eq!(decoding.await.unwrap(), 200);
+    assert_eq!(waiting.await.unwrap(), 200);
+    assert_eq!(fixture.script.begun(), 2);
+    assert_eq!(fixture.state.worker.queued(), 0);
+}
+
+#[actix_rt::test]
+async fn a_deadline_is_504_and_what_waited_behind_it_is_not_decoded() {
+    let limits = Limits { timeout: Duration::from_millis(50), ..Limits::default() };
+    let fixture = Fixture::with(Options { limits, ..Options::default() });
+    let app = app(&fixture).await;
+    fixture.script.close();
+    assert_eq!(post(&app, PATH, BODY).await.refusal(), "504 timeout");
+    assert_eq!(post(&app, PATH, BODY).await.refusal(), "504 timeout");
+    assert_eq!(fixture.script.begun(), 1, "the second never had its turn");
+    fixture.script.open();
+    wait_for("the queue is empty", || fixture.state.worker.queued() == 0).await;
+    assert_eq!(fixture.script.begun(), 1, "the second was decoded for nobody");
+}
+
+#[actix_rt::test]
+async fn a_request_whose_caller_is_gone_is_not_decoded() {
+    let fixture = Fixture::new();
+    let app = Rc::new(app(&fixture).await);
+    let start = || {
+        let app = Rc::clone(&app);
+        actix_rt::spawn(async move { post(&*app, PATH, BODY).await.status.as_u16() })
+    };
+    fixture.script.close();
+    let decoding = start();
+    wait_for("one is decoded", || fixture.script.begun() == 1).await;
+    let abandoned = start();
+    wait_for("one waits", || fixture.state.worker.queued() == 1).await;
+    abandoned.abort();
+    assert!(abandoned.await.unwrap_err().is_cancelled());
+    let patient = start();
+    wait_for("two wait", || fixture.state.worker.queued() == 2).await;
+
+    fixture.script.open();
+    assert_eq!(decoding.await.unwrap(), 200);
+    assert_eq!(patient.await.unwrap(), 200);
+    assert_eq!(fixture.script.begun(), 2, "the abandoned request was decoded");
+}
+
+/// The same over a socket: closing it is noticed by the server while the request waits.
+#[test]
+fn a_client_that_hangs_up_is_not_decoded_for() {
+    let fixture = Fixture::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = std::sync::mpsc::channel();
+    let state = fixture.state.clone();
+    let server = std::thread::spawn(move || {
+        actix_rt::System::new().block_on(async move {
+            let server = cloud_server::serve(listener, state).unwrap();
+            stop.send(server.handle()).unwrap();
+            server.await.unwrap();
+        });
+    });
+    let handle = stopped.recv().unwrap();
+    let ask = || {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        write!(
+            stream,
+            "POST {PATH} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\n\r\n{BODY}",
+            BODY.len()
+        )
+        .unwrap();
+        stream
+    };
+    fixture.script.close();
+    let patient = ask();
+    wait_until("one is decoded", || fixture.script.begun() == 1);
+    let hasty = ask();
+    wait_until("one waits", || fixture.state.worker.queued() == 1);
+    drop(hasty);
+    // Nothing outside the server tells when it has noticed.
+    std::thread::sleep(Duration::from_millis(500));
+    fixture.script.open();
+    wait_until("the queue is empty", || fixture.state.worker.queued() == 0);
+    drop(patient);
+    actix_rt::System::new().block_on(handle.stop(true));
+    server.join().unwrap();
+    assert!(fixture.state.worker.stop(Duration::from_mins(1)));
+    assert_eq!(fixture.script.begun(), 1, "the request of the hasty client was decoded");
+}
+
+#[actix_rt::test]
+async fn a_panicking_generator_is_made_anew() {
+    let fixture = Fixture::new();
+    let app = app(&fixture).await;
+    assert_eq!(post(&app, PATH, history(PANICS)).await.refusal(), "500 internal");
+    assert_eq!(post(&app, PATH, BODY).await.status.as_u16(), 200);
+    assert_eq!(fixture.script.made.load(Ordering::SeqCst), 2);
+    assert_eq!(get(&app, "/readyz").await.status.as_u16(), 200);
+}
+
+#[actix_rt::test]
+async fn a_failing_generator_is_kept() {
+    let fixture = Fixture::new();
+    let app = app(&fixture).await;
+    assert_eq!(post(&app, PATH, history(FAILS)).await.refusal(), "500 internal");
+    assert_eq!(post(&app, PATH, BODY).await.status.as_u16(), 200);
+    assert_eq!(fixture.script.made.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_stopped_worker_ends_its_thread() {
+    let fixture = Fixture::new();
+    assert!(fixture.state.worker.stop(Duration::from_mins(1)));
+    assert!(fixture.state.worker.stop(Duration::ZERO), "stopping twice is harmless");
+}

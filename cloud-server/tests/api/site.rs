@@ -1,0 +1,137 @@
+//! The static site, and pages of other origins.
+
+use std::fs;
+
+use actix_web::test::TestRequest;
+use tempfile::TempDir;
+
+use crate::{
+    fixture::{Fixture, Options},
+    http::{Reply, app, get, send},
+};
+
+fn site() -> (TempDir, Fixture) {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    fs::create_dir(folder.path().join("assets")).unwrap();
+    write("index.html", "<!doctype html><title>Films</title>");
+    write("assets/app-1a2b.js", "export {};");
+    write("assets/app-1a2b.css", "a{}");
+    write("tandem_bg.wasm", "plain");
+    write("tandem_bg.wasm.br", "brotli");
+    write(".env", "secret");
+    let options = Options { site: Some(folder.path().to_owned()), ..Options::default() };
+    let fixture = Fixture::with(options);
+    (folder, fixture)
+}
+
+#[actix_rt::test]
+async fn files_have_their_media_types_and_caching() {
+    let (_folder, fixture) = site();
+    let app = app(&fixture).await;
+    let for_ever = "public, max-age=31536000, immutable";
+    for (path, media_type, caching) in [
+        ("/", "text/html; charset=utf-8", "no-cache"),
+        ("/index.html", "text/html; charset=utf-8", "no-cache"),
+        ("/?demo=1", "text/html; charset=utf-8", "no-cache"),
+        ("/assets/app-1a2b.js", "text/javascript", for_ever),
+        ("/assets/app-1a2b.css", "text/css; charset=utf-8", for_ever),
+        ("/tandem_bg.wasm", "application/wasm", "no-cache"),
+    ] {
+        let reply = get(&app, path).await;
+        assert_eq!(reply.status.as_u16(), 200, "for {path}");
+        assert_eq!(reply.header("content-type"), media_type, "for {path}");
+        assert_eq!(reply.header("cache-control"), caching, "for {path}");
+        let policy = reply.header("content-security-policy");
+        assert!(policy.contains("script-src 'self' 'wasm-unsafe-eval';"), "{policy}");
+        assert!(policy.contains("worker-src 'self';"), "{policy}");
+        assert_eq!(reply.header("x-content-type-options"), "nosniff");
+    }
+}
+
+#[actix_rt::test]
+async fn compressed_files_are_sent_to_whom_accepts_them() {
+    let (_folder, fixture) = site();
+    let app = app(&fixture).await;
+    let asking = |accept: &'static str| {
+        TestRequest::get().uri("/tandem_bg.wasm").insert_header(("accept-encoding", accept))
+    };
+    let reply = send(&app, asking("gzip, deflate, br")).await;
+    assert_eq!(&reply.body[..], b"brotli");
+    assert_eq!(reply.header("content-encoding"), "br");
+    assert_eq!(reply.header("content-type"), "application/wasm");
+    let reply = send(&app, asking("gzip")).await;
+    assert_eq!(&reply.body[..], b"plain");
+    assert_eq!(reply.header("content-encoding"), "");
+}
+
+#[actix_rt::test]
+async fn what_is_not_of_the_site_is_not_served() {
+    let (folder, fixture) = site();
+    let app = app(&fixture).await;
+    fs::write(folder.path().with_extension("secret"), "secret").unwrap();
+    let name = folder.path().with_extension("secret");
+    let name = name.file_name().unwrap().to_str().unwrap();
+    for path in [
+        "/.env".to_owned(),
+        "/nothing.js".to_owned(),
+        "/assets/".to_owned(),
+        format!("/../{name}"),
+        format!("/%2e%2e/{name}"),
+        format!("/..%2f{name}"),
+    ] {
+        let reply = get(&app, &path).await;
+        assert!(reply.status.is_client_error(), "{path} gave {}", reply.status);
+        reply.problem();
+    }
+    let reply = send(&app, TestRequest::post().uri("/")).await;
+    assert_eq!(reply.refusal(), "405 method_not_allowed");
+    assert_eq!(reply.header("allow"), "GET, HEAD");
+    fs::remove_file(folder.path().with_extension("secret")).unwrap();
+}
+
+async fn from_origin(fixture: &Fixture, origin: &str) -> Reply {
+    let app = app(fixture).await;
+    // A failing request: errors must be readable for the calling page as well.
+    let request = TestRequest::post()
+        .uri("/v1/candidates")
+        .insert_header(("origin", origin))
+        .insert_header(("content-type", "application/json"))
+        .set_payload("{}");
+    send(&app, request).await
+}
+
+#[actix_rt::test]
+async fn pages_of_other_origins_are_let_in_by_name_only() {
+    const ALLOW: &str = "access-control-allow-origin";
+    let shop = "https://shop.example";
+
+    let closed = Fixture::new();
+    assert_eq!(from_origin(&closed, shop).await.header(ALLOW), "");
+
+    let open = Fixture::with(Options {
+        allowed_origins: vec![shop.parse().unwrap()],
+        ..Options::default()
+    });
+    let reply = from_origin(&open, shop).await;
+    assert_eq!(reply.refusal(), "400 invalid_field history");
+    assert_eq!(reply.header(ALLOW), shop);
+    assert!(reply.header("access-control-expose-headers").contains("x-artifacts"));
+    assert_eq!(from_origin(&open, "https://other.example").await.header(ALLOW), "");
+
+    let preflight = TestRequest::default()
+        .method(actix_web::http::Method::OPTIONS)
+        .uri("/v1/candidates")
+        .insert_header(("origin", shop))
+        .insert_header(("access-control-request-method", "POST"))
+        .insert_header(("access-control-request-headers", "content-type"));
+    let reply = send(&app(&open).await, preflight).await;
+    assert_eq!(reply.status.as_u16(), 200);
+    assert_eq!(reply.header(ALLOW), shop);
+
+    let any = Fixture::with(Options {
+        allowed_origins: vec!["*".parse().unwrap()],
+        ..Options::default()
+    });
+    assert_eq!(from_origin(&any, "https://other.example").await.header(ALLOW), "*");
+}

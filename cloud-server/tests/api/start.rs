@@ -1,0 +1,192 @@
+//! A server that cannot start says why in one sentence and leaves with status 2.
+
+use std::{
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use tandem_generator::testing::write_tiny_gguf;
+use tempfile::TempDir;
+
+use crate::fixture::{catalogue, write_artifacts, write_dataset};
+
+/// Everything a server needs, in a folder of its own.
+pub(crate) struct Folder {
+    pub(crate) root: TempDir,
+    pub(crate) hash: String,
+}
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        write_dataset(&root.path().join("data"));
+        let hash = write_artifacts(&root.path().join("artifacts"), &catalogue(), 0);
+        write_tiny_gguf(&root.path().join("model.gguf"), 7).unwrap();
+        Self { root, hash }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    /// The server's command line on a free port.
+    pub(crate) fn command(&self) -> Command {
+        self.command_with(&self.path("model.gguf"))
+    }
+
+    /// As [`Folder::command`], with another language model.
+    pub(crate) fn command_with(&self, gguf: &Path) -> Command {
+        let mut command = self.command_on_port("0");
+        command.arg("--gguf").arg(gguf);
+        command
+    }
+
+    fn command_on_port(&self, port: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cloud-server"));
+        command
+            .args(["--port", port])
+            .arg("--data")
+            .arg(self.path("data"))
+            .arg("--artifacts")
+            .arg(self.path("artifacts"))
+            .args(["--threads", "1"])
+            .env("RUST_LOG", "off")
+            .env_remove("OMP_WAIT_POLICY")
+            .stdin(Stdio::null());
+        command
+    }
+}
+
+/// Runs a server that must not start; returns the sentence it leaves with.
+fn sentence(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines.len(), 1, "more than one sentence: {text}");
+    let sentence = lines[0].strip_prefix("cloud-server: ").unwrap().to_owned();
+    // Marks of a `Debug` dump or a backtrace.
+    for dump in ["{ ", "Err(", "Error(", "panicked", "stack backtrace"] {
+        assert!(!sentence.contains(dump), "{sentence}");
+    }
+    sentence
+}
+
+fn assert_mentions(sentence: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(sentence.contains(part), "`{part}` is not in: {sentence}");
+    }
+}
+
+#[test]
+fn a_missing_gguf_is_named() {
+    let folder = Folder::new();
+    let sentence = sentence(&mut folder.command_with(&folder.path("none.gguf")));
+    assert_mentions(&sentence, &["none.gguf", "--gguf"]);
+}
+
+#[test]
+fn a_file_that_is_no_gguf_is_named() {
+    let folder = Folder::new();
+    for bytes in [&b"<html>not found</html>"[..], b"", b"GG"] {
+        fs::write(folder.path("page.gguf"), bytes).unwrap();
+        let sentence = sentence(&mut folder.command_with(&folder.path("page.gguf")));
+        assert_mentions(&sentence, &["page.gguf", "not a GGUF file"]);
+    }
+    let sentence = sentence(&mut folder.command_with(folder.root.path()));
+    assert_mentions(&sentence, &["--gguf"]);
+}
+
+/// Found out only in the background, after the port is open.
+#[test]
+fn a_damaged_gguf_is_named() {
+    let folder = Folder::new();
+    let whole = fs::read(folder.path("model.gguf")).unwrap();
+    let truncated = &whole[..whole.len() / 2];
+    let garbage = [b"GGUF".to_vec(), vec![0xff; 1000]].concat();
+    for bytes in [truncated, &garbage] {
+        fs::write(folder.path("damaged.gguf"), bytes).unwrap();
+        let sentence = sentence(&mut folder.command_with(&folder.path("damaged.gguf")));
+        assert_mentions(&sentence, &["language model", "damaged.gguf"]);
+    }
+}
+
+#[test]
+fn a_malformed_dataset_is_named_with_its_line() {
+    let folder = Folder::new();
+    let file = folder.path("data").join("catalogue.jsonl");
+    let text = fs::read_to_string(&file).unwrap();
+    let mut lines: Vec<_> = text.lines().collect();
+    lines[4] = "{\"id\": 5";
+    fs::write(&file, lines.join("\n")).unwrap();
+    let sentence = sentence(&mut folder.command());
+    assert_mentions(&sentence, &["catalogue.jsonl", "line 5"]);
+}
+
+#[test]
+fn a_missing_dataset_is_named() {
+    let folder = Folder::new();
+    fs::remove_dir_all(folder.path("data")).unwrap();
+    assert_mentions(&sentence(&mut folder.command()), &["dataset", "data"]);
+}
+
+#[test]
+fn missing_artifacts_are_named() {
+    let folder = Folder::new();
+    fs::remove_file(folder.path("artifacts").join("current")).unwrap();
+    let sentence = sentence(&mut folder.command());
+    assert_mentions(&sentence, &["current", "tandem export"]);
+}
+
+#[test]
+fn incomplete_and_damaged_artifacts_are_named() {
+    let folder = Folder::new();
+    let rows = folder.path("artifacts").join(&folder.hash).join("rows.bin");
+    let mut bytes = fs::read(&rows).unwrap();
+    bytes[10] ^= 1;
+    fs::write(&rows, bytes).unwrap();
+    let damaged = sentence(&mut folder.command());
+    assert_mentions(&damaged, &["rows.bin", "damaged", "expected SHA-256", "found"]);
+    fs::remove_file(&rows).unwrap();
+    assert_mentions(&sentence(&mut folder.command()), &["rows.bin", "tandem export"]);
+}
+
+#[test]
+fn a_taken_port_is_named() {
+    let folder = Folder::new();
+    let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = holder.local_addr().unwrap().port().to_string();
+    let mut command = folder.command_on_port(&port);
+    let sentence = sentence(command.arg("--gguf").arg(folder.path("model.gguf")));
+    assert_mentions(&sentence, &[&port, "taken", "--port"]);
+}
+
+#[test]
+fn an_address_of_another_machine_is_named() {
+    let folder = Folder::new();
+    let sentence = sentence(folder.command().args(["--host", "192.0.2.1"]));
+    assert_mentions(&sentence, &["192.0.2.1"]);
+}
+
+#[test]
+fn a_site_that_is_not_built_is_named() {
+    let folder = Folder::new();
+    let sentence = sentence(folder.command().arg("--site").arg(folder.path("nothing")));
+    assert_mentions(&sentence, &["nothing", "index.html"]);
+}
+
+#[test]
+fn a_port_file_that_cannot_be_written_is_named() {
+    let folder = Folder::new();
+    let path = folder.path("nowhere").join("port");
+    let sentence = sentence(folder.command().arg("--port-file").arg(path));
+    assert_mentions(&sentence, &["port file", "nowhere"]);
+}
+
+#[test]
+fn wrong_arguments_leave_with_status_2() {
+    let output = Command::new(env!("CARGO_BIN_EXE_cloud-server")).arg("--gguf").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+}

@@ -1,0 +1,109 @@
+//! Orders of a list: from scores to an order, and from an order to positions.
+//!
+//! An *order* names the positions of the list, best first: `order[rank] = position`. Its
+//! inverse says where each item stands: `positions[position] = rank`.
+
+use std::cmp::Ordering;
+
+use crate::CollaborationError;
+
+/// The order of a list by its scores: best first, ties by the lower position, scores that
+/// are not finite last (among themselves by position).
+///
+/// Always a permutation of `0..scores.len()`. Ties fall to the lower position so that
+/// every machine that runs this agrees; with slices in the language model's order, a tie
+/// is thereby decided by the language model.
+#[must_use]
+pub fn order_descending(scores: &[f32]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    order.sort_by(|&a, &b| compare_descending(scores[a], scores[b]));
+    order
+}
+
+/// The inverse of an order: `result[order[rank]] = rank`.
+pub fn positions(order: &[usize]) -> Result<Vec<usize>, CollaborationError> {
+    let length = order.len();
+    let mut ranks = vec![usize::MAX; length];
+    for (rank, &position) in order.iter().enumerate() {
+        match ranks.get_mut(position) {
+            Some(slot) if *slot == usize::MAX => *slot = rank,
+            _ => {
+                return Err(CollaborationError::NotAPermutation {
+                    length,
+                    entry: rank,
+                    found: position,
+                });
+            }
+        }
+    }
+    Ok(ranks)
+}
+
+/// How many scores are `NaN` or infinite.
+#[must_use]
+pub fn count_non_finite(scores: &[f32]) -> usize {
+    scores.iter().filter(|score| !score.is_finite()).count()
+}
+
+// The sort that uses this is stable, which is what gives ties to the lower position.
+fn compare_descending(a: f32, b: f32) -> Ordering {
+    match (a.is_finite(), b.is_finite()) {
+        (true, true) => b.partial_cmp(&a).unwrap_or(Ordering::Equal),
+        (true, false) => Ordering::Less,
+        (false, true) => Ordering::Greater,
+        (false, false) => Ordering::Equal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn best_comes_first_and_ties_fall_to_the_lower_position() {
+        assert_eq!(order_descending(&[0.1, 0.9, 0.5, 0.9]), [1, 3, 2, 0]);
+        assert_eq!(order_descending(&[-0.0, 0.0]), [0, 1]);
+        assert!(order_descending(&[]).is_empty());
+    }
+
+    #[test]
+    fn scores_that_are_not_finite_come_last() {
+        let scores = [f32::NAN, -5.0, f32::INFINITY, 2.0, f32::NEG_INFINITY];
+        assert_eq!(order_descending(&scores), [3, 1, 0, 2, 4]);
+        assert_eq!(count_non_finite(&scores), 3);
+    }
+
+    #[test]
+    fn positions_undo_an_order() {
+        assert_eq!(positions(&[2, 0, 1]), Ok(vec![1, 2, 0]));
+    }
+
+    #[test]
+    fn a_repeat_or_a_stranger_is_not_an_order() {
+        let repeat = CollaborationError::NotAPermutation { length: 3, entry: 2, found: 0 };
+        assert_eq!(positions(&[0, 1, 0]), Err(repeat));
+        let stranger = CollaborationError::NotAPermutation { length: 2, entry: 1, found: 2 };
+        assert_eq!(positions(&[0, 2]), Err(stranger));
+    }
+
+    proptest! {
+        #[test]
+        fn an_order_is_a_permutation_sorted_by_score(
+            scores in prop::collection::vec(prop::num::f32::ANY, 0..60),
+        ) {
+            let order = order_descending(&scores);
+            let ranks = positions(&order).unwrap();
+            for (rank, &position) in order.iter().enumerate() {
+                prop_assert_eq!(ranks[position], rank);
+            }
+            for pair in order.windows(2) {
+                let (better, worse) = (scores[pair[0]], scores[pair[1]]);
+                if worse.is_finite() {
+                    prop_assert!(better.is_finite() && better >= worse);
+                }
+            }
+        }
+    }
+}

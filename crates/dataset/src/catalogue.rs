@@ -1,0 +1,138 @@
+use std::{collections::HashMap, fmt::Write as _};
+
+use sha2::{Digest, Sha256};
+use tandem_protocol::ItemId;
+
+use crate::{DatasetError, Item, ItemIndex};
+
+/// The items of a shop in a fixed order; immutable.
+///
+/// Every model, candidate list and artefact names the catalogue it is of by
+/// [`Catalogue::hash`]. Readers order items by [`compare_ids`](crate::compare_ids).
+#[derive(Clone, Debug)]
+pub struct Catalogue {
+    items: Vec<Item>,
+    positions: HashMap<ItemId, ItemIndex>,
+    hash: String,
+}
+
+impl Catalogue {
+    /// Takes items in the order given.
+    ///
+    /// # Errors
+    /// An id that stands twice, is empty or holds a control character.
+    pub fn new(items: Vec<Item>) -> Result<Self, DatasetError> {
+        if u32::try_from(items.len()).is_err() {
+            return Err(DatasetError::TooManyItems { items: items.len() });
+        }
+        let mut positions = HashMap::with_capacity(items.len());
+        let mut hasher = Sha256::new();
+        for (position, item) in items.iter().enumerate() {
+            let id = item.id.as_str();
+            if id.is_empty() || id.contains(char::is_control) {
+                return Err(DatasetError::InvalidId { id: id.to_owned() });
+            }
+            let index = ItemIndex(position as u32);
+            if positions.insert(item.id.clone(), index).is_some() {
+                return Err(DatasetError::DuplicateItem { id: id.to_owned() });
+            }
+            hasher.update(id.as_bytes());
+            hasher.update(b"\n");
+        }
+        let hash = hasher.finalize().iter().fold(String::new(), |mut hex, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        });
+        Ok(Self { items, positions, hash })
+    }
+
+    /// Number of items.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether there is no item.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// All items in order.
+    #[must_use]
+    pub fn items(&self) -> &[Item] {
+        &self.items
+    }
+
+    /// All indices in order.
+    pub fn indices(&self) -> impl ExactSizeIterator<Item = ItemIndex> + use<> {
+        (0..self.items.len() as u32).map(ItemIndex)
+    }
+
+    /// The item at an index.
+    ///
+    /// # Panics
+    /// If the index is of a larger catalogue, like a slice.
+    #[must_use]
+    pub fn get(&self, index: ItemIndex) -> &Item {
+        &self.items[index.position()]
+    }
+
+    /// Where the item of this id stands, or `None` if there is none.
+    #[must_use]
+    pub fn index_of(&self, id: &ItemId) -> Option<ItemIndex> {
+        self.positions.get(id).copied()
+    }
+
+    /// SHA-256 over the ids in order, each followed by a line feed; lower-case
+    /// hexadecimal. Titles and counts may change without changing it.
+    #[must_use]
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// The same items with other interaction counts, `counts` in catalogue order.
+    pub(crate) fn set_counts(&mut self, counts: &[u32]) {
+        for (item, &count) in self.items.iter_mut().zip(counts) {
+            item.count = count;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn catalogue(ids: &[&str]) -> Result<Catalogue, DatasetError> {
+        Catalogue::new(ids.iter().map(|&id| Item::untitled(id.into())).collect())
+    }
+
+    #[test]
+    fn the_hash_is_of_the_ids_in_order() {
+        // printf 'a\nb\n' | sha256sum
+        let expected = "911169ddaaf146aff539f58c26c489af3b892dff0fe283c1c264c65ae5aa59a2";
+        let found = catalogue(&["a", "b"]).unwrap();
+        assert_eq!(found.hash(), expected);
+        assert_ne!(catalogue(&["b", "a"]).unwrap().hash(), expected);
+        assert_ne!(catalogue(&["ab"]).unwrap().hash(), expected);
+    }
+
+    #[test]
+    fn ids_are_found_where_they_stand() {
+        let found = catalogue(&["x", "10", "9"]).unwrap();
+        assert_eq!(found.index_of(&"9".into()), Some(ItemIndex(2)));
+        assert_eq!(found.index_of(&"8".into()), None);
+        assert_eq!(found.get(ItemIndex(1)).id.as_str(), "10");
+        assert_eq!(found.indices().len(), found.len());
+    }
+
+    #[test]
+    fn ids_that_cannot_be_told_apart_are_refused() {
+        let twice = catalogue(&["a", "b", "a"]).unwrap_err();
+        assert!(matches!(twice, DatasetError::DuplicateItem { id } if id == "a"));
+        for id in ["", "a\nb", "\u{7f}"] {
+            assert!(matches!(catalogue(&[id]), Err(DatasetError::InvalidId { .. })));
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Baselines that need nothing but counting.
+//!
+//! Both score every item of a catalogue given a history; a model that does not beat
+//! [`CoOccurrence`] has learnt nothing worth its cost.
+
+use crate::ItemIndex;
+
+/// How often each item was taken, whoever asks.
+#[derive(Clone, Debug)]
+pub struct Popularity {
+    counts: Vec<u32>,
+}
+
+impl Popularity {
+    /// Counts the interactions of `sequences` over a catalogue of `items` items.
+    ///
+    /// # Panics
+    /// If a sequence holds an index outside the catalogue.
+    pub fn fit<'a>(items: usize, sequences: impl IntoIterator<Item = &'a [ItemIndex]>) -> Self {
+        let mut counts = vec![0; items];
+        for item in sequences.into_iter().flatten() {
+            counts[item.position()] += 1;
+        }
+        Self { counts }
+    }
+
+    /// Interactions of each item, in catalogue order.
+    #[must_use]
+    pub fn counts(&self) -> &[u32] {
+        &self.counts
+    }
+
+    /// A score for each item, `[items]`: its count.
+    #[must_use]
+    pub fn scores(&self) -> Vec<f32> {
+        self.counts.iter().map(|&count| count as f32).collect()
+    }
+}
+
+/// Sequential co-occurrence: what came shortly before or after the user's last items,
+/// relative to how often it comes at all.
+///
+/// Two items at distance `k ≤ 5` in a user's sequence add `1/k` from the earlier to the
+/// later and `0.5/k` back. An item's score is the sum, over the last 10 items of the
+/// history, of their weight towards it times `0.8^age` (the newest has age 0), divided by
+/// `sqrt(popularity + 1)`.
+#[derive(Clone, Debug)]
+pub struct CoOccurrence {
+    // Compressed rows: the weights from item `i` are `weights[starts[i]..starts[i + 1]]`,
+    // by ascending target.
+    starts: Vec<usize>,
+    weights: Vec<(ItemIndex, f32)>,
+    // 1 / sqrt(popularity + 1)
+    rarity: Vec<f32>,
+}
+
+impl CoOccurrence {
+    /// Pairs further apart than this do not count.
+    const MAX_DISTANCE: usize = 5;
+    /// What a pair is worth against the direction of time.
+    const BACKWARDS: f32 = 0.5;
+    /// Older items of a history than this are not read.
+    const MAX_AGE: usize = 10;
+    /// What an item of the history is worth relative to the one after it.
+    const DECAY: f32 = 0.8;
+
+    /// Counts the pairs of `sequences`; `popularity` is what they are taken relative to.
+    ///
+    /// The two may be of different parts of a log. The figures that are quoted for this
+    /// baseline have pairs from everything but the last item of a user, and popularity
+    /// without the last two: new pairs then weigh a little more.
+    ///
+    /// # Panics
+    /// If a sequence holds an index outside the catalogue of `popularity`.
+    pub fn fit<'a>(
+        sequences: impl IntoIterator<Item = &'a [ItemIndex]>,
+        popularity: &Popularity,
+    ) -> Self {
+        let items = popularity.counts().len();
+        let mut pairs: Vec<(ItemIndex, ItemIndex, f32)> = Vec::new();
+        for sequence in sequences {
+            for (position, &later) in sequence.iter().enumerate() {
+                let first = position.saturating_sub(Self::MAX_DISTANCE);
+                for (offset, &earlier) in sequence[first..position].iter().enumerate() {
+                    let weight = 1.0 / (position - first - offset) as f32;
+                    pairs.push((earlier, later, weight));
+                    pairs.push((later, earlier, Self::BACKWARDS * weight));
+                }
+            }
+        }
+        // Stable: equal pairs are added up in the order of the log, so that the sums, and
+        // with them the ranking, are the same on every run.
+        pairs.sort_by_key(|&(from, to, _)| (from, to));
+        let mut starts = Vec::with_capacity(items + 1);
+        let mut weights: Vec<(ItemIndex, f32)> = Vec::new();
+        for (from, to, weight) in pairs {
+            while starts.len() <= from.position() {
+                starts.push(weights.len());
+            }
+            let row = starts[from.position()];
+            match weights[row..].last_mut() {
+                Some((last, sum)) if *last == to => *sum += weight,
+                _ => weights.push((to, weight)),
+            }
+        }
+        starts.resize(items + 1, weights.len());
+        let rarity = |&count: &u32| 1.0 / (count as f32 + 1.0).sqrt();
+        let rarity = popularity.counts().iter().map(rarity).collect();
+        Self { starts, weights, rarity }
+    }
+
+    /// A score for each item, `[items]`, given a history, oldest first; all zero for an
+    /// empty one.
+    ///
+    /// # Panics
+    /// If the history holds an index outside the catalogue.
+    #[must_use]
+    pub fn scores(&self, history: &[ItemIndex]) -> Vec<f32> {
+        let mut scores = vec![0.0; self.rarity.len()];
+        let mut worth = 1.0;
+        for item in history.iter().rev().take(Self::MAX_AGE) {
+            let row = self.starts[item.position()]..self.starts[item.position() + 1];
+            for &(to, weight) in &self.weights[row] {
+                scores[to.position()] += worth * weight;
+            }
+            worth *= Self::DECAY;
+        }
+        for (score, rarity) in scores.iter_mut().zip(&self.rarity) {
+            *score *= rarity;
+        }
+        scores
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn items(indices: &[u32]) -> Vec<ItemIndex> {
+        indices.iter().copied().map(ItemIndex).collect()
+    }
+
+    fn fit(items: usize, log: &[Vec<ItemIndex>]) -> CoOccurrence {
+        let log = || log.iter().map(Vec::as_slice);
+        CoOccurrence::fit(log(), &Popularity::fit(items, log()))
+    }
+
+    fn assert_close(found: &[f32], expected: &[f32]) {
+        assert_eq!(found.len(), expected.len());
+        for (a, b) in found.iter().zip(expected) {
+            assert!((a - b).abs() < 1e-6, "{found:?} is not {expected:?}");
+        }
+    }
+
+    #[test]
+    fn popularity_is_the_count() {
+        let log = [items(&[0, 2, 2]), items(&[2])];
+        let popularity = Popularity::fit(4, log.iter().map(Vec::as_slice));
+        assert_eq!(popularity.counts(), [1, 0, 3, 0]);
+        assert_close(&popularity.scores(), &[1.0, 0.0, 3.0, 0.0]);
+    }
+
+    #[test]
+    fn near_and_forward_pairs_count_more() {
+        // Counts: item 0 once, 1 twice, 2 once, 3 never.
+        let log = [items(&[0, 1, 2]), items(&[1])];
+        let model = fit(4, &log);
+        // From 1: forwards to 2 at distance 1, back to 0 at distance 1.
+        let (once, twice) = (1.0 / 2.0_f32.sqrt(), 1.0 / 3.0_f32.sqrt());
+        assert_close(&model.scores(&items(&[1])), &[0.5 * once, 0.0, once, 0.0]);
+        // From 0 then 1: 0 is one older and leads to 1 (distance 1) and 2 (distance 2).
+        assert_close(
+            &model.scores(&items(&[0, 1])),
+            &[0.5 * once, 0.8 * twice, (1.0 + 0.8 * 0.5) * once, 0.0],
+        );
+        assert_close(&model.scores(&[]), &[0.0; 4]);
+    }
+
+    #[test]
+    fn popularity_may_be_of_another_part() {
+        let (log, part) = ([items(&[0, 1])], [items(&[1, 1, 1])]);
+        let popularity = Popularity::fit(2, part.iter().map(Vec::as_slice));
+        let model = CoOccurrence::fit(log.iter().map(Vec::as_slice), &popularity);
+        assert_close(&model.scores(&items(&[0])), &[0.0, 0.5]);
+    }
+
+    #[test]
+    fn far_pairs_and_old_items_do_not_count() {
+        // 0 and 6 are six apart; 0 and 5 five.
+        let log = [items(&[0, 1, 2, 3, 4, 5, 6])];
+        let model = fit(8, &log);
+        let scores = model.scores(&items(&[0]));
+        assert_close(&scores[5..], &[0.2 / 2.0_f32.sqrt(), 0.0, 0.0]);
+        // The eleventh item from the end is not read.
+        let mut history = items(&[0]);
+        history.extend(vec![ItemIndex(7); 10]);
+        assert_close(&model.scores(&history), &[0.0; 8]);
+    }
+
+    #[test]
+    fn repeated_pairs_add_up() {
+        let log = [items(&[0, 1]), items(&[0, 1]), items(&[1, 1])];
+        let model = fit(2, &log);
+        let rarity = 1.0 / 5.0_f32.sqrt();
+        assert_close(&model.scores(&items(&[0])), &[0.0, 2.0 * rarity]);
+        // An item beside itself: 1 forwards and 0.5 back.
+        assert_close(&model.scores(&items(&[1])), &[1.0 / 3.0_f32.sqrt(), 1.5 * rarity]);
+    }
+}

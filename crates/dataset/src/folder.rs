@@ -1,0 +1,185 @@
+use std::{
+    fs,
+    io::{self, Write},
+    path::Path,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Catalogue, Dataset, DatasetError, FolderDraft, Item, ItemIndex, Sequence, lines::Lines,
+};
+
+/// Version of the folder format; [`Dataset::load`] reads this one alone.
+pub const FORMAT_VERSION: u32 = 1;
+
+const HEADER: &str = "dataset.json";
+const CATALOGUE: &str = "catalogue.jsonl";
+const SEQUENCES: &str = "sequences.jsonl";
+
+/// `dataset.json`: what the other two files must agree with.
+#[derive(Serialize, Deserialize)]
+struct Header {
+    version: u32,
+    name: String,
+    notice: Option<String>,
+    catalogue_hash: String,
+    users: usize,
+    items: usize,
+    interactions: usize,
+}
+
+/// One line of `sequences.jsonl`.
+#[derive(Serialize, Deserialize)]
+struct SequenceLine {
+    user: String,
+    items: Vec<ItemIndex>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    times: Option<Vec<i64>>,
+}
+
+impl Dataset {
+    /// Writes the folder `dir`: `dataset.json` with the figures of the whole,
+    /// `catalogue.jsonl` with an [`Item`] a line in catalogue order, `sequences.jsonl`
+    /// with a user a line, whose items are positions in the catalogue from 0.
+    ///
+    /// The folder appears whole or not at all, and replaces an older dataset.
+    ///
+    /// # Errors
+    /// The disk's, and [`DatasetError::NotReplaceable`] if `dir` holds something else.
+    pub fn save(&self, dir: &Path) -> Result<(), DatasetError> {
+        refuse_foreign(dir)?;
+        let draft = FolderDraft::new(dir)?;
+        draft.write(CATALOGUE, |writer| {
+            self.catalogue.items().iter().try_for_each(|item| json_line(writer, item))
+        })?;
+        draft.write(SEQUENCES, |writer| {
+            self.sequences.iter().try_for_each(|sequence| {
+                let Sequence { user, items, times } = sequence.clone();
+                json_line(writer, &SequenceLine { user, items, times })
+            })
+        })?;
+        let header = Header {
+            version: FORMAT_VERSION,
+            name: self.name.clone(),
+            notice: self.notice.clone(),
+            catalogue_hash: self.catalogue.hash().to_owned(),
+            users: self.sequences.len(),
+            items: self.catalogue.len(),
+            interactions: self.interactions(),
+        };
+        draft.write(HEADER, |writer| {
+            serde_json::to_writer_pretty(&mut *writer, &header)?;
+            writer.write_all(b"\n")
+        })?;
+        draft.publish()
+    }
+
+    /// Reads a folder that [`Dataset::save`] wrote.
+    ///
+    /// # Errors
+    /// A file that is missing or malformed (with its line), another format version, a
+    /// catalogue of another hash, or figures that differ from `dataset.json`'s.
+    pub fn load(dir: &Path) -> Result<Self, DatasetError> {
+        let header = read_header(&dir.join(HEADER))?;
+        let agree = |file: &str, what, expected: &str, found: &str| {
+            if expected == found {
+                return Ok(());
+            }
+            Err(DatasetError::Inconsistent {
+                path: dir.join(file),
+                what,
+                expected: expected.to_owned(),
+                found: found.to_owned(),
+            })
+        };
+        let count = |file: &str, what, expected: usize, found: usize| {
+            agree(file, what, &expected.to_string(), &found.to_string())
+        };
+
+        let mut items: Vec<Item> = Vec::with_capacity(header.items);
+        for_each_line(&dir.join(CATALOGUE), "an item", |item, _| {
+            items.push(item);
+            Ok(())
+        })?;
+        count(CATALOGUE, "the number of items", header.items, items.len())?;
+        let catalogue = Catalogue::new(items)?;
+        agree(CATALOGUE, "the catalogue hash", &header.catalogue_hash, catalogue.hash())?;
+
+        let path = dir.join(SEQUENCES);
+        let mut sequences = Vec::with_capacity(header.users);
+        for_each_line(&path, "a sequence", |line: SequenceLine, number| {
+            let SequenceLine { user, items, times } = line;
+            let sequence = Sequence { user, items, times };
+            sequence.check(catalogue.len()).map_err(|error| match error {
+                DatasetError::InvalidSequence { expected, found, .. } => {
+                    DatasetError::malformed(&path, number, expected, found)
+                }
+                other => other,
+            })?;
+            sequences.push(sequence);
+            Ok(())
+        })?;
+        count(SEQUENCES, "the number of users", header.users, sequences.len())?;
+        let dataset = Self { name: header.name, catalogue, sequences, notice: header.notice };
+        count(
+            SEQUENCES,
+            "the number of interactions",
+            header.interactions,
+            dataset.interactions(),
+        )?;
+        Ok(dataset)
+    }
+}
+
+/// A folder may be replaced if it is a dataset or empty.
+fn refuse_foreign(dir: &Path) -> Result<(), DatasetError> {
+    match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(DatasetError::io("replace", dir)(error)),
+        Ok(_) if dir.join(HEADER).is_file() => Ok(()),
+        Ok(mut entries) => match entries.next() {
+            None => Ok(()),
+            Some(_) => Err(DatasetError::NotReplaceable { path: dir.to_path_buf() }),
+        },
+    }
+}
+
+fn read_header(path: &Path) -> Result<Header, DatasetError> {
+    #[derive(Deserialize)]
+    struct Version {
+        version: u64,
+    }
+    let bytes = fs::read(path).map_err(DatasetError::io("read", path))?;
+    let malformed = |error: serde_json::Error| {
+        let line = error.line().max(1) as u64;
+        DatasetError::malformed(path, line, "the head of a dataset", error)
+    };
+    // The version comes first: a newer head may have other fields.
+    let Version { version } = serde_json::from_slice(&bytes).map_err(malformed)?;
+    if version != u64::from(FORMAT_VERSION) {
+        let (path, expected) = (path.to_path_buf(), FORMAT_VERSION);
+        return Err(DatasetError::Version { path, expected, found: version });
+    }
+    serde_json::from_slice(&bytes).map_err(malformed)
+}
+
+fn json_line(writer: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *writer, value)?;
+    writer.write_all(b"\n")
+}
+
+fn for_each_line<T: for<'a> Deserialize<'a>>(
+    path: &Path,
+    what: &str,
+    mut take: impl FnMut(T, u64) -> Result<(), DatasetError>,
+) -> Result<(), DatasetError> {
+    let mut lines = Lines::open(path)?;
+    while let Some(line) = lines.next_line()? {
+        match serde_json::from_str(line) {
+            Ok(value) => take(value, lines.number())?,
+            Err(error) => return Err(lines.malformed(format_args!("{what} in JSON"), error)),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,95 @@
+use std::{cmp::Ordering, fmt};
+
+use serde::{Deserialize, Serialize};
+use tandem_protocol::ItemId;
+
+/// Position of an item in its [`Catalogue`](crate::Catalogue), from 0 without gaps.
+///
+/// Means nothing without that catalogue: across imports and over the wire items go by
+/// [`ItemId`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ItemIndex(pub u32);
+
+impl ItemIndex {
+    /// The index as an offset into a slice that follows the catalogue's order.
+    #[must_use]
+    pub fn position(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl fmt::Debug for ItemIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "@{}", self.0)
+    }
+}
+
+/// What is known of an item.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Item {
+    /// The shop's own name of it.
+    pub id: ItemId,
+    /// Title for people, without a trailing year; empty if unknown.
+    pub title: String,
+    /// Year of release.
+    pub year: Option<u16>,
+    /// Genres or categories, in the source's order.
+    pub genres: Vec<String>,
+    /// Its interactions in the training part, that is, without each user's last two.
+    pub count: u32,
+}
+
+impl Item {
+    /// An item of which only the id is known.
+    #[must_use]
+    pub fn untitled(id: ItemId) -> Self {
+        Self { id, title: String::new(), year: None, genres: Vec::new(), count: 0 }
+    }
+}
+
+/// The order of ids wherever one is needed (catalogue, users, ties in time): numbers by
+/// value and before everything else, the rest by bytes.
+///
+/// Total: ids that differ are never equal (`7` comes before `07`).
+#[must_use]
+pub fn compare_ids(left: &str, right: &str) -> Ordering {
+    /// The digits without leading zeros, if it is a number: longer is then larger.
+    fn number(id: &str) -> Option<&str> {
+        let digits = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
+        digits.then(|| id.trim_start_matches('0'))
+    }
+    match (number(left), number(right)) {
+        (Some(a), Some(b)) => {
+            a.len().cmp(&b.len()).then_with(|| a.cmp(b)).then_with(|| left.len().cmp(&right.len()))
+        }
+        (Some(_), None) => Ordering::Less,
+        (None, Some(_)) => Ordering::Greater,
+        (None, None) => left.cmp(right),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn numbers_compare_by_value_and_come_first() {
+        let mut ids = ["b", "10", "", "9", "007", "7", "0", "a10", "a9"];
+        ids.sort_by(|a, b| compare_ids(a, b));
+        assert_eq!(ids, ["0", "7", "007", "9", "10", "", "a10", "a9", "b"]);
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_is_total(a in "[0-9a]{0,4}", b in "[0-9a]{0,4}", c in "[0-9a]{0,4}") {
+            prop_assert_eq!(compare_ids(&a, &b) == Ordering::Equal, a == b);
+            prop_assert_eq!(compare_ids(&a, &b), compare_ids(&b, &a).reverse());
+            if compare_ids(&a, &b).is_le() && compare_ids(&b, &c).is_le() {
+                prop_assert!(compare_ids(&a, &c).is_le());
+            }
+        }
+    }
+}

@@ -1,0 +1,149 @@
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+};
+
+use tandem_protocol::ItemId;
+
+use super::{
+    Provenance,
+    catalogue_table::{Dialect, read_items},
+    log::{id_fault, parse_time},
+    table::Table,
+};
+use crate::{
+    Catalogue, Dataset, DatasetError, Item, ItemIndex, Sequence, compare_ids, lines::Lines,
+};
+
+/// One line of `sequences.txt`, and where it stood.
+struct Line {
+    number: u64,
+    user: String,
+    items: Vec<u32>,
+    times: Option<Vec<i64>>,
+}
+
+/// Reads a folder of sequence text: `sequences.txt` (`user item item …`, oldest first) and,
+/// if they are there, `times.txt` (the same lines with a time in place of each item, never
+/// falling) and `items.tsv` (tab-separated with a header; categories `A > B > C`).
+///
+/// The order within a line is kept even where times are equal: it is all that such files
+/// say about it.
+pub fn sequences(dir: &Path, provenance: Provenance) -> Result<Dataset, DatasetError> {
+    let (mut lines, names) = read_sequences(&dir.join("sequences.txt"))?;
+    let times = dir.join("times.txt");
+    if times.exists() {
+        read_times(&times, &mut lines)?;
+    }
+    let titles = dir.join("items.tsv");
+    let mut items = if titles.exists() {
+        let dialect = Dialect { genre_separator: " > ", lenient: false };
+        read_items(Table::open_tabs(&titles)?, &dialect)?
+    } else {
+        Vec::new()
+    };
+    let known: HashSet<ItemId> = items.iter().map(|item| item.id.clone()).collect();
+    items
+        .extend(names.iter().map(ItemId::new).filter(|id| !known.contains(id)).map(Item::untitled));
+    items.sort_by(|a, b| compare_ids(a.id.as_str(), b.id.as_str()));
+    let catalogue = Catalogue::new(items)?;
+    let indices: Vec<ItemIndex> =
+        names.iter().filter_map(|name| catalogue.index_of(&ItemId::new(name))).collect();
+    debug_assert_eq!(indices.len(), names.len(), "every item is in the catalogue");
+
+    let mut sequences: Vec<Sequence> = lines
+        .into_iter()
+        .map(|Line { user, items, times, .. }| {
+            let items = items.into_iter().map(|item| indices[item as usize]).collect();
+            Sequence { user, items, times }
+        })
+        .collect();
+    sequences.sort_by(|a, b| compare_ids(&a.user, &b.user));
+    Dataset::new(provenance.name, catalogue, sequences, provenance.notice)
+}
+
+/// The lines, their items by the order of first appearance, and the items' names.
+fn read_sequences(path: &Path) -> Result<(Vec<Line>, Vec<String>), DatasetError> {
+    let mut source = Lines::open(path)?;
+    let mut numbers: HashMap<String, u32> = HashMap::new();
+    let mut names = Vec::new();
+    let mut users = HashSet::new();
+    let mut lines = Vec::new();
+    while let Some(text) = source.next_line()? {
+        let mut fields = text.split_ascii_whitespace();
+        let Some(user) = fields.next().map(str::to_owned) else { continue };
+        let mut items = Vec::new();
+        let mut fault = None;
+        for name in fields {
+            fault = fault.or(id_fault(name));
+            let number = numbers.get(name).copied().unwrap_or_else(|| {
+                let number = names.len() as u32;
+                numbers.insert(name.to_owned(), number);
+                names.push(name.to_owned());
+                number
+            });
+            items.push(number);
+        }
+        if let Some(fault) = fault.or_else(|| id_fault(&user)) {
+            return Err(source.malformed("ids of users and items", fault));
+        }
+        if items.is_empty() {
+            return Err(
+                source.malformed("a user and at least one item", format_args!("user {user} alone"))
+            );
+        }
+        if !users.insert(user.clone()) {
+            return Err(source.malformed("one line a user", format_args!("user {user} again")));
+        }
+        lines.push(Line { number: source.number(), user, items, times: None });
+    }
+    if lines.is_empty() {
+        return Err(source.malformed("a user and at least one item", "the end of the file"));
+    }
+    Ok((lines, names))
+}
+
+/// Fills in the times, whose lines must be those of the sequences.
+fn read_times(path: &Path, lines: &mut [Line]) -> Result<(), DatasetError> {
+    let mut source = Lines::open(path)?;
+    let mut rest = lines.iter_mut();
+    while let Some(text) = source.next_line()? {
+        let mut fields = text.split_ascii_whitespace();
+        let Some(user) = fields.next().map(str::to_owned) else { continue };
+        let parsed: Result<Vec<i64>, String> =
+            fields.map(|field| parse_time(field).ok_or_else(|| field.to_owned())).collect();
+        let times = parsed
+            .map_err(|field| source.malformed("times as numbers", format_args!("{field:?}")))?;
+        let Some(line) = rest.next() else {
+            return Err(source.malformed(
+                "as many lines as sequences.txt",
+                format_args!("one more, for user {user}"),
+            ));
+        };
+        if user != line.user || times.len() != line.items.len() {
+            return Err(source.malformed(
+                format_args!(
+                    "user {} and {} times as in line {} of sequences.txt",
+                    line.user,
+                    line.items.len(),
+                    line.number
+                ),
+                format_args!("user {user} and {} times", times.len()),
+            ));
+        }
+        if let Some([before, after]) = times.array_windows().find(|[a, b]| a > b) {
+            return Err(source.malformed(
+                "times that never fall, oldest first",
+                format_args!("{after} after {before}"),
+            ));
+        }
+        line.times = Some(times);
+    }
+    match rest.next() {
+        None => Ok(()),
+        Some(line) => Err(source.malformed(
+            format_args!("times for user {} too, as in sequences.txt", line.user),
+            "the end of the file",
+        )),
+    }
+}

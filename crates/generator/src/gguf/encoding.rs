@@ -1,0 +1,95 @@
+/// How a tensor's numbers are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Encoding {
+    /// 4 bytes each.
+    F32,
+    /// IEEE half precision, 2 bytes each, rounded to nearest even.
+    F16,
+    /// Blocks of 32 along the first dimension: an F16 scale and 32 signed bytes;
+    /// `scale = max |x| / 127`.
+    Q8_0,
+}
+
+impl Encoding {
+    /// The format's number for it.
+    pub(super) fn code(self) -> u32 {
+        match self {
+            Self::F32 => 0,
+            Self::F16 => 1,
+            Self::Q8_0 => 8,
+        }
+    }
+
+    /// Numbers per block; the first dimension is a multiple of it.
+    #[must_use]
+    pub fn block(self) -> u64 {
+        match self {
+            Self::F32 | Self::F16 => 1,
+            Self::Q8_0 => 32,
+        }
+    }
+
+    /// Appends the encoded numbers.
+    pub(super) fn encode(self, values: &[f32], out: &mut Vec<u8>) {
+        match self {
+            Self::F32 => out.extend(values.iter().flat_map(|value| value.to_le_bytes())),
+            Self::F16 => out.extend(values.iter().flat_map(|&value| half(value).to_le_bytes())),
+            Self::Q8_0 => {
+                for block in values.chunks(32) {
+                    let max = block.iter().fold(0.0_f32, |max, value| max.max(value.abs()));
+                    let scale = max / 127.0;
+                    let inverse = if scale > 0.0 { scale.recip() } else { 0.0 };
+                    out.extend(half(scale).to_le_bytes());
+                    out.extend(
+                        block
+                            .iter()
+                            .flat_map(|value| ((value * inverse).round() as i8).to_le_bytes()),
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Bytes of one block and numbers in it, by the format's number of a tensor type; `None`
+/// for types this module does not know.
+pub(super) fn block_of(code: u32) -> Option<(u64, u64)> {
+    Some(match code {
+        0 | 26 => (4, 1),
+        1 | 25 | 30 => (2, 1),
+        2 => (18, 32),
+        3 => (20, 32),
+        6 => (22, 32),
+        7 => (24, 32),
+        8 => (34, 32),
+        10 => (84, 256),
+        11 => (110, 256),
+        12 => (144, 256),
+        13 => (176, 256),
+        14 => (210, 256),
+        24 => (1, 1),
+        27 | 28 => (8, 1),
+        _ => return None,
+    })
+}
+
+/// The bits of the nearest IEEE half-precision number, ties to even.
+pub(super) fn half(value: f32) -> u16 {
+    let bits = value.to_bits();
+    let sign = ((bits >> 16) & 0x8000) as u16;
+    let magnitude = bits & 0x7fff_ffff;
+    if magnitude > 0x7f80_0000 {
+        return sign | 0x7e00;
+    }
+    // 65520 is halfway between the largest half and the next power of two.
+    if magnitude >= 0x477f_f000 {
+        return sign | 0x7c00;
+    }
+    if magnitude < 0x3880_0000 {
+        // Subnormal: adding 0.5 puts the result's bits at the end of the mantissa.
+        let shifted = f32::from_bits(magnitude) + 0.5;
+        return sign | (shifted.to_bits() - 0.5_f32.to_bits()) as u16;
+    }
+    let rebased = magnitude - (112 << 23);
+    sign | ((rebased + 0xfff + ((rebased >> 13) & 1)) >> 13) as u16
+}

@@ -1,0 +1,213 @@
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{BufReader, Read},
+    path::Path,
+};
+
+use super::{ALIGNMENT, GgufError, MAGIC, Value, align, encoding::block_of};
+
+/// Nesting of arrays beyond which a file is taken for damaged.
+const MAX_DEPTH: u32 = 4;
+
+/// What a GGUF file says before its numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Metadata {
+    /// Version of the format.
+    pub version: u32,
+    /// Metadata by key.
+    pub values: BTreeMap<String, Value>,
+    /// Tensors in file order.
+    pub tensors: Vec<TensorInfo>,
+}
+
+/// A tensor as described in the file's head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TensorInfo {
+    /// Its name.
+    pub name: String,
+    /// Dimensions, the one that varies fastest first.
+    pub dims: Vec<u64>,
+    /// The format's number for how it is stored.
+    pub encoding: u32,
+    /// Where its data start, in bytes after the head.
+    pub offset: u64,
+}
+
+impl Metadata {
+    /// Reads the head of a file and checks that the tensors it describes lie inside the
+    /// file.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is not a GGUF, or is damaged or cut short.
+    pub fn read(path: &Path) -> Result<Self, GgufError> {
+        let file = File::open(path).map_err(GgufError::io(path))?;
+        let length = file.metadata().map_err(GgufError::io(path))?.len();
+        let mut reader = Reader { path, input: BufReader::new(file), at: 0, length };
+        reader.metadata()
+    }
+
+    /// The value of a key as text.
+    #[must_use]
+    pub fn text(&self, key: &str) -> Option<&str> {
+        self.values.get(key)?.as_str()
+    }
+
+    /// The value of a key as an unsigned number.
+    #[must_use]
+    pub fn number(&self, key: &str) -> Option<u64> {
+        self.values.get(key)?.as_u64()
+    }
+}
+
+struct Reader<'a> {
+    path: &'a Path,
+    input: BufReader<File>,
+    at: u64,
+    length: u64,
+}
+
+impl Reader<'_> {
+    fn metadata(&mut self) -> Result<Metadata, GgufError> {
+        let magic: [u8; 4] = if self.length < 4 {
+            return Err(self.fault("the magic bytes GGUF", format!("{} bytes", self.length)));
+        } else {
+            self.array()?
+        };
+        if magic != MAGIC {
+            return Err(self
+                .fault("the magic bytes GGUF", format!("{:?}", magic.escape_ascii().to_string())));
+        }
+        let version = u32::from_le_bytes(self.array()?);
+        if !(2..=3).contains(&version) {
+            return Err(self.fault("version 2 or 3", format!("version {version}")));
+        }
+        let tensors = self.count(24, "tensors")?;
+        let entries = self.count(13, "metadata entries")?;
+        let mut values = BTreeMap::new();
+        for _ in 0..entries {
+            let key = self.text()?;
+            let code = u32::from_le_bytes(self.array()?);
+            let value = self.value(code, 0)?;
+            values.insert(key, value);
+        }
+        let tensors: Vec<TensorInfo> =
+            (0..tensors).map(|_| self.tensor()).collect::<Result<_, _>>()?;
+        let metadata = Metadata { version, values, tensors };
+        self.check_extent(&metadata)?;
+        Ok(metadata)
+    }
+
+    fn tensor(&mut self) -> Result<TensorInfo, GgufError> {
+        let name = self.text()?;
+        let rank = u32::from_le_bytes(self.array()?);
+        if rank > 8 {
+            return Err(self.fault("at most 8 dimensions", format!("{rank} in tensor {name}")));
+        }
+        let dims = (0..rank).map(|_| self.u64()).collect::<Result<_, _>>()?;
+        let encoding = u32::from_le_bytes(self.array()?);
+        Ok(TensorInfo { name, dims, encoding, offset: self.u64()? })
+    }
+
+    /// The file must be long enough for the tensors it describes.
+    fn check_extent(&self, metadata: &Metadata) -> Result<(), GgufError> {
+        let alignment = metadata.number("general.alignment").unwrap_or(ALIGNMENT);
+        if !alignment.is_power_of_two() {
+            return Err(self.fault("an alignment that is a power of two", alignment.to_string()));
+        }
+        let start = align(self.at, alignment);
+        for tensor in &metadata.tensors {
+            let Some((bytes, numbers)) = block_of(tensor.encoding) else { continue };
+            let end = tensor
+                .dims
+                .iter()
+                .try_fold(1_u64, |product, &dim| product.checked_mul(dim))
+                .and_then(|product| (product / numbers).checked_mul(bytes))
+                .and_then(|size| size.checked_add(tensor.offset)?.checked_add(start));
+            if end.is_none_or(|end| end > self.length) {
+                let wanted = end.map_or_else(|| "more".to_owned(), |end| end.to_string());
+                return Err(self.fault(
+                    &format!("at least {wanted} bytes, for tensor {}", tensor.name),
+                    format!("{} bytes (is the file cut short?)", self.length),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn value(&mut self, code: u32, depth: u32) -> Result<Value, GgufError> {
+        Ok(match code {
+            0 => Value::U8(u8::from_le_bytes(self.array()?)),
+            1 => Value::I8(i8::from_le_bytes(self.array()?)),
+            2 => Value::U16(u16::from_le_bytes(self.array()?)),
+            3 => Value::I16(i16::from_le_bytes(self.array()?)),
+            4 => Value::U32(u32::from_le_bytes(self.array()?)),
+            5 => Value::I32(i32::from_le_bytes(self.array()?)),
+            6 => Value::F32(f32::from_le_bytes(self.array()?)),
+            7 => Value::Bool(u8::from_le_bytes(self.array()?) != 0),
+            8 => Value::String(self.text()?),
+            9 if depth < MAX_DEPTH => {
+                let code = u32::from_le_bytes(self.array()?);
+                let length = self.count(1, "array elements")?;
+                Value::Array(
+                    (0..length).map(|_| self.value(code, depth + 1)).collect::<Result<_, _>>()?,
+                )
+            }
+            10 => Value::U64(self.u64()?),
+            11 => Value::I64(i64::from_le_bytes(self.array()?)),
+            12 => Value::F64(f64::from_le_bytes(self.array()?)),
+            _ => return Err(self.fault("a metadata type from 0 to 12", format!("type {code}"))),
+        })
+    }
+
+    fn text(&mut self) -> Result<String, GgufError> {
+        let length = self.count(1, "bytes of text")?;
+        let mut bytes = vec![0; length];
+        self.fill(&mut bytes)?;
+        // Vocabularies hold pieces of characters; nothing here depends on them.
+        Ok(String::from_utf8(bytes)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    }
+
+    fn u64(&mut self) -> Result<u64, GgufError> {
+        Ok(u64::from_le_bytes(self.array()?))
+    }
+
+    /// A count of things of at least `size` bytes each, which must fit the file: a damaged
+    /// count must not make this program allocate without bound.
+    fn count(&mut self, size: u64, what: &str) -> Result<usize, GgufError> {
+        let count = self.u64()?;
+        let room = (self.length - self.at) / size;
+        if count > room {
+            return Err(self.fault(&format!("at most {room} {what}"), count.to_string()));
+        }
+        usize::try_from(count)
+            .map_err(|_| self.fault("a count this machine can hold", count.to_string()))
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], GgufError> {
+        let mut bytes = [0; N];
+        self.fill(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), GgufError> {
+        if self.length - self.at < bytes.len() as u64 {
+            return Err(self.fault(
+                &format!("{} more bytes", bytes.len()),
+                format!("{} (is the file cut short?)", self.length - self.at),
+            ));
+        }
+        self.input.read_exact(bytes).map_err(GgufError::io(self.path))?;
+        self.at += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn fault(&self, expected: &str, found: String) -> GgufError {
+        GgufError::Format {
+            path: self.path.to_owned(),
+            expected: format!("{expected} (before byte {})", self.at),
+            found,
+        }
+    }
+}

@@ -1,0 +1,141 @@
+use std::{io::Write, path::Path};
+
+use super::{ALIGNMENT, Encoding, GgufError, MAGIC, VERSION, Value, align, value::write_text};
+
+/// Collects metadata and tensors, then writes them as one file.
+#[derive(Clone, Debug)]
+pub struct Writer {
+    values: Vec<(String, Value)>,
+    tensors: Vec<Tensor>,
+}
+
+#[derive(Clone, Debug)]
+struct Tensor {
+    name: String,
+    dims: Vec<u64>,
+    encoding: Encoding,
+    data: Vec<u8>,
+}
+
+impl Writer {
+    /// Begins a model of the named architecture (`llama`).
+    #[must_use]
+    pub fn new(architecture: &str) -> Self {
+        let mut writer = Self { values: Vec::new(), tensors: Vec::new() };
+        writer.set("general.architecture", architecture);
+        writer.set("general.alignment", ALIGNMENT as u32);
+        writer
+    }
+
+    /// Sets a metadata value, replacing an earlier one of the same key.
+    pub fn set(&mut self, key: &str, value: impl Into<Value>) -> &mut Self {
+        let value = value.into();
+        match self.values.iter_mut().find(|(known, _)| known == key) {
+            Some((_, old)) => *old = value,
+            None => self.values.push((key.to_owned(), value)),
+        }
+        self
+    }
+
+    /// Adds a tensor. `dims` has the dimension that varies fastest first: a weight from
+    /// `n` inputs to `m` outputs is `[n, m]`, and `values[o * n + i]` joins input `i` to
+    /// output `o`.
+    ///
+    /// # Errors
+    /// If the dimensions do not multiply to the number of values, or the first is not a
+    /// multiple of the encoding's block.
+    pub fn tensor(
+        &mut self,
+        name: &str,
+        dims: &[u64],
+        encoding: Encoding,
+        values: &[f32],
+    ) -> Result<&mut Self, GgufError> {
+        let fault = |expected: String, found: String| GgufError::Tensor {
+            name: name.to_owned(),
+            expected,
+            found,
+        };
+        let numbers = dims.iter().try_fold(1_u64, |product, &dim| product.checked_mul(dim));
+        if dims.is_empty() || numbers != Some(values.len() as u64) {
+            return Err(fault(
+                format!("as many values as {dims:?} holds"),
+                values.len().to_string(),
+            ));
+        }
+        if !dims[0].is_multiple_of(encoding.block()) {
+            return Err(fault(
+                format!("a first dimension that is a multiple of {}", encoding.block()),
+                dims[0].to_string(),
+            ));
+        }
+        let mut data = Vec::new();
+        encoding.encode(values, &mut data);
+        self.tensors.push(Tensor { name: name.to_owned(), dims: dims.to_vec(), encoding, data });
+        Ok(self)
+    }
+
+    /// Writes the file: to a temporary one beside it, then renamed, so that `path` never
+    /// holds half a file.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write(&self, path: &Path) -> Result<(), GgufError> {
+        let io = GgufError::io(path);
+        let mut file = draft_beside(path).map_err(&io)?;
+        let head = self.head();
+        file.write_all(&head).map_err(&io)?;
+        for tensor in &self.tensors {
+            file.write_all(&tensor.data).map_err(&io)?;
+            file.write_all(&padding(tensor.data.len())).map_err(&io)?;
+        }
+        file.as_file().sync_all().map_err(&io)?;
+        file.persist(path).map_err(|error| io(error.error))?;
+        Ok(())
+    }
+
+    fn head(&self) -> Vec<u8> {
+        let mut out = Vec::from(MAGIC);
+        out.extend(VERSION.to_le_bytes());
+        out.extend((self.tensors.len() as u64).to_le_bytes());
+        out.extend((self.values.len() as u64).to_le_bytes());
+        for (key, value) in &self.values {
+            write_text(key, &mut out);
+            out.extend(value.code().to_le_bytes());
+            value.write(&mut out);
+        }
+        let mut offset = 0;
+        for tensor in &self.tensors {
+            write_text(&tensor.name, &mut out);
+            out.extend((tensor.dims.len() as u32).to_le_bytes());
+            out.extend(tensor.dims.iter().flat_map(|dim| dim.to_le_bytes()));
+            out.extend(tensor.encoding.code().to_le_bytes());
+            out.extend(u64::to_le_bytes(offset));
+            offset = align(offset + tensor.data.len() as u64, ALIGNMENT);
+        }
+        out.extend(padding(out.len()));
+        out
+    }
+}
+
+/// A temporary file in the folder of `path`, with the permissions a plain new file has.
+pub(crate) fn draft_beside(path: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".draft-").suffix(".gguf");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder)
+}
+
+/// Zeros up to the next multiple of the alignment.
+fn padding(length: usize) -> Vec<u8> {
+    let length = length as u64;
+    vec![0; (align(length, ALIGNMENT) - length) as usize]
+}

@@ -1,0 +1,202 @@
+use std::num::NonZeroU32;
+
+use llama_cpp_2::{
+    context::{LlamaContext, params::LlamaContextParams},
+    llama_batch::LlamaBatch,
+    model::LlamaModel,
+    token::LlamaToken,
+};
+
+use super::backend::backend;
+use crate::{
+    GeneratorError,
+    search::{Branch, LogitsSource, ReadLogits, Step},
+    trie::Token,
+};
+
+/// Sequences that llama.cpp can tell apart; the first is the prompt.
+pub(crate) const SEQUENCES: usize = 256;
+/// Tokens evaluated at once inside llama.cpp. Its buffers hold this many rows of the
+/// vocabulary's width, so it decides how much memory is used: 64 rows of 49,152 are 13 MB.
+const MICROBATCH: u32 = 64;
+
+/// A llama.cpp context as a [`LogitsSource`]: reads a prompt, then evaluates continuations
+/// of it that share its cells of the key-value cache.
+///
+/// What two prompts in a row have in common at their start is read once.
+#[derive(Debug)]
+pub struct Evaluator<'m> {
+    context: LlamaContext<'m>,
+    batch: LlamaBatch<'static>,
+    /// Tokens that sequence 0 holds.
+    prompt: Vec<Token>,
+    prompt_logits: Vec<f32>,
+    /// Tokens that each sequence holds, the prompt included.
+    lengths: Vec<usize>,
+    capacity: usize,
+}
+
+impl<'m> Evaluator<'m> {
+    /// Makes a context of `cells` tokens in all, which evaluates at most `batch` at once.
+    pub(crate) fn new(
+        model: &'m LlamaModel,
+        threads: usize,
+        cells: usize,
+        batch: usize,
+    ) -> Result<Self, String> {
+        let threads = i32::try_from(threads.clamp(1, 512)).unwrap_or(1);
+        let cells = u32::try_from(cells).map_err(|_| format!("{cells} tokens are too many"))?;
+        let params = LlamaContextParams::default()
+            .with_n_ctx(NonZeroU32::new(cells))
+            .with_n_batch(u32::try_from(batch).unwrap_or(u32::MAX).max(MICROBATCH))
+            .with_n_ubatch(MICROBATCH)
+            .with_n_seq_max(SEQUENCES as u32)
+            // One pool of cells, so that branches can share those of the prompt.
+            .with_kv_unified(true)
+            .with_n_threads(threads)
+            .with_n_threads_batch(threads);
+        let context = model.new_context(backend()?, params).map_err(|error| error.to_string())?;
+        Ok(Self {
+            context,
+            batch: LlamaBatch::new(batch, 1),
+            prompt: Vec::new(),
+            prompt_logits: Vec::new(),
+            lengths: vec![0; SEQUENCES],
+            capacity: batch,
+        })
+    }
+
+    /// Reads a prompt of at least one token; forgets all branches. Returns how many tokens
+    /// were evaluated.
+    ///
+    /// # Errors
+    /// If llama.cpp fails, as it does on a prompt beyond the context.
+    pub fn read(&mut self, prompt: &[Token]) -> Result<usize, GeneratorError> {
+        let result = self.read_rest(prompt);
+        if result.is_err() {
+            self.forget();
+        }
+        result
+    }
+
+    fn read_rest(&mut self, prompt: &[Token]) -> Result<usize, GeneratorError> {
+        let fault = failure("reading the prompt");
+        let common = self.prompt.iter().zip(prompt).take_while(|(a, b)| a == b).count();
+        // The last token is always evaluated: its logits are wanted.
+        let common = common.min(prompt.len().saturating_sub(1));
+        self.context.llama_kv_cache_seq_keep(0);
+        self.context
+            .kv_cache_seq_rm(0, Some(narrow(common)), None)
+            .map_err(|error| fault(&error))?;
+        self.prompt.truncate(common);
+        let mut at = common;
+        while at < prompt.len() {
+            let end = prompt.len().min(at + self.capacity);
+            self.batch.clear();
+            for (position, &token) in prompt.iter().enumerate().take(end).skip(at) {
+                self.batch
+                    .add(
+                        signed(token),
+                        narrow(position).cast_signed(),
+                        &[0],
+                        position + 1 == prompt.len(),
+                    )
+                    .map_err(|error| fault(&error))?;
+            }
+            self.context.decode(&mut self.batch).map_err(|error| fault(&error))?;
+            at = end;
+        }
+        let logits = self.context.get_logits_ith(self.batch.n_tokens() - 1);
+        self.prompt_logits.clear();
+        self.prompt_logits.extend_from_slice(logits);
+        self.prompt = prompt.to_vec();
+        self.lengths.fill(0);
+        self.lengths[0] = prompt.len();
+        Ok(prompt.len() - common)
+    }
+
+    fn evaluate(&mut self, steps: &[Step<'_>]) -> Result<Vec<i32>, GeneratorError> {
+        let fault = failure("decoding titles");
+        self.batch.clear();
+        let mut last = Vec::with_capacity(steps.len());
+        for step in steps {
+            let (from, into) = (sequence(step.from), sequence(step.into));
+            self.release(step.into);
+            self.context.kv_cache_seq_cp(from, into, None, None).map_err(|error| fault(&error))?;
+            let start = self.lengths[step.from];
+            for (offset, &token) in step.tokens.iter().enumerate() {
+                let position = narrow(start + offset).cast_signed();
+                self.batch
+                    .add(signed(token), position, &[into], offset + 1 == step.tokens.len())
+                    .map_err(|error| fault(&error))?;
+            }
+            self.lengths[step.into] = start + step.tokens.len();
+            last.push(self.batch.n_tokens() - 1);
+        }
+        self.context.decode(&mut self.batch).map_err(|error| fault(&error))?;
+        Ok(last)
+    }
+
+    /// Tokens per second of llama.cpp alone: batches of `width` single tokens, each
+    /// continuing the prompt in a sequence of its own, as the search evaluates them.
+    pub(crate) fn raw_rate(&mut self, width: usize, rounds: usize) -> Result<f64, GeneratorError> {
+        let tokens: Vec<[Token; 1]> = self.prompt.iter().rev().map(|&token| [token]).collect();
+        let steps: Vec<Step<'_>> = (1..=width.min(SEQUENCES - 1))
+            .map(|into| Step { from: 0, tokens: &tokens[into % tokens.len()], into })
+            .collect();
+        let start = std::time::Instant::now();
+        for _ in 0..rounds {
+            self.evaluate(&steps)?;
+            self.context.synchronize();
+        }
+        Ok((steps.len() * rounds) as f64 / start.elapsed().as_secs_f64())
+    }
+
+    fn forget(&mut self) {
+        self.context.clear_kv_cache();
+        self.prompt.clear();
+        self.lengths.fill(0);
+    }
+}
+
+impl LogitsSource for Evaluator<'_> {
+    fn prompt(&mut self) -> Result<&[f32], GeneratorError> {
+        Ok(&self.prompt_logits)
+    }
+
+    fn advance(
+        &mut self,
+        steps: &[Step<'_>],
+        read: &mut ReadLogits<'_>,
+    ) -> Result<(), GeneratorError> {
+        let last = self.evaluate(steps).inspect_err(|_| self.forget())?;
+        last.into_iter()
+            .enumerate()
+            .try_for_each(|(index, row)| read(index, self.context.get_logits_ith(row)))
+    }
+
+    fn release(&mut self, branch: Branch) {
+        if branch != 0 && self.lengths[branch] > 0 {
+            // Whole sequences can always be removed from a key-value cache.
+            let _ = self.context.clear_kv_cache_seq(Some(narrow(branch)), None, None);
+            self.lengths[branch] = 0;
+        }
+    }
+}
+
+fn failure(doing: &'static str) -> impl Fn(&dyn std::fmt::Display) -> GeneratorError {
+    move |error| GeneratorError::Evaluate { doing, message: error.to_string() }
+}
+
+fn signed(token: Token) -> LlamaToken {
+    LlamaToken::new(token.cast_signed())
+}
+
+/// Positions and sequences are bounded by the context's cells, which fit 32 bits.
+fn narrow(value: usize) -> u32 {
+    value as u32
+}
+
+fn sequence(branch: Branch) -> i32 {
+    narrow(branch).cast_signed()
+}

@@ -1,0 +1,58 @@
+use std::{
+    cmp::{Ordering, Reverse},
+    collections::BinaryHeap,
+};
+
+use tandem_dataset::ItemIndex;
+
+use crate::Ranked;
+
+/// The best `k` items so far, the worst of them on top.
+pub(super) struct Best {
+    k: usize,
+    heap: BinaryHeap<Reverse<(Score, Reverse<ItemIndex>)>>,
+}
+
+/// A log-probability with a total order, in the precision it is reported in: what is then
+/// equal is a tie.
+#[derive(Clone, Copy, PartialEq)]
+struct Score(f32);
+
+impl Eq for Score {}
+impl PartialOrd for Score {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Score {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.total_cmp(&other.0)
+    }
+}
+
+impl Best {
+    pub(super) fn new(k: usize) -> Self {
+        Self { k, heap: BinaryHeap::new() }
+    }
+
+    /// Whether an item of this log-probability may still belong to the best.
+    pub(super) fn admits(&self, logprob: f64) -> bool {
+        self.heap.len() < self.k
+            || self.heap.peek().is_some_and(|Reverse((worst, _))| logprob as f32 >= worst.0)
+    }
+
+    pub(super) fn offer(&mut self, item: ItemIndex, logprob: f64) {
+        self.heap.push(Reverse((Score(logprob.min(0.0) as f32), Reverse(item))));
+        if self.heap.len() > self.k {
+            self.heap.pop();
+        }
+    }
+
+    pub(super) fn into_ranked(self) -> Vec<Ranked> {
+        self.heap
+            .into_sorted_vec()
+            .into_iter()
+            .map(|Reverse((score, Reverse(item)))| Ranked { item, logprob: score.0 })
+            .collect()
+    }
+}

@@ -1,0 +1,58 @@
+use thiserror::Error;
+
+/// What can be wrong with weights, rows and inputs of a model.
+#[derive(Debug, Error, PartialEq)]
+pub enum ModelError {
+    /// The shape asked for makes no model.
+    #[error("model configuration: {0}")]
+    Config(String),
+    /// The bytes are not a weight file, or a damaged one.
+    #[error("weight file: {0}")]
+    Format(String),
+    /// A tensor is missing from the weight file.
+    #[error("weight file: tensor `{name}` is missing; it is of another kind of model or version")]
+    MissingTensor {
+        /// Its path in the model.
+        name: String,
+    },
+    /// A tensor of the weight file does not fit.
+    #[error("weight file: tensor `{name}` has shape {found:?}, the model needs {expected:?}")]
+    TensorShape {
+        /// Its path in the model.
+        name: String,
+        /// What the model needs.
+        expected: Vec<usize>,
+        /// What the file holds.
+        found: Vec<usize>,
+    },
+    /// A weight or row is not a finite number.
+    #[error("{what} holds a value that is not finite")]
+    NotFinite {
+        /// Where.
+        what: String,
+    },
+    /// A slice or file has another length than its shape says.
+    #[error("{what}: expected {expected} values, found {found}")]
+    Length {
+        /// Which input.
+        what: &'static str,
+        /// What the shape says.
+        expected: usize,
+        /// What there is.
+        found: usize,
+    },
+    /// There is nothing to compute on.
+    #[error("{0} is empty")]
+    Empty(&'static str),
+    /// A personal delta belongs to other shared weights.
+    #[error("personal delta was learnt on base {found}, the weights in use are {expected}")]
+    ForeignBase {
+        /// Hash of the weights in use.
+        expected: String,
+        /// Hash the delta was learnt on.
+        found: String,
+    },
+    /// The device did not compute.
+    #[error("device: {0}")]
+    Device(String),
+}

@@ -1,0 +1,41 @@
+//! The small recommendation models (SRM) in Burn, and what the device needs around them.
+//!
+//! A model is in two parts, so that a device's cost does not grow with the catalogue:
+//!
+//! - the **body** ([`Body`]): the network without an item table, tens of thousands of
+//!   weights, the same for everyone;
+//! - **item rows** ([`QuantisedRow`], [`ItemTable`]): one vector an item, of which a device
+//!   holds only those it meets.
+//!
+//! A body scores *gathered rows*: the rows of a history and of the candidates go in, one
+//! score a candidate comes out ([`Scorer`]). What is learnt on the device is a
+//! [`PersonalDelta`] on the rows, held in plain memory beside the immutable weights.
+//!
+//! This crate knows no item ids, no files and no network; it computes on whatever
+//! [`burn::tensor::Device`] it is given. Reads are `async` because a browser's GPU can be
+//! read in no other way; on the CPU they are ready at once.
+
+mod attention;
+mod body;
+mod checkpoint;
+mod decoder;
+mod error;
+mod learning;
+mod personal;
+mod rows;
+mod sasrec;
+mod scorer;
+pub mod training;
+mod weights;
+
+pub use body::Body;
+pub use burn::tensor::Device;
+pub use checkpoint::Checkpoint;
+pub use decoder::{Decoder, DecoderConfig};
+pub use error::ModelError;
+pub use learning::{LearningConfig, LearningExample, LearningOutcome};
+pub use personal::{PersonalDelta, RowKey};
+pub use rows::{ItemTable, QuantisedRow};
+pub use sasrec::Sasrec;
+pub use scorer::Scorer;
+pub use weights::{Parameter, parameters};

@@ -1,0 +1,221 @@
+use crate::ModelError;
+
+/// One item's row in 8 bits: `scale * i8` a dimension. 64 dimensions take 68 bytes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QuantisedRow {
+    scale: f32,
+    values: Box<[i8]>,
+}
+
+impl QuantisedRow {
+    /// Rounds a row to 8 bits; the largest magnitude becomes 127. The error of a dimension
+    /// is at most half a step, `max / 254`.
+    ///
+    /// # Errors
+    /// [`ModelError::NotFinite`] if a value is not a finite number.
+    pub fn quantise(row: &[f32]) -> Result<Self, ModelError> {
+        if row.iter().any(|value| !value.is_finite()) {
+            return Err(ModelError::NotFinite { what: "item row".into() });
+        }
+        let largest = row.iter().fold(0.0_f32, |max, value| max.max(value.abs()));
+        let scale = largest / 127.0;
+        let values = row
+            .iter()
+            .map(|value| if scale > 0.0 { (value / scale).round() as i8 } else { 0 })
+            .collect();
+        Ok(Self { scale, values })
+    }
+
+    /// Reads a row: a little-endian `f32` scale, then one `i8` a dimension.
+    ///
+    /// # Errors
+    /// [`ModelError::Length`] if there are not `4 + dims` bytes, [`ModelError::NotFinite`]
+    /// for a scale that is no number.
+    pub fn from_bytes(bytes: &[u8], dims: usize) -> Result<Self, ModelError> {
+        let wrong = ModelError::Length {
+            what: "bytes of an item row",
+            expected: 4 + dims,
+            found: bytes.len(),
+        };
+        let Some((scale, values)) = bytes.split_first_chunk::<4>() else { return Err(wrong) };
+        if values.len() != dims {
+            return Err(wrong);
+        }
+        let scale = f32::from_le_bytes(*scale);
+        if !scale.is_finite() {
+            return Err(ModelError::NotFinite { what: "scale of an item row".into() });
+        }
+        Ok(Self { scale, values: values.iter().map(|byte| byte.cast_signed()).collect() })
+    }
+
+    /// Appends the row as [`from_bytes`](Self::from_bytes) reads it.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.scale.to_le_bytes());
+        out.extend(self.values.iter().map(|value| value.cast_unsigned()));
+    }
+
+    /// Number of dimensions.
+    #[must_use]
+    pub fn dims(&self) -> usize {
+        self.values.len()
+    }
+
+    /// The row's values.
+    #[must_use]
+    pub fn values(&self) -> impl ExactSizeIterator<Item = f32> + '_ {
+        self.values.iter().map(|value| self.scale * f32::from(*value))
+    }
+}
+
+/// The rows of a whole catalogue, in its order, as they are stored and served.
+#[derive(Clone, PartialEq)]
+pub struct ItemTable {
+    dims: usize,
+    bytes: Vec<u8>,
+}
+
+impl std::fmt::Debug for ItemTable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ItemTable")
+            .field("items", &self.len())
+            .field("dims", &self.dims)
+            .finish_non_exhaustive()
+    }
+}
+
+const HEADER: usize = 8;
+
+impl ItemTable {
+    /// Rounds a table `[items, dims]`, row by row.
+    ///
+    /// # Errors
+    /// [`ModelError::Length`] if `table` is not whole rows, [`ModelError::NotFinite`] as in
+    /// [`QuantisedRow::quantise`].
+    pub fn quantise(table: &[f32], dims: usize) -> Result<Self, ModelError> {
+        if dims == 0 || !table.len().is_multiple_of(dims) {
+            return Err(ModelError::Length {
+                what: "item table",
+                expected: dims,
+                found: table.len(),
+            });
+        }
+        let items = table.len() / dims;
+        let mut bytes = Vec::with_capacity(HEADER + items * (4 + dims));
+        bytes.extend_from_slice(&(items as u32).to_le_bytes());
+        bytes.extend_from_slice(&(dims as u32).to_le_bytes());
+        for row in table.chunks_exact(dims) {
+            QuantisedRow::quantise(row)?.write(&mut bytes);
+        }
+        Ok(Self { dims, bytes })
+    }
+
+    /// Takes a table as stored: `u32` items, `u32` dimensions, the rows.
+    ///
+    /// # Errors
+    /// [`ModelError::Format`] or [`ModelError::Length`] if the bytes are no table.
+    pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, ModelError> {
+        let header = |at: usize| -> Option<usize> {
+            let word = bytes.get(at..at + 4)?.try_into().ok()?;
+            usize::try_from(u32::from_le_bytes(word)).ok()
+        };
+        let (Some(items), Some(dims)) = (header(0), header(4)) else {
+            return Err(ModelError::Format(format!(
+                "an item table starts with {HEADER} bytes of sizes, found {} in all",
+                bytes.len()
+            )));
+        };
+        let expected = items.saturating_mul(4 + dims).saturating_add(HEADER);
+        if dims == 0 || bytes.len() != expected {
+            return Err(ModelError::Length {
+                what: "bytes of the item table",
+                expected,
+                found: bytes.len(),
+            });
+        }
+        Ok(Self { dims, bytes })
+    }
+
+    /// The table as stored.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Number of items.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        (self.bytes.len() - HEADER) / (4 + self.dims)
+    }
+
+    /// Whether there are no items.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Width of a row.
+    #[must_use]
+    pub fn dims(&self) -> usize {
+        self.dims
+    }
+
+    /// The row at a position of the catalogue, or `None` beyond it.
+    ///
+    /// # Errors
+    /// [`ModelError::NotFinite`] if the stored scale is no number.
+    #[must_use]
+    pub fn row(&self, position: usize) -> Option<Result<QuantisedRow, ModelError>> {
+        let width = 4 + self.dims;
+        let start = HEADER.checked_add(position.checked_mul(width)?)?;
+        let bytes = self.bytes.get(start..start.checked_add(width)?)?;
+        Some(QuantisedRow::from_bytes(bytes, self.dims))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_row_is_scaled_by_its_largest_magnitude() {
+        let row = QuantisedRow::quantise(&[1.27, -0.635, 0.0]).unwrap();
+        let values: Vec<f32> = row.values().collect();
+        // Step 0.01: 1.27 and 0.0 are exact, -63.5 steps round away from zero to -64.
+        for (value, expected) in values.iter().zip([1.27, -0.64, 0.0]) {
+            assert!((value - expected).abs() < 1e-6, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn damaged_tables_are_refused() {
+        let table = ItemTable::quantise(&[0.5; 6], 3).unwrap();
+        let good = table.as_bytes().to_vec();
+        assert_eq!(ItemTable::from_bytes(good.clone()).unwrap(), table);
+        assert!(matches!(ItemTable::from_bytes(good[..5].to_vec()), Err(ModelError::Format(_))));
+        assert!(matches!(
+            ItemTable::from_bytes(good[..good.len() - 1].to_vec()),
+            Err(ModelError::Length { expected: 22, found: 21, .. })
+        ));
+        let mut nan = good;
+        nan[8..12].copy_from_slice(&f32::NAN.to_le_bytes());
+        let table = ItemTable::from_bytes(nan).unwrap();
+        assert!(matches!(table.row(0), Some(Err(ModelError::NotFinite { .. }))));
+        assert!(table.row(2).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn rounding_errs_by_half_a_step_at_most(row in prop::collection::vec(-8.0_f32..8.0, 1..80)) {
+            let quantised = QuantisedRow::quantise(&row).unwrap();
+            let mut bytes = Vec::new();
+            quantised.write(&mut bytes);
+            prop_assert_eq!(&QuantisedRow::from_bytes(&bytes, row.len()).unwrap(), &quantised);
+            let step = row.iter().fold(0.0_f32, |max, value| max.max(value.abs())) / 127.0;
+            for (value, rounded) in row.iter().zip(quantised.values()) {
+                prop_assert!((value - rounded).abs() <= step * 0.501 + 1e-7);
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+use rand::{Rng, RngExt, seq::SliceRandom};
+
+use crate::ModelError;
+
+/// Windows padded on the right to one length.
+pub(super) struct Batch {
+    pub(super) length: usize,
+    pub(super) inputs: Vec<u32>,    // [windows, length]
+    pub(super) positions: Vec<u32>, // places of `inputs` that are real
+    pub(super) targets: Vec<u32>,   // the item after each of them
+}
+
+impl Batch {
+    pub(super) fn new(windows: &[&[u32]], max_length: usize) -> Result<Self, ModelError> {
+        for window in windows {
+            if window.len() < 2 || window.len() > max_length + 1 {
+                return Err(ModelError::Length {
+                    what: "items of a training window (2 to max_length + 1)",
+                    expected: max_length + 1,
+                    found: window.len(),
+                });
+            }
+        }
+        let length = windows.iter().map(|window| window.len() - 1).max().unwrap_or(0);
+        let inputs: Vec<&[u32]> =
+            windows.iter().map(|window| &window[..window.len() - 1]).collect();
+        let mut positions = Vec::new();
+        let mut targets = Vec::new();
+        for (row, window) in windows.iter().enumerate() {
+            for (column, target) in window[1..].iter().enumerate() {
+                positions.push((row * length + column) as u32);
+                targets.push(*target);
+            }
+        }
+        Ok(Self { length, inputs: padded(&inputs, length), positions, targets })
+    }
+}
+
+/// Rows padded on the right with item 0, which the causal mask keeps from being seen.
+pub(super) fn padded(rows: &[&[u32]], length: usize) -> Vec<u32> {
+    let mut out = vec![0; rows.len() * length];
+    for (row, out) in rows.iter().zip(out.chunks_exact_mut(length.max(1))) {
+        out[..row.len()].copy_from_slice(row);
+    }
+    out
+}
+
+/// Cuts a user's items into training windows of at most `max_length + 1`, each starting
+/// where the one before ended so that every item but the first is a target once. The cut
+/// points are random: an item is not always predicted from the same number of others.
+pub fn windows<'a>(items: &'a [u32], max_length: usize, rng: &mut impl Rng) -> Vec<&'a [u32]> {
+    let mut out = Vec::new();
+    let mut start = 0;
+    let mut end = if items.len() > max_length + 1 {
+        rng.random_range(2..=max_length + 1)
+    } else {
+        items.len()
+    };
+    while end <= items.len() && end - start >= 2 {
+        out.push(&items[start..end]);
+        if end == items.len() {
+            break;
+        }
+        start = end - 1;
+        end = (start + max_length + 1).min(items.len());
+    }
+    out
+}
+
+/// Groups windows into batches of similar length, in random order.
+pub fn batches<'a>(
+    mut windows: Vec<&'a [u32]>,
+    batch: usize,
+    rng: &mut impl Rng,
+) -> Vec<Vec<&'a [u32]>> {
+    windows.shuffle(rng);
+    // Stable: windows of one length stay in random order.
+    windows.sort_by_key(|window| window.len());
+    let mut out: Vec<Vec<&[u32]>> = windows.chunks(batch.max(1)).map(<[_]>::to_vec).collect();
+    out.shuffle(rng);
+    out
+}

@@ -1,0 +1,168 @@
+//! A body's weights to bytes and back: `safetensors`, one tensor a parameter, named by its
+//! path in the module.
+
+use std::collections::HashMap;
+
+use burn::{
+    Tensor,
+    module::{Module, ModuleMapper, ModuleVisitor, Param},
+    tensor::{Device, TensorData},
+};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use tandem_protocol::ModelConfig;
+
+use crate::{Body, ModelError};
+
+/// A parameter of a module.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameter {
+    /// Its path in the module, joined by dots (`blk.0.attn_q.weight`).
+    pub name: String,
+    /// Its shape; a linear layer's is `[inputs, outputs]`.
+    pub shape: Vec<usize>,
+    /// Its values, the last dimension fastest.
+    pub values: Vec<f32>,
+}
+
+/// The parameters of a module in the order of its fields; reads the device without waiting,
+/// so not for a browser's GPU.
+///
+/// # Errors
+/// [`ModelError::Device`] if the device fails.
+pub fn parameters(module: &impl Module) -> Result<Vec<Parameter>, ModelError> {
+    let mut collector = Collector::default();
+    module.visit(&mut collector);
+    collector.parameters.into_iter().collect()
+}
+
+impl Body {
+    /// The weights as a `safetensors` file with `metadata` in its header.
+    ///
+    /// # Errors
+    /// [`ModelError::Format`] if the file cannot be put together.
+    pub fn to_bytes(&self, metadata: &HashMap<String, String>) -> Result<Vec<u8>, ModelError> {
+        let parameters = parameters(self)?;
+        let bytes: Vec<Vec<u8>> = parameters
+            .iter()
+            .map(|parameter| parameter.values.iter().flat_map(|v| v.to_le_bytes()).collect())
+            .collect();
+        let mut views = Vec::new();
+        for (parameter, bytes) in parameters.iter().zip(&bytes) {
+            let view = TensorView::new(Dtype::F32, parameter.shape.clone(), bytes)
+                .map_err(|error| ModelError::Format(error.to_string()))?;
+            views.push((parameter.name.as_str(), view));
+        }
+        safetensors::serialize(views, Some(metadata.clone()))
+            .map_err(|error| ModelError::Format(error.to_string()))
+    }
+
+    /// Reads weights written by [`to_bytes`](Self::to_bytes) into a model of this shape.
+    ///
+    /// # Errors
+    /// [`ModelError::Format`] if the bytes are damaged or no `safetensors` file,
+    /// [`ModelError::MissingTensor`] or [`ModelError::TensorShape`] if they are of another
+    /// model, [`ModelError::NotFinite`] if a weight is no number.
+    pub fn from_bytes(
+        config: &ModelConfig,
+        bytes: &[u8],
+        device: &Device,
+    ) -> Result<Self, ModelError> {
+        let file = SafeTensors::deserialize(bytes)
+            .map_err(|error| ModelError::Format(format!("not a safetensors file: {error}")))?;
+        let mut loader = Loader { file, device, path: Vec::new(), error: None };
+        let body = Self::new(config, 0.0, device)?.map(&mut loader);
+        match loader.error {
+            Some(error) => Err(error),
+            None => Ok(body),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Collector {
+    path: Vec<String>,
+    parameters: Vec<Result<Parameter, ModelError>>,
+}
+
+impl ModuleVisitor for Collector {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let tensor = param.val();
+        let (name, shape) = (self.path.join("."), tensor.dims().to_vec());
+        let values = tensor.try_into_vec_as::<f32>();
+        self.parameters.push(match values {
+            Ok(values) => Ok(Parameter { name, shape, values }),
+            Err(error) => Err(ModelError::Device(format!("{error:?}"))),
+        });
+    }
+}
+
+struct Loader<'a> {
+    file: SafeTensors<'a>,
+    device: &'a Device,
+    path: Vec<String>,
+    error: Option<ModelError>,
+}
+
+impl Loader<'_> {
+    fn read(&self, expected: &[usize]) -> Result<Vec<f32>, ModelError> {
+        let name = self.path.join(".");
+        let view = self
+            .file
+            .tensor(&name)
+            .map_err(|_| ModelError::MissingTensor { name: name.clone() })?;
+        if view.dtype() != Dtype::F32 {
+            return Err(ModelError::Format(format!(
+                "tensor `{name}` is of type {:?}, expected F32",
+                view.dtype()
+            )));
+        }
+        if view.shape() != expected {
+            return Err(ModelError::TensorShape {
+                name,
+                expected: expected.to_vec(),
+                found: view.shape().to_vec(),
+            });
+        }
+        let (words, _) = view.data().as_chunks::<4>();
+        let values: Vec<f32> = words.iter().map(|word| f32::from_le_bytes(*word)).collect();
+        if values.iter().any(|value| !value.is_finite()) {
+            return Err(ModelError::NotFinite { what: format!("tensor `{name}`") });
+        }
+        Ok(values)
+    }
+}
+
+impl ModuleMapper for Loader<'_> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        if self.error.is_some() {
+            return param;
+        }
+        let shape = param.lazy_shape().to_vec();
+        match self.read(&shape) {
+            Ok(values) => {
+                let device = self.device;
+                param.map(|_| Tensor::from_data(TensorData::new(values, shape), device))
+            }
+            Err(error) => {
+                self.error = Some(error);
+                param
+            }
+        }
+    }
+}

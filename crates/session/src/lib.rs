@@ -1,0 +1,26 @@
+//! The device's state machine: history, candidate list, re-ranking, decision, learning.
+//!
+//! What a click does, in the order it happens:
+//!
+//! 1. [`Session::track`] adds it to the history and notes what there is to learn;
+//! 2. [`Session::rank`] scores the candidates left in the list with the small model and
+//!    fuses the two models' scores;
+//! 3. [`Session::decide`] says whether the cloud is worth a call, and why;
+//! 4. if so, [`Session::begin_request`] and [`Session::accept`] stand around the caller's
+//!    network;
+//! 5. [`Session::learn`] takes one step on the personal delta, after the page has painted.
+//!
+//! What is absent: a network, a clock, storage and threads. The browser's bindings bring
+//! those, and the evaluation simulates them, so that what is measured is what runs.
+
+mod error;
+mod rows;
+mod session;
+mod state;
+
+pub use error::SessionError;
+pub use rows::{RowStore, decode_row, encode_row};
+pub use session::{
+    Connection, MAX_SENT_HISTORY, Ranked, RankedItem, RequestTicket, Session, Settings,
+};
+pub use state::STATE_VERSION;

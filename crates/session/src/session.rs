@@ -1,0 +1,492 @@
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+
+use tandem_collaboration::{
+    Decision, Fusion, ListState, Policy, Situation, TokenBucket, order_descending, positions,
+};
+use tandem_model::{LearningConfig, LearningExample, LearningOutcome, PersonalDelta, Scorer};
+use tandem_protocol::{
+    Candidate, CandidatesRequest, CandidatesResponse, Event, EventKind, ItemId, ItemRow, Ranking,
+    RowsResponse,
+};
+
+use crate::{RowStore, SessionError};
+
+/// Of a longer history only so many of the newest items are sent; older ones are sent as
+/// exclusions, for they are not to come back as candidates.
+pub const MAX_SENT_HISTORY: usize = 200;
+
+/// Clicks that wait to be learnt from; of a burst beyond that the oldest are dropped.
+const MAX_PENDING: usize = 64;
+
+/// How a session behaves, as the manifest says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// How the two models' scores are joined.
+    pub fusion: Fusion,
+    /// When the cloud is called.
+    pub policy: Policy,
+    /// How the device learns.
+    pub learning: LearningConfig,
+    /// Hash of the shared weights: what a personal delta belongs to.
+    pub base: String,
+    /// Hash of the catalogue the model was trained on.
+    pub catalogue_hash: String,
+}
+
+/// One visitor's session on a device.
+#[derive(Debug)]
+pub struct Session {
+    pub(crate) scorer: Scorer,
+    pub(crate) rows: RowStore,
+    pub(crate) settings: Settings,
+    bucket: Option<TokenBucket>,
+    pub(crate) history: Vec<ItemId>,
+    pub(crate) disliked: BTreeSet<ItemId>,
+    pub(crate) list: Option<List>,
+    pub(crate) delta: PersonalDelta<ItemId>,
+    pending: VecDeque<LearningExample<ItemId>>,
+    pub(crate) clicks: u64,
+    pub(crate) calls: u64,
+    /// Counts resets and imports, so that an answer to a question asked before is dropped.
+    generation: u64,
+}
+
+/// The list in use, as it came.
+#[derive(Clone, Debug)]
+pub(crate) struct List {
+    pub(crate) candidates: Vec<Candidate>,
+    pub(crate) ranking: Ranking,
+    pub(crate) model: String,
+    pub(crate) received_ms: f64,
+    /// The session's counts when it was asked for.
+    pub(crate) clicks: u64,
+    pub(crate) distinct: usize,
+}
+
+/// What a request was made of; goes with its answer to [`Session::accept`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestTicket {
+    generation: u64,
+    clicks: u64,
+    distinct: usize,
+}
+
+/// The state of the line to the server, which the caller knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Connection {
+    /// A request is under way.
+    pub in_flight: bool,
+    /// There is no network, or it is not to be used.
+    pub offline: bool,
+    /// Milliseconds until a server that failed may be tried again.
+    pub retry_in_ms: Option<f64>,
+}
+
+/// The candidates that are left, ranked.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Ranked {
+    /// Best first by the fused score.
+    pub items: Vec<RankedItem>,
+    /// How far the two models' orders are apart, in \[0, 1\]; `None` where there is nothing
+    /// to compare (no history yet, fewer than two candidates).
+    pub disagreement: Option<f32>,
+    /// Scores that were not finite numbers; such an item counts as unscored.
+    pub non_finite: usize,
+}
+
+/// One candidate with what each model says of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RankedItem {
+    /// The item.
+    pub item: ItemId,
+    /// The fused score, higher is better; comparable within one ranking only.
+    pub score: f32,
+    /// Its place in the language model's order of the items left, from 0.
+    pub llm_rank: usize,
+    /// Its place in the small model's order, from 0; as `llm_rank` while there is none.
+    pub srm_rank: usize,
+    /// The language model's log-probability (nats).
+    pub logprob: f32,
+    /// The small model's score (a logit), if it has one.
+    pub srm_score: Option<f32>,
+}
+
+impl Session {
+    /// An empty session.
+    ///
+    /// # Errors
+    /// [`SessionError::Collaboration`] for settings that make no sense,
+    /// [`SessionError::Model`] if rows and weights have different widths.
+    pub fn new(scorer: Scorer, rows: RowStore, settings: Settings) -> Result<Self, SessionError> {
+        settings.fusion.validate()?;
+        settings.policy.validate()?;
+        let dims = scorer.config().dims;
+        if rows.dims() != dims {
+            return Err(SessionError::Model(tandem_model::ModelError::Length {
+                what: "dimensions of the item rows",
+                expected: dims,
+                found: rows.dims(),
+            }));
+        }
+        Ok(Self {
+            bucket: settings.policy.new_bucket(),
+            delta: PersonalDelta::new(&settings.base, dims, settings.learning.rank),
+            scorer,
+            rows,
+            settings,
+            history: Vec::new(),
+            disliked: BTreeSet::new(),
+            list: None,
+            pending: VecDeque::new(),
+            clicks: 0,
+            calls: 0,
+            generation: 0,
+        })
+    }
+
+    /// Takes items that the visitor chose before this session began, oldest first: they are
+    /// history, and no clicks of this session.
+    pub fn begin_with(&mut self, history: impl IntoIterator<Item = ItemId>) {
+        self.history.splice(0..0, history);
+    }
+
+    /// Forgets everything about the visitor; weights, rows and the spent budget stay.
+    pub fn reset(&mut self) {
+        let dims = self.scorer.config().dims;
+        self.delta = PersonalDelta::new(&self.settings.base, dims, self.settings.learning.rank);
+        self.history.clear();
+        self.disliked.clear();
+        self.list = None;
+        self.pending.clear();
+        self.clicks = 0;
+        self.calls = 0;
+        self.generation += 1;
+    }
+
+    /// Takes note of an event. Cheap: nothing is scored and nothing is learnt yet.
+    pub fn track(&mut self, event: &Event) {
+        match event.kind {
+            EventKind::Click | EventKind::Purchase => {
+                if let Some(example) = self.example(&event.item) {
+                    if self.pending.len() == MAX_PENDING {
+                        self.pending.pop_front();
+                    }
+                    self.pending.push_back(example);
+                }
+                self.history.push(event.item.clone());
+                self.clicks += 1;
+            }
+            EventKind::Dislike => {
+                self.disliked.insert(event.item.clone());
+                self.clicks += 1;
+            }
+            EventKind::View => {}
+        }
+    }
+
+    /// Ranks the candidates that are left: neither in the history nor disliked. Empty while
+    /// there is no list.
+    ///
+    /// # Errors
+    /// [`SessionError::Model`] if the device fails.
+    pub async fn rank(&self) -> Result<Ranked, SessionError> {
+        let left = self.left();
+        let logprobs: Vec<f32> = left.iter().map(|candidate| candidate.logprob).collect();
+        let Some(scores) = self.score(&left).await? else {
+            let items = left.iter().enumerate().map(|(rank, candidate)| RankedItem {
+                item: candidate.item.clone(),
+                score: candidate.logprob,
+                llm_rank: rank,
+                srm_rank: rank,
+                logprob: candidate.logprob,
+                srm_score: None,
+            });
+            return Ok(Ranked { items: items.collect(), ..Ranked::default() });
+        };
+        let fused = self.settings.fusion.fuse(&logprobs, &scores)?;
+        let srm_order = order_descending(&scores);
+        let srm_ranks = positions(&srm_order)?;
+        let llm_order: Vec<usize> = (0..left.len()).collect();
+        let disagreement = if left.len() < 2 {
+            None
+        } else {
+            Some(self.settings.policy.consistency.disagreement(&llm_order, &srm_order)?)
+        };
+        let items = fused.order.iter().map(|&at| RankedItem {
+            item: left[at].item.clone(),
+            score: fused.scores[at],
+            llm_rank: at,
+            srm_rank: srm_ranks[at],
+            logprob: left[at].logprob,
+            srm_score: scores[at].is_finite().then_some(scores[at]),
+        });
+        Ok(Ranked { items: items.collect(), disagreement, non_finite: fused.non_finite })
+    }
+
+    /// The small model's scores of `candidates`, in their order; `None` without a history
+    /// it can read. A candidate whose row is missing gets `NaN`.
+    async fn score(&self, candidates: &[&Candidate]) -> Result<Option<Vec<f32>>, SessionError> {
+        let history = self.history_rows();
+        if history.is_empty() || candidates.is_empty() {
+            return Ok(None);
+        }
+        let dims = self.rows.dims();
+        let mut rows = Vec::with_capacity(candidates.len() * dims);
+        let mut scored = Vec::with_capacity(candidates.len());
+        for (at, candidate) in candidates.iter().enumerate() {
+            let start = rows.len();
+            if self.rows.gather(&candidate.item, &mut rows) {
+                self.delta.apply_row(&candidate.item, &mut rows[start..]);
+                self.delta.adapt(&mut rows[start..]);
+                scored.push(at);
+            }
+        }
+        let mut all = vec![f32::NAN; candidates.len()];
+        for (at, score) in scored.into_iter().zip(self.scorer.score(&history, &rows).await?) {
+            all[at] = score;
+        }
+        Ok(Some(all))
+    }
+
+    /// The newest items whose rows are here, oldest first, as many as the model reads.
+    fn readable_history(&self) -> Vec<&ItemId> {
+        let newest = self.history.iter().rev().filter(|item| self.rows.contains(item));
+        let mut items: Vec<&ItemId> = newest.take(self.scorer.config().max_length).collect();
+        items.reverse();
+        items
+    }
+
+    /// Rows `[length, dims]`, with their deltas, of [`readable_history`](Self::readable_history).
+    fn history_rows(&self) -> Vec<f32> {
+        let mut rows = Vec::new();
+        for item in self.readable_history() {
+            let start = rows.len();
+            self.rows.gather(item, &mut rows);
+            self.delta.apply_row(item, &mut rows[start..]);
+        }
+        rows
+    }
+
+    /// Candidates that may be recommended, in the language model's order.
+    fn left(&self) -> Vec<&Candidate> {
+        let seen: HashSet<&ItemId> = self.history.iter().chain(&self.disliked).collect();
+        let candidates = self.list.iter().flat_map(|list| &list.candidates);
+        candidates.filter(|candidate| !seen.contains(&candidate.item)).collect()
+    }
+
+    /// Keep the list or ask the cloud for a new one, and why.
+    #[must_use]
+    pub fn decide(&self, ranked: &Ranked, connection: Connection, now_ms: f64) -> Decision {
+        let list = self.list.as_ref().map(|list| ListState {
+            disagreement: ranked.disagreement,
+            age_ms: (now_ms - list.received_ms).max(0.0),
+            clicks_since: self.clicks.saturating_sub(list.clicks),
+            new_items_since: self.distinct_items().saturating_sub(list.distinct) as u64,
+            unseen: ranked.items.len(),
+            personal: list.ranking == Ranking::LanguageModel,
+        });
+        self.settings.policy.decide(&Situation {
+            list,
+            clicks: self.clicks,
+            calls: self.calls,
+            in_flight: connection.in_flight,
+            offline: connection.offline,
+            retry_in_ms: connection.retry_in_ms,
+            bucket_wait_ms: self.bucket.map_or(0.0, |bucket| bucket.wait_ms(now_ms)),
+        })
+    }
+
+    /// What to send for a new list, and a ticket for its answer. Takes a token of the
+    /// budget, if there is one left to take.
+    pub fn begin_request(
+        &mut self,
+        k: Option<usize>,
+        now_ms: f64,
+    ) -> (CandidatesRequest, RequestTicket) {
+        if let Some(bucket) = &mut self.bucket {
+            // A caller may insist beyond the budget; the bucket is then empty, not in debt.
+            let _ = bucket.take(now_ms);
+        }
+        self.calls += 1;
+        let (older, newest) =
+            self.history.split_at(self.history.len().saturating_sub(MAX_SENT_HISTORY));
+        let exclude: BTreeSet<&ItemId> = self.disliked.iter().chain(older).collect();
+        let request = CandidatesRequest {
+            history: newest.to_vec(),
+            exclude: exclude.into_iter().cloned().collect(),
+            k,
+            rows: !self.rows.is_whole(),
+        };
+        let ticket = RequestTicket {
+            generation: self.generation,
+            clicks: self.clicks,
+            distinct: self.distinct_items(),
+        };
+        (request, ticket)
+    }
+
+    /// Takes the server's list into use. Returns `false`, and changes nothing, if the
+    /// session was reset since the list was asked for.
+    ///
+    /// # Errors
+    /// [`SessionError::ForeignCatalogue`] for a list of another catalogue,
+    /// [`SessionError::Row`] or [`SessionError::Model`] for rows that cannot be read; the
+    /// old list then stays in use.
+    pub fn accept(
+        &mut self,
+        ticket: RequestTicket,
+        response: CandidatesResponse,
+        now_ms: f64,
+    ) -> Result<bool, SessionError> {
+        if ticket.generation != self.generation {
+            return Ok(false);
+        }
+        if response.catalogue_hash != self.settings.catalogue_hash {
+            return Err(SessionError::ForeignCatalogue {
+                expected: self.settings.catalogue_hash.clone(),
+                found: response.catalogue_hash,
+            });
+        }
+        let with_candidates = response.candidates.iter().filter_map(|candidate| {
+            let row = candidate.row.clone()?;
+            Some(ItemRow { item: candidate.item.clone(), row })
+        });
+        let rows: Vec<ItemRow> = with_candidates.chain(response.history_rows).collect();
+        self.add_rows(&rows)?;
+        let mut distinct = HashSet::new();
+        let mut candidates = response.candidates;
+        candidates.retain(|candidate| distinct.insert(candidate.item.clone()));
+        self.list = Some(List {
+            candidates,
+            ranking: response.ranking,
+            model: response.model,
+            received_ms: now_ms,
+            clicks: ticket.clicks,
+            distinct: ticket.distinct,
+        });
+        Ok(true)
+    }
+
+    /// Keeps rows of items that were met outside a list.
+    ///
+    /// # Errors
+    /// As [`RowStore::add`]; of rows that cannot be read none is kept.
+    pub fn accept_rows(&mut self, response: &RowsResponse) -> Result<(), SessionError> {
+        self.add_rows(&response.rows)
+    }
+
+    fn add_rows(&mut self, rows: &[ItemRow]) -> Result<(), SessionError> {
+        for row in rows {
+            crate::decode_row(row, self.rows.dims())?;
+        }
+        rows.iter().try_for_each(|row| self.rows.add(row))
+    }
+
+    /// Items of the history without a row: ask the server for them.
+    #[must_use]
+    pub fn missing_rows(&self) -> Vec<ItemId> {
+        let missing: BTreeSet<&ItemId> =
+            self.history.iter().filter(|item| !self.rows.contains(item)).collect();
+        missing.into_iter().cloned().collect()
+    }
+
+    /// Learns from the oldest click that waits; `None` if none does.
+    ///
+    /// # Errors
+    /// [`SessionError::Model`] if the device fails or the step would leave the finite
+    /// numbers; the delta is then as before and the click is given up.
+    pub async fn learn(&mut self) -> Result<Option<LearningOutcome>, SessionError> {
+        let Some(example) = self.pending.pop_front() else { return Ok(None) };
+        let learning = &self.settings.learning;
+        Ok(Some(self.scorer.learn(&mut self.delta, &example, learning).await?))
+    }
+
+    /// What a click on `item` teaches: it was chosen from the list's best. `None` without a
+    /// history or a list to choose from, or if rows are missing.
+    fn example(&self, item: &ItemId) -> Option<LearningExample<ItemId>> {
+        let mut example = Gathered::default();
+        let history = self.readable_history();
+        let history: Vec<usize> =
+            history.into_iter().filter_map(|item| example.position(item, &self.rows)).collect();
+        let target = example.position(item, &self.rows)?;
+        let others = self.left().into_iter().filter(|candidate| candidate.item != *item);
+        let mut candidates = vec![target];
+        for candidate in others.take(self.settings.learning.negatives) {
+            candidates.extend(example.position(&candidate.item, &self.rows));
+        }
+        if history.is_empty() || candidates.len() < 2 {
+            return None;
+        }
+        Some(LearningExample {
+            keys: example.keys,
+            rows: example.rows,
+            history,
+            candidates,
+            target: 0,
+        })
+    }
+
+    fn distinct_items(&self) -> usize {
+        self.history.iter().collect::<HashSet<_>>().len()
+    }
+
+    /// The visitor's items, oldest first.
+    #[must_use]
+    pub fn history(&self) -> &[ItemId] {
+        &self.history
+    }
+
+    /// Clicks (and dislikes) so far.
+    #[must_use]
+    pub fn clicks(&self) -> u64 {
+        self.clicks
+    }
+
+    /// Lists asked for so far.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.calls
+    }
+
+    /// What the list in use is ordered by and which model made it.
+    #[must_use]
+    pub fn list_origin(&self) -> Option<(Ranking, &str)> {
+        self.list.as_ref().map(|list| (list.ranking, list.model.as_str()))
+    }
+
+    /// Age of the list in milliseconds and clicks since it was asked for.
+    #[must_use]
+    pub fn list_age(&self, now_ms: f64) -> Option<(f64, u64)> {
+        let list = self.list.as_ref()?;
+        Some(((now_ms - list.received_ms).max(0.0), self.clicks.saturating_sub(list.clicks)))
+    }
+
+    /// What was learnt.
+    #[must_use]
+    pub fn delta(&self) -> &PersonalDelta<ItemId> {
+        &self.delta
+    }
+}
+
+/// Distinct items with their rows, as a learning example needs them.
+#[derive(Default)]
+struct Gathered {
+    positions: HashMap<ItemId, usize>,
+    keys: Vec<ItemId>,
+    rows: Vec<f32>,
+}
+
+impl Gathered {
+    fn position(&mut self, item: &ItemId, store: &RowStore) -> Option<usize> {
+        if let Some(&at) = self.positions.get(item) {
+            return Some(at);
+        }
+        if !store.gather(item, &mut self.rows) {
+            return None;
+        }
+        let at = self.keys.len();
+        self.keys.push(item.clone());
+        self.positions.insert(item.clone(), at);
+        Some(at)
+    }
+}

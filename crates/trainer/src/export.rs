@@ -1,0 +1,173 @@
+//! `tandem export`: a trained model as the files that server and device load.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tandem_collaboration::{Fusion, Policy};
+use tandem_dataset::{Catalogue, Dataset, FolderDraft};
+use tandem_model::{Device, LearningConfig, Scorer};
+use tandem_protocol::{
+    Artifact, CatalogueInfo, ItemId, LanguageModelInfo, Manifest, PROTOCOL_VERSION,
+};
+
+use crate::{evaluate::read_checkpoint, failure::BadInput, interrupt, write_atomically};
+
+/// Digits of a hash that go into a name.
+const NAME_DIGITS: usize = 16;
+
+/// Options of `tandem export`.
+#[derive(Args, Debug)]
+pub(crate) struct Export {
+    /// Dataset folder the model was trained on.
+    #[arg(long)]
+    data: PathBuf,
+    /// The trained small model (.safetensors).
+    #[arg(long)]
+    srm: PathBuf,
+    /// The folder of artefacts; a release goes into a folder named by its hash.
+    #[arg(long)]
+    out: PathBuf,
+    /// Calibration (JSON with `fusion`, `policy`, `learning`, `language_model`, each
+    /// optional); the defaults without it.
+    #[arg(long)]
+    calibration: Option<PathBuf>,
+}
+
+/// What is chosen on validation data and shipped in the manifest.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Calibration {
+    pub(crate) fusion: Fusion,
+    pub(crate) policy: Policy,
+    pub(crate) learning: LearningConfig,
+    language_model: Option<LanguageModelInfo>,
+}
+
+/// One entry of the `items` artefact.
+#[derive(Serialize)]
+struct ItemEntry<'a> {
+    item: &'a ItemId,
+    title: &'a str,
+    year: Option<u16>,
+    genres: &'a [String],
+}
+
+/// A file of a release with its bytes.
+struct File<'a> {
+    artifact: Artifact,
+    bytes: &'a [u8],
+}
+
+pub(crate) fn run(args: &Export) -> Result<()> {
+    let dataset = Dataset::load(&args.data)?;
+    let checkpoint = read_checkpoint(&args.srm, &dataset)?;
+    // Loads the weights once: what the device cannot load is not exported.
+    Scorer::new(&checkpoint.config, &checkpoint.body, &Device::flex())
+        .with_context(|| args.srm.display().to_string())?;
+    let calibration = read_calibration(args.calibration.as_deref())?;
+
+    let items = items_json(&dataset.catalogue)?;
+    let files = [
+        File::new("body", "safetensors", &checkpoint.body),
+        File::new("rows", "bin", checkpoint.items.as_bytes()),
+        File::new("items", "json", &items),
+    ];
+    let [body, rows, items] = files.each_ref().map(|file| file.artifact.clone());
+    let manifest = Manifest {
+        version: PROTOCOL_VERSION,
+        catalogue: CatalogueInfo {
+            hash: dataset.catalogue.hash().to_owned(),
+            items: dataset.catalogue.len(),
+        },
+        model: checkpoint.config,
+        language_model: calibration.language_model,
+        body,
+        rows,
+        items,
+        fusion: calibration.fusion,
+        policy: calibration.policy,
+        learning: calibration.learning,
+    };
+    let mut manifest = serde_json::to_vec_pretty(&manifest)?;
+    manifest.push(b'\n');
+    let name = sha256(&manifest)[..NAME_DIGITS].to_owned();
+
+    let release = args.out.join(&name);
+    if !is_intact(&release, &manifest, &files) {
+        interrupt::finish_first(|| write_release(&release, &manifest, &files))?;
+    }
+    // Last: whoever reads it finds a whole release.
+    let current = args.out.join("current");
+    write_atomically(&current, name.as_bytes())
+        .with_context(|| format!("cannot write {}", current.display()))?;
+    let bytes: u64 = files.iter().map(|file| file.artifact.bytes).sum();
+    println!("{}: {} files, {bytes} bytes, now current", release.display(), files.len() + 1);
+    Ok(())
+}
+
+pub(crate) fn read_calibration(path: Option<&Path>) -> Result<Calibration> {
+    let Some(path) = path else { return Ok(Calibration::default()) };
+    let bad = |error: &dyn std::fmt::Display| {
+        BadInput(format!("{} is no calibration: {error}", path.display()))
+    };
+    let bytes = fs::read(path)
+        .map_err(|error| BadInput(format!("cannot read {}: {error}", path.display())))?;
+    let calibration: Calibration = serde_json::from_slice(&bytes).map_err(|error| bad(&error))?;
+    calibration.fusion.validate().map_err(|error| bad(&error))?;
+    calibration.policy.validate().map_err(|error| bad(&error))?;
+    Ok(calibration)
+}
+
+fn items_json(catalogue: &Catalogue) -> serde_json::Result<Vec<u8>> {
+    let entries: Vec<ItemEntry<'_>> = catalogue
+        .items()
+        .iter()
+        .map(|item| ItemEntry {
+            item: &item.id,
+            title: &item.title,
+            year: item.year,
+            genres: &item.genres,
+        })
+        .collect();
+    serde_json::to_vec(&entries)
+}
+
+impl<'a> File<'a> {
+    fn new(stem: &str, extension: &str, bytes: &'a [u8]) -> Self {
+        let sha256 = sha256(bytes);
+        let path = format!("{stem}-{}.{extension}", &sha256[..NAME_DIGITS]);
+        Self { artifact: Artifact { path, sha256, bytes: bytes.len() as u64 }, bytes }
+    }
+}
+
+/// Whether the release is there already, byte for byte.
+fn is_intact(release: &Path, manifest: &[u8], files: &[File<'_>]) -> bool {
+    let same = |name: &str, bytes: &[u8]| fs::read(release.join(name)).is_ok_and(|it| it == bytes);
+    same("manifest.json", manifest)
+        && files.iter().all(|file| same(&file.artifact.path, file.bytes))
+}
+
+fn write_release(release: &Path, manifest: &[u8], files: &[File<'_>]) -> Result<()> {
+    let draft = FolderDraft::new(release)?;
+    for file in files {
+        draft.write(&file.artifact.path, |writer| writer.write_all(file.bytes))?;
+    }
+    draft.write("manifest.json", |writer| writer.write_all(manifest))?;
+    Ok(draft.publish()?)
+}
+
+/// Lower-case hexadecimal.
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::new(), |mut hex, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}

@@ -1,0 +1,61 @@
+//! What a failure means for the caller.
+
+use tandem_dataset::DatasetError;
+use tandem_model::ModelError;
+
+/// What was given cannot be used; the text says what was expected, found and what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct BadInput(pub(crate) String);
+
+/// 2 if what was given is at fault, else 1.
+pub(crate) fn exit_status(error: &anyhow::Error) -> u8 {
+    let bad_input = error.chain().any(|cause| {
+        cause.is::<BadInput>()
+            || cause.downcast_ref().is_some_and(DatasetError::blames_input)
+            || cause.downcast_ref().is_some_and(|model| !matches!(model, ModelError::Device(_)))
+    });
+    if bad_input { 2 } else { 1 }
+}
+
+/// The error and its causes in one line, without the causes that an error repeats itself.
+pub(crate) fn sentence(error: &anyhow::Error) -> String {
+    let mut sentence = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !sentence.contains(&cause) {
+            sentence = format!("{sentence}: {cause}");
+        }
+    }
+    sentence
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn the_input_is_blamed_for_what_it_is_to_blame_for() {
+        let io = |action| {
+            let (path, source) = ("x".into(), std::io::Error::other("no"));
+            anyhow::Error::new(DatasetError::Io { action, path, source })
+        };
+        assert_eq!(exit_status(&io("open")), 2);
+        assert_eq!(exit_status(&io("write")), 1);
+        let wrapped = anyhow::Error::new(BadInput("what".into())).context("while reading");
+        assert_eq!(exit_status(&wrapped), 2);
+        assert_eq!(exit_status(&anyhow::anyhow!("no disk")), 1);
+        assert_eq!(exit_status(&ModelError::Empty("the history").into()), 2);
+        assert_eq!(exit_status(&ModelError::Device("lost".into()).into()), 1);
+    }
+
+    #[test]
+    fn causes_are_said_once() {
+        let error = Err::<(), _>(std::io::Error::other("disk full")).context("cannot write x");
+        assert_eq!(sentence(&error.unwrap_err()), "cannot write x: disk full");
+        let source = std::io::Error::other("gone");
+        let error = DatasetError::Io { action: "open", path: "x".into(), source };
+        assert_eq!(sentence(&error.into()), "cannot open x: gone");
+    }
+}

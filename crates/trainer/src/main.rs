@@ -1,0 +1,70 @@
+//! The `tandem` command: import logs, train, evaluate, export.
+//!
+//! Exit status: 0 if all went well, 2 if the fault lies in what was given (arguments,
+//! files), 1 for every other failure, 130 after Ctrl-C. Whatever is written appears whole
+//! or not at all.
+
+mod atomic_file;
+mod evaluate;
+#[cfg(feature = "llama")]
+mod evaluate_session;
+mod export;
+mod failure;
+mod import;
+mod interrupt;
+#[cfg(feature = "llama")]
+mod lists;
+mod train;
+
+use std::process::ExitCode;
+
+use atomic_file::write_atomically;
+use clap::{Parser, Subcommand};
+
+/// Recommendations by a large model in the cloud and a small one in the browser.
+#[derive(Parser, Debug)]
+#[command(name = "tandem", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Turn interaction logs into a dataset folder.
+    #[command(subcommand)]
+    Import(import::Import),
+    /// Train a model.
+    #[command(subcommand)]
+    Train(train::Train),
+    /// Make a language model's candidate lists once, for evaluations.
+    #[cfg(feature = "llama")]
+    Lists(lists::Lists),
+    /// Measure models on held-out interactions.
+    Evaluate(evaluate::Evaluate),
+    /// Write what server and device load.
+    Export(export::Export),
+}
+
+fn main() -> ExitCode {
+    #[cfg(feature = "llama")]
+    if let Err(error) = tandem_generator::llama::passive_threads() {
+        eprintln!("warning: llama.cpp may be slow on a busy machine: {error}");
+    }
+    let cli = Cli::parse();
+    let done = interrupt::install().and_then(|()| match &cli.command {
+        Command::Import(import) => import::run(import),
+        Command::Train(train) => train::run(train),
+        #[cfg(feature = "llama")]
+        Command::Lists(args) => lists::run(args),
+        Command::Evaluate(args) => evaluate::run(args),
+        Command::Export(args) => export::run(args),
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", failure::sentence(&error));
+            ExitCode::from(failure::exit_status(&error))
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! `tandem train llm`: a language model whose words are the items.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+use tandem_dataset::Dataset;
+use tandem_generator::item_tokens::{Block, Encoding, ItemTokenModel, Shape};
+use tandem_model::{
+    Decoder, DecoderConfig, Device, Parameter, parameters,
+    training::{Trainer, TrainingConfig},
+};
+
+use super::fit::{Epoch, FitOptions, fit};
+
+/// Options of `tandem train llm`.
+#[derive(Args, Debug)]
+pub(crate) struct TrainLlm {
+    /// Dataset folder, as `tandem import` wrote it.
+    #[arg(long)]
+    data: PathBuf,
+    /// Where the trained model goes (a .gguf file).
+    #[arg(long)]
+    out: PathBuf,
+    /// How its matrices are stored.
+    #[arg(long, value_enum, default_value_t = Storage::Q8_0)]
+    encoding: Storage,
+    /// Width of the model and of an item's vector.
+    #[arg(long, default_value_t = 64)]
+    dims: usize,
+    /// Blocks.
+    #[arg(long, default_value_t = 2)]
+    blocks: usize,
+    /// Query heads.
+    #[arg(long, default_value_t = 2)]
+    heads: usize,
+    /// Key and value heads; as many as query heads if absent.
+    #[arg(long)]
+    kv_heads: Option<usize>,
+    /// Width of the feed-forward network; 8/3 of `dims` if absent.
+    #[arg(long)]
+    feed_forward: Option<usize>,
+    /// Standard deviation of the item vectors at the start.
+    #[arg(long, default_value_t = 0.05)]
+    row_std: f32,
+    #[command(flatten)]
+    fit: FitOptions,
+}
+
+/// Encodings of a matrix in the GGUF file.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Storage {
+    /// 32 bits a weight.
+    F32,
+    /// 16 bits a weight.
+    F16,
+    /// 8 bits a weight and a scale for each 32 of them.
+    #[value(name = "q8_0")]
+    Q8_0,
+}
+
+pub(crate) fn run(args: &TrainLlm) -> Result<()> {
+    let dataset = Dataset::load(&args.data)?;
+    let usual = DecoderConfig::usual(args.dims, args.blocks, args.heads, args.fit.max_length);
+    let config = DecoderConfig {
+        kv_heads: args.kv_heads.unwrap_or(usual.kv_heads),
+        feed_forward: args.feed_forward.unwrap_or(usual.feed_forward),
+        ..usual
+    };
+    let training = TrainingConfig { row_std: args.row_std, ..args.fit.training() };
+    let items = dataset.catalogue.len();
+    let mut trainer = Trainer::new(
+        |device| Decoder::new(&config, args.fit.dropout, device),
+        (items, args.dims),
+        args.fit.max_length,
+        training,
+        &Device::flex(),
+    )?;
+    eprintln!(
+        "decoder {} × {} blocks on {}: {} users, {items} items, {} interactions",
+        args.dims,
+        args.blocks,
+        dataset.name,
+        dataset.sequences.len(),
+        dataset.interactions()
+    );
+    let best = fit(&mut trainer, &dataset, &args.fit, |trainer, epoch| {
+        let model =
+            item_token_model(trainer, &config, &dataset, provenance(&dataset, args, epoch))?;
+        let encoding = match args.encoding {
+            Storage::F32 => Encoding::F32,
+            Storage::F16 => Encoding::F16,
+            Storage::Q8_0 => Encoding::Q8_0,
+        };
+        Ok(model.write(&args.out, encoding)?)
+    })?;
+    println!(
+        "{}: epoch {}, validation NDCG@10 {:.4}, HR@10 {:.4}",
+        args.out.display(),
+        best.number,
+        best.ndcg10,
+        best.hr10
+    );
+    Ok(())
+}
+
+/// How the file came about, for people.
+fn provenance(dataset: &Dataset, args: &TrainLlm, epoch: &Epoch) -> Vec<(String, String)> {
+    let facts = [
+        ("dataset", dataset.name.clone()),
+        ("loss", args.fit.loss.to_string()),
+        ("seed", args.fit.seed.to_string()),
+        ("epoch", epoch.number.to_string()),
+        ("validation_ndcg10", format!("{:.4}", epoch.ndcg10)),
+    ];
+    facts.map(|(key, value)| (key.to_owned(), value)).to_vec()
+}
+
+/// The decoder as it stands, as llama.cpp reads it.
+fn item_token_model(
+    trainer: &Trainer<Decoder>,
+    config: &DecoderConfig,
+    dataset: &Dataset,
+    provenance: Vec<(String, String)>,
+) -> Result<ItemTokenModel> {
+    let mut weights = Weights(parameters(&trainer.encoder())?);
+    let mut blocks = Vec::with_capacity(config.blocks);
+    for number in 0..config.blocks {
+        let mut norm = |part: &str| weights.take(&format!("blk.{number}.{part}.gamma"));
+        let (attn_norm, ffn_norm) = (norm("attn_norm")?, norm("ffn_norm")?);
+        let mut matrix = |part: &str| weights.matrix(&format!("blk.{number}.{part}.weight"));
+        blocks.push(Block {
+            attn_norm,
+            attn_q: matrix("attn_q")?,
+            attn_k: matrix("attn_k")?,
+            attn_v: matrix("attn_v")?,
+            attn_output: matrix("attn_output")?,
+            ffn_norm,
+            ffn_gate: matrix("ffn_gate")?,
+            ffn_up: matrix("ffn_up")?,
+            ffn_down: matrix("ffn_down")?,
+        });
+    }
+    let catalogue = &dataset.catalogue;
+    Ok(ItemTokenModel {
+        name: format!("{} item tokens {}×{}", dataset.name, config.dims, config.blocks),
+        catalogue_hash: catalogue.hash().to_owned(),
+        item_ids: catalogue.items().iter().map(|item| item.id.clone()).collect(),
+        provenance,
+        shape: Shape {
+            dims: config.dims,
+            blocks: config.blocks,
+            heads: config.heads,
+            kv_heads: config.kv_heads,
+            feed_forward: config.feed_forward,
+            max_length: config.max_length,
+            rope_base: config.rope_base,
+            norm_epsilon: config.norm_epsilon,
+        },
+        token_embedding: trainer.rows().to_vec(),
+        output: None,
+        output_norm: weights.take("output_norm.gamma")?,
+        blocks,
+    })
+}
+
+/// The decoder's parameters by name.
+struct Weights(Vec<Parameter>);
+
+impl Weights {
+    fn find(&mut self, name: &str) -> Result<Parameter> {
+        let at = self.0.iter().position(|parameter| parameter.name == name);
+        let at = at.with_context(|| format!("the decoder has no parameter `{name}`"))?;
+        Ok(self.0.swap_remove(at))
+    }
+
+    fn take(&mut self, name: &str) -> Result<Vec<f32>> {
+        Ok(self.find(name)?.values)
+    }
+
+    /// A linear layer's matrix, `[inputs, outputs]` here and `[outputs][inputs]` there.
+    fn matrix(&mut self, name: &str) -> Result<Vec<f32>> {
+        let Parameter { shape, values, .. } = self.find(name)?;
+        let [inputs, outputs] = shape[..] else {
+            anyhow::bail!("parameter `{name}` has shape {shape:?}, expected a matrix");
+        };
+        Ok((0..outputs)
+            .flat_map(|o| (0..inputs).map(move |i| i * outputs + o))
+            .map(|at| values[at])
+            .collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tandem_dataset::{Catalogue, Item, ItemIndex};
+    use tandem_generator::{LoadOptions, Model, Query};
+
+    use super::*;
+
+    /// What was trained in Burn and what llama.cpp runs are one model.
+    #[test]
+    fn llama_cpp_scores_as_the_trainer_does() {
+        let items = (0..40).map(|id| Item::untitled(id.to_string().as_str().into())).collect();
+        let catalogue = Catalogue::new(items).unwrap();
+        let dataset = Dataset::new("d", catalogue.clone(), Vec::new(), None).unwrap();
+        let config = DecoderConfig { kv_heads: 1, ..DecoderConfig::usual(32, 2, 2, 8) };
+        let mut trainer = Trainer::new(
+            |device| Decoder::new(&config, 0.0, device),
+            (40, 32),
+            8,
+            TrainingConfig { row_std: 0.3, ..TrainingConfig::default() },
+            &Device::flex(),
+        )
+        .unwrap();
+        // A few steps, so that norms and rows are no longer what they began as.
+        let rates = tandem_model::training::Rates { encoder: 0.01, rows: 0.01 };
+        for start in 0..5 {
+            trainer.step(&[&[start, start + 7, start + 14, start + 30]], rates).unwrap();
+        }
+
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("model.gguf");
+        item_token_model(&trainer, &config, &dataset, Vec::new())
+            .unwrap()
+            .write(&file, Encoding::F32)
+            .unwrap();
+        let model = Model::load(&file, Arc::new(catalogue), &LoadOptions::default()).unwrap();
+        let history = [3_u32, 17, 5, 29];
+        let query: Vec<ItemIndex> = history.iter().copied().map(ItemIndex).collect();
+        let query = Query { history: &query, exclude: &[], k: 40 };
+        let found = model.generator().unwrap().generate(&query).unwrap().candidates;
+        assert_eq!(found.len(), 36);
+
+        let scores = trainer.score(&[&history]).unwrap().remove(0);
+        let left = || (0..40_u32).filter(|item| !history.contains(item));
+        let sum: f32 = left().map(|item| scores[item as usize].exp()).sum();
+        for ranked in found {
+            let expected = scores[ranked.item.position()] - sum.ln();
+            assert!((ranked.logprob - expected).abs() < 1e-4, "{ranked:?} {expected}");
+        }
+    }
+}

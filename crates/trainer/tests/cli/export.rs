@@ -1,0 +1,155 @@
+//! `tandem export`.
+
+use std::{collections::HashMap, fs, path::PathBuf};
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tandem_collaboration::{Fusion, Policy};
+use tandem_dataset::Dataset;
+use tandem_model::{Body, Checkpoint, Device, ItemTable, LearningConfig, Scorer};
+use tandem_protocol::{Manifest, ModelConfig, ModelKind};
+
+use crate::{Bench, names};
+
+const EXPORT: &str = "export --data set --srm srm.safetensors --out artifacts";
+
+/// A folder with a dataset and an untrained model of it.
+fn bench() -> Bench {
+    let bench = Bench::new();
+    bench.import_sample();
+    let hash = Dataset::load(&bench.path("set")).unwrap().catalogue.hash().to_owned();
+    bench.write("srm.safetensors", checkpoint(&hash, 6).to_bytes().unwrap());
+    bench
+}
+
+fn checkpoint(catalogue_hash: &str, items: usize) -> Checkpoint {
+    let config =
+        ModelConfig { kind: ModelKind::Sasrec, dims: 8, blocks: 1, heads: 2, max_length: 5 };
+    let body = Body::new(&config, 0.0, &Device::flex()).unwrap();
+    let table: Vec<f32> = (0..items * 8).map(|value| (value as f32).sin()).collect();
+    Checkpoint {
+        config,
+        body: body.to_bytes(&HashMap::new()).unwrap(),
+        items: ItemTable::quantise(&table, 8).unwrap(),
+        catalogue_hash: catalogue_hash.into(),
+        provenance: "untrained".into(),
+    }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    let digits =
+        |byte: &u8| [byte >> 4, byte & 15].map(|nibble| b"0123456789abcdef"[nibble as usize]);
+    Sha256::digest(bytes).iter().flat_map(digits).map(char::from).collect()
+}
+
+/// The folder that `current` names.
+fn release(bench: &Bench) -> PathBuf {
+    bench.path("artifacts").join(fs::read_to_string(bench.path("artifacts/current")).unwrap())
+}
+
+#[test]
+fn a_release_is_what_its_manifest_says() {
+    let bench = bench();
+    bench.done(EXPORT);
+    let release = release(&bench);
+    let bytes = fs::read(release.join("manifest.json")).unwrap();
+    assert_eq!(release.file_name().unwrap().to_str().unwrap(), &sha256(&bytes)[..16]);
+    let manifest: Manifest<Fusion, Policy, LearningConfig> =
+        serde_json::from_slice(&bytes).unwrap();
+    assert_eq!((manifest.version, manifest.catalogue.items), (1, 6));
+    assert_eq!((manifest.fusion, manifest.policy), (Fusion::default(), Policy::default()));
+    assert_eq!(manifest.learning, LearningConfig::default());
+
+    let mut expected = vec!["manifest.json".to_owned()];
+    for artifact in [&manifest.body, &manifest.rows, &manifest.items] {
+        let bytes = fs::read(release.join(&artifact.path)).unwrap();
+        assert_eq!(sha256(&bytes), artifact.sha256);
+        assert_eq!(bytes.len() as u64, artifact.bytes);
+        assert!(artifact.path.contains(&artifact.sha256[..16]), "{}", artifact.path);
+        expected.push(artifact.path.clone());
+    }
+    expected.sort();
+    assert_eq!(names(&release), expected);
+
+    // What the device will do with them.
+    let body = fs::read(release.join(&manifest.body.path)).unwrap();
+    Scorer::new(&manifest.model, &body, &Device::flex()).unwrap();
+    let rows = ItemTable::from_bytes(fs::read(release.join(&manifest.rows.path)).unwrap()).unwrap();
+    assert_eq!((rows.len(), rows.dims()), (6, 8));
+    let items: Value =
+        serde_json::from_slice(&fs::read(release.join(&manifest.items.path)).unwrap()).unwrap();
+    let ids: Vec<_> = items.as_array().unwrap().iter().map(|item| &item["item"]).collect();
+    assert_eq!(ids, ["10", "20", "30", "40", "50", "60"]);
+    assert_eq!(items[0]["year"], Value::Null);
+    assert!(items[0]["title"].is_string() && items[0]["genres"].is_array());
+}
+
+#[test]
+fn exporting_again_changes_nothing_and_repairs_damage() {
+    let bench = bench();
+    bench.done(EXPORT);
+    let first = release(&bench);
+    bench.done(EXPORT);
+    assert_eq!(release(&bench), first);
+    let body = names(&first).into_iter().find(|name| name.starts_with("body-")).unwrap();
+    let whole = fs::read(first.join(&body)).unwrap();
+    fs::write(first.join(&body), &whole[..9]).unwrap();
+    bench.done(EXPORT);
+    assert_eq!(fs::read(first.join(&body)).unwrap(), whole);
+    let folder = first.file_name().unwrap().to_str().unwrap().to_owned();
+    // A release is named by its hash, which may sort before or after `current`.
+    let mut expected = [folder, "current".to_owned()];
+    expected.sort();
+    assert_eq!(names(&bench.path("artifacts")), expected);
+}
+
+#[test]
+fn a_calibration_goes_into_the_manifest() {
+    let bench = bench();
+    bench.done(EXPORT);
+    let old = release(&bench);
+    bench.write(
+        "c.json",
+        r#"{"fusion":{"rule":"paper","beta":2.0},"language_model":{"name":"tiny","sha256":"00"}}"#,
+    );
+    bench.done(&format!("{EXPORT} --calibration c.json"));
+    let new = release(&bench);
+    assert_ne!(old, new);
+    assert!(old.exists(), "an older release stays for those who load it");
+    let manifest: Value =
+        serde_json::from_slice(&fs::read(new.join("manifest.json")).unwrap()).unwrap();
+    assert_eq!(manifest["fusion"]["beta"], 2.0);
+    assert_eq!(manifest["language_model"]["name"], "tiny");
+    let policy: Policy = serde_json::from_value(manifest["policy"].clone()).unwrap();
+    assert_eq!(policy, Policy::default());
+
+    for bad in ["{", r#"{"fuison":{}}"#, r#"{"policy":{"threshold":7.0}}"#] {
+        bench.write("c.json", bad);
+        let said = bench.failed(2, &format!("{EXPORT} --calibration c.json"));
+        assert!(said.starts_with("c.json is no calibration: "), "{said}");
+    }
+    assert_eq!(release(&bench), new);
+}
+
+#[test]
+fn a_model_that_does_not_fit_is_refused() {
+    let bench = bench();
+    let hash = Dataset::load(&bench.path("set")).unwrap().catalogue.hash().to_owned();
+    let whole = fs::read(bench.path("srm.safetensors")).unwrap();
+    let mut shallow = checkpoint(&hash, 6);
+    shallow.config.blocks = 2;
+    for (bytes, expected) in [
+        (whole[..whole.len() - 1].to_vec(), "srm.safetensors: weight file"),
+        (b"GGUF".to_vec(), "srm.safetensors: weight file"),
+        (checkpoint("00", 6).to_bytes().unwrap(), "train it on this dataset"),
+        (checkpoint(&hash, 5).to_bytes().unwrap(), "train it on this dataset"),
+        (shallow.to_bytes().unwrap(), "is missing"),
+    ] {
+        bench.write("srm.safetensors", bytes);
+        let said = bench.failed(2, EXPORT);
+        assert!(said.contains(expected), "{said}");
+    }
+    fs::remove_file(bench.path("srm.safetensors")).unwrap();
+    assert!(bench.failed(2, EXPORT).starts_with("cannot read srm.safetensors"));
+    assert!(!bench.path("artifacts").exists());
+}

@@ -1,0 +1,135 @@
+/** Where the small model runs. */
+export type Device = 'cpu' | 'webgpu';
+
+/**
+ * Something a visitor did with an item.
+ *
+ * `click` and `purchase` join the history and are learnt from; `view` says that an item was
+ * seen and not opened, is accepted and not used yet; a `dislike` is never recommended again
+ * in this session.
+ */
+export interface TrackedEvent {
+  type: 'click' | 'view' | 'purchase' | 'dislike';
+  /** The shop's own name of the item. */
+  item: string;
+}
+
+/** One recommended item with the two opinions it was made from. */
+export interface RankedItem {
+  item: string;
+  /** The fused score; higher is better, comparable within one list only. */
+  score: number;
+  /** Position in the language model's list, from 0. */
+  llmRank: number;
+  /** Position in the small model's order of the same list, from 0. */
+  srmRank: number;
+  /** The language model's log-probability, in nats. */
+  logprob: number;
+  /** The small model's score (a logit); `null` without a history to score by. */
+  srmScore: number | null;
+}
+
+/** Whether the cloud is asked for a new list, and why. */
+export interface Decision {
+  action: 'keep' | 'request';
+  /** The reason for programs. */
+  code: string;
+  /** The reason in words, with its figures. */
+  reason: string;
+  /** How far the two rankings are apart, 0 to 1; `null` while there are not two. */
+  disagreement: number | null;
+  /** The disagreement from which on a new list is asked for. */
+  threshold: number;
+  /**
+   * Milliseconds until the same decision could turn out otherwise by the passing of time
+   * alone: a failed call's back-off, a spent budget. `null` where time changes nothing.
+   */
+  waitMs: number | null;
+}
+
+/** What is known about the way to the server. */
+export interface Connection {
+  state: 'online' | 'offline' | 'failing';
+  /** The last failure for programs; `null` when there is none. */
+  code: string | null;
+  /** The last failure in words. */
+  message: string | null;
+  /** Milliseconds until the server is tried again; `null` when no retry is planned. */
+  retryInMs: number | null;
+}
+
+/** Counters of the session since it was opened. */
+export interface Stats {
+  clicks: number;
+  /** Requests to the language model that were answered. */
+  calls: number;
+  failedCalls: number;
+  /** Bytes of request bodies. */
+  bytesUp: number;
+  /** Bytes of answers and artefacts. */
+  bytesDown: number;
+  /** Age of the candidate list in milliseconds; `null` while there is none. */
+  listAgeMs: number | null;
+  clicksSinceList: number;
+  learnSteps: number;
+  /** Scores that were not finite numbers and were left out. */
+  nonFinite: number;
+}
+
+/** Where the time of an update went, in milliseconds. */
+export interface Timings {
+  /** Scoring and fusing the candidates on the device. */
+  rerankMs: number;
+  /** The last request, from the device's side; `null` before the first. */
+  requestMs: number | null;
+  /** The part of it that the server reports as its own. */
+  serverMs: number | null;
+}
+
+/** The state of the recommendations after something happened. */
+export interface Update {
+  /** Fused order, best first. */
+  items: RankedItem[];
+  decision: Decision;
+  /** What the candidate list in use is ordered by; `null` while there is none. */
+  ranking: 'language_model' | 'popularity' | null;
+  /** Name of the language model that made the list. */
+  model: string | null;
+  connection: Connection;
+  stats: Stats;
+  timings: Timings;
+  /** The session's items, oldest first. */
+  history: string[];
+}
+
+/**
+ * Why an update was sent: the visitor did something, a new list came, the connection was
+ * switched or tried again, or the session was forgotten or brought in.
+ */
+export type UpdateCause = 'event' | 'request' | 'connection' | 'retry' | 'reset' | 'import';
+
+/** An {@link Update} as listeners get it. */
+export interface DeliveredUpdate extends Update {
+  cause: UpdateCause;
+  /** Counts the updates of this recommender, from 1. */
+  sequence: number;
+}
+
+/** One learning step on the device. */
+export interface LearnReport {
+  /** Counts the steps of the session, from 1. */
+  step: number;
+  lossBefore: number;
+  lossAfter: number;
+  ms: number;
+}
+
+/** How far opening has come. */
+export interface Progress {
+  /** `runtime`: the WebAssembly file; `model`: manifest and weights; `ready`: done. */
+  phase: 'runtime' | 'model' | 'ready';
+  /** Bytes so far of this phase (0 where they are not counted). */
+  loaded: number;
+  /** Bytes of this phase; `null` if unknown. */
+  total: number | null;
+}

@@ -1,0 +1,12 @@
+/** Entry of the module worker: everything heavy happens behind this file. */
+import type { ToWorker } from '../shared/messages.js';
+import { loadEngine } from './engine.js';
+import { Host } from './host.js';
+
+declare const self: DedicatedWorkerGlobalScope;
+
+const host = new Host(
+  { postMessage: (message, transfer = []) => self.postMessage(message, transfer) },
+  loadEngine,
+);
+self.addEventListener('message', (event: MessageEvent<ToWorker>) => host.receive(event.data));

@@ -1,0 +1,45 @@
+type Job = () => Promise<void>;
+
+/**
+ * Runs jobs one after another: the WebAssembly client must never be entered twice at once.
+ * Jobs handed to {@link whenIdle} wait until no other job does, so that learning never
+ * stands in the way of a click.
+ */
+export class JobQueue {
+  readonly #waiting: Job[] = [];
+  readonly #idle: Job[] = [];
+  #running = false;
+
+  /** Runs a job after those before it, and settles as it does. */
+  run<T>(job: () => T | Promise<T>): Promise<T> {
+    return this.#add(this.#waiting, job);
+  }
+
+  /** Runs a job when nothing else waits. */
+  whenIdle<T>(job: () => T | Promise<T>): Promise<T> {
+    return this.#add(this.#idle, job);
+  }
+
+  #add<T>(lane: Job[], job: () => T | Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      lane.push(async () => {
+        try {
+          resolve(await job());
+        } catch (error) {
+          reject(error);
+        }
+      });
+      if (!this.#running) void this.#drain();
+    });
+  }
+
+  async #drain(): Promise<void> {
+    this.#running = true;
+    for (;;) {
+      const job = this.#waiting.shift() ?? this.#idle.shift();
+      if (job === undefined) break;
+      await job();
+    }
+    this.#running = false;
+  }
+}

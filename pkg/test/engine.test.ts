@@ -1,0 +1,113 @@
+// Opening: which files are fetched, what is told on the way, when the CPU stands in.
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { OpenSettings } from '../src/shared/messages.js';
+import type { Progress } from '../src/shared/update.js';
+import { loadEngine } from '../src/worker/engine.js';
+import type { GlueLog } from './glue.js';
+
+const settings: OpenSettings = {
+  server: 'http://cloud.example',
+  device: 'cpu',
+  timeoutMs: null,
+  wasmUrl: 'http://shop.example/static/',
+};
+const onCpu = 'cpu open {"server":"http://cloud.example","device":"cpu"}';
+const adapter = { requestAdapter: async () => ({}) };
+
+let log: GlueLog;
+let fetched: string[];
+
+beforeEach(() => {
+  log = { calls: [], fails: {} };
+  vi.stubGlobal('glueLog', log);
+  fetched = [];
+  serve(() => new Response(new Uint8Array(1000), { headers: { 'content-length': '1000' } }));
+  vi.stubGlobal('navigator', {});
+});
+afterEach(() => vi.unstubAllGlobals());
+
+function serve(answer: () => Response): void {
+  vi.stubGlobal('fetch', async (address: URL) => {
+    fetched.push(address.href);
+    return answer();
+  });
+}
+
+const open = (changes: Partial<OpenSettings> = {}): ReturnType<typeof loadEngine> =>
+  loadEngine({ ...settings, ...changes }, () => {});
+
+describe('on the CPU', () => {
+  it('fetches the CPU’s file and no other', async () => {
+    const { device, fallback } = await open();
+    expect(fetched).toEqual(['http://shop.example/static/cpu/tandem_bg.wasm']);
+    expect(log.calls).toEqual(['cpu init 1000', onCpu]);
+    expect({ device, fallback }).toEqual({ device: 'cpu', fallback: null });
+  });
+
+  it('tells how far it is, in bytes', async () => {
+    const told: Progress[] = [];
+    await loadEngine(settings, (progress) => told.push(progress));
+    expect(told).toEqual([
+      { phase: 'runtime', loaded: 0, total: 1000 },
+      { phase: 'runtime', loaded: 1000, total: 1000 },
+      { phase: 'model', loaded: 0, total: null },
+      { phase: 'ready', loaded: 0, total: null },
+    ]);
+  });
+
+  it('does not take the length of a compressed answer for that of its content', async () => {
+    const headers = { 'content-length': '400', 'content-encoding': 'br' };
+    serve(() => new Response(new Uint8Array(1000), { headers }));
+    const told: Progress[] = [];
+    await loadEngine(settings, (progress) => told.push(progress));
+    expect(told[1]).toEqual({ phase: 'runtime', loaded: 1000, total: null });
+  });
+
+  it('names the file that is not there', async () => {
+    serve(() => new Response('', { status: 404 }));
+    await expect(open()).rejects.toMatchObject({
+      code: 'not_found',
+      message: expect.stringContaining('/static/cpu/tandem_bg.wasm'),
+    });
+  });
+
+  it('passes the timeout on', async () => {
+    await open({ timeoutMs: 500 });
+    expect(log.calls[1]).toContain('"timeoutMs":500');
+  });
+});
+
+describe('on WebGPU', () => {
+  it('fetches the GPU’s file and no other', async () => {
+    vi.stubGlobal('navigator', { gpu: adapter });
+    const { device, fallback } = await open({ device: 'webgpu' });
+    expect(fetched).toEqual(['http://shop.example/static/webgpu/tandem_bg.wasm']);
+    expect({ device, fallback }).toEqual({ device: 'webgpu', fallback: null });
+  });
+
+  it.each([
+    ['no WebGPU', {}],
+    ['no adapter', { gpu: { requestAdapter: async () => null } }],
+  ])('goes to the CPU without fetching for nothing: %s', async (_, navigator) => {
+    vi.stubGlobal('navigator', navigator);
+    const { device, fallback } = await open({ device: 'webgpu' });
+    expect(fetched).toEqual(['http://shop.example/static/cpu/tandem_bg.wasm']);
+    expect(device).toBe('cpu');
+    expect(fallback?.code).toBe('no_adapter');
+  });
+
+  it('goes to the CPU when the device cannot be had after all', async () => {
+    vi.stubGlobal('navigator', { gpu: adapter });
+    log.fails.webgpu = { code: 'device_lost', message: 'gone' };
+    const { device, fallback } = await open({ device: 'webgpu' });
+    expect(device).toBe('cpu');
+    expect(fallback).toEqual({ code: 'device_lost', message: 'gone' });
+  });
+
+  it('does not hide a damaged file behind the CPU', async () => {
+    vi.stubGlobal('navigator', { gpu: adapter });
+    log.fails.webgpu = { code: 'integrity', message: 'rows.bin' };
+    await expect(open({ device: 'webgpu' })).rejects.toEqual(log.fails.webgpu);
+    expect(log.calls).not.toContain(onCpu);
+  });
+});

@@ -1,0 +1,5 @@
+import { glue } from './glue.js';
+
+const { init, Client } = glue('cpu');
+
+export { Client, init as default };

@@ -1,0 +1,282 @@
+/** A client that is worked by hand, and a worker that lives in the test's own thread. */
+import { setImmediate as turn } from 'node:timers/promises';
+import { vi } from 'vitest';
+import type { WorkerLike } from '../src/page/channel.js';
+import type { RecommenderOptions } from '../src/page/options.js';
+import { Recommender } from '../src/page/recommender.js';
+import type { ToPage, ToWorker } from '../src/shared/messages.js';
+import type {
+  Connection,
+  Decision,
+  LearnReport,
+  TrackedEvent,
+  Update,
+} from '../src/shared/update.js';
+import type { Client, EngineLoader } from '../src/worker/engine.js';
+import { Host } from '../src/worker/host.js';
+
+export const online: Connection = { state: 'online', code: null, message: null, retryInMs: null };
+export const keep: Decision = {
+  action: 'keep',
+  code: 'agreement',
+  reason: 'rankings agree',
+  disagreement: 0.2,
+  threshold: 0.6,
+  waitMs: null,
+};
+export const request: Decision = { ...keep, action: 'request', code: 'no_candidates' };
+
+export function update(history: string[] = [], changes: Partial<Update> = {}): Update {
+  return {
+    items: ['a', 'b', 'c', 'd'].map((item, rank) => ({
+      item,
+      score: -rank,
+      llmRank: rank,
+      srmRank: 3 - rank,
+      logprob: -1 - rank,
+      srmScore: rank,
+    })),
+    decision: keep,
+    ranking: 'language_model',
+    model: 'test',
+    connection: online,
+    stats: {
+      clicks: history.length,
+      calls: 0,
+      failedCalls: 0,
+      bytesUp: 0,
+      bytesDown: 0,
+      listAgeMs: 0,
+      clicksSinceList: 0,
+      learnSteps: 0,
+      nonFinite: 0,
+    },
+    timings: { rerankMs: 1, requestMs: null, serverMs: null },
+    history,
+    ...changes,
+  };
+}
+
+/** A promise that the test settles. */
+export interface Held<T> {
+  promise: Promise<T>;
+  resolve(value: T): void;
+  reject(error: unknown): void;
+}
+
+export function held<T>(): Held<T> {
+  let resolve: (value: T) => void = () => {};
+  let reject: (error: unknown) => void = () => {};
+  const promise = new Promise<T>((yes, no) => {
+    resolve = yes;
+    reject = no;
+  });
+  return { promise, resolve, reject };
+}
+
+/**
+ * Stands for the WebAssembly client: writes down what is called, and fails the test's
+ * expectations (`overlaps`) if two calls are inside at once.
+ */
+export class FakeClient implements Client {
+  readonly calls: string[] = [];
+  overlaps = 0;
+  decision: Decision = keep;
+  connection: Connection = online;
+  history: string[] = [];
+  requests: Held<Update>[] = [];
+  aborted = 0;
+  /** Calls that last until the test lets them end, by what `calls` says of them. */
+  readonly slow = new Map<string, Promise<void>>();
+  /** The list; `null`: the usual four. */
+  items: Update['items'] | null = null;
+  learnFails: unknown = null;
+  /** Clicks that wait to be learnt from. */
+  #waiting = 0;
+  #steps = 0;
+  #inside = 0;
+
+  track({ type, item }: TrackedEvent): Promise<Update> {
+    return this.#one(`track ${item}`, () => {
+      if (item === 'trap') throw new Error('unreachable executed');
+      if (item === 'refused') throw { code: 'invalid_argument', message: 'no such item' };
+      this.history.push(item);
+      if (type === 'click' || type === 'purchase') this.#waiting += 1;
+      return this.#now();
+    });
+  }
+
+  recommend(): Promise<Update> {
+    return this.#one('recommend', () => this.#now());
+  }
+
+  requestCandidates(): Promise<Update> {
+    this.calls.push('request');
+    if (this.#inside > 0) this.overlaps += 1;
+    const answer = held<Update>();
+    this.requests.push(answer);
+    return answer.promise;
+  }
+
+  learn(): Promise<LearnReport | null> {
+    return this.#one('learn', () => {
+      if (this.learnFails !== null) throw this.learnFails;
+      if (this.#waiting === 0) return null;
+      this.#waiting -= 1;
+      this.#steps += 1;
+      return { step: this.#steps, lossBefore: 2, lossAfter: 1, ms: 3 };
+    });
+  }
+
+  setOffline(offline: boolean): void {
+    this.calls.push(`offline ${offline}`);
+    this.connection = { ...online, state: offline ? 'offline' : 'online' };
+  }
+
+  reset(): Promise<Update> {
+    return this.#one('reset', () => {
+      this.history = [];
+      this.#waiting = 0;
+      return this.#now();
+    });
+  }
+
+  exportPersonal(): Uint8Array {
+    return new TextEncoder().encode(this.history.join(','));
+  }
+
+  importPersonal(bytes: Uint8Array): Promise<Update> {
+    return this.#one('import', () => {
+      if (bytes.length === 0) throw { code: 'integrity', message: 'damaged' };
+      this.history = new TextDecoder().decode(bytes).split(',');
+      return this.#now();
+    });
+  }
+
+  abort(): void {
+    this.aborted += 1;
+  }
+
+  #now(): Update {
+    const { decision, connection, items } = this;
+    const changes = { decision, connection, ...(items === null ? {} : { items }) };
+    return update([...this.history], changes);
+  }
+
+  async #one<T>(name: string, act: () => T): Promise<T> {
+    this.calls.push(name);
+    this.#inside += 1;
+    if (this.#inside > 1) this.overlaps += 1;
+    try {
+      await turn();
+      await this.slow.get(name);
+      return act();
+    } finally {
+      this.#inside -= 1;
+    }
+  }
+}
+
+/** A worker whose messages take a turn of the event loop, as real ones do. */
+export class FakeWorker implements WorkerLike {
+  terminated = false;
+  readonly #host: Host;
+  readonly #messages: ((event: MessageEvent<ToPage>) => void)[] = [];
+  readonly #errors: ((event: { message?: string }) => void)[] = [];
+
+  constructor(load: EngineLoader) {
+    this.#host = new Host(
+      {
+        postMessage: (message) => {
+          const data = structuredClone(message);
+          void turn().then(() => {
+            if (this.terminated) return;
+            for (const listener of this.#messages) listener({ data } as MessageEvent<ToPage>);
+          });
+        },
+      },
+      load,
+    );
+  }
+
+  postMessage(message: ToWorker): void {
+    const copy = structuredClone(message);
+    void turn().then(() => {
+      if (!this.terminated) this.#host.receive(copy);
+    });
+  }
+
+  terminate(): void {
+    this.terminated = true;
+  }
+
+  addEventListener(type: 'message', listener: (event: MessageEvent<ToPage>) => void): void;
+  addEventListener(type: 'error', listener: (event: { message?: string }) => void): void;
+  addEventListener(
+    ...[type, listener]:
+      | [type: 'message', listener: (event: MessageEvent<ToPage>) => void]
+      | [type: 'error', listener: (event: { message?: string }) => void]
+  ): void {
+    if (type === 'message') this.#messages.push(listener);
+    else this.#errors.push(listener);
+  }
+
+  crash(event: { message?: string }): void {
+    for (const listener of this.#errors) listener(event);
+  }
+}
+
+/** Animation frames that happen when the test says so. */
+export class Frames {
+  #waiting: (() => void)[] = [];
+  readonly #document = Object.assign(new EventTarget(), { visibilityState: 'visible' });
+
+  install(): void {
+    vi.stubGlobal('document', this.#document);
+    vi.stubGlobal('requestAnimationFrame', (callback: () => void) => {
+      this.#waiting.push(callback);
+      return 0;
+    });
+  }
+
+  hide(hidden = true): void {
+    this.#document.visibilityState = hidden ? 'hidden' : 'visible';
+    this.#document.dispatchEvent(new Event('visibilitychange'));
+  }
+
+  /** Two frames: what is needed to know that something was painted. */
+  paint(): void {
+    for (let frame = 0; frame < 2; frame += 1) {
+      const callbacks = this.#waiting;
+      this.#waiting = [];
+      for (const callback of callbacks) callback();
+    }
+  }
+}
+
+export interface Stand {
+  client: FakeClient;
+  worker: FakeWorker;
+  recommender: Recommender;
+}
+
+/** Opens a recommender on a fake client. */
+export async function stand(options: Partial<RecommenderOptions> = {}): Promise<Stand> {
+  const client = new FakeClient();
+  const worker = new FakeWorker(async () => ({ client, device: 'cpu', fallback: null }));
+  const recommender = await open(worker, options);
+  client.calls.length = 0;
+  return { client, worker, recommender };
+}
+
+export function open(
+  worker: FakeWorker,
+  options: Partial<RecommenderOptions> = {},
+): Promise<Recommender> {
+  return Recommender.open({ server: '/', ...options }, 'http://shop.example/', () => worker);
+}
+
+/** Lets everything that is under way between page and worker arrive; no clock is involved. */
+export async function settle(): Promise<void> {
+  for (let turns = 0; turns < 50; turns += 1) await turn();
+}

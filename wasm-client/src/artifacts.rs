@@ -1,0 +1,267 @@
+//! The model's files: what the manifest names, fetched and checked before anything reads
+//! them.
+
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use tandem_collaboration::{Fusion, Policy};
+use tandem_model::{Device, ItemTable, LearningConfig, Scorer};
+use tandem_protocol::{Artifact, ErrorCode, ItemId, Manifest, PROTOCOL_VERSION};
+use tandem_session::{RowStore, Session, Settings};
+
+use crate::error::{ClientError, Failure};
+
+/// Up to this many items a device takes the whole item table and can do without the
+/// network; of larger catalogues rows come with the candidates.
+const WHOLE_TABLE_ITEMS: usize = 20_000;
+
+/// Digits of a manifest's hash in its address.
+const ADDRESS_DIGITS: usize = 16;
+
+pub(crate) type DeviceManifest = Manifest<Fusion, Policy, LearningConfig>;
+
+/// A manifest that was checked, and where its files lie.
+pub(crate) struct Release {
+    pub(crate) manifest: DeviceManifest,
+    /// First digits of the SHA-256 over the manifest's bytes: its files' folder.
+    pub(crate) hash: String,
+}
+
+/// Contents of the files that a device loads; checked.
+pub(crate) struct Files {
+    pub(crate) body: Vec<u8>,
+    /// Item table and item names, unless the catalogue is too large to hold.
+    pub(crate) table: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+/// What is read before the rest, so that a newer layout is told from a damaged one.
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
+}
+
+impl Release {
+    /// Reads a manifest. `named` is the hash the server says it has, if it says one.
+    pub(crate) fn read(bytes: &[u8], named: Option<&str>) -> Result<Self, ClientError> {
+        let digest = sha256(bytes);
+        let hash = digest[..ADDRESS_DIGITS].to_owned();
+        if let Some(named) = named
+            && named != hash
+        {
+            return Err(ClientError::new(
+                ErrorCode::Integrity,
+                format!(
+                    "manifest.json is damaged: expected SHA-256 {named}…, found {hash}…; load it anew"
+                ),
+            ));
+        }
+        let Version { version } =
+            crate::reply::json(bytes, "a manifest").map_err(ClientError::from)?;
+        if version > PROTOCOL_VERSION {
+            return Err(ClientError::new(
+                ErrorCode::UnsupportedVersion,
+                format!(
+                    "manifest.json has version {version}, this client reads up to {PROTOCOL_VERSION}; reload the page for a newer client"
+                ),
+            ));
+        }
+        let manifest: DeviceManifest = serde_json::from_slice(bytes).map_err(|error| {
+            ClientError::new(
+                ErrorCode::InvalidArtifact,
+                format!("manifest.json is not as version {version} has it: {error}"),
+            )
+        })?;
+        for artifact in [&manifest.body, &manifest.rows, &manifest.items] {
+            check_path(&artifact.path)?;
+        }
+        Ok(Self { manifest, hash })
+    }
+
+    /// Whether the device takes the whole item table.
+    pub(crate) fn takes_whole_table(&self) -> bool {
+        self.manifest.catalogue.items <= WHOLE_TABLE_ITEMS
+    }
+
+    /// Puts a session together. `files` must have been checked.
+    pub(crate) fn session(self, files: Files, device: &Device) -> Result<Session, ClientError> {
+        let manifest = self.manifest;
+        let scorer = Scorer::new(&manifest.model, &files.body, device)
+            .map_err(|error| damaged(&manifest.body, &error))?;
+        let rows = match files.table {
+            Some((rows, items)) => {
+                let names = item_names(&items, &manifest)?;
+                let table =
+                    ItemTable::from_bytes(rows).map_err(|error| damaged(&manifest.rows, &error))?;
+                RowStore::whole(table, names)?
+            }
+            None => RowStore::new(manifest.model.dims),
+        };
+        let settings = Settings {
+            fusion: manifest.fusion,
+            policy: manifest.policy,
+            learning: manifest.learning,
+            base: base(&manifest.body, &manifest.rows),
+            catalogue_hash: manifest.catalogue.hash,
+        };
+        Ok(Session::new(scorer, rows, settings)?)
+    }
+}
+
+/// What a personal delta belongs to: body and item rows together.
+fn base(body: &Artifact, rows: &Artifact) -> String {
+    sha256(format!("{}\n{}\n", body.sha256, rows.sha256).as_bytes())
+}
+
+/// Refuses bytes that are not what the manifest names.
+pub(crate) fn verify(bytes: &[u8], artifact: &Artifact) -> Result<(), Failure> {
+    let found = sha256(bytes);
+    if found == artifact.sha256 {
+        return Ok(());
+    }
+    Err(Failure::new(
+        ErrorCode::Integrity,
+        format!(
+            "{} is damaged: expected SHA-256 {} ({} bytes), found {found} ({} bytes); \
+             empty the cache or export the artefacts again",
+            artifact.path,
+            artifact.sha256,
+            artifact.bytes,
+            bytes.len()
+        ),
+    ))
+}
+
+/// An entry of the items' file; what else it says is for people.
+#[derive(Deserialize)]
+struct Named {
+    item: ItemId,
+}
+
+/// Ids of the catalogue in order, checked against the catalogue's hash.
+fn item_names(bytes: &[u8], manifest: &DeviceManifest) -> Result<Vec<ItemId>, ClientError> {
+    let listed: Vec<Named> =
+        serde_json::from_slice(bytes).map_err(|error| damaged(&manifest.items, &error))?;
+    let names: Vec<ItemId> = listed.into_iter().map(|entry| entry.item).collect();
+    let mut hasher = Sha256::new();
+    for name in &names {
+        hasher.update(name.as_str());
+        hasher.update("\n");
+    }
+    let (found, expected) = (hex(&hasher.finalize()), &manifest.catalogue.hash);
+    if found != *expected {
+        return Err(ClientError::new(
+            ErrorCode::Integrity,
+            format!(
+                "{} names another catalogue: expected hash {expected}, found {found}; export the artefacts again",
+                manifest.items.path
+            ),
+        ));
+    }
+    Ok(names)
+}
+
+/// A manifest names files beside it, nothing else.
+fn check_path(path: &str) -> Result<(), ClientError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if !path.is_empty() && !path.starts_with('.') && path.chars().all(plain) {
+        return Ok(());
+    }
+    Err(ClientError::new(
+        ErrorCode::InvalidArtifact,
+        format!("manifest.json names the file {path:?}; expected a plain file name"),
+    ))
+}
+
+fn damaged(artifact: &Artifact, error: &dyn std::fmt::Display) -> ClientError {
+    ClientError::new(ErrorCode::InvalidArtifact, format!("{}: {error}", artifact.path))
+}
+
+/// SHA-256 in lower-case hexadecimal.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // SHA-256 of "abc", FIPS 180-2 appendix B.1.
+    const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+    fn artifact(path: &str) -> Artifact {
+        Artifact { path: path.into(), sha256: ABC.into(), bytes: 3 }
+    }
+
+    fn manifest_json(version: u32, path: &str) -> String {
+        let file = |path| serde_json::to_string(&artifact(path)).unwrap();
+        format!(
+            r#"{{"version":{version},"catalogue":{{"hash":"h","items":3}},
+                "model":{{"kind":"sasrec","dims":8,"blocks":1,"heads":1,"max_length":10}},
+                "body":{},"rows":{},"items":{},
+                "fusion":{{"rule":"paper","beta":1.0}},"policy":{{}},"learning":{{}},"new":true}}"#,
+            file(path),
+            file("rows.bin"),
+            file("items.json"),
+        )
+    }
+
+    fn refusal(bytes: &[u8], named: Option<&str>) -> ClientError {
+        match Release::read(bytes, named) {
+            Ok(_) => panic!("it was read"),
+            Err(error) => error,
+        }
+    }
+
+    #[test]
+    fn a_flipped_byte_is_refused_with_name_and_both_hashes() {
+        assert!(verify(b"abc", &artifact("body.safetensors")).is_ok());
+        let error = verify(b"abb", &artifact("body.safetensors")).unwrap_err().error;
+        assert_eq!(error.code, ErrorCode::Integrity);
+        for part in ["body.safetensors", ABC, &sha256(b"abb")] {
+            assert!(error.message.contains(part), "{}", error.message);
+        }
+    }
+
+    #[test]
+    fn a_manifest_is_read_and_lies_under_its_own_hash() {
+        let json = manifest_json(PROTOCOL_VERSION, "body.safetensors");
+        let hash = &sha256(json.as_bytes())[..16];
+        let release = Release::read(json.as_bytes(), Some(hash)).unwrap();
+        assert_eq!(release.hash, hash);
+        assert_eq!(release.manifest.policy, Policy::default());
+        assert!(release.takes_whole_table());
+    }
+
+    #[test]
+    fn a_manifest_that_cannot_be_used_says_why() {
+        let json = manifest_json(PROTOCOL_VERSION, "body.safetensors");
+        let wrong = refusal(json.as_bytes(), Some("0123456789abcdef"));
+        assert_eq!(wrong.code, ErrorCode::Integrity);
+        let newer = refusal(manifest_json(PROTOCOL_VERSION + 1, "b").as_bytes(), None);
+        assert_eq!(newer.code, ErrorCode::UnsupportedVersion);
+        for path in ["../body", "a/b", "", ".hidden"] {
+            let error = refusal(manifest_json(PROTOCOL_VERSION, path).as_bytes(), None);
+            assert_eq!(error.code, ErrorCode::InvalidArtifact, "{path}");
+        }
+        assert_eq!(refusal(b"<html>", None).code, ErrorCode::BadResponse);
+        let shapeless = refusal(br#"{"version":1,"model":7}"#, None);
+        assert_eq!(shapeless.code, ErrorCode::InvalidArtifact);
+    }
+
+    #[test]
+    fn item_names_must_be_of_the_catalogue() {
+        let json = manifest_json(PROTOCOL_VERSION, "b");
+        let mut manifest = Release::read(json.as_bytes(), None).unwrap().manifest;
+        let items = br#"[{"item":"a","title":"A"},{"item":"b","title":"B","year":1999}]"#;
+        let error = item_names(items, &manifest).unwrap_err();
+        assert_eq!(error.code, ErrorCode::Integrity);
+        manifest.catalogue.hash = sha256(b"a\nb\n");
+        let names = item_names(items, &manifest).unwrap();
+        assert_eq!(names, [ItemId::from("a"), ItemId::from("b")]);
+    }
+}

@@ -1,0 +1,72 @@
+//! The bare model, for measuring its speed beside other runtimes (`web/bench`).
+//!
+//! No session and no network: gathered rows go in and scores come out, which is what any
+//! other runtime is given.
+
+use js_sys::Float32Array;
+use tandem_model::{LearningConfig, LearningExample, PersonalDelta, Scorer};
+use wasm_bindgen::prelude::*;
+
+use crate::device;
+
+/// A model and a personal delta that learns on it.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct Bench {
+    scorer: Scorer,
+    delta: PersonalDelta<u32>,
+    learning: LearningConfig,
+}
+
+#[wasm_bindgen]
+impl Bench {
+    /// Loads weights onto this module's device: `body` is a `safetensors` file, the others
+    /// are JSON (`ModelConfig`, `PersonalDelta`, `LearningConfig`).
+    ///
+    /// # Errors
+    /// If one of them cannot be read, or there is no adapter.
+    pub async fn open(
+        body: Vec<u8>,
+        config: String,
+        delta: String,
+        learning: String,
+    ) -> Result<Bench, JsError> {
+        let config = serde_json::from_str(&config)?;
+        let scorer = Scorer::new(&config, &body, &device::open().await?)?;
+        let delta = serde_json::from_str(&delta)?;
+        Ok(Self { scorer, delta, learning: serde_json::from_str(&learning)? })
+    }
+
+    /// Scores `[candidates]` of rows `[candidates, dims]` for a history `[length, dims]`,
+    /// oldest first. Nothing learnt is applied: that is the caller's, with the rows.
+    ///
+    /// # Errors
+    /// Those of `Scorer::score`.
+    pub async fn rerank(
+        &self,
+        history: Vec<f32>,
+        candidates: Vec<f32>,
+    ) -> Result<Float32Array, JsError> {
+        let scores = self.scorer.score(&history, &candidates).await?;
+        Ok(Float32Array::from(scores.as_slice()))
+    }
+
+    /// One learning step; returns the loss before and after it, in nats. `rows` `[keys, dims]`
+    /// are those of the shared table; `history` and `candidates` are positions in `keys`, and
+    /// `target` is one in `candidates`.
+    ///
+    /// # Errors
+    /// Those of `Scorer::learn`.
+    pub async fn learn(
+        &mut self,
+        keys: Vec<u32>,
+        rows: Vec<f32>,
+        history: Vec<usize>,
+        candidates: Vec<usize>,
+        target: usize,
+    ) -> Result<Float32Array, JsError> {
+        let example = LearningExample { keys, rows, history, candidates, target };
+        let outcome = self.scorer.learn(&mut self.delta, &example, &self.learning).await?;
+        Ok(Float32Array::from([outcome.loss_before, outcome.loss_after].as_slice()))
+    }
+}

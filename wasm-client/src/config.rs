@@ -1,0 +1,89 @@
+use serde::Deserialize;
+use tandem_protocol::ErrorCode;
+
+use crate::error::ClientError;
+
+const DEFAULT_TIMEOUT_MS: u32 = 20_000;
+
+/// What `Client.open` is called with.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct OpenConfig {
+    /// Where the server is, with or without a slash at the end; empty for this page's own.
+    server: String,
+    /// Which backend is meant: a check that the right module was loaded.
+    #[serde(default)]
+    device: Option<String>,
+    /// How long a list may take.
+    #[serde(default)]
+    timeout_ms: Option<f64>,
+    /// Makes the jitter of retries repeatable.
+    #[serde(default)]
+    pub(crate) seed: Option<f64>,
+}
+
+impl OpenConfig {
+    /// The server's address without a slash at the end.
+    pub(crate) fn server(&self) -> &str {
+        self.server.trim_end_matches('/')
+    }
+
+    /// How long a list may take, in milliseconds.
+    pub(crate) fn timeout_ms(&self) -> Result<u32, ClientError> {
+        match self.timeout_ms {
+            None => Ok(DEFAULT_TIMEOUT_MS),
+            #[allow(clippy::cast_sign_loss, reason = "the range is checked")]
+            // `setTimeout` counts in 31 bits.
+            Some(ms) if (1.0..=2_147_483_647.0).contains(&ms) => Ok(ms as u32),
+            Some(ms) => Err(ClientError::new(
+                ErrorCode::InvalidArgument,
+                format!("timeoutMs must be a number of milliseconds from 1, found {ms}"),
+            )),
+        }
+    }
+
+    /// Refuses a device that this module was not built for.
+    pub(crate) fn check_device(&self, built_for: &str) -> Result<(), ClientError> {
+        match self.device.as_deref() {
+            None => Ok(()),
+            Some(device) if device == built_for => Ok(()),
+            Some(device) => Err(ClientError::new(
+                ErrorCode::InvalidArgument,
+                format!(
+                    "this module computes on '{built_for}', '{device}' was asked for; load the module built for it"
+                ),
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(json: &str) -> OpenConfig {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn a_server_alone_is_enough() {
+        let config = config(r#"{"server":"http://127.0.0.1:8080/"}"#);
+        assert_eq!(config.server(), "http://127.0.0.1:8080");
+        assert_eq!(config.timeout_ms(), Ok(DEFAULT_TIMEOUT_MS));
+        assert!(config.check_device("cpu").is_ok());
+    }
+
+    #[test]
+    fn nonsense_is_refused_by_name() {
+        for timeout in ["0", "-5", "1e300"] {
+            let config = config(&format!(r#"{{"server":"","timeoutMs":{timeout}}}"#));
+            let error = config.timeout_ms().unwrap_err();
+            assert_eq!(error.code, ErrorCode::InvalidArgument);
+            assert!(error.message.contains("timeoutMs"));
+        }
+        let config = config(r#"{"server":"","device":"webgpu"}"#);
+        assert!(config.check_device("webgpu").is_ok());
+        let error = config.check_device("cpu").unwrap_err();
+        assert!(error.message.contains("'webgpu' was asked for"));
+    }
+}

@@ -1,0 +1,50 @@
+//! The backend this module was built for.
+
+use tandem_model::Device;
+
+use crate::error::ClientError;
+
+/// Name of the backend, as `Client.open` knows it.
+#[cfg(not(feature = "webgpu"))]
+pub(crate) const NAME: &str = "cpu";
+/// Name of the backend, as `Client.open` knows it.
+#[cfg(feature = "webgpu")]
+pub(crate) const NAME: &str = "webgpu";
+
+/// The device to compute on.
+///
+/// # Errors
+/// `no_adapter` without a usable WebGPU adapter; never on the CPU.
+#[cfg(not(feature = "webgpu"))]
+#[allow(clippy::unused_async, reason = "the GPU's twin has to wait")]
+pub(crate) async fn open() -> Result<Device, ClientError> {
+    Ok(Device::flex())
+}
+
+/// The device to compute on.
+///
+/// Burn's runtime is opened once a module: a second call gives the same device.
+///
+/// # Errors
+/// `no_adapter` without a usable WebGPU adapter.
+#[cfg(feature = "webgpu")]
+pub(crate) async fn open() -> Result<Device, ClientError> {
+    use std::cell::RefCell;
+
+    use tandem_protocol::ErrorCode;
+
+    thread_local! {
+        static OPENED: RefCell<Option<Device>> = const { RefCell::new(None) };
+    }
+    if let Some(device) = OPENED.with_borrow(Clone::clone) {
+        return Ok(device);
+    }
+    let device = Device::wgpu_options().init_async().await.map_err(|error| {
+        ClientError::new(
+            ErrorCode::NoAdapter,
+            format!("WebGPU is not usable here ({error}); compute on the CPU"),
+        )
+    })?;
+    OPENED.set(Some(device.clone()));
+    Ok(device)
+}

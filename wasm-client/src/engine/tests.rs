@@ -1,0 +1,377 @@
+//! The engine against a scripted server, natively, with a small untrained model.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{HashMap, VecDeque},
+    rc::Rc,
+};
+
+use futures_lite::future::{block_on, yield_now, zip};
+use tandem_collaboration::{Fusion, Policy};
+use tandem_model::{Body, ItemTable, LearningConfig};
+use tandem_protocol::{
+    Candidate, CandidatesResponse, CatalogueInfo, EventKind, Ignored, ItemId, Manifest,
+    ModelConfig, ModelKind, PROTOCOL_VERSION, Ranking,
+};
+
+use super::*;
+use crate::{artifacts::sha256, connection::ConnectionState, device, host::Abort};
+
+const DIMS: usize = 8;
+const ITEMS: usize = 30;
+
+#[derive(Clone, Default)]
+struct Flag(Rc<Cell<bool>>);
+
+impl Abort for Flag {
+    fn abort(&self) {
+        self.0.set(true);
+    }
+}
+
+/// A server by heart: files by path, and the answers to come for lists.
+#[derive(Clone, Default)]
+struct Script {
+    files: Rc<RefCell<HashMap<String, Reply>>>,
+    lists: Rc<RefCell<VecDeque<Result<Reply, Failure>>>>,
+    /// Answers to lists wait until this is open.
+    shut: Rc<Cell<bool>>,
+    asked: Rc<RefCell<Vec<String>>>,
+    clock: Rc<Cell<f64>>,
+}
+
+impl Host for Script {
+    type Abort = Flag;
+
+    fn now_ms(&self) -> f64 {
+        self.clock.get()
+    }
+
+    fn chance(&self) -> f64 {
+        0.0
+    }
+
+    fn new_abort(&self) -> Result<Flag, Failure> {
+        Ok(Flag::default())
+    }
+
+    async fn send(&self, call: &Call, abort: &Flag) -> Result<Reply, Failure> {
+        let path = call.url.strip_prefix("http://shop").unwrap().to_owned();
+        self.asked.borrow_mut().push(call.body.clone().unwrap_or_else(|| path.clone()));
+        if call.body.is_none() {
+            let missing = Reply { status: 404, ..Reply::default() };
+            return Ok(self.files.borrow().get(&path).cloned().unwrap_or(missing));
+        }
+        while self.shut.get() && !abort.0.get() {
+            yield_now().await;
+        }
+        self.lists.borrow_mut().pop_front().unwrap()
+    }
+}
+
+fn ok(body: impl Into<Vec<u8>>) -> Reply {
+    Reply { status: 200, body: body.into(), ..Reply::default() }
+}
+
+fn item(number: usize) -> ItemId {
+    ItemId::new(format!("i{number}"))
+}
+
+fn catalogue_hash() -> String {
+    let lines = (0..ITEMS).flat_map(|number| [item(number).to_string(), "\n".to_owned()]);
+    let ids: String = lines.collect();
+    sha256(ids.as_bytes())
+}
+
+/// A list of all items from `first` on.
+fn list(first: usize) -> CandidatesResponse {
+    let candidates = (first..ITEMS).map(|number| Candidate {
+        item: item(number),
+        logprob: -((number + 1) as f32),
+        row: None,
+    });
+    CandidatesResponse {
+        model: "stand-in".into(),
+        catalogue_hash: catalogue_hash(),
+        ranking: Ranking::LanguageModel,
+        candidates: candidates.collect(),
+        history_rows: Vec::new(),
+        ignored: Ignored::default(),
+        timings: tandem_protocol::Timings { total_ms: 12.0, ..Default::default() },
+    }
+}
+
+#[allow(clippy::unnecessary_wraps, reason = "an answer, as a script holds them")]
+fn listed(list: &CandidatesResponse) -> Result<Reply, Failure> {
+    Ok(ok(serde_json::to_vec(list).unwrap()))
+}
+
+/// A script that serves a model, made here.
+fn shop() -> Script {
+    let model =
+        ModelConfig { kind: ModelKind::Sasrec, dims: DIMS, blocks: 1, heads: 1, max_length: 10 };
+    let device = block_on(device::open()).unwrap();
+    let body = Body::new(&model, 0.0, &device).unwrap().to_bytes(&HashMap::new()).unwrap();
+    let values: Vec<f32> =
+        (0..ITEMS * DIMS).map(|at| ((at * 37 % 101) as f32) / 50.0 - 1.0).collect();
+    let rows = ItemTable::quantise(&values, DIMS).unwrap().as_bytes().to_vec();
+    let items: Vec<String> = (0..ITEMS)
+        .map(|number| {
+            format!(r#"{{"item":"{}","title":"T","year":null,"genres":[]}}"#, item(number))
+        })
+        .collect();
+    let items = format!("[{}]", items.join(",")).into_bytes();
+    let artifact = |path: &str, bytes: &[u8]| Artifact {
+        path: path.into(),
+        sha256: sha256(bytes),
+        bytes: bytes.len() as u64,
+    };
+    let manifest = Manifest {
+        version: PROTOCOL_VERSION,
+        catalogue: CatalogueInfo { hash: catalogue_hash(), items: ITEMS },
+        model,
+        language_model: None,
+        body: artifact("body.safetensors", &body),
+        rows: artifact("rows.bin", &rows),
+        items: artifact("items.json", &items),
+        fusion: Fusion::default(),
+        policy: Policy::default(),
+        learning: LearningConfig::default(),
+    };
+    let manifest = serde_json::to_vec(&manifest).unwrap();
+    let hash = sha256(&manifest)[..16].to_owned();
+    let script = Script::default();
+    let mut files = script.files.borrow_mut();
+    files.insert(format!("/artifacts/{hash}/body.safetensors"), ok(body));
+    files.insert(format!("/artifacts/{hash}/rows.bin"), ok(rows));
+    files.insert(format!("/artifacts/{hash}/items.json"), ok(items));
+    files.insert("/v1/manifest".into(), Reply { artifacts: Some(hash), ..ok(manifest) });
+    drop(files);
+    script
+}
+
+fn try_open(script: &Script) -> Result<Engine<Script>, ClientError> {
+    let device = block_on(device::open()).unwrap();
+    block_on(Engine::open(script.clone(), "http://shop", 1_000, &device))
+}
+
+fn open(script: &Script) -> Engine<Script> {
+    let engine = try_open(script).unwrap_or_else(|error| panic!("{error}"));
+    script.asked.borrow_mut().clear();
+    engine
+}
+
+fn click(number: usize) -> Event {
+    Event { kind: EventKind::Click, item: item(number) }
+}
+
+fn request(engine: &Engine<Script>) -> Update {
+    block_on(engine.request_candidates()).unwrap()
+}
+
+fn track(engine: &Engine<Script>, number: usize) -> Update {
+    block_on(engine.track(&click(number))).unwrap()
+}
+
+#[test]
+fn a_visit_asks_clicks_and_learns() {
+    let script = shop();
+    let engine = open(&script);
+    let empty = block_on(engine.recommend()).unwrap();
+    assert_eq!((empty.items.len(), empty.decision.code), (0, "no_candidates"));
+    assert!(empty.stats.bytes_down > 0);
+
+    script.lists.borrow_mut().push_back(listed(&list(0)));
+    let first = request(&engine);
+    assert_eq!(first.items.len(), ITEMS);
+    assert_eq!(first.model.as_deref(), Some("stand-in"));
+    assert_eq!(first.connection.state, ConnectionState::Online);
+    assert_eq!(first.timings.server_ms, Some(12.0));
+    assert_eq!((first.stats.calls, first.stats.failed_calls), (1, 0));
+    assert_eq!(first.stats.bytes_up, script.asked.borrow()[0].len() as u64);
+
+    assert!(block_on(engine.learn()).unwrap().is_none());
+    track(&engine, 3);
+    let second = track(&engine, 5);
+    assert_eq!(second.items.len(), ITEMS - 2);
+    assert_eq!(second.history, [item(3), item(5)]);
+    assert_eq!((second.stats.clicks, second.stats.clicks_since_list), (2, 2));
+    assert!(second.decision.disagreement.is_some());
+    let learnt = block_on(engine.learn()).unwrap().unwrap();
+    assert_eq!(learnt.step, 1);
+    assert!(learnt.loss_after < learnt.loss_before);
+    // All that was local: one request in all.
+    assert_eq!(script.asked.borrow().len(), 1);
+}
+
+#[test]
+fn failures_leave_the_list_and_back_off() {
+    let overloaded =
+        Reply { status: 429, retry_after: Some("9".into()), body: Vec::new(), artifacts: None };
+    let foreign = CandidatesResponse { catalogue_hash: "another".into(), ..list(4) };
+    let none = CandidatesResponse { candidates: Vec::new(), ..list(0) };
+    let cases = [
+        (Err(Failure::new(ErrorCode::Timeout, "late")), ErrorCode::Timeout, 1_000.0),
+        (Ok(Reply { status: 500, ..Reply::default() }), ErrorCode::Internal, 1_000.0),
+        (Ok(overloaded), ErrorCode::Overloaded, 9_000.0),
+        (Ok(ok("<html>")), ErrorCode::BadResponse, 1_000.0),
+        (listed(&foreign), ErrorCode::BadResponse, 1_000.0),
+        (listed(&none), ErrorCode::BadResponse, 1_000.0),
+    ];
+    for (answer, code, wait) in cases {
+        let script = shop();
+        let engine = open(&script);
+        script.lists.borrow_mut().extend([listed(&list(0)), answer, listed(&list(10))]);
+        request(&engine);
+        let failing = request(&engine);
+        assert_eq!(failing.connection.state, ConnectionState::Failing);
+        assert_eq!(failing.connection.code, Some(code));
+        assert_eq!(failing.connection.retry_in_ms, Some(wait));
+        assert_eq!(failing.items.len(), ITEMS, "the last list stays in use");
+        assert_eq!((failing.stats.calls, failing.stats.failed_calls), (1, 1));
+        let again = request(&engine);
+        assert_eq!(again.connection.state, ConnectionState::Online);
+        assert_eq!(again.items.len(), ITEMS - 10);
+    }
+}
+
+#[test]
+fn a_wanted_call_waits_for_the_back_off() {
+    let script = shop();
+    let engine = open(&script);
+    script.lists.borrow_mut().push_back(Err(Failure::new(ErrorCode::Unreachable, "gone")));
+    let failing = request(&engine);
+    assert_eq!(failing.decision.reason, "last call failed (next try in 1 s)");
+    script.clock.set(1_001.0);
+    let due = block_on(engine.recommend()).unwrap();
+    assert_eq!(due.decision.code, "no_candidates");
+}
+
+#[test]
+fn offline_never_touches_the_network() {
+    let script = shop();
+    let engine = open(&script);
+    engine.set_offline(true);
+    let update = request(&engine);
+    assert_eq!(update.connection.state, ConnectionState::Offline);
+    assert_eq!(update.decision.code, "offline");
+    track(&engine, 1);
+    assert!(script.asked.borrow().is_empty());
+    engine.set_offline(false);
+    script.lists.borrow_mut().push_back(listed(&list(0)));
+    assert_eq!(request(&engine).items.len(), ITEMS - 1);
+}
+
+#[test]
+fn clicks_go_on_while_a_list_is_under_way() {
+    let script = shop();
+    let engine = open(&script);
+    script.lists.borrow_mut().push_back(listed(&list(0)));
+    script.shut.set(true);
+    let visitor = async {
+        yield_now().await;
+        let update = engine.track(&click(2)).await.unwrap();
+        assert_eq!(update.decision.code, "call_under_way");
+        // A second request does not start.
+        let second = engine.request_candidates().await.unwrap();
+        assert_eq!(second.decision.code, "call_under_way");
+        script.shut.set(false);
+    };
+    let (update, ()) = block_on(zip(engine.request_candidates(), visitor));
+    let update = update.unwrap();
+    assert_eq!(update.items.len(), ITEMS - 1);
+    assert_eq!(update.stats.clicks_since_list, 1);
+    assert_eq!(script.asked.borrow().len(), 1);
+}
+
+#[test]
+fn a_list_that_arrives_after_a_reset_is_dropped() {
+    let script = shop();
+    let engine = open(&script);
+    script.lists.borrow_mut().push_back(listed(&list(0)));
+    script.shut.set(true);
+    let visitor = async {
+        yield_now().await;
+        let update = engine.reset().await.unwrap();
+        assert!(update.history.is_empty());
+        assert_eq!(update.decision.code, "no_candidates");
+    };
+    let (update, ()) = block_on(zip(engine.request_candidates(), visitor));
+    let update = update.unwrap();
+    assert!(update.items.is_empty());
+    assert_eq!(update.connection.code, Some(ErrorCode::Aborted));
+    assert_eq!(update.connection.state, ConnectionState::Online);
+    assert_eq!((update.stats.calls, update.stats.failed_calls), (0, 0));
+}
+
+#[test]
+fn an_aborted_request_is_no_failure() {
+    let script = shop();
+    let engine = open(&script);
+    script.lists.borrow_mut().push_back(listed(&list(0)));
+    script.shut.set(true);
+    let visitor = async {
+        yield_now().await;
+        engine.abort();
+    };
+    let (update, ()) = block_on(zip(engine.request_candidates(), visitor));
+    let update = update.unwrap();
+    assert_eq!(update.connection.retry_in_ms, None);
+    assert_eq!(update.decision.action, tandem_collaboration::Action::Request);
+}
+
+#[test]
+fn a_session_moves_to_another_client_of_the_same_model() {
+    let script = shop();
+    let engine = open(&script);
+    script.lists.borrow_mut().push_back(listed(&list(0)));
+    request(&engine);
+    track(&engine, 3);
+    let before = track(&engine, 5);
+    block_on(engine.learn()).unwrap().unwrap();
+    let learnt = block_on(engine.recommend()).unwrap();
+    assert_ne!(before.items, learnt.items, "learning changes scores");
+
+    let other = open(&script);
+    let taken = block_on(other.import(&engine.export().unwrap())).unwrap();
+    assert_eq!(taken.items, learnt.items);
+    assert_eq!((taken.history, taken.stats.learn_steps), (learnt.history, 1));
+
+    let stranger = open(&shop()); // other random weights
+    let error = block_on(stranger.import(&engine.export().unwrap())).unwrap_err();
+    assert_eq!(error.code, ErrorCode::InvalidArtifact);
+    let garbage = block_on(other.import(b"{}")).unwrap_err();
+    assert_eq!(garbage.code, ErrorCode::InvalidArtifact);
+}
+
+#[test]
+fn a_flipped_byte_in_any_file_is_refused_by_name() {
+    for name in ["body.safetensors", "rows.bin", "items.json"] {
+        let script = shop();
+        for (path, reply) in script.files.borrow_mut().iter_mut() {
+            if path.ends_with(name) {
+                *reply.body.last_mut().unwrap() ^= 1;
+            }
+        }
+        let error = try_open(&script).err().unwrap();
+        assert_eq!(error.code, ErrorCode::Integrity);
+        assert!(error.message.contains(name), "{}", error.message);
+    }
+}
+
+#[test]
+fn a_server_without_artefacts_says_so() {
+    let script = shop();
+    script.files.borrow_mut().retain(|path, _| path == "/v1/manifest");
+    let error = try_open(&script).err().unwrap();
+    assert_eq!(error.code, ErrorCode::NotFound);
+    assert!(error.message.contains("status 404"), "{}", error.message);
+}
+
+#[test]
+fn an_event_needs_an_item() {
+    let engine = open(&shop());
+    let event = Event { kind: EventKind::Click, item: ItemId::from("") };
+    let error = block_on(engine.track(&event)).unwrap_err();
+    assert_eq!(error.code, ErrorCode::InvalidArgument);
+}

@@ -1,0 +1,145 @@
+//! The same computation on every backend, for comparing them.
+//!
+//! Natively, on WebAssembly's CPU and on WebGPU the same weights must give the same scores,
+//! and one learning step must lead to the same scores again. `examples/parity_case.rs`
+//! writes a case with what it gives natively.
+
+use serde::{Deserialize, Serialize};
+use tandem_model::{
+    Device, ItemTable, LearningConfig, LearningExample, ModelError, PersonalDelta, Scorer,
+};
+use tandem_protocol::ModelConfig;
+
+/// The model, and how it learns.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Setup {
+    /// The model's shape.
+    pub model: ModelConfig,
+    /// How it learns.
+    #[serde(default)]
+    pub learning: LearningConfig,
+}
+
+/// What a backend computed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Outcome {
+    /// One logit a candidate.
+    pub scores: Vec<f32>,
+    /// Loss of a click on the first candidate among all of them, in nats.
+    pub loss: f32,
+    /// The scores after one learning step for that click.
+    pub scores_after: Vec<f32>,
+}
+
+/// Scores `candidates` for `history`, takes one learning step for a click on the first
+/// candidate, and scores them again.
+///
+/// `body` is a model's `safetensors` file, `rows` its item table as in the manifest;
+/// `history` (oldest first) and `candidates` are positions in it, distinct.
+///
+/// # Errors
+/// Those of the model: malformed files, a position beyond the table, an empty history.
+pub async fn run(
+    setup: &Setup,
+    body: &[u8],
+    rows: Vec<u8>,
+    history: &[u32],
+    candidates: &[u32],
+    device: &Device,
+) -> Result<Outcome, ModelError> {
+    let scorer = Scorer::new(&setup.model, body, device)?;
+    let table = ItemTable::from_bytes(rows)?;
+    let mut keys: Vec<u32> = history.iter().chain(candidates).copied().collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let positions = |items: &[u32]| -> Vec<usize> {
+        items.iter().map(|item| keys.partition_point(|key| key < item)).collect()
+    };
+    let example = LearningExample {
+        rows: gather(&table, &keys)?,
+        history: positions(history),
+        candidates: positions(candidates),
+        target: 0,
+        keys,
+    };
+
+    let mut delta = PersonalDelta::new("parity", setup.model.dims, setup.learning.rank);
+    let before = rescore(&scorer, &delta, &table, history, candidates).await?;
+    let learnt = scorer.learn(&mut delta, &example, &setup.learning).await?;
+    let after = rescore(&scorer, &delta, &table, history, candidates).await?;
+    Ok(Outcome { scores: before, loss: learnt.loss_before, scores_after: after })
+}
+
+async fn rescore(
+    scorer: &Scorer,
+    delta: &PersonalDelta<u32>,
+    table: &ItemTable,
+    history: &[u32],
+    candidates: &[u32],
+) -> Result<Vec<f32>, ModelError> {
+    let dims = scorer.config().dims;
+    let effective = |items: &[u32]| -> Result<Vec<f32>, ModelError> {
+        let mut rows = gather(table, items)?;
+        for (item, row) in items.iter().zip(rows.chunks_exact_mut(dims)) {
+            delta.apply_row(item, row);
+        }
+        Ok(rows)
+    };
+    let mut candidates = effective(candidates)?;
+    candidates.chunks_exact_mut(dims).for_each(|row| delta.adapt(row));
+    scorer.score(&effective(history)?, &candidates).await
+}
+
+/// Rows `[items, dims]`.
+fn gather(table: &ItemTable, items: &[u32]) -> Result<Vec<f32>, ModelError> {
+    let mut rows = Vec::with_capacity(items.len() * table.dims());
+    for &item in items {
+        let row = table.row(item as usize).ok_or(ModelError::Length {
+            what: "items of the table",
+            expected: item as usize + 1,
+            found: table.len(),
+        })??;
+        rows.extend(row.values());
+    }
+    Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use futures_lite::future::block_on;
+    use tandem_model::Body;
+    use tandem_protocol::ModelKind;
+
+    use super::*;
+
+    fn case(history: &[u32], candidates: &[u32]) -> Result<Outcome, ModelError> {
+        let device = block_on(crate::device::open()).unwrap();
+        let model =
+            ModelConfig { kind: ModelKind::Sasrec, dims: 8, blocks: 1, heads: 2, max_length: 4 };
+        let body = Body::new(&model, 0.0, &device)?.to_bytes(&HashMap::new())?;
+        let values: Vec<f32> = (0..80).map(|at| ((at * 29 % 53) as f32) / 26.0 - 1.0).collect();
+        let rows = ItemTable::quantise(&values, 8)?.as_bytes().to_vec();
+        let setup = Setup { model, learning: LearningConfig::default() };
+        block_on(run(&setup, &body, rows, history, candidates, &device))
+    }
+
+    #[test]
+    fn a_step_raises_the_clicked_item_and_the_loss_is_of_the_scores() {
+        let outcome = case(&[1, 2, 3, 4, 5], &[7, 8, 9]).unwrap();
+        let sum: f32 = outcome.scores.iter().map(|score| score.exp()).sum();
+        let loss = sum.ln() - outcome.scores[0];
+        assert!((outcome.loss - loss).abs() < 1e-4, "{} is not {loss}", outcome.loss);
+        assert!(outcome.scores_after[0] > outcome.scores[0]);
+    }
+
+    #[test]
+    fn a_position_beyond_the_table_is_refused() {
+        assert!(matches!(
+            case(&[1], &[10, 2]),
+            Err(ModelError::Length { expected: 11, found: 10, .. })
+        ));
+    }
+}

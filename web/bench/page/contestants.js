@@ -1,0 +1,31 @@
+import { open as openOnnxruntime } from './runtimes/onnxruntime.js';
+import { open as openTandem } from './runtimes/tandem.js';
+import { open as openTensorflow } from './runtimes/tensorflow.js';
+
+/**
+ * @typedef {object} Runtime
+ * @property {(history: Float32Array, candidates: Float32Array) => Promise<Float32Array>} rerank
+ * @property {(click: object) => Promise<{ before: number, after: number }>} [learn]
+ * @property {() => Promise<void>} [activate] called before a measurement, untimed
+ */
+
+/**
+ * Who computes on a device, and in which jobs it takes part. TensorFlow.js scores fastest on
+ * WebAssembly; the learning step is tried on every backend it has.
+ *
+ * @type {Record<'cpu' | 'webgpu', { name: string, learns: boolean, ranks: boolean,
+ *   open: () => Promise<Runtime> }[]>}
+ */
+export const contestants = {
+  cpu: [
+    { name: 'tandem', ranks: true, learns: true, open: () => openTandem('cpu') },
+    { name: 'onnxruntime', ranks: true, learns: false, open: () => openOnnxruntime('cpu') },
+    { name: 'tensorflow', ranks: true, learns: true, open: () => openTensorflow('wasm') },
+    { name: 'tensorflow-js', ranks: false, learns: true, open: () => openTensorflow('cpu') },
+  ],
+  webgpu: [
+    { name: 'tandem', ranks: true, learns: false, open: () => openTandem('webgpu') },
+    { name: 'onnxruntime', ranks: true, learns: false, open: () => openOnnxruntime('webgpu') },
+    { name: 'tensorflow', ranks: true, learns: false, open: () => openTensorflow('webgpu') },
+  ],
+};

@@ -1,0 +1,31 @@
+import { shape } from '../../model/shape.mjs';
+import { freshDelta, learning } from '../workload.js';
+
+/**
+ * This repository's model, as `cargo xtask wasm` built it.
+ *
+ * @param {'cpu' | 'webgpu'} device
+ */
+export async function open(device) {
+  const folder = `/pkg/wasm/${device}`;
+  const [glue, body] = await Promise.all([
+    import(`${folder}/tandem.js`).then(async (glue) => {
+      await glue.default({ module_or_path: fetch(`${folder}/tandem_bg.wasm`) });
+      return glue;
+    }),
+    fetch('/model/body.safetensors').then((response) => response.arrayBuffer()),
+  ]);
+  const model = await glue.Bench.open(
+    new Uint8Array(body),
+    JSON.stringify(shape),
+    JSON.stringify(freshDelta()),
+    JSON.stringify(learning),
+  );
+  return {
+    rerank: (history, candidates) => model.rerank(history, candidates),
+    async learn({ keys, rows, history, candidates, target }) {
+      const [before, after] = await model.learn(keys, rows, history, candidates, target);
+      return { before, after };
+    },
+  };
+}

@@ -1,0 +1,181 @@
+import { readSafetensors } from '../../model/safetensors.mjs';
+import { EPSILON, MASKED, shape } from '../../model/shape.mjs';
+import { freshDelta, learning } from '../workload.js';
+import { Delta } from './delta.js';
+
+/**
+ * TensorFlow.js: inference, and the learning step by its automatic differentiation.
+ *
+ * @param {'cpu' | 'wasm' | 'webgpu'} backend one thread in every case
+ */
+export async function open(backend) {
+  const tf = await load(backend);
+  await use(tf, backend);
+  const response = await fetch('/model/body.safetensors');
+  const weights = readSafetensors(new Uint8Array(await response.arrayBuffer()));
+  const network = new Network(tf, weights);
+  const delta = new Delta(freshDelta());
+  const upload = (values) => tf.tensor2d(values, [values.length / shape.dims, shape.dims]);
+
+  const rerank = async (history, candidates) => {
+    const scores = tf.tidy(() => network.score(upload(history), upload(candidates)));
+    const values = await scores.data();
+    scores.dispose();
+    return values;
+  };
+  let select = gather;
+  return {
+    rerank,
+    /** Makes this backend the current one; there is one at a time. */
+    activate: () => use(tf, backend),
+    /** The gradient of a gather is missing in some backends: a product with ones and zeros. */
+    withoutGather: () => {
+      select = product;
+    },
+    /** The very step of `Scorer::learn`: loss, gradient, descent, loss after it. */
+    async learn(click) {
+      const read = tf.tidy(() => gradient(tf, network, delta, click, select));
+      const values = await read.data();
+      read.dispose();
+      const stepped = delta.descended(click.keys, values.subarray(1), learning);
+      const { history, candidates } = stepped.effective(click);
+      const scores = await rerank(history, candidates);
+      const after = crossEntropy(scores, click.target);
+      delta.replace(stepped);
+      return { before: values[0], after };
+    },
+  };
+}
+
+/** Backends share one core, which holds one of them at a time. */
+async function load(backend) {
+  const tf = await import(`/tensorflow/${backend}.js`);
+  if (backend === 'wasm') {
+    tf.env().set('WASM_HAS_MULTITHREAD_SUPPORT', false);
+    tf.setWasmPaths('/vendor/@tensorflow/tfjs-backend-wasm/dist/');
+  }
+  return tf;
+}
+
+async function use(tf, backend) {
+  if (tf.getBackend() === backend) return;
+  if (!(await tf.setBackend(backend))) throw new Error(`TensorFlow.js has no backend ${backend}`);
+  await tf.ready();
+}
+
+class Network {
+  #tf;
+  #weights = new Map();
+  #future;
+
+  constructor(tf, weights) {
+    this.#tf = tf;
+    for (const [name, { size, values }] of weights) {
+      this.#weights.set(name, tf.keep(tf.tensor(values, size)));
+    }
+    const { max_length } = shape;
+    const future = Float32Array.from({ length: max_length ** 2 }, (_, at) =>
+      at % max_length > Math.floor(at / max_length) ? MASKED : 0,
+    );
+    this.#future = tf.keep(tf.tensor2d(future, [max_length, max_length]));
+  }
+
+  /** Rows `[length, dims]` and `[count, dims]` to scores `[count]`. */
+  score(history, candidates, linear = this.#fused) {
+    const tf = this.#tf;
+    const [length, dims] = history.shape;
+    const positions = tf.slice(this.#weights.get('Sasrec.positions'), [0, 0], [length, dims]);
+    const mask = tf.slice(this.#future, [0, 0], [length, length]);
+    let hidden = tf.add(tf.mul(history, Math.sqrt(dims)), positions);
+    for (let at = 0; at < shape.blocks; at += 1) {
+      hidden = this.#block(`Sasrec.blocks.${at}`, hidden, mask, linear);
+    }
+    const newest = this.#norm('Sasrec.output_norm', tf.slice(hidden, [length - 1, 0], [1, dims]));
+    return tf.reshape(tf.matMul(candidates, newest, false, true), [-1]);
+  }
+
+  #block(name, input, mask, linear) {
+    const tf = this.#tf;
+    const { dims, heads } = shape;
+    const [length] = input.shape;
+    const width = dims / heads;
+    const normed = this.#norm(`${name}.attention_norm`, input);
+    const split = (part) => {
+      const projected = linear.call(this, `${name}.attention.${part}`, normed);
+      return tf.transpose(tf.reshape(projected, [length, heads, width]), [1, 0, 2]);
+    };
+    const products = tf.matMul(split('query'), split('key'), false, true); // [heads, length, length]
+    const weights = tf.softmax(tf.add(tf.div(products, Math.sqrt(width)), mask));
+    const context = tf.transpose(tf.matMul(weights, split('value')), [1, 0, 2]);
+    const joined = tf.reshape(context, [length, dims]);
+    const hidden = tf.add(input, linear.call(this, `${name}.attention.output`, joined));
+
+    const inner = this.#norm(`${name}.feed_forward_norm`, hidden);
+    const active = linear.call(this, `${name}.feed_forward_in`, inner, 'relu');
+    return tf.add(hidden, linear.call(this, `${name}.feed_forward_out`, active));
+  }
+
+  #norm(name, input) {
+    const tf = this.#tf;
+    const { mean, variance } = tf.moments(input, -1, true);
+    const normal = tf.mul(tf.sub(input, mean), tf.rsqrt(tf.add(variance, EPSILON)));
+    return tf.add(
+      tf.mul(normal, this.#weights.get(`${name}.gamma`)),
+      this.#weights.get(`${name}.beta`),
+    );
+  }
+
+  /** One kernel for product, bias and activation: the fast way without gradients. */
+  #fused(name, a, activation = 'linear') {
+    return this.#tf.fused.matMul({
+      a,
+      b: this.#weights.get(`${name}.weight`),
+      bias: this.#weights.get(`${name}.bias`),
+      activation,
+    });
+  }
+
+  /** Fused kernels compute the gradients of frozen weights too; these do not. */
+  separate(name, a, activation) {
+    const tf = this.#tf;
+    const product = tf.matMul(a, this.#weights.get(`${name}.weight`));
+    const sum = tf.add(product, this.#weights.get(`${name}.bias`));
+    return activation === 'relu' ? tf.relu(sum) : sum;
+  }
+}
+
+/** Loss and gradients as one tensor: on a GPU each read is a round trip. */
+function gradient(tf, network, delta, { keys, rows, history, candidates, target }, select) {
+  const { dims } = shape;
+  const { rank } = learning;
+  const loss = (rows, down, up) => {
+    const chosen = select(tf, rows, candidates);
+    const adapted = tf.add(chosen, tf.matMul(tf.matMul(chosen, down), up));
+    const scores = network.score(select(tf, rows, history), adapted, network.separate);
+    return tf.reshape(tf.neg(tf.slice(tf.logSoftmax(scores), [target], [1])), []);
+  };
+  const { value, grads } = tf.valueAndGrads(loss)([
+    tf.tensor2d(delta.rows(keys, rows), [keys.length, dims]),
+    tf.tensor2d(delta.down, [dims, rank]),
+    tf.tensor2d(delta.up, [rank, dims]),
+  ]);
+  return tf.concat([value, ...grads].map((part) => tf.reshape(part, [-1])));
+}
+
+const gather = (tf, rows, positions) =>
+  tf.gather(rows, tf.tensor1d(Int32Array.from(positions), 'int32'));
+
+function product(tf, rows, positions) {
+  const [keys] = rows.shape;
+  const chosen = new Float32Array(positions.length * keys);
+  positions.forEach((position, at) => {
+    chosen[at * keys + position] = 1;
+  });
+  return tf.matMul(tf.tensor2d(chosen, [positions.length, keys]), rows);
+}
+
+function crossEntropy(scores, target) {
+  const largest = Math.max(...scores);
+  const sum = scores.reduce((sum, score) => sum + Math.exp(score - largest), 0);
+  return Math.log(sum) + largest - scores[target];
+}

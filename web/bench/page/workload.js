@@ -1,0 +1,69 @@
+import { random } from '../model/random.mjs';
+import { shape } from '../model/shape.mjs';
+import { syntheticRows } from '../model/synthetic.mjs';
+
+const ITEMS = 12_000;
+const CLICKS = 30;
+const CANDIDATES = 100;
+
+/** How a device learns from a click: the defaults of the model's own configuration. */
+export const learning = Object.freeze({
+  rank: 4,
+  row_rate: 0.02,
+  adapter_rate: 1.0,
+  decay: 0.05,
+  max_norm: 1.0,
+  negatives: 50,
+});
+
+/**
+ * Sessions with the rows every runtime is given: gathering them is nobody's work here.
+ *
+ * @param {number} count
+ */
+export function sessions(count) {
+  const table = syntheticRows(ITEMS, 11);
+  const { distinct } = random(12);
+  return Array.from({ length: count }, () => {
+    const items = distinct(CLICKS + CANDIDATES, ITEMS);
+    const rows = gather(table, items);
+    return {
+      items,
+      history: rows.slice(0, CLICKS * shape.dims),
+      candidates: (n) => rows.slice(CLICKS * shape.dims, (CLICKS + n) * shape.dims),
+      /** The click on the first of `n` candidates, as a learning step reads it. */
+      click: (n) => ({
+        keys: Uint32Array.from(items.slice(0, CLICKS + n)),
+        rows: rows.slice(0, (CLICKS + n) * shape.dims),
+        history: Uint32Array.from({ length: CLICKS }, (_, at) => at),
+        candidates: Uint32Array.from({ length: n }, (_, at) => CLICKS + at),
+        target: 0,
+      }),
+    };
+  });
+}
+
+/** A personal delta before the first step, as it is stored. */
+export function freshDelta() {
+  const { uniform } = random(13);
+  const scale = 1 / Math.sqrt(shape.dims);
+  return {
+    base: 'bench',
+    dims: shape.dims,
+    rank: learning.rank,
+    steps: 0,
+    rows: {},
+    down: Array.from({ length: shape.dims * learning.rank }, () =>
+      Math.fround((2 * uniform() - 1) * scale),
+    ),
+    up: new Array(learning.rank * shape.dims).fill(0),
+  };
+}
+
+function gather(table, items) {
+  const rows = new Float32Array(items.length * shape.dims);
+  items.forEach((item, at) => {
+    rows.set(table.subarray(item * shape.dims, (item + 1) * shape.dims), at * shape.dims);
+  });
+  return rows;
+}

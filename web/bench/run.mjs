@@ -1,0 +1,202 @@
+/**
+ * The device's model beside onnxruntime-web and TensorFlow.js: the same SASRec with the same
+ * weights, in one page of one Chromium, measured by turns.
+ *
+ *     node web/bench/run.mjs [--webgpu] [--rounds N] [--only NAME,NAME]
+ *
+ * Prints tables, then one line of JSON; its ratios are ours over theirs, by medians. A figure
+ * that was not measured is `null`. The modules of `cargo xtask wasm` must be there.
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { callInFreshPage, launch } from './browser.mjs';
+import { bundleTensorflow } from './bundle.mjs';
+import { onnxModel } from './model/onnx.mjs';
+import { syntheticBody } from './model/synthetic.mjs';
+import {
+  gpuTable,
+  kilobytes,
+  milliseconds,
+  ratio,
+  round,
+  sizesTable,
+  timesTable,
+} from './report.mjs';
+import { packageVersion, serve, wasmFolder } from './server.mjs';
+import { runtimeSize } from './sizes.mjs';
+
+const CONTESTANTS = ['tandem', 'onnxruntime', 'tensorflow'];
+const COLD_STARTS = 7;
+
+async function main() {
+  const options = read(process.argv.slice(2));
+  const devices = options.webgpu ? ['cpu', 'webgpu'] : ['cpu'];
+  if (takesPart(options, 'tandem')) devices.forEach(mustBeBuilt);
+
+  const body = syntheticBody(10);
+  const tensorflow = await bundleTensorflow();
+  const bundled = Object.entries(tensorflow.scripts).map(([name, code]) => [
+    `/tensorflow/${name}`,
+    code,
+  ]);
+  const server = await serve({
+    '/model/body.safetensors': body,
+    '/model/model.onnx': onnxModel(body),
+    ...Object.fromEntries(bundled),
+  });
+  const figures = {};
+  try {
+    Object.assign(figures, await onCpu(server, options));
+    if (options.webgpu) Object.assign(figures, await onWebGpu(server, options));
+  } finally {
+    await server.close();
+  }
+  Object.assign(figures, await sizes(devices, options, tensorflow));
+  console.log(JSON.stringify(figures));
+}
+
+function read(words) {
+  const { values } = parseArgs({
+    args: words,
+    options: {
+      webgpu: { type: 'boolean', default: false },
+      rounds: { type: 'string', default: '300' },
+      only: { type: 'string' },
+    },
+  });
+  const rounds = Number(values.rounds);
+  if (!Number.isInteger(rounds) || rounds < 1) {
+    throw new Error(`--rounds takes a whole number from 1, found ${values.rounds}`);
+  }
+  return { webgpu: values.webgpu, rounds, only: values.only?.split(',') ?? null };
+}
+
+const takesPart = ({ only }, name) => only === null || only.includes(name);
+
+function mustBeBuilt(device) {
+  const module = join(wasmFolder, device, 'tandem_bg.wasm');
+  if (!existsSync(module)) {
+    throw new Error(`pkg/wasm/${device} is not built: run \`cargo xtask wasm --only ${device}\``);
+  }
+}
+
+async function onCpu(server, options) {
+  const browser = await launch({ webgpu: false });
+  try {
+    say(`Chromium ${browser.version()}, CPU, one thread each`);
+    const { samples, agreement, notes } = await callInFreshPage(
+      browser,
+      `${server.url}/page/measure.html`,
+      'measure',
+      {
+        device: 'cpu',
+        only: options.only,
+        rounds: options.rounds,
+        warmUp: 60,
+        learnRounds: options.rounds,
+      },
+    );
+    say('cold starts');
+    const cold = await coldStarts(browser, server, options);
+    const all = { ...samples, ...cold };
+    const versions = ['onnxruntime-web', '@tensorflow/tfjs-core'].map(
+      (name) => `${name} ${packageVersion(name)}`,
+    );
+    console.log(`Chromium ${browser.version()}, ${versions.join(', ')}`);
+    console.log(`Largest differences: ${JSON.stringify(agreement)}`);
+    for (const note of notes) console.log(`Note: ${note}`);
+    console.log(
+      `\n${timesTable('CPU: one thread, 30-click history, cold = from nothing to the first list', all)}\n`,
+    );
+    const tensorflow = ['tensorflow', 'tensorflow-js'];
+    return {
+      rerank20_ms: milliseconds(all, 'rerank20'),
+      rerank50_ms: milliseconds(all, 'rerank50'),
+      rerank100_ms: milliseconds(all, 'rerank100'),
+      rerank20_vs_ort: ratio(all, 'rerank20', ['onnxruntime']),
+      rerank50_vs_ort: ratio(all, 'rerank50', ['onnxruntime']),
+      rerank100_vs_ort: ratio(all, 'rerank100', ['onnxruntime']),
+      rerank50_vs_tfjs: ratio(all, 'rerank50', ['tensorflow']),
+      learn_ms: milliseconds(all, 'learn'),
+      learn_vs_tfjs: ratio(all, 'learn', tensorflow),
+      learn_vs_tfjs_cpu: ratio(all, 'learn', ['tensorflow-js']),
+      cold_start_ms: milliseconds(all, 'cold'),
+      cold_start_vs_ort: ratio(all, 'cold', ['onnxruntime']),
+      cold_start_vs_tfjs: ratio(all, 'cold', ['tensorflow']),
+      webgpu_rerank_ms: null,
+      webgpu_rerank_vs_ort: null,
+      webgpu_rerank_vs_tfjs: null,
+    };
+  } finally {
+    await browser.close();
+  }
+}
+
+/** Each in a page of its own, by turns. */
+async function coldStarts(browser, server, options) {
+  const names = CONTESTANTS.filter((name) => takesPart(options, name));
+  const samples = Object.fromEntries(names.map((name) => [`cold ${name}`, []]));
+  const start = (name) =>
+    callInFreshPage(browser, `${server.url}/page/cold.html`, 'coldStart', { device: 'cpu', name });
+  for (let turn = 0; turn < COLD_STARTS; turn += 1) {
+    for (let at = 0; at < names.length; at += 1) {
+      const name = names[(at + turn) % names.length];
+      samples[`cold ${name}`].push(await start(name));
+    }
+  }
+  return samples;
+}
+
+async function onWebGpu(server, options) {
+  const browser = await launch({ webgpu: true });
+  try {
+    say('WebGPU');
+    const { samples, agreement, gpuWork } = await callInFreshPage(
+      browser,
+      `${server.url}/page/measure.html`,
+      'measure',
+      { device: 'webgpu', only: options.only, rounds: 24, warmUp: 4, learnRounds: 0 },
+    );
+    console.log(`Largest differences: ${JSON.stringify(agreement)}`);
+    console.log(`\n${timesTable('WebGPU: one adapter, 30-click history', samples)}\n`);
+    console.log(`${gpuTable(gpuWork)}\n`);
+    return {
+      webgpu_rerank_ms: milliseconds(samples, 'rerank50'),
+      webgpu_rerank_vs_ort: ratio(samples, 'rerank50', ['onnxruntime']),
+      webgpu_rerank_vs_tfjs: ratio(samples, 'rerank50', ['tensorflow']),
+    };
+  } finally {
+    await browser.close();
+  }
+}
+
+async function sizes(devices, options, tensorflow) {
+  say('sizes');
+  const ours = {};
+  for (const device of devices) {
+    const measured = {};
+    for (const name of CONTESTANTS.filter((name) => takesPart(options, name))) {
+      measured[name] = await runtimeSize(name, device, tensorflow);
+    }
+    ours[device] = measured.tandem;
+    console.log(`${sizesTable(`Sizes after Brotli, ${device}`, measured)}\n`);
+  }
+  const total = (size) => (size ? round((size.wasm + size.scripts) / 1000) : null);
+  return {
+    default_wasm_brotli_kb: ours.cpu ? Number(kilobytes(ours.cpu.wasm)) : null,
+    default_brotli_kb: total(ours.cpu),
+    webgpu_brotli_kb: total(ours.webgpu),
+  };
+}
+
+function say(step) {
+  console.error(step);
+}
+
+try {
+  await main();
+} catch (error) {
+  console.error(`error: ${error.message}`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,74 @@
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import { brotliCompress, constants } from 'node:zlib';
+import { clientFolder, packageFolder, wasmFolder } from './server.mjs';
+
+const compress = promisify(brotliCompress);
+
+/** Compressing a peer's 14 MB takes half a minute: done once a file. */
+const cache = join(packageFolder('onnxruntime-web'), '../.cache/tandem-bench/brotli.json');
+
+/** What a visitor loads, by runtime and device. */
+function contents(name, device, tensorflow) {
+  const ort = (file) => readFileSync(join(packageFolder('onnxruntime-web'), 'dist', file));
+  const tfWasm = join(packageFolder('@tensorflow/tfjs-backend-wasm'), 'dist');
+  const tfScripts = (backend) => tensorflow.needs[backend].map((file) => tensorflow.scripts[file]);
+  const ours = (file) => readFileSync(join(wasmFolder, device, file));
+  switch (`${name} ${device}`) {
+    case 'onnxruntime cpu':
+      return {
+        scripts: [ort('ort.wasm.bundle.min.mjs')],
+        wasm: [ort('ort-wasm-simd-threaded.wasm')],
+      };
+    case 'onnxruntime webgpu':
+      return {
+        scripts: [ort('ort.webgpu.bundle.min.mjs')],
+        wasm: [ort('ort-wasm-simd-threaded.asyncify.wasm')],
+      };
+    case 'tensorflow cpu':
+      return {
+        scripts: tfScripts('wasm'),
+        wasm: [readFileSync(join(tfWasm, 'tfjs-backend-wasm-simd.wasm'))],
+      };
+    case 'tensorflow webgpu':
+      return { scripts: tfScripts('webgpu'), wasm: [] };
+    default:
+      return { scripts: [ours('tandem.js'), ...clientScripts()], wasm: [ours('tandem_bg.wasm')] };
+  }
+}
+
+/** The JavaScript of the client package: page, worker, and what they share. */
+function clientScripts() {
+  if (!existsSync(clientFolder)) return [];
+  return readdirSync(clientFolder, { recursive: true })
+    .filter((file) => file.endsWith('.js'))
+    .map((file) => readFileSync(join(clientFolder, file)));
+}
+
+/** Bytes after Brotli at its best. */
+async function brotliSize(content) {
+  const key = createHash('sha256').update(content).digest('hex');
+  const known = existsSync(cache) ? JSON.parse(readFileSync(cache, 'utf8')) : {};
+  if (Number.isInteger(known[key])) return known[key];
+  const params = { [constants.BROTLI_PARAM_SIZE_HINT]: content.length };
+  const { length } = await compress(content, { params });
+  mkdirSync(dirname(cache), { recursive: true });
+  writeFileSync(cache, JSON.stringify({ ...known, [key]: length }));
+  return length;
+}
+
+/**
+ * What a visitor has to load for a runtime, in bytes after Brotli. Ours counts the client
+ * package and its worker; the others bring neither.
+ *
+ * @returns {Promise<{ wasm: number, scripts: number }>}
+ */
+export async function runtimeSize(name, device, tensorflow) {
+  const sizes = { wasm: 0, scripts: 0 };
+  for (const [kind, parts] of Object.entries(contents(name, device, tensorflow))) {
+    for (const part of parts) sizes[kind] += await brotliSize(part);
+  }
+  return sizes;
+}

@@ -1,0 +1,55 @@
+import { expect, test } from 'vitest';
+import { onnxModel } from '../model/onnx.mjs';
+import { bytes, float, integer, message, text } from '../model/protobuf.mjs';
+import { readSafetensors, writeSafetensors } from '../model/safetensors.mjs';
+import { shape, tensors } from '../model/shape.mjs';
+import { syntheticBody } from '../model/synthetic.mjs';
+
+test('fields are encoded as in the Protocol Buffers documentation', () => {
+  expect([...integer(1, 150)]).toEqual([0x08, 0x96, 0x01]);
+  expect([...text(2, 'testing')]).toEqual([0x12, 7, ...Buffer.from('testing')]);
+  expect([...message(3, [integer(1, 150)])]).toEqual([0x1a, 3, 0x08, 0x96, 0x01]);
+  // The sign of a negative number fills all ten bytes.
+  expect([...integer(1, -1)]).toEqual([0x08, ...new Array(9).fill(0xff), 0x01]);
+  expect([...float(2, 1)]).toEqual([0x15, 0, 0, 0x80, 0x3f]);
+  // From field 16 on, a tag takes two bytes.
+  expect([...bytes(20, Uint8Array.of(7))]).toEqual([0xa2, 0x01, 1, 7]);
+});
+
+test('a weight file is read back as it was written', () => {
+  const written = [
+    { name: 'b', size: [2, 1], values: Float32Array.of(1.5, -2) },
+    { name: 'a', size: [1], values: Float32Array.of(0.25) },
+  ];
+  const file = writeSafetensors(written);
+  expect(new DataView(file.buffer).getBigUint64(0, true) % 8n).toBe(0n);
+  const read = [...readSafetensors(file)].map(([name, tensor]) => ({ name, ...tensor }));
+  expect(read).toEqual(written);
+});
+
+test('the weights are of the size that a SASRec of this shape has', () => {
+  const { dims, blocks, max_length } = shape;
+  const linear = dims * dims + dims;
+  const norm = 2 * dims;
+  const expected = max_length * dims + blocks * (6 * linear + 2 * norm) + norm;
+  const read = readSafetensors(syntheticBody(1));
+  const found = [...read.values()].reduce((sum, { values }) => sum + values.length, 0);
+  expect(found).toBe(expected);
+  expect([...read.keys()]).toEqual(tensors().map(({ name }) => name));
+});
+
+test('a seed gives the same weights again, another seed gives others', () => {
+  expect(syntheticBody(1)).toEqual(syntheticBody(1));
+  expect(syntheticBody(1)).not.toEqual(syntheticBody(2));
+});
+
+test('the ONNX file holds every weight once', () => {
+  const body = syntheticBody(1);
+  const file = Buffer.from(onnxModel(body));
+  for (const [name, { values }] of readSafetensors(body)) {
+    const raw = Buffer.from(values.buffer);
+    const first = file.indexOf(raw);
+    expect(first, name).toBeGreaterThan(0);
+    expect(file.indexOf(raw, first + 1), name).toBe(-1);
+  }
+});

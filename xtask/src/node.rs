@@ -1,0 +1,125 @@
+//! Node and what npm installs.
+
+use std::{collections::BTreeMap, fs};
+
+use serde::Deserialize;
+
+use crate::{failure::Failure, process::Program, say, workspace::Workspace};
+
+const OLDEST_NODE: u32 = 20;
+const GET_NODE: &str = "install Node 20 or newer, with npm, and try again";
+
+/// `node` run in the checkout.
+pub(crate) fn node(workspace: &Workspace, what: &str) -> Program {
+    Program::new(what, "node").dir(workspace.root()).remedy(GET_NODE)
+}
+
+/// `npm run <script>` in the checkout.
+pub(crate) fn npm_run(workspace: &Workspace, what: &str, script: &str) -> Program {
+    Program::new(what, "npm")
+        .args(["run", "--silent", script])
+        .dir(workspace.root())
+        .remedy(GET_NODE)
+}
+
+/// A program that an npm package brought along.
+pub(crate) fn tool(workspace: &Workspace, what: &str, tool: &str) -> Program {
+    Program::new(what, workspace.at("node_modules/.bin").join(tool))
+        .dir(workspace.root())
+        .remedy("run `cargo xtask setup`")
+}
+
+/// Installs the npm packages of `package-lock.json`, unless they are there.
+pub(crate) fn packages(workspace: &Workspace) -> Result<(), Failure> {
+    let version = node(workspace, "asking Node for its version").arg("--version").output()?;
+    if major(&version).is_none_or(|major| major < OLDEST_NODE) {
+        return Err(Failure::Machine(format!(
+            "Node {OLDEST_NODE} or newer is needed, found {}: {GET_NODE}",
+            version.trim()
+        )));
+    }
+    if installed(workspace)? {
+        return Ok(());
+    }
+    say("Installing", "npm packages");
+    Program::new("npm ci", "npm")
+        .args(["ci", "--no-audit", "--no-fund", "--loglevel=error"])
+        .dir(workspace.root())
+        .remedy(GET_NODE)
+        .run()
+}
+
+/// Whether `node_modules` holds what `package-lock.json` asks for, by npm's own list of what
+/// it installed.
+fn installed(workspace: &Workspace) -> Result<bool, Failure> {
+    let wanted = workspace.at("package-lock.json");
+    let wanted = fs::read_to_string(&wanted).map_err(Failure::file(wanted))?;
+    let Ok(present) = fs::read_to_string(workspace.at("node_modules/.package-lock.json")) else {
+        return Ok(false);
+    };
+    Ok(holds(&wanted, &present))
+}
+
+#[derive(Deserialize)]
+struct Lock {
+    packages: BTreeMap<String, Locked>,
+}
+
+#[derive(Deserialize, PartialEq)]
+struct Locked {
+    version: Option<String>,
+    integrity: Option<String>,
+    /// Absent here when it is of another operating system or processor.
+    #[serde(default)]
+    optional: bool,
+}
+
+fn holds(wanted: &str, present: &str) -> bool {
+    let (Ok(wanted), Ok(present)) =
+        (serde_json::from_str::<Lock>(wanted), serde_json::from_str::<Lock>(present))
+    else {
+        return false;
+    };
+    let installed = |name: &String| name.contains("node_modules/");
+    wanted.packages.iter().filter(|(name, _)| installed(name)).all(|(name, package)| match present
+        .packages
+        .get(name)
+    {
+        Some(found) => (&found.version, &found.integrity) == (&package.version, &package.integrity),
+        None => package.optional,
+    })
+}
+
+fn major(version: &str) -> Option<u32> {
+    version.trim().strip_prefix('v')?.split('.').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_version_is_read_as_node_prints_it() {
+        assert_eq!(super::major("v20.20.2\n"), Some(20));
+        assert_eq!(super::major("20.20.2"), None);
+        assert_eq!(super::major(""), None);
+    }
+
+    const WANTED: &str = r#"{"packages": {
+        "": {"version": "0.1.0"},
+        "pkg": {"version": "0.1.0"},
+        "node_modules/a": {"version": "1.0.0", "integrity": "x"},
+        "node_modules/mac-only": {"version": "1.0.0", "integrity": "y", "optional": true}
+    }}"#;
+
+    #[test]
+    fn node_modules_is_whole_when_every_locked_package_is_there_as_locked() {
+        let present = |version: &str| {
+            format!(
+                r#"{{"packages": {{"node_modules/a": {{"version": "{version}", "integrity": "x"}}}}}}"#
+            )
+        };
+        assert!(super::holds(WANTED, &present("1.0.0")));
+        assert!(!super::holds(WANTED, &present("0.9.0")));
+        assert!(!super::holds(WANTED, r#"{"packages": {}}"#));
+        assert!(!super::holds(WANTED, "half a fi"));
+    }
+}

@@ -1,0 +1,98 @@
+//! From the logs to artefacts a device can load, by the `tandem` command.
+
+use std::path::PathBuf;
+
+use crate::{
+    assets::Assets, cargo, digest::Inputs, failure::Failure, process::Program, say,
+    workspace::Workspace,
+};
+
+const NAME: &str = "ml-100k";
+
+/// Shown wherever the data is.
+const NOTICE: &str = "MovieLens 100K, collected by GroupLens Research at the University of \
+    Minnesota. F. Maxwell Harper and Joseph A. Konstan. 2015. The MovieLens Datasets: History \
+    and Context. ACM Transactions on Interactive Intelligent Systems 5, 4, Article 19. \
+    https://doi.org/10.1145/2827872. For research use; not to be redistributed without \
+    permission, nor used commercially, and without any endorsement by the University of \
+    Minnesota or GroupLens.";
+
+/// Minutes on two cores, seed: one fixed choice, so that two machines train alike.
+const TRAINING: [&str; 4] = ["--minutes", "3", "--seed", "7"];
+
+/// What the server is started with.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) data: PathBuf,
+    pub(crate) artifacts: PathBuf,
+    pub(crate) language_model: PathBuf,
+}
+
+/// Imports, trains and exports, each only if its inputs changed. `tandem` must be built.
+pub(crate) fn prepare(workspace: &Workspace, assets: &Assets) -> Result<Prepared, Failure> {
+    let data = workspace.at("data").join(NAME);
+    let model = workspace.at("data").join(format!("{NAME}-sasrec.safetensors"));
+    let artifacts = workspace.at("artifacts");
+    let tandem = |what: &str| {
+        Program::new(what, workspace.program("tandem"))
+            .dir(workspace.root())
+            .env("OMP_WAIT_POLICY", "passive")
+    };
+    let program = Inputs::new().file(&workspace.program("tandem"))?;
+
+    let logs = program.clone().text(NOTICE).file(&assets.interactions)?.file(&assets.items)?;
+    workspace.stamp("import").unless_done(&logs, std::slice::from_ref(&data), || {
+        say("Importing", NAME);
+        tandem("tandem import")
+            .args(["import", "recbole", "--name", NAME, "--notice", NOTICE, "--inter"])
+            .arg(&assets.interactions)
+            .arg("--item")
+            .arg(&assets.items)
+            .arg("--out")
+            .arg(&data)
+            .run()
+    })?;
+
+    // Not the program: training takes minutes, and most changes of the program do not
+    // concern it. Whoever changes what is learnt removes the file, and it is trained anew.
+    let dataset = Inputs::new().text(&TRAINING.join(" ")).folder(&data, &[])?;
+    workspace.stamp("train").unless_done(&dataset, std::slice::from_ref(&model), || {
+        say("Training", "SASRec, at most 3 minutes");
+        tandem("tandem train srm")
+            .args(["train", "srm"])
+            .args(TRAINING)
+            .arg("--data")
+            .arg(&data)
+            .arg("--out")
+            .arg(&model)
+            .run()
+    })?;
+
+    // Chosen on validation sessions: docs/quality.md says how.
+    let calibration = workspace.at("xtask/calibration").join(format!("{NAME}.json"));
+    let exported = program.folder(&data, &[])?.file(&model)?.file(&calibration)?;
+    workspace.stamp("export").unless_done(&exported, std::slice::from_ref(&artifacts), || {
+        say("Exporting", "artefacts");
+        tandem("tandem export")
+            .arg("export")
+            .arg("--data")
+            .arg(&data)
+            .arg("--srm")
+            .arg(&model)
+            .arg("--calibration")
+            .arg(&calibration)
+            .arg("--out")
+            .arg(&artifacts)
+            .run()
+    })?;
+    Ok(Prepared { data, artifacts, language_model: assets.language_model(workspace)? })
+}
+
+/// Builds the programs and runs [`prepare`].
+pub(crate) fn build_and_prepare(
+    workspace: &Workspace,
+    assets: &Assets,
+) -> Result<Prepared, Failure> {
+    cargo::build_programs(workspace)?;
+    prepare(workspace, assets)
+}

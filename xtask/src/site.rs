@@ -1,0 +1,23 @@
+//! The npm package and the demo site.
+
+use std::path::PathBuf;
+
+use crate::{digest::Inputs, failure::Failure, node, say, workspace::Workspace};
+
+/// Compiles package and site into `pkg/dist` and `web/dist`; returns the latter. The
+/// WebAssembly modules must be there.
+pub(crate) fn build(workspace: &Workspace) -> Result<PathBuf, Failure> {
+    let leave_out = ["dist", "node_modules", "bench", "e2e", "test"];
+    let inputs = ["package.json", "package-lock.json", "tsconfig.json", "tsconfig.base.json"]
+        .into_iter()
+        .try_fold(Inputs::new(), |inputs, file| inputs.file(&workspace.at(file)))?
+        .folder(&workspace.at("pkg"), &leave_out)?
+        .folder(&workspace.at("web"), &leave_out)?;
+    let site = workspace.at("web/dist");
+    let outputs = [workspace.at("pkg/dist"), site.clone()];
+    workspace.stamp("site").unless_done(&inputs, &outputs, || {
+        say("Building", "the npm package and the demo site");
+        node::npm_run(workspace, "npm run build", "build").run()
+    })?;
+    Ok(site)
+}

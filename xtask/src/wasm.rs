@@ -1,0 +1,187 @@
+//! `wasm-client` as two modules in `pkg/wasm`: one with Burn's CPU backend, one with WebGPU.
+//! One module with both makes the CPU backend's reads slower.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use clap::{Args, ValueEnum};
+use wasm_bindgen_cli_support::Bindgen;
+
+use crate::{cargo, digest::Inputs, failure::Failure, node, say, setup, workspace::Workspace};
+
+/// What `wasm` is asked for.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Build only this one.
+    #[arg(long)]
+    only: Option<Device>,
+}
+
+/// A device of the browser, and the module for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Device {
+    /// WebAssembly with SIMD.
+    Cpu,
+    /// WebGPU.
+    Webgpu,
+}
+
+impl Device {
+    pub(crate) const ALL: [Self; 2] = [Self::Cpu, Self::Webgpu];
+
+    /// As it is called everywhere: the feature, the folder, the option.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Webgpu => "webgpu",
+        }
+    }
+}
+
+/// Stem of the written files: `tandem.js`, `tandem.d.ts`, `tandem_bg.wasm`.
+const NAME: &str = "tandem";
+const MODULE: &str = "tandem_bg.wasm";
+
+/// `wasm-client` and the crates it may know (see `tidy`).
+const SOURCES: [&str; 5] =
+    ["wasm-client", "crates/session", "crates/model", "crates/collaboration", "crates/protocol"];
+const RUSTFLAGS: &str = "-C target-feature=+simd128";
+
+/// What the compiler and wasm-bindgen may have used; `wasm-opt` refuses a module with more.
+const OPTIMISE: [&str; 8] = [
+    "-O2",
+    "--enable-simd",
+    "--enable-bulk-memory",
+    "--enable-reference-types",
+    "--enable-nontrapping-float-to-int",
+    "--enable-sign-ext",
+    "--enable-mutable-globals",
+    "--enable-multivalue",
+];
+
+/// `cargo xtask wasm`
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<(), Failure> {
+    setup::wasm_target(workspace)?;
+    node::packages(workspace)?;
+    let devices = options.only.map_or_else(|| Device::ALL.to_vec(), |only| vec![only]);
+    for device in &devices {
+        build(workspace, *device)?;
+    }
+    print_sizes(workspace, &devices)
+}
+
+/// Compiles, binds and optimises the module for `device`, unless that was done before.
+pub(crate) fn build(workspace: &Workspace, device: Device) -> Result<(), Failure> {
+    let folder = folder(workspace, device);
+    let name = format!("wasm-{}", device.name());
+    workspace.stamp(&name).unless_done(&inputs(workspace)?, std::slice::from_ref(&folder), || {
+        let compiled = compile(workspace, device)?;
+        say("Binding", format!("pkg/wasm/{}", device.name()));
+        let scratch = workspace.target().join("xtask").join(&name);
+        remake(&scratch)?;
+        bind(&compiled, &scratch)?;
+        optimise(workspace, &scratch.join(MODULE))?;
+        replace(&scratch, &folder)
+    })
+}
+
+/// All that a module is made of. Cargo cannot tell: both modules have one file name, so that
+/// after either it takes the other for out of date.
+fn inputs(workspace: &Workspace) -> Result<Inputs, Failure> {
+    let mut inputs = Inputs::new()
+        .text(&OPTIMISE.join(" "))
+        .text(RUSTFLAGS)
+        .file(&workspace.at("node_modules/binaryen/package.json"))?;
+    for file in ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", ".cargo/config.toml"] {
+        inputs = inputs.file(&workspace.at(file))?;
+    }
+    for source in SOURCES {
+        inputs = inputs.folder(&workspace.at(source), &["tests", "examples"])?;
+    }
+    Ok(inputs)
+}
+
+fn folder(workspace: &Workspace, device: Device) -> PathBuf {
+    workspace.at("pkg/wasm").join(device.name())
+}
+
+fn compile(workspace: &Workspace, device: Device) -> Result<PathBuf, Failure> {
+    let name = device.name();
+    cargo::cargo(workspace, &format!("compiling wasm-client for {name}"))
+        .args(["build", "--profile", "wasm", "--package", "wasm-client", "--features", name])
+        .args(["--target", "wasm32-unknown-unknown"])
+        // For this target alone: with `--target`, cargo keeps them from build scripts.
+        .env("RUSTFLAGS", RUSTFLAGS)
+        .without_env("CARGO_ENCODED_RUSTFLAGS")
+        .run()?;
+    Ok(workspace.target().join("wasm32-unknown-unknown/wasm/wasm_client.wasm"))
+}
+
+fn bind(compiled: &Path, to: &Path) -> Result<(), Failure> {
+    let mut bindgen = Bindgen::new();
+    bindgen.input_path(compiled).out_name(NAME).typescript(true);
+    bindgen
+        .web(true)
+        .and_then(|bindgen| bindgen.generate(to))
+        .map_err(|error| Failure::Check(format!("wasm-bindgen: {error:#}")))
+}
+
+fn optimise(workspace: &Workspace, module: &Path) -> Result<(), Failure> {
+    let optimised = module.with_extension("opt");
+    node::tool(workspace, "wasm-opt", "wasm-opt")
+        .args(OPTIMISE)
+        .arg(module)
+        .arg("-o")
+        .arg(&optimised)
+        .run()?;
+    fs::rename(&optimised, module).map_err(Failure::file(module))
+}
+
+fn remake(folder: &Path) -> Result<(), Failure> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).map_err(Failure::file(folder))?;
+    }
+    fs::create_dir_all(folder).map_err(Failure::file(folder))
+}
+
+/// Puts the finished files of `from` in the place of `to`. The two may be on different file
+/// systems: copied beside, then renamed.
+fn replace(from: &Path, to: &Path) -> Result<(), Failure> {
+    let beside = to.with_extension("new");
+    remake(&beside)?;
+    for entry in fs::read_dir(from).map_err(Failure::file(from))? {
+        let entry = entry.map_err(Failure::file(from))?;
+        if entry.path().is_dir() {
+            return Err(Failure::Check(format!(
+                "wasm-bindgen wrote a folder of snippets, {}: teach xtask to copy it",
+                entry.path().display()
+            )));
+        }
+        fs::copy(entry.path(), beside.join(entry.file_name())).map_err(Failure::file(&beside))?;
+    }
+    if to.exists() {
+        fs::remove_dir_all(to).map_err(Failure::file(to))?;
+    }
+    fs::rename(&beside, to).map_err(Failure::file(to))
+}
+
+/// Node has both compressors: no need to bring our own.
+const SIZES: &str = "
+const fs = require('fs'), zlib = require('zlib');
+for (const path of process.argv.slice(1)) {
+  const raw = fs.readFileSync(path);
+  const brotli = zlib.brotliCompressSync(raw, {
+    params: { [zlib.constants.BROTLI_PARAM_SIZE_HINT]: raw.length },
+  });
+  const mb = (bytes) => (bytes.length / 1e6).toFixed(3).padStart(7) + ' MB';
+  console.log(`${path}: raw ${mb(raw)}, gzip ${mb(zlib.gzipSync(raw, { level: 9 }))}, brotli ${mb(brotli)}`);
+}";
+
+fn print_sizes(workspace: &Workspace, devices: &[Device]) -> Result<(), Failure> {
+    node::node(workspace, "measuring the modules")
+        .args(["-e", SIZES])
+        .args(devices.iter().map(|device| format!("pkg/wasm/{}/{MODULE}", device.name())))
+        .run()
+}
