@@ -1,6 +1,9 @@
 //! What has to be on the machine before anything can be built.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 
@@ -86,32 +89,34 @@ fn either(programs: &[&str]) -> bool {
     programs.iter().any(|program| on_path(program).is_some())
 }
 
+/// Whether bindgen will find a libclang: the library itself counts, in the folders and by
+/// the names it looks for. LLVM's other parts (`llvm-config`, `libclang-cpp`) come without.
 fn libclang() -> bool {
-    if std::env::var_os("LIBCLANG_PATH").is_some() || either(&["llvm-config"]) {
+    if std::env::var_os("LIBCLANG_PATH").is_some() {
         return true;
     }
-    let mut folders = vec!["/usr/lib".into(), "/usr/lib64".into(), "/usr/local/lib".into()];
-    for parent in ["/usr/lib"] {
-        let Ok(entries) = fs::read_dir(parent) else { continue };
-        for entry in entries.flatten() {
-            let path = entry.path();
-            let name = entry.file_name();
-            if name.to_string_lossy().starts_with("llvm-") {
-                folders.push(path.join("lib"));
-            } else if name.to_string_lossy().ends_with("-linux-gnu") {
-                folders.push(path);
-            }
+    let mut folders: Vec<PathBuf> =
+        ["/usr/lib", "/usr/lib64", "/usr/local/lib"].map(PathBuf::from).to_vec();
+    for entry in fs::read_dir("/usr/lib").into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if name.to_string_lossy().starts_with("llvm-") {
+            folders.push(entry.path().join("lib"));
+        } else if name.to_string_lossy().ends_with("-linux-gnu") {
+            folders.push(entry.path());
         }
     }
     folders.iter().any(|folder| {
-        fs::read_dir(folder).is_ok_and(|entries| {
-            entries.flatten().any(|entry| {
-                let name = entry.file_name();
-                let name = name.to_string_lossy();
-                name.starts_with("libclang.so") || name.starts_with("libclang-")
-            })
-        })
+        let mut entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.any(|entry| is_libclang(&entry.file_name().to_string_lossy()))
     })
+}
+
+/// `libclang.so`, `libclang.so.1`, `libclang-14.so`, `libclang-14.so.13`.
+fn is_libclang(name: &str) -> bool {
+    let Some(rest) = name.strip_prefix("libclang") else { return false };
+    let Some((version, _)) = rest.split_once(".so") else { return false };
+    let numbered = |version: &str| version.starts_with(|c: char| c.is_ascii_digit());
+    version.is_empty() || version.strip_prefix('-').is_some_and(numbered)
 }
 
 fn system_packages(browser: bool) -> Result<(), Failure> {
@@ -157,4 +162,19 @@ fn debian() -> bool {
 
 fn root() -> Result<bool, Failure> {
     Ok(Program::new("asking who we are", "id").arg("-u").output()?.trim() == "0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_libclang;
+
+    #[test]
+    fn only_the_c_library_counts_as_libclang() {
+        for name in ["libclang.so", "libclang.so.1", "libclang-14.so", "libclang-14.so.13"] {
+            assert!(is_libclang(name), "{name}");
+        }
+        for name in ["libclang-cpp.so.14", "libclangAST.a", "libclang.a", "libc.so"] {
+            assert!(!is_libclang(name), "{name}");
+        }
+    }
 }
