@@ -3,13 +3,16 @@ use std::{path::PathBuf, str::FromStr, time::Duration};
 use actix_web::http::Uri;
 use clap::Parser;
 
-/// Hosts a GGUF language model and serves candidate lists, item rows, artefacts and a site.
+use crate::ModelFile;
+
+/// Hosts GGUF language models and serves candidate lists, item rows, artefacts and a site.
 #[derive(Clone, Debug, Parser)]
 #[command(version)]
 pub struct Args {
-    /// The language model, a GGUF file.
-    #[arg(long, value_name = "FILE")]
-    pub gguf: PathBuf,
+    /// A language model, a GGUF file; may be given several times. Requests choose by NAME
+    /// (the file's name without its ending if absent); the first serves those that do not.
+    #[arg(long, value_name = "[NAME=]FILE", required = true)]
+    pub gguf: Vec<ModelFile>,
     /// The dataset folder that `tandem import` wrote.
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
@@ -25,10 +28,10 @@ pub struct Args {
     /// Port to listen on; 0 takes any free one.
     #[arg(long, default_value_t = 8080)]
     pub port: u16,
-    /// Threads of the language model; as many as there are cores if absent.
+    /// Threads of each language model; as many as there are cores if absent.
     #[arg(long, value_name = "N", value_parser = parse_threads)]
     pub threads: Option<usize>,
-    /// Places in the queue before the language model; beyond them requests get 503.
+    /// Places in the queue before each language model; beyond them requests get 503.
     #[arg(long, value_name = "N", default_value = "16", value_parser = parse_queue)]
     pub queue: usize,
     /// Seconds after which a request for candidates is given up with 504.

@@ -9,10 +9,11 @@ use std::{
 
 use actix_web::{HttpServer, dev::Server, rt::System, web};
 use tandem_dataset::{Dataset, DatasetError};
-use tandem_generator::{LoadOptions, Model};
+use tandem_generator::LoadOptions;
 
 use crate::{
-    AppState, Args, ArtifactError, ArtifactStore, DatasetInfo, Limits, Worker, create_app,
+    AppState, Args, ArtifactError, ArtifactStore, DatasetInfo, Limits, Models, ModelsError,
+    create_app, models::check_names,
 };
 
 /// How long open requests may go on once the server is told to stop, in seconds.
@@ -55,6 +56,9 @@ pub enum StartError {
         /// The file.
         path: PathBuf,
     },
+    /// The language models cannot be told apart.
+    #[error(transparent)]
+    Models(#[from] ModelsError),
     /// The language model could not be loaded.
     #[error("the language model cannot be used: {0}")]
     Model(String),
@@ -112,18 +116,19 @@ impl From<StartError> for StartFailure {
     }
 }
 
-/// Reads everything, listens, loads the language model in the background and serves until
+/// Reads everything, listens, loads the language models in the background and serves until
 /// SIGINT or SIGTERM.
 ///
 /// What is cheap to check is checked before the port is taken. The site is served while
-/// the model is being loaded; if that fails, the server stops with the reason.
+/// the models are being loaded; if one fails, the server stops with the reason.
 pub fn run(args: &Args) -> Result<Stopped, StartFailure> {
     let Dataset { name, catalogue, notice, .. } =
         Dataset::load(&args.data).map_err(StartError::from)?;
     let catalogue = Arc::new(catalogue);
     let artifacts =
         ArtifactStore::open(&args.artifacts, Arc::clone(&catalogue)).map_err(StartError::from)?;
-    check_gguf(&args.gguf)?;
+    check_names(args.gguf.iter().map(|model| model.name.as_str())).map_err(StartError::from)?;
+    args.gguf.iter().try_for_each(|model| check_gguf(&model.path))?;
     if let Some(site) = &args.site {
         check_site(site)?;
     }
@@ -135,18 +140,13 @@ pub fn run(args: &Args) -> Result<Stopped, StartFailure> {
         "listening on http://{address}"
     );
 
-    let worker = {
-        let gguf = args.gguf.clone();
-        let catalogue = Arc::clone(&catalogue);
-        let options = load_options(args);
-        Worker::start(move || Model::load(&gguf, catalogue, &options), args.queue)
-            .map_err(StartError::from)?
-    };
+    let models = Models::start(&args.gguf, &catalogue, &load_options(args), args.queue)
+        .map_err(StartError::from)?;
     let state = web::Data::new(AppState {
         catalogue,
         dataset: DatasetInfo { name, notice },
         artifacts,
-        worker,
+        models,
         limits: Limits { timeout: args.timeout, ..Limits::default() },
         site: args.site.clone(),
         allowed_origins: args.allow_origin.clone(),
@@ -167,14 +167,14 @@ pub fn run(args: &Args) -> Result<Stopped, StartFailure> {
                 ended.map_err(io::Error::other)??;
                 Ok(())
             }
-            reason = state.worker.failure() => {
+            reason = state.models.failure() => {
                 handle.stop(false).await;
                 Err(StartError::Model(reason))
             }
         }
     });
     let stopped =
-        if state.worker.stop(WORKER_PATIENCE) { Stopped::Cleanly } else { Stopped::MidGeneration };
+        if state.models.stop(WORKER_PATIENCE) { Stopped::Cleanly } else { Stopped::MidGeneration };
     match outcome {
         Ok(()) => {
             tracing::info!("stopped");

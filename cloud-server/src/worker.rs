@@ -12,7 +12,7 @@ use std::{
 
 use tandem_dataset::ItemIndex;
 use tandem_generator::{Generation, Generator, GeneratorError, Model, Query};
-use tandem_protocol::LanguageModelInfo;
+use tandem_protocol::{EngineKind, LanguageModelInfo};
 use tokio::sync::{oneshot, watch};
 
 /// A generation's time while none has been measured, in milliseconds.
@@ -24,6 +24,8 @@ const FIRST_GUESS_MS: u64 = 1000;
 pub trait Engine {
     /// What the model is.
     fn info(&self) -> &LanguageModelInfo;
+    /// How its vocabulary stands for items.
+    fn kind(&self) -> EngineKind;
     /// A fresh generator, made at the start and again after a panic.
     fn generator(&self) -> Result<Box<dyn Generator + '_>, GeneratorError>;
 }
@@ -31,6 +33,10 @@ pub trait Engine {
 impl Engine for Model {
     fn info(&self) -> &LanguageModelInfo {
         Model::info(self)
+    }
+
+    fn kind(&self) -> EngineKind {
+        Model::kind(self)
     }
 
     fn generator(&self) -> Result<Box<dyn Generator + '_>, GeneratorError> {
@@ -47,6 +53,12 @@ pub struct Job {
     pub exclude: Vec<ItemIndex>,
     /// How many candidates are wanted.
     pub k: usize,
+}
+
+impl Job {
+    fn query(&self) -> Query<'_> {
+        Query { history: &self.history, exclude: &self.exclude, k: self.k }
+    }
 }
 
 /// A finished [`Job`].
@@ -84,16 +96,23 @@ pub enum Readiness {
     /// The model is being loaded.
     Loading,
     /// Jobs are taken.
-    Ready(LanguageModelInfo),
+    Ready {
+        /// What the model is.
+        info: LanguageModelInfo,
+        /// How its vocabulary stands for items.
+        kind: EngineKind,
+    },
     /// Loading failed, for the reason given; nothing will ever be answered.
     Failed(String),
 }
 
-/// The one thread that owns the language model, and the bounded queue before it.
+/// The one thread that owns a language model, and the bounded queue before it.
 ///
 /// [`Worker::generate`] may be called from any thread and any number of tasks. Jobs are
-/// done one at a time in the order they came. A job whose caller has gone, or whose
-/// deadline has passed, is dropped before it is decoded.
+/// begun in the order they came. Whatever waits when the thread is free is evaluated
+/// together, as far as the engine gains by it ([`Generator::together`]); nothing waits for
+/// company. A job whose caller has gone, or whose deadline has passed, is dropped before it
+/// is decoded.
 pub struct Worker {
     /// Gone once the worker is told to stop.
     queue: Mutex<Option<SyncSender<QueuedJob>>>,
@@ -113,7 +132,7 @@ struct QueuedJob {
 #[derive(Default)]
 struct Load {
     queued: AtomicUsize,
-    /// Moving average of a generation's time.
+    /// Moving average of a job's time; of one done together with others, its share.
     generation_ms: AtomicU64,
 }
 
@@ -169,7 +188,7 @@ impl Worker {
     /// Queues a job and waits for its answer until the deadline. Dropping the future
     /// takes the job back, unless it is being decoded already.
     pub async fn generate(&self, job: Job, deadline: Instant) -> Result<Answer, WorkerError> {
-        if !matches!(*self.readiness.borrow(), Readiness::Ready(_)) {
+        if !matches!(*self.readiness.borrow(), Readiness::Ready { .. }) {
             return Err(WorkerError::NotReady);
         }
         let (reply, answer) = oneshot::channel();
@@ -207,10 +226,15 @@ impl Worker {
         })
     }
 
+    /// Takes no more jobs.
+    pub fn close(&self) {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
     /// Takes no more jobs and waits at most `patience` for the thread to end. Returns
     /// whether it has; a generation under way cannot be interrupted.
     pub fn stop(&self, patience: Duration) -> bool {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.close();
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         let until = Instant::now() + patience;
         while thread.as_ref().is_some_and(|thread| !thread.is_finished()) {
@@ -269,13 +293,13 @@ fn load_and_serve<E: Engine>(
             return;
         }
     };
-    let info = engine.info().clone();
+    let (info, kind) = (engine.info().clone(), engine.kind());
     tracing::info!(
         model = info.name,
         ms = started.elapsed().as_millis() as u64,
         "the language model is ready"
     );
-    ready.send_replace(Readiness::Ready(info));
+    ready.send_replace(Readiness::Ready { info, kind });
     serve(&engine, first, jobs, shared);
 }
 
@@ -286,52 +310,67 @@ fn serve<'e>(
     jobs: &Receiver<QueuedJob>,
     shared: &Load,
 ) {
+    let together = first.together().max(1);
     let mut generator = Some(first);
-    while let Ok(QueuedJob { job, queued, deadline, reply }) = jobs.recv() {
-        shared.queued.fetch_sub(1, Ordering::Relaxed);
+    while let Ok(next) = jobs.recv() {
+        let mut batch = vec![next];
+        batch.extend(jobs.try_iter().take(together - 1));
+        shared.queued.fetch_sub(batch.len(), Ordering::Relaxed);
         let started = Instant::now();
-        if reply.is_closed() || started >= deadline {
-            tracing::debug!("a job that nobody waits for is skipped");
+        batch.retain(|waiting| !waiting.reply.is_closed() && started < waiting.deadline);
+        if batch.is_empty() {
+            tracing::debug!("jobs that nobody waits for are skipped");
             continue;
         }
-        let result = generate(engine, &mut generator, &job);
-        shared.record(started.elapsed());
-        let queue_ms = (started - queued).as_secs_f64() * 1e3;
-        // Whoever has gone meanwhile does not want the answer.
-        let _ = reply.send(result.map(|generation| Answer { generation, queue_ms }));
+        let results = generate(engine, &mut generator, &batch);
+        shared.record(started.elapsed() / u32::try_from(batch.len()).unwrap_or(u32::MAX));
+        for (QueuedJob { queued, reply, .. }, result) in batch.into_iter().zip(results) {
+            let queue_ms = (started - queued).as_secs_f64() * 1e3;
+            // Whoever has gone meanwhile does not want the answer.
+            let _ = reply.send(result.map(|generation| Answer { generation, queue_ms }));
+        }
     }
 }
 
+/// One result for each job of the batch.
 fn generate<'e>(
     engine: &'e dyn Engine,
     slot: &mut Option<Box<dyn Generator + 'e>>,
-    job: &Job,
-) -> Result<Generation, WorkerError> {
+    batch: &[QueuedJob],
+) -> Vec<Result<Generation, WorkerError>> {
     let attempt = guarded(|| {
-        if slot.is_none() {
-            *slot = Some(engine.generator()?);
-        }
-        let query = Query { history: &job.history, exclude: &job.exclude, k: job.k };
-        match slot {
-            Some(generator) => generator.generate(&query).map(Some),
-            None => Ok(None),
-        }
+        let generator = match slot {
+            Some(generator) => generator,
+            None => slot.insert(engine.generator()?),
+        };
+        let queries: Vec<Query<'_>> = batch.iter().map(|waiting| waiting.job.query()).collect();
+        Ok::<_, GeneratorError>(generator.generate_batch(&queries))
     });
-    match attempt {
-        Ok(Ok(Some(generation))) => Ok(generation),
-        Ok(Ok(None)) => Err(WorkerError::Failed),
+    let results = match attempt {
+        Ok(Ok(results)) => results,
         Ok(Err(error)) => {
-            tracing::error!(%error, "the generator failed");
-            Err(WorkerError::Failed)
+            tracing::error!(%error, "the generator could not be made anew");
+            Vec::new()
         }
         Err(Panicked) => {
-            tracing::error!("the generator panicked and is made anew");
+            tracing::error!(jobs = batch.len(), "the generator panicked and is made anew");
             let broken = slot.take();
             // Its destructor may stumble over the same state.
             let _ = guarded(move || drop(broken));
+            Vec::new()
+        }
+    };
+    let mut results = results.into_iter();
+    let mut next = || match results.next() {
+        Some(Ok(generation)) => Ok(generation),
+        Some(Err(error)) => {
+            tracing::error!(%error, "the generator failed");
             Err(WorkerError::Failed)
         }
-    }
+        // None was made, for the reason logged above.
+        None => Err(WorkerError::Failed),
+    };
+    batch.iter().map(|_| next()).collect()
 }
 
 struct Panicked;

@@ -2,11 +2,11 @@ use std::time::Instant;
 
 use actix_web::{HttpMessage, HttpRequest, web};
 use tandem_protocol::{
-    Candidate, CandidatesRequest, CandidatesResponse, Ignored, ItemRow, LanguageModelInfo, Timings,
+    Candidate, CandidatesRequest, CandidatesResponse, Ignored, ItemRow, Timings,
 };
 
 use crate::{
-    Answer, ApiError, AppState, Readiness, WorkerError,
+    Answer, ApiError, AppState, WorkerError,
     body::Json,
     observe::Served,
     selection::{Selection, select},
@@ -20,12 +20,10 @@ pub(super) async fn candidates(
 ) -> Result<web::Json<CandidatesResponse>, ApiError> {
     let arrived = Instant::now();
     let Selection { job, ignored } = select(&request, &state.catalogue, &state.limits)?;
-    let Readiness::Ready(LanguageModelInfo { name: model, .. }) = state.worker.readiness() else {
-        return Err(ApiError::NotReady);
-    };
+    let model = state.models.find(request.model.as_deref())?;
     let history = job.history.clone();
     let deadline = arrived + state.limits.timeout;
-    let answer = state.worker.generate(job, deadline).await;
+    let answer = model.worker.generate(job, deadline).await;
     let Answer { generation, queue_ms } = answer.map_err(|error| match error {
         WorkerError::NotReady => ApiError::NotReady,
         WorkerError::Full { retry_after_s } => ApiError::Overloaded { retry_after_s },
@@ -54,7 +52,7 @@ pub(super) async fn candidates(
         tokens: generation.prompt_tokens + generation.decoded_tokens,
     });
     Ok(web::Json(CandidatesResponse {
-        model,
+        model: model.name.clone(),
         catalogue_hash: state.catalogue.hash().to_owned(),
         ranking: generation.ranking,
         candidates,

@@ -1,22 +1,22 @@
 use actix_web::{HttpResponse, Responder, http::header, web};
+use serde_json::{Value, json};
 
-use crate::{ApiError, AppState, Readiness};
+use crate::{ApiError, AppState, Hosted};
 
 /// `GET /livez`: the process answers.
 pub(super) async fn livez() -> impl Responder {
-    said("live")
+    said(&json!({ "status": "live" }))
 }
 
-/// `GET /readyz`: the language model is loaded.
+/// `GET /readyz`: all language models are loaded; which, is said.
 pub(super) async fn readyz(state: web::Data<AppState>) -> Result<impl Responder, ApiError> {
-    match state.worker.readiness() {
-        Readiness::Ready(_) => Ok(said("ready")),
-        Readiness::Loading | Readiness::Failed(_) => Err(ApiError::NotReady),
+    if !state.models.are_ready() {
+        return Err(ApiError::NotReady);
     }
+    let models: Vec<_> = state.models.iter().map(Hosted::status).collect();
+    Ok(said(&json!({ "status": "ready", "models": models })))
 }
 
-fn said(status: &'static str) -> HttpResponse {
-    HttpResponse::Ok()
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .json(serde_json::json!({ "status": status }))
+fn said(what: &Value) -> HttpResponse {
+    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(what)
 }

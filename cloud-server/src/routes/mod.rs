@@ -1,6 +1,7 @@
 mod artifacts;
 mod candidates;
 mod health;
+mod models;
 mod rows;
 mod site;
 mod status;
@@ -19,7 +20,7 @@ use actix_web::{
 };
 use tandem_dataset::Catalogue;
 
-use crate::{ApiError, ArtifactStore, Limits, Origin, Worker, observe::observe};
+use crate::{ApiError, ArtifactStore, Limits, Models, Origin, observe::observe};
 
 /// Header that names the release a manifest is of.
 pub(crate) const RELEASE_HEADER: &str = "x-artifacts";
@@ -36,8 +37,8 @@ pub struct AppState {
     pub dataset: DatasetInfo,
     /// What devices load.
     pub artifacts: ArtifactStore,
-    /// The language model.
-    pub worker: Worker,
+    /// The language models.
+    pub models: Models,
     /// What a request may ask for.
     pub limits: Limits,
     /// Folder of the static site, if there is one.
@@ -79,6 +80,7 @@ pub fn create_app(
                 .service(post("/candidates", candidates::candidates))
                 .service(post("/rows", rows::rows))
                 .service(get("/manifest", artifacts::manifest))
+                .service(get("/models", models::models))
                 .service(get("/status", status::status))
                 .default_service(web::to(nothing)),
         )

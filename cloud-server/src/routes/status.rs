@@ -1,36 +1,41 @@
 use actix_web::{HttpResponse, Responder, http::header, web};
 use serde::Serialize;
-use tandem_protocol::{CatalogueInfo, LanguageModelInfo};
+use tandem_protocol::{CatalogueInfo, HostedModel, LanguageModelInfo};
 
-use crate::{AppState, Readiness};
+use crate::{AppState, Hosted};
 
 /// Answer of `GET /v1/status`: what this server recommends, and by what.
 #[derive(Debug, Serialize)]
 struct Status {
     version: &'static str,
+    /// Whether all language models are loaded.
     ready: bool,
-    /// `null` while the model is being loaded.
+    /// The one that is asked by default; `null` while it is being loaded.
     language_model: Option<LanguageModelInfo>,
+    /// All language models, the default first.
+    language_models: Vec<HostedModel>,
     dataset: String,
     /// Citation and terms of use of the dataset.
     notice: Option<String>,
     catalogue: CatalogueInfo,
     /// Name of the current release of artefacts.
     artifacts: String,
-    /// Requests that wait for the language model.
+    /// Requests that wait for a language model.
     queued: usize,
 }
 
 /// `GET /v1/status`.
 pub(super) async fn status(state: web::Data<AppState>) -> impl Responder {
-    let language_model = match state.worker.readiness() {
-        Readiness::Ready(info) => Some(info),
-        Readiness::Loading | Readiness::Failed(_) => None,
-    };
+    let language_models: Vec<HostedModel> = state.models.iter().map(Hosted::status).collect();
+    let language_model = language_models.first().and_then(|model| {
+        let (name, sha256) = (model.name.clone(), model.sha256.clone()?);
+        Some(LanguageModelInfo { name, sha256 })
+    });
     HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(Status {
         version: env!("CARGO_PKG_VERSION"),
-        ready: language_model.is_some(),
+        ready: state.models.are_ready(),
         language_model,
+        language_models,
         dataset: state.dataset.name.clone(),
         notice: state.dataset.notice.clone(),
         catalogue: CatalogueInfo {
@@ -38,6 +43,6 @@ pub(super) async fn status(state: web::Data<AppState>) -> impl Responder {
             items: state.catalogue.len(),
         },
         artifacts: state.artifacts.current().hash().to_owned(),
-        queued: state.worker.queued(),
+        queued: state.models.iter().map(|model| model.worker.queued()).sum(),
     })
 }

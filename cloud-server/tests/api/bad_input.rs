@@ -25,6 +25,7 @@ async fn wrong_bodies_name_the_field() {
         (r#"{"history":[],"k":-1}"#.to_owned(), "400 invalid_field k"),
         (r#"{"history":[],"k":0}"#.to_owned(), "400 invalid_field k"),
         (r#"{"history":[],"k":201}"#.to_owned(), "400 invalid_field k"),
+        (r#"{"history":[],"model":1}"#.to_owned(), "400 invalid_field model"),
         (r#"{"history":[],"colour":1}"#.to_owned(), "400 invalid_field colour"),
         (json!({ "history": long }).to_string(), "400 invalid_field history"),
         (json!({ "history": [], "exclude": long }).to_string(), "400 invalid_field exclude"),

@@ -12,12 +12,14 @@ use std::{
 };
 
 use actix_web::web;
-use cloud_server::{AppState, ArtifactStore, DatasetInfo, Engine, Limits, Readiness, Worker};
+use cloud_server::{
+    AppState, ArtifactStore, DatasetInfo, Engine, Hosted, Limits, Models, Readiness, Worker,
+};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tandem_dataset::{Catalogue, Dataset, Item, ItemIndex, Sequence};
 use tandem_generator::{Generation, Generator, GeneratorError, Query, Ranked};
-use tandem_protocol::{ItemId, LanguageModelInfo, Ranking};
+use tandem_protocol::{EngineKind, ItemId, LanguageModelInfo, Ranking};
 use tempfile::TempDir;
 
 /// Items of the catalogue: ids `1` to `30`.
@@ -105,6 +107,8 @@ pub(crate) struct Script {
     pub(crate) begun: AtomicUsize,
     /// Generators made.
     pub(crate) made: AtomicUsize,
+    /// Queries of each batch, in order.
+    pub(crate) batches: Mutex<Vec<usize>>,
 }
 
 impl Script {
@@ -131,6 +135,7 @@ impl Script {
 struct ScriptedEngine {
     script: Arc<Script>,
     info: LanguageModelInfo,
+    together: usize,
 }
 
 impl Engine for ScriptedEngine {
@@ -140,18 +145,32 @@ impl Engine for ScriptedEngine {
 
     fn generator(&self) -> Result<Box<dyn Generator + '_>, GeneratorError> {
         self.script.made.fetch_add(1, Ordering::SeqCst);
-        Ok(Box::new(ScriptedGenerator { script: &self.script }))
+        Ok(Box::new(ScriptedGenerator { script: &self.script, together: self.together }))
+    }
+
+    fn kind(&self) -> EngineKind {
+        EngineKind::Titles
     }
 }
 
 /// Ranks by position in the catalogue.
 struct ScriptedGenerator<'e> {
     script: &'e Script,
+    together: usize,
 }
 
 impl Generator for ScriptedGenerator<'_> {
     fn name(&self) -> &'static str {
         "scripted"
+    }
+
+    fn together(&self) -> usize {
+        self.together
+    }
+
+    fn generate_batch(&mut self, queries: &[Query<'_>]) -> Vec<Result<Generation, GeneratorError>> {
+        self.script.batches.lock().unwrap().push(queries.len());
+        queries.iter().map(|query| self.generate(query)).collect()
     }
 
     fn generate(&mut self, query: &Query<'_>) -> Result<Generation, GeneratorError> {
@@ -188,7 +207,10 @@ impl Generator for ScriptedGenerator<'_> {
 /// A server's state on a scripted generator, with its folders.
 pub(crate) struct Fixture {
     pub(crate) state: web::Data<AppState>,
+    /// Of the first model.
     pub(crate) script: Arc<Script>,
+    /// Of each model.
+    pub(crate) scripts: Vec<Arc<Script>>,
     pub(crate) artifacts: PathBuf,
     pub(crate) hash: String,
     _folder: TempDir,
@@ -202,6 +224,10 @@ pub(crate) struct Options {
     pub(crate) allowed_origins: Vec<cloud_server::Origin>,
     /// Whether loading waits for [`Script::open`].
     pub(crate) loading: bool,
+    /// Names of the models; one, `scripted`, if empty.
+    pub(crate) models: Vec<&'static str>,
+    /// Queries that the generators evaluate at once; one if absent.
+    pub(crate) together: Option<usize>,
 }
 
 impl Fixture {
@@ -214,23 +240,30 @@ impl Fixture {
         let artifacts = folder.path().join("artifacts");
         let catalogue = Arc::new(catalogue());
         let hash = write_artifacts(&artifacts, &catalogue, 0);
-        let script = Arc::new(Script::default());
-        if options.loading {
-            script.close();
-        }
-        let engine = ScriptedEngine {
-            script: Arc::clone(&script),
-            info: LanguageModelInfo { name: "scripted".to_owned(), sha256: "0".repeat(64) },
-        };
-        let load = move || {
-            engine.script.pass();
-            Ok(engine)
-        };
-        let worker = Worker::start(load, options.places.unwrap_or(8)).unwrap();
-        if !options.loading {
-            wait_until("the scripted engine is ready", || {
-                matches!(worker.readiness(), Readiness::Ready(_))
-            });
+        let names = if options.models.is_empty() { vec!["scripted"] } else { options.models };
+        let (mut scripts, mut hosted) = (Vec::new(), Vec::new());
+        for name in names {
+            let script = Arc::new(Script::default());
+            if options.loading {
+                script.close();
+            }
+            let engine = ScriptedEngine {
+                script: Arc::clone(&script),
+                info: LanguageModelInfo { name: name.to_owned(), sha256: "0".repeat(64) },
+                together: options.together.unwrap_or(1),
+            };
+            let load = move || {
+                engine.script.pass();
+                Ok(engine)
+            };
+            let worker = Worker::start(load, options.places.unwrap_or(8)).unwrap();
+            if !options.loading {
+                wait_until("the scripted engine is ready", || {
+                    matches!(worker.readiness(), Readiness::Ready { .. })
+                });
+            }
+            scripts.push(script);
+            hosted.push(Hosted { name: name.to_owned(), worker });
         }
         let state = web::Data::new(AppState {
             artifacts: ArtifactStore::open(&artifacts, Arc::clone(&catalogue)).unwrap(),
@@ -239,18 +272,24 @@ impl Fixture {
                 name: "films".to_owned(),
                 notice: Some("Made up for tests.".to_owned()),
             },
-            worker,
+            models: Models::new(hosted).unwrap(),
             limits: options.limits,
             site: options.site,
             allowed_origins: options.allowed_origins,
         });
-        Self { state, script, artifacts, hash, _folder: folder }
+        let script = Arc::clone(&scripts[0]);
+        Self { state, script, scripts, artifacts, hash, _folder: folder }
+    }
+
+    /// The first model's worker.
+    pub(crate) fn worker(&self) -> &Worker {
+        &self.state.models.find(None).unwrap().worker
     }
 }
 
 impl Drop for Fixture {
     fn drop(&mut self) {
-        self.script.open();
+        self.scripts.iter().for_each(|script| script.open());
     }
 }
 

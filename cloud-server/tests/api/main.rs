@@ -8,6 +8,7 @@ mod bad_input;
 mod candidates;
 mod fixture;
 mod http;
+mod models;
 mod process;
 mod queue;
 mod site;

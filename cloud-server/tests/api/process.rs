@@ -12,9 +12,13 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use tandem_generator::{
+    item_tokens::{Encoding, Shape},
+    testing::random_item_tokens,
+};
 
 use crate::{
-    fixture::{candidate_ids, wait_until},
+    fixture::{candidate_ids, catalogue, wait_until},
     start::Folder,
 };
 
@@ -187,6 +191,67 @@ fn a_tiny_model_is_served_end_to_end() {
     assert_eq!(status["artifacts"], folder.hash);
 
     assert_eq!(process.end_by("-TERM").code(), Some(0));
+}
+
+/// A model of text and one of item tokens on one server, asked by many at once.
+#[test]
+fn two_models_are_served_and_item_tokens_in_batches() {
+    let folder = Folder::new();
+    let shape = Shape {
+        dims: 32,
+        blocks: 1,
+        heads: 2,
+        kv_heads: 2,
+        feed_forward: 64,
+        max_length: 16,
+        rope_base: 10_000.0,
+        norm_epsilon: 1e-5,
+    };
+    let items = folder.path("items.gguf");
+    random_item_tokens(&catalogue(), shape, true, 5).write(&items, Encoding::F32).unwrap();
+    let mut command = folder.command();
+    let process =
+        Process::start(&folder, command.arg("--gguf").arg(format!("items={}", items.display())))
+            .ready();
+    let (_, models) = process.get("/v1/models");
+    let models: Value = serde_json::from_slice(&models).unwrap();
+    let told = |field: &str| -> Vec<Value> {
+        models["models"].as_array().unwrap().iter().map(|model| model[field].clone()).collect()
+    };
+    assert_eq!(told("name"), ["model", "items"]);
+    assert_eq!(told("engine"), ["titles", "item_tokens"]);
+    assert_eq!(told("ready"), [true, true]);
+
+    let request = |first: u32, model: &str| {
+        let history: Vec<String> = (first..first + 4).map(|item| item.to_string()).collect();
+        json!({ "history": history, "k": 12, "model": model })
+    };
+    // One after another, then all at once: the same lists, whatever they were batched with.
+    let alone: Vec<Value> =
+        (1..=12).map(|first| process.candidates(&request(first, "items"))).collect();
+    assert_eq!(alone[0]["model"], "items");
+    let mut streams: Vec<_> = (1..=12).map(|first| (first, process.connect())).collect();
+    for (first, stream) in &mut streams {
+        let body = request(*first, "items").to_string();
+        stream.write_all(post("/v1/candidates", &body).as_bytes()).unwrap();
+    }
+    let titles = process.candidates(&request(1, "model"));
+    assert_eq!(titles["model"], "model");
+    let films = films();
+    for ((first, mut stream), alone) in streams.into_iter().zip(&alone) {
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let start = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap() + 4;
+        let answer: Value = serde_json::from_slice(&answer[start..]).unwrap();
+        let seen: Vec<String> = (first..first + 4).map(|item: u32| item.to_string()).collect();
+        let seen: Vec<&str> = seen.iter().map(String::as_str).collect();
+        sound_ids(&answer, &films, &seen);
+        let (found, expected) = (logprobs(&answer), logprobs(alone));
+        for (id, logprob) in found {
+            let other = expected.get(&id).copied().unwrap_or(f64::NAN);
+            assert!((logprob - other).abs() < 1e-3, "{id}: {logprob} {other}");
+        }
+    }
 }
 
 #[test]

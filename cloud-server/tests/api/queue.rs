@@ -32,7 +32,7 @@ async fn nothing_but_the_model_waits_for_the_model() {
 
     fixture.script.open();
     wait_for("the engine is ready", || {
-        matches!(fixture.state.worker.readiness(), Readiness::Ready(_))
+        matches!(fixture.worker().readiness(), Readiness::Ready { .. })
     })
     .await;
     assert_eq!(get(&app, "/readyz").await.status.as_u16(), 200);
@@ -51,7 +51,7 @@ async fn a_full_queue_is_503_at_once_and_those_in_it_are_served() {
     let decoding = start();
     wait_for("one is decoded", || fixture.script.begun() == 1).await;
     let waiting = start();
-    wait_for("one waits", || fixture.state.worker.queued() == 1).await;
+    wait_for("one waits", || fixture.worker().queued() == 1).await;
 
     let reply = post(&*app, PATH, BODY).await;
     assert_eq!(reply.refusal(), "503 overloaded");
@@ -62,7 +62,7 @@ async fn a_full_queue_is_503_at_once_and_those_in_it_are_served() {
     assert_eq!(decoding.await.unwrap(), 200);
     assert_eq!(waiting.await.unwrap(), 200);
     assert_eq!(fixture.script.begun(), 2);
-    assert_eq!(fixture.state.worker.queued(), 0);
+    assert_eq!(fixture.worker().queued(), 0);
 }
 
 #[actix_rt::test]
@@ -75,7 +75,7 @@ async fn a_deadline_is_504_and_what_waited_behind_it_is_not_decoded() {
     assert_eq!(post(&app, PATH, BODY).await.refusal(), "504 timeout");
     assert_eq!(fixture.script.begun(), 1, "the second never had its turn");
     fixture.script.open();
-    wait_for("the queue is empty", || fixture.state.worker.queued() == 0).await;
+    wait_for("the queue is empty", || fixture.worker().queued() == 0).await;
     assert_eq!(fixture.script.begun(), 1, "the second was decoded for nobody");
 }
 
@@ -91,11 +91,11 @@ async fn a_request_whose_caller_is_gone_is_not_decoded() {
     let decoding = start();
     wait_for("one is decoded", || fixture.script.begun() == 1).await;
     let abandoned = start();
-    wait_for("one waits", || fixture.state.worker.queued() == 1).await;
+    wait_for("one waits", || fixture.worker().queued() == 1).await;
     abandoned.abort();
     assert!(abandoned.await.unwrap_err().is_cancelled());
     let patient = start();
-    wait_for("two wait", || fixture.state.worker.queued() == 2).await;
+    wait_for("two wait", || fixture.worker().queued() == 2).await;
 
     fixture.script.open();
     assert_eq!(decoding.await.unwrap(), 200);
@@ -134,16 +134,16 @@ fn a_client_that_hangs_up_is_not_decoded_for() {
     let patient = ask();
     wait_until("one is decoded", || fixture.script.begun() == 1);
     let hasty = ask();
-    wait_until("one waits", || fixture.state.worker.queued() == 1);
+    wait_until("one waits", || fixture.worker().queued() == 1);
     drop(hasty);
     // Nothing outside the server tells when it has noticed.
     std::thread::sleep(Duration::from_millis(500));
     fixture.script.open();
-    wait_until("the queue is empty", || fixture.state.worker.queued() == 0);
+    wait_until("the queue is empty", || fixture.worker().queued() == 0);
     drop(patient);
     actix_rt::System::new().block_on(handle.stop(true));
     server.join().unwrap();
-    assert!(fixture.state.worker.stop(Duration::from_mins(1)));
+    assert!(fixture.worker().stop(Duration::from_mins(1)));
     assert_eq!(fixture.script.begun(), 1, "the request of the hasty client was decoded");
 }
 
@@ -166,9 +166,68 @@ async fn a_failing_generator_is_kept() {
     assert_eq!(fixture.script.made.load(Ordering::SeqCst), 1);
 }
 
+/// A first job that is decoded while `bodies` come to wait; their statuses, in order.
+async fn wait_together(fixture: &Fixture, bodies: &[String]) -> Vec<u16> {
+    let app = Rc::new(app(fixture).await);
+    let start = |body: String| {
+        let app = Rc::clone(&app);
+        actix_rt::spawn(async move { post(&*app, PATH, body).await.status.as_u16() })
+    };
+    fixture.script.close();
+    let first = start(BODY.to_owned());
+    wait_for("one is decoded", || fixture.script.begun() == 1).await;
+    let mut waiting = Vec::new();
+    for body in bodies {
+        waiting.push(start(body.clone()));
+        wait_for("it waits", || fixture.worker().queued() == waiting.len()).await;
+    }
+    fixture.script.open();
+    assert_eq!(first.await.unwrap(), 200);
+    let mut statuses = Vec::new();
+    for request in waiting {
+        statuses.push(request.await.unwrap());
+    }
+    assert_eq!(fixture.worker().queued(), 0);
+    statuses
+}
+
+fn batching() -> Fixture {
+    Fixture::with(Options { together: Some(3), ..Options::default() })
+}
+
+#[actix_rt::test]
+async fn what_waits_is_evaluated_together_as_far_as_the_engine_gains_by_it() {
+    let bodies: Vec<String> = ["1", "2", "3", "4"].map(history).into();
+    let fixture = batching();
+    assert_eq!(wait_together(&fixture, &bodies).await, [200; 4]);
+    assert_eq!(*fixture.script.batches.lock().unwrap(), [1, 3, 1]);
+
+    let fixture = Fixture::new();
+    assert_eq!(wait_together(&fixture, &bodies).await, [200; 4]);
+    assert_eq!(*fixture.script.batches.lock().unwrap(), [1; 5]);
+}
+
+#[actix_rt::test]
+async fn who_fails_in_a_batch_fails_alone() {
+    let fixture = batching();
+    let bodies: Vec<String> = ["1", FAILS, "3"].map(history).into();
+    assert_eq!(wait_together(&fixture, &bodies).await, [200, 500, 200]);
+    assert_eq!(*fixture.script.batches.lock().unwrap(), [1, 3]);
+    assert_eq!(fixture.script.made.load(Ordering::SeqCst), 1);
+}
+
+#[actix_rt::test]
+async fn a_panic_costs_the_batch_and_no_more() {
+    let fixture = batching();
+    let bodies: Vec<String> = ["1", PANICS, "3", "4"].map(history).into();
+    assert_eq!(wait_together(&fixture, &bodies).await, [500, 500, 500, 200]);
+    assert_eq!(*fixture.script.batches.lock().unwrap(), [1, 3, 1]);
+    assert_eq!(fixture.script.made.load(Ordering::SeqCst), 2);
+}
+
 #[test]
 fn a_stopped_worker_ends_its_thread() {
     let fixture = Fixture::new();
-    assert!(fixture.state.worker.stop(Duration::from_mins(1)));
-    assert!(fixture.state.worker.stop(Duration::ZERO), "stopping twice is harmless");
+    assert!(fixture.worker().stop(Duration::from_mins(1)));
+    assert!(fixture.worker().stop(Duration::ZERO), "stopping twice is harmless");
 }

@@ -171,6 +171,17 @@ fn an_address_of_another_machine_is_named() {
 }
 
 #[test]
+fn two_models_of_one_name_are_named() {
+    let folder = Folder::new();
+    let same = folder.path("model.gguf");
+    let said = sentence(folder.command().arg("--gguf").arg(&same));
+    assert_mentions(&said, &["two language models", "`model`", "NAME=FILE"]);
+    // Each of several is looked at before the port is opened.
+    let missing = format!("other={}", folder.path("none.gguf").display());
+    assert_mentions(&sentence(folder.command().args(["--gguf", &missing])), &["none.gguf"]);
+}
+
+#[test]
 fn a_site_that_is_not_built_is_named() {
     let folder = Folder::new();
     let sentence = sentence(folder.command().arg("--site").arg(folder.path("nothing")));

@@ -63,6 +63,12 @@ pub trait Generator {
     /// An item beyond the catalogue, or a failure of the model; the generator stays usable.
     fn generate(&mut self, query: &Query<'_>) -> Result<Generation, GeneratorError>;
 
+    /// How many queries [`Generator::generate_batch`] evaluates at once: 1 if there is nothing
+    /// to be gained by asking for several together.
+    fn together(&self) -> usize {
+        1
+    }
+
     /// Makes several lists, in the order of the queries. One that fails does not touch the
     /// others; the answers are those of [`Generator::generate`] up to rounding. Engines that
     /// can, evaluate the histories together: the times of an answer are then those of all

@@ -13,6 +13,10 @@ pub struct CandidatesRequest {
     /// disliked).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<ItemId>,
+    /// Name of the language model that is to make the list, one of those that
+    /// `GET /v1/models` names; the server's first if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
     /// How many candidates are wanted; the server's default (50) if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub k: Option<usize>,

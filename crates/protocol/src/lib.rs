@@ -9,6 +9,7 @@ mod error;
 mod event;
 mod item;
 mod manifest;
+mod models;
 
 pub use candidates::{
     Candidate, CandidatesRequest, CandidatesResponse, Ignored, ItemRow, Ranking, RowsRequest,
@@ -17,7 +18,11 @@ pub use candidates::{
 pub use error::{ErrorCode, Problem};
 pub use event::{Event, EventKind};
 pub use item::ItemId;
-pub use manifest::{Artifact, CatalogueInfo, LanguageModelInfo, Manifest, ModelConfig, ModelKind};
+pub use manifest::{
+    Artifact, CatalogueInfo, LanguageModelCalibration, LanguageModelInfo, Manifest, ModelConfig,
+    ModelKind,
+};
+pub use models::{EngineKind, HostedModel, ModelsResponse};
 
 /// Version of the wire format and of [`Manifest`]; a reader refuses a newer one.
 pub const PROTOCOL_VERSION: u32 = 1;

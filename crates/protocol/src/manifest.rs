@@ -30,6 +30,24 @@ pub struct Manifest<Fusion, Policy, Learning> {
     pub policy: Policy,
     /// How the device learns.
     pub learning: Learning,
+    /// What `fusion` and `policy` become when a list was made by one of these language
+    /// models: log-probabilities of another model deserve another weight.
+    #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
+    pub language_models: Vec<LanguageModelCalibration<Fusion, Policy>>,
+}
+
+/// Fusion and policy for the lists of one language model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LanguageModelCalibration<Fusion, Policy> {
+    /// [`CandidatesResponse::model`](crate::CandidatesResponse::model) of its lists.
+    pub name: String,
+    /// SHA-256 of the GGUF file it was calibrated with, if the writer knew it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// How the two models' scores are joined.
+    pub fusion: Fusion,
+    /// When the cloud is called.
+    pub policy: Policy,
 }
 
 /// A file beside the manifest.

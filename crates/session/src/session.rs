@@ -312,6 +312,7 @@ impl Session {
             self.history.split_at(self.history.len().saturating_sub(MAX_SENT_HISTORY));
         let exclude: BTreeSet<&ItemId> = self.disliked.iter().chain(older).collect();
         let request = CandidatesRequest {
+            model: None,
             history: newest.to_vec(),
             exclude: exclude.into_iter().cloned().collect(),
             k,

@@ -14,7 +14,8 @@ use tandem_collaboration::{Fusion, Policy};
 use tandem_dataset::{Catalogue, Dataset, FolderDraft};
 use tandem_model::{Device, LearningConfig, Scorer};
 use tandem_protocol::{
-    Artifact, CatalogueInfo, ItemId, LanguageModelInfo, Manifest, PROTOCOL_VERSION,
+    Artifact, CatalogueInfo, ItemId, LanguageModelCalibration, LanguageModelInfo, Manifest,
+    PROTOCOL_VERSION,
 };
 
 use crate::{evaluate::read_checkpoint, failure::BadInput, interrupt, write_atomically};
@@ -34,8 +35,9 @@ pub(crate) struct Export {
     /// The folder of artefacts; a release goes into a folder named by its hash.
     #[arg(long)]
     out: PathBuf,
-    /// Calibration (JSON with `fusion`, `policy`, `learning`, `language_model`, each
-    /// optional); the defaults without it.
+    /// Calibration (JSON with `fusion`, `policy`, `learning`, `language_model` and, for lists
+    /// of certain language models, `language_models`; each optional); the defaults without
+    /// it.
     #[arg(long)]
     calibration: Option<PathBuf>,
 }
@@ -48,6 +50,7 @@ pub(crate) struct Calibration {
     pub(crate) policy: Policy,
     pub(crate) learning: LearningConfig,
     language_model: Option<LanguageModelInfo>,
+    language_models: Vec<LanguageModelCalibration<Fusion, Policy>>,
 }
 
 /// One entry of the `items` artefact.
@@ -94,6 +97,7 @@ pub(crate) fn run(args: &Export) -> Result<()> {
         fusion: calibration.fusion,
         policy: calibration.policy,
         learning: calibration.learning,
+        language_models: calibration.language_models,
     };
     let mut manifest = serde_json::to_vec_pretty(&manifest)?;
     manifest.push(b'\n');
@@ -122,6 +126,10 @@ pub(crate) fn read_calibration(path: Option<&Path>) -> Result<Calibration> {
     let calibration: Calibration = serde_json::from_slice(&bytes).map_err(|error| bad(&error))?;
     calibration.fusion.validate().map_err(|error| bad(&error))?;
     calibration.policy.validate().map_err(|error| bad(&error))?;
+    for model in &calibration.language_models {
+        model.fusion.validate().map_err(|error| bad(&error))?;
+        model.policy.validate().map_err(|error| bad(&error))?;
+    }
     Ok(calibration)
 }
 

@@ -137,6 +137,7 @@ fn shop() -> Script {
         fusion: Fusion::default(),
         policy: Policy::default(),
         learning: LearningConfig::default(),
+        language_models: Vec::new(),
     };
     let manifest = serde_json::to_vec(&manifest).unwrap();
     let hash = sha256(&manifest)[..16].to_owned();

@@ -295,6 +295,10 @@ impl Generator for ItemTokenGenerator<'_> {
         self.evaluate(&[query])?.remove(0)
     }
 
+    fn together(&self) -> usize {
+        self.sequences().min(TOGETHER)
+    }
+
     fn generate_batch(&mut self, queries: &[Query<'_>]) -> Vec<Result<Generation, GeneratorError>> {
         let mut answers = Vec::with_capacity(queries.len());
         let mut waiting = Vec::new();
@@ -308,7 +312,7 @@ impl Generator for ItemTokenGenerator<'_> {
                 Err(error) => answers.push(Err(error)),
             }
         }
-        for group in waiting.chunks(self.sequences().min(TOGETHER)) {
+        for group in waiting.chunks(self.together()) {
             let together: Vec<&Query<'_>> = group.iter().map(|&at| &queries[at]).collect();
             match self.evaluate(&together) {
                 Ok(found) => {

@@ -9,7 +9,7 @@ use std::{
 use llama_cpp_2::model::{LlamaModel, params::LlamaModelParams};
 use sha2::{Digest, Sha256};
 use tandem_dataset::Catalogue;
-use tandem_protocol::LanguageModelInfo;
+use tandem_protocol::{EngineKind, LanguageModelInfo};
 
 use super::{
     backend::backend,
@@ -162,6 +162,15 @@ impl Model {
     #[must_use]
     pub fn info(&self) -> &LanguageModelInfo {
         &self.info
+    }
+
+    /// How the vocabulary stands for items.
+    #[must_use]
+    pub fn kind(&self) -> EngineKind {
+        match self.engine {
+            Engine::Titles(_) => EngineKind::Titles,
+            Engine::ItemTokens(_) => EngineKind::ItemTokens,
+        }
     }
 
     /// The catalogue whose items are generated.

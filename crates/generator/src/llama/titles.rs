@@ -116,6 +116,12 @@ impl<'m> TitleGenerator<'m> {
         Self { name, titles, evaluator, limits, experts }
     }
 
+    /// Another budget than [`LoadOptions::decode_tokens`], to measure what it is worth:
+    /// `usize::MAX` gives the exact best of the distribution.
+    pub fn set_budget(&mut self, tokens: usize) {
+        self.limits.tokens = tokens;
+    }
+
     /// The catalogue's tree.
     #[must_use]
     pub fn trie(&self) -> &'m Trie {

@@ -1,0 +1,165 @@
+//! Requests per second and latencies of a running server, by how many clients ask at once.
+//!
+//! `load --url 127.0.0.1:8080 --data DIR [--model NAME]… [--clients 1,4,16] [--seconds 5]
+//! [--history 50] [--k 50]`
+//!
+//! Every client keeps one connection and asks again as soon as it is answered. Each request
+//! is another user's newest items, so that no history was seen before; users are taken in
+//! turns. Latencies are the client's, from the first byte sent to the last one read. Clients
+//! share the machine with the server: what they take is missing there.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    path::Path,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::json;
+use tandem_dataset::Dataset;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+fn main() -> Result<(), Failure> {
+    let arguments: Vec<String> = std::env::args().collect();
+    let values = |name: &str| -> Vec<String> {
+        arguments.windows(2).filter(|pair| pair[0] == name).map(|pair| pair[1].clone()).collect()
+    };
+    let value = |name: &str| values(name).pop();
+    let number =
+        |name: &str, default: usize| value(name).map_or(Ok(default), |text| text.parse::<usize>());
+    let address = value("--url").ok_or("--url is missing")?;
+    let address = address.trim_start_matches("http://").trim_end_matches('/');
+    let data = value("--data").ok_or("--data is missing")?;
+    let time = Duration::from_secs(number("--seconds", 5)? as u64);
+    let (length, k) = (number("--history", 50)?, number("--k", 50)?);
+    let clients: Vec<usize> = value("--clients")
+        .unwrap_or_else(|| "1,4,16".to_owned())
+        .split(',')
+        .map(str::parse)
+        .collect::<Result<_, _>>()?;
+    let mut models: Vec<Option<String>> = values("--model").into_iter().map(Some).collect();
+    if models.is_empty() {
+        models.push(None);
+    }
+
+    let dataset = Dataset::load(Path::new(&data))?;
+    println!("model | clients | requests/s | p50 ms | p95 ms | refused");
+    for model in models {
+        let bodies = bodies(&dataset, model.as_deref(), length, k);
+        let name = model.as_deref().unwrap_or("default");
+        // What the first requests warm is no part of any row.
+        measure(address, &bodies, 1, time / 10)?;
+        for &clients in &clients {
+            let Measured { mut ms, refused, seconds } = measure(address, &bodies, clients, time)?;
+            ms.sort_by(f64::total_cmp);
+            let at = |percent: usize| ms.get(ms.len() * percent / 100).unwrap_or(&f64::NAN);
+            println!(
+                "{name} | {clients} | {:.1} | {:.2} | {:.2} | {refused}",
+                ms.len() as f64 / seconds,
+                at(50),
+                at(95)
+            );
+        }
+    }
+    Ok(())
+}
+
+/// One request a user.
+fn bodies(dataset: &Dataset, model: Option<&str>, length: usize, k: usize) -> Vec<String> {
+    let histories = dataset.sequences.iter().map(|sequence| {
+        let newest = &sequence.items[sequence.items.len().saturating_sub(length)..];
+        newest.iter().map(|&item| dataset.catalogue.get(item).id.clone()).collect::<Vec<_>>()
+    });
+    histories
+        .map(|history| json!({ "history": history, "k": k, "model": model }).to_string())
+        .collect()
+}
+
+/// What all clients saw together.
+struct Measured {
+    /// Of each answered request, in milliseconds.
+    ms: Vec<f64>,
+    /// Requests that a full queue turned away or that the server gave up.
+    refused: usize,
+    seconds: f64,
+}
+
+fn measure(
+    address: &str,
+    bodies: &[String],
+    clients: usize,
+    time: Duration,
+) -> Result<Measured, Failure> {
+    let next = AtomicUsize::new(0);
+    let start = Instant::now();
+    let seen = thread::scope(|scope| {
+        let clients: Vec<_> = (0..clients)
+            .map(|_| scope.spawn(|| client(address, bodies, &next, start + time)))
+            .collect();
+        let ended = clients.into_iter().map(thread::ScopedJoinHandle::join);
+        ended
+            .map(|seen| seen.unwrap_or_else(|_| Err("a client panicked".into())))
+            .collect::<Result<Vec<_>, Failure>>()
+    })?;
+    let seconds = start.elapsed().as_secs_f64();
+    let refused = seen.iter().map(|(_, refused)| refused).sum();
+    Ok(Measured { ms: seen.into_iter().flat_map(|(ms, _)| ms).collect(), refused, seconds })
+}
+
+/// Asks until the time is over.
+fn client(
+    address: &str,
+    bodies: &[String],
+    next: &AtomicUsize,
+    until: Instant,
+) -> Result<(Vec<f64>, usize), Failure> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let (mut ms, mut refused) = (Vec::new(), 0);
+    while Instant::now() < until {
+        let body = &bodies[next.fetch_add(1, Ordering::Relaxed) % bodies.len()];
+        let request = format!(
+            "POST /v1/candidates HTTP/1.1\r\nhost: {address}\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let start = Instant::now();
+        stream.write_all(request.as_bytes())?;
+        let (status, answer) = read_answer(&mut reader)?;
+        match status {
+            200 => ms.push(start.elapsed().as_secs_f64() * 1e3),
+            // The queue is full, or the answer would come too late.
+            503 | 504 => {
+                refused += 1;
+                thread::sleep(Duration::from_millis(10));
+            }
+            other => {
+                return Err(format!("{other}: {}", String::from_utf8_lossy(&answer)).into());
+            }
+        }
+    }
+    Ok((ms, refused))
+}
+
+/// Status and body of an answer of known length.
+fn read_answer(reader: &mut BufReader<TcpStream>) -> Result<(u16, Vec<u8>), Failure> {
+    let mut line = String::new();
+    reader.read_line(&mut line)?;
+    let status = line.split(' ').nth(1).ok_or("the server hung up")?.parse()?;
+    let mut length = None;
+    loop {
+        line.clear();
+        reader.read_line(&mut line)?;
+        let Some((name, value)) = line.trim_end().split_once(": ") else { break };
+        if name.eq_ignore_ascii_case("content-length") {
+            length = Some(value.parse()?);
+        }
+    }
+    let mut body = vec![0; length.ok_or("an answer without a length")?];
+    reader.read_exact(&mut body)?;
+    Ok((status, body))
+}
