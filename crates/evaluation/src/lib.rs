@@ -10,6 +10,7 @@
 //! protocol the cloud is a closure from histories to lists.
 
 mod metrics;
+pub mod plot;
 mod rank;
 mod results;
 mod session;

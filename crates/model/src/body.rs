@@ -1,21 +1,29 @@
 use burn::{Tensor, module::Module, tensor::Device};
 use tandem_protocol::{ModelConfig, ModelKind};
 
-use crate::{ModelError, Sasrec};
+use crate::{Din, Gru4rec, ModelError, Sasrec};
 
 /// A small model without its item table.
 #[derive(Module, Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one body lives as long as a session; a box would only lengthen the way to it"
+)]
 pub enum Body {
     /// Self-attention over the history.
     Sasrec(Sasrec),
+    /// A recurrent state of the history.
+    Gru4rec(Gru4rec),
+    /// The history weighed for each candidate.
+    Din(Din),
 }
 
 impl Body {
     /// A model of this shape with random weights.
     ///
     /// # Errors
-    /// [`ModelError::Config`] if a size is zero, `heads` does not divide `dims`, or the kind
-    /// is not supported.
+    /// [`ModelError::Config`] if a size is zero or too large, or `heads` does not divide
+    /// `dims`.
     pub fn new(config: &ModelConfig, dropout: f64, device: &Device) -> Result<Self, ModelError> {
         let ModelConfig { dims, blocks, heads, max_length, .. } = *config;
         for (name, size) in [("dims", dims), ("blocks", blocks), ("heads", heads)] {
@@ -35,10 +43,11 @@ impl Body {
                 "`heads` is {heads} and does not divide `dims`, which is {dims}"
             )));
         }
-        match config.kind {
-            ModelKind::Sasrec => Ok(Self::Sasrec(Sasrec::new(config, dropout, device))),
-            kind => Err(ModelError::Config(format!("{kind:?} models are not supported yet"))),
-        }
+        Ok(match config.kind {
+            ModelKind::Sasrec => Self::Sasrec(Sasrec::new(config, dropout, device)),
+            ModelKind::Gru4rec => Self::Gru4rec(Gru4rec::new(config, dropout, device)),
+            ModelKind::Din => Self::Din(Din::new(config, dropout, device)),
+        })
     }
 
     /// Scores of candidates for histories of one length.
@@ -50,16 +59,9 @@ impl Body {
         let [batch, count, _] = candidates.dims();
         let newest = match self {
             Self::Sasrec(model) => model.newest_hidden(history), // [batch, 1, dims]
+            Self::Gru4rec(model) => model.newest_hidden(history),
+            Self::Din(model) => return model.score(history, &candidates),
         };
         newest.matmul(candidates.transpose()).reshape([batch, count])
-    }
-
-    /// The hidden state after each position, for models whose score is a dot product with
-    /// the candidate's row: `[batch, length, dims]` to the same, padded on the right.
-    #[must_use]
-    pub fn hidden(&self, history: Tensor<3>) -> Tensor<3> {
-        match self {
-            Self::Sasrec(model) => model.hidden(history),
-        }
     }
 }

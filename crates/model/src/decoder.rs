@@ -9,7 +9,11 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{ModelError, attention::causal_mask, training::Encoder};
+use crate::{
+    ModelError,
+    attention::causal_mask,
+    training::{Candidates, Encoder, ends},
+};
 
 /// Shape of a [`Decoder`]; the names are those of GGUF's `llama.*` metadata in words.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -137,10 +141,11 @@ impl Decoder {
             rope_base: config.rope_base,
         })
     }
-}
 
-impl Encoder for Decoder {
-    fn hidden(&self, rows: Tensor<3>) -> Tensor<3> {
+    /// The hidden state after each item: rows `[batch, length, dims]`, oldest first and
+    /// padded on the right, to `[batch, length, dims]`.
+    #[must_use]
+    pub fn hidden(&self, rows: Tensor<3>) -> Tensor<3> {
         let [_, length, _] = rows.dims();
         let device = rows.device();
         let mask = causal_mask(length, &device);
@@ -150,6 +155,12 @@ impl Encoder for Decoder {
             hidden = block.forward(hidden, &mask, &rotation);
         }
         self.output_norm.forward(hidden)
+    }
+}
+
+impl Encoder for Decoder {
+    fn score(&self, rows: Tensor<3>, newest: &[u32], candidates: Candidates) -> Tensor<2> {
+        candidates.dot(ends(self.hidden(rows), newest))
     }
 }
 
@@ -299,6 +310,18 @@ mod tests {
         for (a, b) in values(long).iter().zip(values(short)) {
             assert!((a - b).abs() < 1e-5);
         }
+    }
+
+    #[test]
+    fn the_shape_of_smollm2_135m_is_one() {
+        let config = DecoderConfig {
+            kv_heads: 3,
+            feed_forward: 1536,
+            rope_base: 100_000.0,
+            ..DecoderConfig::usual(576, 30, 9, 2048)
+        };
+        assert_eq!(config.validate(), Ok(()));
+        assert_eq!(config.head_width(), 64);
     }
 
     #[test]

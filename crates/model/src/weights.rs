@@ -67,10 +67,19 @@ impl Body {
         bytes: &[u8],
         device: &Device,
     ) -> Result<Self, ModelError> {
+        Self::new(config, 0.0, device)?.load(bytes, device)
+    }
+
+    /// Puts weights written by [`to_bytes`](Self::to_bytes) in the place of its own, which
+    /// are on `device`.
+    ///
+    /// # Errors
+    /// As [`from_bytes`](Self::from_bytes).
+    pub fn load(self, bytes: &[u8], device: &Device) -> Result<Self, ModelError> {
         let file = SafeTensors::deserialize(bytes)
             .map_err(|error| ModelError::Format(format!("not a safetensors file: {error}")))?;
         let mut loader = Loader { file, device, path: Vec::new(), error: None };
-        let body = Self::new(config, 0.0, device)?.map(&mut loader);
+        let body = self.map(&mut loader);
         match loader.error {
             Some(error) => Err(error),
             None => Ok(body),
@@ -156,8 +165,9 @@ impl ModuleMapper for Loader<'_> {
         let shape = param.lazy_shape().to_vec();
         match self.read(&shape) {
             Ok(values) => {
-                let device = self.device;
-                param.map(|_| Tensor::from_data(TensorData::new(values, shape), device))
+                let loaded = Tensor::from_data(TensorData::new(values, shape), self.device);
+                // Else a model that is trained further would stand still.
+                param.map(|own| loaded.set_require_grad(own.is_require_grad()))
             }
             Err(error) => {
                 self.error = Some(error);

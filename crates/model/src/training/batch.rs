@@ -11,7 +11,12 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    pub(super) fn new(windows: &[&[u32]], max_length: usize) -> Result<Self, ModelError> {
+    /// `newest` is as [`TrainingConfig::newest_targets`](super::TrainingConfig).
+    pub(super) fn new(
+        windows: &[&[u32]],
+        max_length: usize,
+        newest: Option<usize>,
+    ) -> Result<Self, ModelError> {
         for window in windows {
             if window.len() < 2 || window.len() > max_length + 1 {
                 return Err(ModelError::Length {
@@ -27,7 +32,8 @@ impl Batch {
         let mut positions = Vec::new();
         let mut targets = Vec::new();
         for (row, window) in windows.iter().enumerate() {
-            for (column, target) in window[1..].iter().enumerate() {
+            let skipped = newest.map_or(0, |newest| (window.len() - 1).saturating_sub(newest));
+            for (column, target) in window[1..].iter().enumerate().skip(skipped) {
                 positions.push((row * length + column) as u32);
                 targets.push(*target);
             }

@@ -1,39 +1,36 @@
 //! Training an encoder and its item table on logs, natively.
 
+mod average;
 mod batch;
+mod encoder;
+mod lists;
 mod objective;
 mod rows;
+mod snapshot;
+mod state;
+mod touched;
 
 use burn::{
     Tensor,
     grad_clipping::GradientClippingConfig,
-    module::Module,
     optim::{AdamWConfig, GradientsParams, ModuleOptimizer},
     tensor::{Device, TensorData},
 };
-use rand::{SeedableRng, rngs::StdRng};
+use rand::{Rng, SeedableRng, rngs::StdRng};
 
-use batch::{Batch, padded};
+use average::Average;
+use batch::Batch;
 pub use batch::{batches, windows};
+pub(crate) use encoder::ends;
+pub use encoder::{Candidates, Encoder};
+pub use lists::{ListExample, ListLoss, ListObjective};
 pub use objective::Objective;
 use objective::Plan;
 use rows::TrainedRows;
+pub use snapshot::Snapshot;
+use touched::Touched;
 
-use crate::{Body, ItemTable, ModelError, scorer::indices};
-
-/// A network from item rows to hidden states; an item's score is the dot product of the
-/// hidden state with its row.
-pub trait Encoder: Module {
-    /// The hidden state after each item: rows `[batch, length, dims]`, oldest first and
-    /// padded on the right, to `[batch, length, dims]`.
-    fn hidden(&self, rows: Tensor<3>) -> Tensor<3>;
-}
-
-impl Encoder for Body {
-    fn hidden(&self, rows: Tensor<3>) -> Tensor<3> {
-        Body::hidden(self, rows)
-    }
-}
+use crate::{ItemTable, ModelError, scorer::indices};
 
 /// How a model is trained.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +43,11 @@ pub struct TrainingConfig {
     pub row_decay: f32,
     /// Standard deviation of the rows at the start.
     pub row_std: f32,
+    /// Whether items are scored by rows of their own, apart from those that are read
+    /// (an untied output matrix).
+    pub untied: bool,
+    /// Of a window, the newest items that are targets; all but the first if absent.
+    pub newest_targets: Option<usize>,
     /// Seed of all that is drawn.
     pub seed: u64,
 }
@@ -57,6 +59,8 @@ impl Default for TrainingConfig {
             weight_decay: 0.01,
             row_decay: 0.01,
             row_std: 0.05,
+            untied: false,
+            newest_targets: None,
             seed: 7,
         }
     }
@@ -75,12 +79,16 @@ pub struct Rates {
 pub struct Trainer<E: Encoder> {
     encoder: E,
     items: TrainedRows,
+    /// The rows that items are scored by, if not those of `items`.
+    output: Option<TrainedRows>,
     optimizer: ModuleOptimizer,
+    average: Option<Average<E>>,
     config: TrainingConfig,
     dims: usize,
     max_length: usize,
     device: Device,
-    rng: StdRng,
+    /// Steps taken.
+    steps: u64,
 }
 
 impl<E: Encoder> std::fmt::Debug for Trainer<E> {
@@ -95,7 +103,8 @@ impl<E: Encoder> Trainer<E> {
     /// inputs.
     ///
     /// # Errors
-    /// [`ModelError::Empty`] without items; what `build` fails with.
+    /// [`ModelError::Empty`] without items, [`ModelError::Config`] for an objective that the
+    /// model does not allow; what `build` fails with.
     pub fn new(
         build: impl FnOnce(&Device) -> Result<E, ModelError>,
         (items, dims): (usize, usize),
@@ -106,10 +115,19 @@ impl<E: Encoder> Trainer<E> {
         if items == 0 {
             return Err(ModelError::Empty("the catalogue"));
         }
-        device.seed(config.seed);
+        let mut rng = draws(config.seed, 0, device);
         let device = device.clone().autodiff();
-        let mut rng = StdRng::seed_from_u64(config.seed);
-        let items = TrainedRows::random(items, dims, config.row_std, &mut rng);
+        let encoder = build(&device)?;
+        if config.objective == Objective::FullSoftmax && !encoder.is_dot_product() {
+            return Err(ModelError::Config(
+                "a model that looks at history and candidate together (DIN) cannot be trained \
+                 on the full softmax: it would read every history once for each item of the \
+                 catalogue; use binary cross-entropy or the sampled softmax"
+                    .into(),
+            ));
+        }
+        let mut rows = || TrainedRows::random(items, dims, config.row_std, &mut rng);
+        let (items, output) = (rows(), config.untied.then(&mut rows));
         let optimizer = AdamWConfig::new()
             .with_weight_decay(config.weight_decay)
             .with_epsilon(1e-8)
@@ -117,15 +135,35 @@ impl<E: Encoder> Trainer<E> {
             .with_grad_clipping(Some(GradientClippingConfig::Norm(5.0)))
             .init();
         Ok(Self {
-            encoder: build(&device)?,
+            encoder,
             items,
+            output,
             optimizer,
+            average: None,
             config,
             dims,
             max_length,
             device,
-            rng,
+            steps: 0,
         })
+    }
+
+    /// Goes on from a trained item table rather than from random rows.
+    ///
+    /// # Errors
+    /// [`ModelError::Length`] if it is of another size, [`ModelError::NotFinite`] if it
+    /// holds a scale that is no number.
+    pub fn start_from(&mut self, table: &ItemTable) -> Result<(), ModelError> {
+        let (expected, found) = (self.items.values().len(), table.len() * table.dims());
+        if (self.items.len(), self.dims) != (table.len(), table.dims()) {
+            return Err(ModelError::Length { what: "item table to start from", expected, found });
+        }
+        let mut values = Vec::with_capacity(found);
+        for row in (0..table.len()).map_while(|at| table.row(at)) {
+            values.extend(row?.values());
+        }
+        self.items = TrainedRows::new(values, self.dims);
+        Ok(())
     }
 
     /// One optimiser step on a batch of windows; returns the mean loss a position, in nats.
@@ -137,76 +175,125 @@ impl<E: Encoder> Trainer<E> {
     /// [`ModelError::Length`] for a window too short or too long, [`ModelError::Device`] if
     /// the device fails.
     pub fn step(&mut self, windows: &[&[u32]], rates: Rates) -> Result<f32, ModelError> {
-        let batch = Batch::new(windows, self.max_length)?;
-        let plan = Plan::new(self.config.objective, &batch, self.items.len(), &mut self.rng);
-        let shape = [plan.rows.len(), self.dims];
-        let leaf = Tensor::<2>::from_data(
-            TensorData::new(self.items.gather(&plan.rows), shape),
-            &self.device,
-        )
-        .require_grad();
-
-        let inputs = leaf.clone().select(0, indices(&plan.inputs, &self.device));
+        let batch = Batch::new(windows, self.max_length, self.config.newest_targets)?;
+        self.steps += 1;
+        let mut rng = draws(self.config.seed, self.steps, &self.device);
+        let (objective, tied) = (self.config.objective, self.output.is_none());
+        let plan = Plan::new(objective, &batch, self.items.len(), tied, &mut rng);
+        let leaves = self.leaves(&plan.touched);
+        let inputs = leaves.read.clone().select(0, indices(&plan.inputs, &self.device));
         let inputs = inputs.reshape([windows.len(), batch.length, self.dims]);
-        let hidden = self.encoder.hidden(inputs); // [windows, length, dims]
-        // Real positions only: padding would be most of the work in a batch of short windows.
-        let hidden = hidden
-            .reshape([windows.len() * batch.length, self.dims])
-            .select(0, indices(&batch.positions, &self.device)); // [positions, dims]
-        let loss = plan.loss(hidden, leaf.clone(), &self.device);
+        let loss = plan.loss(leaves.scored().clone(), |candidates| {
+            self.encoder.score(inputs, &batch.positions, candidates)
+        });
+        self.descend(loss, &plan.touched, &leaves, rates)
+    }
 
+    /// The rows that a step touches, as tensors whose gradients are recorded.
+    fn leaves(&self, touched: &Touched) -> Leaves {
+        let leaf = |rows: &TrainedRows, ids: &[u32]| {
+            let data = TensorData::new(rows.gather(ids), [ids.len(), self.dims]);
+            Tensor::from_data(data, &self.device).require_grad()
+        };
+        Leaves {
+            read: leaf(&self.items, touched.read()),
+            scored: self.output.as_ref().map(|output| leaf(output, touched.scored())),
+        }
+    }
+
+    /// One step of the optimisers down `loss` `[1]`; returns its value.
+    fn descend(
+        &mut self,
+        loss: Tensor<1>,
+        touched: &Touched,
+        leaves: &Leaves,
+        rates: Rates,
+    ) -> Result<f32, ModelError> {
         let mut gradients = loss.backward();
-        let of_rows = leaf
-            .grad_remove(&mut gradients)
-            .ok_or_else(|| ModelError::Device("no gradient was recorded".into()))?
-            .try_into_vec_as::<f32>()
-            .map_err(device_error)?;
+        let mut gradient = |leaf: &Tensor<2>| {
+            leaf.grad_remove(&mut gradients)
+                .ok_or_else(|| ModelError::Device("no gradient was recorded".into()))?
+                .try_into_vec_as::<f32>()
+                .map_err(device_error)
+        };
+        let of_read = gradient(&leaves.read)?;
+        let of_scored = leaves.scored.as_ref().map(gradient).transpose()?;
         let gradients = GradientsParams::from_grads(gradients, &self.encoder);
         let value = loss.try_into_scalar::<f32>().map_err(device_error)?;
         self.encoder = self.optimizer.step(rates.encoder, self.encoder.clone(), gradients);
-        self.items.step(&plan.rows, &of_rows, rates.rows as f32, self.config.row_decay);
+        let (rate, decay) = (rates.rows as f32, self.config.row_decay);
+        self.items.step(touched.read(), &of_read, rate, decay);
+        if let (Some(output), Some(gradient)) = (&mut self.output, of_scored) {
+            output.step(touched.scored(), &gradient, rate, decay);
+        }
         Ok(value)
     }
 
-    /// Scores of every item of the catalogue as the next one, for several histories (oldest
-    /// first, not empty; the newest `max_length` are read).
+    /// Steps taken so far.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Moves the average of the weights towards the weights as they stand, by `share` of
+    /// the way; the first time, all the way. From then on the average is what everything
+    /// below gives.
     ///
     /// # Errors
-    /// [`ModelError::Empty`] for an empty history, [`ModelError::Device`] if the device fails.
-    pub fn score(&self, histories: &[&[u32]]) -> Result<Vec<Vec<f32>>, ModelError> {
-        if histories.iter().any(|history| history.is_empty()) {
-            return Err(ModelError::Empty("a history"));
+    /// [`ModelError::Device`] if the device fails.
+    pub fn average(&mut self, share: f32) -> Result<(), ModelError> {
+        let encoder = self.encoder.valid();
+        let output = self.output.as_ref().map(TrainedRows::values);
+        if let Some(average) = &mut self.average {
+            return average.step(&encoder, self.items.values(), output, share);
         }
-        let newest: Vec<&[u32]> = histories
-            .iter()
-            .map(|history| &history[history.len().saturating_sub(self.max_length)..])
-            .collect();
-        let length = newest.iter().map(|history| history.len()).max().unwrap_or(0);
-        let device = self.device.clone().without_autodiff();
-        let rows = self.items.gather(&padded(&newest, length));
-        let rows = TensorData::new(rows, [newest.len(), length, self.dims]);
-        let hidden = self.encoder.valid().hidden(Tensor::from_data(rows, &device));
-        let last: Vec<u32> =
-            newest.iter().enumerate().map(|(i, h)| (i * length + h.len() - 1) as u32).collect();
-        let hidden =
-            hidden.reshape([newest.len() * length, self.dims]).select(0, indices(&last, &device)); // [histories, dims]
-        let table = TensorData::new(self.items.values().to_vec(), [self.items.len(), self.dims]);
-        let table = Tensor::<2>::from_data(table, &device);
-        let values =
-            hidden.matmul(table.transpose()).try_into_vec_as::<f32>().map_err(device_error)?;
-        Ok(values.chunks_exact(self.items.len()).map(<[f32]>::to_vec).collect())
+        let (rows, output) = (self.items.values().to_vec(), output.map(<[f32]>::to_vec));
+        self.average = Some(Average { encoder, rows, output });
+        Ok(())
+    }
+
+    /// The model as it stands, to score histories with.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot<'_, E> {
+        let table = self.output_rows().unwrap_or(self.rows());
+        Snapshot::new(
+            self.encoder(),
+            self.rows(),
+            table,
+            (self.dims, self.max_length),
+            &self.device,
+        )
+    }
+
+    /// [`Snapshot::score`] of the model as it stands.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn score(&self, histories: &[&[u32]]) -> Result<Vec<Vec<f32>>, ModelError> {
+        self.snapshot().score(histories)
     }
 
     /// The encoder as it stands, without autodiff.
     #[must_use]
     pub fn encoder(&self) -> E {
-        self.encoder.valid()
+        self.average
+            .as_ref()
+            .map_or_else(|| self.encoder.valid(), |average| average.encoder.clone())
     }
 
     /// The item table as it stands, `[items, dims]`.
     #[must_use]
     pub fn rows(&self) -> &[f32] {
-        self.items.values()
+        self.average.as_ref().map_or(self.items.values(), |average| &average.rows)
+    }
+
+    /// The rows that items are scored by, `[items, dims]`, if the model is untied.
+    #[must_use]
+    pub fn output_rows(&self) -> Option<&[f32]> {
+        match &self.average {
+            Some(average) => average.output.as_deref(),
+            None => self.output.as_ref().map(TrainedRows::values),
+        }
     }
 
     /// The item table as it stands, in 8 bits a value.
@@ -214,8 +301,31 @@ impl<E: Encoder> Trainer<E> {
     /// # Errors
     /// As [`ItemTable::quantise`].
     pub fn item_table(&self) -> Result<ItemTable, ModelError> {
-        self.items.quantise()
+        ItemTable::quantise(self.rows(), self.dims)
     }
+}
+
+/// The rows of a step: those that are read and, of an untied model, those that score.
+struct Leaves {
+    read: Tensor<2>,
+    scored: Option<Tensor<2>>,
+}
+
+impl Leaves {
+    fn scored(&self) -> &Tensor<2> {
+        self.scored.as_ref().unwrap_or(&self.read)
+    }
+}
+
+/// What is drawn in a step, dropout on the device included, depends on the seed and the
+/// step's number alone: a training that was interrupted goes on as it would have.
+fn draws(seed: u64, step: u64, device: &Device) -> StdRng {
+    let mut key = [0; 32];
+    key[..8].copy_from_slice(&seed.to_le_bytes());
+    key[8..16].copy_from_slice(&step.to_le_bytes());
+    let mut rng = StdRng::from_seed(key);
+    device.seed(rng.next_u64());
+    rng
 }
 
 fn device_error(error: impl std::fmt::Debug) -> ModelError {

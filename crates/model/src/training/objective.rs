@@ -1,12 +1,12 @@
-use std::collections::HashMap;
+use std::iter;
 
 use burn::{
     Tensor,
-    tensor::{Device, activation},
+    tensor::{TensorData, activation},
 };
 use rand::{Rng, RngExt};
 
-use super::batch::Batch;
+use super::{batch::Batch, encoder::Candidates, touched::Touched};
 use crate::scorer::indices;
 
 /// What is minimised at every position, for the item that comes next.
@@ -32,109 +32,116 @@ pub enum Objective {
 /// A batch over the rows it touches: which they are, and where in them everything is.
 pub(super) struct Plan {
     objective: Objective,
-    /// Distinct items whose rows take part.
-    pub(super) rows: Vec<u32>,
-    /// Inputs, as places in `rows`.
+    pub(super) touched: Touched,
+    /// Inputs, as places among the rows that are read.
     pub(super) inputs: Vec<u32>,
+    /// Places among the rows that score, like the negatives.
     targets: Vec<u32>,
     negatives: Vec<u32>,
 }
 
 impl Plan {
+    /// Of a `tied` model, the rows that are read are among those that score.
     pub(super) fn new(
         objective: Objective,
         batch: &Batch,
         items: usize,
+        tied: bool,
         rng: &mut impl Rng,
     ) -> Self {
+        let mut touched = Touched::new(tied);
         let mut draw = |count: usize| -> Vec<u32> {
             (0..count).map(|_| rng.random_range(0..items as u32)).collect()
         };
         let negatives = match objective {
             Objective::FullSoftmax => {
-                let rows = (0..items as u32).collect();
-                let (inputs, targets) = (batch.inputs.clone(), batch.targets.clone());
-                return Self { objective, rows, inputs, targets, negatives: Vec::new() };
+                // The whole catalogue in its order, before all else.
+                touched.add_scored(&(0..items as u32).collect::<Vec<_>>());
+                Vec::new()
             }
             Objective::SampledSoftmax { negatives } => draw(negatives),
             Objective::BinaryCrossEntropy { negatives } => draw(negatives * batch.targets.len()),
         };
-        let mut rows = Vec::new();
-        let mut places = HashMap::new();
-        let mut place = |items: &[u32]| -> Vec<u32> {
-            let place = |item: &u32| {
-                *places.entry(*item).or_insert_with(|| {
-                    rows.push(*item);
-                    rows.len() as u32 - 1
-                })
-            };
-            items.iter().map(place).collect()
-        };
-        let inputs = place(&batch.inputs);
-        let targets = place(&batch.targets);
-        let negatives = place(&negatives);
-        Self { objective, rows, inputs, targets, negatives }
+        let inputs = touched.add_read(&batch.inputs);
+        let targets = touched.add_scored(&batch.targets);
+        let negatives = touched.add_scored(&negatives);
+        Self { objective, touched, inputs, targets, negatives }
     }
 
-    /// Mean loss a position, `[1]`, in nats: of `hidden` `[positions, dims]` and the plan's
-    /// `rows` `[rows, dims]`.
-    pub(super) fn loss(&self, hidden: Tensor<2>, rows: Tensor<2>, device: &Device) -> Tensor<1> {
-        let [positions, dims] = hidden.dims();
-        let targets = || indices(&self.targets, device);
+    /// Mean loss a position, `[1]`, in nats. `rows` `[rows, dims]` are those that score;
+    /// `score` gives the logits `[positions, candidates]` of rows for the positions.
+    pub(super) fn loss(
+        &self,
+        rows: Tensor<2>,
+        score: impl FnOnce(Candidates) -> Tensor<2>,
+    ) -> Tensor<1> {
+        let ([_, dims], positions, device) = (rows.dims(), self.targets.len(), rows.device());
+        let gather = |places: &[u32]| rows.clone().select(0, indices(places, &device));
         match self.objective {
             Objective::FullSoftmax => {
-                let logits = hidden.matmul(rows.transpose()); // [positions, items]
-                let targets = targets().reshape([positions, 1]);
+                let logits = score(Candidates::Shared(rows)); // [positions, items]
+                let targets = indices(&self.targets, &device).reshape([positions, 1]);
                 activation::log_softmax(logits, 1).gather(1, targets).mean().neg()
             }
             Objective::SampledSoftmax { negatives } => {
-                let target_rows = rows.clone().select(0, targets()); // [positions, dims]
-                let positive = (hidden.clone() * target_rows).sum_dim(1); // [positions, 1]
-                let drawn = rows.select(0, indices(&self.negatives, device));
-                let negative = hidden.matmul(drawn.transpose()); // [positions, negatives]
-                // A drawn item that is the target itself is no negative.
-                let own = targets().reshape([positions, 1]).expand([positions, negatives]);
-                let drawn = indices(&self.negatives, device).reshape([1, negatives]);
-                let hit = own.equal(drawn.expand([positions, negatives]));
-                let logits = Tensor::cat(vec![positive, negative.mask_fill(hit, -1e9)], 1);
-                activation::log_softmax(logits, 1).slice([0..positions, 0..1]).mean().neg()
+                let own = gather(&self.targets).reshape([positions, 1, dims]);
+                let logits = score(Candidates::Both(own, gather(&self.negatives))); // [positions, 1 + negatives]
+                // A drawn item that is the target itself is no negative. No place is that of
+                // the first column, which is the target's.
+                let columns: Vec<u32> =
+                    iter::once(u32::MAX).chain(self.negatives.iter().copied()).collect();
+                let shape = [positions, 1 + negatives];
+                let columns = indices(&columns, &device).reshape([1, 1 + negatives]).expand(shape);
+                let targets = indices(&self.targets, &device).reshape([positions, 1]).expand(shape);
+                cross_entropy(logits.mask_fill(targets.equal(columns), -1e9))
             }
             Objective::BinaryCrossEntropy { negatives } => {
-                let target_rows = rows.clone().select(0, targets());
-                let positive = (hidden.clone() * target_rows).sum_dim(1); // [positions, 1]
-                let drawn = rows.select(0, indices(&self.negatives, device));
-                let drawn = drawn.reshape([positions, negatives, dims]);
-                let negative = drawn
-                    .matmul(hidden.reshape([positions, dims, 1])) // [positions, negatives, 1]
-                    .reshape([positions, negatives]);
-                let loss = activation::log_sigmoid(positive).sum()
-                    + activation::log_sigmoid(negative.neg()).sum();
-                loss.neg() / (positions * (1 + negatives)) as f64
+                let drawn = self.negatives.chunks_exact(negatives);
+                let candidates: Vec<u32> = (self.targets.iter().zip(drawn))
+                    .flat_map(|(target, drawn)| iter::once(target).chain(drawn))
+                    .copied()
+                    .collect();
+                let own = gather(&candidates).reshape([positions, 1 + negatives, dims]);
+                binary_cross_entropy(score(Candidates::Own(own)))
             }
         }
     }
 }
 
+/// Mean cross-entropy of the first column of `logits` `[n, candidates]`: `[1]`, in nats.
+pub(super) fn cross_entropy(logits: Tensor<2>) -> Tensor<1> {
+    activation::log_softmax(logits, 1).narrow(1, 0, 1).mean().neg()
+}
+
+/// Mean binary cross-entropy of `logits` `[n, candidates]`, of which the first column is
+/// positive and the others are negative: `[1]`, in nats.
+pub(super) fn binary_cross_entropy(logits: Tensor<2>) -> Tensor<1> {
+    let [_, candidates] = logits.dims();
+    let signs: Vec<f32> = (0..candidates).map(|at| if at == 0 { 1.0 } else { -1.0 }).collect();
+    let signs = Tensor::from_data(TensorData::new(signs, [1, candidates]), &logits.device());
+    activation::log_sigmoid(logits * signs).mean().neg()
+}
+
 #[cfg(test)]
 mod tests {
-    use burn::tensor::TensorData;
+    use burn::tensor::Device;
     use rand::{SeedableRng, rngs::StdRng};
 
     use super::*;
 
     fn plan(objective: Objective) -> Plan {
-        let batch = Batch::new(&[&[3, 1, 2]], 5).unwrap();
-        Plan::new(objective, &batch, 4, &mut StdRng::seed_from_u64(1))
+        let batch = Batch::new(&[&[3, 1, 2]], 5, None).unwrap();
+        Plan::new(objective, &batch, 4, true, &mut StdRng::seed_from_u64(1))
     }
 
     /// Two positions with targets 1 and 2; hidden states and rows in one dimension.
     fn loss(plan: &Plan) -> f32 {
         let device = Device::flex();
-        let rows: Vec<f32> = plan.rows.iter().map(|&id| id as f32).collect();
+        let rows: Vec<f32> = plan.touched.scored().iter().map(|&id| id as f32).collect();
         let count = rows.len();
         let rows = Tensor::from_data(TensorData::new(rows, [count, 1]), &device);
         let hidden = Tensor::from_data(TensorData::new(vec![1.0_f32, -0.5], [2, 1]), &device);
-        plan.loss(hidden, rows, &device).into_scalar::<f32>()
+        plan.loss(rows, |candidates| candidates.dot(hidden)).into_scalar::<f32>()
     }
 
     #[test]
@@ -153,7 +160,8 @@ mod tests {
     #[test]
     fn sampled_softmax_leaves_out_the_target_when_it_is_drawn() {
         let plan = plan(Objective::SampledSoftmax { negatives: 6 });
-        let drawn: Vec<u32> = plan.negatives.iter().map(|&at| plan.rows[at as usize]).collect();
+        let drawn: Vec<u32> =
+            plan.negatives.iter().map(|&at| plan.touched.scored()[at as usize]).collect();
         let cross_entropy = |hidden: f32, target: u32| {
             let others = drawn.iter().filter(|&&item| item != target);
             let sum: f32 = others.map(|&item| (hidden * item as f32).exp()).sum();
@@ -168,7 +176,7 @@ mod tests {
     fn binary_cross_entropy_is_the_mean_over_targets_and_negatives() {
         let plan = plan(Objective::BinaryCrossEntropy { negatives: 2 });
         let drawn: Vec<f32> =
-            plan.negatives.iter().map(|&at| plan.rows[at as usize] as f32).collect();
+            plan.negatives.iter().map(|&at| plan.touched.scored()[at as usize] as f32).collect();
         let softplus = |x: f32| (1.0 + x.exp()).ln();
         let expected = (softplus(-1.0) + softplus(1.0) // −ln σ(1·1), −ln σ(−0.5·2)
             + softplus(drawn[0]) + softplus(drawn[1])
@@ -179,12 +187,25 @@ mod tests {
 
     #[test]
     fn a_sampled_plan_touches_few_rows_of_a_large_catalogue() {
-        let batch = Batch::new(&[&[900_000, 7], &[7, 7, 8]], 5).unwrap();
+        let batch = Batch::new(&[&[900_000, 7], &[7, 7, 8]], 5, None).unwrap();
         let objective = Objective::SampledSoftmax { negatives: 10 };
-        let plan = Plan::new(objective, &batch, 1_000_000, &mut StdRng::seed_from_u64(1));
+        let plan = Plan::new(objective, &batch, 1_000_000, true, &mut StdRng::seed_from_u64(1));
         // Padding is item 0; beside it 900000, 7, 8 and at most ten that were drawn.
-        assert!(plan.rows.len() <= 14, "{:?}", plan.rows);
-        let inputs: Vec<u32> = plan.inputs.iter().map(|&at| plan.rows[at as usize]).collect();
+        assert!(plan.touched.scored().len() <= 14, "{:?}", plan.touched.scored());
+        let inputs: Vec<u32> =
+            plan.inputs.iter().map(|&at| plan.touched.scored()[at as usize]).collect();
         assert_eq!(inputs, [900_000, 0, 7, 7]);
+    }
+
+    #[test]
+    fn untied_rows_are_touched_where_they_are_used_only() {
+        let batch = Batch::new(&[&[5, 7, 8]], 5, None).unwrap();
+        let mut rng = StdRng::seed_from_u64(1);
+        let sampled = Objective::SampledSoftmax { negatives: 1 };
+        let plan = Plan::new(sampled, &batch, 9, false, &mut rng);
+        assert_eq!(plan.touched.read(), [5, 7]);
+        assert_eq!(plan.touched.scored()[..2], [7, 8]);
+        let plan = Plan::new(Objective::FullSoftmax, &batch, 9, false, &mut rng);
+        assert_eq!((plan.touched.read(), plan.touched.scored().len()), (&[5, 7][..], 9));
     }
 }

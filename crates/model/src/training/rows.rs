@@ -1,6 +1,6 @@
-use rand::{Rng, RngExt};
+use std::io::{self, Read, Write};
 
-use crate::{ItemTable, ModelError};
+use rand::{Rng, RngExt};
 
 const BETA1: f32 = 0.9;
 const BETA2: f32 = 0.98;
@@ -74,9 +74,41 @@ impl TrainedRows {
         }
     }
 
-    pub(super) fn quantise(&self) -> Result<ItemTable, ModelError> {
-        ItemTable::quantise(&self.values, self.dims)
+    /// Values, moments and steps, as [`restore`](Self::restore) reads them.
+    pub(super) fn save(&self, out: &mut impl Write) -> io::Result<()> {
+        for numbers in [&self.values, &self.first, &self.second] {
+            write_floats(out, numbers)?;
+        }
+        self.steps.iter().try_for_each(|steps| out.write_all(&steps.to_le_bytes()))
     }
+
+    /// Takes the place of a table of the same size.
+    pub(super) fn restore(&mut self, input: &mut impl Read) -> io::Result<()> {
+        for numbers in [&mut self.values, &mut self.first, &mut self.second] {
+            read_floats(input, numbers)?;
+        }
+        for steps in &mut self.steps {
+            let mut word = [0; 4];
+            input.read_exact(&mut word)?;
+            *steps = u32::from_le_bytes(word);
+        }
+        Ok(())
+    }
+}
+
+/// Little-endian, without a length; `out` should be buffered.
+pub(super) fn write_floats(out: &mut impl Write, numbers: &[f32]) -> io::Result<()> {
+    numbers.iter().try_for_each(|number| out.write_all(&number.to_le_bytes()))
+}
+
+/// As many as there is room for.
+pub(super) fn read_floats(input: &mut impl Read, numbers: &mut [f32]) -> io::Result<()> {
+    for number in numbers {
+        let mut word = [0; 4];
+        input.read_exact(&mut word)?;
+        *number = f32::from_le_bytes(word);
+    }
+    Ok(())
 }
 
 /// A draw from `N(0, 1)` (Box & Muller 1958).

@@ -4,26 +4,35 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
+use serde::Serialize;
 use tandem_dataset::Dataset;
 use tandem_generator::item_tokens::{Block, Encoding, ItemTokenModel, Shape};
 use tandem_model::{
-    Decoder, DecoderConfig, Device, Parameter, parameters,
+    Decoder, DecoderConfig, Parameter, parameters,
     training::{Trainer, TrainingConfig},
 };
 
-use super::fit::{Epoch, FitOptions, fit};
+use super::{
+    fit::{Job, fit},
+    journal::Epoch,
+    lessons::Lessons,
+    options::FitOptions,
+};
 
 /// Options of `tandem train llm`.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Serialize)]
 pub(crate) struct TrainLlm {
     /// Dataset folder, as `tandem import` wrote it.
     #[arg(long)]
+    #[serde(skip)]
     data: PathBuf,
     /// Where the trained model goes (a .gguf file).
     #[arg(long)]
+    #[serde(skip)]
     out: PathBuf,
     /// How its matrices are stored.
     #[arg(long, value_enum, default_value_t = Storage::Q8_0)]
+    #[serde(skip)]
     encoding: Storage,
     /// Width of the model and of an item's vector.
     #[arg(long, default_value_t = 64)]
@@ -43,7 +52,11 @@ pub(crate) struct TrainLlm {
     /// Standard deviation of the item vectors at the start.
     #[arg(long, default_value_t = 0.05)]
     row_std: f32,
+    /// Give the items output rows of their own, apart from those that are read.
+    #[arg(long)]
+    untied: bool,
     #[command(flatten)]
+    #[serde(flatten)]
     fit: FitOptions,
 }
 
@@ -67,14 +80,15 @@ pub(crate) fn run(args: &TrainLlm) -> Result<()> {
         feed_forward: args.feed_forward.unwrap_or(usual.feed_forward),
         ..usual
     };
-    let training = TrainingConfig { row_std: args.row_std, ..args.fit.training() };
+    let training =
+        TrainingConfig { row_std: args.row_std, untied: args.untied, ..args.fit.training() };
     let items = dataset.catalogue.len();
     let mut trainer = Trainer::new(
         |device| Decoder::new(&config, args.fit.dropout, device),
         (items, args.dims),
         args.fit.max_length,
         training,
-        &Device::flex(),
+        &args.fit.device.device()?,
     )?;
     eprintln!(
         "decoder {} × {} blocks on {}: {} users, {items} items, {} interactions",
@@ -84,7 +98,10 @@ pub(crate) fn run(args: &TrainLlm) -> Result<()> {
         dataset.sequences.len(),
         dataset.interactions()
     );
-    let best = fit(&mut trainer, &dataset, &args.fit, |trainer, epoch| {
+    let settings = serde_json::to_value(args)?;
+    let lessons = Lessons::histories(&dataset, &args.fit)?;
+    let job = Job { dataset: &dataset, fit: &args.fit, lessons, out: &args.out, settings };
+    let best = fit(&mut trainer, &job, |trainer, epoch| {
         let model =
             item_token_model(trainer, &config, &dataset, provenance(&dataset, args, epoch))?;
         let encoding = match args.encoding {
@@ -108,7 +125,7 @@ pub(crate) fn run(args: &TrainLlm) -> Result<()> {
 fn provenance(dataset: &Dataset, args: &TrainLlm, epoch: &Epoch) -> Vec<(String, String)> {
     let facts = [
         ("dataset", dataset.name.clone()),
-        ("loss", args.fit.loss.to_string()),
+        ("loss", args.fit.loss().to_string()),
         ("seed", args.fit.seed.to_string()),
         ("epoch", epoch.number.to_string()),
         ("validation_ndcg10", format!("{:.4}", epoch.ndcg10)),
@@ -158,7 +175,7 @@ fn item_token_model(
             norm_epsilon: config.norm_epsilon,
         },
         token_embedding: trainer.rows().to_vec(),
-        output: None,
+        output: trainer.output_rows().map(<[f32]>::to_vec),
         output_norm: weights.take("output_norm.gamma")?,
         blocks,
     })
@@ -197,36 +214,47 @@ mod tests {
 
     use tandem_dataset::{Catalogue, Item, ItemIndex};
     use tandem_generator::{LoadOptions, Model, Query};
+    use tandem_model::{Device, training::Rates};
 
     use super::*;
 
-    /// What was trained in Burn and what llama.cpp runs are one model.
     #[test]
     fn llama_cpp_scores_as_the_trainer_does() {
+        let shared = DecoderConfig { kv_heads: 1, ..DecoderConfig::usual(32, 2, 2, 8) };
+        one_model(&shared, false);
+        one_model(&shared, true);
+    }
+
+    /// Two of the thirty blocks of `SmolLM2-135M`.
+    #[test]
+    fn llama_cpp_scores_as_the_trainer_does_at_the_width_of_a_language_model() {
+        let usual = DecoderConfig::usual(576, 2, 9, 8);
+        one_model(
+            &DecoderConfig { kv_heads: 3, feed_forward: 1536, rope_base: 100_000.0, ..usual },
+            false,
+        );
+    }
+
+    /// What is trained in Burn and what llama.cpp runs are one model.
+    fn one_model(config: &DecoderConfig, untied: bool) {
         let items = (0..40).map(|id| Item::untitled(id.to_string().as_str().into())).collect();
         let catalogue = Catalogue::new(items).unwrap();
         let dataset = Dataset::new("d", catalogue.clone(), Vec::new(), None).unwrap();
-        let config = DecoderConfig { kv_heads: 1, ..DecoderConfig::usual(32, 2, 2, 8) };
-        let mut trainer = Trainer::new(
-            |device| Decoder::new(&config, 0.0, device),
-            (40, 32),
-            8,
-            TrainingConfig { row_std: 0.3, ..TrainingConfig::default() },
-            &Device::flex(),
-        )
-        .unwrap();
+        let training = TrainingConfig { row_std: 0.3, untied, ..TrainingConfig::default() };
+        let build = |device: &Device| Decoder::new(config, 0.0, device);
+        let mut trainer =
+            Trainer::new(build, (40, config.dims), 8, training, &Device::flex()).unwrap();
         // A few steps, so that norms and rows are no longer what they began as.
-        let rates = tandem_model::training::Rates { encoder: 0.01, rows: 0.01 };
         for start in 0..5 {
-            trainer.step(&[&[start, start + 7, start + 14, start + 30]], rates).unwrap();
+            let window = [start, start + 7, start + 14, start + 30];
+            trainer.step(&[&window], Rates { encoder: 0.01, rows: 0.01 }).unwrap();
         }
 
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("model.gguf");
-        item_token_model(&trainer, &config, &dataset, Vec::new())
-            .unwrap()
-            .write(&file, Encoding::F32)
-            .unwrap();
+        let written = item_token_model(&trainer, config, &dataset, Vec::new()).unwrap();
+        assert_eq!(written.output.is_some(), untied);
+        written.write(&file, Encoding::F32).unwrap();
         let model = Model::load(&file, Arc::new(catalogue), &LoadOptions::default()).unwrap();
         let history = [3_u32, 17, 5, 29];
         let query: Vec<ItemIndex> = history.iter().copied().map(ItemIndex).collect();
@@ -236,9 +264,10 @@ mod tests {
 
         let scores = trainer.score(&[&history]).unwrap().remove(0);
         let left = || (0..40_u32).filter(|item| !history.contains(item));
-        let sum: f32 = left().map(|item| scores[item as usize].exp()).sum();
+        let best = left().map(|item| scores[item as usize]).fold(f32::MIN, f32::max);
+        let sum: f32 = left().map(|item| (scores[item as usize] - best).exp()).sum();
         for ranked in found {
-            let expected = scores[ranked.item.position()] - sum.ln();
+            let expected = scores[ranked.item.position()] - best - sum.ln();
             assert!((ranked.logprob - expected).abs() < 1e-4, "{ranked:?} {expected}");
         }
     }

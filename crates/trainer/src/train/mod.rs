@@ -1,10 +1,16 @@
 //! `tandem train`: both models learn from the same logs, apart from each other (the first
 //! strategy of the paper, `LSC4Rec` §3.1).
 
+mod checkpoint;
 mod fit;
+mod journal;
+mod lessons;
 #[cfg(feature = "llama")]
 mod llm;
+mod options;
+mod processor;
 mod srm;
+mod validation;
 
 use anyhow::Result;
 use clap::Subcommand;

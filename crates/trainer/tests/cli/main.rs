@@ -5,6 +5,7 @@
 mod evaluate;
 mod export;
 mod import;
+mod train;
 
 use std::{
     fs,

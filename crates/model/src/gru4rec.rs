@@ -1,0 +1,105 @@
+use burn::{
+    Tensor,
+    module::Module,
+    nn::{Dropout, DropoutConfig, Linear, LinearConfig},
+    tensor::{Device, activation},
+};
+use tandem_protocol::ModelConfig;
+
+/// GRU4Rec without its item table: gated recurrent units over the rows of a history
+/// (Hidasi et al., ICLR 2016), then a projection to the space of the rows, where an item's
+/// score is the dot product with its own.
+///
+/// A state depends on older items only: sequences of a batch are padded on the right.
+#[derive(Module, Debug)]
+pub struct Gru4rec {
+    layers: Vec<GruLayer>,
+    output: Linear,
+    dropout: Dropout,
+}
+
+impl Gru4rec {
+    /// A model with random weights; `dropout` acts only on an autodiff device.
+    #[must_use]
+    pub fn new(config: &ModelConfig, dropout: f64, device: &Device) -> Self {
+        Self {
+            layers: (0..config.blocks).map(|_| GruLayer::new(config.dims, device)).collect(),
+            output: LinearConfig::new(config.dims, config.dims).init(device),
+            dropout: DropoutConfig::new(dropout).init(),
+        }
+    }
+
+    /// The hidden state after each item: `history` rows `[batch, length, dims]`, oldest
+    /// first, to `[batch, length, dims]`.
+    #[must_use]
+    pub fn hidden(&self, history: Tensor<3>) -> Tensor<3> {
+        let states = self
+            .layers
+            .iter()
+            .fold(self.embed(history), |input, layer| Tensor::cat(layer.states(input), 1));
+        self.output.forward(self.dropout.forward(states))
+    }
+
+    /// The hidden state after the newest item alone, `[batch, 1, dims]`. Nothing may be
+    /// padded.
+    #[must_use]
+    pub fn newest_hidden(&self, history: Tensor<3>) -> Tensor<3> {
+        let mut states = self.embed(history);
+        if let Some((last, earlier)) = self.layers.split_last() {
+            for layer in earlier {
+                states = Tensor::cat(layer.states(states), 1);
+            }
+            let length = states.dims()[1];
+            states = last.states(states).swap_remove(length - 1);
+        }
+        self.output.forward(self.dropout.forward(states))
+    }
+
+    /// Rows at the scale of the gates' inputs: they start small.
+    fn embed(&self, history: Tensor<3>) -> Tensor<3> {
+        let dims = history.dims()[2];
+        self.dropout.forward(history * (dims as f64).sqrt())
+    }
+}
+
+/// One layer of gated recurrent units.
+#[derive(Module, Debug)]
+struct GruLayer {
+    /// `W`: the update gate, the reset gate and the new state, side by side.
+    input: Linear, // [dims, 3·dims]
+    /// `U`, likewise.
+    recurrent: Linear, // [dims, 3·dims]
+}
+
+impl GruLayer {
+    fn new(dims: usize, device: &Device) -> Self {
+        let linear = || LinearConfig::new(dims, 3 * dims).init(device);
+        Self { input: linear(), recurrent: linear() }
+    }
+
+    /// The state after each input: `[batch, length, dims]` to `length` times
+    /// `[batch, 1, dims]`.
+    ///
+    /// Hidasi et al. eq. 1–4, with the reset gate after the matrix (Cho et al. 2014, first
+    /// version), so that a step has one matrix product and inputs have one for all steps:
+    /// `z = σ(W_z x + U_z h)`, `r = σ(W_r x + U_r h)`, `n = tanh(W_n x + r ⊙ U_n h)`,
+    /// `h ← (1 − z) ⊙ h + z ⊙ n`.
+    fn states(&self, inputs: Tensor<3>) -> Vec<Tensor<3>> {
+        let [batch, length, dims] = inputs.dims();
+        let mut state = Tensor::zeros([batch, 1, dims], &inputs.device());
+        let inputs = self.input.forward(inputs); // [batch, length, 3·dims]
+        let mut states = Vec::with_capacity(length);
+        for step in 0..length {
+            let input = inputs.clone().narrow(1, step, 1);
+            let recurrent = self.recurrent.forward(state.clone()); // [batch, 1, 3·dims]
+            let gates = activation::sigmoid(
+                input.clone().narrow(2, 0, 2 * dims) + recurrent.clone().narrow(2, 0, 2 * dims),
+            );
+            let (update, reset) = (gates.clone().narrow(2, 0, dims), gates.narrow(2, dims, dims));
+            let new = input.narrow(2, 2 * dims, dims) + reset * recurrent.narrow(2, 2 * dims, dims);
+            state = state.clone() + update * (new.tanh() - state);
+            states.push(state.clone());
+        }
+        states
+    }
+}

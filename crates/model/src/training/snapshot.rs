@@ -1,0 +1,78 @@
+use burn::{
+    Tensor,
+    tensor::{Device, TensorData},
+};
+
+use super::{Candidates, Encoder, batch::padded, device_error};
+use crate::ModelError;
+
+/// A model of a training at one moment, to score histories with: the table is brought to
+/// the device once for all of them.
+pub struct Snapshot<'a, E> {
+    encoder: E,
+    rows: &'a [f32],
+    table: Tensor<2>, // [items, dims]
+    max_length: usize,
+    device: Device,
+}
+
+impl<E> std::fmt::Debug for Snapshot<'_, E> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Snapshot").field("items", &self.items()).finish_non_exhaustive()
+    }
+}
+
+impl<'a, E> Snapshot<'a, E> {
+    /// `rows` are read and `table` scores, both `[items, dims]`.
+    pub(super) fn new(
+        encoder: E,
+        rows: &'a [f32],
+        table: &[f32],
+        (dims, max_length): (usize, usize),
+        device: &Device,
+    ) -> Self {
+        let device = device.clone().without_autodiff();
+        let table = TensorData::new(table.to_vec(), [table.len() / dims, dims]);
+        let table = Tensor::from_data(table, &device);
+        Self { encoder, rows, table, max_length, device }
+    }
+
+    /// Number of items in the catalogue.
+    #[must_use]
+    pub fn items(&self) -> usize {
+        self.table.dims()[0]
+    }
+}
+
+impl<E: Encoder> Snapshot<'_, E> {
+    /// Scores of every item of the catalogue as the next one, for several histories (oldest
+    /// first, not empty; the newest `max_length` are read).
+    ///
+    /// All of them are in memory at once: give few histories of a large catalogue at a time.
+    ///
+    /// # Errors
+    /// [`ModelError::Empty`] for an empty history, [`ModelError::Device`] if the device fails.
+    pub fn score(&self, histories: &[&[u32]]) -> Result<Vec<Vec<f32>>, ModelError> {
+        if histories.iter().any(|history| history.is_empty()) {
+            return Err(ModelError::Empty("a history"));
+        }
+        let newest: Vec<&[u32]> = histories
+            .iter()
+            .map(|history| &history[history.len().saturating_sub(self.max_length)..])
+            .collect();
+        let length = newest.iter().map(|history| history.len()).max().unwrap_or(0);
+        let [items, dims] = self.table.dims();
+        let rows: Vec<f32> = padded(&newest, length)
+            .into_iter()
+            .flat_map(|item| &self.rows[item as usize * dims..][..dims])
+            .copied()
+            .collect();
+        let rows = TensorData::new(rows, [newest.len(), length, dims]);
+        let last: Vec<u32> =
+            newest.iter().enumerate().map(|(i, h)| (i * length + h.len() - 1) as u32).collect();
+        let rows = Tensor::from_data(rows, &self.device);
+        let scores = self.encoder.score(rows, &last, Candidates::Shared(self.table.clone())); // [histories, items]
+        let scores = scores.try_into_vec_as::<f32>().map_err(device_error)?;
+        Ok(scores.chunks_exact(items).map(<[f32]>::to_vec).collect())
+    }
+}

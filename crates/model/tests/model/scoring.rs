@@ -1,0 +1,127 @@
+//! Scores of gathered rows.
+
+use burn::tensor::Device;
+use futures_lite::future::block_on;
+use proptest::prelude::*;
+use tandem_model::{ModelError, Scorer};
+
+use super::{
+    KINDS, config, random_rows, reference, scorer, trainer, usual_training, weights_of, within,
+};
+
+#[test]
+fn scores_agree_with_plain_loops() {
+    for kind in KINDS {
+        for (dims, blocks, heads) in [(4, 1, 1), (8, 2, 2), (5, 1, 5)] {
+            let config = config(kind, dims, blocks, heads);
+            let bytes = weights_of(&config, 3);
+            let scorer = Scorer::new(&config, &bytes, &Device::flex()).unwrap();
+            let (history, candidates) = (random_rows(5, dims, 1), random_rows(7, dims, 2));
+            let scores = block_on(scorer.score(&history, &candidates)).unwrap();
+            let expected = reference::score(&bytes, &config, &history, &candidates);
+            let expected: Vec<f32> = expected.into_iter().map(|score| score as f32).collect();
+            within(&scores, &expected, 1e-4);
+            // Constant scores would agree with a model that looks at nothing.
+            assert!(scores.iter().any(|score| (score - scores[0]).abs() > 1e-2), "{scores:?}");
+        }
+    }
+}
+
+#[test]
+fn many_candidates_are_scored_as_few_are() {
+    // More pairs than are weighed at a time.
+    for kind in KINDS {
+        let scorer = scorer(&config(kind, 4, 1, 2), 3);
+        let (history, candidates) = (random_rows(6, 4, 1), random_rows(6_000, 4, 2));
+        let all = block_on(scorer.score(&history, &candidates)).unwrap();
+        for at in [0, 2_730, 2_731, 5_999] {
+            let one = block_on(scorer.score(&history, &candidates[at * 4..at * 4 + 4])).unwrap();
+            within(&all[at..=at], &one, 1e-5);
+        }
+    }
+}
+
+#[test]
+fn the_order_of_a_history_is_seen() {
+    for kind in KINDS {
+        let scorer = scorer(&config(kind, 8, 1, 2), 3);
+        let (history, candidates) = (random_rows(3, 8, 1), random_rows(4, 8, 2));
+        let turned = [&history[16..], &history[8..16], &history[..8]].concat();
+        let scores = block_on(scorer.score(&history, &candidates)).unwrap();
+        let other = block_on(scorer.score(&turned, &candidates)).unwrap();
+        assert!(scores.iter().zip(other).any(|(a, b)| (a - b).abs() > 1e-4), "{kind:?}");
+    }
+}
+
+#[test]
+fn only_the_newest_items_are_read() {
+    for kind in KINDS {
+        let scorer = scorer(&config(kind, 8, 1, 2), 1);
+        let (history, candidates) = (random_rows(9, 8, 1), random_rows(3, 8, 2));
+        let all = block_on(scorer.score(&history, &candidates)).unwrap();
+        let newest = block_on(scorer.score(&history[3 * 8..], &candidates)).unwrap();
+        assert_eq!(all, newest);
+    }
+}
+
+#[test]
+fn bad_input_is_refused_by_name() {
+    for kind in KINDS {
+        let scorer = scorer(&config(kind, 8, 1, 2), 1);
+        let rows = random_rows(2, 8, 1);
+        assert_eq!(block_on(scorer.score(&[], &rows)), Err(ModelError::Empty("the history")));
+        assert_eq!(block_on(scorer.score(&rows, &[])), Ok(vec![]));
+        assert!(matches!(
+            block_on(scorer.score(&rows, &rows[..9])),
+            Err(ModelError::Length { expected: 16, found: 9, .. })
+        ));
+    }
+}
+
+#[test]
+fn a_candidate_that_is_no_number_spoils_its_own_score_only() {
+    for kind in KINDS {
+        let scorer = scorer(&config(kind, 8, 1, 2), 1);
+        let (history, mut candidates) = (random_rows(4, 8, 1), random_rows(5, 8, 2));
+        let good = block_on(scorer.score(&history, &candidates)).unwrap();
+        candidates[2 * 8] = f32::NAN;
+        let scores = block_on(scorer.score(&history, &candidates)).unwrap();
+        assert!(scores[2].is_nan(), "{kind:?}: {scores:?}");
+        within(&scores[..2], &good[..2], 1e-6);
+        within(&scores[3..], &good[3..], 1e-6);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn padding_never_changes_scores(lengths in prop::collection::vec(1_u32..7, 1..5)) {
+        let histories: Vec<Vec<u32>> =
+            lengths.iter().map(|&length| (0..length).map(|at| (at * 3 + length) % 9).collect()).collect();
+        let all: Vec<&[u32]> = histories.iter().map(Vec::as_slice).collect();
+        for kind in KINDS {
+            let trainer = trainer(&config(kind, 8, 2, 2), 9, usual_training(kind, 5));
+            let together = trainer.score(&all).unwrap();
+            for (history, scores) in all.iter().zip(together) {
+                within(&scores, &trainer.score(&[history]).unwrap()[0], 1e-5);
+            }
+        }
+    }
+
+    #[test]
+    fn permuted_candidates_have_permuted_scores(
+        order in Just((0..9).collect::<Vec<usize>>()).prop_shuffle()
+    ) {
+        let (history, candidates) = (random_rows(4, 8, 1), random_rows(9, 8, 2));
+        let permuted: Vec<f32> =
+            order.iter().flat_map(|&at| &candidates[at * 8..at * 8 + 8]).copied().collect();
+        for kind in KINDS {
+            let scorer = scorer(&config(kind, 8, 2, 2), 4);
+            let scores = block_on(scorer.score(&history, &candidates)).unwrap();
+            let found = block_on(scorer.score(&history, &permuted)).unwrap();
+            let expected: Vec<f32> = order.iter().map(|&at| scores[at]).collect();
+            within(&found, &expected, 1e-5);
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! `tandem train`: what is written, and how an interrupted training goes on.
+
+use std::{
+    fmt::Write as _,
+    fs, io,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use crate::{Bench, names};
+
+const SRM: &str = "train srm --data set --out srm.model --dims 8 --heads 1 --blocks 1 --batch 4 \
+                   --dropout 0.3 --minutes 30 --patience 100000";
+#[cfg(feature = "llama")]
+const LLM: &str = "train llm --data set --out llm.model --dims 8 --heads 1 --blocks 1 --batch 4 \
+                   --dropout 0.3 --minutes 30 --patience 100000 --loss sampled:5 --untied --average 3";
+
+/// A folder with a dataset `set` of 40 users who walk through 30 items.
+fn bench() -> Bench {
+    let bench = Bench::new();
+    let mut log = "user,item,timestamp\n".to_owned();
+    for user in 0..40 {
+        for step in 0..8 {
+            let item = (user * 7 + step * (1 + user % 3)) % 30;
+            writeln!(log, "{user},{item},{step}").unwrap();
+        }
+    }
+    bench.write("log.csv", log);
+    bench.done("import csv --log log.csv --name walks --out set");
+    bench
+}
+
+/// The lines of a log that are whole.
+fn lines(bench: &Bench, name: &str) -> Vec<Value> {
+    let text = fs::read_to_string(bench.path(name)).unwrap_or_default();
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+/// Starts the command and kills it once it has logged two epochs; how many it had then.
+fn kill(bench: &Bench, line: &str) -> usize {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tandem"))
+        .args(line.split_whitespace())
+        .current_dir(bench.path("."))
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let begun = Instant::now();
+    while lines(bench, "log.jsonl").len() < 2 {
+        assert!(begun.elapsed() < Duration::from_mins(5), "no epochs were logged");
+        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+        thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    assert_eq!(child.wait().unwrap().code(), None, "killed by a signal");
+    lines(bench, "log.jsonl").len()
+}
+
+/// The last sentence of a run that has to fail for what it was given.
+fn refused(bench: &Bench, line: &str) -> String {
+    let output = bench.run(line);
+    let message = crate::text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{line}: {message}");
+    let last = message.trim_end().lines().last().unwrap();
+    last.strip_prefix("error: ").unwrap_or(last).to_owned()
+}
+
+fn a_killed_training_goes_on_as_if_it_had_not_been(command: &str, out: &str) {
+    let bench = bench();
+    let line = format!("{command} --checkpoint-minutes 0");
+    let epochs = 2 + kill(&bench, &format!("{line} --epochs 100000 --log log.jsonl"));
+    let output = bench.run(&format!("{line} --epochs {epochs} --log log.jsonl"));
+    let said = crate::text(&output.stderr);
+    assert!(output.status.success() && said.contains("going on after"), "{said}");
+    let resumed = (lines(&bench, "log.jsonl"), fs::read(bench.path(out)).unwrap());
+    assert!(!bench.path(&format!("{out}.checkpoint")).exists());
+    let left = names(&bench.path("."));
+    let mut expected = ["log.csv", "log.jsonl", out, "set"];
+    expected.sort_unstable();
+    assert_eq!(left, expected, "nothing else stays");
+
+    bench.done(&format!("{line} --epochs {epochs} --log whole.jsonl"));
+    let whole = lines(&bench, "whole.jsonl");
+    assert_eq!((resumed.0.len(), whole.len()), (epochs, epochs));
+    for (resumed, whole) in resumed.0.iter().zip(&whole) {
+        assert_eq!(resumed["epoch"], whole["epoch"]);
+        for figure in ["loss", "ndcg10", "hr10"] {
+            let difference = resumed[figure].as_f64().unwrap() - whole[figure].as_f64().unwrap();
+            assert!(difference.abs() < 1e-5, "{resumed} {whole}");
+        }
+    }
+    // Sums are split over threads as they come: the last bits of a weight may differ.
+    assert_eq!(resumed.1.len(), fs::read(bench.path(out)).unwrap().len());
+}
+
+#[test]
+fn a_killed_small_model_goes_on() {
+    a_killed_training_goes_on_as_if_it_had_not_been(SRM, "srm.model");
+}
+
+#[cfg(feature = "llama")]
+#[test]
+fn a_killed_language_model_goes_on() {
+    a_killed_training_goes_on_as_if_it_had_not_been(LLM, "llm.model");
+}
+
+#[test]
+fn a_checkpoint_of_another_training_is_refused_and_can_be_left() {
+    let bench = bench();
+    let line = format!("{SRM} --checkpoint-minutes 0 --log log.jsonl");
+    kill(&bench, &format!("{line} --epochs 100000"));
+    let interrupted = fs::read(bench.path("srm.model.checkpoint")).unwrap();
+
+    let said = refused(&bench, &format!("{line} --epochs 3 --learning-rate 0.5"));
+    assert!(said.contains("learning_rate is 0.001 there and 0.5 here"), "{said}");
+    assert!(said.contains("--fresh"), "{said}");
+    bench.write("log.csv", "user,item\n1,2\n1,3\n1,4\n1,5\n1,6\n");
+    bench.done("import csv --log log.csv --name other --out other");
+    let other = format!("{line} --epochs 3").replace("--data set", "--data other");
+    assert!(refused(&bench, &other).contains("data is "));
+    for damaged in [&interrupted[..9], &interrupted[..interrupted.len() - 1], b"GGUF"] {
+        bench.write("srm.model.checkpoint", damaged);
+        let said = refused(&bench, &format!("{line} --epochs 3"));
+        assert!(said.starts_with("cannot go on from srm.model.checkpoint: "), "{said}");
+    }
+    bench.write("srm.model.checkpoint", &interrupted);
+    let model = fs::read(bench.path("srm.model")).unwrap();
+    fs::remove_file(bench.path("srm.model")).unwrap();
+    assert!(refused(&bench, &format!("{line} --epochs 3")).contains("srm.model, which was kept"));
+    bench.write("srm.model", model);
+
+    bench.done(&format!("{line} --epochs 1 --learning-rate 0.5 --fresh"));
+    assert_eq!(lines(&bench, "log.jsonl").len(), 1, "the log is of this training");
+    assert!(!bench.path("srm.model.checkpoint").exists());
+}
+
+#[test]
+fn a_training_is_logged_and_drawn() -> io::Result<()> {
+    let bench = bench();
+    bench.done(&format!("{SRM} --epochs 3 --log log.jsonl --plot plot.svg --validation-users 9"));
+    let log = lines(&bench, "log.jsonl");
+    assert_eq!(log.len(), 3);
+    for field in ["epoch", "loss", "ndcg10", "hr10", "seconds", "positions_per_second"] {
+        assert!(log.iter().all(|line| line[field].is_number()), "{field}");
+    }
+    // Of nine users, so many ninths.
+    let ninths = log[2]["hr10"].as_f64().unwrap() * 9.0;
+    assert!((ninths - ninths.round()).abs() < 1e-9, "{ninths}");
+    let plot = fs::read_to_string(bench.path("plot.svg"))?;
+    assert!(plot.starts_with("<svg") && plot.contains("Training loss"), "{plot}");
+    assert!(plot.contains("best: epoch"), "{plot}");
+    Ok(())
+}
+
+#[test]
+fn what_cannot_be_trained_is_refused() {
+    let bench = bench();
+    let said = refused(&bench, &format!("{SRM} --epochs 0"));
+    assert!(said.contains("--epochs 0"), "{said}");
+    #[cfg(not(feature = "cuda"))]
+    {
+        let said = refused(&bench, &format!("{SRM} --device cuda"));
+        assert!(said.contains("--features cuda"), "{said}");
+    }
+    let said = refused(&bench, &format!("{SRM} --epochs 9 --learning-rate 1e30 --warm-up 0"));
+    assert!(said.contains("--learning-rate"), "{said}");
+}
