@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { brotliCompress, constants } from 'node:zlib';
@@ -35,16 +35,15 @@ function contents(name, device, tensorflow) {
     case 'tensorflow webgpu':
       return { scripts: tfScripts('webgpu'), wasm: [] };
     default:
-      return { scripts: [ours('tandem.js'), ...clientScripts()], wasm: [ours('tandem_bg.wasm')] };
+      return { scripts: clientScripts(device), wasm: [ours('tandem_bg.wasm')] };
   }
 }
 
-/** The JavaScript of the client package: page, worker, and what they share. */
-function clientScripts() {
-  if (!existsSync(clientFolder)) return [];
-  return readdirSync(clientFolder, { recursive: true })
-    .filter((file) => file.endsWith('.js'))
-    .map((file) => readFileSync(join(clientFolder, file)));
+/** The client package's scripts for a script tag; before it is built, the bindings alone. */
+function clientScripts(device) {
+  if (!existsSync(clientFolder)) return [readFileSync(join(wasmFolder, device, 'tandem.js'))];
+  const parts = ['global', 'worker', device];
+  return parts.map((part) => readFileSync(join(clientFolder, `tandem.${part}.js`)));
 }
 
 /** Bytes after Brotli at its best. */

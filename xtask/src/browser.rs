@@ -91,7 +91,18 @@ pub(crate) fn faults(workspace: &Workspace, server: &Server) -> Result<Tally, Fa
     let program = driver(workspace)?
         .env("TANDEM_URL", server.url())
         .env("TANDEM_SERVER_PID", server.id().to_string());
-    run_tests(program, "web/e2e/faults.test.mjs")
+    node::run_tests(program, "web/e2e/faults.test.mjs")
+}
+
+/// The examples, built from the packed package, and what a page is told that a security
+/// policy keeps from working. `server` must allow pages of any origin.
+pub(crate) fn examples(workspace: &Workspace, server: &Server) -> Result<Tally, Failure> {
+    let mut tally = Tally::default();
+    for script in ["web/e2e/examples.test.mjs", "web/e2e/csp.test.mjs"] {
+        let program = driver(workspace)?.env("TANDEM_URL", server.url());
+        tally += node::run_tests(program, script)?;
+    }
+    Ok(tally)
 }
 
 /// The same scores natively, on WebAssembly and on WebGPU.
@@ -103,16 +114,10 @@ pub(crate) fn parity(workspace: &Workspace) -> Result<Tally, Failure> {
     Program::new("the parity case", workspace.program(&format!("examples/{example}")))
         .arg(workspace.evidence().join("parity"))
         .run()?;
-    run_tests(driver(workspace)?, "web/e2e/parity.test.mjs")
+    node::run_tests(driver(workspace)?, "web/e2e/parity.test.mjs")
 }
 
 /// The device's model beside other runtimes, in one page.
 pub(crate) fn benchmark(workspace: &Workspace) -> Result<(), Failure> {
     driver(workspace)?.arg("web/bench/run.mjs").run()
-}
-
-fn run_tests(program: Program, script: &str) -> Result<Tally, Failure> {
-    let options = ["--test", "--test-reporter=tap", "--test-concurrency=1"];
-    let (output, status) = program.args(options).arg(script).tee()?;
-    Ok(Tally::of_tap(&output).with_status(script, status))
 }

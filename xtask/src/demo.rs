@@ -25,6 +25,10 @@ pub(crate) struct Options {
     /// JSON with what was measured, and stop.
     #[arg(long, conflicts_with = "port")]
     check: bool,
+    /// An origin whose pages may ask this server, such as those of `examples`; may be given
+    /// several times.
+    #[arg(long, value_name = "URL", conflicts_with = "check")]
+    allow_origin: Vec<String>,
 }
 
 /// `cargo xtask demo`
@@ -40,7 +44,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<(), Failur
     }
     server::port_is_free(options.port)?;
     let built = build(workspace, false)?;
-    let mut server = built.serve(workspace, options.port)?;
+    let mut server = built.serve(workspace, options.port, &options.allow_origin)?;
     println!("Tandem is at {}  (Ctrl-C stops it)", server.url());
     match server.wait() {
         // That is how a demo is meant to end.
@@ -57,9 +61,14 @@ pub(crate) struct Built {
 }
 
 impl Built {
-    /// Starts a server on `port` (0: any free one).
-    pub(crate) fn serve(&self, workspace: &Workspace, port: u16) -> Result<Server, Failure> {
-        server::start(workspace, &self.prepared, &self.site, port)
+    /// Starts a server on `port` (0: any free one), for pages of `origins` beside its own.
+    pub(crate) fn serve(
+        &self,
+        workspace: &Workspace,
+        port: u16,
+        origins: &[String],
+    ) -> Result<Server, Failure> {
+        server::start(workspace, &self.prepared, &self.site, port, origins)
     }
 }
 
@@ -77,7 +86,7 @@ pub(crate) fn build(workspace: &Workspace, browser: bool) -> Result<Built, Failu
 
 /// The scripted session against a server of its own.
 pub(crate) fn check(workspace: &Workspace, built: &Built) -> Result<Session, Failure> {
-    let server = built.serve(workspace, 0)?;
+    let server = built.serve(workspace, 0, &[])?;
     say("Driving", format!("a browser at {}", server.url()));
     let session = browser::scripted_session(workspace, &server);
     server.stop();

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs};
 
 use serde::Deserialize;
 
-use crate::{failure::Failure, process::Program, say, workspace::Workspace};
+use crate::{failure::Failure, process::Program, say, tally::Tally, workspace::Workspace};
 
 const OLDEST_NODE: u32 = 20;
 const GET_NODE: &str = "install Node 20 or newer, with npm, and try again";
@@ -27,6 +27,19 @@ pub(crate) fn tool(workspace: &Workspace, what: &str, tool: &str) -> Program {
     Program::new(what, workspace.at("node_modules/.bin").join(tool))
         .dir(workspace.root())
         .remedy("run `cargo xtask setup`")
+}
+
+/// Node's own test runner on `script`; `program` is [`node`] with what the script needs.
+pub(crate) fn run_tests(program: Program, script: &str) -> Result<Tally, Failure> {
+    let options = ["--test", "--test-reporter=tap", "--test-concurrency=1"];
+    let (output, status) = program.args(options).arg(script).tee()?;
+    Ok(Tally::of_tap(&output).with_status(script, status))
+}
+
+/// What the client package holds when it is packed, who can import it, what it weighs. It
+/// must be built.
+pub(crate) fn package(workspace: &Workspace) -> Result<Tally, Failure> {
+    run_tests(node(workspace, "node's test runner"), "pkg/scripts/package.test.mjs")
 }
 
 /// Installs the npm packages of `package-lock.json`, unless they are there.

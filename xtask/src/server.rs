@@ -42,12 +42,14 @@ pub(crate) fn port_is_free(port: u16) -> Result<(), Failure> {
     })
 }
 
-/// Starts it on `port` (0: any free one) and waits until the language model is loaded.
+/// Starts it on `port` (0: any free one), for pages of `origins` beside its own, and waits
+/// until the language model is loaded.
 pub(crate) fn start(
     workspace: &Workspace,
     prepared: &Prepared,
     site: &Path,
     port: u16,
+    origins: &[String],
 ) -> Result<Server, Failure> {
     say("Starting", "cloud-server");
     let folder = workspace.target().join("xtask");
@@ -68,6 +70,7 @@ pub(crate) fn start(
         .arg(site)
         .args(["--host", "127.0.0.1", "--port", &port.to_string(), "--port-file"])
         .arg(&port_file)
+        .args(origins.iter().flat_map(|origin| ["--allow-origin", origin]))
         .spawn()?;
     let found = wait_until_ready(&mut service, &port_file);
     // Its purpose is served; if it was never written there is nothing to remove.
@@ -101,7 +104,9 @@ fn status(address: SocketAddr, path: &str) -> Option<u16> {
     let wait = Duration::from_secs(2);
     let mut stream = TcpStream::connect_timeout(&address, wait).ok()?;
     stream.set_read_timeout(Some(wait)).ok()?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").ok()?;
+    // In one piece: a server that answers after the first may have closed before the next.
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).ok()?;
     let mut answer = Vec::new();
     // What matters stands in the first line; a reset after it does no harm.
     let _ = stream.take(4096).read_to_end(&mut answer);

@@ -7,7 +7,8 @@ use crate::{digest::Inputs, failure::Failure, node, say, workspace::Workspace};
 /// Compiles package and site into `pkg/dist` and `web/dist`; returns the latter. The
 /// WebAssembly modules must be there.
 pub(crate) fn build(workspace: &Workspace) -> Result<PathBuf, Failure> {
-    let leave_out = ["dist", "node_modules", "bench", "e2e", "test"];
+    let leave_out =
+        ["dist", "docs", "node_modules", "bench", "e2e", "test", "LICENSE-MIT", "LICENSE-APACHE"];
     let inputs = ["package.json", "package-lock.json", "tsconfig.json", "tsconfig.base.json"]
         .into_iter()
         .try_fold(Inputs::new(), |inputs, file| inputs.file(&workspace.at(file)))?

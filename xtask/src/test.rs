@@ -85,9 +85,10 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<(), Failur
         ledger.step("site", || site::build(workspace).map(|_| Tally::default()))?;
     }
     ledger.step("types and style", || check::typescript(workspace))?;
-    for package in ["pkg", "web"] {
+    for package in ["pkg", "web", "web/bench"] {
         ledger.step(&format!("{package} (vitest)"), || vitest(workspace, package))?;
     }
+    ledger.step("the npm package as it is published", || node::package(workspace))?;
     if !options.no_browser {
         ledger.step("parity of backends", || browser::parity(workspace))?;
         in_browser(workspace, &mut ledger)?;
@@ -107,8 +108,14 @@ fn in_browser(workspace: &Workspace, ledger: &mut Ledger) -> Result<(), Failure>
         println!("{}", session.report);
         Ok(session.tally)
     })?;
+    ledger.step("examples in a browser", || {
+        let server = built.serve(workspace, 0, &["*".to_owned()])?;
+        let tally = browser::examples(workspace, &server);
+        server.stop();
+        tally
+    })?;
     ledger.step("faults in a browser", || {
-        let server = built.serve(workspace, 0)?;
+        let server = built.serve(workspace, 0, &[])?;
         let tally = browser::faults(workspace, &server);
         server.stop();
         tally
@@ -131,7 +138,7 @@ fn rust(workspace: &Workspace, assets: &Assets) -> Result<Tally, Failure> {
 fn vitest(workspace: &Workspace, package: &str) -> Result<Tally, Failure> {
     let folder = workspace.evidence();
     fs::create_dir_all(&folder).map_err(Failure::file(&folder))?;
-    let report = folder.join(format!("vitest-{package}.json"));
+    let report = folder.join(format!("vitest-{}.json", package.replace('/', "-")));
     if report.exists() {
         fs::remove_file(&report).map_err(Failure::file(&report))?;
     }

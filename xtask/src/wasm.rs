@@ -49,9 +49,13 @@ const SOURCES: [&str; 5] =
     ["wasm-client", "crates/session", "crates/model", "crates/collaboration", "crates/protocol"];
 const RUSTFLAGS: &str = "-C target-feature=+simd128";
 
+/// The optimised module with the names of its functions, for `npm run sizes`; not packed.
+const NAMED: &str = "tandem_named.wasm";
+
 /// What the compiler and wasm-bindgen may have used; `wasm-opt` refuses a module with more.
-const OPTIMISE: [&str; 8] = [
+const OPTIMISE: [&str; 9] = [
     "-O2",
+    "--debuginfo",
     "--enable-simd",
     "--enable-bulk-memory",
     "--enable-reference-types",
@@ -82,7 +86,7 @@ pub(crate) fn build(workspace: &Workspace, device: Device) -> Result<(), Failure
         let scratch = workspace.target().join("xtask").join(&name);
         remake(&scratch)?;
         bind(&compiled, &scratch)?;
-        optimise(workspace, &scratch.join(MODULE))?;
+        optimise(workspace, &scratch)?;
         replace(&scratch, &folder)
     })
 }
@@ -128,15 +132,18 @@ fn bind(compiled: &Path, to: &Path) -> Result<(), Failure> {
         .map_err(|error| Failure::Check(format!("wasm-bindgen: {error:#}")))
 }
 
-fn optimise(workspace: &Workspace, module: &Path) -> Result<(), Failure> {
-    let optimised = module.with_extension("opt");
-    node::tool(workspace, "wasm-opt", "wasm-opt")
-        .args(OPTIMISE)
-        .arg(module)
+/// Optimises the module in `folder` in place, and leaves the same code with names beside it.
+fn optimise(workspace: &Workspace, folder: &Path) -> Result<(), Failure> {
+    let (module, named) = (folder.join(MODULE), folder.join(NAMED));
+    let tool = |what: &str| node::tool(workspace, what, "wasm-opt");
+    tool("wasm-opt").args(OPTIMISE).arg(&module).arg("-o").arg(&named).run()?;
+    tool("wasm-opt, leaving out names")
+        .args(&OPTIMISE[2..])
+        .arg("--strip-debug")
+        .arg(named)
         .arg("-o")
-        .arg(&optimised)
-        .run()?;
-    fs::rename(&optimised, module).map_err(Failure::file(module))
+        .arg(module)
+        .run()
 }
 
 fn remake(folder: &Path) -> Result<(), Failure> {

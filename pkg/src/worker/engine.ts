@@ -77,7 +77,18 @@ async function open(
 ): Promise<Engine> {
   const glue = device === 'cpu' ? await importCpu() : await importWebGpu();
   const address = wasmAddress(device, settings.wasmUrl);
-  await glue.default({ module_or_path: await download(address, onProgress) });
+  const module_or_path = await download(address, onProgress);
+  try {
+    await glue.default({ module_or_path });
+  } catch (error) {
+    // What browsers say of a policy names `unsafe-eval`, which allows far more than is needed.
+    throw wireError(
+      'unsupported',
+      `${address.href} could not be compiled: check that it is this package’s file, and that the ` +
+        `page’s Content-Security-Policy has 'wasm-unsafe-eval' in script-src ` +
+        `(${toWire(error).message})`,
+    );
+  }
   onProgress({ phase: 'model', loaded: 0, total: null });
   const client = await glue.Client.open({
     server: settings.server,

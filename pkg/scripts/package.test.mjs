@@ -1,0 +1,158 @@
+/** The package as it would be published: what it holds, who can import it, what it weighs. */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core';
+import { publint } from 'publint';
+import { formatMessage } from 'publint/utils';
+import { reference, referenceFile } from './api.mjs';
+import { limits, measured, readme, readmeTotals } from './sizes.mjs';
+import { composition, crateOf } from './wasm-composition.mjs';
+
+const run = promisify(execFile);
+const root = fileURLToPath(new URL('..', import.meta.url));
+const manifest = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
+
+let scratch;
+let files;
+let tarball;
+before(async () => {
+  scratch = await mkdtemp(join(tmpdir(), 'tandem-package-'));
+  const options = ['--json', '--ignore-scripts', '--loglevel=error', '--pack-destination', scratch];
+  const { stdout } = await run('npm', ['pack', ...options], { cwd: root });
+  const [packed] = Object.values(JSON.parse(stdout));
+  files = packed.files.map(({ path }) => path);
+  tarball = new Uint8Array(await readFile(join(scratch, packed.filename)));
+});
+after(() => rm(scratch, { recursive: true, force: true }));
+
+const ROOT_FILES = ['LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'package.json'];
+const FOLDERS = [
+  /^dist\/tandem\.(global|worker|cpu|webgpu)\.js(\.map)?$/,
+  /^dist\/(page|shared|worker)\/[a-z-]+\.(d\.ts|js)(\.map)?$/,
+  /^docs\/[a-z]+\.md$/,
+  /^src\/(page|shared|worker)\/([a-z-]+\.ts|tsconfig\.json)$/,
+  /^wasm\/(cpu|webgpu)\/tandem(\.js|\.d\.ts|_bg\.wasm|_bg\.wasm\.d\.ts)$/,
+];
+
+test('the tarball holds what it is meant to and nothing else', () => {
+  const stray = files.filter(
+    (file) => !ROOT_FILES.includes(file) && !FOLDERS.some((folder) => folder.test(file)),
+  );
+  assert.deepEqual(stray, []);
+  const scripts = ['global', 'worker', 'cpu', 'webgpu'].map((part) => `dist/tandem.${part}.js`);
+  const modules = ['cpu', 'webgpu'].flatMap((device) =>
+    ['tandem.js', 'tandem.d.ts', 'tandem_bg.wasm'].map((file) => `wasm/${device}/${file}`),
+  );
+  const docs = ['api', 'privacy', 'troubleshooting'].map((page) => `docs/${page}.md`);
+  const needed = [...ROOT_FILES, ...scripts, ...modules, ...docs];
+  assert.deepEqual(
+    needed.filter((file) => !files.includes(file)),
+    [],
+  );
+});
+
+test('every script has its source map, and every map a script', () => {
+  const scripts = files.filter((file) => /^dist\/.*\.js$/.test(file));
+  const maps = files.filter((file) => /^dist\/.*\.js\.map$/.test(file));
+  assert.deepEqual(maps, scripts.map((file) => `${file}.map`).sort());
+});
+
+test('nothing is fetched from elsewhere, made from strings or started from a blob', async () => {
+  for (const file of files.filter((name) => /^(dist|wasm)\/.*\.js$/.test(name))) {
+    const text = await readFile(join(root, file), 'utf8');
+    const code = text.replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '');
+    const forbidden = /\beval\(|new Function\(|createObjectURL|https?:\/\//.exec(code)?.[0];
+    assert.equal(forbidden, undefined, `${file} has ${forbidden}`);
+  }
+});
+
+test('publint has nothing to say', async () => {
+  const { messages } = await publint({ pkgDir: root, strict: true });
+  assert.deepEqual(
+    messages.map((message) => formatMessage(message, manifest, { color: false })),
+    [],
+  );
+});
+
+test('the types are right for everyone who can import a module', async () => {
+  const { problems } = await checkPackage(createPackageFromTarballData(tarball));
+  // A package of modules alone, as attw's own profile `esm-only` has it.
+  const others = ['node10', 'node16-cjs'];
+  const ours = problems.filter(({ resolutionKind }) => !others.includes(resolutionKind));
+  assert.deepEqual(ours, []);
+});
+
+test('importing it in Node is safe; only making a recommender there is refused', async () => {
+  const { createRecommender, Recommender, TandemError } = await import('@tandem-rec/client');
+  assert.equal(Recommender.isSupported(), false);
+  await assert.rejects(createRecommender({ server: 'http://127.0.0.1:1' }), (error) => {
+    assert.ok(error instanceof TandemError);
+    assert.equal(error.code, 'unsupported');
+    return true;
+  });
+});
+
+test('what is exported is found by name', async () => {
+  for (const name of ['worker', 'package.json', 'wasm/cpu/tandem_bg.wasm']) {
+    const file = fileURLToPath(import.meta.resolve(`@tandem-rec/client/${name}`));
+    assert.ok((await readFile(file)).length > 0, name);
+  }
+  assert.throws(() => import.meta.resolve('@tandem-rec/client/dist/page/channel.js'), {
+    code: 'ERR_PACKAGE_PATH_NOT_EXPORTED',
+  });
+});
+
+test('the API reference is that of the types (`npm run docs` in pkg makes it anew)', async () => {
+  assert.equal(await readFile(referenceFile, 'utf8'), reference());
+});
+
+for (const [load, { limit }] of Object.entries(limits)) {
+  test(`${load}: at most ${limit} KB after Brotli`, async () => {
+    const { total } = (await measured())[load];
+    assert.ok(total <= limit * 1000, `${total} bytes, more than ${limit} KB`);
+  });
+}
+
+test('the README gives sizes that are still true (`npm run sizes` in pkg makes them anew)', async () => {
+  const told = readmeTotals(await readFile(readme, 'utf8'));
+  for (const [load, { total }] of Object.entries(await measured())) {
+    const apart = Math.abs(told[load] * 1000 - total) / total;
+    assert.ok(apart < 0.05, `${load}: ${told[load]} KB told, ${total} bytes measured`);
+  }
+});
+
+test('a function counts for the crate that its name begins with', () => {
+  assert.equal(crateOf('burn_flex::ops::add::h0123'), 'burn_flex');
+  assert.equal(crateOf('<gemm_f32::Plan as core::clone::Clone>::clone'), 'gemm_f32');
+  assert.equal(crateOf('std[a543996e]::io::print'), 'std');
+  assert.equal(crateOf('memcpy'), null);
+});
+
+test('what a module consists of adds up to its sections', () => {
+  const text = (value) => [value.length, ...Buffer.from(value)];
+  const section = (id, bytes) => [id, bytes.length, ...bytes];
+  const module = Buffer.from([
+    ...[0, 97, 115, 109, 1, 0, 0, 0],
+    // One imported function, so that the first of the module's own is number 1.
+    ...section(2, [1, ...text('a'), ...text('b'), 0, 0]),
+    ...section(10, [3, 2, 0, 11, 4, 0, 1, 1, 11, 2, 0, 11]),
+    ...section(11, [1, 0, 0]),
+    ...section(0, [
+      ...text('name'),
+      ...section(1, [2, 1, ...text('burn_flex::add'), 2, ...text('<core::Option>::take')]),
+    ]),
+  ]);
+  const found = Object.entries(composition(module)).filter(([, bytes]) => bytes > 0);
+  assert.deepEqual(
+    found.map(([, bytes]) => bytes),
+    [2, 4, 2, 3, 7],
+  );
+  assert.match(found[0][0], /burn-flex/);
+  assert.match(found[1][0], /Rust/);
+});
