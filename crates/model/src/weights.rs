@@ -67,7 +67,8 @@ impl Body {
         bytes: &[u8],
         device: &Device,
     ) -> Result<Self, ModelError> {
-        Self::new(config, 0.0, device)?.load(bytes, device)
+        // Shared weights never change on a device: recording their gradients would cost time.
+        Self::new(config, 0.0, device)?.no_grad().load(bytes, device)
     }
 
     /// Puts weights written by [`to_bytes`](Self::to_bytes) in the place of its own, which
