@@ -11,6 +11,11 @@ pub enum Encoding {
 }
 
 impl Encoding {
+    /// The encoding of the format's number, if this module can decode it.
+    pub(super) fn of_code(code: u32) -> Option<Self> {
+        [Self::F32, Self::F16, Self::Q8_0].into_iter().find(|encoding| encoding.code() == code)
+    }
+
     /// The format's number for it.
     pub(super) fn code(self) -> u32 {
         match self {
@@ -47,6 +52,27 @@ impl Encoding {
                     );
                 }
             }
+        }
+    }
+}
+
+impl Encoding {
+    /// The numbers that [`encode`](Self::encode) wrote; bytes that fill no block are left out.
+    pub(super) fn decode(self, bytes: &[u8]) -> Vec<f32> {
+        let short = |bytes: &[u8]| single(u16::from_le_bytes([bytes[0], bytes[1]]));
+        match self {
+            Self::F32 => bytes
+                .chunks_exact(4)
+                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+                .collect(),
+            Self::F16 => bytes.chunks_exact(2).map(short).collect(),
+            Self::Q8_0 => bytes
+                .chunks_exact(34)
+                .flat_map(|block| {
+                    let scale = short(block);
+                    block[2..].iter().map(move |&byte| scale * f32::from(byte.cast_signed()))
+                })
+                .collect(),
         }
     }
 }
@@ -92,4 +118,16 @@ pub(super) fn half(value: f32) -> u16 {
     }
     let rebased = magnitude - (112 << 23);
     sign | ((rebased + 0xfff + ((rebased >> 13) & 1)) >> 13) as u16
+}
+
+/// The number that the bits of an IEEE half-precision one stand for.
+pub(super) fn single(bits: u16) -> f32 {
+    let sign = if bits & 0x8000 == 0 { 1.0 } else { -1.0 };
+    let (exponent, mantissa) = (i32::from(bits >> 10 & 0x1f), f32::from(bits & 0x3ff));
+    sign * match exponent {
+        0 => mantissa * 2.0_f32.powi(-24),
+        0x1f if mantissa == 0.0 => f32::INFINITY,
+        0x1f => f32::NAN,
+        _ => (1.0 + mantissa / 1024.0) * 2.0_f32.powi(exponent - 15),
+    }
 }

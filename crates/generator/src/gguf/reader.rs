@@ -1,11 +1,11 @@
 use std::{
     collections::BTreeMap,
     fs::File,
-    io::{BufReader, Read},
+    io::{BufReader, Read, Seek, SeekFrom},
     path::Path,
 };
 
-use super::{ALIGNMENT, GgufError, MAGIC, Value, align, encoding::block_of};
+use super::{ALIGNMENT, Encoding, GgufError, MAGIC, Value, align, encoding::block_of};
 
 /// Nesting of arrays beyond which a file is taken for damaged.
 const MAX_DEPTH: u32 = 4;
@@ -19,6 +19,8 @@ pub struct Metadata {
     pub values: BTreeMap<String, Value>,
     /// Tensors in file order.
     pub tensors: Vec<TensorInfo>,
+    /// Where their data begin, in bytes from the start of the file.
+    pub data: u64,
 }
 
 /// A tensor as described in the file's head.
@@ -60,6 +62,35 @@ impl Metadata {
     }
 }
 
+impl Metadata {
+    /// The numbers of a tensor of the file that this was read from, in file order.
+    ///
+    /// # Errors
+    /// If there is none of that name, it is stored in an encoding other than those of
+    /// [`Encoding`], or the file cannot be read.
+    pub fn tensor(&self, path: &Path, name: &str) -> Result<Vec<f32>, GgufError> {
+        let fault = |expected: &str, found: String| GgufError::Format {
+            path: path.to_owned(),
+            expected: expected.to_owned(),
+            found,
+        };
+        let info = self.tensors.iter().find(|tensor| tensor.name == name);
+        let info = info.ok_or_else(|| fault(&format!("a tensor {name}"), "none".to_owned()))?;
+        let encoding = Encoding::of_code(info.encoding).ok_or_else(|| {
+            let expected = format!("tensor {name} as F32, F16 or Q8_0");
+            fault(&expected, format!("encoding {}", info.encoding))
+        })?;
+        let (bytes, numbers) = block_of(info.encoding).unwrap_or((4, 1));
+        // Reading the metadata has checked that all of it lies inside the file.
+        let size = info.dims.iter().product::<u64>() / numbers * bytes;
+        let mut file = File::open(path).map_err(GgufError::io(path))?;
+        file.seek(SeekFrom::Start(self.data + info.offset)).map_err(GgufError::io(path))?;
+        let mut data = Vec::new();
+        file.take(size).read_to_end(&mut data).map_err(GgufError::io(path))?;
+        Ok(encoding.decode(&data))
+    }
+}
+
 struct Reader<'a> {
     path: &'a Path,
     input: BufReader<File>,
@@ -93,8 +124,8 @@ impl Reader<'_> {
         }
         let tensors: Vec<TensorInfo> =
             (0..tensors).map(|_| self.tensor()).collect::<Result<_, _>>()?;
-        let metadata = Metadata { version, values, tensors };
-        self.check_extent(&metadata)?;
+        let mut metadata = Metadata { version, values, tensors, data: 0 };
+        metadata.data = self.check_extent(&metadata)?;
         Ok(metadata)
     }
 
@@ -109,8 +140,8 @@ impl Reader<'_> {
         Ok(TensorInfo { name, dims, encoding, offset: self.u64()? })
     }
 
-    /// The file must be long enough for the tensors it describes.
-    fn check_extent(&self, metadata: &Metadata) -> Result<(), GgufError> {
+    /// The file must be long enough for the tensors it describes; where their data begin.
+    fn check_extent(&self, metadata: &Metadata) -> Result<u64, GgufError> {
         let alignment = metadata.number("general.alignment").unwrap_or(ALIGNMENT);
         if !alignment.is_power_of_two() {
             return Err(self.fault("an alignment that is a power of two", alignment.to_string()));
@@ -132,7 +163,7 @@ impl Reader<'_> {
                 ));
             }
         }
-        Ok(())
+        Ok(start)
     }
 
     fn value(&mut self, code: u32, depth: u32) -> Result<Value, GgufError> {

@@ -2,7 +2,10 @@ use std::path::PathBuf;
 
 use proptest::prelude::*;
 
-use super::{encoding::half, *};
+use super::{
+    encoding::{half, single},
+    *,
+};
 
 fn sample(dir: &Path) -> PathBuf {
     let path = dir.join("sample.gguf");
@@ -128,5 +131,32 @@ proptest! {
         bytes[at] = byte;
         std::fs::write(&path, &bytes).unwrap();
         let _ = Metadata::read(&path);
+    }
+}
+
+#[test]
+fn tensors_are_read_back_in_every_encoding() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = sample(dir.path());
+    let read = Metadata::read(&path).unwrap();
+    assert_eq!(read.tensor(&path, "first").unwrap(), [1.0, 2.0, 3.0]);
+    let values: Vec<f32> = (0..64).map(|i| i as f32 - 20.0).collect();
+    assert_eq!(read.tensor(&path, "third").unwrap(), values[..8], "small integers fit a half");
+    let second = read.tensor(&path, "second").unwrap();
+    assert_eq!(second.len(), 64);
+    for (found, expected) in second.iter().zip(&values) {
+        // Half a step of the block's scale, which is 43/127 at most, and the scale's own error.
+        assert!((found - expected).abs() < 0.2, "{found} {expected}");
+    }
+    let error = read.tensor(&path, "fourth").unwrap_err().to_string();
+    assert!(error.contains("a tensor fourth"), "{error}");
+}
+
+proptest! {
+    #[test]
+    fn halves_are_read_as_they_are_written(bits in any::<u16>()) {
+        let value = single(bits);
+        prop_assume!(!value.is_nan());
+        prop_assert_eq!(half(value), bits);
     }
 }

@@ -18,6 +18,7 @@
 //! | `tandem.training.*` | where the weights come from, as text |
 
 mod file;
+mod read;
 pub mod selection;
 mod shape;
 

@@ -97,3 +97,23 @@ fn what_does_not_fit_is_refused_by_name_and_nothing_is_written() {
     refused(&|m| m.blocks[0].ffn_norm[3] = f32::NAN, "blk.0.ffn_norm.weight");
     refused(&|m| m.output = Some(vec![0.0; 4]), "output.weight");
 }
+
+#[test]
+fn what_was_written_is_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("small.gguf");
+    let mut model = small(0.5);
+    model.shape.norm_epsilon = f64::from(1e-5_f32);
+    for output in [None, Some((0..12_u8).map(|value| -f32::from(value)).collect())] {
+        model.output = output;
+        for encoding in [Encoding::F32, Encoding::F16] {
+            model.write(&path, encoding).unwrap();
+            assert_eq!(ItemTokenModel::read(&path).unwrap(), model, "these numbers fit 16 bits");
+        }
+    }
+    model.write(&path, Encoding::Q8_0).unwrap();
+    let read = ItemTokenModel::read(&path).unwrap();
+    for (found, expected) in read.blocks[0].ffn_down.iter().zip(&model.blocks[0].ffn_down) {
+        assert!((found - expected).abs() < 0.5 / 127.0, "{found}");
+    }
+}

@@ -2,6 +2,7 @@
 
 mod backend;
 mod context;
+mod embedding;
 mod histories;
 mod item_tokens;
 mod model;
@@ -10,6 +11,7 @@ mod titles;
 
 pub use backend::passive_threads;
 pub use context::Evaluator;
+pub use embedding::TextEmbedder;
 pub use item_tokens::ItemTokenGenerator;
 pub use model::{LoadOptions, Model};
 pub use requantise::{Format, requantise};

@@ -253,7 +253,7 @@ impl Model {
 }
 
 /// Refuses what llama.cpp would abort the process on, or what has no next token to score.
-fn check_text(path: &Path, metadata: &Metadata) -> Result<(), GeneratorError> {
+pub(super) fn check_text(path: &Path, metadata: &Metadata) -> Result<(), GeneratorError> {
     // Text functions of llama.cpp abort without a vocabulary.
     if metadata.text("tokenizer.ggml.model").is_none_or(|tokenizer| tokenizer == "none") {
         let expected = "a tokenizer (tokenizer.ggml.model)";
@@ -280,7 +280,7 @@ fn stem(path: &Path) -> String {
     path.file_stem().map_or_else(|| "language model".into(), |s| s.to_string_lossy().into_owned())
 }
 
-fn sha256(path: &Path) -> Result<String, GeneratorError> {
+pub(super) fn sha256(path: &Path) -> Result<String, GeneratorError> {
     let io = |source| crate::gguf::GgufError::Io { path: path.to_owned(), source };
     let mut file = File::open(path).map_err(io)?;
     let mut hasher = Sha256::new();

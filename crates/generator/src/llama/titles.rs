@@ -258,7 +258,7 @@ impl Generator for TitleGenerator<'_> {
 }
 
 /// Text to tokens. Special tokens written out in a title are text like any other.
-fn tokens(vocab: &LlamaVocab<'_>, text: &str, begin: bool) -> Vec<Token> {
+pub(super) fn tokens(vocab: &LlamaVocab<'_>, text: &str, begin: bool) -> Vec<Token> {
     if text.is_empty() && !begin {
         return Vec::new();
     }

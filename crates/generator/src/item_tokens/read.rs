@@ -1,0 +1,109 @@
+use std::path::Path;
+
+use tandem_protocol::ItemId;
+
+use super::{Block, ENGINE, ItemTokenModel, Shape, Stamp, engine_of};
+use crate::{
+    GeneratorError,
+    gguf::{Metadata, Value},
+};
+
+const TRAINING: &str = "tandem.training.";
+
+impl ItemTokenModel {
+    /// Reads a file that [`write`](Self::write) wrote; what it was rounded to stays.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is damaged, is not of this kind, or its tensors do not
+    /// fit the sizes it states.
+    pub fn read(path: &Path) -> Result<Self, GeneratorError> {
+        let metadata = Metadata::read(path)?;
+        let unsupported = |(expected, found): (String, String)| GeneratorError::Unsupported {
+            path: path.to_owned(),
+            expected,
+            found,
+        };
+        if engine_of(&metadata) != Some(ENGINE) {
+            let found = engine_of(&metadata).unwrap_or("another kind of model").to_owned();
+            return Err(unsupported((format!("a model of {ENGINE}"), found)));
+        }
+        let stamp = Stamp::read(&metadata).map_err(unsupported)?;
+        let number = |key: &str| {
+            let number = metadata.number(key).and_then(|number| usize::try_from(number).ok());
+            number.ok_or_else(|| unsupported((format!("a number {key}"), "none".to_owned())))
+        };
+        let real = |key: &str| match metadata.values.get(key) {
+            Some(Value::F32(value)) => Ok(f64::from(*value)),
+            _ => Err(unsupported((format!("a number {key}"), "none".to_owned()))),
+        };
+        let shape = Shape {
+            dims: number("llama.embedding_length")?,
+            blocks: number("llama.block_count")?,
+            heads: number("llama.attention.head_count")?,
+            kv_heads: number("llama.attention.head_count_kv")?,
+            feed_forward: number("llama.feed_forward_length")?,
+            max_length: stamp.max_length,
+            rope_base: real("llama.rope.freq_base")?,
+            norm_epsilon: real("llama.attention.layer_norm_rms_epsilon")?,
+        };
+        if let Some(fault) = shape.fault() {
+            return Err(unsupported(fault));
+        }
+        let ids = metadata.values.get("tandem.item_ids").and_then(Value::as_array);
+        let ids = ids.unwrap_or_default().iter().filter_map(Value::as_str);
+        let item_ids: Vec<ItemId> = ids.map(ItemId::new).collect();
+        if item_ids.len() != stamp.items {
+            let expected = format!("{} ids in tandem.item_ids", stamp.items);
+            return Err(unsupported((expected, item_ids.len().to_string())));
+        }
+
+        let tensor = |name: &str, size: usize| {
+            let values = metadata.tensor(path, name)?;
+            if values.len() == size {
+                return Ok(values);
+            }
+            let expected = format!("{size} values in tensor {name}");
+            Err(unsupported((expected, values.len().to_string())))
+        };
+        // Without those of the special tokens, which are written anew.
+        let rows = |name: &str| -> Result<Vec<f32>, GeneratorError> {
+            let mut rows = tensor(name, stamp.vocabulary * shape.dims)?;
+            rows.truncate(stamp.items * shape.dims);
+            Ok(rows)
+        };
+        let blocks = (0..shape.blocks).map(|position| {
+            let norm = |part: &str| tensor(&format!("blk.{position}.{part}.weight"), shape.dims);
+            let matrix = |part: &str, from: usize, to: usize| {
+                tensor(&format!("blk.{position}.{part}.weight"), from * to)
+            };
+            let (dims, kv, inner) = (shape.dims, shape.kv_width(), shape.feed_forward);
+            Ok(Block {
+                attn_norm: norm("attn_norm")?,
+                attn_q: matrix("attn_q", dims, dims)?,
+                attn_k: matrix("attn_k", dims, kv)?,
+                attn_v: matrix("attn_v", dims, kv)?,
+                attn_output: matrix("attn_output", dims, dims)?,
+                ffn_norm: norm("ffn_norm")?,
+                ffn_gate: matrix("ffn_gate", dims, inner)?,
+                ffn_up: matrix("ffn_up", dims, inner)?,
+                ffn_down: matrix("ffn_down", inner, dims)?,
+            })
+        });
+        let blocks = blocks.collect::<Result<_, GeneratorError>>()?;
+        let untied = metadata.tensors.iter().any(|tensor| tensor.name == "output.weight");
+        let provenance = metadata.values.iter().filter_map(|(key, value)| {
+            Some((key.strip_prefix(TRAINING)?.to_owned(), value.as_str()?.to_owned()))
+        });
+        Ok(Self {
+            name: metadata.text("general.name").unwrap_or_default().to_owned(),
+            catalogue_hash: stamp.catalogue_hash,
+            item_ids,
+            provenance: provenance.collect(),
+            token_embedding: rows("token_embd.weight")?,
+            blocks,
+            output_norm: tensor("output_norm.weight", shape.dims)?,
+            output: untied.then(|| rows("output.weight")).transpose()?,
+            shape,
+        })
+    }
+}
