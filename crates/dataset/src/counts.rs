@@ -109,6 +109,14 @@ impl CoOccurrence {
         Self { starts, weights, rarity }
     }
 
+    /// All weights that are not zero: from an item, towards another, by both.
+    pub fn weights(&self) -> impl Iterator<Item = (ItemIndex, ItemIndex, f32)> {
+        self.starts.windows(2).enumerate().flat_map(|(from, row)| {
+            let weights = &self.weights[row[0]..row[1]];
+            weights.iter().map(move |&(to, weight)| (ItemIndex(from as u32), to, weight))
+        })
+    }
+
     /// A score for each item, `[items]`, given a history, oldest first; all zero for an
     /// empty one.
     ///
@@ -174,6 +182,10 @@ mod tests {
             &[0.5 * once, 0.8 * twice, (1.0 + 0.8 * 0.5) * once, 0.0],
         );
         assert_close(&model.scores(&[]), &[0.0; 4]);
+        let weights: Vec<(u32, u32, f32)> =
+            model.weights().map(|(a, b, w)| (a.0, b.0, w)).collect();
+        let pairs = [(0, 1, 1.0), (0, 2, 0.5), (1, 0, 0.5), (1, 2, 1.0), (2, 0, 0.25), (2, 1, 0.5)];
+        assert_eq!(weights, pairs);
     }
 
     #[test]

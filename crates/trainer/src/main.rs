@@ -9,11 +9,17 @@ mod evaluate;
 #[cfg(feature = "llama")]
 mod evaluate_session;
 mod export;
+#[cfg(feature = "llama")]
+mod extend;
 mod failure;
 mod import;
 mod interrupt;
 #[cfg(feature = "llama")]
 mod lists;
+#[cfg(feature = "llama")]
+mod spectral;
+#[cfg(feature = "llama")]
+mod titles;
 mod train;
 
 use std::process::ExitCode;
@@ -37,6 +43,9 @@ enum Command {
     /// Train a model.
     #[command(subcommand)]
     Train(train::Train),
+    /// Add new items to a trained language model of item tokens, by their titles.
+    #[cfg(feature = "llama")]
+    Extend(extend::Extend),
     /// Make a language model's candidate lists once, for evaluations.
     #[cfg(feature = "llama")]
     Lists(lists::Lists),
@@ -55,6 +64,8 @@ fn main() -> ExitCode {
     let done = interrupt::install().and_then(|()| match &cli.command {
         Command::Import(import) => import::run(import),
         Command::Train(train) => train::run(train),
+        #[cfg(feature = "llama")]
+        Command::Extend(args) => extend::run(args),
         #[cfg(feature = "llama")]
         Command::Lists(args) => lists::run(args),
         Command::Evaluate(args) => evaluate::run(args),

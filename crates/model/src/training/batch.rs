@@ -73,16 +73,49 @@ pub fn windows<'a>(items: &'a [u32], max_length: usize, rng: &mut impl Rng) -> V
     out
 }
 
-/// Groups windows into batches of similar length, in random order.
+/// Groups windows of similar length into batches of at most `positions` predictions, padding
+/// counted (a longer window is a batch of its own), in random order. Batches are of one size
+/// in predictions, not in windows, so that each has the same weight however long its windows
+/// are.
 pub fn batches<'a>(
     mut windows: Vec<&'a [u32]>,
-    batch: usize,
+    positions: usize,
     rng: &mut impl Rng,
 ) -> Vec<Vec<&'a [u32]>> {
     windows.shuffle(rng);
     // Stable: windows of one length stay in random order.
     windows.sort_by_key(|window| window.len());
-    let mut out: Vec<Vec<&[u32]>> = windows.chunks(batch.max(1)).map(<[_]>::to_vec).collect();
+    let mut out: Vec<Vec<&[u32]>> = Vec::new();
+    for window in windows {
+        let room = |batch: &Vec<&[u32]>| (batch.len() + 1) * (window.len() - 1) <= positions;
+        match out.last_mut().filter(|batch| room(batch)) {
+            Some(batch) => batch.push(window),
+            None => out.push(vec![window]),
+        }
+    }
     out.shuffle(rng);
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{SeedableRng, rngs::StdRng};
+
+    use super::*;
+
+    #[test]
+    fn batches_are_of_one_size_in_predictions() {
+        let items: Vec<u32> = (0..40).collect();
+        // Ten windows that predict 2 items each, three that predict 5, one that predicts 30.
+        let lengths = [3; 10].into_iter().chain([6; 3]).chain([31]);
+        let windows = lengths.map(|length| &items[..length]).collect();
+        let mut rng = StdRng::seed_from_u64(3);
+        let found = batches(windows, 12, &mut rng);
+        let mut sizes: Vec<(usize, usize)> = found
+            .iter()
+            .map(|batch| (batch.len(), batch.iter().map(|w| w.len()).max().unwrap()))
+            .collect();
+        sizes.sort_unstable();
+        assert_eq!(sizes, [(1, 6), (1, 31), (2, 6), (4, 3), (6, 3)]);
+    }
 }

@@ -10,6 +10,8 @@ mod snapshot;
 mod state;
 mod touched;
 
+use std::borrow::Cow;
+
 use burn::{
     Tensor,
     grad_clipping::GradientClippingConfig,
@@ -154,7 +156,8 @@ impl<E: Encoder> Trainer<E> {
     /// [`ModelError::Length`] if it is of another size, [`ModelError::NotFinite`] if it
     /// holds a scale that is no number.
     pub fn start_from(&mut self, table: &ItemTable) -> Result<(), ModelError> {
-        let (expected, found) = (self.items.values().len(), table.len() * table.dims());
+        let expected = self.items.len() * self.dims;
+        let found = table.len() * table.dims();
         if (self.items.len(), self.dims) != (table.len(), table.dims()) {
             return Err(ModelError::Length { what: "item table to start from", expected, found });
         }
@@ -163,6 +166,25 @@ impl<E: Encoder> Trainer<E> {
             values.extend(row?.values());
         }
         self.items = TrainedRows::new(values, self.dims);
+        Ok(())
+    }
+
+    /// Begins with these rows, `[items, dims]`, rather than with random ones; an untied model
+    /// with those of `output` to score by.
+    ///
+    /// # Errors
+    /// [`ModelError::Length`] if either is of another size.
+    pub fn begin_with_rows(&mut self, rows: &[f32], output: &[f32]) -> Result<(), ModelError> {
+        let expected = self.items.len() * self.dims;
+        for found in [rows.len(), output.len()] {
+            if found != expected {
+                return Err(ModelError::Length { what: "rows to begin with", expected, found });
+            }
+        }
+        self.items = TrainedRows::new(rows.to_vec(), self.dims);
+        if self.output.is_some() {
+            self.output = Some(TrainedRows::new(output.to_vec(), self.dims));
+        }
         Ok(())
     }
 
@@ -190,14 +212,15 @@ impl<E: Encoder> Trainer<E> {
     }
 
     /// The rows that a step touches, as tensors whose gradients are recorded.
-    fn leaves(&self, touched: &Touched) -> Leaves {
-        let leaf = |rows: &TrainedRows, ids: &[u32]| {
-            let data = TensorData::new(rows.gather(ids), [ids.len(), self.dims]);
-            Tensor::from_data(data, &self.device).require_grad()
+    fn leaves(&mut self, touched: &Touched) -> Leaves {
+        let (dims, device) = (self.dims, &self.device);
+        let leaf = |rows: &mut TrainedRows, ids: &[u32]| {
+            let data = TensorData::new(rows.gather(ids), [ids.len(), dims]);
+            Tensor::from_data(data, device).require_grad()
         };
         Leaves {
-            read: leaf(&self.items, touched.read()),
-            scored: self.output.as_ref().map(|output| leaf(output, touched.scored())),
+            read: leaf(&mut self.items, touched.read()),
+            scored: self.output.as_mut().map(|output| leaf(output, touched.scored())),
         }
     }
 
@@ -243,11 +266,10 @@ impl<E: Encoder> Trainer<E> {
     /// [`ModelError::Device`] if the device fails.
     pub fn average(&mut self, share: f32) -> Result<(), ModelError> {
         let encoder = self.encoder.valid();
-        let output = self.output.as_ref().map(TrainedRows::values);
+        let (rows, output) = (self.items.values(), self.output.as_ref().map(TrainedRows::values));
         if let Some(average) = &mut self.average {
-            return average.step(&encoder, self.items.values(), output, share);
+            return average.step(&encoder, &rows, output.as_deref(), share);
         }
-        let (rows, output) = (self.items.values().to_vec(), output.map(<[f32]>::to_vec));
         self.average = Some(Average { encoder, rows, output });
         Ok(())
     }
@@ -255,14 +277,8 @@ impl<E: Encoder> Trainer<E> {
     /// The model as it stands, to score histories with.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot<'_, E> {
-        let table = self.output_rows().unwrap_or(self.rows());
-        Snapshot::new(
-            self.encoder(),
-            self.rows(),
-            table,
-            (self.dims, self.max_length),
-            &self.device,
-        )
+        let sizes = (self.dims, self.max_length);
+        Snapshot::new(self.encoder(), self.rows(), self.output_rows(), sizes, &self.device)
     }
 
     /// [`Snapshot::score`] of the model as it stands.
@@ -283,16 +299,19 @@ impl<E: Encoder> Trainer<E> {
 
     /// The item table as it stands, `[items, dims]`.
     #[must_use]
-    pub fn rows(&self) -> &[f32] {
-        self.average.as_ref().map_or(self.items.values(), |average| &average.rows)
+    pub fn rows(&self) -> Cow<'_, [f32]> {
+        match &self.average {
+            Some(average) => Cow::Borrowed(&average.rows),
+            None => Cow::Owned(self.items.values()),
+        }
     }
 
     /// The rows that items are scored by, `[items, dims]`, if the model is untied.
     #[must_use]
-    pub fn output_rows(&self) -> Option<&[f32]> {
+    pub fn output_rows(&self) -> Option<Cow<'_, [f32]>> {
         match &self.average {
-            Some(average) => average.output.as_deref(),
-            None => self.output.as_ref().map(TrainedRows::values),
+            Some(average) => average.output.as_deref().map(Cow::Borrowed),
+            None => self.output.as_ref().map(|output| Cow::Owned(output.values())),
         }
     }
 
@@ -301,7 +320,7 @@ impl<E: Encoder> Trainer<E> {
     /// # Errors
     /// As [`ItemTable::quantise`].
     pub fn item_table(&self) -> Result<ItemTable, ModelError> {
-        ItemTable::quantise(self.rows(), self.dims)
+        ItemTable::quantise(&self.rows(), self.dims)
     }
 }
 

@@ -8,16 +8,25 @@ const EPSILON: f32 = 1e-8;
 
 /// An item table in training, with its optimiser's state, in host memory.
 ///
-/// A step reads and writes the rows of its batch only (lazy `AdamW`: the moments of other
-/// rows rest), so that its cost does not grow with the catalogue.
+/// The optimiser is `AdamW` over the whole table, whose rows go on moving by their momentum
+/// in steps that have no gradient for them. A step computes the rows of its batch only, so
+/// that its cost does not grow with the catalogue: what a row missed since it last took part
+/// is a geometric series, made up for when it is read again. (Resting rows instead, as
+/// "lazy" or "sparse" Adam does, moves rare items much less than frequent ones: on Beauty
+/// the ranking of a trained model fell by a tenth.)
 #[derive(Clone, Debug)]
 pub(super) struct TrainedRows {
     dims: usize,
     values: Vec<f32>,
     first: Vec<f32>,
     second: Vec<f32>,
-    /// Steps taken by each row: its moments' bias is corrected by its own count.
+    /// The step up to which each row is made up.
     steps: Vec<u32>,
+    /// Steps taken.
+    step: u32,
+    /// Step size and decay of the last one: what is made up goes by them.
+    rate: f32,
+    decay: f32,
 }
 
 impl TrainedRows {
@@ -29,43 +38,41 @@ impl TrainedRows {
     pub(super) fn new(values: Vec<f32>, dims: usize) -> Self {
         let zeros = vec![0.0; values.len()];
         let steps = vec![0; values.len() / dims];
-        Self { dims, first: zeros.clone(), second: zeros, values, steps }
+        let second = zeros.clone();
+        Self { dims, values, first: zeros, second, steps, step: 0, rate: 0.0, decay: 0.0 }
     }
 
     pub(super) fn len(&self) -> usize {
         self.steps.len()
     }
 
-    pub(super) fn values(&self) -> &[f32] {
-        &self.values
+    /// The table as it stands, `[items, dims]`.
+    pub(super) fn values(&self) -> Vec<f32> {
+        let mut settled = self.clone();
+        (0..self.len()).for_each(|at| settled.make_up(at));
+        settled.values
     }
 
-    /// Rows `[ids, dims]`.
-    pub(super) fn gather(&self, ids: &[u32]) -> Vec<f32> {
-        ids.iter().flat_map(|&id| self.row(id)).copied().collect()
+    /// Rows `[ids, dims]` as they stand.
+    pub(super) fn gather(&mut self, ids: &[u32]) -> Vec<f32> {
+        let mut rows = Vec::with_capacity(ids.len() * self.dims);
+        for &id in ids {
+            self.make_up(id as usize);
+            rows.extend_from_slice(&self.values[id as usize * self.dims..][..self.dims]);
+        }
+        rows
     }
 
-    fn row(&self, id: u32) -> &[f32] {
-        let start = id as usize * self.dims;
-        &self.values[start..start + self.dims]
-    }
-
-    /// One step of `AdamW` (Loshchilov & Hutter 2019, algorithm 2) on the rows `ids`, which
-    /// are distinct, with their gradients `[ids, dims]`.
+    /// One step of `AdamW` (Loshchilov & Hutter 2019, algorithm 2): the rows `ids`, which are
+    /// distinct, have the gradients `[ids, dims]`, all others none.
     pub(super) fn step(&mut self, ids: &[u32], gradients: &[f32], rate: f32, decay: f32) {
+        ids.iter().for_each(|&id| self.make_up(id as usize));
+        self.step += 1;
+        (self.rate, self.decay) = (rate, decay);
+        let (first_scale, second_scale) = self.bias_corrections();
         for (&id, gradient) in ids.iter().zip(gradients.chunks_exact(self.dims)) {
-            let at = id as usize;
-            self.steps[at] += 1;
-            let count = self.steps[at].min(i32::MAX as u32).cast_signed();
-            let first_scale = 1.0 / (1.0 - BETA1.powi(count));
-            let second_scale = 1.0 / (1.0 - BETA2.powi(count));
-            let range = at * self.dims..(at + 1) * self.dims;
-            let rows = self.values[range.clone()]
-                .iter_mut()
-                .zip(&mut self.first[range.clone()])
-                .zip(&mut self.second[range])
-                .zip(gradient);
-            for (((value, first), second), gradient) in rows {
+            self.steps[id as usize] = self.step;
+            for ((value, first, second), gradient) in self.row(id as usize).zip(gradient) {
                 *first = BETA1 * *first + (1.0 - BETA1) * gradient;
                 *second = BETA2 * *second + (1.0 - BETA2) * gradient * gradient;
                 let step = *first * first_scale / ((*second * second_scale).sqrt() + EPSILON);
@@ -74,12 +81,53 @@ impl TrainedRows {
         }
     }
 
+    /// The steps without a gradient that a row has not taken yet. In the `i`-th of them its
+    /// moments are `β₁ⁱ·m` and `β₂ⁱ·v`, so it moves by `(β₁/√β₂)ⁱ` times what it last moved
+    /// by: their sum is a geometric series. Corrections of bias and step size are taken to
+    /// be those of the last step.
+    fn make_up(&mut self, at: usize) {
+        let missed = self.step - self.steps[at];
+        if missed == 0 {
+            return;
+        }
+        self.steps[at] = self.step;
+        let missed = missed.min(i32::MAX as u32).cast_signed();
+        let (first_scale, second_scale) = self.bias_corrections();
+        let ratio = BETA1 / BETA2.sqrt();
+        let series = ratio * (1.0 - ratio.powi(missed)) / (1.0 - ratio);
+        let (first_decay, second_decay) = (BETA1.powi(missed), BETA2.powi(missed));
+        let kept = (1.0 - self.rate * self.decay).powi(missed);
+        let rate = self.rate * series;
+        for (value, first, second) in self.row(at) {
+            let step = *first * first_scale / ((*second * second_scale).sqrt() + EPSILON);
+            *value = *value * kept - rate * step;
+            *first *= first_decay;
+            *second *= second_decay;
+        }
+    }
+
+    /// What the moments are to be multiplied by, for they began at zero (Kingma & Ba 2015, §3).
+    fn bias_corrections(&self) -> (f32, f32) {
+        let count = self.step.min(i32::MAX as u32).cast_signed();
+        (1.0 / (1.0 - BETA1.powi(count)), 1.0 / (1.0 - BETA2.powi(count)))
+    }
+
+    /// Value, first and second moment of a row's places.
+    fn row(&mut self, at: usize) -> impl Iterator<Item = (&mut f32, &mut f32, &mut f32)> {
+        let range = at * self.dims..(at + 1) * self.dims;
+        let moments = self.first[range.clone()].iter_mut().zip(&mut self.second[range.clone()]);
+        let values = self.values[range].iter_mut();
+        values.zip(moments).map(|(value, (first, second))| (value, first, second))
+    }
+
     /// Values, moments and steps, as [`restore`](Self::restore) reads them.
     pub(super) fn save(&self, out: &mut impl Write) -> io::Result<()> {
         for numbers in [&self.values, &self.first, &self.second] {
             write_floats(out, numbers)?;
         }
-        self.steps.iter().try_for_each(|steps| out.write_all(&steps.to_le_bytes()))
+        write_floats(out, &[self.rate, self.decay])?;
+        let steps = self.steps.iter().chain([&self.step]);
+        steps.copied().try_for_each(|step| out.write_all(&step.to_le_bytes()))
     }
 
     /// Takes the place of a table of the same size.
@@ -87,10 +135,16 @@ impl TrainedRows {
         for numbers in [&mut self.values, &mut self.first, &mut self.second] {
             read_floats(input, numbers)?;
         }
-        for steps in &mut self.steps {
+        let mut rates = [0.0; 2];
+        read_floats(input, &mut rates)?;
+        [self.rate, self.decay] = rates;
+        for step in self.steps.iter_mut().chain([&mut self.step]) {
             let mut word = [0; 4];
             input.read_exact(&mut word)?;
-            *steps = u32::from_le_bytes(word);
+            *step = u32::from_le_bytes(word);
+        }
+        if self.steps.iter().any(|step| *step > self.step) {
+            return Err(io::Error::other("a row has taken more steps than there were"));
         }
         Ok(())
     }
@@ -139,5 +193,31 @@ mod tests {
         let mut rows = TrainedRows::new(vec![1.0, -2.0], 2);
         rows.step(&[0], &[0.0, 0.0], 0.1, 0.5);
         assert_eq!(rows.values(), [0.95, -1.9]);
+    }
+
+    /// A row that is left out of steps ends where one with gradients of zero does.
+    #[test]
+    fn what_a_row_missed_is_made_up_for() {
+        let start = vec![0.3, -0.7, 0.3, -0.7];
+        let mut rows = TrainedRows::new(start, 2);
+        // Past the first steps, in which the corrections of bias change.
+        for number in 0..400 {
+            let gradient = [0.2 + (number as f32).sin(), -0.4, 0.2 + (number as f32).sin(), -0.4];
+            rows.step(&[0, 1], &gradient, 0.01, 0.1);
+        }
+        for _ in 0..7 {
+            rows.step(&[0], &[0.0, 0.0], 0.01, 0.1);
+        }
+        let values = rows.values();
+        for column in 0..2 {
+            let (zeros, missed) = (values[column], values[2 + column]);
+            // Weight decay of values that move in between is the only difference.
+            assert!((zeros - missed).abs() < 2e-4, "{values:?}");
+            let moved = (rows.values[2 + column] - missed).abs();
+            assert!(moved > 0.01, "{moved}");
+        }
+        rows.step(&[0, 1], &[1.0; 4], 0.01, 0.1);
+        let values = rows.values();
+        assert!((values[0] - values[2]).abs() < 2e-4, "{values:?}");
     }
 }

@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use burn::{
     Tensor,
     tensor::{Device, TensorData},
@@ -10,7 +12,7 @@ use crate::ModelError;
 /// the device once for all of them.
 pub struct Snapshot<'a, E> {
     encoder: E,
-    rows: &'a [f32],
+    rows: Cow<'a, [f32]>,
     table: Tensor<2>, // [items, dims]
     max_length: usize,
     device: Device,
@@ -23,16 +25,18 @@ impl<E> std::fmt::Debug for Snapshot<'_, E> {
 }
 
 impl<'a, E> Snapshot<'a, E> {
-    /// `rows` are read and `table` scores, both `[items, dims]`.
+    /// `rows` are read, and score unless there is an `output`; both `[items, dims]`.
     pub(super) fn new(
         encoder: E,
-        rows: &'a [f32],
-        table: &[f32],
+        rows: Cow<'a, [f32]>,
+        output: Option<Cow<'a, [f32]>>,
         (dims, max_length): (usize, usize),
         device: &Device,
     ) -> Self {
         let device = device.clone().without_autodiff();
-        let table = TensorData::new(table.to_vec(), [table.len() / dims, dims]);
+        let table = output.map_or_else(|| rows.to_vec(), Cow::into_owned);
+        let items = table.len() / dims;
+        let table = TensorData::new(table, [items, dims]);
         let table = Tensor::from_data(table, &device);
         Self { encoder, rows, table, max_length, device }
     }

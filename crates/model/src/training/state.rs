@@ -68,7 +68,7 @@ impl<E: Encoder> Trainer<E> {
 
     fn read_average(&self, input: &mut impl Read) -> io::Result<Average<E>> {
         let encoder = read_module(input, self.encoder.valid())?;
-        let mut rows = vec![0.0; self.items.values().len()];
+        let mut rows = vec![0.0; self.items.len() * self.dims];
         read_floats(input, &mut rows)?;
         let mut output = self.output.as_ref().map(|_| vec![0.0; rows.len()]);
         read_floats(input, output.as_deref_mut().unwrap_or_default())?;

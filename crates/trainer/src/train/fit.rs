@@ -41,7 +41,10 @@ pub(crate) fn fit<E: Encoder>(
     mut keep: impl FnMut(&Trainer<E>, &Epoch) -> Result<()>,
 ) -> Result<Epoch> {
     let options = job.fit;
-    let held = targets(job.dataset, options)?;
+    let held = match options.refit {
+        Some(_) => Vec::new(),
+        None => targets(job.dataset, options)?,
+    };
     let checkpoint = Checkpoint::of(job);
     if options.fresh {
         checkpoint.remove()?;
@@ -66,13 +69,15 @@ pub(crate) fn fit<E: Encoder>(
         if options.average > 0 {
             trainer.average(share(epoch.number, options.average))?;
         }
-        let (hr10, ndcg10) = validate(trainer, &held)?;
-        let epoch = Epoch { ndcg10, hr10, ..epoch };
-        if best(&progress.epochs).is_none_or(|best| ndcg10 > best.ndcg10) {
-            keep(trainer, &epoch)?;
-        }
+        let validation = match options.refit {
+            Some(_) => None,
+            None => Some(validate(trainer, &held)?),
+        };
         let mut epochs = std::mem::take(&mut progress.epochs);
-        epochs.push(epoch);
+        epochs.push(Epoch { validation, ..epoch });
+        if let Some(best) = best(&epochs).filter(|best| best.number == epoch.number) {
+            keep(trainer, &best)?;
+        }
         progress = Progress {
             epochs,
             elapsed: elapsed(),
@@ -84,13 +89,16 @@ pub(crate) fn fit<E: Encoder>(
         journal.add(&progress.epochs, left)?;
     }
     checkpoint.remove()?;
-    let nothing = || BadInput("--epochs 0 trains nothing; give at least 1".into()).into();
+    let nothing = || BadInput("0 epochs train nothing; give at least 1".into()).into();
     best(&progress.epochs).ok_or_else(nothing)
 }
 
 /// Whether there is another epoch, or the rest of one.
 fn goes_on(progress: &Progress, options: &FitOptions, budget: f64) -> bool {
     let number = progress.epochs.len() as u32;
+    if let Some(epochs) = options.refit {
+        return number < epochs;
+    }
     let stale = best(&progress.epochs).map_or(0, |best| number - best.number);
     // An epoch that would end after the time is not begun, but for the first.
     let in_time = number == 0 || progress.steps > 0 || progress.elapsed + progress.last <= budget;
@@ -147,8 +155,7 @@ fn train_epoch<E: Encoder>(
     Ok(Epoch {
         number,
         loss: progress.loss / steps.len().max(1) as f64,
-        ndcg10: 0.0,
-        hr10: 0.0,
+        validation: None,
         seconds: progress.seconds,
         positions_per_second: positions as f64 / progress.seconds,
     })

@@ -1,4 +1,5 @@
 use std::{
+    fmt,
     fs::File,
     io::Write as _,
     path::{Path, PathBuf},
@@ -20,21 +21,41 @@ pub(crate) struct Epoch {
     pub(crate) number: u32,
     /// Mean over steps, in nats a position.
     pub(crate) loss: f64,
-    /// Of the validation targets.
-    pub(crate) ndcg10: f64,
-    pub(crate) hr10: f64,
+    /// Absent of a refit.
+    #[serde(flatten)]
+    pub(crate) validation: Option<Validation>,
     /// Seconds, without validation.
     pub(crate) seconds: f64,
     /// Positions that were predicted, a second.
     pub(crate) positions_per_second: f64,
 }
 
-/// The first of the best epochs.
+/// Figures over the validation targets.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Validation {
+    pub(crate) ndcg10: f64,
+    pub(crate) hr10: f64,
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "epoch {}", self.number)?;
+        match self.validation {
+            Some(Validation { ndcg10, hr10 }) => {
+                write!(f, ", validation NDCG@10 {ndcg10:.4}, HR@10 {hr10:.4}")
+            }
+            None => f.write_str(" of a refit"),
+        }
+    }
+}
+
+/// The first of the best epochs; of those that were not validated, the last.
 pub(super) fn best(epochs: &[Epoch]) -> Option<Epoch> {
-    epochs
-        .iter()
-        .copied()
-        .reduce(|best, epoch| if epoch.ndcg10 > best.ndcg10 { epoch } else { best })
+    let worse = |best: &Epoch, epoch: &Epoch| match (best.validation, epoch.validation) {
+        (Some(best), Some(epoch)) => epoch.ndcg10 > best.ndcg10,
+        _ => true,
+    };
+    epochs.iter().copied().reduce(|best, epoch| if worse(&best, &epoch) { epoch } else { best })
 }
 
 /// What is told of a training while it goes on: on the terminal, as JSON and as a picture.
@@ -60,12 +81,9 @@ impl Journal {
         let Some(epoch) = epochs.last() else { return Ok(()) };
         let improved = best(epochs).is_some_and(|best| best.number == epoch.number);
         eprintln!(
-            "epoch {:>3}  loss {:.4}  validation NDCG@10 {:.4}  HR@10 {:.4}{}  {:.1} s  at most {:.0} s left",
-            epoch.number,
+            "{epoch}{}, loss {:.4}, {:.1} s, at most {:.0} s left",
+            if improved && epoch.validation.is_some() { " *" } else { "" },
             epoch.loss,
-            epoch.ndcg10,
-            epoch.hr10,
-            if improved { " *" } else { "  " },
             epoch.seconds,
             left.as_secs_f64(),
         );
@@ -91,9 +109,9 @@ fn cannot_write(path: &Path) -> String {
 
 /// Training loss above validation NDCG@10, over the epochs.
 fn picture(epochs: &[Epoch]) -> String {
-    let series = |name: &str, value: fn(&Epoch) -> f64| Series {
+    let series = |name: &str, value: fn(&Epoch) -> Option<f64>| Series {
         name: name.to_owned(),
-        points: epochs.iter().map(|epoch| (f64::from(epoch.number), value(epoch))).collect(),
+        points: epochs.iter().filter_map(|it| Some((f64::from(it.number), value(it)?))).collect(),
     };
     let chart = |title: &str, y: &str, series| {
         Panel::Lines(LineChart {
@@ -104,15 +122,20 @@ fn picture(epochs: &[Epoch]) -> String {
             percent_x: false,
         })
     };
-    let mut validation = vec![series("validation", |epoch| epoch.ndcg10)];
-    if let Some(best) = best(epochs) {
+    let ndcg10 = |epoch: &Epoch| epoch.validation.map(|validation| validation.ndcg10);
+    let mut validation = vec![series("validation", ndcg10)];
+    if let Some((best, height)) = best(epochs).and_then(|best| Some((best, ndcg10(&best)?))) {
         validation.push(Series {
             name: format!("best: epoch {}", best.number),
-            points: vec![(f64::from(best.number), best.ndcg10)],
+            points: vec![(f64::from(best.number), height)],
         });
     }
     plot::svg(&[
-        chart("Training loss", "nats a position", vec![series("training", |epoch| epoch.loss)]),
+        chart(
+            "Training loss",
+            "nats a position",
+            vec![series("training", |epoch| Some(epoch.loss))],
+        ),
         chart("Validation NDCG@10", "whole catalogue, history removed", validation),
     ])
 }
@@ -126,8 +149,7 @@ mod tests {
         let epoch = |number, ndcg10| Epoch {
             number,
             loss: 1.0,
-            ndcg10,
-            hr10: 0.0,
+            validation: Some(Validation { ndcg10, hr10: 0.0 }),
             seconds: 1.0,
             positions_per_second: 1.0,
         };
@@ -135,5 +157,10 @@ mod tests {
         assert_eq!(best(&epochs).map(|best| best.number), Some(2));
         assert!(best(&[]).is_none());
         assert!(picture(&epochs).contains("best: epoch 2"));
+        let refit = [1, 2].map(|number| Epoch { validation: None, ..epoch(number, 0.0) });
+        assert_eq!(best(&refit).map(|best| best.number), Some(2));
+        let json = serde_json::to_string(&refit).unwrap();
+        assert!(!json.contains("ndcg10"), "{json}");
+        assert_eq!(serde_json::from_str::<[Epoch; 2]>(&json).unwrap()[1].validation, None);
     }
 }

@@ -128,7 +128,7 @@ impl Lessons {
                     .collect();
                 examples.shuffle(rng);
                 examples
-                    .chunks(options.batch.max(1))
+                    .chunks((options.batch / options.max_length.max(1)).max(1))
                     .map(|examples| Lesson::Lists(examples.to_vec(), *objective))
                     .collect()
             }

@@ -1,11 +1,14 @@
 //! `tandem train llm`: a language model whose words are the items.
 
-use std::path::PathBuf;
+use std::{
+    borrow::Cow,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
-use tandem_dataset::Dataset;
+use tandem_dataset::{Dataset, ItemIndex};
 use tandem_generator::item_tokens::{Block, Encoding, ItemTokenModel, Shape};
 use tandem_model::{
     Decoder, DecoderConfig, Parameter, parameters,
@@ -17,6 +20,11 @@ use super::{
     journal::Epoch,
     lessons::Lessons,
     options::FitOptions,
+    validation::trained_on,
+};
+use crate::{
+    spectral::co_occurrence_rows,
+    titles::{TitleVectors, principal_components},
 };
 
 /// Options of `tandem train llm`.
@@ -52,6 +60,15 @@ pub(crate) struct TrainLlm {
     /// Standard deviation of the item vectors at the start.
     #[arg(long, default_value_t = 0.05)]
     row_std: f32,
+    /// Begin with what this language model of text (.gguf) makes of the items' titles; it
+    /// helps where items have few interactions. The titles are read once and kept beside
+    /// `--out`.
+    #[arg(long, value_name = "GGUF")]
+    titles: Option<PathBuf>,
+    /// Begin with item rows that reproduce, as far as their width allows, how often items
+    /// were taken shortly after one another. With `--untied` it knows which came first.
+    #[arg(long, conflicts_with = "titles")]
+    co_occurrence: bool,
     /// Give the items output rows of their own, apart from those that are read.
     #[arg(long)]
     untied: bool,
@@ -62,7 +79,7 @@ pub(crate) struct TrainLlm {
 
 /// Encodings of a matrix in the GGUF file.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Storage {
+pub(crate) enum Storage {
     /// 32 bits a weight.
     F32,
     /// 16 bits a weight.
@@ -70,6 +87,16 @@ enum Storage {
     /// 8 bits a weight and a scale for each 32 of them.
     #[value(name = "q8_0")]
     Q8_0,
+}
+
+impl From<Storage> for Encoding {
+    fn from(storage: Storage) -> Self {
+        match storage {
+            Storage::F32 => Self::F32,
+            Storage::F16 => Self::F16,
+            Storage::Q8_0 => Self::Q8_0,
+        }
+    }
 }
 
 pub(crate) fn run(args: &TrainLlm) -> Result<()> {
@@ -90,6 +117,15 @@ pub(crate) fn run(args: &TrainLlm) -> Result<()> {
         training,
         &args.fit.device.device()?,
     )?;
+    if let Some(gguf) = &args.titles {
+        begin_with_titles(&mut trainer, gguf, &dataset, args)?;
+    }
+    if args.co_occurrence {
+        let log: Vec<&[ItemIndex]> =
+            dataset.sequences.iter().map(|sequence| trained_on(sequence, &args.fit)).collect();
+        let (rows, output) = co_occurrence_rows(&log, items, args.dims, args.row_std);
+        trainer.begin_with_rows(&rows, &output)?;
+    }
     eprintln!(
         "decoder {} × {} blocks on {}: {} users, {items} items, {} interactions",
         args.dims,
@@ -104,33 +140,47 @@ pub(crate) fn run(args: &TrainLlm) -> Result<()> {
     let best = fit(&mut trainer, &job, |trainer, epoch| {
         let model =
             item_token_model(trainer, &config, &dataset, provenance(&dataset, args, epoch))?;
-        let encoding = match args.encoding {
-            Storage::F32 => Encoding::F32,
-            Storage::F16 => Encoding::F16,
-            Storage::Q8_0 => Encoding::Q8_0,
-        };
-        Ok(model.write(&args.out, encoding)?)
+        Ok(model.write(&args.out, args.encoding.into())?)
     })?;
-    println!(
-        "{}: epoch {}, validation NDCG@10 {:.4}, HR@10 {:.4}",
-        args.out.display(),
-        best.number,
-        best.ndcg10,
-        best.hr10
-    );
+    println!("{}: {best}", args.out.display());
     Ok(())
+}
+
+/// Titled items begin with the principal components of their titles' vectors, at the standard
+/// deviation that random rows have.
+fn begin_with_titles(
+    trainer: &mut Trainer<Decoder>,
+    gguf: &Path,
+    dataset: &Dataset,
+    args: &TrainLlm,
+) -> Result<()> {
+    let folder = args.out.parent().unwrap_or(Path::new("."));
+    let TitleVectors { dims, values } = TitleVectors::of(gguf, &dataset.catalogue, folder)?;
+    let components = principal_components(&values, dims, args.dims, args.row_std);
+    let mut rows = trainer.rows().into_owned();
+    for (at, item) in dataset.catalogue.items().iter().enumerate() {
+        if !item.title.is_empty() {
+            let row = at * args.dims..(at + 1) * args.dims;
+            rows[row.clone()].copy_from_slice(&components[row]);
+        }
+    }
+    Ok(trainer.begin_with_rows(&rows, &rows)?)
 }
 
 /// How the file came about, for people.
 fn provenance(dataset: &Dataset, args: &TrainLlm, epoch: &Epoch) -> Vec<(String, String)> {
-    let facts = [
+    let mut facts = vec![
         ("dataset", dataset.name.clone()),
         ("loss", args.fit.loss().to_string()),
         ("seed", args.fit.seed.to_string()),
         ("epoch", epoch.number.to_string()),
-        ("validation_ndcg10", format!("{:.4}", epoch.ndcg10)),
+        // Read again by whoever evaluates the file: what it may be measured on.
+        ("hold_out", args.fit.held_out().to_string()),
     ];
-    facts.map(|(key, value)| (key.to_owned(), value)).to_vec()
+    if let Some(validation) = epoch.validation {
+        facts.push(("validation_ndcg10", format!("{:.4}", validation.ndcg10)));
+    }
+    facts.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
 /// The decoder as it stands, as llama.cpp reads it.
@@ -174,8 +224,8 @@ fn item_token_model(
             rope_base: config.rope_base,
             norm_epsilon: config.norm_epsilon,
         },
-        token_embedding: trainer.rows().to_vec(),
-        output: trainer.output_rows().map(<[f32]>::to_vec),
+        token_embedding: trainer.rows().into_owned(),
+        output: trainer.output_rows().map(Cow::into_owned),
         output_norm: weights.take("output_norm.gamma")?,
         blocks,
     })

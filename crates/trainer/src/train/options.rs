@@ -52,13 +52,17 @@ pub(crate) struct FitOptions {
     /// keeps the weights themselves.
     #[arg(long, default_value_t = 0)]
     pub(crate) average: u32,
-    /// Windows of at most `max_length` items a step.
-    #[arg(long, default_value_t = 32)]
+    /// Items that are predicted in a step, at most; of lists, each counts as `max_length`.
+    #[arg(long, default_value_t = 1024)]
     pub(crate) batch: usize,
     /// Newest items of each user that are not trained on; the first of them is the
     /// validation target. More than 2 for the session protocol.
     #[arg(long, default_value_t = 2)]
     pub(crate) hold_out: usize,
+    /// Refit, once everything is chosen: train on all but each user's last item for exactly
+    /// so many epochs and keep the last. Nothing is validated, for nothing is left for it.
+    #[arg(long, value_name = "EPOCHS", conflicts_with_all = ["hold_out", "epochs", "patience"])]
+    pub(crate) refit: Option<u32>,
     /// Validate on so many users, drawn by `--seed`, rather than on all: ranking a large
     /// catalogue for everyone takes longer than training.
     #[arg(long)]
@@ -92,6 +96,11 @@ impl FitOptions {
     /// The loss that was asked for, or the full softmax.
     pub(crate) fn loss(&self) -> Loss {
         self.loss.unwrap_or(Loss(Objective::FullSoftmax))
+    }
+
+    /// Newest items of each user that are not trained on.
+    pub(crate) fn held_out(&self) -> usize {
+        if self.refit.is_some() { 1 } else { self.hold_out }
     }
 
     /// What of the options concerns the steps themselves.

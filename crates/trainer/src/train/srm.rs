@@ -134,21 +134,12 @@ pub(crate) fn run(args: &TrainSrm) -> Result<()> {
             body: trainer.encoder().to_bytes(&HashMap::new())?,
             items: trainer.item_table()?,
             catalogue_hash: dataset.catalogue.hash().to_owned(),
-            provenance: format!(
-                "{}, {strategy}, seed {}, epoch {}, validation NDCG@10 {:.4}",
-                dataset.name, fit_options.seed, epoch.number, epoch.ndcg10
-            ),
+            provenance: format!("{}, {strategy}, seed {}, {epoch}", dataset.name, fit_options.seed),
         };
         write_atomically(&args.out, &checkpoint.to_bytes()?)
             .with_context(|| format!("cannot write {}", args.out.display()))
     })?;
-    println!(
-        "{}: epoch {}, validation NDCG@10 {:.4}, HR@10 {:.4}",
-        args.out.display(),
-        best.number,
-        best.ndcg10,
-        best.hr10
-    );
+    println!("{}: {best}", args.out.display());
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use tandem_dataset::{Dataset, Held, ItemIndex, Sequence};
 use tandem_evaluation::Metrics;
 use tandem_model::training::{Encoder, Trainer};
 
-use super::options::FitOptions;
+use super::{journal::Validation, options::FitOptions};
 use crate::failure::BadInput;
 
 /// Scores that are in memory at once, at most.
@@ -14,7 +14,7 @@ const TOGETHER: usize = 128;
 
 /// The items that are trained on: none of a user who has too few for what is held out.
 pub(super) fn trained_on<'a>(sequence: &'a Sequence, options: &FitOptions) -> &'a [ItemIndex] {
-    &sequence.items[..sequence.items.len().saturating_sub(options.hold_out)]
+    &sequence.items[..sequence.items.len().saturating_sub(options.held_out())]
 }
 
 /// The first item of each user that is not trained on, by the length of the history.
@@ -39,7 +39,7 @@ pub(super) fn targets<'a>(dataset: &'a Dataset, options: &FitOptions) -> Result<
 }
 
 /// HR@10 and NDCG@10 over the whole catalogue, the history removed (protocol `standard`).
-pub(super) fn validate<E: Encoder>(trainer: &Trainer<E>, held: &[Held<'_>]) -> Result<(f64, f64)> {
+pub(super) fn validate<E: Encoder>(trainer: &Trainer<E>, held: &[Held<'_>]) -> Result<Validation> {
     let snapshot = trainer.snapshot();
     let together = (SCORES / snapshot.items()).clamp(1, TOGETHER);
     let mut ranks = Vec::with_capacity(held.len());
@@ -53,5 +53,5 @@ pub(super) fn validate<E: Encoder>(trainer: &Trainer<E>, held: &[Held<'_>]) -> R
     }
     let metrics = Metrics::of(&ranks);
     let at = metrics.at(10).context("the metrics have no cut-off 10")?;
-    Ok((at.hr, at.ndcg))
+    Ok(Validation { ndcg10: at.ndcg, hr10: at.hr })
 }

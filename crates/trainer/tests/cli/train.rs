@@ -12,10 +12,10 @@ use serde_json::Value;
 
 use crate::{Bench, names};
 
-const SRM: &str = "train srm --data set --out srm.model --dims 8 --heads 1 --blocks 1 --batch 4 \
+const SRM: &str = "train srm --data set --out srm.model --dims 8 --heads 1 --blocks 1 --batch 28 \
                    --dropout 0.3 --minutes 30 --patience 100000";
 #[cfg(feature = "llama")]
-const LLM: &str = "train llm --data set --out llm.model --dims 8 --heads 1 --blocks 1 --batch 4 \
+const LLM: &str = "train llm --data set --out llm.model --dims 8 --heads 1 --blocks 1 --batch 28 \
                    --dropout 0.3 --minutes 30 --patience 100000 --loss sampled:5 --untied --average 3 \
                    --encoding f32";
 

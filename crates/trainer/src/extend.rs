@@ -1,0 +1,205 @@
+//! `tandem extend`: items that came after a language model of item tokens was trained.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Result;
+use clap::Args;
+use tandem_dataset::{Catalogue, Dataset};
+use tandem_generator::item_tokens::ItemTokenModel;
+use tandem_protocol::ItemId;
+
+use crate::{
+    failure::BadInput,
+    titles::{Ridge, TitleVectors},
+    train::Storage,
+};
+
+/// Of the items that the model knows, one in so many chooses the penalty.
+const HELD: usize = 10;
+/// Penalties tried, in units of the vectors' mean variance.
+const PENALTIES: [f32; 5] = [0.001, 0.01, 0.1, 1.0, 10.0];
+
+/// Options of `tandem extend`.
+#[derive(Args, Debug)]
+pub(crate) struct Extend {
+    /// The model that `tandem train llm` made (a .gguf file).
+    #[arg(long)]
+    gguf: PathBuf,
+    /// Dataset folder whose catalogue has the new items; items that it no longer has are left
+    /// out.
+    #[arg(long)]
+    data: PathBuf,
+    /// A language model of text (.gguf), which reads the titles.
+    #[arg(long, value_name = "GGUF")]
+    titles: PathBuf,
+    /// Where the extended model goes (a .gguf file).
+    #[arg(long)]
+    out: PathBuf,
+    /// How its matrices are stored.
+    #[arg(long, value_enum, default_value_t = Storage::Q8_0)]
+    encoding: Storage,
+}
+
+pub(crate) fn run(args: &Extend) -> Result<()> {
+    let dataset = Dataset::load(&args.data)?;
+    let model = ItemTokenModel::read(&args.gguf)?;
+    let folder = args.out.parent().unwrap_or(Path::new("."));
+    let vectors = TitleVectors::of(&args.titles, &dataset.catalogue, folder)?;
+    let known = model.item_ids.len();
+    let (extended, added) = extend(model, &dataset.catalogue, &vectors)?;
+    extended.write(&args.out, args.encoding.into())?;
+    println!(
+        "{}: {added} items added to {known}, {} in all",
+        args.out.display(),
+        extended.item_ids.len()
+    );
+    Ok(())
+}
+
+/// The model for `catalogue`: rows of items that it knew stay, those of new ones are
+/// predicted from their titles. Items without a title get the mean row.
+///
+/// The map from titles to rows is learnt on the items that the model was trained on, each
+/// weighed by its interactions: rows of rare items are mostly noise.
+fn extend(
+    model: ItemTokenModel,
+    catalogue: &Catalogue,
+    vectors: &TitleVectors,
+) -> Result<(ItemTokenModel, usize)> {
+    let places: HashMap<&ItemId, usize> =
+        model.item_ids.iter().enumerate().map(|(at, id)| (id, at)).collect();
+    let items = catalogue.items();
+    let old: Vec<Option<usize>> = items.iter().map(|item| places.get(&item.id).copied()).collect();
+    let titled: Vec<usize> = (0..items.len())
+        .filter(|&at| old[at].is_some() && !items[at].title.is_empty() && items[at].count > 0)
+        .collect();
+    if titled.len() < 2 * HELD {
+        let text = format!(
+            "expected at least {} items with a title and interactions that the model knows, found {}; is it a model of this catalogue?",
+            2 * HELD,
+            titled.len()
+        );
+        return Err(BadInput(text).into());
+    }
+    let dims = model.shape.dims;
+    let rows = |table: &[f32]| -> Vec<f32> {
+        let (map, penalty) = fit(table, dims, &titled, &old, catalogue, vectors);
+        let row = |at: usize| match old[at] {
+            Some(old) => table[old * dims..(old + 1) * dims].to_vec(),
+            None if items[at].title.is_empty() => map.mean(),
+            None => map.map(vectors.of_item(at), penalty),
+        };
+        (0..items.len()).flat_map(row).collect()
+    };
+    let added = old.iter().filter(|old| old.is_none()).count();
+    let mut provenance = model.provenance.clone();
+    provenance.push(("extended".to_owned(), format!("{added} items by their titles")));
+    let extended = ItemTokenModel {
+        catalogue_hash: catalogue.hash().to_owned(),
+        item_ids: items.iter().map(|item| item.id.clone()).collect(),
+        token_embedding: rows(&model.token_embedding),
+        output: model.output.as_deref().map(rows),
+        provenance,
+        ..model.clone()
+    };
+    Ok((extended, added))
+}
+
+/// The map from titles to a table's rows, and the penalty that predicts held-out items'
+/// rows best.
+fn fit(
+    table: &[f32],
+    dims: usize,
+    titled: &[usize],
+    old: &[Option<usize>],
+    catalogue: &Catalogue,
+    vectors: &TitleVectors,
+) -> (Ridge, f32) {
+    let gather = |of: &[usize]| -> (Vec<f32>, Vec<f32>, Vec<f32>) {
+        let x = of.iter().flat_map(|&at| vectors.of_item(at)).copied().collect();
+        let row = |at: usize| old[at].map_or(&[][..], |old| &table[old * dims..(old + 1) * dims]);
+        let y = of.iter().flat_map(|&at| row(at)).copied().collect();
+        (x, y, of.iter().map(|&at| catalogue.items()[at].count as f32).collect())
+    };
+    let learn = |of: &[usize]| {
+        let (x, y, weights) = gather(of);
+        Ridge::fit((&x, vectors.dims), (&y, dims), &weights)
+    };
+    let (held, others): (Vec<usize>, Vec<usize>) = titled.iter().partition(|at| *at % HELD == 0);
+    let (x, y, weights) = gather(&held);
+    let map = learn(&others);
+    let error = |penalty: f32| -> f32 {
+        let found = map.map(&x, penalty);
+        let rows = found.chunks(dims).zip(y.chunks(dims)).zip(&weights);
+        let square =
+            |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f32>();
+        rows.map(|((found, row), weight)| weight * square(found, row)).sum()
+    };
+    let best = PENALTIES.into_iter().min_by(|a, b| error(*a).total_cmp(&error(*b)));
+    (learn(titled), best.unwrap_or(1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use tandem_dataset::Item;
+    use tandem_generator::item_tokens::Shape;
+
+    use super::*;
+
+    /// A model without blocks' worth: 40 items whose row is a linear map of their title.
+    #[test]
+    fn a_new_item_gets_the_row_its_title_asks_for_and_old_ones_keep_theirs() {
+        let title = |at: usize| [at as f32 * 0.1, (at as f32).sin()];
+        let row = |at: usize| [1.0 + 2.0 * title(at)[0], title(at)[1] - title(at)[0]];
+        let item = |at: usize| Item {
+            title: format!("title {at}"),
+            count: 5,
+            ..Item::untitled(at.to_string().as_str().into())
+        };
+        let old = Catalogue::new((0..40).map(item).collect()).unwrap();
+        // One goes, one comes, one comes without a title.
+        let mut items: Vec<Item> = (1..41).map(item).collect();
+        items.push(Item::untitled("untitled".into()));
+        let new = Catalogue::new(items).unwrap();
+        let model = ItemTokenModel {
+            name: "m".into(),
+            catalogue_hash: old.hash().to_owned(),
+            item_ids: old.items().iter().map(|item| item.id.clone()).collect(),
+            provenance: Vec::new(),
+            shape: Shape {
+                dims: 2,
+                blocks: 0,
+                heads: 1,
+                kv_heads: 1,
+                feed_forward: 2,
+                max_length: 5,
+                rope_base: 1e4,
+                norm_epsilon: 1e-5,
+            },
+            token_embedding: (0..40).flat_map(row).collect(),
+            blocks: Vec::new(),
+            output_norm: vec![1.0; 2],
+            output: Some((0..40).flat_map(|at| row(at).map(|value| -value)).collect()),
+        };
+        let values = (1..41).flat_map(title).chain([0.0, 0.0]).collect();
+        let vectors = TitleVectors { dims: 2, values };
+        let (extended, added) = extend(model.clone(), &new, &vectors).unwrap();
+        assert_eq!((added, extended.catalogue_hash.as_str()), (2, new.hash()));
+        assert_eq!(extended.item_ids.len(), 41);
+        assert_eq!(extended.token_embedding[..78], model.token_embedding[2..]);
+        for (found, expected) in extended.token_embedding[78..80].iter().zip(row(40)) {
+            assert!((found - expected).abs() < 0.02, "{found} {expected}");
+        }
+        let output = extended.output.unwrap();
+        assert!((output[78] + row(40)[0]).abs() < 0.02, "the output rows have a map of their own");
+        let mean: f32 = model.token_embedding[2..].chunks(2).map(|row| row[0]).sum::<f32>() / 39.0;
+        assert!((extended.token_embedding[80] - mean).abs() < 1e-3);
+
+        let strange = Catalogue::new((100..140).map(item).collect()).unwrap();
+        let error = extend(model, &strange, &vectors).unwrap_err().to_string();
+        assert!(error.contains("that the model knows, found 0"), "{error}");
+    }
+}
