@@ -1,6 +1,7 @@
 //! The cloud server as a child.
 
 use std::{
+    ffi::OsString,
     fs,
     io::{Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
@@ -60,8 +61,11 @@ pub(crate) fn start(
         .dir(workspace.root())
         // Two threads that spin for work starve each other on a busy machine.
         .env("OMP_WAIT_POLICY", "passive")
-        .arg("--gguf")
-        .arg(&prepared.language_model)
+        .args(prepared.language_models.iter().flat_map(|(name, file)| {
+            let mut model = OsString::from(format!("{name}="));
+            model.push(file);
+            [OsString::from("--gguf"), model]
+        }))
         .arg("--data")
         .arg(&prepared.data)
         .arg("--artifacts")
