@@ -6,14 +6,12 @@
 
 mod atomic_file;
 mod evaluate;
-#[cfg(feature = "llama")]
-mod evaluate_session;
 mod export;
 mod failure;
 mod import;
 mod interrupt;
-#[cfg(feature = "llama")]
 mod lists;
+mod memory;
 mod train;
 
 use std::process::ExitCode;
