@@ -19,6 +19,7 @@ mod failure;
 mod node;
 mod pipeline;
 mod process;
+mod results;
 mod server;
 mod setup;
 mod site;
@@ -52,6 +53,8 @@ enum Chore {
     Wasm(wasm::Options),
     /// Measure speed; every figure comes from this run.
     Bench,
+    /// Write the tables of the documents anew from `docs/results`.
+    Results,
     /// Check the rules of the house: dependencies, file sizes, no traces of a machine.
     Tidy,
 }
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
             Chore::Check(options) => check::run(&workspace, &options),
             Chore::Wasm(options) => wasm::run(&workspace, &options),
             Chore::Bench => bench::run(&workspace),
+            Chore::Results => results::run(&workspace),
             Chore::Tidy => tidy::run(&workspace),
         }
     });

@@ -1,20 +1,17 @@
 //! The `session` protocol: each user's newest interactions arrive one after another as
 //! live clicks, and the very state machine that runs in the browser answers them.
 
-use std::error::Error;
+use std::{error::Error, time::Instant};
 
 use futures_lite::future::block_on;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use tandem_collaboration::Action;
 use tandem_dataset::{Dataset, ItemIndex, Sequence};
-use tandem_model::Scorer;
-use tandem_protocol::{
-    Candidate, CandidatesResponse, Event, EventKind, Ignored, ItemId, Ranking, Timings,
-};
-use tandem_session::{Connection, RowStore, Session, Settings};
+use tandem_protocol::{Event, EventKind};
+use tandem_session::{Connection, Session};
 
-use crate::{EvaluationError, hit, ndcg};
+use crate::{Device, EvaluationError, SessionCost, device::id, hit, ndcg};
 
 /// How sessions are cut out of the logs.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,9 +38,11 @@ pub struct ClickRecord {
     /// Rank of the clicked item in what was shown before the click, from 0; `None` if it
     /// was not in the list.
     pub rank: Option<usize>,
-    /// How far the two models' orders were apart after the click.
+    /// How far the two models' orders were apart after the click; `None` also after the
+    /// last one, with which the session ends.
     pub disagreement: Option<f32>,
-    /// Whether the cloud was called after the click.
+    /// Whether the cloud was called after the click. After the last one it never is: nobody
+    /// would see the list.
     pub called: bool,
 }
 
@@ -58,15 +57,24 @@ pub struct SessionReport {
     pub hr10: f64,
     /// Calls a session after the first list.
     pub calls: f64,
+    /// Calls a click after which there was something to decide.
+    pub call_share: f64,
+    /// What a session cost.
+    pub cost: SessionCost,
     /// Mean loss of the learning steps before and after each, in nats.
     pub losses: Option<(f64, f64)>,
     /// Every click, by session.
     pub records: Vec<ClickRecord>,
 }
 
+#[derive(Default)]
 struct SessionRun {
     records: Vec<ClickRecord>,
     losses: Vec<(f32, f32)>,
+    rank_ms: Vec<f64>,
+    learn_ms: Vec<f64>,
+    bytes_up: usize,
+    bytes_down: usize,
 }
 
 impl SessionProtocol {
@@ -82,76 +90,94 @@ impl SessionProtocol {
     /// Runs a session for every user of `users` (positions in the dataset) who has enough
     /// items, in parallel.
     ///
-    /// `list` answers as the cloud would: for a user's items so far, candidates with
-    /// log-probabilities in nats, best first. The first list of a session is free; it is
-    /// made from what came before the session.
+    /// `list` answers as the cloud would: for a user and that user's items so far,
+    /// candidates with log-probabilities in nats, best first. The first list of a session is
+    /// free; it is made from what came before the session. After the last click nothing is
+    /// decided and nothing learnt. `progress` is told of each session.
     ///
     /// # Errors
     /// What `list` fails with, or a session that cannot go on.
-    pub fn run<E: Into<Box<dyn Error + Send + Sync>>>(
+    pub fn run<L: AsRef<[(ItemIndex, f32)]>, E: Into<Box<dyn Error + Send + Sync>>>(
         &self,
         dataset: &Dataset,
         users: &[usize],
-        device: (&Scorer, &RowStore, &Settings),
-        list: impl Fn(&[ItemIndex]) -> Result<Vec<(ItemIndex, f32)>, E> + Sync,
+        device: Device<'_>,
+        progress: impl Fn(usize) + Sync,
+        list: impl Fn(usize, &[ItemIndex]) -> Result<L, E> + Sync,
     ) -> Result<SessionReport, EvaluationError> {
-        let sequences = users.iter().map(|&user| &dataset.sequences[user]);
-        let cuts: Vec<_> = sequences.filter_map(|sequence| self.cut(sequence)).collect();
+        let cut = |&user: &usize| {
+            let (before, live) = self.cut(&dataset.sequences[user])?;
+            Some((user, before, live))
+        };
+        let cuts: Vec<_> = users.iter().filter_map(cut).collect();
+        let list = |user: usize, items: &[ItemIndex]| {
+            list(user, items).map_err(|error| EvaluationError::List(error.into()))
+        };
         let runs: Vec<SessionRun> = cuts
             .par_iter()
             .enumerate()
-            .map(|(number, &(before, live))| {
-                block_on(self.session(number, dataset, before, live, device, &list))
+            .map(|(number, &parts)| {
+                let list = |items: &[ItemIndex]| list(parts.0, items);
+                let run = block_on(self.session(number, dataset, parts, device, list))?;
+                progress(1);
+                Ok(run)
             })
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<_, EvaluationError>>()?;
         Ok(Self::report(&runs))
     }
 
-    async fn session<E: Into<Box<dyn Error + Send + Sync>>>(
+    async fn session<L: AsRef<[(ItemIndex, f32)]>>(
         &self,
         number: usize,
         dataset: &Dataset,
-        before: &[ItemIndex],
-        live: &[ItemIndex],
-        (scorer, rows, settings): (&Scorer, &RowStore, &Settings),
-        list: &(impl Fn(&[ItemIndex]) -> Result<Vec<(ItemIndex, f32)>, E> + Sync),
+        (user, before, live): (usize, &[ItemIndex], &[ItemIndex]),
+        device: Device<'_>,
+        list: impl Fn(&[ItemIndex]) -> Result<L, EvaluationError>,
     ) -> Result<SessionRun, EvaluationError> {
-        let failed = |error: tandem_session::SessionError| EvaluationError::Session(error.into());
-        let id = |item: ItemIndex| -> ItemId { dataset.catalogue.get(item).id.clone() };
         let mut items = before.to_vec();
         let mut now_ms = 0.0;
-        let mut session =
-            Session::new(scorer.clone(), rows.clone(), settings.clone()).map_err(failed)?;
-        session.begin_with(before.iter().map(|&item| id(item)));
+        let mut session = device.begin(dataset, user, before)?;
+        let mut run = SessionRun::default();
         let call = |session: &mut Session, items: &[ItemIndex], now_ms: f64| {
-            let candidates = list(items).map_err(|error| EvaluationError::Scorer(error.into()))?;
-            let (_, ticket) = session.begin_request(None, now_ms);
-            let response = answer(settings, candidates, id);
-            session.accept(ticket, response, now_ms).map_err(failed).map(|_| ())
+            let (request, ticket) = session.begin_request(None, now_ms);
+            let response = device.answer(dataset, list(items)?.as_ref());
+            let bytes = (json_bytes(&request), json_bytes(&response));
+            session.accept(ticket, response, now_ms)?;
+            Ok::<_, EvaluationError>(bytes)
         };
-        call(&mut session, &items, now_ms)?;
-        let mut run = SessionRun { records: Vec::new(), losses: Vec::new() };
+        let (up, down) = call(&mut session, &items, now_ms)?;
+        (run.bytes_up, run.bytes_down) = (up, down);
         for (click, &item) in live.iter().enumerate() {
-            let shown = session.rank().await.map_err(failed)?;
-            let clicked = id(item);
+            let shown = session.rank().await?;
+            let clicked = id(dataset, item);
             let rank = shown.items.iter().position(|shown| shown.item == clicked);
-            session.track(&Event { kind: EventKind::Click, item: clicked });
-            items.push(item);
-            now_ms += self.ms_between_clicks;
-            let ranked = session.rank().await.map_err(failed)?;
-            let decision = session.decide(&ranked, Connection::default(), now_ms);
-            let called = decision.action == Action::Request;
-            if called {
-                call(&mut session, &items, now_ms)?;
+            let mut record =
+                ClickRecord { session: number, click, rank, disagreement: None, called: false };
+            if click + 1 < live.len() {
+                session.track(&Event { kind: EventKind::Click, item: clicked });
+                items.push(item);
+                now_ms += self.ms_between_clicks;
+                let begun = Instant::now();
+                let ranked = session.rank().await?;
+                run.rank_ms.push(milliseconds(begun));
+                let decision = session.decide(&ranked, Connection::default(), now_ms);
+                record.disagreement = decision.disagreement;
+                record.called = decision.action == Action::Request;
+                if record.called {
+                    let (up, down) = call(&mut session, &items, now_ms)?;
+                    run.bytes_up += up;
+                    run.bytes_down += down;
+                }
+                // After the decision, as on a device: there, learning waits for the paint.
+                if self.learn {
+                    let begun = Instant::now();
+                    if let Some(outcome) = session.learn().await? {
+                        run.learn_ms.push(milliseconds(begun));
+                        run.losses.push((outcome.loss_before, outcome.loss_after));
+                    }
+                }
             }
-            // After the decision, as on a device: there, learning waits for the paint.
-            if self.learn
-                && let Some(outcome) = session.learn().await.map_err(failed)?
-            {
-                run.losses.push((outcome.loss_before, outcome.loss_after));
-            }
-            let disagreement = decision.disagreement;
-            run.records.push(ClickRecord { session: number, click, rank, disagreement, called });
+            run.records.push(record);
         }
         Ok(run)
     }
@@ -166,103 +192,74 @@ impl SessionProtocol {
             mean(losses.iter().map(|pair| f64::from(value(pair))).sum(), losses.len())
         };
         let calls = records.iter().filter(|record| record.called).count();
+        let decisions = records.len() - runs.len();
+        let bytes = |of: fn(&SessionRun) -> usize| {
+            mean(runs.iter().map(|run| of(run) as f64).sum(), runs.len())
+        };
+        let rank_ms = sorted(runs.iter().flat_map(|run| &run.rank_ms));
+        let learn_ms = sorted(runs.iter().flat_map(|run| &run.learn_ms));
         SessionReport {
             sessions: runs.len(),
             ndcg10: mean(records.iter().map(|r| ndcg(r.rank, 10)).sum(), records.len()),
             hr10: mean(records.iter().map(|r| hit(r.rank, 10)).sum(), records.len()),
             calls: mean(calls as f64, runs.len()),
+            call_share: mean(calls as f64, decisions),
+            cost: SessionCost {
+                rank_ms_p50: quantile(&rank_ms, 0.5),
+                rank_ms_p95: quantile(&rank_ms, 0.95),
+                learn_ms_p50: quantile(&learn_ms, 0.5),
+                learn_ms_p95: quantile(&learn_ms, 0.95),
+                bytes_up: bytes(|run| run.bytes_up),
+                bytes_down: bytes(|run| run.bytes_down),
+            },
             losses: (!losses.is_empty()).then(|| (sum(|pair| pair.0), sum(|pair| pair.1))),
             records,
         }
     }
 }
 
-/// The cloud's answer as the device would read it.
-fn answer(
-    settings: &Settings,
-    candidates: Vec<(ItemIndex, f32)>,
-    id: impl Fn(ItemIndex) -> ItemId,
-) -> CandidatesResponse {
-    CandidatesResponse {
-        model: "evaluation".into(),
-        catalogue_hash: settings.catalogue_hash.clone(),
-        ranking: Ranking::LanguageModel,
-        candidates: candidates
-            .into_iter()
-            .map(|(item, logprob)| Candidate { item: id(item), logprob, row: None })
-            .collect(),
-        history_rows: Vec::new(),
-        ignored: Ignored::default(),
-        timings: Timings::default(),
-    }
+fn milliseconds(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1e3
+}
+
+fn json_bytes(message: &impl Serialize) -> usize {
+    // What crosses the wire can be written as JSON.
+    serde_json::to_vec(message).map_or(0, |json| json.len())
+}
+
+fn sorted<'a>(values: impl Iterator<Item = &'a f64>) -> Vec<f64> {
+    let mut values: Vec<f64> = values.copied().collect();
+    values.sort_by(f64::total_cmp);
+    values
+}
+
+/// The value below which a share of `sorted` lies (nearest rank); 0 for none.
+#[allow(clippy::cast_sign_loss, reason = "a share is not negative")]
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let rank = (share * sorted.len() as f64).ceil() as usize;
+    sorted.get(rank.saturating_sub(1)).copied().unwrap_or(0.0)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::HashMap, convert::Infallible};
+    use std::convert::Infallible;
 
-    use tandem_collaboration::{Fusion, LanguageModelScore, Normalisation, Policy, Trigger};
-    use tandem_dataset::{Catalogue, Item};
-    use tandem_model::{Body, Device, ItemTable, LearningConfig};
-    use tandem_protocol::{ModelConfig, ModelKind};
+    use tandem_collaboration::Trigger;
 
     use super::*;
-
-    const ITEMS: u32 = 12;
-
-    fn dataset() -> Dataset {
-        let items = (0..ITEMS).map(|id| Item::untitled(id.to_string().as_str().into())).collect();
-        let sequence = |user: &str, items: &[u32]| Sequence {
-            user: user.into(),
-            items: items.iter().copied().map(ItemIndex).collect(),
-            times: None,
-        };
-        let sequences = vec![
-            sequence("a", &[0, 1, 2, 3, 4, 5]),
-            sequence("b", &[5, 3]),
-            sequence("c", &[9, 8, 7, 6]),
-        ];
-        Dataset::new("d", Catalogue::new(items).unwrap(), sequences, None).unwrap()
-    }
-
-    fn device(trigger: Trigger) -> (Scorer, RowStore, Settings) {
-        let config =
-            ModelConfig { kind: ModelKind::Sasrec, dims: 4, blocks: 1, heads: 1, max_length: 4 };
-        let cpu = Device::flex();
-        let bytes = Body::new(&config, 0.0, &cpu).unwrap().to_bytes(&HashMap::new()).unwrap();
-        let table: Vec<f32> = (0..ITEMS * 4).map(|i| (i as f32 * 0.7).sin()).collect();
-        let rows = RowStore::whole(
-            ItemTable::quantise(&table, 4).unwrap(),
-            (0..ITEMS).map(|id| ItemId::new(id.to_string())),
-        );
-        let settings = Settings {
-            // The language model alone, so that ranks can be worked out by hand.
-            fusion: Fusion::Weighted {
-                alpha: 1.0,
-                language_model: LanguageModelScore::Rank,
-                small_model: Normalisation::Rank,
-            },
-            policy: Policy::bare(trigger),
-            learning: LearningConfig::default(),
-            base: "base".into(),
-            catalogue_hash: "catalogue".into(),
-        };
-        (Scorer::new(&config, &bytes, &cpu).unwrap(), rows.unwrap(), settings)
-    }
-
-    /// The items after the newest one, in order: right for user `a`, wrong for `c`.
-    fn next_items(items: &[ItemIndex]) -> Vec<(ItemIndex, f32)> {
-        let last = items.last().unwrap().0;
-        (1..ITEMS).map(|by| (ItemIndex((last + by) % ITEMS), -(by as f32))).collect()
-    }
+    use crate::testing::{Parts, dataset, next_items};
 
     fn run(trigger: Trigger) -> SessionReport {
-        let (scorer, rows, settings) = device(trigger);
+        let parts = Parts::new(trigger);
         let protocol = SessionProtocol { clicks: 3, skip: 0, ms_between_clicks: 1e4, learn: true };
         protocol
-            .run(&dataset(), &[0, 1, 2], (&scorer, &rows, &settings), |items| {
-                Ok::<_, Infallible>(next_items(items))
-            })
+            .run(
+                &dataset(),
+                &[0, 1, 2],
+                parts.device(),
+                |_| (),
+                |_, items| Ok::<_, Infallible>(next_items(items)),
+            )
             .unwrap()
     }
 
@@ -285,8 +282,11 @@ mod tests {
     #[test]
     fn always_calls_after_every_click() {
         let report = run(Trigger::Always);
-        assert!((report.calls - 3.0).abs() < 1e-9);
-        assert!(report.records.iter().all(|record| record.called));
+        // After two of three clicks: with the last one a session ends.
+        assert!((report.calls - 2.0).abs() < 1e-9 && (report.call_share - 1.0).abs() < 1e-9);
+        let called: Vec<bool> = report.records.iter().map(|record| record.called).collect();
+        assert_eq!(called, [true, true, false, true, true, false]);
+        assert!(report.cost.bytes_up > 0.0 && report.cost.bytes_down > report.cost.bytes_up);
         // c after the click on 8: a new list 9, 10, …, without what was seen (9, 8).
         assert_eq!(report.records[4].rank, Some(9));
     }

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use tandem_dataset::{Dataset, Held, ItemIndex};
 
-use crate::{Metrics, rank_of};
+use crate::{EvaluationError, Metrics, rank_of};
 
 /// Histories that are scored at once.
 pub const BATCH: usize = 64;
@@ -51,28 +51,6 @@ pub struct StandardReport {
     pub metrics: Metrics,
 }
 
-/// Why an evaluation cannot go on.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum EvaluationError {
-    /// The model failed.
-    #[error("cannot score a history: {0}")]
-    Scorer(#[source] Box<dyn Error + Send + Sync>),
-    /// A session cannot go on.
-    #[error("session: {0}")]
-    Session(#[source] Box<dyn Error + Send + Sync>),
-    /// The model's answer does not fit.
-    #[error("the scorer has to give {expected} {what}, it gave {found}")]
-    Shape {
-        /// What was counted.
-        what: &'static str,
-        /// How many were wanted.
-        expected: usize,
-        /// How many there were.
-        found: usize,
-    },
-}
-
 impl StandardProtocol {
     /// Ranks the target of every user who has one.
     ///
@@ -89,34 +67,11 @@ impl StandardProtocol {
         progress: impl Fn(usize) + Sync,
         score: impl Fn(&[&[ItemIndex]]) -> Result<Vec<Vec<f32>>, E> + Sync,
     ) -> Result<StandardReport, EvaluationError> {
-        let held = self.targets(dataset);
-        let items = dataset.catalogue.len();
-        let batches: Vec<(Vec<Option<usize>>, u64)> = held
-            .par_chunks(BATCH)
-            .map(|batch| {
-                let histories: Vec<&[ItemIndex]> = batch.iter().map(|held| held.history).collect();
-                let scores =
-                    score(&histories).map_err(|error| EvaluationError::Scorer(error.into()))?;
-                check("lists of scores", batch.len(), scores.len())?;
-                let mut ranks = Vec::with_capacity(batch.len());
-                let mut non_finite = 0;
-                for (held, scores) in batch.iter().zip(&scores) {
-                    check("scores, one an item", items, scores.len())?;
-                    let excluded = match self.history {
-                        History::Removed => held.history,
-                        History::Kept => &[],
-                    };
-                    ranks.push(rank_of(held.target, scores, excluded));
-                    non_finite += scores.iter().filter(|score| !score.is_finite()).count() as u64;
-                }
-                progress(batch.len());
-                Ok((ranks, non_finite))
-            })
-            .collect::<Result<_, EvaluationError>>()?;
-        let non_finite = batches.iter().map(|(_, count)| count).sum();
-        let ranks: Vec<Option<usize>> = batches.into_iter().flat_map(|(ranks, _)| ranks).collect();
         let Self { part, history } = *self;
-        Ok(StandardReport { part, history, non_finite, metrics: Metrics::of(&ranks) })
+        let held = self.targets(dataset);
+        let ranked = rank_all(&held, dataset.catalogue.len(), history, progress, score)?;
+        let metrics = Metrics::of(&ranked.ranks);
+        Ok(StandardReport { part, history, non_finite: ranked.non_finite, metrics })
     }
 
     /// The held-out targets of all users that have them, in the users' order.
@@ -128,6 +83,53 @@ impl StandardProtocol {
         };
         dataset.sequences.iter().filter_map(|sequence| target(sequence.split())).collect()
     }
+}
+
+/// Ranks of held-out targets among a whole catalogue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RankedTargets {
+    /// From 0, in the order of the targets; `None` for one that was excluded.
+    pub ranks: Vec<Option<usize>>,
+    /// Scores that were `NaN` or infinite: such items are ranked last.
+    pub non_finite: u64,
+}
+
+/// Ranks targets among `items` items; the rest is as for [`StandardProtocol::run`].
+///
+/// # Errors
+/// What `score` fails with, or an answer of another shape.
+pub fn rank_all<E: Into<Box<dyn Error + Send + Sync>>>(
+    held: &[Held<'_>],
+    items: usize,
+    history: History,
+    progress: impl Fn(usize) + Sync,
+    score: impl Fn(&[&[ItemIndex]]) -> Result<Vec<Vec<f32>>, E> + Sync,
+) -> Result<RankedTargets, EvaluationError> {
+    let batches: Vec<(Vec<Option<usize>>, u64)> = held
+        .par_chunks(BATCH)
+        .map(|batch| {
+            let histories: Vec<&[ItemIndex]> = batch.iter().map(|held| held.history).collect();
+            let scores =
+                score(&histories).map_err(|error| EvaluationError::Scorer(error.into()))?;
+            check("lists of scores", batch.len(), scores.len())?;
+            let mut ranks = Vec::with_capacity(batch.len());
+            let mut non_finite = 0;
+            for (held, scores) in batch.iter().zip(&scores) {
+                check("scores, one an item", items, scores.len())?;
+                let excluded = match history {
+                    History::Removed => held.history,
+                    History::Kept => &[],
+                };
+                ranks.push(rank_of(held.target, scores, excluded));
+                non_finite += scores.iter().filter(|score| !score.is_finite()).count() as u64;
+            }
+            progress(batch.len());
+            Ok((ranks, non_finite))
+        })
+        .collect::<Result<_, EvaluationError>>()?;
+    let non_finite = batches.iter().map(|(_, count)| count).sum();
+    let ranks = batches.into_iter().flat_map(|(ranks, _)| ranks).collect();
+    Ok(RankedTargets { ranks, non_finite })
 }
 
 fn check(what: &'static str, expected: usize, found: usize) -> Result<(), EvaluationError> {

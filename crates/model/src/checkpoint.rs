@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use serde::{Deserialize, Serialize};
 use tandem_protocol::ModelConfig;
 
 use crate::{ItemTable, ModelError};
@@ -25,19 +26,33 @@ pub struct Checkpoint {
     pub provenance: String,
 }
 
+/// The entry of the file's header.
+const HEADER: &str = "tandem";
+
+/// What stands in it, as JSON.
+#[derive(Serialize, Deserialize)]
+struct Header {
+    config: ModelConfig,
+    catalogue_hash: String,
+    provenance: String,
+}
+
 impl Checkpoint {
-    /// The file's bytes.
+    /// The file's bytes; the same for the same model.
     ///
     /// # Errors
     /// [`ModelError::Format`] if the file cannot be put together.
     pub fn to_bytes(&self) -> Result<Vec<u8>, ModelError> {
         let failed = |error: &dyn std::fmt::Display| ModelError::Format(error.to_string());
-        let config = serde_json::to_string(&self.config).map_err(|error| failed(&error))?;
-        let header = HashMap::from([
-            ("config".to_owned(), config),
-            ("catalogue_hash".to_owned(), self.catalogue_hash.clone()),
-            ("provenance".to_owned(), self.provenance.clone()),
-        ]);
+        let header = Header {
+            config: self.config.clone(),
+            catalogue_hash: self.catalogue_hash.clone(),
+            provenance: self.provenance.clone(),
+        };
+        let header = serde_json::to_string(&header).map_err(|error| failed(&error))?;
+        // One entry: several would come in another order every time, and the same model
+        // would not be the same file.
+        let header = HashMap::from([(HEADER.to_owned(), header)]);
         let mut views = Vec::new();
         for (name, bytes) in [("body", self.body.as_slice()), ("items", self.items.as_bytes())] {
             let view = TensorView::new(Dtype::U8, vec![bytes.len()], bytes)
@@ -58,16 +73,16 @@ impl Checkpoint {
         };
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(format)?;
         let file = SafeTensors::deserialize(bytes).map_err(format)?;
-        let text = |key: &str| {
-            let value = header.metadata().as_ref().and_then(|metadata| metadata.get(key).cloned());
-            value.ok_or_else(|| ModelError::Format(format!("its header has no `{key}`")))
-        };
+        let header = header.metadata().as_ref().and_then(|metadata| metadata.get(HEADER));
+        let header = header.ok_or_else(|| {
+            ModelError::Format(format!("its header has no `{HEADER}`; train the model anew"))
+        })?;
+        let Header { config, catalogue_hash, provenance } = serde_json::from_str(header)
+            .map_err(|error| ModelError::Format(format!("`{HEADER}` in its header: {error}")))?;
         let tensor = |name: &str| match file.tensor(name) {
             Ok(view) => Ok(view.data().to_vec()),
             Err(_) => Err(ModelError::MissingTensor { name: name.to_owned() }),
         };
-        let config: ModelConfig = serde_json::from_str(&text("config")?)
-            .map_err(|error| ModelError::Format(format!("`config` in its header: {error}")))?;
         let items = ItemTable::from_bytes(tensor("items")?)?;
         if items.dims() != config.dims {
             return Err(ModelError::Length {
@@ -76,13 +91,7 @@ impl Checkpoint {
                 found: items.dims(),
             });
         }
-        Ok(Self {
-            config,
-            body: tensor("body")?,
-            items,
-            catalogue_hash: text("catalogue_hash")?,
-            provenance: text("provenance")?,
-        })
+        Ok(Self { config, body: tensor("body")?, items, catalogue_hash, provenance })
     }
 }
 
@@ -104,6 +113,7 @@ mod tests {
             provenance: "seed 7".into(),
         };
         let bytes = checkpoint.to_bytes().unwrap();
+        assert_eq!(checkpoint.to_bytes().unwrap(), bytes);
         assert_eq!(Checkpoint::from_bytes(&bytes).unwrap(), checkpoint);
         assert!(matches!(
             Checkpoint::from_bytes(&bytes[..bytes.len() - 1]),

@@ -172,7 +172,7 @@ fn write_release(release: &Path, manifest: &[u8], files: &[File<'_>]) -> Result<
 }
 
 /// Lower-case hexadecimal.
-fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().fold(String::new(), |mut hex, byte| {
         // Writing to a string cannot fail.
         let _ = write!(hex, "{byte:02x}");

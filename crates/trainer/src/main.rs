@@ -6,16 +6,14 @@
 
 mod atomic_file;
 mod evaluate;
-#[cfg(feature = "llama")]
-mod evaluate_session;
 mod export;
 #[cfg(feature = "llama")]
 mod extend;
 mod failure;
 mod import;
 mod interrupt;
-#[cfg(feature = "llama")]
 mod lists;
+mod memory;
 #[cfg(feature = "llama")]
 mod spectral;
 #[cfg(feature = "llama")]

@@ -1,0 +1,65 @@
+//! The device under test, and what answers it.
+
+use tandem_collaboration::Trigger;
+use tandem_dataset::{Dataset, ItemIndex};
+use tandem_model::Scorer;
+use tandem_protocol::{Candidate, CandidatesResponse, Ignored, ItemId, Ranking, Timings};
+use tandem_session::{RowStore, Session, Settings};
+
+use crate::EvaluationError;
+
+/// What every session of a protocol begins with: the shared weights and the settings.
+#[derive(Clone, Copy, Debug)]
+pub struct Device<'a> {
+    /// The small model.
+    pub scorer: &'a Scorer,
+    /// The item rows it has.
+    pub rows: &'a RowStore,
+    /// Fusion, policy and learning.
+    pub settings: &'a Settings,
+}
+
+impl Device<'_> {
+    /// A session of a user (position in the dataset) who chose `before` earlier, oldest
+    /// first.
+    pub(crate) fn begin(
+        &self,
+        dataset: &Dataset,
+        user: usize,
+        before: &[ItemIndex],
+    ) -> Result<Session, EvaluationError> {
+        let mut settings = self.settings.clone();
+        if let Trigger::Random { seed, .. } = &mut settings.policy.trigger {
+            // Or else all users would call at the same clicks.
+            *seed ^= (user as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        }
+        let mut session = Session::new(self.scorer.clone(), self.rows.clone(), settings)?;
+        session.begin_with(before.iter().map(|&item| id(dataset, item)));
+        Ok(session)
+    }
+
+    /// The cloud's answer as the device reads it: candidates with log-probabilities (nats),
+    /// best first.
+    pub(crate) fn answer(
+        &self,
+        dataset: &Dataset,
+        candidates: &[(ItemIndex, f32)],
+    ) -> CandidatesResponse {
+        let candidate =
+            |&(item, logprob)| Candidate { item: id(dataset, item), logprob, row: None };
+        CandidatesResponse {
+            model: "evaluation".into(),
+            catalogue_hash: self.settings.catalogue_hash.clone(),
+            ranking: Ranking::LanguageModel,
+            candidates: candidates.iter().map(candidate).collect(),
+            history_rows: Vec::new(),
+            ignored: Ignored::default(),
+            timings: Timings::default(),
+        }
+    }
+}
+
+/// The shop's own name of an item.
+pub(crate) fn id(dataset: &Dataset, item: ItemIndex) -> ItemId {
+    dataset.catalogue.get(item).id.clone()
+}

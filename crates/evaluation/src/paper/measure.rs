@@ -1,0 +1,209 @@
+use rayon::prelude::*;
+use tandem_collaboration::{Consistency, Fusion};
+
+use super::{FusionFit, PaperUser, Requests, asking, share_of, threshold_for};
+use crate::{EvaluationError, History, ndcg};
+
+/// Measures of disagreement among which validation chooses.
+const MEASURES: [Consistency; 4] = [
+    Consistency::Footrule,
+    Consistency::KendallTau,
+    Consistency::RankBiasedOverlap { p: 0.9 },
+    Consistency::TopKOverlap { k: 10 },
+];
+
+/// Name of the rows where chance decides.
+const RANDOM: &str = "fusion-random";
+
+/// What is to be measured.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Options<'a> {
+    /// Name of the small model's rows, for instance `srm-sasrec`.
+    pub small_model: &'a str,
+    /// Shares of users that may ask for a new list; 0 and 1 are measured in any case.
+    pub budgets: &'a [f64],
+    /// Of the random requests.
+    pub seed: u64,
+    /// Whether the device learnt from the clicks (adaptive re-training).
+    pub learning: bool,
+}
+
+/// One row: the rank of every user's target, and how it came about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measured {
+    /// What was measured.
+    pub name: String,
+    /// Whether items that were consumed since the list was made still take their places.
+    pub history: History,
+    /// The fusion, if both models were heard; a weighted one was fitted on validation.
+    pub fusion: Option<Fusion>,
+    /// The measure of disagreement that was chosen on validation.
+    pub consistency: Option<Consistency>,
+    /// Who lay above it asked.
+    pub threshold: Option<f32>,
+    /// Share of users that were allowed to ask.
+    pub budget: f64,
+    /// Share of users that did.
+    pub calls: f64,
+    /// Ranks of the targets, in the users' order.
+    pub ranks: Vec<Option<usize>>,
+}
+
+/// How urgently each user asks, by one rule.
+struct Signal {
+    consistency: Option<Consistency>,
+    validation: Vec<f32>,
+    reported: Vec<f32>,
+}
+
+/// All rows of the protocol. Everything that is chosen (the weight of a fusion, the measure
+/// of disagreement, thresholds) is chosen on `validation`.
+///
+/// # Errors
+/// None for lists that a session scored.
+pub fn measure(
+    validation: &[PaperUser],
+    reported: &[PaperUser],
+    options: &Options<'_>,
+) -> Result<Vec<Measured>, EvaluationError> {
+    let mut rows = if options.learning { Vec::new() } else { language_model(reported) };
+    for (budget, fresh) in [(0.0, false), (1.0, true)] {
+        let list = |user: &PaperUser| list(user, fresh).small_model_rank();
+        let name = format!("{}-list", options.small_model);
+        rows.push(Measured::plain(&name, budget, reported.iter().map(list).collect()));
+    }
+    let fit = FusionFit::over(validation)?;
+    let signals = signals(validation, reported, options.seed)?;
+    for fitted in [false, true] {
+        let fusion = |budget| if fitted { fit.best(budget) } else { Fusion::default() };
+        for (name, budget, fresh) in [("fusion-none", 0.0, false), ("fusion-always", 1.0, true)] {
+            let fusion = fusion(budget);
+            let ranks = ranks(reported, &fusion, |_| fresh)?;
+            rows.push(Measured { fusion: Some(fusion), ..Measured::plain(name, budget, ranks) });
+        }
+        for &budget in options.budgets.iter().filter(|&&budget| budget > 0.0 && budget < 1.0) {
+            for (name, signals) in &signals {
+                rows.push(with_requests(
+                    name,
+                    signals,
+                    fusion(budget),
+                    budget,
+                    validation,
+                    reported,
+                )?);
+            }
+        }
+    }
+    Ok(rows)
+}
+
+/// The language model alone: as its old list came, without what was consumed since, and
+/// asked again.
+fn language_model(users: &[PaperUser]) -> Vec<Measured> {
+    let as_it_came = users.iter().map(|user| user.as_it_came).collect();
+    let stale = users.iter().map(|user| user.stale.target).collect();
+    let fresh = users.iter().map(|user| user.fresh.target).collect();
+    vec![
+        Measured { history: History::Kept, ..Measured::plain("llm-stale", 0.0, as_it_came) },
+        Measured::plain("llm-stale", 0.0, stale),
+        Measured::plain("llm-fresh", 1.0, fresh),
+    ]
+}
+
+/// The rules, each with the signals among which validation chooses.
+fn signals(
+    validation: &[PaperUser],
+    reported: &[PaperUser],
+    seed: u64,
+) -> Result<Vec<(&'static str, Vec<Signal>)>, EvaluationError> {
+    let signal = |rule: Requests| {
+        let consistency = match rule {
+            Requests::Consistency(consistency) => Some(consistency),
+            Requests::Random { .. } | Requests::Batch => None,
+        };
+        let (validation, reported) = (rule.urgency(validation)?, rule.urgency(reported)?);
+        Ok::<_, EvaluationError>(Signal { consistency, validation, reported })
+    };
+    let measures = MEASURES.into_iter().map(|measure| signal(Requests::Consistency(measure)));
+    Ok(vec![
+        (RANDOM, vec![signal(Requests::Random { seed })?]),
+        ("fusion-batch", vec![signal(Requests::Batch)?]),
+        ("fusion-consistency", measures.collect::<Result<_, _>>()?),
+    ])
+}
+
+/// One rule at one budget.
+fn with_requests(
+    name: &str,
+    signals: &[Signal],
+    fusion: Fusion,
+    budget: f64,
+    validation: &[PaperUser],
+    reported: &[PaperUser],
+) -> Result<Measured, EvaluationError> {
+    let mut best: Option<(f64, &Signal, f32)> = None;
+    for signal in signals {
+        let threshold = threshold_for(budget, &signal.validation);
+        // A lone signal needs no comparison.
+        let value = if signals.len() == 1 {
+            0.0
+        } else {
+            let asked = asking(&signal.validation, threshold, budget)?;
+            let ranks = ranks(validation, &fusion, |at| asked[at])?;
+            ranks.iter().map(|&rank| ndcg(rank, 10)).sum()
+        };
+        if best.is_none_or(|(best, ..)| value > best) {
+            best = Some((value, signal, threshold));
+        }
+    }
+    let (asked, consistency, threshold) = match best {
+        Some((_, signal, threshold)) if name != RANDOM => {
+            let asked = asking(&signal.reported, threshold, budget)?;
+            (asked, signal.consistency, Some(threshold))
+        }
+        // Nothing is fitted where chance decides: exactly so many are drawn.
+        Some((_, signal, _)) => {
+            let threshold = threshold_for(budget, &signal.reported);
+            let above = signal.reported.iter().map(|urgency| *urgency > threshold);
+            (above.collect(), None, None)
+        }
+        None => (vec![false; reported.len()], None, None),
+    };
+    let ranks = ranks(reported, &fusion, |at| asked[at])?;
+    Ok(Measured {
+        fusion: Some(fusion),
+        consistency,
+        threshold,
+        calls: share_of(&asked),
+        ..Measured::plain(name, budget, ranks)
+    })
+}
+
+/// Ranks of the targets where the users `asked` names have the fresh list.
+fn ranks(
+    users: &[PaperUser],
+    fusion: &Fusion,
+    asked: impl Fn(usize) -> bool + Sync,
+) -> Result<Vec<Option<usize>>, EvaluationError> {
+    users.par_iter().enumerate().map(|(at, user)| list(user, asked(at)).rank(fusion)).collect()
+}
+
+fn list(user: &PaperUser, fresh: bool) -> &super::ScoredList {
+    if fresh { &user.fresh } else { &user.stale }
+}
+
+impl Measured {
+    /// A row without a choice in it, where as many called as might.
+    fn plain(name: &str, budget: f64, ranks: Vec<Option<usize>>) -> Self {
+        Self {
+            name: name.to_owned(),
+            history: History::Removed,
+            fusion: None,
+            consistency: None,
+            threshold: None,
+            budget,
+            calls: budget,
+            ranks,
+        }
+    }
+}

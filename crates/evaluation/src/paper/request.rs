@@ -1,0 +1,98 @@
+use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
+use tandem_collaboration::{
+    CallShare, CollaborationError, Consistency, consistency::paper_batch_score,
+};
+
+use super::PaperUser;
+use crate::EvaluationError;
+
+/// Users that the paper's rule decides about together.
+pub const BATCH_OF_USERS: usize = 16;
+
+/// Who asks the cloud for a new list.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Requests {
+    /// Users drawn at random.
+    Random {
+        /// Of the draw.
+        seed: u64,
+    },
+    /// Those whose two orders disagree most.
+    Consistency(Consistency),
+    /// The paper's rule: whole batches of [`BATCH_OF_USERS`], in the users' order, whose
+    /// `S = D + (4 + 0.3 Z)²` is largest; `Z = 0`, for every candidate exists.
+    Batch,
+}
+
+impl Requests {
+    /// How much speaks for a request, a number a user: who lies above a threshold asks.
+    /// It is made of what the device has before it asks.
+    ///
+    /// # Errors
+    /// None for lists that a session scored.
+    pub fn urgency(self, users: &[PaperUser]) -> Result<Vec<f32>, EvaluationError> {
+        match self {
+            Self::Random { seed } => {
+                let mut places: Vec<usize> = (0..users.len()).collect();
+                places.shuffle(&mut StdRng::seed_from_u64(seed));
+                let share = |place: usize| place as f64 / users.len().max(1) as f64;
+                Ok(places.into_iter().map(|place| share(place) as f32).collect())
+            }
+            Self::Consistency(consistency) => {
+                users.iter().map(|user| user.stale.disagreement(consistency)).collect()
+            }
+            Self::Batch => {
+                let mut urgency = Vec::with_capacity(users.len());
+                for batch in users.chunks(BATCH_OF_USERS) {
+                    let mut sum = 0.0;
+                    for user in batch {
+                        sum += user.stale.displacement()?;
+                    }
+                    let score = paper_batch_score(sum / batch.len() as f32, 0.0);
+                    urgency.extend(std::iter::repeat_n(score, batch.len()));
+                }
+                Ok(urgency)
+            }
+        }
+    }
+}
+
+/// The lowest threshold above which at most a share of `budget` lies; with a budget of 1
+/// all do.
+#[must_use]
+pub fn threshold_for(budget: f64, urgency: &[f32]) -> f32 {
+    let mut sorted = urgency.to_vec();
+    sorted.sort_by(|a, b| b.total_cmp(a));
+    #[allow(clippy::cast_sign_loss, reason = "a negative budget saturates at none")]
+    let allowed = (budget * urgency.len() as f64).round() as usize;
+    sorted.get(allowed).copied().unwrap_or(f32::NEG_INFINITY)
+}
+
+/// Who asks for a new list: users above the threshold, one after another, as long as the
+/// requests so far stay within a share of `budget` of the users so far. A threshold was
+/// fitted on other users, and of these more may lie above it.
+///
+/// # Errors
+/// [`CollaborationError::InvalidParameter`] for a budget outside 0 to 1.
+pub fn asking(
+    urgency: &[f32],
+    threshold: f32,
+    budget: f64,
+) -> Result<Vec<bool>, CollaborationError> {
+    let share = CallShare::new(budget as f32)?;
+    let mut calls = 0;
+    let ask = |(before, &urgency): (usize, &f32)| {
+        // A device's first list is free and counts as a call; here everyone has a list.
+        let allowed = share.clicks_until_next(calls + 1, before as u64 + 1) == Some(0);
+        let asks = urgency > threshold && allowed;
+        calls += u64::from(asks);
+        asks
+    };
+    Ok(urgency.iter().enumerate().map(ask).collect())
+}
+
+/// The share of users who ask.
+#[must_use]
+pub fn share_of(asked: &[bool]) -> f64 {
+    asked.iter().filter(|&&asks| asks).count() as f64 / asked.len().max(1) as f64
+}

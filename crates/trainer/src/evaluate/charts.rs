@@ -1,0 +1,179 @@
+//! Rows as charts.
+
+use std::collections::BTreeMap;
+
+use tandem_collaboration::Fusion;
+use tandem_evaluation::{
+    History, ResultRow, Stratum,
+    plot::{BarChart, BarSeries, LineChart, Panel, Series},
+};
+
+const NDCG: &str = "NDCG@10";
+/// Where nobody calls, and where everybody does: both ends of every rule's curve.
+const STARTS: [&str; 2] = ["fusion-none", "fusion-never"];
+const END: &str = "fusion-always";
+
+/// Quality against calls for each device; what each part is worth; parts of the users. All
+/// are means over seeds, and of fitted fusions.
+pub(super) fn panels(rows: &[ResultRow]) -> Vec<Panel> {
+    let fitted = |row: &&ResultRow| {
+        row.history == History::Removed && !matches!(row.fusion, Some(Fusion::Paper { .. }))
+    };
+    let rows: Vec<&ResultRow> = rows.iter().filter(fitted).collect();
+    let whole: Vec<&ResultRow> = rows.iter().copied().filter(|row| row.stratum.is_none()).collect();
+    let mut panels = Vec::new();
+    for device in devices(&whole) {
+        panels.push(Panel::Lines(curve(&whole, &device)));
+    }
+    panels.push(Panel::Bars(ablation(&whole)));
+    if rows.len() > whole.len() {
+        panels.push(Panel::Bars(strata(&rows)));
+    }
+    panels
+}
+
+/// What tells devices apart.
+type DeviceName = (Option<String>, Option<String>, Option<bool>);
+
+fn device(row: &ResultRow) -> DeviceName {
+    (row.small_model.clone(), row.variant.clone(), row.learning)
+}
+
+fn devices(rows: &[&ResultRow]) -> Vec<DeviceName> {
+    let mut devices: Vec<DeviceName> = Vec::new();
+    for row in rows.iter().filter(|row| row.name == END) {
+        if !devices.contains(&device(row)) {
+            devices.push(device(row));
+        }
+    }
+    devices
+}
+
+fn title((small_model, variant, learning): &DeviceName) -> String {
+    let mut parts: Vec<&str> =
+        [small_model, variant].into_iter().flatten().map(String::as_str).collect();
+    if *learning == Some(true) {
+        parts.push("learning");
+    }
+    parts.join(", ")
+}
+
+/// Mean of a figure over rows.
+fn mean(rows: &[&ResultRow], figure: impl Fn(&ResultRow) -> Option<f64>) -> Option<f64> {
+    let values: Vec<f64> = rows.iter().filter_map(|row| figure(row)).collect();
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+fn ndcg10(row: &ResultRow) -> Option<f64> {
+    Some(row.ndcg10)
+}
+
+fn curve(rows: &[&ResultRow], of: &DeviceName) -> LineChart {
+    let rows: Vec<&ResultRow> = rows.iter().copied().filter(|row| device(row) == *of).collect();
+    let mut rules: BTreeMap<&str, BTreeMap<u64, Vec<&ResultRow>>> = BTreeMap::new();
+    let mut ends = BTreeMap::new();
+    for row in rows.iter().filter(|row| row.name.starts_with("fusion-")) {
+        // Bits of numbers from 0 are in the order of the numbers.
+        let budget = row.budget.unwrap_or(0.0).to_bits();
+        let points = if STARTS.contains(&row.name.as_str()) || row.name == END {
+            &mut ends
+        } else {
+            rules.entry(&row.name).or_default()
+        };
+        points.entry(budget).or_insert_with(Vec::new).push(*row);
+    }
+    let series = rules
+        .into_iter()
+        .map(|(name, mut points)| {
+            points.extend(ends.clone());
+            let point =
+                |rows: &Vec<&ResultRow>| Some((mean(rows, |row| row.calls)?, mean(rows, ndcg10)?));
+            let mut points: Vec<(f64, f64)> = points.values().filter_map(point).collect();
+            points.sort_by(|a, b| a.0.total_cmp(&b.0));
+            Series { name: name.trim_start_matches("fusion-").to_owned(), points }
+        })
+        .collect::<Vec<_>>();
+    let most =
+        series.iter().flat_map(|series| &series.points).map(|point| point.0).fold(0.0, f64::max);
+    let share = most <= 1.0;
+    LineChart {
+        title: format!("Quality against calls: {}", title(of)),
+        x: if share { "targets that called the cloud" } else { "calls a session" }.to_owned(),
+        y: NDCG.to_owned(),
+        series,
+        percent_x: share,
+    }
+}
+
+/// A group of bars a device, with the models alone beside it.
+fn ablation(rows: &[&ResultRow]) -> BarChart {
+    let smallest = rows.iter().filter(|row| row.name == "fusion-consistency");
+    let smallest = smallest.filter_map(|row| row.budget).fold(f64::INFINITY, f64::min);
+    let bars: [(&str, &dyn Fn(&ResultRow) -> bool); 7] = [
+        ("llm-stale", &|row| row.name == "llm-stale"),
+        ("srm on the list", &|row| row.name.ends_with("-list") && row.budget == Some(0.0)),
+        ("fusion, no calls", &|row| STARTS.contains(&row.name.as_str())),
+        ("fusion, few calls", &|row| {
+            row.name == "fusion-consistency" && row.budget <= Some(smallest)
+        }),
+        ("fusion, always", &|row| row.name == END),
+        ("llm-fresh", &|row| row.name == "llm-fresh"),
+        ("srm, all items", &|row| row.name.starts_with("srm-") && row.budget.is_none()),
+    ];
+    let groups = devices(rows);
+    let series = bars.into_iter().map(|(name, chosen)| {
+        let value = |group: &DeviceName| {
+            // The models alone do not learn, and the language model is every device's.
+            let is_of = |row: &ResultRow| {
+                let (small_model, variant, learning) = device(row);
+                (small_model.is_none() || (&small_model, &variant) == (&group.0, &group.1))
+                    && (learning.is_none() || learning == group.2)
+            };
+            let rows = rows.iter().copied().filter(|row| is_of(row) && chosen(row));
+            mean(&rows.collect::<Vec<_>>(), ndcg10)
+        };
+        BarSeries { name: name.to_owned(), values: groups.iter().map(value).collect() }
+    });
+    let told = |series: &BarSeries| series.values.iter().any(Option::is_some);
+    BarChart {
+        title: "What each part is worth".into(),
+        y: NDCG.into(),
+        series: series.filter(told).collect(),
+        groups: groups.iter().map(title).collect(),
+    }
+}
+
+fn strata(rows: &[&ResultRow]) -> BarChart {
+    let first = devices(rows).into_iter().next().unwrap_or_default();
+    let shown: Vec<&ResultRow> = rows
+        .iter()
+        .copied()
+        .filter(|row| row.small_model.is_none() || row.learning.is_none() || device(row) == first)
+        .collect();
+    let strata: Vec<Stratum> = Stratum::ALL
+        .into_iter()
+        .filter(|stratum| shown.iter().any(|row| row.stratum == Some(*stratum)))
+        .collect();
+    let names = ["llm-stale", "fusion-none", "fusion-consistency", END, "llm-fresh"];
+    let series = names.into_iter().map(|name| {
+        let values = strata.iter().map(|&stratum| {
+            let rows: Vec<&ResultRow> = shown
+                .iter()
+                .copied()
+                .filter(|row| row.name == name && row.stratum == Some(stratum))
+                .collect();
+            mean(&rows, ndcg10)
+        });
+        BarSeries { name: name.to_owned(), values: values.collect() }
+    });
+    let named = |stratum: &Stratum| {
+        let name = serde_json::to_value(stratum).ok();
+        name.and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
+    };
+    BarChart {
+        title: "Parts of the users".into(),
+        y: NDCG.into(),
+        series: series.collect(),
+        groups: strata.iter().map(named).collect(),
+    }
+}

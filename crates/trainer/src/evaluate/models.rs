@@ -1,0 +1,110 @@
+//! The small model that is measured.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context, Result};
+use futures_lite::future::block_on;
+use indicatif::{ProgressBar, ProgressStyle};
+use tandem_dataset::{Dataset, ItemIndex};
+use tandem_evaluation::Device;
+use tandem_model::{Checkpoint, ModelError, Scorer};
+use tandem_protocol::ModelKind;
+use tandem_session::{RowStore, Settings};
+
+use crate::{export::Calibration, failure::BadInput};
+
+/// Reads a trained model and makes sure that it is of this dataset.
+pub(crate) fn read_checkpoint(path: &Path, dataset: &Dataset) -> Result<Checkpoint> {
+    let bytes = fs::read(path)
+        .map_err(|error| BadInput(format!("cannot read {}: {error}", path.display())))?;
+    let checkpoint = Checkpoint::from_bytes(&bytes).with_context(|| path.display().to_string())?;
+    let (expected, found) = (dataset.catalogue.hash(), checkpoint.catalogue_hash.as_str());
+    if expected != found || checkpoint.items.len() != dataset.catalogue.len() {
+        let text = format!(
+            "{}: expected a model of catalogue {expected} with {} items, found one of {found} with {}; train it on this dataset",
+            path.display(),
+            dataset.catalogue.len(),
+            checkpoint.items.len(),
+        );
+        return Err(BadInput(text).into());
+    }
+    Ok(checkpoint)
+}
+
+/// A small model as the device has it: scorer and 8-bit rows.
+pub(super) struct SmallModel {
+    scorer: Scorer,
+    dims: usize,
+    /// `[items, dims]`
+    table: Vec<f32>,
+    rows: RowStore,
+    pub(super) settings: Settings,
+}
+
+impl SmallModel {
+    /// Reads a trained model of this dataset.
+    pub(super) fn read(path: &Path, dataset: &Dataset, calibration: Calibration) -> Result<Self> {
+        let checkpoint = read_checkpoint(path, dataset)?;
+        let cpu = tandem_model::Device::flex();
+        let scorer = Scorer::new(&checkpoint.config, &checkpoint.body, &cpu)
+            .with_context(|| path.display().to_string())?;
+        let dims = checkpoint.items.dims();
+        let mut table = Vec::with_capacity(checkpoint.items.len() * dims);
+        for position in 0..checkpoint.items.len() {
+            if let Some(row) = checkpoint.items.row(position) {
+                table.extend(row?.values());
+            }
+        }
+        let items = dataset.catalogue.items().iter().map(|item| item.id.clone());
+        let settings = Settings {
+            fusion: calibration.fusion,
+            policy: calibration.policy,
+            learning: calibration.learning,
+            base: String::new(),
+            catalogue_hash: dataset.catalogue.hash().to_owned(),
+        };
+        let rows = RowStore::whole(checkpoint.items, items)?;
+        Ok(Self { scorer, dims, table, rows, settings })
+    }
+
+    /// What it is, for instance `sasrec`.
+    pub(super) fn kind(&self) -> &'static str {
+        match self.scorer.config().kind {
+            ModelKind::Sasrec => "sasrec",
+            ModelKind::Gru4rec => "gru4rec",
+            ModelKind::Din => "din",
+        }
+    }
+
+    /// Name of the rows of it alone, for instance `srm-sasrec`.
+    pub(super) fn row_name(&self) -> String {
+        format!("srm-{}", self.kind())
+    }
+
+    /// What a session begins with, under these settings.
+    pub(super) fn device<'a>(&'a self, settings: &'a Settings) -> Device<'a> {
+        Device { scorer: &self.scorer, rows: &self.rows, settings }
+    }
+
+    /// Scores of the whole catalogue for each history.
+    pub(super) fn score_all(
+        &self,
+        histories: &[&[ItemIndex]],
+    ) -> Result<Vec<Vec<f32>>, ModelError> {
+        let score = |history: &&[ItemIndex]| {
+            let rows: Vec<f32> = history
+                .iter()
+                .flat_map(|item| &self.table[item.position() * self.dims..][..self.dims])
+                .copied()
+                .collect();
+            block_on(self.scorer.score(&rows, &self.table))
+        };
+        histories.iter().map(score).collect()
+    }
+}
+
+/// A bar over so many users.
+pub(super) fn bar(users: usize, what: &str) -> Result<ProgressBar> {
+    let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} users, {eta} left")?;
+    Ok(ProgressBar::new(users as u64).with_style(style).with_message(what.to_owned()))
+}

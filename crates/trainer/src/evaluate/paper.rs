@@ -1,0 +1,193 @@
+//! `tandem evaluate --protocol paper`: that of `LSC4Rec`.
+
+use anyhow::Result;
+use tandem_dataset::{Dataset, ItemIndex};
+use tandem_evaluation::{
+    History, Part, ResultRow, Stratum,
+    paper::{Measured, Options, PaperCut, PaperProtocol, PaperUser, measure},
+    rank_all,
+};
+
+use super::{
+    Evaluate,
+    models::{SmallModel, bar},
+    rows::{Origin, publish},
+};
+use crate::{
+    export::read_calibration,
+    failure::BadInput,
+    lists::{self, List, ListsByPrefix},
+};
+
+/// Draws who calls at random, where no seed is named.
+const SEED: u64 = 7;
+
+pub(super) fn run(args: &Evaluate) -> Result<()> {
+    let part = args.part.into();
+    let budgets = args.budgets()?;
+    let srm = args.need(args.srm.as_ref(), "srm")?;
+    let path = args.need(args.lists.as_ref(), "lists (made by `tandem lists --for paper`)")?;
+    let dataset = Dataset::load(&args.data)?;
+    let calibration = read_calibration(args.calibration.as_deref())?;
+    let model = SmallModel::read(srm, &dataset, calibration)?;
+    let lists = lists::load(path, &dataset)?;
+    let (validation, test) = cuts(&dataset, &lists);
+    if test.is_empty() {
+        let text = format!(
+            "{}: expected the four lists of a user with 5 items, found none; make them with `tandem lists --for paper`",
+            path.display()
+        );
+        return Err(BadInput(text).into());
+    }
+    let reported = match part {
+        Part::Validation => &validation,
+        Part::Test => &test,
+    };
+    eprintln!("{} of {} users have all lists", test.len(), dataset.sequences.len());
+
+    let table = Table::new(args, part, &dataset, &model, reported);
+    let mut rows = Vec::new();
+    if !args.lists_only {
+        let name = model.row_name();
+        let bar = bar(reported.len(), &name)?;
+        let held = PaperProtocol::held(reported);
+        let (items, done) = (dataset.catalogue.len(), |users| bar.inc(users as u64));
+        let ranked = rank_all(&held, items, History::Removed, done, |it| model.score_all(it))?;
+        bar.finish_and_clear();
+        rows.extend(table.of_small_model(&name, &ranked.ranks)?);
+    }
+    let ways: &[bool] = if args.no_learning { &[false] } else { &[false, true] };
+    for &learning in ways {
+        let scored = |cuts: &[PaperCut<'_>], what: &str| -> Result<Vec<PaperUser>> {
+            let bar =
+                bar(cuts.len(), &format!("{what}{}", if learning { ", learning" } else { "" }))?;
+            let device = model.device(&model.settings);
+            let list = |user, items: &[ItemIndex]| find(&lists, user, items.len());
+            let users = PaperProtocol::run(cuts, &dataset, device, learning, |_| bar.inc(1), list)?;
+            bar.finish_and_clear();
+            Ok(users)
+        };
+        let fitted_on = scored(&validation, "validation lists")?;
+        let tested = if part == Part::Test { Some(scored(&test, "test lists")?) } else { None };
+        let options = Options {
+            small_model: &model.row_name(),
+            budgets: &budgets,
+            seed: args.seed.unwrap_or(SEED),
+            learning,
+        };
+        let measured = measure(&fitted_on, tested.as_deref().unwrap_or(&fitted_on), &options)?;
+        for row in measured {
+            rows.extend(table.of_lists(row, learning)?);
+        }
+    }
+    publish(args, &rows)
+}
+
+/// The users whose lists are all there.
+fn cuts<'a>(dataset: &'a Dataset, lists: &ListsByPrefix) -> (Vec<PaperCut<'a>>, Vec<PaperCut<'a>>) {
+    let validation = PaperProtocol { part: Part::Validation }.cuts(dataset);
+    let test = PaperProtocol { part: Part::Test }.cuts(dataset);
+    let known = |cut: &PaperCut<'_>| {
+        [cut.stale, cut.seen].iter().all(|items| lists.contains_key(&(cut.user, items.len())))
+    };
+    // Both are of the same users, in the same order.
+    validation.into_iter().zip(test).filter(|(older, newer)| known(older) && known(newer)).unzip()
+}
+
+fn find(lists: &ListsByPrefix, user: usize, length: usize) -> Result<&List, BadInput> {
+    lists.get(&(user, length)).ok_or_else(|| {
+        BadInput(format!("there is no list for the first {length} items of user {user}"))
+    })
+}
+
+/// Turns ranks into rows, of all users and of parts of them.
+struct Table<'a> {
+    args: &'a Evaluate,
+    origin: Origin<'a>,
+    model: &'a SmallModel,
+    /// Which users (positions in the ranks) belong to each part.
+    strata: Vec<(Stratum, Vec<usize>)>,
+}
+
+impl<'a> Table<'a> {
+    fn new(
+        args: &'a Evaluate,
+        part: Part,
+        dataset: &Dataset,
+        model: &'a SmallModel,
+        cuts: &[PaperCut<'_>],
+    ) -> Self {
+        let members = |stratum: Stratum| {
+            let holds = |(_, cut): &(usize, &PaperCut<'_>)| {
+                stratum.holds(dataset, cut.user, cut.seen.len())
+            };
+            cuts.iter().enumerate().filter(holds).map(|(at, _)| at).collect()
+        };
+        let strata = Stratum::ALL.into_iter().map(|stratum| (stratum, members(stratum)));
+        // A part that everyone belongs to says nothing.
+        let telling =
+            |(_, users): &(Stratum, Vec<usize>)| !users.is_empty() && users.len() < cuts.len();
+        let strata = strata.filter(telling).collect();
+        Self { args, origin: Origin::new(args, part), model, strata }
+    }
+
+    fn of_small_model(&self, name: &str, ranks: &[Option<usize>]) -> Result<Vec<ResultRow>> {
+        let whole = ResultRow {
+            small_model: Some(self.model.kind().to_owned()),
+            variant: self.args.srm_variant.clone(),
+            ..self.origin.row(name, ranks)?
+        };
+        self.with_strata(whole, ranks)
+    }
+
+    fn of_lists(&self, measured: Measured, learning: bool) -> Result<Vec<ResultRow>> {
+        let Measured { name, history, fusion, consistency, threshold, budget, calls, ranks } =
+            measured;
+        let language_model_alone = name.starts_with("llm-");
+        let small_model = (!language_model_alone).then(|| self.model.kind().to_owned());
+        let whole = ResultRow {
+            budget: Some(budget),
+            calls: Some(calls),
+            history,
+            variant: self.args.srm_variant.clone().filter(|_| small_model.is_some()),
+            learning: small_model.is_some().then_some(learning),
+            small_model,
+            fusion,
+            consistency,
+            threshold: threshold.filter(|threshold| threshold.is_finite()),
+            ..self.origin.row(&name, &ranks)?
+        };
+        if self.is_told_by_part(&whole) { self.with_strata(whole, &ranks) } else { Ok(vec![whole]) }
+    }
+
+    /// Parts are told of the rows that others are compared with, and of the decision at the
+    /// smallest budget.
+    fn is_told_by_part(&self, row: &ResultRow) -> bool {
+        let smallest = self.args.budgets.iter().copied().filter(|budget| *budget > 0.0);
+        let smallest = smallest.fold(f64::INFINITY, f64::min);
+        let fitted = !matches!(row.fusion, Some(tandem_collaboration::Fusion::Paper { .. }));
+        let compared = ["llm-stale", "llm-fresh", "fusion-none", "fusion-always"];
+        let decided =
+            row.name == "fusion-consistency" && row.budget.is_some_and(|budget| budget <= smallest);
+        fitted
+            && row.history == History::Removed
+            && (compared.contains(&row.name.as_str()) || row.name.ends_with("-list") || decided)
+    }
+
+    fn with_strata(&self, whole: ResultRow, ranks: &[Option<usize>]) -> Result<Vec<ResultRow>> {
+        let mut rows = Vec::new();
+        for (stratum, users) in &self.strata {
+            let ranks: Vec<Option<usize>> = users.iter().map(|&at| ranks[at]).collect();
+            let ResultRow { hr10, ndcg10, metrics, .. } = self.origin.row(&whole.name, &ranks)?;
+            rows.push(ResultRow {
+                stratum: Some(*stratum),
+                hr10,
+                ndcg10,
+                metrics,
+                ..whole.clone()
+            });
+        }
+        rows.insert(0, whole);
+        Ok(rows)
+    }
+}

@@ -1,0 +1,153 @@
+//! The rows of a run: made, printed and kept.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context, Result};
+use tandem_evaluation::{History, Metrics, Part, ResultRow};
+
+use super::{Evaluate, charts, table::markdown};
+use crate::{export::sha256, failure::BadInput, memory, write_atomically};
+
+/// Digits of a hash that are kept.
+const HASH_DIGITS: usize = 16;
+
+/// What all rows of a run share.
+pub(super) struct Origin<'a> {
+    pub(super) part: Part,
+    args: &'a Evaluate,
+    command: String,
+}
+
+impl<'a> Origin<'a> {
+    pub(super) fn new(args: &'a Evaluate, part: Part) -> Self {
+        Self { part, args, command: command(std::env::args().skip(1)) }
+    }
+
+    /// Hash of the command and of what these files hold.
+    pub(super) fn inputs(&self, files: &[&Path]) -> Result<String> {
+        let mut text = self.command.clone();
+        for path in files {
+            let bytes = fs::read(path)
+                .map_err(|error| BadInput(format!("cannot read {}: {error}", path.display())))?;
+            text.push_str(&sha256(&bytes));
+        }
+        Ok(sha256(text.as_bytes())[..HASH_DIGITS].to_owned())
+    }
+
+    /// A row of a model, with the seed that it was trained with.
+    pub(super) fn row(&self, name: &str, ranks: &[Option<usize>]) -> Result<ResultRow> {
+        self.of_metrics(name, Metrics::of(ranks))
+    }
+
+    pub(super) fn of_metrics(&self, name: &str, metrics: Metrics) -> Result<ResultRow> {
+        let at = metrics.at(10).context("the metrics have no cut-off 10")?;
+        Ok(ResultRow {
+            name: name.to_owned(),
+            seed: self.args.seed,
+            hr10: at.hr,
+            ndcg10: at.ndcg,
+            budget: None,
+            calls: None,
+            command: self.command.clone(),
+            part: self.part,
+            history: History::Removed,
+            refit: false,
+            stratum: None,
+            small_model: None,
+            variant: None,
+            learning: None,
+            fusion: None,
+            consistency: None,
+            threshold: None,
+            cost: None,
+            inputs: None,
+            metrics,
+        })
+    }
+}
+
+/// Prints the rows and, as asked, adds them to a file and draws them.
+pub(super) fn publish(args: &Evaluate, rows: &[ResultRow]) -> Result<()> {
+    print!("{}", markdown(rows));
+    let all = keep(args, rows)?;
+    if let Some(path) = &args.plot {
+        let panels = charts::panels(&all);
+        write_atomically(path, tandem_evaluation::plot::svg(&panels).as_bytes())
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    eprintln!("done{}", memory::peak());
+    Ok(())
+}
+
+/// Adds the rows to those of the file, if there is one, and returns all of them.
+pub(super) fn keep(args: &Evaluate, rows: &[ResultRow]) -> Result<Vec<ResultRow>> {
+    let mut all = earlier(args)?;
+    ResultRow::merge(&mut all, rows.iter().cloned());
+    if let Some(path) = &args.json {
+        write_atomically(path, &json(&all)?)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(all)
+}
+
+/// The rows of earlier runs, none if there is no file yet.
+pub(super) fn earlier(args: &Evaluate) -> Result<Vec<ResultRow>> {
+    let Some(path) = args.json.as_ref().filter(|path| path.exists()) else {
+        return Ok(Vec::new());
+    };
+    let bytes = fs::read(path)
+        .map_err(|error| BadInput(format!("cannot read {}: {error}", path.display())))?;
+    Ok(serde_json::from_slice(&bytes).map_err(|error| {
+        BadInput(format!(
+            "{}: expected the rows of earlier evaluations: {error}; name another file",
+            path.display()
+        ))
+    })?)
+}
+
+/// An array with a row a line, so that a change of one figure is a change of one line.
+fn json(rows: &[ResultRow]) -> serde_json::Result<Vec<u8>> {
+    let line = |row: &ResultRow| serde_json::to_string(&rounded(row));
+    let lines: Vec<String> = rows.iter().map(line).collect::<serde_json::Result<_>>()?;
+    Ok(format!("[\n{}\n]\n", lines.join(",\n")).into_bytes())
+}
+
+/// The row with six decimals: no figure here is known to more.
+fn rounded(row: &ResultRow) -> ResultRow {
+    let round = |figure: &mut f64| *figure = (*figure * 1e6).round() / 1e6;
+    let mut row = row.clone();
+    let figures = [&mut row.hr10, &mut row.ndcg10].into_iter().chain(&mut row.calls);
+    let metrics = row.metrics.at.iter_mut();
+    let metrics = metrics.flat_map(|at| [&mut at.hr, &mut at.ndcg, &mut at.mrr]);
+    let cost = row.cost.iter_mut().flat_map(|cost| {
+        let rank = [&mut cost.rank_ms_p50, &mut cost.rank_ms_p95];
+        let learn = [&mut cost.learn_ms_p50, &mut cost.learn_ms_p95];
+        rank.into_iter().chain(learn).chain([&mut cost.bytes_up, &mut cost.bytes_down])
+    });
+    figures.chain(metrics).chain(cost).for_each(round);
+    row
+}
+
+/// The command as it can be pasted into a shell again.
+fn command(args: impl Iterator<Item = String>) -> String {
+    let quoted = args.map(|arg| {
+        let plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%".contains(c);
+        if !arg.is_empty() && arg.chars().all(plain) {
+            arg
+        } else {
+            format!("'{}'", arg.replace('\'', r"'\''"))
+        }
+    });
+    std::iter::once("tandem".to_owned()).chain(quoted).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_can_be_pasted() {
+        let args = ["evaluate", "--data", "my data", "it's", ""].map(str::to_owned);
+        assert_eq!(command(args.into_iter()), r"tandem evaluate --data 'my data' 'it'\''s' ''");
+    }
+}

@@ -1,0 +1,174 @@
+//! `tandem evaluate --protocol standard`: as published figures are made.
+
+use std::{convert::Infallible, error::Error, path::Path};
+
+use anyhow::Result;
+use tandem_dataset::{
+    Dataset, ItemIndex,
+    counts::{CoOccurrence, Popularity},
+};
+use tandem_evaluation::{History, Part, ResultRow, StandardProtocol};
+
+use super::{
+    Evaluate,
+    models::{SmallModel, bar},
+    rows::{Origin, publish},
+};
+use crate::{export::Calibration, failure::BadInput};
+
+pub(super) fn run(args: &Evaluate) -> Result<()> {
+    let part = args.part.into();
+    let dataset = Dataset::load(&args.data)?;
+    let users = StandardProtocol { part, history: History::Kept }.targets(&dataset).len();
+    if users == 0 {
+        let text = format!(
+            "{}: expected a user with the 3 items that a held-out target needs, found none; import more data",
+            args.data.display()
+        );
+        return Err(BadInput(text).into());
+    }
+    let origin = Origin::new(args, part);
+    let mut measurement = Measurement { dataset: &dataset, origin, users, rows: Vec::new() };
+    measurement.baselines()?;
+    if let Some(path) = &args.srm {
+        let model = SmallModel::read(path, &dataset, Calibration::default())?;
+        let from = measurement.rows.len();
+        measurement.measure(&model.row_name(), false, |histories| model.score_all(histories))?;
+        for row in &mut measurement.rows[from..] {
+            row.small_model = Some(model.kind().to_owned());
+            row.variant.clone_from(&args.srm_variant);
+        }
+    }
+    if let Some(path) = &args.gguf {
+        measurement.language_model(path, &args.variant)?;
+    }
+    publish(args, &measurement.rows)
+}
+
+/// The rows measured so far, and what on.
+struct Measurement<'a> {
+    dataset: &'a Dataset,
+    origin: Origin<'a>,
+    users: usize,
+    rows: Vec<ResultRow>,
+}
+
+impl Measurement<'_> {
+    /// Popularity and co-occurrence, counted on the training part and, where the test is
+    /// reported, once more with the validation targets. What co-occurrence is relative to
+    /// stays the popularity of the training part, as in the figures quoted for it.
+    fn baselines(&mut self) -> Result<()> {
+        let (dataset, items) = (self.dataset, self.dataset.catalogue.len());
+        let refits: &[bool] = match self.origin.part {
+            Part::Validation => &[false],
+            Part::Test => &[false, true],
+        };
+        let train = Popularity::fit(items, dataset.sequences.iter().map(|s| s.split().train));
+        for &refit in refits {
+            let log = || {
+                dataset.sequences.iter().map(|sequence| {
+                    let split = sequence.split();
+                    split.test.filter(|_| refit).map_or(split.train, |test| test.history)
+                })
+            };
+            let popularity = Popularity::fit(items, log()).scores();
+            self.measure("popularity", refit, |histories: &[&[ItemIndex]]| {
+                Ok::<_, Infallible>(vec![popularity.clone(); histories.len()])
+            })?;
+            let pairs = CoOccurrence::fit(log(), &train);
+            self.measure("co-occurrence", refit, |histories: &[&[ItemIndex]]| {
+                Ok::<_, Infallible>(histories.iter().map(|items| pairs.scores(items)).collect())
+            })?;
+        }
+        // Counting draws nothing.
+        for row in &mut self.rows {
+            row.seed = None;
+        }
+        Ok(())
+    }
+
+    /// One model, with the history removed from the ranking and with it kept.
+    fn measure<E: Into<Box<dyn Error + Send + Sync>>>(
+        &mut self,
+        name: &str,
+        refit: bool,
+        score: impl Fn(&[&[ItemIndex]]) -> Result<Vec<Vec<f32>>, E> + Sync,
+    ) -> Result<()> {
+        for history in [History::Removed, History::Kept] {
+            let bar = bar(self.users, name)?;
+            let protocol = StandardProtocol { part: self.origin.part, history };
+            let report = protocol.run(self.dataset, |users| bar.inc(users as u64), &score)?;
+            bar.finish_and_clear();
+            if report.non_finite > 0 {
+                eprintln!("{name}: {} scores were not finite and ranked last", report.non_finite);
+            }
+            let row = self.origin.of_metrics(name, report.metrics)?;
+            self.rows.push(ResultRow { refit, history, ..row });
+        }
+        Ok(())
+    }
+
+    /// A language model as the cloud hosts it: one list of the whole catalogue a user. It
+    /// prunes the history before it ranks, so there is no row with the history kept.
+    #[cfg(feature = "llama")]
+    fn language_model(&mut self, path: &Path, variant: &str) -> Result<()> {
+        use tandem_evaluation::CUTOFFS;
+        use tandem_generator::{LoadOptions, Model, Query};
+
+        let refit = self.was_refit(path)?;
+        let catalogue = std::sync::Arc::new(self.dataset.catalogue.clone());
+        let model = Model::load(path, catalogue, &LoadOptions::default())?;
+        let mut generator = model.generator()?;
+        let protocol = StandardProtocol { part: self.origin.part, history: History::Removed };
+        let targets = protocol.targets(self.dataset);
+        let bar = bar(targets.len(), &model.info().name)?;
+        // Ranks beyond the last cut-off are misses at every one.
+        let k = CUTOFFS.into_iter().max().unwrap_or(0);
+        let mut ranks = Vec::with_capacity(targets.len());
+        for held in targets {
+            let history = crate::lists::distinct(held.history);
+            let list = generator.generate(&Query { history: &history, exclude: &[], k })?;
+            ranks.push(list.candidates.iter().position(|ranked| ranked.item == held.target));
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        let row = self.origin.row(&format!("llm-{variant}"), &ranks)?;
+        self.rows.push(ResultRow { refit, ..row });
+        Ok(())
+    }
+
+    /// Whether a model of item tokens was trained on the validation targets too, by what its
+    /// file says. A model of text has seen none of the log.
+    ///
+    /// # Errors
+    /// If it was trained on the very targets it is to be measured on.
+    #[cfg(feature = "llama")]
+    fn was_refit(&self, path: &Path) -> Result<bool> {
+        let metadata = tandem_generator::gguf::Metadata::read(path)?;
+        let held_out = metadata.text("tandem.training.hold_out").and_then(|text| text.parse().ok());
+        let wanted = match self.origin.part {
+            Part::Validation => 2,
+            Part::Test => 1,
+        };
+        match held_out {
+            Some(held_out) if held_out < wanted => {
+                let text = format!(
+                    "{}: expected a model that was trained without the newest {wanted} items of each user, found one that left out {held_out}",
+                    path.display()
+                );
+                Err(BadInput(text).into())
+            }
+            Some(held_out) => Ok(held_out < 2),
+            None => Ok(false),
+        }
+    }
+
+    #[cfg(not(feature = "llama"))]
+    fn language_model(&mut self, path: &Path, _variant: &str) -> Result<()> {
+        let text = format!(
+            "{}: this build has no language model: build with --features llama",
+            path.display()
+        );
+        Err(BadInput(text).into())
+    }
+}

@@ -1,0 +1,148 @@
+//! Which beginnings of the users' items lists are made for.
+
+use clap::ValueEnum;
+use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
+use tandem_dataset::Dataset;
+use tandem_evaluation::{Part, SessionProtocol, paper::PaperProtocol};
+
+/// What lists are made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Purpose {
+    /// Sessions to test and, before them, sessions to choose on: a list for every click.
+    Session,
+    /// The paper's protocol, validation and test: an old list and a new one for each.
+    Paper,
+    /// Cooperative training: targets that are not held out.
+    Training,
+}
+
+/// The options that decide.
+pub(super) struct Wanted {
+    pub(super) purpose: Purpose,
+    pub(super) users: Option<usize>,
+    pub(super) clicks: usize,
+    pub(super) skip: usize,
+    pub(super) hold_out: usize,
+    pub(super) newest: usize,
+    pub(super) seed: u64,
+}
+
+impl Wanted {
+    /// Users (positions in the dataset) and lengths, ascending.
+    pub(super) fn prefixes(&self, dataset: &Dataset) -> Vec<(usize, usize)> {
+        let mut by_user: Vec<(usize, Vec<usize>)> = match self.purpose {
+            Purpose::Session => self.session(dataset),
+            Purpose::Paper => paper(dataset),
+            Purpose::Training => self.training(dataset),
+        };
+        if let Some(users) = self.users {
+            by_user.shuffle(&mut StdRng::seed_from_u64(self.seed));
+            by_user.truncate(users);
+            by_user.sort_unstable();
+        }
+        by_user
+            .into_iter()
+            .flat_map(|(user, lengths)| lengths.into_iter().map(move |length| (user, length)))
+            .collect()
+    }
+
+    fn session(&self, dataset: &Dataset) -> Vec<(usize, Vec<usize>)> {
+        // One session of twice the clicks: the older half to choose on, the newer to test.
+        let both = SessionProtocol {
+            clicks: 2 * self.clicks,
+            skip: self.skip,
+            ms_between_clicks: 0.0,
+            learn: false,
+        };
+        let sequences = dataset.sequences.iter().enumerate();
+        sequences
+            .filter_map(|(user, sequence)| {
+                let before = both.cut(sequence)?.0.len();
+                Some((user, (before..before + both.clicks).collect()))
+            })
+            .collect()
+    }
+
+    fn training(&self, dataset: &Dataset) -> Vec<(usize, Vec<usize>)> {
+        let sequences = dataset.sequences.iter().enumerate();
+        sequences
+            .filter_map(|(user, sequence)| {
+                // The list is for what comes before a target; the last target is the newest
+                // item that is not held out.
+                let end = sequence.items.len().checked_sub(self.hold_out)?;
+                let start = end.saturating_sub(self.newest).max(1);
+                (start < end).then(|| (user, (start..end).collect()))
+            })
+            .collect()
+    }
+}
+
+fn paper(dataset: &Dataset) -> Vec<(usize, Vec<usize>)> {
+    let validation = PaperProtocol { part: Part::Validation }.cuts(dataset);
+    let test = PaperProtocol { part: Part::Test }.cuts(dataset);
+    validation
+        .iter()
+        .zip(&test)
+        .map(|(older, newer)| {
+            let mut lengths: Vec<usize> =
+                [older, newer].iter().flat_map(|cut| [cut.stale.len(), cut.seen.len()]).collect();
+            lengths.sort_unstable();
+            (older.user, lengths)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use tandem_dataset::{Catalogue, Item, ItemIndex, Sequence};
+
+    use super::*;
+
+    fn prefixes(purpose: Purpose, users: Option<usize>) -> Vec<(usize, usize)> {
+        let items = (0..9).map(|id| Item::untitled(id.to_string().as_str().into())).collect();
+        let sequence = |user: usize, length: u32| Sequence {
+            user: user.to_string(),
+            items: (0..length).map(ItemIndex).collect(),
+            times: None,
+        };
+        let sequences = vec![sequence(0, 9), sequence(1, 4), sequence(2, 5), sequence(3, 6)];
+        let dataset = Dataset::new("d", Catalogue::new(items).unwrap(), sequences, None).unwrap();
+        Wanted { purpose, users, clicks: 2, skip: 0, hold_out: 3, newest: 2, seed: 7 }
+            .prefixes(&dataset)
+    }
+
+    #[test]
+    fn every_protocol_gets_the_lists_it_asks_for() {
+        // Validation: 4 and 2 items before the target but one; test: one more of each.
+        let paper = prefixes(Purpose::Paper, None);
+        assert_eq!(paper[..4], [(0, 5), (0, 6), (0, 7), (0, 8)]);
+        assert_eq!(paper[4..8], [(2, 1), (2, 2), (2, 3), (2, 4)]);
+        assert_eq!(paper.len(), 12, "user 1 has too few items");
+        // Sessions of two clicks, older and newer; the shortest history is one item.
+        let session = prefixes(Purpose::Session, None);
+        let expected = [
+            (0, 5),
+            (0, 6),
+            (0, 7),
+            (0, 8),
+            (2, 1),
+            (2, 2),
+            (2, 3),
+            (2, 4),
+            (3, 2),
+            (3, 3),
+            (3, 4),
+            (3, 5),
+        ];
+        assert_eq!(session, expected);
+        // Targets not later than s[-4]: at most the first n - 4 items are history.
+        assert_eq!(prefixes(Purpose::Training, None), [(0, 4), (0, 5), (2, 1), (3, 1), (3, 2)]);
+    }
+
+    #[test]
+    fn users_are_drawn_whole() {
+        let one = prefixes(Purpose::Paper, Some(1));
+        assert_eq!(one.len(), 4);
+        assert!(one.iter().all(|(user, _)| *user == one[0].0));
+    }
+}
