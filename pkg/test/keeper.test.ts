@@ -179,6 +179,19 @@ describe('with consent', () => {
     expect((await visit(storage)).recommender.state().history).toEqual(['x', 'y']);
   });
 
+  it('that comes later does not bring back what was taken back before', async () => {
+    const storage = new Lasting();
+    const earlier = await visit(storage);
+    await earlier.recommender.track(click('a'));
+    earlier.recommender.dispose();
+    const { recommender } = await stand({ storage });
+    await recommender.track(click('x'));
+    await recommender.track(click('y'));
+    await recommender.undo();
+    await recommender.setConsent(true);
+    expect(recommender.state().history).toEqual(['a', 'x']);
+  });
+
   it('that comes later, an earlier visit’s session comes first', async () => {
     const storage = new Lasting();
     const earlier = await visit(storage);

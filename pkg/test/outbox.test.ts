@@ -107,6 +107,14 @@ it('that were taken back in time are not sent', async () => {
   expect(items()).toEqual(['y']);
 });
 
+it('of a visitor who is forgotten are not sent', async () => {
+  const box = outbox();
+  box.add(click('x'));
+  box.forget();
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(sent).toEqual([]);
+});
+
 it('are dropped, with a word, where the server keeps no log', async () => {
   const box = outbox();
   answer = { code: 'not_found' };

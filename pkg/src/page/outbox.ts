@@ -60,6 +60,15 @@ export class Outbox {
     });
   }
 
+  /** The visitor is forgotten: what waits is not sent. */
+  forget(): void {
+    this.#then(async () => {
+      const storage = this.#host.storage();
+      const waiting = await storage.unsent(QUEUE_LIMIT);
+      await storage.unqueue(waiting.map(({ id }) => id));
+    });
+  }
+
   /** The server can be reached again: what waits goes out. */
   flush(): void {
     this.#pause = 0;

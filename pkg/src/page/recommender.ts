@@ -175,7 +175,7 @@ export class Recommender {
   /**
    * Takes back the newest click, purchase or dislike, with what was learnt from it, and
    * resolves with it; with `null` if none of the last ten is left, or none since the page
-   * was opened.
+   * was opened. One that is in the server's log already stays there.
    */
   async undo(): Promise<TrackedEvent | null> {
     return (await this.#undo()).event;
@@ -267,6 +267,7 @@ export class Recommender {
       await this.#call({ type: 'reset' });
       return null;
     });
+    this.#outbox?.forget();
     this.#learned = null;
     this.#pageEvents = [];
   }
@@ -344,9 +345,12 @@ export class Recommender {
       return this.#call({ type: 'export' });
     });
     const done = undone as unknown as Results['undo'];
-    if (done.event !== null) {
-      this.#pageEvents.pop();
-      this.#outbox?.takeBack(done.event);
+    const { event } = done;
+    if (event !== null) {
+      const names = this.#pageEvents.map(({ type, item }) => `${type} ${item}`);
+      const at = names.lastIndexOf(`${event.type} ${event.item}`);
+      if (at >= 0) this.#pageEvents.splice(at, 1);
+      this.#outbox?.takeBack(event);
     }
     return done;
   }

@@ -59,10 +59,10 @@ export function header(actions: HeaderActions): {
       fact('Calls', calls),
       fact('Traffic', traffic),
     ),
+    select,
     h(
       'div',
       { class: 'controls' },
-      select,
       h('div', { class: 'segmented', role: 'group', 'aria-label': 'Device' }, cpu, webgpu),
       toggle,
     ),
