@@ -113,6 +113,13 @@ export class FakeClient implements Client {
     return this.#one('recommend', () => this.#now());
   }
 
+  replay(events: TrackedEvent[]): Promise<Update> {
+    return this.#one(`replay ${events.map(({ item }) => item)}`, () => {
+      this.history.push(...events.map(({ item }) => item));
+      return this.#now();
+    });
+  }
+
   undo(): ReturnType<Client['undo']> {
     return this.#one('undo', () => {
       const item = this.history.pop();

@@ -78,6 +78,19 @@ impl Client {
         })
     }
 
+    /// Takes events that happened before, one after another, and ranks once.
+    #[wasm_bindgen(unchecked_return_type = "Promise<Update>")]
+    pub fn replay(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "TrackedEvent[]")] events: JsValue,
+    ) -> Promise {
+        let engine = Rc::clone(&self.engine);
+        promise(async move {
+            let events: Vec<Event> = read(events, "events")?;
+            engine.replay(&events).await
+        })
+    }
+
     /// Ranks again without an event. No network.
     #[wasm_bindgen(unchecked_return_type = "Promise<Update>")]
     pub fn recommend(&self) -> Promise {

@@ -64,14 +64,21 @@ impl<H: Host> Engine<H> {
 
     /// Takes an event and ranks again. No network.
     pub(crate) async fn track(&self, event: &Event) -> Result<Update, ClientError> {
-        if event.item.as_str().is_empty() {
+        self.replay(std::slice::from_ref(event)).await
+    }
+
+    /// Takes events one after another and ranks once. No network.
+    pub(crate) async fn replay(&self, events: &[Event]) -> Result<Update, ClientError> {
+        if events.iter().any(|event| event.item.as_str().is_empty()) {
             return Err(ClientError::new(
                 ErrorCode::InvalidArgument,
                 "event.item is empty; expected the shop's name of an item",
             ));
         }
         let mut session = self.session.lock().await;
-        session.track(event);
+        for event in events {
+            session.track(event);
+        }
         self.update(&session).await
     }
 

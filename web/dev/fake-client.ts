@@ -121,6 +121,11 @@ export class Client {
     };
   }
 
+  async replay(events: TrackedEvent[]): Promise<Update> {
+    for (const event of events) await this.track(event);
+    return this.recommend();
+  }
+
   async undo(): Promise<{ event: TrackedEvent | null; update: Update }> {
     const item = this.#history.pop();
     const event: TrackedEvent | null = item === undefined ? null : { type: 'click', item };

@@ -53,6 +53,7 @@ export class Keeper {
   /** Whatever replaces or reads the session as a whole; one after another. */
   #whole: Promise<unknown> = Promise.resolve();
   #replacing = 0;
+  #syncPlanned: Promise<void> | null = null;
 
   constructor(
     storage: PersonalStorage,
@@ -77,7 +78,7 @@ export class Keeper {
 
   /** Resolves once nothing replaces the session any more. */
   async idle(): Promise<void> {
-    await this.#whole.catch(() => undefined);
+    while (this.busy) await this.#whole.catch(() => undefined);
   }
 
   /** What a session has to begin with, but for events that are sent to it anyway. */
@@ -112,7 +113,7 @@ export class Keeper {
     this.#forgotten.add(id);
     await this.#writing;
     const keys = [...this.#applied].flatMap(([key, of]) => (of === id ? [key] : []));
-    for (const key of keys) this.#applied.delete(key);
+    for (const key of keys) this.#fold(key);
     await this.#attempt(() => this.#storage.remove(keys));
   }
 
@@ -162,7 +163,12 @@ export class Keeper {
 
   /** Takes up what other tabs have stored. */
   sync(): Promise<void> {
-    return this.#exclusively(() => this.#catchUp());
+    // One that waits for its turn will see what is stored by then.
+    this.#syncPlanned ??= this.#exclusively(() => {
+      this.#syncPlanned = null;
+      return this.#catchUp();
+    });
+    return this.#syncPlanned;
   }
 
   async #catchUp(): Promise<void> {
@@ -227,7 +233,7 @@ export class Keeper {
       this.#applied.set(first + at, id);
     });
     const refused = entries.flatMap(({ id }, at) => (this.#forgotten.has(id) ? [first + at] : []));
-    for (const key of refused) this.#applied.delete(key);
+    for (const key of refused) this.#fold(key);
     if (refused.length > 0) await this.#attempt(() => this.#storage.remove(refused));
     this.#listener.onStored();
   }
@@ -272,7 +278,7 @@ export class Keeper {
     return key <= this.#through || this.#applied.has(key) || this.#folded.has(key);
   }
 
-  /** An entry has left the journal for a snapshot. */
+  /** An entry has left the journal, for a snapshot or because it was refused. */
   #fold(key: number): void {
     this.#applied.delete(key);
     this.#folded.add(key);

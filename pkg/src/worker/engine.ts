@@ -18,6 +18,8 @@ import type { Network } from './network.js';
  */
 export interface Client {
   track(event: TrackedEvent): Promise<Update>;
+  /** Takes events that happened before, and ranks once. */
+  replay(events: TrackedEvent[]): Promise<Update>;
   undo(): Promise<{ event: TrackedEvent | null; update: Update }>;
   recommend(): Promise<Update>;
   explain(item: string): Promise<Explanation | null>;

@@ -198,10 +198,9 @@ export class Host {
         this.#fault(error);
       }
     }
-    for (const { id, event } of events) {
-      await client.track(event);
-      this.#tracked(id, event);
-    }
+    if (events.length === 0) return;
+    await client.replay(events.map(({ event }) => event));
+    for (const { id, event } of events) this.#tracked(id, event);
   }
 
   #tracked(id: number, { type }: TrackedEvent): void {

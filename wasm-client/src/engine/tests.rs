@@ -445,3 +445,20 @@ fn a_stored_session_of_another_model_keeps_its_history() {
     let taken = block_on(stranger.restore(&engine.export().unwrap())).unwrap();
     assert_eq!(taken.history, [item(3)]);
 }
+
+#[test]
+fn events_of_before_are_taken_at_once_as_if_one_by_one() {
+    let (script, events) = (shop(), [click(3), click(5), click(7)]);
+    let one_by_one = open(&script);
+    for event in &events {
+        block_on(one_by_one.track(event)).unwrap();
+    }
+    let at_once = open(&script);
+    let replayed = block_on(at_once.replay(&events)).unwrap();
+    assert_eq!(replayed.history, [item(3), item(5), item(7)]);
+    assert_eq!(replayed.stats.clicks, 3);
+    assert_eq!(at_once.export().unwrap(), one_by_one.export().unwrap());
+    let nameless = Event { kind: EventKind::Click, item: ItemId::from("") };
+    assert!(block_on(at_once.replay(&[click(1), nameless])).is_err());
+    assert_eq!(block_on(at_once.recommend()).unwrap().history.len(), 3, "all or none");
+}
