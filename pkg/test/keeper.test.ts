@@ -10,9 +10,10 @@ import {
   type StoredState,
 } from '../src/page/index.js';
 import { Gone } from '../src/page/indexed-db.js';
+import { Recommender } from '../src/page/recommender.js';
 import { MemoryStorage } from '../src/page/storage.js';
 import { MAX_RESTARTS } from '../src/page/supervisor.js';
-import { Frames, type Stand, settle, stand } from './stand.js';
+import { engineOf, FakeClient, FakeWorker, Frames, type Stand, settle, stand } from './stand.js';
 
 let frames: Frames;
 beforeEach(() => {
@@ -80,6 +81,44 @@ describe('a worker that dies', () => {
     const answers = await Promise.all(pending);
     expect(answers.map(({ history }) => history.join())).toEqual(['x,y', 'x,y,z']);
     expect(clients[1]?.calls.filter((name) => name === 'track y')).toHaveLength(1);
+  });
+
+  it('is asked by nobody before it has the session', async () => {
+    const { recommender, workers, clients } = await stand();
+    await recommender.track(click('x'));
+    workers[0]?.crash({ message: 'killed' });
+    const meanwhile = [recommender.track(click('y')), recommender.recommend()];
+    const answers = await Promise.all(meanwhile);
+    expect(answers.map(({ history }) => history.join())).toEqual(['x,y', 'x,y']);
+    await settle();
+    expect(clients[1]?.history).toEqual(['x', 'y']);
+  });
+
+  it('is waited for while the server has no files for it', async () => {
+    const clients: FakeClient[] = [];
+    let away = 0;
+    const workers: FakeWorker[] = [];
+    const spawn = (): FakeWorker => {
+      const worker = new FakeWorker(async () => {
+        if (away > 0) {
+          away -= 1;
+          throw { code: 'unreachable', message: 'no route' };
+        }
+        const client = new FakeClient();
+        clients.push(client);
+        return engineOf(client);
+      });
+      workers.push(worker);
+      return worker;
+    };
+    const recommender = await Recommender.open({ server: '/' }, 'http://shop.example/', spawn);
+    await recommender.track(click('x'));
+    away = 1;
+    workers[0]?.crash({ message: 'killed' });
+    // Answered once the second attempt, a second later, has a worker.
+    expect((await recommender.track(click('y'))).history).toEqual(['x', 'y']);
+    expect([workers.length, clients.length]).toEqual([3, 2]);
+    expect(recommender.state().status).toBe('ready');
   });
 
   it('goes on from a snapshot, with the events since', async () => {

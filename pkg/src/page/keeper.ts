@@ -82,11 +82,11 @@ export class Keeper {
   }
 
   /** What a session has to begin with, but for events that are sent to it anyway. */
-  async restore(except: ReadonlySet<number> = new Set()): Promise<Restore> {
+  async restore(except: () => ReadonlySet<number> = () => new Set()): Promise<Restore> {
     await this.#writing;
     try {
       const saved = await this.#storage.load();
-      return this.#adopt(saved, except);
+      return this.#adopt(saved, except());
     } catch (error) {
       this.#fail(error);
       return { snapshot: null, events: [] };

@@ -1,4 +1,4 @@
-import { errorFrom, type TandemError, type WireError } from '../shared/errors.js';
+import { errorFrom, ServerError, type TandemError, type WireError } from '../shared/errors.js';
 import type { Command, Opened, OpenSettings, Restore, Results } from '../shared/messages.js';
 import { Channel, type Notice, type WorkerLike } from './channel.js';
 
@@ -6,11 +6,17 @@ import { Channel, type Notice, type WorkerLike } from './channel.js';
 export const MAX_RESTARTS = 3;
 export const RESTART_SPAN_MS = 60_000;
 
+/** Pauses before the next attempts to open a worker that the server had no files for. */
+export const REOPEN_PAUSES_MS = [1_000, 2_000, 4_000, 8_000, 15_000, 30_000];
+
 /** What a supervisor needs from the recommender around it. */
 export interface Supervised {
   notice(notice: Notice): void;
-  /** What a new worker begins with; `except`: events that it is sent anyway. */
-  restore(except: ReadonlySet<number>): Promise<Restore>;
+  /**
+   * What a new worker begins with. `except` names the events that it is sent anyway; asked
+   * when the journal has been read, for until then more may come.
+   */
+  restore(except: () => ReadonlySet<number>): Promise<Restore>;
   /** Another worker has taken over. */
   restarted(opened: Opened): void;
   /** There is no worker any more, and will be none. */
@@ -35,6 +41,8 @@ export class Supervisor {
   readonly #supervised: Supervised;
   #settings: OpenSettings;
   #channel: Channel | null = null;
+  /** The channel once its worker is open; calls wait for it. */
+  #serving: Channel | null = null;
   #opened = false;
   readonly #calls = new Set<Call>();
   #restarts: number[] = [];
@@ -58,6 +66,7 @@ export class Supervisor {
     const settings = this.#settings;
     const opened = await channel.call({ type: 'open', settings, restore: kept });
     this.#opened = true;
+    this.#serve(channel);
     return opened;
   }
 
@@ -88,8 +97,14 @@ export class Supervisor {
     this.#calls.clear();
   }
 
+  /** A worker is open: it gets what waits. */
+  #serve(channel: Channel): void {
+    this.#serving = channel;
+    for (const call of [...this.#calls]) this.#send(call);
+  }
+
   #send(call: Call): void {
-    const channel = this.#channel;
+    const channel = this.#serving;
     // Between two workers: sent once the next is open.
     if (channel === null) return;
     channel.call(call.command).then(
@@ -155,6 +170,7 @@ export class Supervisor {
     if (this.#ended !== null) return;
     this.#channel?.close(error);
     this.#channel = null;
+    this.#serving = null;
     const now = performance.now();
     this.#restarts = this.#restarts.filter((at) => now - at < RESTART_SPAN_MS);
     if (this.#restarts.length >= MAX_RESTARTS) {
@@ -164,26 +180,46 @@ export class Supervisor {
     this.#restarts.push(now);
     const { device, without } = how;
     if (device !== undefined) this.remember({ device });
-    const commands = [...this.#calls].map(({ command }) => command);
-    if (without !== undefined) commands.push(without);
-    const events = commands.flatMap((command) => (command.type === 'track' ? [command.id] : []));
-    this.#goOn(error, device !== undefined, events).catch((failure: TandemError) =>
+    const except = (): ReadonlySet<number> => {
+      const commands = [...this.#calls].map(({ command }) => command);
+      if (without !== undefined) commands.push(without);
+      return new Set(commands.flatMap((command) => (command.type === 'track' ? [command.id] : [])));
+    };
+    this.#goOn(error, device !== undefined, except).catch((failure: TandemError) =>
       this.#fail(failure),
     );
   }
 
-  async #goOn(cause: TandemError, toCpu: boolean, events: readonly number[]): Promise<void> {
-    const restore = await this.#supervised.restore(new Set(events));
-    if (this.#ended !== null) return;
-    const channel = this.#start();
-    const settings = this.#settings;
-    const opened = await channel.call({ type: 'open', settings, restore });
-    if (this.#ended !== null || this.#channel !== channel) return;
-    const fallback: WireError | null = toCpu
-      ? { code: cause.code, message: cause.message }
-      : opened.fallback;
-    this.#supervised.restarted({ ...opened, fallback });
-    for (const call of [...this.#calls]) this.#send(call);
+  async #goOn(
+    cause: TandemError,
+    toCpu: boolean,
+    except: () => ReadonlySet<number>,
+  ): Promise<void> {
+    for (let attempt = 0; ; attempt += 1) {
+      const restore = await this.#supervised.restore(except);
+      if (this.#ended !== null) return;
+      const channel = this.#start();
+      const settings = this.#settings;
+      try {
+        const opened = await channel.call({ type: 'open', settings, restore });
+        if (this.#ended !== null || this.#channel !== channel) return;
+        const fallback: WireError | null = toCpu
+          ? { code: cause.code, message: cause.message }
+          : opened.fallback;
+        this.#supervised.restarted({ ...opened, fallback });
+        this.#serve(channel);
+        return;
+      } catch (error) {
+        // One that died as well has its own successor by now.
+        if (this.#ended !== null || this.#channel !== channel) return;
+        const pause = REOPEN_PAUSES_MS[attempt];
+        // Without files on the device a server that is away has to be waited for.
+        if (!(error instanceof ServerError) || pause === undefined) throw error;
+        this.#channel = null;
+        channel.close(error);
+        await new Promise((done) => setTimeout(done, pause));
+      }
+    }
   }
 
   #fail(error: TandemError): void {
