@@ -13,7 +13,16 @@ import { Gone } from '../src/page/indexed-db.js';
 import { Recommender } from '../src/page/recommender.js';
 import { MemoryStorage } from '../src/page/storage.js';
 import { MAX_RESTARTS } from '../src/page/supervisor.js';
-import { engineOf, FakeClient, FakeWorker, Frames, type Stand, settle, stand } from './stand.js';
+import {
+  engineOf,
+  FakeClient,
+  FakeWorker,
+  Frames,
+  held,
+  type Stand,
+  settle,
+  stand,
+} from './stand.js';
 
 let frames: Frames;
 beforeEach(() => {
@@ -56,6 +65,27 @@ async function rest(): Promise<void> {
   await settle();
 }
 
+/** A recommender whose workers open when `opening`, given their number from 0, has resolved. */
+async function opened(
+  opening: (number: number) => Promise<void>,
+): Promise<{ recommender: Recommender; workers: FakeWorker[]; clients: FakeClient[] }> {
+  const clients: FakeClient[] = [];
+  const workers: FakeWorker[] = [];
+  const spawn = (): FakeWorker => {
+    const number = workers.length;
+    const worker = new FakeWorker(async () => {
+      await opening(number);
+      const client = new FakeClient();
+      clients.push(client);
+      return engineOf(client);
+    });
+    workers.push(worker);
+    return worker;
+  };
+  const recommender = await Recommender.open({ server: '/' }, 'http://shop.example/', spawn);
+  return { recommender, workers, clients };
+}
+
 describe('a worker that dies', () => {
   it('is replaced, and the session goes on with every event that was acknowledged', async () => {
     const { recommender, workers, clients } = await stand();
@@ -84,10 +114,16 @@ describe('a worker that dies', () => {
   });
 
   it('is asked by nobody before it has the session', async () => {
-    const { recommender, workers, clients } = await stand();
+    const gate = held<void>();
+    const { recommender, workers, clients } = await opened((number) =>
+      number === 1 ? gate.promise : Promise.resolve(),
+    );
     await recommender.track(click('x'));
     workers[0]?.crash({ message: 'killed' });
+    await settle();
     const meanwhile = [recommender.track(click('y')), recommender.recommend()];
+    await settle();
+    gate.resolve();
     const answers = await Promise.all(meanwhile);
     expect(answers.map(({ history }) => history.join())).toEqual(['x,y', 'x,y']);
     await settle();
@@ -95,25 +131,10 @@ describe('a worker that dies', () => {
   });
 
   it('is waited for while the server has no files for it', async () => {
-    const clients: FakeClient[] = [];
-    let away = 0;
-    const workers: FakeWorker[] = [];
-    const spawn = (): FakeWorker => {
-      const worker = new FakeWorker(async () => {
-        if (away > 0) {
-          away -= 1;
-          throw { code: 'unreachable', message: 'no route' };
-        }
-        const client = new FakeClient();
-        clients.push(client);
-        return engineOf(client);
-      });
-      workers.push(worker);
-      return worker;
-    };
-    const recommender = await Recommender.open({ server: '/' }, 'http://shop.example/', spawn);
+    const { recommender, workers, clients } = await opened(async (number) => {
+      if (number === 1) throw { code: 'unreachable', message: 'no route' };
+    });
     await recommender.track(click('x'));
-    away = 1;
     workers[0]?.crash({ message: 'killed' });
     // Answered once the second attempt, a second later, has a worker.
     expect((await recommender.track(click('y'))).history).toEqual(['x', 'y']);
