@@ -38,8 +38,8 @@ const items = (): string[] => sent.flatMap(({ events }) => events.map(({ item })
 
 it('go out together, in their order, each with a name of its own', async () => {
   const box = outbox();
-  box.add(click('x'));
-  box.add({ type: 'view', item: 'y' });
+  void box.add(click('x'));
+  void box.add({ type: 'view', item: 'y' });
   await vi.advanceTimersByTimeAsync(GATHER_MS);
   expect(sent).toHaveLength(1);
   expect(sent[0]?.session).toBe('s');
@@ -54,7 +54,7 @@ it('go out together, in their order, each with a name of its own', async () => {
 it('wait while the server cannot be reached, and are tried again with growing pauses', async () => {
   const box = outbox();
   answer = { code: 'unreachable' };
-  box.add(click('x'));
+  void box.add(click('x'));
   await vi.advanceTimersByTimeAsync(GATHER_MS);
   answer = null;
   await vi.advanceTimersByTimeAsync(4_999);
@@ -66,7 +66,7 @@ it('wait while the server cannot be reached, and are tried again with growing pa
 it('go out at once when the server can be reached again', async () => {
   const box = outbox();
   answer = { code: 'unreachable' };
-  box.add(click('x'));
+  void box.add(click('x'));
   await vi.advanceTimersByTimeAsync(GATHER_MS + 60_000);
   answer = null;
   box.flush();
@@ -77,7 +77,7 @@ it('go out at once when the server can be reached again', async () => {
 it('of an earlier visit go out under their old names', async () => {
   answer = { code: 'unreachable' };
   const before = outbox('old');
-  before.add(click('x'));
+  void before.add(click('x'));
   await vi.advanceTimersByTimeAsync(GATHER_MS);
   before.close();
   answer = null;
@@ -89,7 +89,7 @@ it('of an earlier visit go out under their old names', async () => {
 it('beyond the limit push out the oldest, and go in batches', async () => {
   const box = outbox();
   answer = { code: 'unreachable' };
-  for (let number = 0; number < QUEUE_LIMIT + 5; number += 1) box.add(click(number));
+  for (let number = 0; number < QUEUE_LIMIT + 5; number += 1) void box.add(click(number));
   await vi.advanceTimersByTimeAsync(GATHER_MS);
   answer = null;
   box.flush();
@@ -100,16 +100,30 @@ it('beyond the limit push out the oldest, and go in batches', async () => {
 
 it('that were taken back in time are not sent', async () => {
   const box = outbox();
-  box.add(click('x'));
-  box.add(click('y'));
+  void box.add(click('x'));
+  void box.add(click('y'));
   box.takeBack(click('x'));
   await vi.advanceTimersByTimeAsync(GATHER_MS);
   expect(items()).toEqual(['y']);
 });
 
+it('are queued at once, however long the server takes for those before', async () => {
+  let go: () => void = () => {};
+  const slow = new Outbox('s', {
+    storage: () => storage,
+    send: () => new Promise((resolve) => (go = () => resolve(null))),
+    refused: () => {},
+  });
+  await slow.add(click('x'));
+  await vi.advanceTimersByTimeAsync(GATHER_MS);
+  await slow.add(click('y'));
+  expect((await storage.unsent(10)).map(({ item }) => item)).toEqual(['x', 'y']);
+  go();
+});
+
 it('of a visitor who is forgotten are not sent', async () => {
   const box = outbox();
-  box.add(click('x'));
+  void box.add(click('x'));
   box.forget();
   await vi.advanceTimersByTimeAsync(60_000);
   expect(sent).toEqual([]);
@@ -118,24 +132,24 @@ it('of a visitor who is forgotten are not sent', async () => {
 it('are dropped, with a word, where the server keeps no log', async () => {
   const box = outbox();
   answer = { code: 'not_found' };
-  box.add(click('x'));
+  void box.add(click('x'));
   await vi.advanceTimersByTimeAsync(GATHER_MS);
   expect(refused).toEqual(['not_found']);
   expect(await storage.unsent(10)).toEqual([]);
   answer = null;
-  box.add(click('y'));
+  void box.add(click('y'));
   await vi.advanceTimersByTimeAsync(60_000);
   expect(sent).toEqual([]);
 });
 
 it('that the server cannot take do not hold up others', async () => {
   const box = outbox();
-  for (let number = 0; number < BATCH; number += 1) box.add(click(number));
+  for (let number = 0; number < BATCH; number += 1) void box.add(click(number));
   answer = { code: 'bad_response' };
   await vi.advanceTimersByTimeAsync(GATHER_MS);
   expect(await storage.unsent(10)).toEqual([]);
   answer = null;
-  box.add(click('later'));
+  void box.add(click('later'));
   await vi.advanceTimersByTimeAsync(GATHER_MS);
   expect(items()).toEqual(['later']);
 });

@@ -32,8 +32,7 @@ export class Outbox {
   #pause = 0;
   #closed = false;
   #number = 0;
-  /** Whatever touches the queue, one after another. */
-  #work: Promise<void> = Promise.resolve();
+  #sending = false;
 
   /** `session` stands for this visit in the server's log; a random name. */
   constructor(session: string, host: OutboxHost) {
@@ -41,18 +40,19 @@ export class Outbox {
     this.#host = host;
   }
 
-  /** Queues an event. */
-  add(event: TrackedEvent): void {
+  /** Queues an event; resolves once it is where the session is kept. */
+  async add(event: TrackedEvent): Promise<void> {
     if (this.#closed) return;
     this.#number += 1;
     const outgoing = { ...event, id: `${this.#session}-${this.#number}`, at: Date.now() };
-    this.#then(() => this.#host.storage().queue([outgoing], QUEUE_LIMIT));
+    const queued = quietly(() => this.#host.storage().queue([outgoing], QUEUE_LIMIT));
     this.#later(this.#pause === 0 ? GATHER_MS : this.#pause);
+    await queued;
   }
 
   /** The newest such event was taken back: it is not sent, if it was not yet. */
   takeBack({ type, item }: TrackedEvent): void {
-    this.#then(async () => {
+    void quietly(async () => {
       const storage = this.#host.storage();
       const waiting = await storage.unsent(QUEUE_LIMIT);
       const newest = waiting.filter((event) => event.type === type && event.item === item).at(-1);
@@ -62,7 +62,7 @@ export class Outbox {
 
   /** The visitor is forgotten: what waits is not sent. */
   forget(): void {
-    this.#then(async () => {
+    void quietly(async () => {
       const storage = this.#host.storage();
       const waiting = await storage.unsent(QUEUE_LIMIT);
       await storage.unqueue(waiting.map(({ id }) => id));
@@ -86,7 +86,11 @@ export class Outbox {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
-      this.#then(() => this.#sendAll());
+      if (this.#sending) return;
+      this.#sending = true;
+      void quietly(() => this.#sendAll()).then(() => {
+        this.#sending = false;
+      });
     }, ms);
   }
 
@@ -120,9 +124,9 @@ export class Outbox {
       await storage.unqueue(ids);
     }
   }
+}
 
-  #then(job: () => Promise<void>): void {
-    // A storage that fails is told by its keeper.
-    this.#work = this.#work.then(job).catch(() => undefined);
-  }
+/** A storage that fails is told by its keeper. */
+async function quietly(job: () => Promise<void>): Promise<void> {
+  await job().catch(() => undefined);
 }

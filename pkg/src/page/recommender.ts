@@ -163,7 +163,7 @@ export class Recommender {
     try {
       const [update] = await Promise.all([this.#call({ type: 'track', event: tracked, id }), safe]);
       this.#remember(tracked);
-      this.#outbox?.add(tracked);
+      await this.#outbox?.add(tracked);
       return update;
     } catch (error) {
       // It is in no session; with the worker or the recommender gone, it may yet be.
