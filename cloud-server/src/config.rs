@@ -22,6 +22,9 @@ pub struct Args {
     /// A built static site to serve at `/`.
     #[arg(long, value_name = "DIR")]
     pub site: Option<PathBuf>,
+    /// A folder to log events to that devices send; none are taken if absent.
+    #[arg(long, value_name = "DIR")]
+    pub events: Option<PathBuf>,
     /// Address to listen on.
     #[arg(long, default_value = "127.0.0.1")]
     pub host: String,

@@ -162,6 +162,7 @@ fn status_of(code: ErrorCode) -> StatusCode {
         | ErrorCode::Integrity
         | ErrorCode::UnsupportedVersion
         | ErrorCode::InvalidArtifact
+        | ErrorCode::CatalogueChanged
         | ErrorCode::InvalidArgument
         | ErrorCode::NoAdapter
         | ErrorCode::DeviceLost

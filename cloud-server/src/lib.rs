@@ -14,12 +14,14 @@
 //!
 //! # Out of scope
 //! Who the visitor is, TLS, and quotas per client: that is the reverse proxy's and the
-//! shop's business. The server keeps nothing about visitors, on disk or in memory.
+//! shop's business. Unless its operator asks for a log
+//! of events (`events`), the server keeps nothing about visitors, on disk or in memory.
 
 mod artifacts;
 mod body;
 mod config;
 mod error;
+mod events;
 mod models;
 mod observe;
 mod routes;
@@ -30,6 +32,7 @@ mod worker;
 pub use artifacts::{ArtifactError, ArtifactStore, Release};
 pub use config::{Args, Limits, Origin};
 pub use error::ApiError;
+pub use events::{EventLog, LogError};
 pub use models::{Hosted, ModelFile, Models, ModelsError};
 pub use routes::{AppState, DatasetInfo, create_app};
 pub use server::{StartError, StartFailure, Stopped, run, serve};

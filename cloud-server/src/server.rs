@@ -12,8 +12,8 @@ use tandem_dataset::{Dataset, DatasetError};
 use tandem_generator::LoadOptions;
 
 use crate::{
-    AppState, Args, ArtifactError, ArtifactStore, DatasetInfo, Limits, Models, ModelsError,
-    create_app, models::check_names,
+    AppState, Args, ArtifactError, ArtifactStore, DatasetInfo, EventLog, Limits, Models,
+    ModelsError, create_app, models::check_names,
 };
 
 /// How long open requests may go on once the server is told to stop, in seconds.
@@ -67,6 +67,14 @@ pub enum StartError {
     Site {
         /// The folder.
         path: PathBuf,
+    },
+    /// The folder for the log of events cannot be made.
+    #[error("cannot log events to {}: {source}; give a folder that can be written with --events", path.display())]
+    Events {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
     },
     /// The port belongs to another program.
     #[error(
@@ -132,6 +140,7 @@ pub fn run(args: &Args) -> Result<Stopped, StartFailure> {
     if let Some(site) = &args.site {
         check_site(site)?;
     }
+    let events = args.events.as_deref().map(open_log).transpose()?;
     let (listener, address) = listen(&args.host, args.port)?;
     tracing::info!(
         dataset = name,
@@ -149,6 +158,7 @@ pub fn run(args: &Args) -> Result<Stopped, StartFailure> {
         models,
         limits: Limits { timeout: args.timeout, ..Limits::default() },
         site: args.site.clone(),
+        events,
         allowed_origins: args.allow_origin.clone(),
     });
 
@@ -203,6 +213,11 @@ fn load_options(args: &Args) -> LoadOptions {
         options.threads = threads;
     }
     options
+}
+
+fn open_log(folder: &Path) -> Result<Arc<EventLog>, StartError> {
+    let opened = EventLog::open(folder);
+    opened.map(Arc::new).map_err(|source| StartError::Events { path: folder.to_owned(), source })
 }
 
 fn check_gguf(path: &Path) -> Result<(), StartError> {

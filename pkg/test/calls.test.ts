@@ -1,12 +1,6 @@
 // Calls from the page: order, arguments, errors, the end.
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import {
-  ArtifactError,
-  DeviceError,
-  LifecycleError,
-  type TandemError,
-  UsageError,
-} from '../src/page/index.js';
+import { ArtifactError, LifecycleError, UsageError } from '../src/page/index.js';
 import { FakeWorker, Frames, open, settle, stand } from './stand.js';
 
 beforeEach(() => new Frames().install());
@@ -48,6 +42,42 @@ describe('calls', () => {
     const { client, recommender } = await stand();
     await expect(recommender.recommend(options)).rejects.toThrow(UsageError);
     expect(client.calls).toEqual([]);
+  });
+
+  it('apply rules before the length, on the page alone', async () => {
+    const { client, recommender } = await stand();
+    const { items } = await recommender.recommend({
+      rules: [
+        { type: 'never', items: ['a'] },
+        { type: 'last', items: ['b'] },
+      ],
+      k: 2,
+    });
+    expect(items.map(({ item }) => item)).toEqual(['c', 'd']);
+    expect(client.calls).toEqual(['recommend']);
+  });
+
+  it('take the last event back, by either name', async () => {
+    const { recommender } = await stand();
+    const causes: string[] = [];
+    await recommender.track({ type: 'click', item: 'x' });
+    await recommender.track({ type: 'click', item: 'y' });
+    recommender.on('update', ({ cause }) => causes.push(cause));
+    expect(await recommender.undo()).toEqual({ type: 'click', item: 'y' });
+    expect((await recommender.track({ type: 'undo' })).history).toEqual([]);
+    expect(await recommender.undo()).toBeNull();
+    expect(causes).toEqual(['undo', 'undo']);
+  });
+
+  it('explain, find what is alike and compare, each with checked arguments', async () => {
+    const { recommender } = await stand();
+    expect((await recommender.explain('b'))?.item.item).toBe('b');
+    expect(await recommender.explain('unheard of')).toBeNull();
+    expect(await recommender.similar('a')).toEqual([{ item: 'b', similarity: 0.5 }]);
+    expect(await recommender.compare(['a', 'b'])).toBeNull();
+    await expect(recommender.explain('')).rejects.toThrow(UsageError);
+    await expect(recommender.similar('a', { k: 0 })).rejects.toThrow(UsageError);
+    await expect(recommender.compare([7 as never])).rejects.toThrow(UsageError);
   });
 
   it('refuse an event that is none, without entering the worker', async () => {
@@ -96,16 +126,12 @@ describe('errors', () => {
     expect(worker.terminated).toBe(true);
   });
 
-  it('of a worker that dies reject what is pending and what comes', async () => {
-    const { recommender, worker } = await stand();
-    const errors: TandemError[] = [];
-    recommender.on('error', (error) => errors.push(error));
-    const pending = recommender.recommend();
-    worker.crash({});
-    await expect(pending).rejects.toBeInstanceOf(DeviceError);
-    await expect(recommender.recommend()).rejects.toMatchObject({ code: 'worker_failed' });
-    expect(errors.map(({ code }) => code)).toEqual(['worker_failed']);
-    expect(recommender.state().status).toBe('failed');
+  it('of ours that are no trap leave the worker at work', async () => {
+    const { recommender, workers } = await stand();
+    const broken = recommender.track({ type: 'click', item: 'broken' });
+    await expect(broken).rejects.toMatchObject({ code: 'internal', fatal: false });
+    expect((await recommender.recommend()).history).toEqual([]);
+    expect(workers).toHaveLength(1);
   });
 
   it('in the options name the option', async () => {
@@ -114,6 +140,11 @@ describe('errors', () => {
       [{ device: 'gpu' as never }, 'device'],
       [{ timeoutMs: 0 }, 'timeoutMs'],
       [{ server: 'http://[' }, 'server'],
+      [{ key: '' }, 'key'],
+      [{ model: 7 as never }, 'model'],
+      [{ budget: { burst: 0, perMinute: 1 } }, 'budget.burst'],
+      [{ budget: { burst: 1, perMinute: -1 } }, 'budget.perMinute'],
+      [{ shadow: true, events: true }, 'shadow, events'],
     ] as const) {
       await expect(open(worker, options)).rejects.toMatchObject({
         code: 'invalid_argument',

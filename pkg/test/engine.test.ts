@@ -2,7 +2,10 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { OpenSettings } from '../src/shared/messages.js';
 import type { Progress } from '../src/shared/update.js';
-import { loadEngine } from '../src/worker/engine.js';
+import { FileCache } from '../src/worker/cache.js';
+import { loadEngine, type Surroundings } from '../src/worker/engine.js';
+import { LedgerBook } from '../src/worker/ledger.js';
+import { Network, ownFetch } from '../src/worker/network.js';
 import type { GlueLog } from './glue.js';
 
 const settings: OpenSettings = {
@@ -10,7 +13,21 @@ const settings: OpenSettings = {
   device: 'cpu',
   timeoutMs: null,
   wasmUrl: 'http://shop.example/static/',
+  key: null,
+  budget: null,
+  model: null,
+  consent: false,
+  pageFetch: false,
+  shadow: false,
+  offline: false,
+  lock: null,
 };
+
+function surroundings(onProgress: Surroundings['onProgress'] = () => {}): Surroundings {
+  const cache = new FileCache(false, () => {});
+  return { cache, network: new Network(ownFetch, cache, new LedgerBook(), null), onProgress };
+}
+
 const onCpu = 'cpu open {"server":"http://cloud.example","device":"cpu"}';
 const adapter = { requestAdapter: async () => ({}) };
 
@@ -34,7 +51,7 @@ function serve(answer: () => Response): void {
 }
 
 const open = (changes: Partial<OpenSettings> = {}): ReturnType<typeof loadEngine> =>
-  loadEngine({ ...settings, ...changes }, () => {});
+  loadEngine({ ...settings, ...changes }, surroundings());
 
 describe('on the CPU', () => {
   it('fetches the CPU’s file and no other', async () => {
@@ -46,7 +63,10 @@ describe('on the CPU', () => {
 
   it('tells how far it is, in bytes', async () => {
     const told: Progress[] = [];
-    await loadEngine(settings, (progress) => told.push(progress));
+    await loadEngine(
+      settings,
+      surroundings((progress) => told.push(progress)),
+    );
     expect(told).toEqual([
       { phase: 'runtime', loaded: 0, total: 1000 },
       { phase: 'runtime', loaded: 1000, total: 1000 },
@@ -59,7 +79,10 @@ describe('on the CPU', () => {
     const headers = { 'content-length': '400', 'content-encoding': 'br' };
     serve(() => new Response(new Uint8Array(1000), { headers }));
     const told: Progress[] = [];
-    await loadEngine(settings, (progress) => told.push(progress));
+    await loadEngine(
+      settings,
+      surroundings((progress) => told.push(progress)),
+    );
     expect(told[1]).toEqual({ phase: 'runtime', loaded: 1000, total: null });
   });
 
@@ -71,9 +94,16 @@ describe('on the CPU', () => {
     });
   });
 
-  it('passes the timeout on', async () => {
-    await open({ timeoutMs: 500 });
+  it('passes timeout and budget on', async () => {
+    await open({ timeoutMs: 500, budget: { burst: 2, perMinute: 1 } });
     expect(log.calls[1]).toContain('"timeoutMs":500');
+    expect(log.calls[1]).toContain('"budget":{"burst":2,"perMinute":1}');
+  });
+
+  it('opens another client of the same files when the catalogue has changed', async () => {
+    const { client, reopen } = await open();
+    expect(await reopen()).not.toBe(client);
+    expect(log.calls).toEqual(['cpu init 1000', onCpu, onCpu]);
   });
 });
 

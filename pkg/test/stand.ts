@@ -12,7 +12,7 @@ import type {
   TrackedEvent,
   Update,
 } from '../src/shared/update.js';
-import type { Client, EngineLoader } from '../src/worker/engine.js';
+import type { Client, Engine, EngineLoader } from '../src/worker/engine.js';
 import { Host } from '../src/worker/host.js';
 
 export const online: Connection = { state: 'online', code: null, message: null, retryInMs: null };
@@ -85,6 +85,8 @@ export class FakeClient implements Client {
   connection: Connection = online;
   history: string[] = [];
   requests: Held<Update>[] = [];
+  /** Why each was made. */
+  reasons: string[] = [];
   aborted = 0;
   /** Calls that last until the test lets them end, by what `calls` says of them. */
   readonly slow = new Map<string, Promise<void>>();
@@ -98,7 +100,8 @@ export class FakeClient implements Client {
 
   track({ type, item }: TrackedEvent): Promise<Update> {
     return this.#one(`track ${item}`, () => {
-      if (item === 'trap') throw new Error('unreachable executed');
+      if (item === 'trap') throw new WebAssembly.RuntimeError('unreachable executed');
+      if (item === 'broken') throw new Error('a fault of ours');
       if (item === 'refused') throw { code: 'invalid_argument', message: 'no such item' };
       this.history.push(item);
       if (type === 'click' || type === 'purchase') this.#waiting += 1;
@@ -110,8 +113,47 @@ export class FakeClient implements Client {
     return this.#one('recommend', () => this.#now());
   }
 
-  requestCandidates(): Promise<Update> {
+  replay(events: TrackedEvent[]): Promise<Update> {
+    return this.#one(`replay ${events.map(({ item }) => item)}`, () => {
+      this.history.push(...events.map(({ item }) => item));
+      return this.#now();
+    });
+  }
+
+  undo(): ReturnType<Client['undo']> {
+    return this.#one('undo', () => {
+      const item = this.history.pop();
+      const event: TrackedEvent | null = item === undefined ? null : { type: 'click', item };
+      return { event, update: this.#now() };
+    });
+  }
+
+  explain(item: string): ReturnType<Client['explain']> {
+    return this.#one(`explain ${item}`, () => {
+      const found = this.#now().items.find((ranked) => ranked.item === item);
+      return found === undefined ? null : { item: found, rank: 0, of: 4, pulls: [] };
+    });
+  }
+
+  similar(item: string, k: number): ReturnType<Client['similar']> {
+    return this.#one(`similar ${item} ${k}`, () => [{ item: 'b', similarity: 0.5 }]);
+  }
+
+  compare(items: string[]): Promise<number | null> {
+    return this.#one(`compare ${items}`, () => (this.history.length === 0 ? null : 0.4567));
+  }
+
+  chooseModel(name?: string): Promise<null> {
+    return this.#one(`model ${name}`, () => null);
+  }
+
+  free(): void {
+    this.calls.push('free');
+  }
+
+  requestCandidates(why: string): Promise<Update> {
     this.calls.push('request');
+    this.reasons.push(why);
     if (this.#inside > 0) this.overlaps += 1;
     const answer = held<Update>();
     this.requests.push(answer);
@@ -149,6 +191,15 @@ export class FakeClient implements Client {
     return this.#one('import', () => {
       if (bytes.length === 0) throw { code: 'integrity', message: 'damaged' };
       this.history = new TextDecoder().decode(bytes).split(',');
+      return this.#now();
+    });
+  }
+
+  restorePersonal(bytes: Uint8Array): Promise<Update> {
+    return this.#one('restore', () => {
+      const text = new TextDecoder().decode(bytes);
+      if (text === 'damaged') throw { code: 'invalid_artifact', message: 'damaged' };
+      this.history = text === '' ? [] : text.split(',');
       return this.#now();
     });
   }
@@ -255,18 +306,50 @@ export class Frames {
 }
 
 export interface Stand {
+  /** The newest worker's. */
   client: FakeClient;
   worker: FakeWorker;
   recommender: Recommender;
+  /** All workers so far. */
+  workers: FakeWorker[];
+  clients: FakeClient[];
 }
 
-/** Opens a recommender on a fake client. */
+/** Opens a recommender on fake clients: the first, and others when it dies. */
 export async function stand(options: Partial<RecommenderOptions> = {}): Promise<Stand> {
-  const client = new FakeClient();
-  const worker = new FakeWorker(async () => ({ client, device: 'cpu', fallback: null }));
-  const recommender = await open(worker, options);
+  const clients: FakeClient[] = [];
+  const workers: FakeWorker[] = [];
+  const spawn = (): FakeWorker => {
+    const worker = new FakeWorker(async () => {
+      const client = new FakeClient();
+      clients.push(client);
+      return engineOf(client);
+    });
+    workers.push(worker);
+    return worker;
+  };
+  const recommender = await Recommender.open(
+    { server: '/', ...options },
+    'http://shop.example/',
+    spawn,
+  );
+  const [client] = clients;
+  const [worker] = workers;
+  if (client === undefined || worker === undefined) throw new Error('nothing was opened');
   client.calls.length = 0;
-  return { client, worker, recommender };
+  return { client, worker, recommender, workers, clients };
+}
+
+/** An engine of a client. */
+export function engineOf(client: FakeClient, changes: Partial<Engine> = {}): Engine {
+  return {
+    client,
+    device: 'cpu',
+    fallback: null,
+    reopen: async () => new FakeClient(),
+    keepFiles: async () => undefined,
+    ...changes,
+  };
 }
 
 export function open(

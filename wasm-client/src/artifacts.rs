@@ -102,7 +102,9 @@ impl Release {
             base: base(&manifest.body, &manifest.rows),
             catalogue_hash: manifest.catalogue.hash,
         };
-        Ok(Session::new(scorer, rows, settings)?)
+        let mut session = Session::new(scorer, rows, settings)?;
+        session.calibrate(manifest.language_models)?;
+        Ok(session)
     }
 }
 

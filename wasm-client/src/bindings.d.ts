@@ -7,6 +7,50 @@ export interface OpenConfig {
   timeoutMs?: number;
   /** Makes the jitter of retries repeatable. */
   seed?: number;
+  /** How often the cloud may be asked; the manifest's own limit if absent. */
+  budget?: { burst: number; perMinute: number };
+}
+/** A request; `body` is JSON to post, absent for a GET. */
+export interface Call {
+  url: string;
+  body?: string;
+  timeoutMs: number;
+  /** Why it is made, in words. */
+  why: string;
+  /** SHA-256 of the content, where it is known: what it may be cached under. */
+  sha256?: string;
+  /** Past every cache: the copy in it was damaged. */
+  fresh: boolean;
+}
+export interface Reply {
+  status: number;
+  retryAfter?: string | undefined;
+  /** The header `x-artifacts`. */
+  artifacts?: string | undefined;
+  body: Uint8Array;
+  /** It came from a cache of this device. */
+  cached: boolean;
+}
+/** What sends requests; throws `{ code, message }` with unreachable, timeout or aborted. */
+export interface Network {
+  send(number: number, call: Call): Promise<Reply>;
+  /** Ends the request of this number; without effect once that is over. */
+  abort(number: number): void;
+}
+export interface Undone {
+  event: TrackedEvent | null;
+  update: Update;
+}
+/** `rank` and the models' ranks count from 0, among `of` items. */
+export interface Explanation {
+  item: Update['items'][number];
+  rank: number;
+  of: number;
+  pulls: { item: string; pull: number }[];
+}
+export interface SimilarItem {
+  item: string;
+  similarity: number;
 }
 export interface TrackedEvent {
   type: 'click' | 'view' | 'purchase' | 'dislike';

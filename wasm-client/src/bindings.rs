@@ -10,12 +10,16 @@ use std::{fmt, future::Future, rc::Rc};
 use js_sys::Promise;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_wasm_bindgen::Serializer;
-use tandem_protocol::{ErrorCode, Event};
+use tandem_protocol::{ErrorCode, Event, ItemId};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::future_to_promise;
 
 use crate::{
-    browser::Browser, config::OpenConfig, device, engine::Engine, error::ClientError,
+    browser::{Browser, Network},
+    config::OpenConfig,
+    device,
+    engine::Engine,
+    error::ClientError,
     parity as comparison,
 };
 
@@ -56,8 +60,9 @@ impl Client {
     /// `unsupported_version`, `invalid_artifact`, `invalid_argument`.
     pub async fn open(
         #[wasm_bindgen(unchecked_param_type = "OpenConfig")] config: JsValue,
+        network: Network,
     ) -> Result<Client, JsValue> {
-        open(config).await.map_err(|error| thrown(&error))
+        open(config, network).await.map_err(|error| thrown(&error))
     }
 
     /// Takes an event and ranks again. No network.
@@ -73,6 +78,19 @@ impl Client {
         })
     }
 
+    /// Takes events that happened before, one after another, and ranks once.
+    #[wasm_bindgen(unchecked_return_type = "Promise<Update>")]
+    pub fn replay(
+        &self,
+        #[wasm_bindgen(unchecked_param_type = "TrackedEvent[]")] events: JsValue,
+    ) -> Promise {
+        let engine = Rc::clone(&self.engine);
+        promise(async move {
+            let events: Vec<Event> = read(events, "events")?;
+            engine.replay(&events).await
+        })
+    }
+
     /// Ranks again without an event. No network.
     #[wasm_bindgen(unchecked_return_type = "Promise<Update>")]
     pub fn recommend(&self) -> Promise {
@@ -84,9 +102,51 @@ impl Client {
     /// `connection` then says what is wrong, and the last list stays in use. May be pending
     /// while other calls run.
     #[wasm_bindgen(js_name = requestCandidates, unchecked_return_type = "Promise<Update>")]
-    pub fn request_candidates(&self) -> Promise {
+    pub fn request_candidates(&self, why: String) -> Promise {
         let engine = Rc::clone(&self.engine);
-        promise(async move { engine.request_candidates().await })
+        promise(async move { engine.request_candidates(&why).await })
+    }
+
+    /// Takes back the newest event, with what was learnt from it, and ranks again.
+    #[wasm_bindgen(unchecked_return_type = "Promise<Undone>")]
+    pub fn undo(&self) -> Promise {
+        let engine = Rc::clone(&self.engine);
+        promise(async move { engine.undo().await })
+    }
+
+    /// Why an item stands where it does; `null` if it is not in the list.
+    #[wasm_bindgen(unchecked_return_type = "Promise<Explanation | null>")]
+    pub fn explain(&self, item: String) -> Promise {
+        let engine = Rc::clone(&self.engine);
+        promise(async move { engine.explain(&ItemId::new(item)).await })
+    }
+
+    /// The `k` items most like one, among those whose rows are here; `null` if its own is not.
+    #[wasm_bindgen(unchecked_return_type = "Promise<SimilarItem[] | null>")]
+    pub fn similar(&self, item: String, k: usize) -> Promise {
+        let engine = Rc::clone(&self.engine);
+        promise(async move { Ok(engine.similar(&ItemId::new(item), k).await) })
+    }
+
+    /// How far the small model's order of `items` is from the order given, 0 to 1; `null`
+    /// where there is nothing to compare.
+    #[wasm_bindgen(unchecked_return_type = "Promise<number | null>")]
+    pub fn compare(&self, items: Vec<String>) -> Promise {
+        let engine = Rc::clone(&self.engine);
+        promise(async move {
+            let items: Vec<ItemId> = items.iter().map(ItemId::new).collect();
+            engine.compare(&items).await
+        })
+    }
+
+    /// Which of the server's language models makes the next lists; absent: its first.
+    #[wasm_bindgen(js_name = chooseModel, unchecked_return_type = "Promise<null>")]
+    pub fn choose_model(&self, name: Option<String>) -> Promise {
+        let engine = Rc::clone(&self.engine);
+        promise(async move {
+            engine.choose_model(name).await;
+            Ok(())
+        })
     }
 
     /// One learning step for the oldest click that waits; `null` if there is nothing to
@@ -127,20 +187,28 @@ impl Client {
         promise(async move { engine.import(&bytes).await })
     }
 
+    /// Takes up a session that this device stored; of another model's, history and dislikes.
+    #[wasm_bindgen(js_name = restorePersonal, unchecked_return_type = "Promise<Update>")]
+    pub fn restore_personal(&self, bytes: Vec<u8>) -> Promise {
+        let engine = Rc::clone(&self.engine);
+        promise(async move { engine.restore(&bytes).await })
+    }
+
     /// Ends a request in flight, if there is one.
     pub fn abort(&self) {
         self.engine.abort();
     }
 }
 
-async fn open(config: JsValue) -> Result<Client, ClientError> {
+async fn open(config: JsValue, network: Network) -> Result<Client, ClientError> {
     let config: OpenConfig = read(config, "the configuration")?;
     config.check_device(device::NAME)?;
     let timeout_ms = config.timeout_ms()?;
-    let browser = Browser::new(config.seed)?;
+    let budget = config.budget()?;
+    let browser = Browser::new(network, config.seed);
     // First, because without an adapter nothing needs to be downloaded.
     let device = device::open().await?;
-    let engine = Engine::open(browser, config.server(), timeout_ms, &device).await?;
+    let engine = Engine::open(browser, config.server(), timeout_ms, &device, budget).await?;
     Ok(Client { engine: Rc::new(engine) })
 }
 

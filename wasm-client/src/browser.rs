@@ -1,42 +1,80 @@
-//! The browser as a [`Host`]: `performance.now()`, `fetch` with a timeout, `AbortController`.
+//! The browser as a [`Host`]: its clock, its chance, and the worker's network.
+//!
+//! Requests are made by JavaScript, which keeps the ledger and the cache; here they are a
+//! number to abort them by and a promise of the answer.
 
-use std::{
-    cell::{Cell, RefCell},
-    rc::Rc,
-};
+use std::cell::Cell;
 
-use gloo_net::http::{Request, Response};
-use gloo_timers::callback::Timeout;
-use js_sys::Reflect;
 use tandem_protocol::ErrorCode;
-use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{AbortController, Performance};
+use wasm_bindgen::prelude::*;
 
 use crate::{
-    error::{ClientError, Failure},
+    error::Failure,
     host::{Abort, Call, Host, Reply},
 };
 
+#[wasm_bindgen]
+extern "C" {
+    /// What sends requests: `Network` in `bindings.d.ts`.
+    #[derive(Clone, Debug)]
+    #[wasm_bindgen(typescript_type = "Network")]
+    pub type Network;
+
+    #[wasm_bindgen(method, catch)]
+    async fn send(this: &Network, number: u32, call: &Outgoing) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(method)]
+    fn abort(this: &Network, number: u32);
+
+    /// A call as an object; made here field by field.
+    type Outgoing;
+    #[wasm_bindgen(js_namespace = Object, js_name = create)]
+    fn outgoing(prototype: JsValue) -> Outgoing;
+    #[wasm_bindgen(method, setter)]
+    fn set_url(this: &Outgoing, url: &str);
+    #[wasm_bindgen(method, setter)]
+    fn set_body(this: &Outgoing, body: Option<&str>);
+    #[wasm_bindgen(method, setter, js_name = timeoutMs)]
+    fn set_timeout_ms(this: &Outgoing, ms: u32);
+    #[wasm_bindgen(method, setter)]
+    fn set_why(this: &Outgoing, why: &str);
+    #[wasm_bindgen(method, setter)]
+    fn set_sha256(this: &Outgoing, hash: Option<&str>);
+    #[wasm_bindgen(method, setter)]
+    fn set_fresh(this: &Outgoing, fresh: bool);
+
+    /// An answer, or a `{ code, message }` that was thrown in its place.
+    type Incoming;
+    #[wasm_bindgen(method, getter)]
+    fn status(this: &Incoming) -> u16;
+    #[wasm_bindgen(method, getter, js_name = retryAfter)]
+    fn retry_after(this: &Incoming) -> Option<String>;
+    #[wasm_bindgen(method, getter)]
+    fn artifacts(this: &Incoming) -> Option<String>;
+    #[wasm_bindgen(method, getter)]
+    fn body(this: &Incoming) -> Vec<u8>;
+    #[wasm_bindgen(method, getter)]
+    fn cached(this: &Incoming) -> bool;
+    #[wasm_bindgen(method, getter)]
+    fn code(this: &Incoming) -> Option<String>;
+    #[wasm_bindgen(method, getter)]
+    fn message(this: &Incoming) -> Option<String>;
+
+    #[wasm_bindgen(js_namespace = performance, js_name = now)]
+    fn performance_now() -> f64;
+}
+
 /// A window or a worker.
 pub(crate) struct Browser {
-    performance: Performance,
+    network: Network,
+    last: Cell<u32>,
     /// State of a seeded generator; `None` draws from the browser's own.
     random: Option<Cell<u64>>,
 }
 
 impl Browser {
     /// `seed` makes [`Host::chance`] repeatable.
-    pub(crate) fn new(seed: Option<f64>) -> Result<Self, ClientError> {
-        let performance = Reflect::get(&js_sys::global(), &JsValue::from_str("performance"))
-            .ok()
-            .and_then(|found| found.dyn_into::<Performance>().ok())
-            .ok_or_else(|| {
-                ClientError::new(
-                    ErrorCode::Internal,
-                    "performance.now() is missing here; open the client in a page or a worker",
-                )
-            })?;
-        Ok(Self { performance, random: seed.map(|seed| Cell::new(seed.to_bits())) })
+    pub(crate) fn new(network: Network, seed: Option<f64>) -> Self {
+        Self { network, last: Cell::new(0), random: seed.map(|seed| Cell::new(seed.to_bits())) }
     }
 }
 
@@ -44,7 +82,7 @@ impl Host for Browser {
     type Abort = Canceller;
 
     fn now_ms(&self) -> f64 {
-        self.performance.now()
+        performance_now()
     }
 
     fn chance(&self) -> f64 {
@@ -59,84 +97,55 @@ impl Host for Browser {
         (next >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    fn new_abort(&self) -> Result<Canceller, Failure> {
-        let controller = AbortController::new()
-            .map_err(|error| Failure::new(ErrorCode::Internal, describe(&error)))?;
-        Ok(Canceller { controller, cause: Rc::new(RefCell::new(None)) })
+    fn new_abort(&self) -> Canceller {
+        self.last.set(self.last.get().wrapping_add(1));
+        Canceller { network: self.network.clone(), number: self.last.get() }
     }
 
     async fn send(&self, call: &Call, abort: &Canceller) -> Result<Reply, Failure> {
-        // Dropping the timer cancels it; it covers the body as well as the head.
-        let _timer = Timeout::new(call.timeout_ms, {
-            let abort = abort.clone();
-            move || abort.end(Cause::Timeout)
-        });
-        let received = exchange(call, abort).await;
-        received.map_err(|error| match (*abort.cause.borrow(), error) {
-            (Some(Cause::Caller), _) => aborted(),
-            (Some(Cause::Timeout), _) => Failure::new(
-                ErrorCode::Timeout,
-                format!("{} did not answer within {} ms", call.url, call.timeout_ms),
-            ),
-            (None, error) => Failure::new(
-                ErrorCode::Unreachable,
-                format!("{} could not be reached ({error}); is the server running?", call.url),
-            ),
-        })
+        let outgoing = outgoing(JsValue::NULL);
+        outgoing.set_url(&call.url);
+        outgoing.set_body(call.body.as_deref());
+        outgoing.set_timeout_ms(call.timeout_ms);
+        outgoing.set_why(&call.why);
+        outgoing.set_sha256(call.sha256.as_deref());
+        outgoing.set_fresh(call.fresh);
+        match self.network.send(abort.number, &outgoing).await {
+            Ok(answer) => {
+                let answer: Incoming = answer.unchecked_into();
+                Ok(Reply {
+                    status: answer.status(),
+                    retry_after: answer.retry_after(),
+                    artifacts: answer.artifacts(),
+                    body: answer.body(),
+                    cached: answer.cached(),
+                })
+            }
+            Err(thrown) => Err(failure(&thrown.unchecked_into())),
+        }
     }
 }
 
-/// What a request that the caller ended comes to.
-pub(crate) fn aborted() -> Failure {
-    Failure::new(ErrorCode::Aborted, "the request was aborted")
-}
-
-async fn exchange(call: &Call, abort: &Canceller) -> Result<Reply, gloo_net::Error> {
-    let signal = abort.controller.signal();
-    let request = match &call.body {
-        Some(json) => Request::post(&call.url)
-            .header("content-type", "application/json")
-            .abort_signal(Some(&signal))
-            .body(json.as_str())?,
-        None => Request::get(&call.url).abort_signal(Some(&signal)).build()?,
+/// What a network may throw; anything else is its fault, not the server's.
+fn failure(thrown: &Incoming) -> Failure {
+    let code = match thrown.code().as_deref() {
+        Some("unreachable") => ErrorCode::Unreachable,
+        Some("timeout") => ErrorCode::Timeout,
+        Some("aborted") => ErrorCode::Aborted,
+        _ => ErrorCode::Internal,
     };
-    let response: Response = request.send().await?;
-    let headers = response.headers();
-    Ok(Reply {
-        status: response.status(),
-        retry_after: headers.get("retry-after"),
-        artifacts: headers.get("x-artifacts"),
-        body: response.binary().await?,
-    })
+    Failure::new(code, thrown.message().unwrap_or_else(|| "the request failed".to_owned()))
 }
 
-/// An `AbortController` that remembers who used it.
+/// Ends the request of its number.
 #[derive(Clone)]
 pub(crate) struct Canceller {
-    controller: AbortController,
-    cause: Rc<RefCell<Option<Cause>>>,
-}
-
-#[derive(Clone, Copy)]
-enum Cause {
-    Caller,
-    Timeout,
-}
-
-impl Canceller {
-    fn end(&self, cause: Cause) {
-        self.cause.borrow_mut().get_or_insert(cause);
-        self.controller.abort();
-    }
+    network: Network,
+    number: u32,
 }
 
 impl Abort for Canceller {
     fn abort(&self) {
-        self.end(Cause::Caller);
+        self.network.abort(self.number);
     }
-}
-
-/// A thrown value as text.
-fn describe(value: &JsValue) -> String {
-    value.dyn_ref::<js_sys::Error>().map_or_else(|| format!("{value:?}"), |e| e.message().into())
 }

@@ -1,4 +1,5 @@
 use serde::Deserialize;
+use tandem_collaboration::BucketLimits;
 use tandem_protocol::ErrorCode;
 
 use crate::error::ClientError;
@@ -20,6 +21,19 @@ pub(crate) struct OpenConfig {
     /// Makes the jitter of retries repeatable.
     #[serde(default)]
     pub(crate) seed: Option<f64>,
+    /// How often the cloud may be asked; the manifest's own limit if absent.
+    #[serde(default)]
+    budget: Option<Budget>,
+}
+
+/// A limit of calls over time.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Budget {
+    /// So many at once, at least 1.
+    burst: u32,
+    /// So many are regained per minute.
+    per_minute: f32,
 }
 
 impl OpenConfig {
@@ -40,6 +54,16 @@ impl OpenConfig {
                 format!("timeoutMs must be a number of milliseconds from 1, found {ms}"),
             )),
         }
+    }
+
+    /// The page's own limit of calls, if it has one.
+    pub(crate) fn budget(&self) -> Result<Option<BucketLimits>, ClientError> {
+        let Some(Budget { burst, per_minute }) = self.budget else { return Ok(None) };
+        let limits = BucketLimits { capacity: burst, refill_per_minute: per_minute };
+        limits.validate().map_err(|error| {
+            ClientError::new(ErrorCode::InvalidArgument, format!("budget: {error}"))
+        })?;
+        Ok(Some(limits))
     }
 
     /// Refuses a device that this module was not built for.
@@ -65,12 +89,25 @@ mod tests {
         serde_json::from_str(json).unwrap()
     }
 
+    fn config_of(budget: &str) -> OpenConfig {
+        config(&format!(r#"{{"server":"","budget":{budget}}}"#))
+    }
+
     #[test]
     fn a_server_alone_is_enough() {
         let config = config(r#"{"server":"http://127.0.0.1:8080/"}"#);
         assert_eq!(config.server(), "http://127.0.0.1:8080");
         assert_eq!(config.timeout_ms(), Ok(DEFAULT_TIMEOUT_MS));
         assert!(config.check_device("cpu").is_ok());
+    }
+
+    #[test]
+    fn a_budget_is_a_burst_and_a_rate() {
+        let config = config(r#"{"server":"","budget":{"burst":2,"perMinute":0.5}}"#);
+        let limits = BucketLimits { capacity: 2, refill_per_minute: 0.5 };
+        assert_eq!(config.budget(), Ok(Some(limits)));
+        let none = super::OpenConfig { budget: None, ..config };
+        assert_eq!(none.budget(), Ok(None));
     }
 
     #[test]
@@ -85,5 +122,7 @@ mod tests {
         assert!(config.check_device("webgpu").is_ok());
         let error = config.check_device("cpu").unwrap_err();
         assert!(error.message.contains("'webgpu' was asked for"));
+        let budget = config_of(r#"{"burst":0,"perMinute":1}"#).budget().unwrap_err();
+        assert_eq!(budget.code, ErrorCode::InvalidArgument);
     }
 }

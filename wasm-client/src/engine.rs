@@ -3,8 +3,9 @@
 use std::cell::RefCell;
 
 use futures_util::{future::try_join, lock::Mutex};
+use tandem_collaboration::BucketLimits;
 use tandem_model::{Device, ModelError};
-use tandem_protocol::{Artifact, CandidatesRequest, ErrorCode, Event};
+use tandem_protocol::{Artifact, CandidatesRequest, ErrorCode, Event, ItemId};
 use tandem_session::{RequestTicket, Session, SessionError};
 
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
     error::{ClientError, Failure},
     host::{Call, Host, Reply},
     reply,
-    update::{LearnReport, Stats, Timings, Update},
+    update::{Explained, LearnReport, SimilarItem, Stats, Timings, Undone, Update},
 };
 
 /// Weights may take longer than lists, for they are larger and fetched once.
@@ -40,11 +41,15 @@ impl<H: Host> Engine<H> {
         server: &str,
         timeout_ms: u32,
         device: &Device,
+        budget: Option<BucketLimits>,
     ) -> Result<Self, ClientError> {
         let line = RefCell::new(Line::new());
         let loader = Loader { host: &host, line: &line, server };
-        let manifest = loader.get("/v1/manifest").await?;
-        let release = Release::read(&manifest.body, manifest.artifacts.as_deref())?;
+        let manifest = loader.get("/v1/manifest", "what to load").await?;
+        let mut release = Release::read(&manifest.body, manifest.artifacts.as_deref())?;
+        if budget.is_some() {
+            release.manifest.policy.bucket = budget;
+        }
         let files = loader.files(&release).await?;
         let session = release.session(files, device)?;
         Ok(Self {
@@ -59,15 +64,51 @@ impl<H: Host> Engine<H> {
 
     /// Takes an event and ranks again. No network.
     pub(crate) async fn track(&self, event: &Event) -> Result<Update, ClientError> {
-        if event.item.as_str().is_empty() {
+        self.replay(std::slice::from_ref(event)).await
+    }
+
+    /// Takes events one after another and ranks once. No network.
+    pub(crate) async fn replay(&self, events: &[Event]) -> Result<Update, ClientError> {
+        if events.iter().any(|event| event.item.as_str().is_empty()) {
             return Err(ClientError::new(
                 ErrorCode::InvalidArgument,
                 "event.item is empty; expected the shop's name of an item",
             ));
         }
         let mut session = self.session.lock().await;
-        session.track(event);
+        for event in events {
+            session.track(event);
+        }
         self.update(&session).await
+    }
+
+    /// Takes back the newest event and ranks again. No network.
+    pub(crate) async fn undo(&self) -> Result<Undone, ClientError> {
+        let mut session = self.session.lock().await;
+        let event = session.undo();
+        Ok(Undone { event, update: self.update(&session).await? })
+    }
+
+    /// Why an item stands where it does; `None` if it is not in the list.
+    pub(crate) async fn explain(&self, item: &ItemId) -> Result<Option<Explained>, ClientError> {
+        let explanation = self.session.lock().await.explain(item).await?;
+        Ok(explanation.map(Into::into))
+    }
+
+    /// The `k` items most like one; `None` if its row is not here.
+    pub(crate) async fn similar(&self, item: &ItemId, k: usize) -> Option<Vec<SimilarItem>> {
+        let found = self.session.lock().await.similar(item, k)?;
+        Some(found.into_iter().map(Into::into).collect())
+    }
+
+    /// How far the small model's order of a list of the page's own is from its order.
+    pub(crate) async fn compare(&self, items: &[ItemId]) -> Result<Option<f32>, ClientError> {
+        Ok(self.session.lock().await.compare(items).await?)
+    }
+
+    /// Which of the server's language models makes the next lists.
+    pub(crate) async fn choose_model(&self, name: Option<String>) {
+        self.session.lock().await.choose_language_model(name);
     }
 
     /// Ranks again without an event. No network.
@@ -79,12 +120,12 @@ impl<H: Host> Engine<H> {
     /// wrong with the server stands in the update's `connection`, and the last list stays.
     ///
     /// Does nothing but rank while offline or while another request is under way.
-    pub(crate) async fn request_candidates(&self) -> Result<Update, ClientError> {
+    pub(crate) async fn request_candidates(&self, why: &str) -> Result<Update, ClientError> {
         let Some(Started { request, ticket, number, abort }) = self.start_request().await? else {
             return self.recommend().await;
         };
         let started_ms = self.host.now_ms();
-        let received = self.fetch_list(&request, &abort).await;
+        let received = self.fetch_list(&request, &abort, why).await;
 
         // The session may have gone on: clicks, a reset, even another request.
         let mut session = self.session.lock().await;
@@ -171,6 +212,14 @@ impl<H: Host> Engine<H> {
         self.update(&session).await
     }
 
+    /// Takes up a session of this device; of another model's, history and dislikes.
+    pub(crate) async fn restore(&self, bytes: &[u8]) -> Result<Update, ClientError> {
+        let mut session = self.session.lock().await;
+        session.restore(bytes, self.host.now_ms())?;
+        self.forget_counters();
+        self.update(&session).await
+    }
+
     fn forget_counters(&self) {
         self.line.borrow_mut().forget_session();
         self.not_learnt.set(0);
@@ -182,7 +231,7 @@ impl<H: Host> Engine<H> {
         if !self.line.borrow().is_free() {
             return Ok(None);
         }
-        let abort = self.host.new_abort()?;
+        let abort = self.host.new_abort();
         let (request, ticket) = session.begin_request(None, self.host.now_ms());
         let number = self.line.borrow_mut().begin(abort.clone());
         Ok(Some(Started { request, ticket, number, abort }))
@@ -192,12 +241,19 @@ impl<H: Host> Engine<H> {
         &self,
         request: &CandidatesRequest,
         abort: &H::Abort,
+        why: &str,
     ) -> Result<tandem_protocol::CandidatesResponse, Failure> {
         let body = serde_json::to_string(request)
             .map_err(|error| Failure::new(ErrorCode::Internal, error.to_string()))?;
         self.line.borrow_mut().bytes_up += body.len() as u64;
         let url = format!("{}/v1/candidates", self.server);
-        let call = Call { url, body: Some(body), timeout_ms: self.timeout_ms };
+        let call = Call {
+            url,
+            body: Some(body),
+            timeout_ms: self.timeout_ms,
+            why: why.to_owned(),
+            ..Call::default()
+        };
         let reply = self.host.send(&call, abort).await?;
         self.line.borrow_mut().bytes_down += reply.body.len() as u64;
         reply::candidates(&reply)
@@ -271,20 +327,39 @@ struct Loader<'a, H: Host> {
 }
 
 impl<H: Host> Loader<'_, H> {
-    async fn get(&self, path: &str) -> Result<Reply, Failure> {
+    async fn get(&self, path: &str, why: &str) -> Result<Reply, Failure> {
         let url = format!("{}{path}", self.server);
-        let call = Call { url, body: None, timeout_ms: LOAD_TIMEOUT_MS };
-        let reply = self.host.send(&call, &self.host.new_abort()?).await?;
-        self.line.borrow_mut().bytes_down += reply.body.len() as u64;
+        let call =
+            Call { url, timeout_ms: LOAD_TIMEOUT_MS, why: why.to_owned(), ..Call::default() };
+        self.send(&call, path).await
+    }
+
+    async fn send(&self, call: &Call, path: &str) -> Result<Reply, Failure> {
+        let reply = self.host.send(call, &self.host.new_abort()).await?;
+        if !reply.cached {
+            self.line.borrow_mut().bytes_down += reply.body.len() as u64;
+        }
         reply::expect_ok(&reply, &format!("GET {path}"))?;
         Ok(reply)
     }
 
+    /// A file of the release, checked. A copy in the cache that is damaged is fetched anew.
     async fn file(&self, release: &Release, artifact: &Artifact) -> Result<Vec<u8>, Failure> {
         let path = format!("/artifacts/{}/{}", release.hash, artifact.path);
-        let bytes = self.get(&path).await?.body;
-        artifacts::verify(&bytes, artifact)?;
-        Ok(bytes)
+        let mut call = Call {
+            url: format!("{}{path}", self.server),
+            timeout_ms: LOAD_TIMEOUT_MS,
+            why: "the small model".to_owned(),
+            sha256: Some(artifact.sha256.clone()),
+            ..Call::default()
+        };
+        let mut reply = self.send(&call, &path).await?;
+        if reply.cached && artifacts::verify(&reply.body, artifact).is_err() {
+            call.fresh = true;
+            reply = self.send(&call, &path).await?;
+        }
+        artifacts::verify(&reply.body, artifact)?;
+        Ok(reply.body)
     }
 
     async fn files(&self, release: &Release) -> Result<Files, Failure> {

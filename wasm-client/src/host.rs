@@ -14,7 +14,7 @@ pub(crate) trait Host {
     fn chance(&self) -> f64;
 
     /// A way to end a request that is about to be sent.
-    fn new_abort(&self) -> Result<Self::Abort, Failure>;
+    fn new_abort(&self) -> Self::Abort;
 
     /// Sends a request and reads the whole answer, of whatever status.
     ///
@@ -29,12 +29,18 @@ pub(crate) trait Abort: Clone {
 }
 
 /// A request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Call {
     pub(crate) url: String,
     /// JSON to post; `None` for a GET.
     pub(crate) body: Option<String>,
     pub(crate) timeout_ms: u32,
+    /// Why it is made, in words: for the visitor's ledger.
+    pub(crate) why: String,
+    /// SHA-256 of the content, where it is known: what it may be cached under.
+    pub(crate) sha256: Option<String>,
+    /// Past every cache: the copy in it was damaged.
+    pub(crate) fresh: bool,
 }
 
 /// An answer of any status.
@@ -46,4 +52,6 @@ pub(crate) struct Reply {
     /// The header `x-artifacts`: the hash under which the manifest's files lie.
     pub(crate) artifacts: Option<String>,
     pub(crate) body: Vec<u8>,
+    /// It came from a cache of this device.
+    pub(crate) cached: bool,
 }

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 use tandem_collaboration::{Action, Decision};
-use tandem_protocol::{ItemId, Ranking};
-use tandem_session::RankedItem;
+use tandem_protocol::{Event, ItemId, Ranking};
+use tandem_session::{Explanation, Pull, RankedItem, Similar};
 
 use crate::connection::ConnectionReport;
 
@@ -75,6 +75,51 @@ pub(crate) struct LearnReport {
     pub(crate) loss_before: f32,
     pub(crate) loss_after: f32,
     pub(crate) ms: f64,
+}
+
+/// What `undo` came to.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Undone {
+    /// The event that was taken back, if there was one.
+    pub(crate) event: Option<Event>,
+    pub(crate) update: Update,
+}
+
+/// Why an item stands where it does.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Explained {
+    item: ItemReport,
+    rank: usize,
+    of: usize,
+    pulls: Vec<PullReport>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct PullReport {
+    item: ItemId,
+    pull: f32,
+}
+
+/// An item like another.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct SimilarItem {
+    item: ItemId,
+    similarity: f32,
+}
+
+impl From<Explanation> for Explained {
+    fn from(explanation: Explanation) -> Self {
+        let Explanation { item, rank, of, pulls } = explanation;
+        let pulls = pulls.into_iter().map(|Pull { item, pull }| PullReport { item, pull });
+        Self { item: item.into(), rank, of, pulls: pulls.collect() }
+    }
+}
+
+impl From<Similar> for SimilarItem {
+    fn from(Similar { item, similarity }: Similar) -> Self {
+        Self { item, similarity }
+    }
 }
 
 impl From<RankedItem> for ItemReport {

@@ -2,13 +2,22 @@
  * A stand-in for the WebAssembly client that guesses by genre: enough to see every state of
  * the page move, and nothing to judge recommendations by.
  */
-import type { Connection, Decision, LearnReport, TrackedEvent, Update } from '@tandem-rec/client';
+import type {
+  Connection,
+  Decision,
+  Explanation,
+  LearnReport,
+  SimilarItem,
+  TrackedEvent,
+  Update,
+} from '@tandem-rec/client';
 import type { Film } from './films.ts';
 
 export default async function init(): Promise<void> {}
 
 const THRESHOLD = 0.3;
 const LIST = 50;
+const MODELS = ['Stand-in language model', 'Another language model'] as const;
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 async function fault(server: string): Promise<string> {
@@ -33,6 +42,7 @@ export class Client {
   #bytesUp = 0;
   #bytesDown = 412_300;
   #requestMs: number | null = null;
+  #model: string = MODELS[0];
 
   constructor(server: string, films: Film[]) {
     this.#server = server;
@@ -89,7 +99,7 @@ export class Client {
       items,
       decision: this.#decide(disagreement),
       ranking: this.#list === null ? null : this.#list.cold ? 'popularity' : 'language_model',
-      model: this.#list === null ? null : 'Stand-in language model',
+      model: this.#list === null ? null : this.#model,
       connection: this.#connection(),
       stats: {
         clicks: this.#history.length,
@@ -110,6 +120,40 @@ export class Client {
       history: [...this.#history],
     };
   }
+
+  async replay(events: TrackedEvent[]): Promise<Update> {
+    for (const event of events) await this.track(event);
+    return this.recommend();
+  }
+
+  async undo(): Promise<{ event: TrackedEvent | null; update: Update }> {
+    const item = this.#history.pop();
+    const event: TrackedEvent | null = item === undefined ? null : { type: 'click', item };
+    return { event, update: await this.recommend() };
+  }
+
+  async explain(item: string): Promise<Explanation | null> {
+    const { items } = await this.recommend();
+    const rank = items.findIndex((ranked) => ranked.item === item);
+    const found = items[rank];
+    return found === undefined ? null : { item: found, rank, of: items.length, pulls: [] };
+  }
+
+  async similar(item: string, k: number): Promise<SimilarItem[]> {
+    const others = [...this.#films.keys()].filter((other) => other !== item);
+    return others.slice(0, k).map((other, at) => ({ item: other, similarity: 1 / (at + 2) }));
+  }
+
+  async compare(): Promise<number | null> {
+    return this.#history.length === 0 ? null : 0.4;
+  }
+
+  async chooseModel(name?: string): Promise<null> {
+    this.#model = name ?? MODELS[0];
+    return null;
+  }
+
+  free(): void {}
 
   async requestCandidates(): Promise<Update> {
     const started = performance.now();
@@ -167,6 +211,10 @@ export class Client {
   async importPersonal(bytes: Uint8Array): Promise<Update> {
     this.#history = JSON.parse(new TextDecoder().decode(bytes));
     return this.recommend();
+  }
+
+  restorePersonal(bytes: Uint8Array): Promise<Update> {
+    return this.importPersonal(bytes);
   }
 
   abort(): void {}

@@ -27,6 +27,13 @@ export function mockServer(): Plugin {
         notice:
           'Stand-in data: a few films, no ratings. The real demo shows the terms of its data here.',
       }),
+    '/v1/models': () =>
+      JSON.stringify({
+        models: ['Stand-in language model', 'Another language model'].map((name) => ({
+          name,
+          ready: true,
+        })),
+      }),
     '/artifacts/mock/items.json': () => items,
     '/__mock/state': () => JSON.stringify({ fault }),
   };

@@ -19,6 +19,8 @@ const render = page(root, {
   dislike: (item) => void shop.dislike(item),
   switchDevice: (device) => void shop.switchDevice(device),
   setOffline: (offline) => void shop.setOffline(offline),
+  chooseModel: (name) => void shop.chooseModel(name),
+  undo: () => void shop.undo(),
   reset: () => void shop.reset(),
   retry: () => void shop.open(),
 });

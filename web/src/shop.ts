@@ -3,6 +3,7 @@ import {
   type Decision,
   type DeliveredUpdate,
   type Device,
+  type HostedModel,
   type LearnReport,
   type Progress,
   type Recommender,
@@ -28,6 +29,10 @@ export interface ShopState {
   /** Why the device is not the one that was asked for. */
   deviceNote: string | null;
   switching: boolean;
+  /** The server's language models; empty until they are known. */
+  models: readonly HostedModel[];
+  /** The one that was chosen; `null`: the server's first. */
+  model: string | null;
   /** The last decision that came of something the visitor did. */
   decision: Decision | null;
   decisions: readonly LoggedDecision[];
@@ -51,6 +56,8 @@ const start: ShopState = {
   device: 'cpu',
   deviceNote: null,
   switching: false,
+  models: [],
+  model: null,
   decision: null,
   decisions: [],
   steps: [],
@@ -88,7 +95,7 @@ export class Shop {
 
   /** Opens the shop, or opens it again after a failure. */
   async open(device: Device = 'cpu'): Promise<void> {
-    this.#set({ ...start, device });
+    this.#set({ ...start, device, model: this.#state.model });
     this.#opening.abort();
     this.#opening = new AbortController();
     const { signal } = this.#opening;
@@ -102,6 +109,7 @@ export class Shop {
         ),
       ]);
       this.#set({ phase: 'ready', catalogue });
+      void this.#loadModels();
       // Ranks once more, now that it can be shown; asks for a first list if there is none.
       await this.#recommender?.recommend().then((update) => this.#take(update));
     } catch (error) {
@@ -149,18 +157,51 @@ export class Shop {
     return this.#attempt((recommender) => recommender.setOffline(offline));
   }
 
+  /** Takes the last click, or what was not wanted, back. */
+  async undo(): Promise<void> {
+    await this.#attempt(async (recommender) => {
+      const event = await recommender.undo();
+      const title = this.#state.catalogue?.films.get(event?.item ?? '')?.title ?? event?.item;
+      this.#set({
+        announcement: event === null ? 'Nothing to take back.' : `Taken back: ${title}.`,
+      });
+    });
+  }
+
+  /** Another of the server's language models makes the lists from now on. */
+  async chooseModel(name: string): Promise<void> {
+    const before = this.#state.model;
+    this.#set({ model: name });
+    await this.#attempt(async (recommender) => {
+      try {
+        await recommender.useModel(name);
+      } catch (error) {
+        this.#set({ model: before });
+        throw error;
+      }
+    });
+  }
+
   async reset(): Promise<void> {
     this.#set({ decision: null, decisions: [], steps: [] });
     await this.#attempt((recommender) => recommender.reset());
     this.#set({ announcement: 'The session is forgotten.' });
   }
 
+  /** Which language models there are; a server that does not say has one. */
+  async #loadModels(): Promise<void> {
+    const models = await this.#recommender?.models().catch(() => []);
+    this.#set({ models: models ?? [] });
+  }
+
   /** Opens a recommender; it takes the place of `before` and over its session, if given. */
   async #openRecommender(device: Device, before?: Recommender): Promise<void> {
     const started = performance.now();
+    const { model } = this.#state;
     const recommender = await createRecommender({
       server: this.#server,
       device,
+      ...(model === null ? {} : { model }),
       signal: this.#opening.signal,
       onProgress: (progress) => this.#set({ progress }),
     });
@@ -262,6 +303,14 @@ function announce({ cause, connection, decision, items }: DeliveredUpdate): stri
       return connection.state === 'offline' ? 'Offline.' : 'Online.';
     case 'event':
       return `List ranked again. ${decision.reason}.`;
+    case 'restart':
+      return 'The small model was started anew. Your session goes on.';
+    case 'catalogue':
+      return 'The shop has other films now. Your session goes on.';
+    case 'model':
+      return 'Another language model is asked.';
+    case 'undo':
+    case 'tab':
     case 'retry':
     case 'reset':
     case 'import':

@@ -44,6 +44,7 @@ class FakeRecommender {
   refuses = false;
   offline = false;
   wasOfflineAtImport = false;
+  model: string | null = null;
   listeners = new Map<string, (payload: unknown) => void>();
   readonly device: 'cpu' | 'webgpu';
 
@@ -70,6 +71,19 @@ class FakeRecommender {
     this.wasOfflineAtImport = this.offline;
   }
   async reset(): Promise<void> {}
+  async models(): Promise<object[]> {
+    return [
+      { name: 'small', ready: true },
+      { name: 'large', ready: true },
+    ];
+  }
+  async useModel(name: string): Promise<void> {
+    if (name === 'gone') throw new TandemError('internal', 'no such model');
+    this.model = name;
+  }
+  async undo(): Promise<object | null> {
+    return { type: 'click', item: '1' };
+  }
   async setOffline(offline: boolean): Promise<void> {
     this.offline = offline;
   }
@@ -197,6 +211,30 @@ describe('in use', () => {
     expect(state.decisions).toMatchObject([{ click: 1, action: 'keep' }]);
     await shop.reset();
     expect(state.decisions).toEqual([]);
+  });
+
+  it('lets another language model be chosen, and keeps it on another device', async () => {
+    const shop = shown();
+    await shop.open();
+    await vi.waitFor(() => expect(state.models.map(({ name }) => name)).toHaveLength(2));
+    await shop.chooseModel('large');
+    expect([state.model, made[0]?.model]).toEqual(['large', 'large']);
+    await shop.switchDevice('webgpu');
+    expect(vi.mocked(createRecommender).mock.lastCall?.[0].model).toBe('large');
+  });
+
+  it('stays with its language model if the other cannot be had', async () => {
+    const shop = shown();
+    await shop.open();
+    await shop.chooseModel('gone');
+    expect(state).toMatchObject({ model: null, trouble: 'no such model' });
+  });
+
+  it('says what was taken back', async () => {
+    const shop = shown();
+    await shop.open();
+    await shop.undo();
+    expect(state.announcement).toBe('Taken back: M.');
   });
 
   it('says what went wrong and goes on', async () => {

@@ -105,6 +105,15 @@ pub(crate) fn examples(workspace: &Workspace, server: &Server) -> Result<Tally, 
     Ok(tally)
 }
 
+/// The built package in pages of its own, against a cloud that fails when it is told to.
+pub(crate) fn package(workspace: &Workspace) -> Result<Tally, Failure> {
+    let mut tally = Tally::default();
+    for script in ["web/e2e/package.test.mjs", "web/e2e/package-faults.test.mjs"] {
+        tally += node::run_tests(driver(workspace)?, script)?;
+    }
+    Ok(tally)
+}
+
 /// The same scores natively, on WebAssembly and on WebGPU.
 pub(crate) fn parity(workspace: &Workspace) -> Result<Tally, Failure> {
     let example = "parity_case";

@@ -91,6 +91,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<(), Failur
     ledger.step("the npm package as it is published", || node::package(workspace))?;
     if !options.no_browser {
         ledger.step("parity of backends", || browser::parity(workspace))?;
+        ledger.step("the package in a browser", || browser::package(workspace))?;
         in_browser(workspace, &mut ledger)?;
     }
     ledger.close()

@@ -1,5 +1,6 @@
 mod artifacts;
 mod candidates;
+mod events;
 mod health;
 mod models;
 mod rows;
@@ -20,7 +21,7 @@ use actix_web::{
 };
 use tandem_dataset::Catalogue;
 
-use crate::{ApiError, ArtifactStore, Limits, Models, Origin, observe::observe};
+use crate::{ApiError, ArtifactStore, EventLog, Limits, Models, Origin, observe::observe};
 
 /// Header that names the release a manifest is of.
 pub(crate) const RELEASE_HEADER: &str = "x-artifacts";
@@ -43,6 +44,8 @@ pub struct AppState {
     pub limits: Limits,
     /// Folder of the static site, if there is one.
     pub site: Option<PathBuf>,
+    /// The log of events, if one is kept.
+    pub events: Option<Arc<EventLog>>,
     /// Origins beside the server's own whose pages may call it.
     pub allowed_origins: Vec<Origin>,
 }
@@ -79,6 +82,8 @@ pub fn create_app(
                 .wrap(Compress::default())
                 .service(post("/candidates", candidates::candidates))
                 .service(post("/rows", rows::rows))
+                .service(post("/events", events::events))
+                .service(post("/disagreements", events::disagreements))
                 .service(get("/manifest", artifacts::manifest))
                 .service(get("/models", models::models))
                 .service(get("/status", status::status))
@@ -127,7 +132,7 @@ fn resource(path: &str, route: actix_web::Route, allow: &'static str) -> Resourc
 fn cors(origins: &[Origin]) -> Cors {
     let cors = Cors::default()
         .allowed_methods(["GET", "POST"])
-        .allowed_header(header::CONTENT_TYPE)
+        .allowed_headers([header::CONTENT_TYPE, header::AUTHORIZATION])
         .expose_headers([RELEASE_HEADER, "retry-after"])
         .max_age(PREFLIGHT_S);
     origins.iter().fold(cors, |cors, origin| match origin {

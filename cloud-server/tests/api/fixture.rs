@@ -13,7 +13,8 @@ use std::{
 
 use actix_web::web;
 use cloud_server::{
-    AppState, ArtifactStore, DatasetInfo, Engine, Hosted, Limits, Models, Readiness, Worker,
+    AppState, ArtifactStore, DatasetInfo, Engine, EventLog, Hosted, Limits, Models, Readiness,
+    Worker,
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -222,6 +223,8 @@ pub(crate) struct Options {
     pub(crate) places: Option<usize>,
     pub(crate) site: Option<PathBuf>,
     pub(crate) allowed_origins: Vec<cloud_server::Origin>,
+    /// Where events are logged, if they are.
+    pub(crate) events: Option<PathBuf>,
     /// Whether loading waits for [`Script::open`].
     pub(crate) loading: bool,
     /// Names of the models; one, `scripted`, if empty.
@@ -275,6 +278,7 @@ impl Fixture {
             models: Models::new(hosted).unwrap(),
             limits: options.limits,
             site: options.site,
+            events: options.events.map(|path| Arc::new(EventLog::open(&path).unwrap())),
             allowed_origins: options.allowed_origins,
         });
         let script = Arc::clone(&scripts[0]);

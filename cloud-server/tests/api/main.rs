@@ -6,6 +6,7 @@
 mod artifacts;
 mod bad_input;
 mod candidates;
+mod events;
 mod fixture;
 mod http;
 mod models;

@@ -38,6 +38,8 @@ pub enum ErrorCode {
     UnsupportedVersion,
     /// An artefact is damaged or of a foreign format.
     InvalidArtifact,
+    /// A list or a saved session is of another catalogue than the model.
+    CatalogueChanged,
     /// The call was made with arguments that make no sense.
     InvalidArgument,
     /// No WebGPU adapter.
@@ -70,6 +72,7 @@ impl ErrorCode {
             Self::Integrity => "integrity",
             Self::UnsupportedVersion => "unsupported_version",
             Self::InvalidArtifact => "invalid_artifact",
+            Self::CatalogueChanged => "catalogue_changed",
             Self::InvalidArgument => "invalid_argument",
             Self::NoAdapter => "no_adapter",
             Self::DeviceLost => "device_lost",

@@ -16,7 +16,7 @@ pub use candidates::{
     RowsResponse, Timings,
 };
 pub use error::{ErrorCode, Problem};
-pub use event::{Event, EventKind};
+pub use event::{DisagreementReport, Event, EventKind, EventsRequest, EventsResponse, LoggedEvent};
 pub use item::ItemId;
 pub use manifest::{
     Artifact, CatalogueInfo, LanguageModelCalibration, LanguageModelInfo, Manifest, ModelConfig,

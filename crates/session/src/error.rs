@@ -53,7 +53,8 @@ impl SessionError {
             Self::Model(_) | Self::Collaboration(_) | Self::Damaged(_) => {
                 ErrorCode::InvalidArtifact
             }
-            Self::Row { .. } | Self::ForeignCatalogue { .. } => ErrorCode::BadResponse,
+            Self::Row { .. } => ErrorCode::BadResponse,
+            Self::ForeignCatalogue { .. } => ErrorCode::CatalogueChanged,
             Self::Version { .. } => ErrorCode::UnsupportedVersion,
         }
     }

@@ -13,14 +13,23 @@
 //! What is absent: a network, a clock, storage and threads. The browser's bindings bring
 //! those, and the evaluation simulates them, so that what is measured is what runs.
 
+mod calibration;
+mod compare;
 mod error;
+mod explain;
+mod ranked;
 mod rows;
 mod session;
+mod similar;
 mod state;
+mod undo;
 
+pub use calibration::Calibration;
 pub use error::SessionError;
+pub use explain::{Explanation, MAX_EXPLAINED, Pull};
+pub use ranked::{Ranked, RankedItem};
 pub use rows::{RowStore, decode_row, encode_row};
-pub use session::{
-    Connection, MAX_SENT_HISTORY, Ranked, RankedItem, RequestTicket, Session, Settings,
-};
-pub use state::STATE_VERSION;
+pub use session::{Connection, MAX_HISTORY, MAX_SENT_HISTORY, RequestTicket, Session, Settings};
+pub use similar::Similar;
+pub use state::{Kept, STATE_VERSION};
+pub use undo::UNDO_LIMIT;

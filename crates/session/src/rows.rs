@@ -12,8 +12,8 @@ use crate::SessionError;
 #[derive(Clone, Debug)]
 pub struct RowStore {
     dims: usize,
-    whole: Option<Arc<(ItemTable, HashMap<ItemId, usize>)>>,
-    met: HashMap<ItemId, QuantisedRow>,
+    pub(crate) whole: Option<Arc<(ItemTable, HashMap<ItemId, usize>)>>,
+    pub(crate) met: HashMap<ItemId, QuantisedRow>,
 }
 
 impl RowStore {

@@ -9,11 +9,20 @@ use tandem_protocol::{
     RowsResponse,
 };
 
-use crate::{RowStore, SessionError};
+use crate::{
+    RowStore, SessionError,
+    calibration::Calibrations,
+    ranked::{Ranked, RankedItem},
+    undo::UndoLog,
+};
 
 /// Of a longer history only so many of the newest items are sent; older ones are sent as
 /// exclusions, for they are not to come back as candidates.
 pub const MAX_SENT_HISTORY: usize = 200;
+
+/// Of a longer history the oldest items are forgotten: what a click costs must not grow
+/// without end.
+pub const MAX_HISTORY: usize = 1_000;
 
 /// Clicks that wait to be learnt from; of a burst beyond that the oldest are dropped.
 const MAX_PENDING: usize = 64;
@@ -44,11 +53,13 @@ pub struct Session {
     pub(crate) disliked: BTreeSet<ItemId>,
     pub(crate) list: Option<List>,
     pub(crate) delta: PersonalDelta<ItemId>,
-    pending: VecDeque<LearningExample<ItemId>>,
+    pub(crate) pending: VecDeque<LearningExample<ItemId>>,
     pub(crate) clicks: u64,
     pub(crate) calls: u64,
     /// Counts resets and imports, so that an answer to a question asked before is dropped.
     generation: u64,
+    pub(crate) undo: UndoLog,
+    pub(crate) calibrations: Calibrations,
 }
 
 /// The list in use, as it came.
@@ -82,35 +93,6 @@ pub struct Connection {
     pub retry_in_ms: Option<f64>,
 }
 
-/// The candidates that are left, ranked.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Ranked {
-    /// Best first by the fused score.
-    pub items: Vec<RankedItem>,
-    /// How far the two models' orders are apart, in \[0, 1\]; `None` where there is nothing
-    /// to compare (no history yet, fewer than two candidates).
-    pub disagreement: Option<f32>,
-    /// Scores that were not finite numbers; such an item counts as unscored.
-    pub non_finite: usize,
-}
-
-/// One candidate with what each model says of it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RankedItem {
-    /// The item.
-    pub item: ItemId,
-    /// The fused score, higher is better; comparable within one ranking only.
-    pub score: f32,
-    /// Its place in the language model's order of the items left, from 0.
-    pub llm_rank: usize,
-    /// Its place in the small model's order, from 0; as `llm_rank` while there is none.
-    pub srm_rank: usize,
-    /// The language model's log-probability (nats).
-    pub logprob: f32,
-    /// The small model's score (a logit), if it has one.
-    pub srm_score: Option<f32>,
-}
-
 impl Session {
     /// An empty session.
     ///
@@ -141,6 +123,8 @@ impl Session {
             clicks: 0,
             calls: 0,
             generation: 0,
+            undo: UndoLog::default(),
+            calibrations: Calibrations::default(),
         })
     }
 
@@ -161,23 +145,30 @@ impl Session {
         self.clicks = 0;
         self.calls = 0;
         self.generation += 1;
+        self.undo = UndoLog::default();
     }
 
     /// Takes note of an event. Cheap: nothing is scored and nothing is learnt yet.
     pub fn track(&mut self, event: &Event) {
         match event.kind {
             EventKind::Click | EventKind::Purchase => {
-                if let Some(example) = self.example(&event.item) {
+                let example = self.example(&event.item);
+                self.undo.clicked(event, example.is_some());
+                if let Some(example) = example {
                     if self.pending.len() == MAX_PENDING {
                         self.pending.pop_front();
                     }
                     self.pending.push_back(example);
                 }
+                if self.history.len() == MAX_HISTORY {
+                    self.history.remove(0);
+                }
                 self.history.push(event.item.clone());
                 self.clicks += 1;
             }
             EventKind::Dislike => {
-                self.disliked.insert(event.item.clone());
+                let new = self.disliked.insert(event.item.clone());
+                self.undo.disliked(event, new);
                 self.clicks += 1;
             }
             EventKind::View => {}
@@ -192,7 +183,8 @@ impl Session {
     pub async fn rank(&self) -> Result<Ranked, SessionError> {
         let left = self.left();
         let logprobs: Vec<f32> = left.iter().map(|candidate| candidate.logprob).collect();
-        let Some(scores) = self.score(&left).await? else {
+        let names: Vec<&ItemId> = left.iter().map(|candidate| &candidate.item).collect();
+        let Some(scores) = self.score(&names).await? else {
             let items = left.iter().enumerate().map(|(rank, candidate)| RankedItem {
                 item: candidate.item.clone(),
                 score: candidate.logprob,
@@ -203,14 +195,14 @@ impl Session {
             });
             return Ok(Ranked { items: items.collect(), ..Ranked::default() });
         };
-        let fused = self.settings.fusion.fuse(&logprobs, &scores)?;
+        let fused = self.fusion().fuse(&logprobs, &scores)?;
         let srm_order = order_descending(&scores);
         let srm_ranks = positions(&srm_order)?;
         let llm_order: Vec<usize> = (0..left.len()).collect();
         let disagreement = if left.len() < 2 {
             None
         } else {
-            Some(self.settings.policy.consistency.disagreement(&llm_order, &srm_order)?)
+            Some(self.policy().consistency.disagreement(&llm_order, &srm_order)?)
         };
         let items = fused.order.iter().map(|&at| RankedItem {
             item: left[at].item.clone(),
@@ -225,18 +217,31 @@ impl Session {
 
     /// The small model's scores of `candidates`, in their order; `None` without a history
     /// it can read. A candidate whose row is missing gets `NaN`.
-    async fn score(&self, candidates: &[&Candidate]) -> Result<Option<Vec<f32>>, SessionError> {
-        let history = self.history_rows();
+    pub(crate) async fn score(
+        &self,
+        candidates: &[&ItemId],
+    ) -> Result<Option<Vec<f32>>, SessionError> {
+        self.score_after(&self.readable_history(), candidates).await
+    }
+
+    /// As [`score`](Self::score), after another history; `history` names items whose rows
+    /// are here.
+    pub(crate) async fn score_after(
+        &self,
+        history: &[&ItemId],
+        candidates: &[&ItemId],
+    ) -> Result<Option<Vec<f32>>, SessionError> {
+        let history = self.rows_of(history);
         if history.is_empty() || candidates.is_empty() {
             return Ok(None);
         }
         let dims = self.rows.dims();
         let mut rows = Vec::with_capacity(candidates.len() * dims);
         let mut scored = Vec::with_capacity(candidates.len());
-        for (at, candidate) in candidates.iter().enumerate() {
+        for (at, item) in candidates.iter().enumerate() {
             let start = rows.len();
-            if self.rows.gather(&candidate.item, &mut rows) {
-                self.delta.apply_row(&candidate.item, &mut rows[start..]);
+            if self.rows.gather(item, &mut rows) {
+                self.delta.apply_row(item, &mut rows[start..]);
                 self.delta.adapt(&mut rows[start..]);
                 scored.push(at);
             }
@@ -249,17 +254,17 @@ impl Session {
     }
 
     /// The newest items whose rows are here, oldest first, as many as the model reads.
-    fn readable_history(&self) -> Vec<&ItemId> {
+    pub(crate) fn readable_history(&self) -> Vec<&ItemId> {
         let newest = self.history.iter().rev().filter(|item| self.rows.contains(item));
         let mut items: Vec<&ItemId> = newest.take(self.scorer.config().max_length).collect();
         items.reverse();
         items
     }
 
-    /// Rows `[length, dims]`, with their deltas, of [`readable_history`](Self::readable_history).
-    fn history_rows(&self) -> Vec<f32> {
+    /// Rows `[length, dims]` of a history, with their deltas.
+    fn rows_of(&self, history: &[&ItemId]) -> Vec<f32> {
         let mut rows = Vec::new();
-        for item in self.readable_history() {
+        for item in history {
             let start = rows.len();
             self.rows.gather(item, &mut rows);
             self.delta.apply_row(item, &mut rows[start..]);
@@ -268,7 +273,7 @@ impl Session {
     }
 
     /// Candidates that may be recommended, in the language model's order.
-    fn left(&self) -> Vec<&Candidate> {
+    pub(crate) fn left(&self) -> Vec<&Candidate> {
         let seen: HashSet<&ItemId> = self.history.iter().chain(&self.disliked).collect();
         let candidates = self.list.iter().flat_map(|list| &list.candidates);
         candidates.filter(|candidate| !seen.contains(&candidate.item)).collect()
@@ -285,7 +290,7 @@ impl Session {
             unseen: ranked.items.len(),
             personal: list.ranking == Ranking::LanguageModel,
         });
-        self.settings.policy.decide(&Situation {
+        self.policy().decide(&Situation {
             list,
             clicks: self.clicks,
             calls: self.calls,
@@ -312,7 +317,7 @@ impl Session {
             self.history.split_at(self.history.len().saturating_sub(MAX_SENT_HISTORY));
         let exclude: BTreeSet<&ItemId> = self.disliked.iter().chain(older).collect();
         let request = CandidatesRequest {
-            model: None,
+            model: self.calibrations.chosen().map(str::to_owned),
             history: newest.to_vec(),
             exclude: exclude.into_iter().cloned().collect(),
             k,
@@ -376,7 +381,7 @@ impl Session {
         self.add_rows(&response.rows)
     }
 
-    fn add_rows(&mut self, rows: &[ItemRow]) -> Result<(), SessionError> {
+    pub(crate) fn add_rows(&mut self, rows: &[ItemRow]) -> Result<(), SessionError> {
         for row in rows {
             crate::decode_row(row, self.rows.dims())?;
         }
@@ -398,6 +403,7 @@ impl Session {
     /// numbers; the delta is then as before and the click is given up.
     pub async fn learn(&mut self) -> Result<Option<LearningOutcome>, SessionError> {
         let Some(example) = self.pending.pop_front() else { return Ok(None) };
+        self.undo.learning(self.pending.len() + 1, &self.delta);
         let learning = &self.settings.learning;
         Ok(Some(self.scorer.learn(&mut self.delta, &example, learning).await?))
     }

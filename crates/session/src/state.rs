@@ -2,9 +2,9 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use tandem_model::PersonalDelta;
-use tandem_protocol::{Candidate, ItemId, Ranking};
+use tandem_protocol::{Candidate, ItemId, ItemRow, Ranking};
 
-use crate::{Session, SessionError, session::List};
+use crate::{Session, SessionError, encode_row, session::List};
 
 /// Version of a saved session; a newer one is refused.
 pub const STATE_VERSION: u32 = 1;
@@ -20,6 +20,19 @@ struct State {
     calls: u64,
     list: Option<SavedList>,
     delta: PersonalDelta<ItemId>,
+    /// Rows of the history's items that came with a list, for work without a network; those
+    /// of candidates are in the list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    rows: Vec<ItemRow>,
+}
+
+/// What of a saved session was taken up; see [`Session::restore`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// All of it.
+    Everything,
+    /// History and dislikes; what was learnt, and the list, were of another model.
+    History,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -60,8 +73,15 @@ impl Session {
             calls: self.calls,
             list,
             delta: self.delta.clone(),
+            rows: self.met_history(),
         };
         serde_json::to_vec(&state).map_err(|error| SessionError::Damaged(error.to_string()))
+    }
+
+    fn met_history(&self) -> Vec<ItemRow> {
+        let items: BTreeSet<&ItemId> = self.history.iter().collect();
+        let rows = items.into_iter().filter_map(|item| Some((item, self.rows.met.get(item)?)));
+        rows.map(|(item, row)| encode_row(item.clone(), row)).collect()
     }
 
     /// Takes an exported session in place of this one.
@@ -71,24 +91,53 @@ impl Session {
     ///
     /// # Errors
     /// [`SessionError::Damaged`], [`SessionError::Version`],
-    /// [`SessionError::ForeignCatalogue`] or [`SessionError::Model`]; this session is then
-    /// as before.
+    /// [`SessionError::ForeignCatalogue`], [`SessionError::Row`] or [`SessionError::Model`];
+    /// this session is then as before.
     pub fn import(&mut self, bytes: &[u8], now_ms: f64) -> Result<(), SessionError> {
-        let damaged = |error: serde_json::Error| SessionError::Damaged(error.to_string());
-        let Version { version } = serde_json::from_slice(bytes).map_err(damaged)?;
-        if version > STATE_VERSION {
-            return Err(SessionError::Version { supported: STATE_VERSION, found: version });
+        let state = State::read(bytes)?;
+        self.check(&state)?;
+        self.take_up(state, now_ms)
+    }
+
+    /// Takes up a session that this device stored, or that a changed catalogue ended: as
+    /// [`import`](Self::import), but of one that belongs to another model history and
+    /// dislikes are kept and the rest is dropped.
+    ///
+    /// # Errors
+    /// [`SessionError::Damaged`], [`SessionError::Version`] or [`SessionError::Row`]; this
+    /// session is then as before.
+    pub fn restore(&mut self, bytes: &[u8], now_ms: f64) -> Result<Kept, SessionError> {
+        let state = State::read(bytes)?;
+        if self.check(&state).is_ok() {
+            self.take_up(state, now_ms)?;
+            return Ok(Kept::Everything);
         }
-        let state: State = serde_json::from_slice(bytes).map_err(damaged)?;
+        self.reset();
+        self.history = state.history;
+        self.disliked = state.disliked;
+        self.clicks = state.clicks;
+        Ok(Kept::History)
+    }
+
+    /// Whether a saved session belongs to this model.
+    fn check(&self, state: &State) -> Result<(), SessionError> {
         if state.catalogue_hash != self.settings.catalogue_hash {
             return Err(SessionError::ForeignCatalogue {
                 expected: self.settings.catalogue_hash.clone(),
-                found: state.catalogue_hash,
+                found: state.catalogue_hash.clone(),
             });
         }
         let (dims, rank) = (self.scorer.config().dims, self.settings.learning.rank);
-        state.delta.check(&self.settings.base, dims, rank)?;
+        Ok(state.delta.check(&self.settings.base, dims, rank)?)
+    }
 
+    fn take_up(&mut self, state: State, now_ms: f64) -> Result<(), SessionError> {
+        let candidates = state.list.iter().flat_map(|list| &list.candidates);
+        let with_candidates = candidates.filter_map(|candidate| {
+            Some(ItemRow { item: candidate.item.clone(), row: candidate.row.clone()? })
+        });
+        let rows: Vec<ItemRow> = with_candidates.chain(state.rows).collect();
+        self.add_rows(&rows)?;
         self.reset();
         self.history = state.history;
         self.disliked = state.disliked;
@@ -105,5 +154,16 @@ impl Session {
             distinct: list.distinct,
         });
         Ok(())
+    }
+}
+
+impl State {
+    fn read(bytes: &[u8]) -> Result<Self, SessionError> {
+        let damaged = |error: serde_json::Error| SessionError::Damaged(error.to_string());
+        let Version { version } = serde_json::from_slice(bytes).map_err(damaged)?;
+        if version > STATE_VERSION {
+            return Err(SessionError::Version { supported: STATE_VERSION, found: version });
+        }
+        serde_json::from_slice(bytes).map_err(damaged)
     }
 }

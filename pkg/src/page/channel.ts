@@ -62,8 +62,14 @@ export class Channel {
     });
   }
 
-  painted(sequence: number): void {
-    if (this.#closed === null) this.#worker.postMessage({ kind: 'painted', sequence });
+  /** Whether the worker has ended or was ended. */
+  get closed(): boolean {
+    return this.#closed !== null;
+  }
+
+  /** Sends what has no answer. */
+  post(message: Exclude<ToWorker, { kind: 'call' }>): void {
+    if (this.#closed === null) this.#worker.postMessage(message);
   }
 
   /** Ends the worker at once; what is pending and what comes later rejects with `reason`. */

@@ -4,6 +4,7 @@ export {
   type ErrorCode,
   LifecycleError,
   ServerError,
+  StorageError,
   TandemError,
   UsageError,
   type WireError,
@@ -13,19 +14,31 @@ export type {
   Decision,
   DeliveredUpdate,
   Device,
+  Explanation,
+  HostedModel,
   LearnReport,
+  Ledger,
+  LedgerEntry,
   Progress,
+  Pull,
   RankedItem,
+  SimilarItem,
   Stats,
   Timings,
   TrackedEvent,
   Update,
   UpdateCause,
 } from '../shared/update.js';
+export { createRecommender } from './create.js';
 export type { RecommenderOptions, RecommendOptions } from './options.js';
-export {
-  createRecommender,
-  Recommender,
-  type RecommenderEvents,
-  type RecommenderState,
-} from './recommender.js';
+export { Recommender } from './recommender.js';
+export type { Rule } from './rules.js';
+export type { RecommenderEvents, RecommenderState } from './state.js';
+export type {
+  Change,
+  JournalEntry,
+  OutgoingEvent,
+  PersonalStorage,
+  Saved,
+  StoredState,
+} from './storage.js';

@@ -1,63 +1,41 @@
-import {
-  DeviceError,
-  errorFrom,
-  LifecycleError,
-  type TandemError,
-  type WireError,
-} from '../shared/errors.js';
+import { errorFrom, LifecycleError, type TandemError, type WireError } from '../shared/errors.js';
+import type { Command, Opened, Results } from '../shared/messages.js';
+import { CACHE_NAME } from '../shared/names.js';
 import type {
-  Connection,
-  Decision,
-  DeliveredUpdate,
   Device,
+  Explanation,
+  HostedModel,
   LearnReport,
-  Stats,
+  Ledger,
+  SimilarItem,
   TrackedEvent,
   Update,
+  UpdateCause,
 } from '../shared/update.js';
-import { Channel, type Notice, type WorkerLike } from './channel.js';
+import type { Notice, WorkerLike } from './channel.js';
 import { Emitter } from './emitter.js';
+import { IndexedDbStorage } from './indexed-db.js';
+import { Keeper } from './keeper.js';
 import {
   argument,
+  itemId,
   openSettings,
   type RecommenderOptions,
   type RecommendOptions,
   select,
 } from './options.js';
+import { Outbox } from './outbox.js';
+import { PageRequests } from './page-fetch.js';
 import { afterPaint } from './paint.js';
-
-/** What {@link Recommender.on} can be asked to tell, and what its listeners get. */
-export interface RecommenderEvents {
-  /** The list or what is known about it changed. */
-  update: DeliveredUpdate;
-  /** The device decided anew whether the cloud is called, and acts on it. */
-  decision: Decision;
-  /** The device made one learning step. */
-  learn: LearnReport;
-  /** The connection went from one state to another, in either direction. */
-  offline: Connection;
-  /** Something failed that no call of yours is waiting for. */
-  error: TandemError;
-}
-
-/** A snapshot, for showing; see {@link Recommender.state}. */
-export interface RecommenderState {
-  /** `failed`: the worker died; nothing works any more but {@link Recommender.dispose}. */
-  status: 'ready' | 'failed' | 'disposed';
-  /** Where the small model really runs. */
-  device: Device;
-  /** Why it is not the device that was asked for; `null` if it is. */
-  deviceFallback: WireError | null;
-  connection: Connection;
-  decision: Decision;
-  stats: Stats;
-  /** The session's items, oldest first. */
-  history: readonly string[];
-  /** The last learning step; `null` before the first. */
-  learned: LearnReport | null;
-}
+import type { RecommenderEvents, RecommenderState } from './state.js';
+import { MemoryStorage, type PersonalStorage } from './storage.js';
+import { Supervisor } from './supervisor.js';
+import { isSupported } from './support.js';
+import { Tabs } from './tabs.js';
 
 const eventTypes: readonly string[] = ['click', 'view', 'purchase', 'dislike'];
+/** Events of this page that are kept for a consent that may come. */
+const REMEMBERED = 1_000;
 
 /**
  * Recommendations on this page. Made by {@link createRecommender}. Calls may overlap: they
@@ -65,38 +43,85 @@ const eventTypes: readonly string[] = ['click', 'view', 'purchase', 'dislike'];
  * rejects with a {@link LifecycleError} of code `disposed`.
  */
 export class Recommender {
+  readonly #options: RecommenderOptions;
+  readonly #server: string;
   readonly #events = new Emitter<RecommenderEvents>();
-  readonly #channel: Channel;
-  readonly #onProgress: RecommenderOptions['onProgress'];
-  readonly #signal: AbortSignal | undefined;
+  readonly #supervisor: Supervisor;
+  readonly #keeper: Keeper;
+  readonly #requests: PageRequests | null;
+  readonly #outbox: Outbox | null;
+  #tabs: Tabs | null = null;
   readonly #onAbort = (): void => this.#end(aborted());
+  readonly #onOnline = (): void => this.#online();
   #device: Device = 'cpu';
   #deviceFallback: WireError | null = null;
+  #consent: boolean;
+  #storageFault: WireError | null = null;
+  #model: string | null;
+  #pageEvents: TrackedEvent[] = [];
   #latest: Update | null = null;
+  #sequence = 0;
   #learned: LearnReport | null = null;
   #status: RecommenderState['status'] = 'ready';
 
-  private constructor(worker: WorkerLike, options: RecommenderOptions) {
-    this.#onProgress = options.onProgress;
-    this.#signal = options.signal;
-    this.#signal?.addEventListener('abort', this.#onAbort);
-    this.#channel = new Channel(
-      worker,
-      (notice) => this.#receive(notice),
-      (error) => {
+  private constructor(spawn: () => WorkerLike, options: RecommenderOptions, base: string) {
+    const settings = openSettings(options, base);
+    this.#options = options;
+    this.#server = settings.server;
+    this.#consent = settings.consent;
+    this.#model = settings.model;
+    options.signal?.addEventListener('abort', this.#onAbort);
+    this.#supervisor = new Supervisor(spawn, settings, {
+      notice: (notice) => this.#receive(notice),
+      restore: (except) => this.#keeper.restore(except),
+      restarted: (opened) => this.#restarted(opened),
+      failed: (error) => {
         this.#status = 'failed';
         this.#events.emit('error', error);
       },
+    });
+    const tab = randomName();
+    this.#keeper = new Keeper(
+      settings.consent ? this.#lasting() : new MemoryStorage(),
+      tab,
+      {
+        export: () => this.#call({ type: 'export' }),
+        restore: (restore) => this.#call({ type: 'restore', restore }),
+        apply: ({ id, event }) => this.#call({ type: 'track', id, event, tab: true }),
+      },
+      {
+        onFault: (error) => {
+          this.#storageFault = { code: error.code, message: error.message };
+          this.#events.emit('error', error);
+        },
+        onStored: () => this.#tabs?.tell('stored'),
+      },
     );
+    const own = options.fetch;
+    this.#requests =
+      own === undefined
+        ? null
+        : new PageRequests(own, (id, answer) =>
+            this.#supervisor.post({ kind: 'fetched', id, answer }),
+          );
+    this.#outbox =
+      options.events === true
+        ? new Outbox(tab, {
+            storage: () => this.#keeper.storage,
+            send: (path, body, why) => this.#call({ type: 'send', path, body, why }),
+            refused: (error) => this.#events.emit('error', error),
+          })
+        : null;
   }
 
   /** Whether this browser has what is needed: module workers and WebAssembly with SIMD. */
   static isSupported(): boolean {
-    return (
-      typeof Worker === 'function' &&
-      typeof WebAssembly === 'object' &&
-      WebAssembly.validate(simdProbe)
-    );
+    return isSupported();
+  }
+
+  /** Removes the model's files that recommenders of this origin have kept on the device. */
+  static async clearCache(): Promise<void> {
+    if (typeof caches !== 'undefined') await caches.delete(CACHE_NAME);
   }
 
   /** Opens a session in the given worker. @internal */
@@ -105,14 +130,13 @@ export class Recommender {
     base: string,
     spawn: () => WorkerLike,
   ): Promise<Recommender> {
-    const settings = openSettings(options, base);
-    if (options.signal?.aborted) throw aborted();
-    const recommender = new Recommender(spawn(), options);
+    if (options.signal?.aborted) {
+      openSettings(options, base);
+      throw aborted();
+    }
+    const recommender = new Recommender(spawn, options, base);
     try {
-      const opened = await recommender.#channel.call({ type: 'open', settings });
-      recommender.#device = opened.device;
-      recommender.#deviceFallback = opened.fallback;
-      recommender.#latest ??= opened.update;
+      await recommender.#open();
       return recommender;
     } catch (error) {
       recommender.#end();
@@ -121,17 +145,40 @@ export class Recommender {
   }
 
   /**
-   * Tells what the visitor did. Resolves with the re-ranked list; the network is not waited
-   * for. Rejects with `invalid_argument` for an event of the wrong shape.
+   * Tells what the visitor did, or, with `undo`, that the last of it does not count.
+   * Resolves with the re-ranked list once the event is safe where the session is kept; the
+   * network is not waited for. Rejects with `invalid_argument` for an event of the wrong
+   * shape.
    */
-  async track(event: TrackedEvent): Promise<Update> {
+  async track(event: TrackedEvent | { type: 'undo' }): Promise<Update> {
+    if (event.type === 'undo') return (await this.#undo()).update;
     if (!eventTypes.includes(event.type)) {
-      throw argument('event.type', eventTypes.join(', '), event.type);
+      throw argument('event.type', [...eventTypes, 'undo'].join(', '), event.type);
     }
-    if (typeof event.item !== 'string' || event.item === '') {
-      throw argument('event.item', 'the id of an item', event.item);
+    const tracked: TrackedEvent = { type: event.type, item: itemId('event.item', event.item) };
+    if (this.#keeper.busy) await this.#keeper.idle();
+    if (this.#status !== 'ready') return this.#call({ type: 'recommend' });
+    const id = this.#keeper.nextId();
+    const safe = this.#keeper.record(id, tracked);
+    try {
+      const [update] = await Promise.all([this.#call({ type: 'track', event: tracked, id }), safe]);
+      this.#remember(tracked);
+      await this.#outbox?.add(tracked);
+      return update;
+    } catch (error) {
+      // It is in no session; with the worker or the recommender gone, it may yet be.
+      if (this.#status === 'ready') await this.#keeper.forget(id);
+      throw error;
     }
-    return this.#channel.call({ type: 'track', event: { type: event.type, item: event.item } });
+  }
+
+  /**
+   * Takes back the newest click, purchase or dislike, with what was learnt from it, and
+   * resolves with it; with `null` if none of the last ten is left, or none since the page
+   * was opened. One that is in the server's log already stays there.
+   */
+  async undo(): Promise<TrackedEvent | null> {
+    return (await this.#undo()).event;
   }
 
   /**
@@ -140,27 +187,94 @@ export class Recommender {
    */
   async recommend(options: RecommendOptions = {}): Promise<Update> {
     select([], options);
-    const update = await this.#channel.call({ type: 'recommend' });
+    const update = await this.#call({ type: 'recommend' });
     const connectionChanged = this.#note(update);
     this.#events.emit('decision', update.decision);
     if (connectionChanged) this.#events.emit('offline', update.connection);
     return { ...update, items: select(update.items, options) };
   }
 
-  /** Keeps the package off the network, or lets it on again. */
-  async setOffline(offline: boolean): Promise<void> {
-    await this.#channel.call({ type: 'setOffline', offline });
+  /** Why an item stands where it does; `null` if it is not in the list. No network. */
+  async explain(item: string): Promise<Explanation | null> {
+    return this.#call({ type: 'explain', item: itemId('item', item) });
   }
 
-  /** Forgets the session and all that was learnt from it. */
+  /**
+   * Items like this one, best first, as the small model has them. Looks among the items
+   * whose rows the device holds: all of a catalogue of at most 20,000, else those of lists
+   * and history. `null` if this item's own row is not among them. No network.
+   */
+  async similar(item: string, { k = 10 }: { k?: number } = {}): Promise<SimilarItem[] | null> {
+    if (!(Number.isInteger(k) && k > 0)) throw argument('k', 'a positive whole number', k);
+    return this.#call({ type: 'similar', item: itemId('item', item), k });
+  }
+
+  /**
+   * How far the small model would order a list of the page's own otherwise, 0 to 1; `null`
+   * without a history, or with fewer than two items it knows. In shadow mode, and only there,
+   * the number (two digits of it) is sent to the server.
+   */
+  async compare(items: Iterable<string>): Promise<number | null> {
+    return this.#call({ type: 'compare', items: [...items].map((item) => itemId('items', item)) });
+  }
+
+  /** The language models of the server; the first is asked if none is chosen. */
+  models(): Promise<HostedModel[]> {
+    return this.#call({ type: 'models' });
+  }
+
+  /** Which language model makes the lists; `null`: the server's first. Asks it for a list. */
+  async useModel(name: string | null): Promise<Update> {
+    if (name !== null) itemId('name', name);
+    const update = await this.#call({ type: 'useModel', name });
+    this.#model = name;
+    this.#supervisor.remember({ model: name });
+    return update;
+  }
+
+  /** Keeps the package off the network, or lets it on again. */
+  async setOffline(offline: boolean): Promise<void> {
+    this.#supervisor.remember({ offline });
+    await this.#call({ type: 'setOffline', offline });
+    if (!offline) this.#outbox?.flush();
+  }
+
+  /**
+   * The visitor agreed, or does so no more, that things are kept on this device. From then
+   * on session, personal delta and the model's files outlive the page; without consent what
+   * was kept is erased, and the session goes on in memory.
+   */
+  async setConsent(granted: boolean): Promise<void> {
+    if (granted === this.#consent) return;
+    this.#consent = granted;
+    this.#supervisor.remember({ consent: granted });
+    if (granted) {
+      this.#storageFault = null;
+      await this.#keeper.moveTo(this.#lasting(), this.#pageEvents);
+      this.#pageEvents = [];
+      this.#joinTabs();
+    } else {
+      this.#tabs?.tell('erased');
+      await this.#goToMemory();
+    }
+    await this.#call({ type: 'setConsent', granted });
+    if (!granted) await Recommender.clearCache();
+  }
+
+  /** Forgets the session and all that was learnt from it, wherever it is kept. */
   async reset(): Promise<void> {
-    await this.#channel.call({ type: 'reset' });
+    await this.#keeper.replace(async () => {
+      await this.#call({ type: 'reset' });
+      return null;
+    });
+    this.#outbox?.forget();
     this.#learned = null;
+    this.#pageEvents = [];
   }
 
   /** Session and personal delta as bytes that {@link importPersonalData} takes. */
   exportPersonalData(): Promise<Uint8Array> {
-    return this.#channel.call({ type: 'export' });
+    return this.#call({ type: 'export' });
   }
 
   /**
@@ -168,7 +282,15 @@ export class Recommender {
    * bytes are damaged or belong to another model.
    */
   async importPersonalData(bytes: Uint8Array): Promise<void> {
-    await this.#channel.call({ type: 'import', bytes });
+    await this.#keeper.replace(async () => {
+      await this.#call({ type: 'import', bytes });
+      return this.#call({ type: 'export' });
+    });
+  }
+
+  /** All that was sent from this device since the recommender was opened: when, where, why, what. */
+  ledger(): Promise<Ledger> {
+    return this.#call({ type: 'ledger' });
   }
 
   /** What is known now, without asking the worker. */
@@ -179,6 +301,10 @@ export class Recommender {
       status: this.#status,
       device: this.#device,
       deviceFallback: this.#deviceFallback,
+      consent: this.#consent,
+      storage: this.#keeper.storage instanceof MemoryStorage ? 'memory' : 'device',
+      storageFault: this.#storageFault,
+      model: this.#model,
       connection: latest.connection,
       decision: latest.decision,
       stats: latest.stats,
@@ -200,36 +326,132 @@ export class Recommender {
     this.#end();
   }
 
-  #end(reason?: LifecycleError): void {
+  async #open(): Promise<void> {
+    const restore = this.#consent ? this.#keeper.restore() : Promise.resolve(null);
+    const opened = await this.#supervisor.open(restore);
+    this.#device = opened.device;
+    this.#deviceFallback = opened.fallback;
+    this.#latest ??= opened.update;
+    if (this.#consent) this.#joinTabs();
+    if (typeof window !== 'undefined') window.addEventListener('online', this.#onOnline);
+    // What an earlier visit could not send.
+    this.#outbox?.flush();
+  }
+
+  async #undo(): Promise<Results['undo']> {
+    let undone: Results['undo'] | null = null;
+    await this.#keeper.replace(async () => {
+      undone = await this.#call({ type: 'undo' });
+      return this.#call({ type: 'export' });
+    });
+    const done = undone as unknown as Results['undo'];
+    const { event } = done;
+    if (event !== null) {
+      const names = this.#pageEvents.map(({ type, item }) => `${type} ${item}`);
+      const at = names.lastIndexOf(`${event.type} ${event.item}`);
+      if (at >= 0) this.#pageEvents.splice(at, 1);
+      this.#outbox?.takeBack(event);
+    }
+    return done;
+  }
+
+  #call<C extends Command>(command: C): Promise<Results[C['type']]> {
+    return this.#supervisor.call(command);
+  }
+
+  #lasting(): PersonalStorage {
+    return this.#options.storage ?? new IndexedDbStorage(this.#server);
+  }
+
+  #remember(event: TrackedEvent): void {
+    if (this.#consent) return;
+    this.#pageEvents.push(event);
+    if (this.#pageEvents.length > REMEMBERED) this.#pageEvents.shift();
+  }
+
+  #joinTabs(): void {
+    if (this.#status !== 'ready') return;
+    this.#tabs ??= new Tabs(
+      this.#server,
+      () => {
+        this.#keeper.sync().catch((error: TandemError) => this.#events.emit('error', error));
+      },
+      () => {
+        this.#consent = false;
+        this.#supervisor.remember({ consent: false });
+        void this.#goToMemory().catch(() => undefined);
+        this.#call({ type: 'setConsent', granted: false }).catch(() => undefined);
+      },
+    );
+  }
+
+  #goToMemory(): Promise<void> {
+    this.#tabs?.close();
+    this.#tabs = null;
+    return this.#keeper.moveTo(new MemoryStorage(), []);
+  }
+
+  /** The browser says that there is a network again: the server need not be spared. */
+  #online(): void {
+    this.#outbox?.flush();
+    if (this.#latest?.connection.state === 'failing') {
+      this.#call({ type: 'setOffline', offline: false }).catch(() => undefined);
+    }
+  }
+
+  #end(reason = new LifecycleError('disposed', 'the recommender was disposed of')): void {
     this.#status = 'disposed';
     // A signal may outlive many recommenders: it must not hold on to this one.
-    this.#signal?.removeEventListener('abort', this.#onAbort);
-    this.#channel.close(reason);
+    this.#options.signal?.removeEventListener('abort', this.#onAbort);
+    if (typeof window !== 'undefined') window.removeEventListener('online', this.#onOnline);
+    this.#supervisor.close(reason);
+    this.#tabs?.close();
+    this.#outbox?.close();
     this.#events.clear();
   }
 
   #receive(notice: Notice): void {
     switch (notice.kind) {
+      case 'alive':
+        break;
       case 'progress':
-        this.#onProgress?.(notice.progress);
+        this.#options.onProgress?.(notice.progress);
         break;
-      case 'update': {
-        const { sequence, cause, update, decided } = notice;
-        const connectionChanged = this.#note(update);
-        this.#events.emit('update', { ...update, cause, sequence });
-        if (decided) this.#events.emit('decision', update.decision);
-        if (connectionChanged) this.#events.emit('offline', update.connection);
-        afterPaint(() => this.#channel.painted(sequence));
+      case 'update':
+        this.#deliver(notice.cause, notice.update, notice.decided);
+        afterPaint(() => this.#supervisor.post({ kind: 'painted', sequence: notice.sequence }));
         break;
-      }
       case 'learned':
         this.#learned = notice.report;
         this.#events.emit('learn', notice.report);
+        break;
+      case 'snapshot':
+        void this.#keeper.keep(notice.bytes, notice.through);
+        break;
+      case 'fetch':
+      case 'abortFetch':
+        this.#requests?.receive(notice);
         break;
       case 'fault':
         this.#events.emit('error', errorFrom(notice.error));
         break;
     }
+  }
+
+  #restarted({ device, fallback, update }: Opened): void {
+    this.#device = device;
+    this.#deviceFallback = fallback;
+    this.#deliver('restart', update, false);
+  }
+
+  #deliver(cause: UpdateCause, update: Update, decided: boolean): void {
+    const connectionChanged = this.#note(update);
+    this.#sequence += 1;
+    this.#events.emit('update', { ...update, cause, sequence: this.#sequence });
+    if (decided) this.#events.emit('decision', update.decision);
+    if (!connectionChanged) return;
+    this.#events.emit('offline', update.connection);
+    if (update.connection.state === 'online') this.#outbox?.flush();
   }
 
   /** Remembers the newest state; returns whether the connection is another one now. */
@@ -240,35 +462,12 @@ export class Recommender {
   }
 }
 
-/**
- * Starts the worker, fetches and verifies the model, and resolves once the device can rank.
- *
- * Rejects with an {@link ArtifactError} if a file is damaged, a {@link ServerError} if the
- * server is away, a {@link LifecycleError} if `signal` is aborted, a {@link DeviceError} if
- * the browser lacks what is needed. Importing this module in Node is safe; calling this
- * there rejects.
- */
-export async function createRecommender(options: RecommenderOptions): Promise<Recommender> {
-  if (!Recommender.isSupported()) {
-    throw new DeviceError(
-      'unsupported',
-      'this environment has no module workers or no WebAssembly SIMD; ' +
-        'in server-side rendering create the recommender in the browser only',
-    );
-  }
-  return Recommender.open(options, document.baseURI, () =>
-    options.workerUrl === undefined
-      ? new Worker(new URL('../worker/index.js', import.meta.url), { type: 'module' })
-      : new Worker(options.workerUrl, { type: 'module' }),
-  );
-}
-
 function aborted(): LifecycleError {
   return new LifecycleError('aborted', 'opening was aborted by its signal');
 }
 
-/** A module with one function that returns a `v128`: valid only where there is SIMD. */
-const simdProbe = new Uint8Array([
-  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15,
-  253, 98, 11,
-]);
+/** Letters and digits that no other tab has. */
+function randomName(): string {
+  const words = crypto.getRandomValues(new Uint32Array(3));
+  return [...words].map((word) => word.toString(36)).join('');
+}

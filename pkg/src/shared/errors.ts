@@ -1,6 +1,6 @@
 /**
- * Every code an error of this package can have. All but the last two are the codes of the
- * wire protocol; those two exist only in a browser.
+ * Every code an error of this package can have. All but the last four are the codes of the
+ * wire protocol; those four exist only in a browser.
  */
 export type ErrorCode =
   | 'invalid_request'
@@ -18,18 +18,23 @@ export type ErrorCode =
   | 'integrity'
   | 'unsupported_version'
   | 'invalid_artifact'
+  | 'catalogue_changed'
   | 'invalid_argument'
   | 'no_adapter'
   | 'device_lost'
   | 'disposed'
   | 'aborted'
   | 'unsupported'
-  | 'worker_failed';
+  | 'worker_failed'
+  | 'quota'
+  | 'storage';
 
 /** An error as it crosses from the worker: structured cloning would lose its class. */
 export interface WireError {
   code: ErrorCode;
   message: string;
+  /** WebAssembly trapped: the worker cannot be used any more. */
+  fatal?: true;
 }
 
 /** What every rejection and every `error` event of this package is. */
@@ -38,9 +43,13 @@ export class TandemError extends Error {
   /** For programs; stays while the message may change. */
   readonly code: ErrorCode;
 
-  constructor(code: ErrorCode, message: string) {
+  /** The WebAssembly of the worker trapped; the session goes on in another. */
+  readonly fatal: boolean;
+
+  constructor(code: ErrorCode, message: string, fatal = false) {
     super(message);
     this.code = code;
+    this.fatal = fatal;
   }
 }
 
@@ -57,6 +66,11 @@ export class ArtifactError extends TandemError {
 /** The browser, its worker or its GPU cannot do what was asked. */
 export class DeviceError extends TandemError {
   override name = 'DeviceError';
+}
+
+/** The browser's storage is full, blocked or gone; the session goes on in memory. */
+export class StorageError extends TandemError {
+  override name = 'StorageError';
 }
 
 /** The call makes no sense as it was made. */
@@ -86,10 +100,13 @@ const families: Record<ErrorCode, typeof TandemError> = {
   integrity: ArtifactError,
   unsupported_version: ArtifactError,
   invalid_artifact: ArtifactError,
+  catalogue_changed: ArtifactError,
   no_adapter: DeviceError,
   device_lost: DeviceError,
   unsupported: DeviceError,
   worker_failed: DeviceError,
+  quota: StorageError,
+  storage: StorageError,
   disposed: LifecycleError,
   aborted: LifecycleError,
 };
@@ -99,8 +116,8 @@ function isErrorCode(code: unknown): code is ErrorCode {
 }
 
 /** Makes the class that belongs to a code. */
-export function errorFrom({ code, message }: WireError): TandemError {
-  return new families[code](code, message);
+export function errorFrom({ code, message, fatal }: WireError): TandemError {
+  return new families[code](code, message, fatal);
 }
 
 /**
@@ -111,7 +128,11 @@ export function toWire(thrown: unknown): WireError {
   if (typeof thrown === 'object' && thrown !== null) {
     const { code, message } = thrown as { code?: unknown; message?: unknown };
     const text = typeof message === 'string' ? message : String(thrown);
-    return { code: isErrorCode(code) ? code : 'internal', message: text };
+    const error: WireError = { code: isErrorCode(code) ? code : 'internal', message: text };
+    // What a trap of WebAssembly throws is called so; nothing else in a browser is.
+    return (thrown as { name?: unknown }).name === 'RuntimeError'
+      ? { ...error, fatal: true }
+      : error;
   }
   return { code: 'internal', message: String(thrown) };
 }

@@ -14,6 +14,73 @@ export interface TrackedEvent {
   item: string;
 }
 
+/** Why an item stands where it does. */
+export interface Explanation {
+  /** What each model says of it. */
+  item: RankedItem;
+  /** Its place in the fused order, from 0. */
+  rank: number;
+  /** How many items were ranked. */
+  of: number;
+  /** What the newest items of the history (at most ten) did to it, strongest first. */
+  pulls: Pull[];
+}
+
+/** What one item of the history does to a recommended one. */
+export interface Pull {
+  item: string;
+  /**
+   * By how much the small model's score (a logit) is further above the mean of the list than
+   * it would be without this item; negative if the item pushes it down.
+   */
+  pull: number;
+}
+
+/** An item like another one. */
+export interface SimilarItem {
+  item: string;
+  /** Cosine of the two items as this visitor's model has them, -1 to 1. */
+  similarity: number;
+}
+
+/** A language model that the server hosts. */
+export interface HostedModel {
+  name: string;
+  /** Whether it is loaded; what follows is known only then. */
+  ready: boolean;
+  /** Whether it knows items by their titles, or by one token an item. */
+  engine?: 'titles' | 'item_tokens';
+  /** SHA-256 of its GGUF file. */
+  sha256?: string;
+}
+
+/** Something that was sent from this device, or asked for. */
+export interface LedgerEntry {
+  /** When, in milliseconds since 1970, by this device's clock. */
+  at: number;
+  method: 'GET' | 'POST';
+  /** Where to. */
+  url: string;
+  /** Why, in words. */
+  why: string;
+  /** What: the body, as it was sent; `null` for a GET. */
+  body: string | null;
+  /** Bytes of the body. */
+  bytes: number;
+  /** Status of the answer; `null` if there was none (yet). */
+  status: number | null;
+}
+
+/** All that was sent; see {@link LedgerEntry}. */
+export interface Ledger {
+  /** Oldest first; the newest 500. */
+  entries: LedgerEntry[];
+  /** Requests that are too old to be listed. */
+  dropped: number;
+  /** Bytes of all bodies, those of dropped entries included. */
+  bytes: number;
+}
+
 /** One recommended item with the two opinions it was made from. */
 export interface RankedItem {
   item: string;
@@ -103,10 +170,23 @@ export interface Update {
 }
 
 /**
- * Why an update was sent: the visitor did something, a new list came, the connection was
- * switched or tried again, or the session was forgotten or brought in.
+ * Why an update was sent: the visitor did something or took it back, here or in another tab
+ * (`tab`); a new list came; another language model was chosen (`model`); the connection was
+ * switched or tried again; the session was forgotten or brought in; the server's catalogue
+ * was another one (`catalogue`); a new worker took over from one that died (`restart`).
  */
-export type UpdateCause = 'event' | 'request' | 'connection' | 'retry' | 'reset' | 'import';
+export type UpdateCause =
+  | 'event'
+  | 'undo'
+  | 'tab'
+  | 'request'
+  | 'model'
+  | 'connection'
+  | 'retry'
+  | 'reset'
+  | 'import'
+  | 'catalogue'
+  | 'restart';
 
 /** An {@link Update} as listeners get it. */
 export interface DeliveredUpdate extends Update {

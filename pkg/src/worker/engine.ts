@@ -1,6 +1,16 @@
 import { toWire, type WireError } from '../shared/errors.js';
 import type { OpenSettings } from '../shared/messages.js';
-import type { Device, LearnReport, Progress, TrackedEvent, Update } from '../shared/update.js';
+import type {
+  Device,
+  Explanation,
+  LearnReport,
+  Progress,
+  SimilarItem,
+  TrackedEvent,
+  Update,
+} from '../shared/update.js';
+import type { FileCache } from './cache.js';
+import type { Network } from './network.js';
 
 /**
  * The session inside WebAssembly. Not re-entrant: one call at a time, with one exception,
@@ -8,29 +18,44 @@ import type { Device, LearnReport, Progress, TrackedEvent, Update } from '../sha
  */
 export interface Client {
   track(event: TrackedEvent): Promise<Update>;
+  /** Takes events that happened before, and ranks once. */
+  replay(events: TrackedEvent[]): Promise<Update>;
+  undo(): Promise<{ event: TrackedEvent | null; update: Update }>;
   recommend(): Promise<Update>;
-  /** Resolves also when the server fails: `connection` then says what is wrong. */
-  requestCandidates(): Promise<Update>;
+  explain(item: string): Promise<Explanation | null>;
+  similar(item: string, k: number): Promise<SimilarItem[] | null>;
+  compare(items: string[]): Promise<number | null>;
+  chooseModel(name?: string): Promise<null>;
+  /**
+   * Resolves also when the server fails: `connection` then says what is wrong. `why` is for
+   * the ledger.
+   */
+  requestCandidates(why: string): Promise<Update>;
   /** One step for the oldest click that waits; `null` if none does. */
   learn(): Promise<LearnReport | null>;
   setOffline(offline: boolean): void;
   reset(): Promise<Update>;
   exportPersonal(): Uint8Array;
   importPersonal(bytes: Uint8Array): Promise<Update>;
+  /** As an import; of a session of another model, history and dislikes are kept. */
+  restorePersonal(bytes: Uint8Array): Promise<Update>;
   /** Aborts the request in flight, if there is one. */
   abort(): void;
+  /** Gives back its memory; it must not be called afterwards. */
+  free(): void;
 }
 
 interface ClientConfig {
   server: string;
   device: Device;
   timeoutMs?: number;
+  budget?: { burst: number; perMinute: number };
 }
 
 /** The JavaScript that `wasm-bindgen` writes beside each WebAssembly file. */
 interface Glue {
   default(input: { module_or_path: Response }): Promise<unknown>;
-  Client: { open(config: ClientConfig): Promise<Client> };
+  Client: { open(config: ClientConfig, network: Network): Promise<Client> };
 }
 
 /** A session ready for use, and where it runs. */
@@ -38,28 +63,36 @@ export interface Engine {
   client: Client;
   device: Device;
   fallback: WireError | null;
+  /** Opens another one on the same device: the server's catalogue has changed. */
+  reopen(): Promise<Client>;
+  /** Fetches all files again, for a cache that may keep them from now on. */
+  keepFiles(): Promise<void>;
+}
+
+/** What an engine needs from the worker around it. */
+export interface Surroundings {
+  network: Network;
+  cache: FileCache;
+  onProgress(progress: Progress): void;
 }
 
 /** How a session is opened; tests put their own here. */
-export type EngineLoader = (
-  settings: OpenSettings,
-  onProgress: (progress: Progress) => void,
-) => Promise<Engine>;
+export type EngineLoader = (settings: OpenSettings, surroundings: Surroundings) => Promise<Engine>;
 
 /**
  * Opens a session on the wanted device, or on the CPU if there is no usable GPU. Only the
  * WebAssembly file of the device that is tried is fetched.
  */
-export const loadEngine: EngineLoader = async (settings, onProgress) => {
-  if (settings.device === 'cpu') return open('cpu', settings, onProgress, null);
+export const loadEngine: EngineLoader = async (settings, surroundings) => {
+  if (settings.device === 'cpu') return open('cpu', settings, surroundings, null);
   try {
     await requireAdapter();
-    return await open('webgpu', settings, onProgress, null);
+    return await open('webgpu', settings, surroundings, null);
   } catch (error) {
     const fallback = toWire(error);
     // Both devices read the same artefacts: these would be damaged on the CPU, too.
     if (artifactFaults.has(fallback.code)) throw error;
-    return open('cpu', settings, onProgress, fallback);
+    return open('cpu', settings, surroundings, fallback);
   }
 };
 
@@ -72,12 +105,12 @@ const artifactFaults: ReadonlySet<string> = new Set([
 async function open(
   device: Device,
   settings: OpenSettings,
-  onProgress: (progress: Progress) => void,
+  { network, cache, onProgress }: Surroundings,
   fallback: WireError | null,
 ): Promise<Engine> {
   const glue = device === 'cpu' ? await importCpu() : await importWebGpu();
   const address = wasmAddress(device, settings.wasmUrl);
-  const module_or_path = await download(address, onProgress);
+  const module_or_path = await download(address, cache, onProgress);
   try {
     await glue.default({ module_or_path });
   } catch (error) {
@@ -89,14 +122,24 @@ async function open(
         `(${toWire(error).message})`,
     );
   }
-  onProgress({ phase: 'model', loaded: 0, total: null });
-  const client = await glue.Client.open({
-    server: settings.server,
+  const { server, timeoutMs, budget } = settings;
+  const config: ClientConfig = {
+    server,
     device,
-    ...(settings.timeoutMs === null ? {} : { timeoutMs: settings.timeoutMs }),
-  });
+    ...(timeoutMs === null ? {} : { timeoutMs }),
+    ...(budget === null ? {} : { budget }),
+  };
+  const reopen = (): Promise<Client> => glue.Client.open(config, network);
+  const keepFiles = async (): Promise<void> => {
+    await download(address, cache, () => {});
+    // Opened once more, only for what it fetches.
+    (await reopen()).free();
+  };
+  onProgress({ phase: 'model', loaded: 0, total: null });
+  const client = await reopen();
+  await cache.prune();
   onProgress({ phase: 'ready', loaded: 0, total: null });
-  return { client, device, fallback };
+  return { client, device, fallback, reopen, keepFiles };
 }
 
 // Bundlers follow these two imports and the two addresses below only as they are written.
@@ -119,16 +162,33 @@ function wasmAddress(device: Device, folder: string | null): URL {
     : new URL('../../wasm/webgpu/tandem_bg.wasm', import.meta.url);
 }
 
-/** Fetches with progress; the body stays a stream, so that compiling starts at once. */
-async function download(address: URL, onProgress: (progress: Progress) => void): Promise<Response> {
+/**
+ * Fetches with progress; the body stays a stream, so that compiling starts at once. The
+ * network comes first and the cache stands in: a newer package may lie at the same address.
+ */
+async function download(
+  address: URL,
+  cache: FileCache,
+  onProgress: (progress: Progress) => void,
+): Promise<Response> {
+  const name = `wasm/${encodeURIComponent(address.href)}`;
   let response: Response;
   try {
     response = await fetch(address);
   } catch (error) {
+    const kept = await cache.get(name);
+    if (kept !== null) return kept;
     throw wireError('unreachable', `fetching ${address.href} failed: ${toWire(error).message}`);
   }
   if (!response.ok || response.body === null) {
     throw wireError('not_found', `fetching ${address.href}: HTTP status ${response.status}`);
+  }
+  if (cache.allowed) {
+    const copy = new Response(response.clone().body, {
+      headers: { 'content-type': 'application/wasm' },
+    });
+    // Not waited for: it is read as the original is.
+    void cache.put(name, copy);
   }
   // The length of a compressed answer is not that of its content.
   const length = response.headers.has('content-encoding')

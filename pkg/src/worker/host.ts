@@ -1,7 +1,21 @@
-import { toWire } from '../shared/errors.js';
-import type { Command, Results, ToPage, ToWorker } from '../shared/messages.js';
-import type { Update, UpdateCause } from '../shared/update.js';
-import type { Client, EngineLoader } from './engine.js';
+import { toWire, type WireError } from '../shared/errors.js';
+import type {
+  Command,
+  Opened,
+  OpenSettings,
+  Restore,
+  Results,
+  ToPage,
+  ToWorker,
+} from '../shared/messages.js';
+import type { HostedModel, TrackedEvent, Update, UpdateCause } from '../shared/update.js';
+import { Asking } from './asking.js';
+import { FileCache } from './cache.js';
+import type { Client, Engine, EngineLoader } from './engine.js';
+import { Learning } from './learning.js';
+import { LedgerBook } from './ledger.js';
+import { Network, ownFetch, type Reply } from './network.js';
+import { PageFetcher } from './page-fetch.js';
 import { JobQueue } from './queue.js';
 
 /** Where the host's messages go: a worker's global scope, or a test's port. */
@@ -9,35 +23,43 @@ export interface Port {
   postMessage(message: ToPage, transfer?: ArrayBuffer[]): void;
 }
 
-/** Shortest pause before the server is tried again, in milliseconds. */
-const MIN_RETRY_MS = 250;
-/** Longest pause that a timer can keep; one set to more would fire at once. */
-const MAX_RETRY_MS = 2 ** 31 - 1;
+/** A server whose lists are of another catalogue than its manifest is not followed for ever. */
+const REOPEN_PAUSE_MS = 60_000;
+/** How long the server may take for what is not a list, in milliseconds. */
+const SEND_TIMEOUT_MS = 20_000;
 
 /**
- * The worker's side of a recommender: owns the one client, enters it one call at a time,
- * asks the server when a decision says so, and learns when the page has painted.
+ * The worker's side of a recommender: owns the one client and enters it one call at a time.
+ * {@link Asking} calls the cloud, {@link Learning} learns.
  */
 export class Host {
   readonly #port: Port;
   readonly #load: EngineLoader;
   readonly #queue = new JobQueue();
+  readonly #ledger = new LedgerBook();
+  readonly #pageFetcher: PageFetcher;
+  readonly #asking: Asking;
+  readonly #learning: Learning;
+  #settings: OpenSettings | null = null;
+  #network: Network | null = null;
+  #cache: FileCache | null = null;
+  #engine: Engine | null = null;
   #client: Client | null = null;
-  /** Number of the last update sent, and of the last one seen on the screen. */
-  #sent = 0;
-  #painted = 0;
-  /** A click has not been learnt from yet. */
-  #learningOwed = false;
-  /** Rises when a request is given up: its answer, if one still comes, is dropped. */
-  #epoch = 0;
-  #request: Promise<void> | null = null;
-  /** Something happened since the request in flight was sent. */
-  #eventsSinceRequest = false;
-  #retry: ReturnType<typeof setTimeout> | undefined;
+  #offline = false;
+  #model: string | null = null;
+  #reopened = Number.NEGATIVE_INFINITY;
 
   constructor(port: Port, load: EngineLoader) {
     this.#port = port;
     this.#load = load;
+    this.#pageFetcher = new PageFetcher((notice) => port.postMessage(notice));
+    this.#learning = new Learning(port, this.#queue, () => this.#opened());
+    this.#asking = new Asking({
+      enter: (job) => this.#enter(job),
+      answered: (update, decided) => this.#answered(update, decided),
+      retry: () => this.#enter(async (client) => this.#publish('retry', await client.recommend())),
+      fault: (error) => this.#fault(error),
+    });
   }
 
   /** Takes a message of the page; never throws. */
@@ -47,8 +69,10 @@ export class Host {
         void this.#answer(message.id, message.command);
         break;
       case 'painted':
-        this.#painted = Math.max(this.#painted, message.sequence);
-        this.#learnAfterPaint();
+        this.#learning.painted(message.sequence);
+        break;
+      case 'fetched':
+        this.#pageFetcher.answer(message.id, message.answer);
         break;
     }
   }
@@ -66,31 +90,42 @@ export class Host {
   #carryOut(command: Command): Promise<Results[keyof Results]> {
     switch (command.type) {
       case 'open':
-        return this.#queue.run(async () => {
-          const { client, device, fallback } = await this.#load(command.settings, (progress) =>
-            this.#port.postMessage({ kind: 'progress', progress }),
-          );
-          this.#client = client;
-          return { device, fallback, update: await client.recommend() };
-        });
+        return this.#queue.run(() => this.#open(command.settings, command.restore));
       case 'track':
         return this.#enter(async (client) => {
           const update = await client.track(command.event);
-          this.#eventsSinceRequest = true;
-          if (command.event.type === 'click' || command.event.type === 'purchase') {
-            this.#learningOwed = true;
-          }
-          return this.#publish('event', update);
+          this.#tracked(command.id, command.event);
+          return this.#publish(command.tab ? 'tab' : 'event', update);
+        });
+      case 'undo':
+        return this.#enter(async (client) => {
+          const undone = await client.undo();
+          this.#learning.changed();
+          if (undone.event !== null) this.#publish('undo', undone.update);
+          return undone;
         });
       case 'recommend':
         return this.#enter(async (client) => this.#follow(await client.recommend()));
+      case 'explain':
+        return this.#enter((client) => client.explain(command.item));
+      case 'similar':
+        return this.#enter((client) => client.similar(command.item, command.k));
+      case 'compare':
+        return this.#compare(command.items);
+      case 'models':
+        return this.#models();
+      case 'useModel':
+        return this.#useModel(command.name);
       case 'setOffline':
+        this.#offline = command.offline;
         this.#abort();
         return this.#enter(async (client) => {
-          this.#cancelRetry();
+          this.#asking.cancelRetry();
           client.setOffline(command.offline);
           return this.#publish('connection', await client.recommend());
         });
+      case 'setConsent':
+        return this.#setConsent(command.granted);
       case 'reset':
         this.#abort();
         return this.#enter(async (client) => {
@@ -105,12 +140,72 @@ export class Host {
           const update = await client.importPersonal(command.bytes);
           // Only now: a refused import leaves the request in flight alone. The client has
           // aborted it by itself.
-          this.#epoch += 1;
-          this.#request = null;
+          this.#asking.drop();
           this.#replaceSession();
           return this.#publish('import', update);
         });
+      case 'restore':
+        this.#abort();
+        return this.#enter(async (client) => {
+          this.#replaceSession();
+          await client.reset();
+          await this.#restore(client, command.restore);
+          return this.#publish('tab', await client.recommend());
+        });
+      case 'send':
+        return this.#send(command.path, command.body, command.why);
+      case 'ledger':
+        return Promise.resolve(this.#ledger.read());
     }
+  }
+
+  async #open(settings: OpenSettings, restore: Restore | null): Promise<Opened> {
+    if (settings.lock !== null) this.#holdLock(settings.lock);
+    this.#settings = settings;
+    this.#model = settings.model;
+    this.#cache = new FileCache(settings.consent, (error) => this.#fault(error));
+    const fetcher = settings.pageFetch ? this.#pageFetcher.fetch : ownFetch;
+    this.#network = new Network(fetcher, this.#cache, this.#ledger, settings.key);
+    this.#engine = await this.#load(settings, {
+      network: this.#network,
+      cache: this.#cache,
+      onProgress: (progress) => this.#port.postMessage({ kind: 'progress', progress }),
+    });
+    const { client, device, fallback } = this.#engine;
+    this.#client = client;
+    this.#offline = settings.offline;
+    if (this.#offline) client.setOffline(true);
+    if (this.#model !== null) await client.chooseModel(this.#model);
+    if (restore !== null) await this.#restore(client, restore);
+    return { device, fallback, update: await client.recommend() };
+  }
+
+  /** Held until this worker ends, however it does: the page waits for it. */
+  #holdLock(name: string): void {
+    const held = navigator.locks.request(name, () => {
+      this.#port.postMessage({ kind: 'alive' });
+      return new Promise(() => undefined);
+    });
+    held.catch(() => undefined);
+  }
+
+  /** Takes up a session. One that cannot be read is told and left behind. */
+  async #restore(client: Client, { snapshot, events }: Restore): Promise<void> {
+    if (snapshot !== null) {
+      try {
+        await client.restorePersonal(snapshot);
+      } catch (error) {
+        this.#fault(error);
+      }
+    }
+    if (events.length === 0) return;
+    await client.replay(events.map(({ event }) => event));
+    for (const { id, event } of events) this.#tracked(id, event);
+  }
+
+  #tracked(id: number, { type }: TrackedEvent): void {
+    this.#asking.noteEvent();
+    this.#learning.tracked(id, type === 'click' || type === 'purchase');
   }
 
   #enter<T>(job: (client: Client) => T | Promise<T>): Promise<T> {
@@ -131,111 +226,147 @@ export class Host {
   }
 
   #show(cause: UpdateCause, update: Update, decided: boolean): void {
-    this.#sent += 1;
-    this.#port.postMessage({ kind: 'update', sequence: this.#sent, cause, update, decided });
+    const sequence = this.#learning.nextSequence();
+    this.#port.postMessage({ kind: 'update', sequence, cause, update, decided });
   }
 
   #follow(update: Update): Update {
-    if (update.decision.action === 'request') this.#ask();
-    else this.#retryLater(update);
+    if (this.#settings?.shadow !== true) this.#asking.follow(update);
     return update;
   }
 
-  /**
-   * Asks the server for a new list. Only the start of it takes a turn in the queue; clicks
-   * go on while the answer is under way.
-   */
-  #ask(): void {
-    if (this.#request !== null || this.#retry !== undefined) return;
-    const epoch = this.#epoch;
-    const request = this.#askNow(epoch).catch((error: unknown) => {
-      if (epoch === this.#epoch) this.#port.postMessage({ kind: 'fault', error: toWire(error) });
-    });
-    this.#request = request;
-    void request.then(() => {
-      if (this.#request === request) this.#request = null;
+  #answered(update: Update, decided: boolean): void {
+    this.#show('request', update, decided);
+    this.#learning.changed();
+    if (update.connection.code === 'catalogue_changed') this.#reopenSoon();
+  }
+
+  /** The server has another catalogue: loads its model and goes on with the history. */
+  #reopenSoon(): void {
+    if (performance.now() - this.#reopened < REOPEN_PAUSE_MS) return;
+    this.#reopened = performance.now();
+    this.#enter(async (old) => {
+      const bytes = old.exportPersonal().slice();
+      const next = (await this.#engine?.reopen()) ?? old;
+      if (next === old) return;
+      if (this.#model !== null) await next.chooseModel(this.#model);
+      await next.restorePersonal(bytes);
+      if (this.#offline) next.setOffline(true);
+      this.#client = next;
+      this.#asking.drop();
+      this.#replaceSession();
+      old.free();
+      this.#publish('catalogue', await next.recommend());
+    }).catch((error: unknown) => this.#fault(error));
+  }
+
+  async #useModel(name: string | null): Promise<Update> {
+    this.#abort();
+    return this.#enter(async (client) => {
+      await client.chooseModel(name ?? undefined);
+      this.#model = name;
+      this.#asking.cancelRetry();
+      this.#asking.want(`the page chose ${name === null ? 'the server’s language model' : name}`);
+      return this.#publish('model', await client.recommend());
     });
   }
 
-  async #askNow(epoch: number): Promise<void> {
-    // The promise is wrapped: the queue would wait for a bare one.
-    const asked = await this.#enter((client) => {
-      // Given up while it waited for its turn.
-      if (epoch !== this.#epoch) return null;
-      this.#eventsSinceRequest = false;
-      return { answer: client.requestCandidates() };
-    });
-    if (asked === null) return;
-    const update = await asked.answer;
-    if (epoch !== this.#epoch) return;
-    this.#request = null;
-    const followed = update.connection.state === 'online' && this.#eventsSinceRequest;
-    this.#show('request', update, followed);
-    // A fresh list may still leave the two models apart: without a new event, asking again
-    // would bring the same list.
-    if (followed) this.#follow(update);
-    else this.#retryLater(update);
+  async #models(): Promise<HostedModel[]> {
+    const reply = await this.#request('/v1/models', undefined, 'which language models there are');
+    const models = modelsOf(new TextDecoder().decode(reply.body));
+    if (models === null) {
+      throw wireError('bad_response', 'expected a list of models at /v1/models');
+    }
+    return models;
   }
 
-  /**
-   * Decides once more when time may have changed the decision. Not while a list is in use and
-   * the server answers: the list must not change under the visitor without a click.
-   */
-  #retryLater({ connection, decision, items }: Update): void {
-    if (connection.state === 'offline') return;
-    if (connection.state !== 'failing' && items.length > 0) return;
-    const wait = decision.waitMs ?? connection.retryInMs;
-    // A budget that never fills up again is waited for in vain.
-    if (wait === null || !Number.isFinite(wait)) return;
-    if (this.#retry !== undefined || this.#request !== null) return;
-    this.#retry = setTimeout(
-      () => {
-        this.#retry = undefined;
-        this.#enter(async (client) => this.#publish('retry', await client.recommend())).catch(
-          (error: unknown) => this.#port.postMessage({ kind: 'fault', error: toWire(error) }),
-        );
-      },
-      Math.min(Math.max(wait, MIN_RETRY_MS), MAX_RETRY_MS),
-    );
+  async #compare(items: string[]): Promise<number | null> {
+    const apart = await this.#enter((client) => client.compare(items));
+    if (apart === null || this.#settings?.shadow !== true) return apart;
+    // Two digits: enough for a mean over visitors, and no fingerprint of this one.
+    const disagreement = Math.round(apart * 100) / 100;
+    if (!this.#offline) {
+      await this.#send('/v1/disagreements', JSON.stringify({ disagreement }), 'shadow mode');
+    }
+    return apart;
   }
 
-  #cancelRetry(): void {
-    clearTimeout(this.#retry);
-    this.#retry = undefined;
+  async #send(path: string, body: string, why: string): Promise<null> {
+    await this.#request(path, body, why);
+    return null;
+  }
+
+  /** A request beside those for lists; rejects unless it is answered with success. */
+  async #request(path: string, body: string | undefined, why: string): Promise<Reply> {
+    if (this.#network === null || this.#settings === null) this.#opened();
+    if (this.#offline) throw wireError('unreachable', 'offline, as the page wished');
+    const url = `${this.#settings?.server}${path}`;
+    const timeoutMs = SEND_TIMEOUT_MS;
+    const reply = await (this.#network as Network).request({ url, body, timeoutMs, why });
+    if (reply.status < 200 || reply.status > 299) throw refusal(path, reply);
+    return reply;
+  }
+
+  async #setConsent(granted: boolean): Promise<null> {
+    this.#cache?.allow(granted);
+    // What is kept already goes with the consent; the page sees to that.
+    if (granted) {
+      await this.#engine?.keepFiles().catch((error: unknown) => this.#fault(error));
+    }
+    return null;
   }
 
   /** What was owed to the old session is not done to the new one. */
   #replaceSession(): void {
-    this.#learningOwed = false;
-    this.#cancelRetry();
+    this.#learning.forget();
+    this.#asking.cancelRetry();
   }
 
   #abort(): void {
-    if (this.#request === null) return;
-    this.#epoch += 1;
-    this.#request = null;
-    try {
-      this.#client?.abort();
-    } catch (error) {
-      this.#port.postMessage({ kind: 'fault', error: toWire(error) });
-    }
+    this.#asking.abort(() => {
+      try {
+        this.#client?.abort();
+      } catch (error) {
+        this.#fault(error);
+      }
+    });
   }
 
-  /**
-   * One learning step, once everything that was sent is on the screen; then the next, until
-   * no click waits. Each takes its own turn, so that a new click never waits for more than one.
-   */
-  #learnAfterPaint(): void {
-    if (!this.#learningOwed || this.#painted < this.#sent) return;
-    this.#learningOwed = false;
-    this.#queue
-      .whenIdle(async () => {
-        // If another update went out meanwhile, its paint comes first.
-        const report = this.#painted < this.#sent ? null : await this.#opened().learn();
-        this.#learningOwed ||= report !== null || this.#painted < this.#sent;
-        if (report !== null) this.#port.postMessage({ kind: 'learned', report });
-        this.#learnAfterPaint();
-      })
-      .catch((error: unknown) => this.#port.postMessage({ kind: 'fault', error: toWire(error) }));
+  #fault(error: unknown): void {
+    this.#port.postMessage({ kind: 'fault', error: toWire(error) });
   }
+}
+
+/** The models of an answer; `null` if it is none. */
+function modelsOf(text: string): HostedModel[] | null {
+  try {
+    const { models } = JSON.parse(text) as { models?: HostedModel[] };
+    return Array.isArray(models) ? models : null;
+  } catch {
+    return null;
+  }
+}
+
+/** What a status means for a request beside those for lists. */
+function refusal(path: string, { status, body }: Reply): WireError {
+  let detail = 'the server gave no reason';
+  try {
+    const problem = JSON.parse(new TextDecoder().decode(body)) as { detail?: unknown };
+    if (typeof problem.detail === 'string') detail = problem.detail;
+  } catch {
+    // No problem document: the status has to do.
+  }
+  const code: WireError['code'] =
+    status === 404
+      ? 'not_found'
+      : status === 429 || status === 503
+        ? 'overloaded'
+        : status >= 500
+          ? 'internal'
+          : 'bad_response';
+  return wireError(code, `${path} was answered with status ${status}: ${detail}`);
+}
+
+function wireError(code: WireError['code'], message: string): WireError {
+  return { code, message };
 }

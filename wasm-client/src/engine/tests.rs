@@ -37,6 +37,8 @@ struct Script {
     /// Answers to lists wait until this is open.
     shut: Rc<Cell<bool>>,
     asked: Rc<RefCell<Vec<String>>>,
+    /// Files that were asked for past the cache.
+    refetched: Rc<RefCell<Vec<String>>>,
     clock: Rc<Cell<f64>>,
 }
 
@@ -51,8 +53,8 @@ impl Host for Script {
         0.0
     }
 
-    fn new_abort(&self) -> Result<Flag, Failure> {
-        Ok(Flag::default())
+    fn new_abort(&self) -> Flag {
+        Flag::default()
     }
 
     async fn send(&self, call: &Call, abort: &Flag) -> Result<Reply, Failure> {
@@ -60,7 +62,16 @@ impl Host for Script {
         self.asked.borrow_mut().push(call.body.clone().unwrap_or_else(|| path.clone()));
         if call.body.is_none() {
             let missing = Reply { status: 404, ..Reply::default() };
-            return Ok(self.files.borrow().get(&path).cloned().unwrap_or(missing));
+            if call.fresh {
+                self.refetched.borrow_mut().push(path.clone());
+            }
+            let mut reply = self.files.borrow().get(&path).cloned().unwrap_or(missing);
+            if reply.cached && call.fresh {
+                // What the cache had was damaged; the server's own copy is not.
+                *reply.body.last_mut().unwrap() ^= 1;
+                reply.cached = false;
+            }
+            return Ok(reply);
         }
         while self.shut.get() && !abort.0.get() {
             yield_now().await;
@@ -153,7 +164,7 @@ fn shop() -> Script {
 
 fn try_open(script: &Script) -> Result<Engine<Script>, ClientError> {
     let device = block_on(device::open()).unwrap();
-    block_on(Engine::open(script.clone(), "http://shop", 1_000, &device))
+    block_on(Engine::open(script.clone(), "http://shop", 1_000, &device, None))
 }
 
 fn open(script: &Script) -> Engine<Script> {
@@ -167,7 +178,7 @@ fn click(number: usize) -> Event {
 }
 
 fn request(engine: &Engine<Script>) -> Update {
-    block_on(engine.request_candidates()).unwrap()
+    block_on(engine.request_candidates("a test")).unwrap()
 }
 
 fn track(engine: &Engine<Script>, number: usize) -> Update {
@@ -207,8 +218,7 @@ fn a_visit_asks_clicks_and_learns() {
 
 #[test]
 fn failures_leave_the_list_and_back_off() {
-    let overloaded =
-        Reply { status: 429, retry_after: Some("9".into()), body: Vec::new(), artifacts: None };
+    let overloaded = Reply { status: 429, retry_after: Some("9".into()), ..Reply::default() };
     let foreign = CandidatesResponse { catalogue_hash: "another".into(), ..list(4) };
     let none = CandidatesResponse { candidates: Vec::new(), ..list(0) };
     let cases = [
@@ -216,7 +226,7 @@ fn failures_leave_the_list_and_back_off() {
         (Ok(Reply { status: 500, ..Reply::default() }), ErrorCode::Internal, 1_000.0),
         (Ok(overloaded), ErrorCode::Overloaded, 9_000.0),
         (Ok(ok("<html>")), ErrorCode::BadResponse, 1_000.0),
-        (listed(&foreign), ErrorCode::BadResponse, 1_000.0),
+        (listed(&foreign), ErrorCode::CatalogueChanged, 1_000.0),
         (listed(&none), ErrorCode::BadResponse, 1_000.0),
     ];
     for (answer, code, wait) in cases {
@@ -274,11 +284,11 @@ fn clicks_go_on_while_a_list_is_under_way() {
         let update = engine.track(&click(2)).await.unwrap();
         assert_eq!(update.decision.code, "call_under_way");
         // A second request does not start.
-        let second = engine.request_candidates().await.unwrap();
+        let second = engine.request_candidates("a test").await.unwrap();
         assert_eq!(second.decision.code, "call_under_way");
         script.shut.set(false);
     };
-    let (update, ()) = block_on(zip(engine.request_candidates(), visitor));
+    let (update, ()) = block_on(zip(engine.request_candidates("a test"), visitor));
     let update = update.unwrap();
     assert_eq!(update.items.len(), ITEMS - 1);
     assert_eq!(update.stats.clicks_since_list, 1);
@@ -297,7 +307,7 @@ fn a_list_that_arrives_after_a_reset_is_dropped() {
         assert!(update.history.is_empty());
         assert_eq!(update.decision.code, "no_candidates");
     };
-    let (update, ()) = block_on(zip(engine.request_candidates(), visitor));
+    let (update, ()) = block_on(zip(engine.request_candidates("a test"), visitor));
     let update = update.unwrap();
     assert!(update.items.is_empty());
     assert_eq!(update.connection.code, Some(ErrorCode::Aborted));
@@ -315,7 +325,7 @@ fn an_aborted_request_is_no_failure() {
         yield_now().await;
         engine.abort();
     };
-    let (update, ()) = block_on(zip(engine.request_candidates(), visitor));
+    let (update, ()) = block_on(zip(engine.request_candidates("a test"), visitor));
     let update = update.unwrap();
     assert_eq!(update.connection.retry_in_ms, None);
     assert_eq!(update.decision.action, tandem_collaboration::Action::Request);
@@ -375,4 +385,80 @@ fn an_event_needs_an_item() {
     let event = Event { kind: EventKind::Click, item: ItemId::from("") };
     let error = block_on(engine.track(&event)).unwrap_err();
     assert_eq!(error.code, ErrorCode::InvalidArgument);
+}
+
+#[test]
+fn a_damaged_copy_in_the_cache_is_fetched_anew() {
+    let script = shop();
+    for (path, reply) in script.files.borrow_mut().iter_mut() {
+        if path.ends_with("rows.bin") {
+            reply.cached = true;
+            *reply.body.last_mut().unwrap() ^= 1;
+        }
+    }
+    try_open(&script).unwrap_or_else(|error| panic!("{error}"));
+    let refetched = script.refetched.borrow();
+    assert_eq!(refetched.len(), 1);
+    assert!(refetched[0].ends_with("rows.bin"));
+}
+
+#[test]
+fn what_came_from_the_cache_was_not_downloaded() {
+    let script = shop();
+    for reply in script.files.borrow_mut().values_mut() {
+        reply.cached = true;
+    }
+    let engine = open(&script);
+    assert_eq!(block_on(engine.recommend()).unwrap().stats.bytes_down, 0);
+}
+
+#[test]
+fn a_list_is_asked_of_the_chosen_model() {
+    let script = shop();
+    let engine = open(&script);
+    block_on(engine.choose_model(Some("large".to_owned())));
+    script.lists.borrow_mut().push_back(listed(&list(0)));
+    request(&engine);
+    assert!(script.asked.borrow()[0].contains(r#""model":"large""#));
+}
+
+#[test]
+fn an_event_that_is_taken_back_leaves_no_trace() {
+    let script = shop();
+    let engine = open(&script);
+    script.lists.borrow_mut().push_back(listed(&list(0)));
+    request(&engine);
+    let before = track(&engine, 3);
+    track(&engine, 5);
+    block_on(engine.learn()).unwrap().unwrap();
+    let undone = block_on(engine.undo()).unwrap();
+    assert_eq!(undone.event, Some(click(5)));
+    assert_eq!((undone.update.items, undone.update.history), (before.items, before.history));
+    assert_eq!(undone.update.stats.learn_steps, 0);
+}
+
+#[test]
+fn a_stored_session_of_another_model_keeps_its_history() {
+    let engine = open(&shop());
+    track(&engine, 3);
+    let stranger = open(&shop()); // other random weights
+    let taken = block_on(stranger.restore(&engine.export().unwrap())).unwrap();
+    assert_eq!(taken.history, [item(3)]);
+}
+
+#[test]
+fn events_of_before_are_taken_at_once_as_if_one_by_one() {
+    let (script, events) = (shop(), [click(3), click(5), click(7)]);
+    let one_by_one = open(&script);
+    for event in &events {
+        block_on(one_by_one.track(event)).unwrap();
+    }
+    let at_once = open(&script);
+    let replayed = block_on(at_once.replay(&events)).unwrap();
+    assert_eq!(replayed.history, [item(3), item(5), item(7)]);
+    assert_eq!(replayed.stats.clicks, 3);
+    assert_eq!(at_once.export().unwrap(), one_by_one.export().unwrap());
+    let nameless = Event { kind: EventKind::Click, item: ItemId::from("") };
+    assert!(block_on(at_once.replay(&[click(1), nameless])).is_err());
+    assert_eq!(block_on(at_once.recommend()).unwrap().history.len(), 3, "all or none");
 }

@@ -7,6 +7,7 @@ import { h, setAttribute, setText } from './dom.ts';
 export interface HeaderActions {
   switchDevice(device: Device): void;
   setOffline(offline: boolean): void;
+  chooseModel(name: string): void;
 }
 
 const connectionWords = { online: 'Online', offline: 'Offline', failing: 'No answer' } as const;
@@ -33,6 +34,12 @@ export function header(actions: HeaderActions): {
     },
     'Offline',
   );
+  let shown: readonly string[] = [];
+  const select = h('select', {
+    'data-testid': 'model',
+    'aria-label': 'Language model in the cloud',
+    onchange: () => actions.chooseModel(select.value),
+  });
   const calls = h('strong', { 'data-testid': 'status-calls' });
   const traffic = h('strong', { 'data-testid': 'status-bytes' });
   const element = h(
@@ -52,6 +59,7 @@ export function header(actions: HeaderActions): {
       fact('Calls', calls),
       fact('Traffic', traffic),
     ),
+    select,
     h(
       'div',
       { class: 'controls' },
@@ -74,7 +82,7 @@ export function header(actions: HeaderActions): {
 
   return {
     element,
-    render({ phase, device: used, deviceNote, switching, update }) {
+    render({ phase, device: used, deviceNote, switching, update, models, model }) {
       const state = phase === 'ready' ? update?.connection.state : undefined;
       offline = state === 'offline';
       setAttribute(element, 'data-phase', phase);
@@ -92,6 +100,14 @@ export function header(actions: HeaderActions): {
       setAttribute(connection, 'data-state', state ?? null);
       setAttribute(toggle, 'aria-checked', String(offline));
       toggle.disabled = phase !== 'ready' || switching;
+      const names = models.map(({ name }) => name);
+      if (names.join() !== shown.join()) {
+        shown = names;
+        select.replaceChildren(...names.map((name) => h('option', { value: name }, name)));
+      }
+      select.hidden = names.length < 2;
+      select.disabled = phase !== 'ready' || switching;
+      select.value = model ?? names[0] ?? '';
       setText(calls, String(update?.stats.calls ?? 0));
       const { bytesUp = 0, bytesDown = 0 } = update?.stats ?? {};
       setText(traffic, `↑ ${bytes(bytesUp)}  ↓ ${bytes(bytesDown)}`);

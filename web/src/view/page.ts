@@ -13,6 +13,8 @@ import { workings } from './workings.ts';
 export interface PageActions extends CardActions {
   switchDevice(device: Device): void;
   setOffline(offline: boolean): void;
+  chooseModel(name: string): void;
+  undo(): void;
   reset(): void;
   retry(): void;
 }
@@ -21,7 +23,7 @@ export interface PageActions extends CardActions {
 export function page(root: HTMLElement, actions: PageActions): (state: ShopState) => void {
   const top = header(actions);
   const notice = banner();
-  const films = [finder(actions), shelf(actions), session(actions.reset), workings()];
+  const films = [finder(actions), shelf(actions), session(actions), workings()];
   const [find, recommended, watched, how] = films.map(({ element }) => element);
   const shop = h(
     'main',

@@ -5,7 +5,7 @@ import { h } from './dom.ts';
 const SHOWN = 12;
 
 /** What was watched in this session, newest first, and the way out of it. */
-export function session(reset: () => void): {
+export function session(actions: { undo(): void; reset(): void }): {
   element: HTMLElement;
   render(state: ShopState): void;
 } {
@@ -17,9 +17,14 @@ export function session(reset: () => void): {
     { class: 'quiet' },
     'Nothing watched yet. The cloud is told what you watch only when it is asked for a list.',
   );
-  const button = h(
+  const undo = h(
     'button',
-    { type: 'button', class: 'plain', 'data-testid': 'reset', onclick: reset },
+    { type: 'button', class: 'plain', 'data-testid': 'undo', onclick: () => actions.undo() },
+    'Take the last one back',
+  );
+  const reset = h(
+    'button',
+    { type: 'button', class: 'plain', 'data-testid': 'reset', onclick: () => actions.reset() },
     'Forget this session',
   );
   const element = h(
@@ -29,13 +34,15 @@ export function session(reset: () => void): {
     empty,
     list,
     more,
-    button,
+    h('div', { class: 'session-actions' }, undo, reset),
   );
   return {
     element,
     render({ update, catalogue, phase }) {
-      button.disabled = phase !== 'ready';
       const history = update?.history ?? [];
+      reset.disabled = phase !== 'ready';
+      // A dislike counts as a click and can be taken back like one.
+      undo.disabled = phase !== 'ready' || (update?.stats.clicks ?? 0) === 0;
       if (history.join() === shown.join() && shown.length > 0) return;
       shown = [...history];
       empty.hidden = history.length > 0;

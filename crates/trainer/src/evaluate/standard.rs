@@ -145,7 +145,8 @@ impl Measurement<'_> {
     #[cfg(feature = "llama")]
     fn was_refit(&self, path: &Path) -> Result<bool> {
         let metadata = tandem_generator::gguf::Metadata::read(path)?;
-        let held_out = metadata.text("tandem.training.hold_out").and_then(|text| text.parse().ok());
+        let held_out = metadata.text("tandem.training.hold_out");
+        let held_out = held_out.and_then(|text| text.parse::<usize>().ok());
         let wanted = match self.origin.part {
             Part::Validation => 2,
             Part::Test => 1,

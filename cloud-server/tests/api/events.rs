@@ -1,0 +1,107 @@
+//! The log of events: off unless asked for, append-only, each event once.
+
+use std::{fs, path::Path};
+
+use serde_json::{Value, json};
+
+use crate::{
+    fixture::{Fixture, Options},
+    http::{app, post},
+};
+
+const PATH: &str = "/v1/events";
+
+fn event(id: &str, kind: &str, item: &str) -> Value {
+    json!({ "id": id, "type": kind, "item": item, "at": 1_700_000_000_000_u64 })
+}
+
+fn logging(folder: &Path) -> Options {
+    Options { events: Some(folder.to_owned()), ..Options::default() }
+}
+
+fn lines(folder: &Path, name: &str) -> Vec<Value> {
+    let text = fs::read_to_string(folder.join(name)).unwrap_or_default();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[actix_rt::test]
+async fn without_a_folder_there_is_no_such_route() {
+    let app = app(&Fixture::new()).await;
+    let body = json!({ "session": "s", "events": [event("a", "click", "1")] });
+    assert_eq!(post(&app, PATH, body.to_string()).await.refusal(), "404 not_found");
+    let number = json!({ "disagreement": 0.5 }).to_string();
+    assert_eq!(post(&app, "/v1/disagreements", number).await.refusal(), "404 not_found");
+}
+
+#[actix_rt::test]
+async fn events_are_appended_once_by_kind_and_strangers_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = app(&Fixture::with(logging(folder.path()))).await;
+    let first = json!({ "session": "s1", "events": [
+        event("s1-1", "click", "1"), event("s1-2", "view", "2"), event("s1-3", "click", "nine"),
+    ]});
+    let reply = post(&app, PATH, first.to_string()).await.json();
+    assert_eq!(reply, json!({ "accepted": 2, "repeated": 0, "unknown": 1 }));
+    let again = json!({ "session": "s1", "events": [
+        event("s1-2", "view", "2"), event("s1-4", "purchase", "1"), event("s1-4", "purchase", "1"),
+    ]});
+    let reply = post(&app, PATH, again.to_string()).await.json();
+    assert_eq!(reply, json!({ "accepted": 1, "repeated": 2, "unknown": 0 }));
+    let line = |id: &str, kind: &str, item: &str| json!({ "user": "s1", "item": item, "timestamp": 1_700_000_000_000_u64, "type": kind, "id": id });
+    assert_eq!(
+        lines(folder.path(), "interactions.jsonl"),
+        [line("s1-1", "click", "1"), line("s1-4", "purchase", "1")]
+    );
+    assert_eq!(lines(folder.path(), "signals.jsonl"), [line("s1-2", "view", "2")]);
+}
+
+#[actix_rt::test]
+async fn what_is_out_of_range_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = app(&Fixture::with(logging(folder.path()))).await;
+    let many: Vec<Value> =
+        (0..501).map(|number| event(&format!("s-{number}"), "click", "1")).collect();
+    for (body, refusal) in [
+        (json!({ "session": "", "events": [] }), "400 invalid_field session"),
+        (json!({ "session": "a b", "events": [] }), "400 invalid_field session"),
+        (json!({ "session": "s".repeat(65), "events": [] }), "400 invalid_field session"),
+        (
+            json!({ "session": "s", "events": [event("ok", "click", "1"), event("../x", "click", "1")] }),
+            "400 invalid_field events[1].id",
+        ),
+        (
+            json!({ "session": "s", "events": [event("a", "hover", "1")] }),
+            "400 invalid_field events[0].type",
+        ),
+        (json!({ "session": "s", "events": many }), "400 invalid_field events"),
+    ] {
+        assert_eq!(post(&app, PATH, body.to_string()).await.refusal(), refusal);
+    }
+    assert!(lines(folder.path(), "interactions.jsonl").is_empty());
+}
+
+#[actix_rt::test]
+async fn a_disagreement_is_a_number_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = app(&Fixture::with(logging(folder.path()))).await;
+    let send = |body: Value| post(&app, "/v1/disagreements", body.to_string());
+    assert_eq!(send(json!({ "disagreement": 0.25 })).await.status, 204);
+    assert_eq!(
+        send(json!({ "disagreement": 1.5 })).await.refusal(),
+        "400 invalid_field disagreement"
+    );
+    assert_eq!(
+        send(json!({ "disagreement": 0.5, "history": ["1"] })).await.refusal(),
+        "400 invalid_field history"
+    );
+    assert_eq!(lines(folder.path(), "disagreements.jsonl"), [json!({ "disagreement": 0.25 })]);
+}
+
+#[actix_rt::test]
+async fn a_folder_that_has_gone_is_a_fault_of_the_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = app(&Fixture::with(logging(folder.path()))).await;
+    folder.close().unwrap();
+    let body = json!({ "session": "s", "events": [event("a", "click", "1")] });
+    assert_eq!(post(&app, PATH, body.to_string()).await.refusal(), "500 internal");
+}

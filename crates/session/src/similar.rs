@@ -1,0 +1,87 @@
+use tandem_model::QuantisedRow;
+use tandem_protocol::ItemId;
+
+use crate::{RowStore, Session};
+
+/// An item and how alike it is to another.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Similar {
+    /// The item.
+    pub item: ItemId,
+    /// Cosine of the two rows as this visitor has learnt them, in \[-1, 1\].
+    pub similarity: f32,
+}
+
+impl Session {
+    /// The `k` items that the small model holds to be most like `item`, best first, among
+    /// those whose rows are here; ties by name. `None` if the item's own row is not.
+    ///
+    /// Takes time in proportion to the rows held: all of a small catalogue, else what the
+    /// visitor has met.
+    #[must_use]
+    pub fn similar(&self, item: &ItemId, k: usize) -> Option<Vec<Similar>> {
+        let mut target = Vec::new();
+        if !self.rows.gather(item, &mut target) {
+            return None;
+        }
+        self.delta.apply_row(item, &mut target);
+        let mut found: Vec<Similar> = Vec::new();
+        self.rows.for_each(|other, row| {
+            if other != item {
+                self.delta.apply_row(other, row);
+                found.push(Similar { item: other.clone(), similarity: cosine(&target, row) });
+            }
+        });
+        found.sort_by(|a, b| {
+            b.similarity.total_cmp(&a.similarity).then_with(|| a.item.cmp(&b.item))
+        });
+        found.truncate(k);
+        Some(found)
+    }
+}
+
+impl RowStore {
+    /// Calls `take` with every item here and its values, which it may change.
+    fn for_each(&self, mut take: impl FnMut(&ItemId, &mut [f32])) {
+        let mut values = vec![0.0; self.dims()];
+        let mut give = |item: &ItemId, row: &QuantisedRow| {
+            for (value, held) in values.iter_mut().zip(row.values()) {
+                *value = held;
+            }
+            take(item, &mut values);
+        };
+        for (item, row) in &self.met {
+            give(item, row);
+        }
+        let Some(whole) = &self.whole else { return };
+        let (table, positions) = whole.as_ref();
+        for (item, &at) in positions {
+            if self.met.contains_key(item) {
+                continue;
+            }
+            if let Some(Ok(row)) = table.row(at) {
+                give(item, &row);
+            }
+        }
+    }
+}
+
+/// Cosine of the angle between two vectors; 0 where one of them has no direction.
+fn cosine(a: &[f32], b: &[f32]) -> f32 {
+    let dot: f32 = a.iter().zip(b).map(|(a, b)| a * b).sum();
+    let length = |values: &[f32]| values.iter().map(|value| value * value).sum::<f32>().sqrt();
+    let lengths = length(a) * length(b);
+    if lengths > 0.0 { dot / lengths } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cosine;
+
+    #[test]
+    fn the_cosine_is_that_of_the_angle() {
+        assert!((cosine(&[1.0, 0.0], &[1.0, 1.0]) - 0.5_f32.sqrt()).abs() < 1e-6);
+        assert!((cosine(&[3.0, 4.0], &[-3.0, -4.0]) + 1.0).abs() < 1e-6);
+        assert!(cosine(&[0.0, 0.0], &[1.0, 2.0]).abs() < f32::EPSILON);
+    }
+}

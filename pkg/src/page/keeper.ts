@@ -1,0 +1,356 @@
+import { type StorageError, TandemError } from '../shared/errors.js';
+import type { NumberedEvent, Restore } from '../shared/messages.js';
+import type { TrackedEvent } from '../shared/update.js';
+import { Gone } from './indexed-db.js';
+import { type Change, type JournalEntry, MemoryStorage, type PersonalStorage } from './storage.js';
+
+/** What the keeper needs of the session in the worker. */
+export interface KeptSession {
+  /** The session as it is now, with all events that were sent to it. */
+  export(): Promise<Uint8Array>;
+  /** Puts a stored session in its place. */
+  restore(restore: Restore): Promise<unknown>;
+  /** Takes an event of another tab. */
+  apply(event: NumberedEvent): Promise<unknown>;
+}
+
+/** What a keeper tells. */
+export interface KeeperListener {
+  /** The storage failed; the session goes on in memory. */
+  onFault(error: StorageError | TandemError): void;
+  /** Something was stored that other tabs should look at. */
+  onStored(): void;
+}
+
+/**
+ * Sees that nothing is lost that was acknowledged: an event is in the journal before it is
+ * acknowledged, and leaves it only when a snapshot that has it is stored. From these two a
+ * session goes on after the worker has died and, where the storage outlives the page, at the
+ * next visit and in other tabs.
+ *
+ * Tabs share one journal. Each applies what the others write ({@link sync}); only one that
+ * has all of it may store a snapshot.
+ */
+export class Keeper {
+  readonly tab: string;
+  readonly #session: KeptSession;
+  readonly #listener: KeeperListener;
+  #storage: PersonalStorage;
+  #generation = 0;
+  /** All entries up to this key are in the session, or were taken back. */
+  #through = 0;
+  /** Later entries that are in the session and in the journal: key to the event's number here. */
+  readonly #applied = new Map<number, number>();
+  /** Later entries that are in the session and left the journal for a snapshot. */
+  readonly #folded = new Set<number>();
+  #lastId = 0;
+  /** Events to be written, and the promise of those that are being written. */
+  #unwritten: Omit<JournalEntry, 'key'>[] = [];
+  #writing: Promise<void> = Promise.resolve();
+  #writePlanned: Promise<void> | null = null;
+  /** Events that were refused, and are not to be replayed. */
+  readonly #forgotten = new Set<number>();
+  /** Whatever replaces or reads the session as a whole; one after another. */
+  #whole: Promise<unknown> = Promise.resolve();
+  #replacing = 0;
+  #syncPlanned: Promise<void> | null = null;
+
+  constructor(
+    storage: PersonalStorage,
+    tab: string,
+    session: KeptSession,
+    listener: KeeperListener,
+  ) {
+    this.#storage = storage;
+    this.tab = tab;
+    this.#session = session;
+    this.#listener = listener;
+  }
+
+  get storage(): PersonalStorage {
+    return this.#storage;
+  }
+
+  /** Whether a whole session is being replaced: new events should wait for {@link idle}. */
+  get busy(): boolean {
+    return this.#replacing > 0;
+  }
+
+  /** Resolves once nothing replaces the session any more. */
+  async idle(): Promise<void> {
+    while (this.busy) await this.#whole.catch(() => undefined);
+  }
+
+  /** What a session has to begin with, but for events that are sent to it anyway. */
+  async restore(except: () => ReadonlySet<number> = () => new Set()): Promise<Restore> {
+    await this.#writing;
+    try {
+      const saved = await this.#storage.load();
+      return this.#adopt(saved, except());
+    } catch (error) {
+      this.#fail(error);
+      return { snapshot: null, events: [] };
+    }
+  }
+
+  /** The number for a new event; the caller sends it to the session right after {@link record}. */
+  nextId(): number {
+    this.#lastId += 1;
+    return this.#lastId;
+  }
+
+  /** Writes an event down; resolves once it is safe. */
+  record(id: number, event: TrackedEvent): Promise<void> {
+    this.#unwritten.push({ tab: this.tab, id, event });
+    // Those of a burst go into one transaction.
+    this.#writePlanned ??= this.#writing.then(() => this.#write());
+    this.#writing = this.#writePlanned;
+    return this.#writePlanned;
+  }
+
+  /** An event was refused: it is not to come back. */
+  async forget(id: number): Promise<void> {
+    this.#forgotten.add(id);
+    await this.#writing;
+    const keys = [...this.#applied].flatMap(([key, of]) => (of === id ? [key] : []));
+    for (const key of keys) this.#fold(key);
+    await this.#attempt(() => this.#storage.remove(keys));
+  }
+
+  /** The session at rest, with all events up to `throughId`. */
+  async keep(snapshot: Uint8Array, throughId: number): Promise<void> {
+    // Of a session that is being replaced: the one in its place will have its own.
+    if (this.busy) return;
+    const generation = this.#generation;
+    await this.#writing;
+    if (generation !== this.#generation) return;
+    let dropped: number[] = [];
+    const stored = await this.#attempt(() =>
+      this.#storage.update((found) => {
+        if (found.generation !== generation || this.#behind(found)) return null;
+        const listed = new Set(found.keys);
+        for (const key of [...this.#applied.keys()]) if (!listed.has(key)) this.#fold(key);
+        dropped = [...this.#applied].flatMap(([key, id]) => (id <= throughId ? [key] : []));
+        const through = dropped.reduce((most, key) => Math.max(most, key), found.through);
+        return { generation, through, snapshot, drop: dropped };
+      }),
+    );
+    if (stored === false) await this.sync();
+    if (stored === true) for (const key of dropped) this.#fold(key);
+  }
+
+  /** The session became another one here: what was stored of the old one is replaced. */
+  replace(session: () => Promise<Uint8Array | null>): Promise<void> {
+    return this.#exclusively(async () => {
+      // Also what another tab has just written is in the session before it changes.
+      await this.#catchUp();
+      const snapshot = await session();
+      await this.#writing;
+      await this.#attempt(() =>
+        this.#storage.update((found): Change => {
+          const generation = found.generation + 1;
+          const drop = snapshot === null ? found.keys : found.keys.filter((key) => this.#seen(key));
+          const through = drop.reduce((most, key) => Math.max(most, key), found.through);
+          this.#nothingApplied();
+          this.#generation = generation;
+          this.#through = through;
+          return { generation, through, snapshot, drop };
+        }),
+      );
+      this.#listener.onStored();
+    });
+  }
+
+  /** Takes up what other tabs have stored. */
+  sync(): Promise<void> {
+    // One that waits for its turn will see what is stored by then.
+    this.#syncPlanned ??= this.#exclusively(() => {
+      this.#syncPlanned = null;
+      return this.#catchUp();
+    });
+    return this.#syncPlanned;
+  }
+
+  async #catchUp(): Promise<void> {
+    await this.#writing;
+    const saved = await this.#attempt(() => this.#storage.load());
+    if (saved === undefined) return;
+    if (saved.generation !== this.#generation || this.#missed(saved)) {
+      await this.#session.restore(this.#adopt(saved, new Set()));
+      return;
+    }
+    for (const { key, tab, event } of saved.entries) {
+      if (this.#seen(key) || tab === this.tab) continue;
+      const id = this.nextId();
+      this.#applied.set(key, id);
+      await this.#session.apply({ id, event });
+    }
+  }
+
+  /**
+   * Goes on with another storage. What it has already comes first, and after it the events
+   * of this page, if there are any.
+   */
+  moveTo(storage: PersonalStorage, events: readonly TrackedEvent[]): Promise<void> {
+    return this.#exclusively(async () => {
+      await this.#writing;
+      const throughId = this.#lastId;
+      const bytes = await this.#session.export();
+      await this.#writing;
+      const before = this.#storage;
+      this.#storage = storage;
+      const saved = await this.#attempt(() => storage.load());
+      if (saved === undefined || this.#storage !== storage) return;
+      const empty = saved.snapshot === null && saved.entries.length === 0;
+      const waiting = await before.unsent(Number.MAX_SAFE_INTEGER).catch(() => []);
+      await this.#attempt(() => storage.queue(waiting, waiting.length));
+      if (empty) {
+        this.#nothingApplied();
+        this.#through = saved.through;
+        await this.#begin(bytes, throughId);
+      } else {
+        const first = await this.#attempt(() =>
+          storage.append(events.map((event) => ({ tab: this.tab, id: this.nextId(), event }))),
+        );
+        const joined = first === undefined ? saved : await this.#attempt(() => storage.load());
+        if (joined !== undefined) {
+          await this.#session.restore(this.#adopt(joined, new Set()));
+        }
+      }
+      await before.clear().catch(() => undefined);
+      before.close();
+      this.#listener.onStored();
+    });
+  }
+
+  async #write(): Promise<void> {
+    const entries = this.#unwritten;
+    this.#unwritten = [];
+    this.#writePlanned = null;
+    const first = await this.#attempt(() => this.#storage.append(entries));
+    if (first === undefined) return;
+    entries.forEach(({ id }, at) => {
+      this.#applied.set(first + at, id);
+    });
+    const refused = entries.flatMap(({ id }, at) => (this.#forgotten.has(id) ? [first + at] : []));
+    for (const key of refused) this.#fold(key);
+    if (refused.length > 0) await this.#attempt(() => this.#storage.remove(refused));
+    this.#listener.onStored();
+  }
+
+  /** Notes what a stored session has as being in the session here. */
+  #adopt(
+    saved: {
+      generation: number;
+      through: number;
+      snapshot: Uint8Array | null;
+      entries: JournalEntry[];
+    },
+    except: ReadonlySet<number>,
+  ): Restore {
+    const before = new Map(this.#applied);
+    this.#nothingApplied();
+    this.#generation = saved.generation;
+    this.#through = saved.through;
+    const events: NumberedEvent[] = [];
+    for (const { key, tab, id, event } of saved.entries) {
+      const ours = before.get(key) ?? (tab === this.tab ? id : this.nextId());
+      this.#applied.set(key, ours);
+      if (!except.has(ours)) events.push({ id: ours, event });
+    }
+    return { snapshot: saved.snapshot, events };
+  }
+
+  /** Whether the journal or the snapshot has what the session here does not. */
+  #behind(found: { through: number; keys: number[] }): boolean {
+    return this.#missed(found) || found.keys.some((key) => !this.#seen(key));
+  }
+
+  /** Whether the stored snapshot has entries that were never seen here. */
+  #missed({ through }: { through: number }): boolean {
+    for (let key = this.#through + 1; key <= through; key += 1) {
+      if (!this.#seen(key)) return true;
+    }
+    return false;
+  }
+
+  #seen(key: number): boolean {
+    return key <= this.#through || this.#applied.has(key) || this.#folded.has(key);
+  }
+
+  /** An entry has left the journal, for a snapshot or because it was refused. */
+  #fold(key: number): void {
+    this.#applied.delete(key);
+    this.#folded.add(key);
+    while (this.#folded.delete(this.#through + 1)) this.#through += 1;
+  }
+
+  #nothingApplied(): void {
+    this.#applied.clear();
+    this.#folded.clear();
+  }
+
+  /** Stores the session, with all events up to `throughId`, as the first of a storage. */
+  async #begin(snapshot: Uint8Array, throughId: number): Promise<void> {
+    await this.#writing;
+    await this.#attempt(() =>
+      this.#storage.update((found) => {
+        this.#generation = found.generation;
+        const drop = [...this.#applied].flatMap(([key, id]) => (id <= throughId ? [key] : []));
+        for (const key of drop) this.#fold(key);
+        const through = drop.reduce((most, key) => Math.max(most, key), found.through);
+        return { generation: found.generation, through, snapshot, drop };
+      }),
+    );
+  }
+
+  /** Runs what touches the session as a whole after whatever does so already. */
+  #exclusively(job: () => Promise<void>): Promise<void> {
+    this.#replacing += 1;
+    const run = this.#whole
+      .catch(() => undefined)
+      .then(job)
+      .finally(() => {
+        this.#replacing -= 1;
+      });
+    this.#whole = run;
+    return run;
+  }
+
+  /** Tries the storage; when it fails, `undefined`, and the session goes on elsewhere. */
+  async #attempt<T>(act: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await act();
+    } catch (error) {
+      this.#fail(error);
+      return undefined;
+    }
+  }
+
+  /**
+   * The storage failed, or its database was deleted. What it had is in the session: it is
+   * stored anew, in memory or in a database made afresh.
+   */
+  #fail(error: unknown): void {
+    if (!(error instanceof Gone)) {
+      if (this.#storage instanceof MemoryStorage) return;
+      this.#storage.close();
+      this.#storage = new MemoryStorage();
+      this.#listener.onFault(
+        error instanceof TandemError
+          ? error
+          : new TandemError('storage', error instanceof Error ? error.message : String(error)),
+      );
+    }
+    this.#nothingApplied();
+    this.#generation = 0;
+    this.#through = 0;
+    // All that is recorded by now was sent to the session before it is asked for this.
+    const throughId = this.#lastId;
+    void this.#session
+      .export()
+      .then((bytes) => this.#begin(bytes, throughId))
+      // Without a worker there is nothing to store; its end is told by itself.
+      .catch(() => undefined);
+  }
+}

@@ -1,0 +1,6 @@
+/** Names in the browser's storage, shared by page and worker. */
+export const CACHE_NAME = 'tandem-files';
+/** The database of personal data. */
+export const DATABASE_NAME = 'tandem';
+/** The channel between tabs. */
+export const CHANNEL_NAME = 'tandem';

@@ -1,0 +1,252 @@
+// The worker's network: the ledger, the time a request may take, the cache.
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { FileCache } from '../src/worker/cache.js';
+import { LedgerBook, LISTED } from '../src/worker/ledger.js';
+import { type Call, type Fetcher, MANIFEST_PATIENCE_MS, Network } from '../src/worker/network.js';
+import { PageFetcher } from '../src/worker/page-fetch.js';
+
+const HASH = 'a'.repeat(64);
+const OTHER = 'b'.repeat(64);
+const call = (changes: Partial<Call> = {}): Call => ({
+  url: 'http://cloud.example/v1/candidates',
+  timeoutMs: 1_000,
+  why: 'a test',
+  fresh: false,
+  ...changes,
+});
+const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+
+/** As much of the Cache API as is used. */
+class FakeCache {
+  readonly kept = new Map<string, Response>();
+  full = false;
+  async match(key: string | Request): Promise<Response | undefined> {
+    return this.kept.get(typeof key === 'string' ? key : key.url)?.clone();
+  }
+  async put(key: string, response: Response): Promise<void> {
+    if (this.full) throw Object.assign(new Error('full'), { name: 'QuotaExceededError' });
+    this.kept.set(key, response);
+  }
+  async keys(): Promise<Request[]> {
+    return [...this.kept.keys()].map((url) => ({ url }) as Request);
+  }
+  async delete(key: Request): Promise<boolean> {
+    return this.kept.delete(key.url);
+  }
+}
+
+let files: FakeCache;
+let faults: string[];
+beforeEach(() => {
+  files = new FakeCache();
+  faults = [];
+  vi.stubGlobal('self', { location: { href: 'http://shop.example/worker.js' } });
+  vi.stubGlobal('caches', { open: async () => files });
+});
+afterEach(() => {
+  vi.unstubAllGlobals();
+  vi.useRealTimers();
+});
+
+function network(fetcher: Fetcher, { consent = false, key = null as string | null } = {}) {
+  const cache = new FileCache(consent, ({ code }) => faults.push(code));
+  const ledger = new LedgerBook();
+  return { cache, ledger, network: new Network(fetcher, cache, ledger, key) };
+}
+
+const never: Fetcher = (_, signal) =>
+  new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+
+describe('the ledger', () => {
+  it('has every request: when, where, why, what, and its answer', async () => {
+    const { network: net, ledger } = network(async () => new Response('', { status: 500 }));
+    const before = Date.now();
+    await net.send(1, call({ body: '{"history":["é"]}' }));
+    const { entries, bytes } = ledger.read();
+    expect(entries).toEqual([
+      {
+        at: expect.any(Number),
+        method: 'POST',
+        url: 'http://cloud.example/v1/candidates',
+        why: 'a test',
+        body: '{"history":["é"]}',
+        bytes: 18,
+        status: 500,
+      },
+    ]);
+    expect(entries[0]?.at).toBeGreaterThanOrEqual(before);
+    expect(bytes).toBe(18);
+  });
+
+  it('has those without an answer, too', async () => {
+    const { network: net, ledger } = network(() => Promise.reject(new TypeError('no route')));
+    await expect(net.send(1, call())).rejects.toMatchObject({
+      code: 'unreachable',
+      message: expect.stringContaining('no route'),
+    });
+    expect(ledger.read().entries[0]?.status).toBeNull();
+  });
+
+  it('lists the newest and counts the rest', () => {
+    const ledger = new LedgerBook();
+    for (let number = 0; number < LISTED + 3; number += 1) {
+      ledger.note({ url: `${number}`, method: 'POST', why: '', body: 'four' });
+    }
+    const { entries, dropped, bytes } = ledger.read();
+    expect([entries.length, entries[0]?.url, dropped]).toEqual([LISTED, '3', 3]);
+    expect(bytes).toBe(4 * (LISTED + 3));
+  });
+});
+
+describe('a request', () => {
+  it('carries the key, and JSON only where there is a body', async () => {
+    const seen: Record<string, string>[] = [];
+    const { network: net } = network(
+      async ({ headers }) => {
+        seen.push(headers);
+        return new Response('');
+      },
+      { key: 'pub_1' },
+    );
+    await net.send(1, call({ body: '{}' }));
+    await net.send(2, call());
+    expect(seen).toEqual([
+      { authorization: 'Bearer pub_1', 'content-type': 'application/json' },
+      { authorization: 'Bearer pub_1' },
+    ]);
+  });
+
+  it('ends when its time is up, body included', async () => {
+    vi.useFakeTimers();
+    const slow: Fetcher = async (_, signal) =>
+      new Response(
+        new ReadableStream({
+          start: (stream) => signal.addEventListener('abort', () => stream.error(signal.reason)),
+        }),
+      );
+    for (const fetcher of [never, slow]) {
+      const { network: net } = network(fetcher);
+      const late = expect(net.send(1, call())).rejects.toMatchObject({ code: 'timeout' });
+      await vi.advanceTimersByTimeAsync(1_000);
+      await late;
+    }
+  });
+
+  it('ends when it is aborted, and aborting it again does no harm', async () => {
+    const { network: net } = network(never);
+    const aborted = expect(net.send(7, call())).rejects.toMatchObject({ code: 'aborted' });
+    net.abort(7);
+    await aborted;
+    net.abort(7);
+  });
+});
+
+describe('files of the model', () => {
+  const file = call({ url: 'http://cloud.example/artifacts/1/body', sha256: HASH });
+
+  it('are kept by their hash, once there is consent, and served from there', async () => {
+    let fetched = 0;
+    const fetcher: Fetcher = async () => {
+      fetched += 1;
+      return new Response('weights');
+    };
+    const without = network(fetcher);
+    await without.network.send(1, file);
+    expect(files.kept.size).toBe(0);
+
+    const { network: net } = network(fetcher, { consent: true });
+    expect((await net.send(1, file)).cached).toBe(false);
+    const moved = { ...file, url: 'http://cloud.example/artifacts/2/body' };
+    const again = await net.send(2, moved);
+    expect([text(again.body), again.cached, fetched]).toEqual(['weights', true, 2]);
+    // The copy was damaged.
+    expect((await net.send(3, { ...file, fresh: true })).cached).toBe(false);
+    expect(fetched).toBe(3);
+  });
+
+  it('are not kept if the server did not have them', async () => {
+    const { network: net } = network(async () => new Response('', { status: 404 }), {
+      consent: true,
+    });
+    await net.send(1, file);
+    expect(files.kept.size).toBe(0);
+  });
+
+  it('come from the network where the cache fails, which is told once', async () => {
+    files.full = true;
+    const { network: net } = network(async () => new Response('weights'), { consent: true });
+    await net.send(1, file);
+    await net.send(2, file);
+    expect(faults).toEqual(['quota']);
+  });
+
+  it('leave the cache when no manifest names them', async () => {
+    const { cache } = network(never, { consent: true });
+    await cache.put(`sha256/${HASH}`, new Response('new'));
+    await cache.put(`sha256/${OTHER}`, new Response('old'));
+    await cache.put('manifest/x', new Response(`{"body":{"sha256":"${HASH}"}}`));
+    await cache.prune();
+    expect(await cache.get(`sha256/${HASH}`)).not.toBeNull();
+    expect(await cache.get(`sha256/${OTHER}`)).toBeNull();
+    expect(await cache.get('manifest/x')).not.toBeNull();
+  });
+});
+
+describe('the manifest', () => {
+  const manifest = call({ url: 'http://cloud.example/v1/manifest', timeoutMs: 60_000 });
+  const ok: Fetcher = async () => new Response('{}', { headers: { 'x-artifacts': 'beef' } });
+
+  it.each<[string, Fetcher]>([
+    ['away', () => Promise.reject(new TypeError('no route'))],
+    ['broken', async () => new Response('', { status: 500 })],
+    ['overloaded', async () => new Response('', { status: 429 })],
+  ])('is the last one known where the server is %s', async (_, fetcher) => {
+    await network(ok, { consent: true }).network.send(1, manifest);
+    const reply = await network(fetcher, { consent: true }).network.send(1, manifest);
+    expect(reply).toMatchObject({ status: 200, artifacts: 'beef', cached: true });
+  });
+
+  it('is waited for in vain only so long where one is known', async () => {
+    await network(ok, { consent: true }).network.send(1, manifest);
+    vi.useFakeTimers();
+    const reply = network(never, { consent: true }).network.send(1, manifest);
+    await vi.advanceTimersByTimeAsync(MANIFEST_PATIENCE_MS);
+    expect((await reply).cached).toBe(true);
+  });
+
+  it('is the server’s own where it answers', async () => {
+    await network(ok, { consent: true }).network.send(1, manifest);
+    const newer: Fetcher = async () => new Response('{"version":1}');
+    const reply = await network(newer, { consent: true }).network.send(1, manifest);
+    expect([text(reply.body), reply.cached]).toEqual(['{"version":1}', false]);
+  });
+});
+
+describe('a fetch of the page’s own', () => {
+  it('is asked for and answered by message', async () => {
+    const asked: unknown[] = [];
+    const page = new PageFetcher((notice) => asked.push(notice));
+    const { network: net } = network(page.fetch);
+    const reply = net.send(1, call({ body: '{}' }));
+    await vi.waitFor(() => expect(asked).toHaveLength(1));
+    expect(asked[0]).toMatchObject({ kind: 'fetch', id: 1, request: { method: 'POST' } });
+    page.answer(1, { status: 429, headers: { 'retry-after': '7' }, body: new Uint8Array([65]) });
+    expect(await reply).toMatchObject({ status: 429, retryAfter: '7' });
+    expect(text((await reply).body)).toBe('A');
+  });
+
+  it('may fail, and may be aborted', async () => {
+    const asked: unknown[] = [];
+    const page = new PageFetcher((notice) => asked.push(notice));
+    const { network: net } = network(page.fetch);
+    const failed = expect(net.send(1, call())).rejects.toMatchObject({ code: 'unreachable' });
+    await vi.waitFor(() => expect(asked).toHaveLength(1));
+    page.answer(1, { error: 'no route' });
+    await failed;
+    const aborted = expect(net.send(2, call())).rejects.toMatchObject({ code: 'aborted' });
+    await vi.waitFor(() => expect(asked).toHaveLength(2));
+    net.abort(2);
+    await aborted;
+    expect(asked[2]).toEqual({ kind: 'abortFetch', id: 2 });
+  });
+});

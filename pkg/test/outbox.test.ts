@@ -1,0 +1,155 @@
+// Events on their way to the server's log: they wait, go out once, and never without limit.
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { BATCH, GATHER_MS, Outbox, QUEUE_LIMIT } from '../src/page/outbox.js';
+import { MemoryStorage } from '../src/page/storage.js';
+
+interface Sent {
+  session: string;
+  events: { id: string; type: string; item: string; at: number }[];
+}
+
+let storage: MemoryStorage;
+let sent: Sent[];
+/** What the server says to the next requests; `null`: it takes them. */
+let answer: { code: string } | null;
+let refused: string[];
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  storage = new MemoryStorage();
+  sent = [];
+  answer = null;
+  refused = [];
+});
+afterEach(() => vi.useRealTimers());
+
+const outbox = (session = 's'): Outbox =>
+  new Outbox(session, {
+    storage: () => storage,
+    send: async (path, body) => {
+      expect(path).toBe('/v1/events');
+      if (answer !== null) throw answer;
+      sent.push(JSON.parse(body));
+    },
+    refused: ({ code }) => refused.push(code),
+  });
+const click = (item: string | number) => ({ type: 'click', item: `${item}` }) as const;
+const items = (): string[] => sent.flatMap(({ events }) => events.map(({ item }) => item));
+
+it('go out together, in their order, each with a name of its own', async () => {
+  const box = outbox();
+  void box.add(click('x'));
+  void box.add({ type: 'view', item: 'y' });
+  await vi.advanceTimersByTimeAsync(GATHER_MS);
+  expect(sent).toHaveLength(1);
+  expect(sent[0]?.session).toBe('s');
+  expect(sent[0]?.events.map(({ id, type, item }) => [id, type, item])).toEqual([
+    ['s-1', 'click', 'x'],
+    ['s-2', 'view', 'y'],
+  ]);
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(sent).toHaveLength(1);
+});
+
+it('wait while the server cannot be reached, and are tried again with growing pauses', async () => {
+  const box = outbox();
+  answer = { code: 'unreachable' };
+  void box.add(click('x'));
+  await vi.advanceTimersByTimeAsync(GATHER_MS);
+  answer = null;
+  await vi.advanceTimersByTimeAsync(4_999);
+  expect(sent).toEqual([]);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(items()).toEqual(['x']);
+});
+
+it('go out at once when the server can be reached again', async () => {
+  const box = outbox();
+  answer = { code: 'unreachable' };
+  void box.add(click('x'));
+  await vi.advanceTimersByTimeAsync(GATHER_MS + 60_000);
+  answer = null;
+  box.flush();
+  await vi.advanceTimersByTimeAsync(0);
+  expect(items()).toEqual(['x']);
+});
+
+it('of an earlier visit go out under their old names', async () => {
+  answer = { code: 'unreachable' };
+  const before = outbox('old');
+  void before.add(click('x'));
+  await vi.advanceTimersByTimeAsync(GATHER_MS);
+  before.close();
+  answer = null;
+  outbox('new').flush();
+  await vi.advanceTimersByTimeAsync(0);
+  expect(sent[0]?.events.map(({ id }) => id)).toEqual(['old-1']);
+});
+
+it('beyond the limit push out the oldest, and go in batches', async () => {
+  const box = outbox();
+  answer = { code: 'unreachable' };
+  for (let number = 0; number < QUEUE_LIMIT + 5; number += 1) void box.add(click(number));
+  await vi.advanceTimersByTimeAsync(GATHER_MS);
+  answer = null;
+  box.flush();
+  await vi.advanceTimersByTimeAsync(0);
+  expect(sent).toHaveLength(QUEUE_LIMIT / BATCH);
+  expect([items().length, items()[0]]).toEqual([QUEUE_LIMIT, '5']);
+});
+
+it('that were taken back in time are not sent', async () => {
+  const box = outbox();
+  void box.add(click('x'));
+  void box.add(click('y'));
+  box.takeBack(click('x'));
+  await vi.advanceTimersByTimeAsync(GATHER_MS);
+  expect(items()).toEqual(['y']);
+});
+
+it('are queued at once, however long the server takes for those before', async () => {
+  let go: () => void = () => {};
+  const slow = new Outbox('s', {
+    storage: () => storage,
+    send: () => new Promise((resolve) => (go = () => resolve(null))),
+    refused: () => {},
+  });
+  await slow.add(click('x'));
+  await vi.advanceTimersByTimeAsync(GATHER_MS);
+  await slow.add(click('y'));
+  expect((await storage.unsent(10)).map(({ item }) => item)).toEqual(['x', 'y']);
+  go();
+});
+
+it('of a visitor who is forgotten are not sent', async () => {
+  const box = outbox();
+  void box.add(click('x'));
+  box.forget();
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(sent).toEqual([]);
+});
+
+it('are dropped, with a word, where the server keeps no log', async () => {
+  const box = outbox();
+  answer = { code: 'not_found' };
+  void box.add(click('x'));
+  await vi.advanceTimersByTimeAsync(GATHER_MS);
+  expect(refused).toEqual(['not_found']);
+  expect(await storage.unsent(10)).toEqual([]);
+  answer = null;
+  void box.add(click('y'));
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(sent).toEqual([]);
+});
+
+it('that the server cannot take do not hold up others', async () => {
+  const box = outbox();
+  for (let number = 0; number < BATCH; number += 1) void box.add(click(number));
+  answer = { code: 'bad_response' };
+  await vi.advanceTimersByTimeAsync(GATHER_MS);
+  expect(await storage.unsent(10)).toEqual([]);
+  answer = null;
+  void box.add(click('later'));
+  await vi.advanceTimersByTimeAsync(GATHER_MS);
+  expect(items()).toEqual(['later']);
+});

@@ -1,0 +1,195 @@
+import { createHash } from 'node:crypto';
+import { createServer } from 'node:http';
+import { shape } from '../bench/model/shape.mjs';
+import { syntheticBody, syntheticRows } from '../bench/model/synthetic.mjs';
+
+/** Items of the catalogue. */
+export const ITEMS = 200;
+
+const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
+
+/**
+ * A release as `tandem export` writes it, of a small model that has learnt nothing. `seed`
+ * makes another one, `prefix` another catalogue.
+ */
+function release({ seed = 1, prefix = 'i' } = {}) {
+  const items = Array.from({ length: ITEMS }, (_, number) => `${prefix}${number}`);
+  const files = {
+    'body.safetensors': Buffer.from(syntheticBody(seed)),
+    'rows.bin': rowsFile(syntheticRows(ITEMS, seed + 1)),
+    'items.json': Buffer.from(JSON.stringify(items.map((item) => ({ item, title: item })))),
+  };
+  const artifact = (path) => ({
+    path,
+    sha256: sha256(files[path]),
+    bytes: files[path].length,
+  });
+  const catalogue = sha256(items.map((item) => `${item}\n`).join(''));
+  const manifest = Buffer.from(
+    JSON.stringify({
+      version: 1,
+      catalogue: { hash: catalogue, items: ITEMS },
+      model: shape,
+      body: artifact('body.safetensors'),
+      rows: artifact('rows.bin'),
+      items: artifact('items.json'),
+      fusion: { rule: 'paper', beta: 1 },
+      policy: { bucket: null },
+      learning: {},
+    }),
+  );
+  return { items, files, manifest, hash: sha256(manifest).slice(0, 16), catalogue };
+}
+
+/** The item table's file: count, dimensions, then a scale and a byte a dimension. */
+function rowsFile(values) {
+  const { dims } = shape;
+  const file = Buffer.alloc(8 + ITEMS * (4 + dims));
+  file.writeUInt32LE(ITEMS, 0);
+  file.writeUInt32LE(dims, 4);
+  for (let item = 0; item < ITEMS; item += 1) {
+    const row = values.subarray(item * dims, (item + 1) * dims);
+    const scale = row.reduce((most, value) => Math.max(most, Math.abs(value)), 0) / 127;
+    const at = 8 + item * (4 + dims);
+    file.writeFloatLE(scale, at);
+    row.forEach((value, dim) => {
+      file.writeInt8(Math.round(value / scale), at + 4 + dim);
+    });
+  }
+  return file;
+}
+
+/**
+ * A cloud server by heart, on a free port of 127.0.0.1: the package's faults are tried
+ * against it, since it fails when it is told to.
+ */
+export class Cloud {
+  /** What is wrong: `down`, `slow`, `garbage`, `no-cors`, a status, or `null` for nothing. */
+  fault = null;
+  /** Requests: method, path and body. */
+  requests = [];
+  #release = release();
+  #server = createServer((request, response) => this.#answer(request, response));
+  #slow = [];
+  url = '';
+
+  static async start() {
+    const cloud = new Cloud();
+    await cloud.listen(0);
+    return cloud;
+  }
+
+  async listen(port) {
+    await new Promise((ready) => this.#server.listen(port, '127.0.0.1', ready));
+    this.url = `http://127.0.0.1:${this.#server.address().port}`;
+  }
+
+  /** Ids of the catalogue. */
+  get items() {
+    return this.#release.items;
+  }
+
+  /** Another model, or another catalogue, from the next request on. */
+  exportAnew(changes) {
+    this.#release = release(changes);
+  }
+
+  /** Bodies that were posted to a path. */
+  posted(path) {
+    return this.requests
+      .filter((request) => request.method === 'POST' && request.path === path)
+      .map(({ body }) => JSON.parse(body));
+  }
+
+  /** Answers what waits since the fault `slow`. */
+  hurry() {
+    for (const go of this.#slow.splice(0)) go();
+  }
+
+  async close() {
+    this.hurry();
+    this.#server.closeAllConnections();
+    await new Promise((closed) => this.#server.close(closed));
+  }
+
+  async #answer(request, response) {
+    const { pathname: path } = new URL(request.url, this.url);
+    if (this.fault === 'down') {
+      request.socket.destroy();
+      return;
+    }
+    if (this.fault !== 'no-cors') {
+      response.setHeader('access-control-allow-origin', '*');
+      response.setHeader('access-control-allow-headers', 'content-type, authorization');
+      response.setHeader('access-control-expose-headers', 'x-artifacts, retry-after');
+    }
+    if (request.method === 'OPTIONS') {
+      response.writeHead(204).end();
+      return;
+    }
+    const body = Buffer.concat(await request.toArray()).toString();
+    const { authorization } = request.headers;
+    this.requests.push({ method: request.method, path, body, authorization });
+    if (this.fault === 'slow') await new Promise((go) => this.#slow.push(go));
+    if (typeof this.fault === 'number') {
+      response.setHeader('retry-after', '1');
+      response.writeHead(this.fault).end();
+      return;
+    }
+    if (this.fault === 'garbage') {
+      response.end('<!doctype html><title>Captive portal</title>');
+      return;
+    }
+    this.#serve(path, body, response);
+  }
+
+  #serve(path, body, response) {
+    const { files, manifest, hash } = this.#release;
+    const file = files[path.slice(`/artifacts/${hash}/`.length)];
+    if (path === '/v1/manifest') {
+      response.setHeader('x-artifacts', hash);
+      response.setHeader('cache-control', 'no-cache');
+      response.end(manifest);
+    } else if (path.startsWith(`/artifacts/${hash}/`) && file !== undefined) {
+      // So that what is served from a cache was put there by the package.
+      response.setHeader('cache-control', 'no-store');
+      response.end(file);
+    } else if (path === '/v1/candidates') {
+      response.end(JSON.stringify(this.#list(JSON.parse(body))));
+    } else if (path === '/v1/models') {
+      const models = ['small', 'large'].map((name) => ({ name, ready: true }));
+      response.end(JSON.stringify({ models }));
+    } else if (path === '/v1/events') {
+      const accepted = JSON.parse(body).events.length;
+      response.end(JSON.stringify({ accepted, repeated: 0, unknown: 0 }));
+    } else if (path === '/v1/disagreements') {
+      response.writeHead(204).end();
+    } else {
+      response.writeHead(404).end();
+    }
+  }
+
+  /** Fifty items that were not seen, as the language model would name them. */
+  #list({ history, exclude = [], model = 'small' }) {
+    const seen = new Set([...history, ...exclude]);
+    const left = this.items.filter((item) => !seen.has(item));
+    const start = (history.length * 7) % (left.length - 50);
+    return {
+      model,
+      catalogue_hash: this.#release.catalogue,
+      ranking: history.length === 0 ? 'popularity' : 'language_model',
+      candidates: left
+        .slice(start, start + 50)
+        .map((item, rank) => ({ item, logprob: -1 - rank / 10 })),
+      ignored: { unknown: 0, duplicate: 0, truncated: 0 },
+      timings: {
+        queue_ms: 0,
+        prompt_ms: 0,
+        decode_ms: 0,
+        total_ms: 1,
+        prompt_tokens: 0,
+        decoded_tokens: 0,
+      },
+    };
+  }
+}
