@@ -12,6 +12,7 @@
 
 pub mod backoff;
 pub mod budget;
+pub mod calibration;
 pub mod consistency;
 mod error;
 pub mod fusion;
@@ -21,6 +22,7 @@ pub mod ranking;
 
 pub use backoff::{Backoff, BackoffLimits};
 pub use budget::{BucketLimits, CallShare, TokenBucket};
+pub use calibration::{FusionFit, JudgedList, fit_alpha, fit_threshold};
 pub use consistency::Consistency;
 pub use error::CollaborationError;
 pub use fusion::{Fused, Fusion, LanguageModelScore};
