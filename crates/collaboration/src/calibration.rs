@@ -82,10 +82,10 @@ fn mean_ndcg10(fusion: Fusion, lists: &[JudgedList<'_>]) -> Result<f64, Collabor
 }
 
 /// The lowest threshold in `low..=high` under which no more than `budget` of the
-/// interactions call the cloud, within 1/1,000 of the range.
+/// interactions call the cloud, within 1/100,000 of the range.
 ///
 /// `share` runs the sessions with a threshold and says what share of their interactions
-/// called. It is asked about a dozen times, for it cannot be read off one run: a call
+/// called. It is asked 18 times, for the answer cannot be read off one run: a call
 /// changes the list, and with it what later decisions are made on. It should not rise with
 /// the threshold; where it does for a moment, the answer still keeps to the budget, unless
 /// even `high` does not.
@@ -105,7 +105,7 @@ pub fn fit_threshold<E: From<CollaborationError>>(
         return Ok(low);
     }
     let (mut above, mut within) = (low, high);
-    while within - above > (high - low) / 1000.0 {
+    while within - above > (high - low) / 100_000.0 {
         let middle = above + (within - above) / 2.0;
         if share(middle)? <= budget {
             within = middle;
@@ -163,7 +163,7 @@ mod tests {
         // A tenth of the interactions lie above 0.9.
         let spread = |threshold: f32| Ok::<_, CollaborationError>(f64::from(1.0 - threshold));
         let threshold = fit_threshold((0.0, 1.0), 0.1, spread).unwrap();
-        assert!((0.9..=0.901).contains(&threshold), "{threshold}");
+        assert!((0.9..=0.900_02).contains(&threshold), "{threshold}");
         let threshold = fit_threshold((0.0, 1.0), 1.0, spread).unwrap();
         assert!(threshold.abs() < 1e-9, "the whole budget needs no threshold");
         let always = |_: f32| Ok::<_, CollaborationError>(1.0);

@@ -5,7 +5,8 @@
 //! 1. [`Session::track`] adds it to the history and notes what there is to learn;
 //! 2. [`Session::rank`] scores the candidates left in the list with the small model and
 //!    fuses the two models' scores;
-//! 3. [`Session::decide`] says whether the cloud is worth a call, and why;
+//! 3. [`Session::decide`] says whether the cloud is worth a call, and why: with a learnt
+//!    rule, by what the small model expects of items outside the list;
 //! 4. if so, [`Session::begin_request`] and [`Session::accept`] stand around the caller's
 //!    network;
 //! 5. [`Session::learn`] takes one step on the personal delta, after the page has painted.
@@ -14,13 +15,14 @@
 //! those, and the evaluation simulates them, so that what is measured is what runs.
 
 mod error;
+mod outlook;
+mod ranked;
 mod rows;
 mod session;
 mod state;
 
 pub use error::SessionError;
+pub use ranked::{Ranked, RankedItem};
 pub use rows::{RowStore, decode_row, encode_row};
-pub use session::{
-    Connection, MAX_SENT_HISTORY, Ranked, RankedItem, RequestTicket, Session, Settings,
-};
+pub use session::{Connection, MAX_SENT_HISTORY, RequestTicket, Session, Settings};
 pub use state::STATE_VERSION;

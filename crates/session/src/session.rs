@@ -9,7 +9,11 @@ use tandem_protocol::{
     RowsResponse,
 };
 
-use crate::{RowStore, SessionError};
+use crate::{
+    RowStore, SessionError,
+    outlook::ListWatch,
+    ranked::{Ranked, RankedItem},
+};
 
 /// Of a longer history only so many of the newest items are sent; older ones are sent as
 /// exclusions, for they are not to come back as candidates.
@@ -61,6 +65,7 @@ pub(crate) struct List {
     /// The session's counts when it was asked for.
     pub(crate) clicks: u64,
     pub(crate) distinct: usize,
+    pub(crate) watch: ListWatch,
 }
 
 /// What a request was made of; goes with its answer to [`Session::accept`].
@@ -82,35 +87,6 @@ pub struct Connection {
     pub retry_in_ms: Option<f64>,
 }
 
-/// The candidates that are left, ranked.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Ranked {
-    /// Best first by the fused score.
-    pub items: Vec<RankedItem>,
-    /// How far the two models' orders are apart, in \[0, 1\]; `None` where there is nothing
-    /// to compare (no history yet, fewer than two candidates).
-    pub disagreement: Option<f32>,
-    /// Scores that were not finite numbers; such an item counts as unscored.
-    pub non_finite: usize,
-}
-
-/// One candidate with what each model says of it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RankedItem {
-    /// The item.
-    pub item: ItemId,
-    /// The fused score, higher is better; comparable within one ranking only.
-    pub score: f32,
-    /// Its place in the language model's order of the items left, from 0.
-    pub llm_rank: usize,
-    /// Its place in the small model's order, from 0; as `llm_rank` while there is none.
-    pub srm_rank: usize,
-    /// The language model's log-probability (nats).
-    pub logprob: f32,
-    /// The small model's score (a logit), if it has one.
-    pub srm_score: Option<f32>,
-}
-
 impl Session {
     /// An empty session.
     ///
@@ -120,6 +96,7 @@ impl Session {
     pub fn new(scorer: Scorer, rows: RowStore, settings: Settings) -> Result<Self, SessionError> {
         settings.fusion.validate()?;
         settings.policy.validate()?;
+        settings.learning.validate()?;
         let dims = scorer.config().dims;
         if rows.dims() != dims {
             return Err(SessionError::Model(tandem_model::ModelError::Length {
@@ -192,7 +169,8 @@ impl Session {
     pub async fn rank(&self) -> Result<Ranked, SessionError> {
         let left = self.left();
         let logprobs: Vec<f32> = left.iter().map(|candidate| candidate.logprob).collect();
-        let Some(scores) = self.score(&left).await? else {
+        let names: Vec<&ItemId> = left.iter().map(|candidate| &candidate.item).collect();
+        let Some(scores) = self.score(&names).await? else {
             let items = left.iter().enumerate().map(|(rank, candidate)| RankedItem {
                 item: candidate.item.clone(),
                 score: candidate.logprob,
@@ -220,12 +198,18 @@ impl Session {
             logprob: left[at].logprob,
             srm_score: scores[at].is_finite().then_some(scores[at]),
         });
-        Ok(Ranked { items: items.collect(), disagreement, non_finite: fused.non_finite })
+        let shown: Vec<f32> = fused.order.iter().map(|&at| scores[at]).collect();
+        let outlook = self.outlook(&shown).await?;
+        let non_finite = fused.non_finite;
+        Ok(Ranked { items: items.collect(), disagreement, outlook, non_finite })
     }
 
     /// The small model's scores of `candidates`, in their order; `None` without a history
     /// it can read. A candidate whose row is missing gets `NaN`.
-    async fn score(&self, candidates: &[&Candidate]) -> Result<Option<Vec<f32>>, SessionError> {
+    pub(crate) async fn score(
+        &self,
+        candidates: &[&ItemId],
+    ) -> Result<Option<Vec<f32>>, SessionError> {
         let history = self.history_rows();
         if history.is_empty() || candidates.is_empty() {
             return Ok(None);
@@ -233,16 +217,18 @@ impl Session {
         let dims = self.rows.dims();
         let mut rows = Vec::with_capacity(candidates.len() * dims);
         let mut scored = Vec::with_capacity(candidates.len());
-        for (at, candidate) in candidates.iter().enumerate() {
+        for (at, item) in candidates.iter().enumerate() {
             let start = rows.len();
-            if self.rows.gather(&candidate.item, &mut rows) {
-                self.delta.apply_row(&candidate.item, &mut rows[start..]);
+            if self.rows.gather(item, &mut rows) {
+                self.delta.apply_row(item, &mut rows[start..]);
                 self.delta.adapt(&mut rows[start..]);
                 scored.push(at);
             }
         }
+        let mut scores = self.scorer.score(&history, &rows).await?;
+        self.delta.lean(&rows, &mut scores);
         let mut all = vec![f32::NAN; candidates.len()];
-        for (at, score) in scored.into_iter().zip(self.scorer.score(&history, &rows).await?) {
+        for (at, score) in scored.into_iter().zip(scores) {
             all[at] = score;
         }
         Ok(Some(all))
@@ -279,6 +265,7 @@ impl Session {
     pub fn decide(&self, ranked: &Ranked, connection: Connection, now_ms: f64) -> Decision {
         let list = self.list.as_ref().map(|list| ListState {
             disagreement: ranked.disagreement,
+            uplift: self.uplift_evidence(ranked),
             age_ms: (now_ms - list.received_ms).max(0.0),
             clicks_since: self.clicks.saturating_sub(list.clicks),
             new_items_since: self.distinct_items().saturating_sub(list.distinct) as u64,
@@ -364,6 +351,7 @@ impl Session {
             received_ms: now_ms,
             clicks: ticket.clicks,
             distinct: ticket.distinct,
+            watch: ListWatch::default(),
         });
         Ok(true)
     }

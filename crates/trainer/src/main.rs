@@ -5,6 +5,8 @@
 //! or not at all.
 
 mod atomic_file;
+#[cfg(feature = "llama")]
+mod calibrate;
 mod evaluate;
 #[cfg(feature = "llama")]
 mod evaluate_session;
@@ -40,6 +42,9 @@ enum Command {
     /// Make a language model's candidate lists once, for evaluations.
     #[cfg(feature = "llama")]
     Lists(lists::Lists),
+    /// Choose fusion and policy on validation sessions.
+    #[cfg(feature = "llama")]
+    Calibrate(calibrate::Calibrate),
     /// Measure models on held-out interactions.
     Evaluate(evaluate::Evaluate),
     /// Write what server and device load.
@@ -57,6 +62,8 @@ fn main() -> ExitCode {
         Command::Train(train) => train::run(train),
         #[cfg(feature = "llama")]
         Command::Lists(args) => lists::run(args),
+        #[cfg(feature = "llama")]
+        Command::Calibrate(args) => calibrate::run(args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Export(args) => export::run(args),
     });
