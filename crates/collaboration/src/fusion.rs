@@ -115,7 +115,9 @@ impl Fusion {
             order_descending(&scores).into_iter().partition(|at| !broken(at));
         if let Some(&lowest) = order.last() {
             let lowest = scores[lowest];
-            last.iter().for_each(|&at| scores[at] = lowest);
+            for &at in &last {
+                scores[at] = lowest;
+            }
         }
         order.extend(last);
         let non_finite = count_non_finite(logprobs) + count_non_finite(srm);

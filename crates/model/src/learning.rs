@@ -55,8 +55,8 @@ impl Default for LearningConfig {
             decay: 0.05,
             max_norm: 1.0,
             negatives: 50,
-            preference_rate: 2.0,
-            forgetting: 0.1,
+            preference_rate: 0.5,
+            forgetting: 0.2,
             replay: 3,
         }
     }

@@ -107,7 +107,9 @@ impl Lesson {
         let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let mut p: Vec<f32> = scores.iter().map(|score| (score - largest).exp()).collect();
         let sum: f32 = p.iter().sum();
-        p.iter_mut().for_each(|p| *p /= sum);
+        for p in &mut p {
+            *p /= sum;
+        }
         p
     }
 

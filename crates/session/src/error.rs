@@ -50,12 +50,13 @@ impl SessionError {
         match self {
             Self::Model(ModelError::Device(_)) => ErrorCode::DeviceLost,
             Self::Model(ModelError::Empty(_)) => ErrorCode::InvalidArgument,
-            Self::Model(ModelError::Version { .. }) => ErrorCode::UnsupportedVersion,
+            Self::Model(ModelError::Version { .. }) | Self::Version { .. } => {
+                ErrorCode::UnsupportedVersion
+            }
             Self::Model(_) | Self::Collaboration(_) | Self::Damaged(_) => {
                 ErrorCode::InvalidArtifact
             }
             Self::Row { .. } | Self::ForeignCatalogue { .. } => ErrorCode::BadResponse,
-            Self::Version { .. } => ErrorCode::UnsupportedVersion,
         }
     }
 }

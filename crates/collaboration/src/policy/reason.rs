@@ -176,14 +176,15 @@ fn clicks_word(clicks: u64) -> &'static str {
 }
 
 /// Two numbers with so many digits, or two more if it takes them to see which is larger.
-struct Compared(f32, &'static str, f32, usize);
+struct Compared(f32, &'static str, f32, u8);
 
 impl fmt::Display for Compared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(left, sign, right, digits) = *self;
         // A difference below a unit of the last digit may print as equal numbers.
-        let close = (left - right).abs() < 0.1_f32.powi(digits as i32);
-        let digits = if close && left.to_bits() != right.to_bits() { digits + 2 } else { digits };
+        let close = (left - right).abs() < 0.1_f32.powi(digits.into());
+        let more = if close && left.to_bits() != right.to_bits() { 2 } else { 0 };
+        let digits = usize::from(digits + more);
         write!(f, "{left:.digits$} {sign} {right:.digits$}")
     }
 }

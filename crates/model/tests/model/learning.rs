@@ -165,7 +165,9 @@ fn a_step_that_leaves_the_finite_numbers_is_not_taken() {
     let before = delta.clone();
     // Rows as short as these make the step, which is relative to their length, overflow.
     let mut short = example(8);
-    short.rows.iter_mut().for_each(|value| *value *= 1e-3);
+    for value in &mut short.rows {
+        *value *= 1e-3;
+    }
     let wild = LearningConfig { preference_rate: f32::MAX, ..LearningConfig::default() };
     let result = block_on(scorer.learn(&mut delta, &short, &wild));
     assert!(matches!(result, Err(ModelError::NotFinite { .. })), "{result:?}");

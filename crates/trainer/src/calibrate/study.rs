@@ -15,6 +15,9 @@ use tandem_session::{RowStore, Session, Settings};
 
 use crate::lists::ListsByPrefix;
 
+/// Candidates with log-probabilities (nats), best first.
+type List<'a> = &'a [(ItemIndex, f32)];
+
 /// What sessions are replayed with.
 pub(super) struct Replay<'a> {
     pub(super) dataset: &'a Dataset,
@@ -69,7 +72,7 @@ impl Replay<'_> {
             let list = |click| self.lists.get(&(user, before.len() + click)).map(Vec::as_slice);
             let lists = [0, made].map(list);
             let [Some(first), Some(second)] = lists else { return Ok(None) };
-            block_on(self.one_call(settings, (before, live), (first, second), made, &mut observed))
+            block_on(self.one_call(settings, (before, live), [first, second], made, &mut observed))
                 .with_context(|| format!("session of user {user}"))?;
         }
         Ok(Some(observed))
@@ -80,7 +83,7 @@ impl Replay<'_> {
         &self,
         settings: &Settings,
         (before, live): (&[ItemIndex], &[ItemIndex]),
-        (first, second): (&[(ItemIndex, f32)], &[(ItemIndex, f32)]),
+        [first, second]: [List<'_>; 2],
         made: usize,
         observed: &mut Observed,
     ) -> Result<()> {
@@ -127,12 +130,7 @@ impl Replay<'_> {
         self.dataset.catalogue.get(item).id.clone()
     }
 
-    fn give(
-        &self,
-        session: &mut Session,
-        settings: &Settings,
-        list: &[(ItemIndex, f32)],
-    ) -> Result<()> {
+    fn give(&self, session: &mut Session, settings: &Settings, list: List<'_>) -> Result<()> {
         let (_, ticket) = session.begin_request(None, 0.0);
         let candidate = |&(item, logprob)| Candidate { item: self.id(item), logprob, row: None };
         let response = CandidatesResponse {
