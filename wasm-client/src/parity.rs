@@ -88,7 +88,9 @@ async fn rescore(
     };
     let mut candidates = effective(candidates)?;
     candidates.chunks_exact_mut(dims).for_each(|row| delta.adapt(row));
-    scorer.score(&effective(history)?, &candidates).await
+    let mut scores = scorer.score(&effective(history)?, &candidates).await?;
+    delta.lean(&candidates, &mut scores);
+    Ok(scores)
 }
 
 /// Rows `[items, dims]`.

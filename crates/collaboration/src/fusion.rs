@@ -86,9 +86,10 @@ impl Fusion {
     /// Joins the scores of a list of `C` items.
     ///
     /// `logprobs` (nats) and `srm` (the small model's raw scores, any real number) have
-    /// one entry per item, in the language model's order. A small-model score that is not
-    /// finite is neutral, so that a diverged small model leaves the language model's
-    /// order; a log-probability that is not finite counts as the lowest of the list.
+    /// one entry per item, in the language model's order. An item of which either score is
+    /// not finite falls to the end, behind all others and with the score of the last of
+    /// them; such items keep the language model's order among themselves, so that a small
+    /// model that diverged altogether leaves that order.
     ///
     /// # Errors
     /// [`CollaborationError::LengthMismatch`] if the slices differ in length.
@@ -99,7 +100,7 @@ impl Fusion {
                 found: srm.len(),
             });
         }
-        let scores = match *self {
+        let mut scores = match *self {
             Self::Paper { beta, gate } => paper(srm, beta, gate),
             Self::Weighted { alpha, language_model, small_model } => {
                 let initial = language_model.on_scale_of(small_model, logprobs);
@@ -109,7 +110,16 @@ impl Fusion {
                     .collect()
             }
         };
-        let order = order_descending(&scores);
+        let broken = |at: &usize| !(logprobs[*at].is_finite() && srm[*at].is_finite());
+        let (mut order, last): (Vec<usize>, Vec<usize>) =
+            order_descending(&scores).into_iter().partition(|at| !broken(at));
+        if let Some(&lowest) = order.last() {
+            let lowest = scores[lowest];
+            for &at in &last {
+                scores[at] = lowest;
+            }
+        }
+        order.extend(last);
         let non_finite = count_non_finite(logprobs) + count_non_finite(srm);
         Ok(Fused { scores, order, non_finite })
     }
@@ -210,6 +220,29 @@ mod tests {
             let fused = fusion.fuse(&[-1.0, -2.0, -3.0], &[f32::NAN; 3]).unwrap();
             assert_eq!(fused.order, [0, 1, 2]);
             assert_eq!(fused.non_finite, 3);
+        }
+    }
+
+    #[test]
+    fn an_item_with_a_broken_score_falls_to_the_end() {
+        // Alone, the first item would lead: it is the language model's, and 0.5 is the
+        // middle of the small model's scale.
+        let fusion = weighted(0.9, LanguageModelScore::Rank, Normalisation::MinMax);
+        let fused = fusion.fuse(&[-1.0, -2.0, -3.0], &[f32::NAN, 0.0, 1.0]).unwrap();
+        assert_eq!(fused.order, [1, 2, 0]);
+        assert_eq!(fused.non_finite, 1);
+        // Ranks 1, ½, 0 and min-max 0, 1: 0.9·½ + 0.1·0 and 0.9·0 + 0.1·1.
+        check(fusion, &[-1.0, -2.0, -3.0], &[f32::NAN, 0.0, 1.0], &[0.1, 0.45, 0.1], &[1, 2, 0]);
+        let both = fusion.fuse(&[-1.0, f32::NAN, -3.0], &[0.0, 9.0, f32::INFINITY]).unwrap();
+        assert_eq!((both.order, both.non_finite), (vec![0, 1, 2], 2));
+    }
+
+    #[test]
+    fn lists_of_one_and_of_equals_keep_their_order() {
+        for scale in [Normalisation::Sigmoid, Normalisation::MinMax, Normalisation::ZScore] {
+            let fusion = weighted(0.5, LanguageModelScore::LogProb, scale);
+            assert_eq!(fusion.fuse(&[-2.0], &[7.0]).unwrap().order, [0]);
+            assert_eq!(fusion.fuse(&[-2.0; 4], &[7.0; 4]).unwrap().order, [0, 1, 2, 3]);
         }
     }
 

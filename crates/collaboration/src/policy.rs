@@ -1,7 +1,7 @@
 //! Whether to ask the cloud for a new list, and why.
 //!
-//! First the list is judged: is there one, is it used up, too old, or do the two models
-//! disagree about it ([`Trigger`])? Only if that speaks for a call are the limits asked:
+//! First the list is judged: is there one, is it used up, too old, would a fresh one help,
+//! or do the two models disagree about it ([`Trigger`])? Only if that speaks for a call are the limits asked:
 //! a call under way, no network, a server that just failed, a spent budget. One decision
 //! per user and per click; nothing is kept here between two of them.
 
@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 pub use reason::{NextCall, Reason};
 
 use crate::{
-    BucketLimits, CallShare, CollaborationError, Consistency, TokenBucket, error::check_range,
+    BucketLimits, CallShare, CollaborationError, Consistency, TokenBucket, UpliftEvidence,
+    UpliftModel, error::check_range,
 };
 
 /// When the cloud is called: shipped in the manifest, calibrated on validation data.
@@ -42,14 +43,22 @@ pub struct Policy {
 
 /// What speaks for a new list while the present one would still do.
 ///
-/// All but the first are the baselines that `LSC4Rec`'s rule is measured against; they never
-/// ask for a list to which nothing was added since it came.
+/// All but the first two are the baselines that these are measured against; they never ask
+/// for a list to which nothing was added since it came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "when", rename_all = "snake_case")]
 pub enum Trigger {
     /// The two orders disagree by more than [`Policy::threshold`].
     #[default]
     Disagreement,
+    /// A fresh list is expected to help by more than a threshold. Where the device sees too
+    /// little to tell, as above.
+    Uplift {
+        /// A gain in NDCG@10 above this speaks for a call; calibrated for a call budget.
+        threshold: f32,
+        /// What expects it.
+        model: UpliftModel,
+    },
     /// Never (but the first list is asked for).
     Never,
     /// At every click.
@@ -100,6 +109,9 @@ pub struct ListState {
     /// How far the two models' orders of it are apart, by [`Policy::consistency`]; `None`
     /// where it has fewer than two items.
     pub disagreement: Option<f32>,
+    /// What there is to tell whether a fresh list would help; `None` where the small model
+    /// cannot compare it with other items, or need not.
+    pub uplift: Option<UpliftEvidence>,
     /// Its age in milliseconds.
     pub age_ms: f64,
     /// Clicks (and dislikes) since its request was made.
@@ -181,6 +193,11 @@ impl Policy {
             Trigger::EveryKthClick { k } | Trigger::NewItems { k } => {
                 check_range("policy.trigger.k", k as f64, 1.0, f64::MAX, "at least 1")?;
             }
+            Trigger::Uplift { threshold, model } => {
+                let (threshold, most) = (f64::from(threshold), f64::from(f32::MAX));
+                check_range("policy.trigger.threshold", threshold, -most, most, "a number")?;
+                model.validate()?;
+            }
             Trigger::Disagreement | Trigger::Never | Trigger::Always => {}
         }
         self.bucket.map_or(Ok(()), |bucket| bucket.validate())?;
@@ -240,17 +257,18 @@ impl Policy {
 
     fn pull_trigger(&self, clicks: u64, list: &ListState) -> (Action, Reason) {
         let (pulled, reason) = match self.trigger {
-            Trigger::Disagreement => {
-                let Some(disagreement) = list.disagreement else {
-                    return (Action::Keep, Reason::NothingToCompare);
-                };
-                let threshold = self.threshold;
-                if disagreement > threshold {
-                    (true, Reason::RankingsDisagree { disagreement, threshold })
-                } else {
-                    (false, Reason::RankingsAgree { disagreement, threshold })
+            Trigger::Disagreement => self.compare_orders(list),
+            Trigger::Uplift { threshold, model } => match &list.uplift {
+                None => self.compare_orders(list),
+                Some(evidence) => {
+                    let gain = model.predict(evidence);
+                    if gain > threshold {
+                        (true, Reason::FreshListHelps { gain, threshold })
+                    } else {
+                        (false, Reason::FreshListHelpsLittle { gain, threshold })
+                    }
                 }
-            }
+            },
             Trigger::Never => (false, Reason::NotScheduled),
             Trigger::Always => (true, Reason::Scheduled),
             Trigger::Random { share, seed } => scheduled(uniform(seed, clicks) < f64::from(share)),
@@ -258,6 +276,18 @@ impl Policy {
             Trigger::NewItems { k } => scheduled(list.new_items_since >= k),
         };
         (if pulled { Action::Request } else { Action::Keep }, reason)
+    }
+
+    fn compare_orders(&self, list: &ListState) -> (bool, Reason) {
+        let Some(disagreement) = list.disagreement else {
+            return (false, Reason::NothingToCompare);
+        };
+        let threshold = self.threshold;
+        if disagreement > threshold {
+            (true, Reason::RankingsDisagree { disagreement, threshold })
+        } else {
+            (false, Reason::RankingsAgree { disagreement, threshold })
+        }
     }
 
     /// What stands against a call that is wanted.

@@ -52,6 +52,14 @@ pub enum ModelError {
         /// Hash the delta was learnt on.
         found: String,
     },
+    /// A personal delta was stored by a newer version.
+    #[error("personal delta has version {found}, this client reads up to {supported}; update it")]
+    Version {
+        /// What is supported.
+        supported: u32,
+        /// What was found.
+        found: u32,
+    },
     /// The device did not compute.
     #[error("device: {0}")]
     Device(String),

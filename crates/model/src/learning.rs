@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ModelError, PersonalDelta, RowKey, Scorer,
     personal::{Gradient, StepSizes},
+    preference::{Lesson, Pace},
     scorer::{indices, read},
 };
 
@@ -33,7 +34,17 @@ pub struct LearningConfig {
     pub max_norm: f32,
     /// Candidates of the list that serve as negatives, from the top.
     pub negatives: usize,
+    /// Step size of the preference: about by how much a click that surprised raises the
+    /// score of its own item (a logit). 0 learns none.
+    pub preference_rate: f32,
+    /// Share of the preference that is forgotten at each click, 0 to 1.
+    pub forgetting: f32,
+    /// Clicks that a step of the preference is taken on, the newest included.
+    pub replay: usize,
 }
+
+/// More clicks than this are not gone over again: each is kept with its rows.
+const MAX_REPLAY: usize = 64;
 
 impl Default for LearningConfig {
     fn default() -> Self {
@@ -44,7 +55,48 @@ impl Default for LearningConfig {
             decay: 0.05,
             max_norm: 1.0,
             negatives: 50,
+            preference_rate: 0.5,
+            forgetting: 0.2,
+            replay: 3,
         }
+    }
+}
+
+impl LearningConfig {
+    /// Refuses settings that make no sense; call it on what a manifest brings.
+    ///
+    /// # Errors
+    /// [`ModelError::Config`] naming the setting.
+    pub fn validate(&self) -> Result<(), ModelError> {
+        let sizes = [
+            ("row_rate", self.row_rate, f32::MAX),
+            ("adapter_rate", self.adapter_rate, f32::MAX),
+            ("decay", self.decay, f32::MAX),
+            // Infinite for no limit.
+            ("max_norm", self.max_norm, f32::INFINITY),
+            ("preference_rate", self.preference_rate, f32::MAX),
+            ("forgetting", self.forgetting, 1.0),
+        ];
+        for (name, value, most) in sizes {
+            // Refuses what is no number as well.
+            if !(0.0..=most).contains(&value) {
+                return Err(ModelError::Config(format!(
+                    "`learning.{name}` is {value}; it must be 0 to {most}"
+                )));
+            }
+        }
+        if self.replay > MAX_REPLAY {
+            return Err(ModelError::Config(format!(
+                "`learning.replay` is {}; it must be 0 to {MAX_REPLAY}",
+                self.replay
+            )));
+        }
+        Ok(())
+    }
+
+    /// Whether there is anything to learn by gradients through the network.
+    fn learns_rows(&self) -> bool {
+        self.row_rate > 0.0 || (self.rank > 0 && self.adapter_rate > 0.0)
     }
 }
 
@@ -75,7 +127,9 @@ pub struct LearningOutcome {
 
 impl Scorer {
     /// Takes one step on `delta` for `example`: listwise softmax cross-entropy of the
-    /// clicked item among the candidates, gradients for the rows of the batch only.
+    /// clicked item among the candidates. First by the gradient through the network, for the
+    /// rows of the batch and the adapter only; then, on the scores that are left, of the
+    /// preference, which is arithmetic on the candidates' rows and no work of the network.
     ///
     /// The shared weights do not change, and a step that would leave a value that is not
     /// finite is not taken.
@@ -91,13 +145,32 @@ impl Scorer {
         config: &LearningConfig,
     ) -> Result<LearningOutcome, ModelError> {
         self.check_example(example)?;
-        let (loss_before, mut gradient) = self.gradient(delta, example).await?;
-        gradient.shorten(config.max_norm);
         let mut stepped = delta.clone();
-        let sizes =
-            StepSizes { rows: config.row_rate, adapter: config.adapter_rate, decay: config.decay };
-        stepped.descend(&example.keys, &gradient, &sizes);
-        let loss_after = self.loss(&stepped, example).await?;
+        let mut loss_before = None;
+        if config.learns_rows() {
+            let (loss, mut gradient) = self.gradient(delta, example).await?;
+            gradient.shorten(config.max_norm);
+            let (rows, adapter) = (config.row_rate, config.adapter_rate);
+            let sizes = StepSizes { rows, adapter, decay: config.decay };
+            stepped.descend(&example.keys, &gradient, &sizes);
+            loss_before = Some(loss);
+        }
+        stepped.count_step();
+        let lesson = self.lesson(&stepped, example).await?;
+        let loss_under = |delta: &PersonalDelta<K>, lesson: &Lesson| {
+            softmax_cross_entropy(&lesson.scores_under(&delta.preference), lesson.target)
+        };
+        let loss_before = loss_before.unwrap_or_else(|| loss_under(delta, &lesson));
+        if !loss_before.is_finite() {
+            return Err(ModelError::NotFinite { what: "loss of a click".into() });
+        }
+        let pace = Pace {
+            rate: config.preference_rate,
+            forgetting: config.forgetting,
+            replay: config.replay,
+        };
+        stepped.prefer(lesson.clone(), pace);
+        let loss_after = loss_under(&stepped, &lesson);
         if !loss_after.is_finite() {
             return Err(ModelError::NotFinite { what: "loss after a learning step".into() });
         }
@@ -159,6 +232,16 @@ impl Scorer {
         example: &LearningExample<K>,
     ) -> Result<f32, ModelError> {
         self.check_example(example)?;
+        let lesson = self.lesson(delta, example).await?;
+        Ok(softmax_cross_entropy(&lesson.scores_under(&delta.preference), lesson.target))
+    }
+
+    /// The example's candidates under `delta`, but for its preference.
+    async fn lesson<K: RowKey>(
+        &self,
+        delta: &PersonalDelta<K>,
+        example: &LearningExample<K>,
+    ) -> Result<Lesson, ModelError> {
         let dims = self.config().dims;
         let rows = self.effective(delta, example);
         let gather = |positions: &[usize]| -> Vec<f32> {
@@ -170,7 +253,7 @@ impl Scorer {
             delta.adapt(row);
         }
         let scores = self.score(&history, &candidates).await?;
-        Ok(softmax_cross_entropy(&scores, example.target))
+        Ok(Lesson { scores, rows: candidates, target: example.target })
     }
 
     /// Loss and gradient. The graph starts at the *effective* rows: the gradient of a row is
@@ -203,7 +286,17 @@ impl Scorer {
             None => candidates,
         };
 
+        let count = example.candidates.len();
+        let vector = &delta.preference.vector;
+        let leaning = (!vector.is_empty()).then(|| {
+            let vector = TensorData::new(vector.clone(), [dims, 1]);
+            candidates.clone().matmul(Tensor::from_data(vector, &device)).reshape([1, count])
+        });
         let scores = self.frozen.score(history.unsqueeze::<3>(), candidates.unsqueeze::<3>()); // [1, candidates]
+        let scores = match leaning {
+            Some(leaning) => scores + leaning,
+            None => scores,
+        };
         let target = example.target;
         let loss =
             activation::log_softmax(scores, 1).slice([0..1, target..target + 1]).neg().reshape([1]);

@@ -3,7 +3,13 @@ use std::{collections::BTreeMap, fmt::Debug};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 
-use crate::ModelError;
+use crate::{
+    ModelError,
+    preference::{Lesson, Pace, Preference},
+};
+
+/// Version of a stored delta; a newer one is refused.
+pub const DELTA_VERSION: u32 = 2;
 
 /// What names an item in a [`PersonalDelta`]: the shop's id on a device.
 pub trait RowKey: Clone + Ord + Debug {}
@@ -11,9 +17,11 @@ impl<K: Clone + Ord + Debug> RowKey for K {}
 
 /// What one visitor's clicks have taught, beside shared weights that never change.
 ///
-/// Two parts, both plain numbers in host memory (a few KiB), so that they can be undone,
-/// exported and erased without touching the model:
+/// Three parts, all plain numbers in host memory (a few KiB), so that they can be undone (a
+/// clone from before is all it takes), exported and erased without touching the model:
 ///
+/// - a **preference** `w` `[dims]` that adds `w·v` to the score of a candidate row `v`: what
+///   the visitor is after right now, learnt from the last clicks and soon forgotten;
 /// - **row deltas** `δ_i`, only for items that were learnt from: item `i` is read as
 ///   `e_i + δ_i`, in the history and as a candidate;
 /// - a **low-rank adapter** `v ↦ v + (v·P)·Q` on the rows of candidates, `P` `[dims, rank]`
@@ -24,6 +32,9 @@ impl<K: Clone + Ord + Debug> RowKey for K {}
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(bound(serialize = "K: Serialize", deserialize = "K: Deserialize<'de> + Ord"))]
 pub struct PersonalDelta<K: RowKey> {
+    /// Layout of what is stored; the first had neither this field nor a preference.
+    #[serde(default = "first_version")]
+    version: u32,
     /// Hash of the shared weights this was learnt on; it means nothing on others.
     base: String,
     dims: usize,
@@ -33,6 +44,12 @@ pub struct PersonalDelta<K: RowKey> {
     rows: BTreeMap<K, Vec<f32>>,
     pub(crate) down: Vec<f32>, // P [dims, rank]
     pub(crate) up: Vec<f32>,   // Q [rank, dims]
+    #[serde(default)]
+    pub(crate) preference: Preference,
+}
+
+fn first_version() -> u32 {
+    1
 }
 
 impl<K: RowKey> PersonalDelta<K> {
@@ -44,6 +61,7 @@ impl<K: RowKey> PersonalDelta<K> {
         let scale = 1.0 / (dims as f32).sqrt();
         let down = (0..dims * rank).map(|_| rng.random_range(-scale..=scale)).collect();
         Self {
+            version: DELTA_VERSION,
             base: base.into(),
             dims,
             rank,
@@ -51,15 +69,20 @@ impl<K: RowKey> PersonalDelta<K> {
             rows: BTreeMap::new(),
             down,
             up: vec![0.0; rank * dims],
+            preference: Preference::default(),
         }
     }
 
     /// Checks a delta that comes from outside (storage, an import) against the weights in use.
     ///
     /// # Errors
-    /// [`ModelError::ForeignBase`] if it was learnt on others, [`ModelError::Length`] if it
-    /// is damaged, [`ModelError::NotFinite`] if it holds a value that is no number.
+    /// [`ModelError::Version`] if a newer client wrote it, [`ModelError::ForeignBase`] if it
+    /// was learnt on others, [`ModelError::Length`] if it is damaged,
+    /// [`ModelError::NotFinite`] if it holds a value that is no number.
     pub fn check(&self, base: &str, dims: usize, rank: usize) -> Result<(), ModelError> {
+        if self.version > DELTA_VERSION {
+            return Err(ModelError::Version { supported: DELTA_VERSION, found: self.version });
+        }
         if self.base != base {
             return Err(ModelError::ForeignBase {
                 expected: base.to_owned(),
@@ -73,12 +96,15 @@ impl<K: RowKey> PersonalDelta<K> {
             ("adapter's second matrix", rank * dims, self.up.len()),
         ];
         let rows = self.rows.values().map(|row| ("row delta", dims, row.len()));
-        for (what, expected, found) in shapes.into_iter().chain(rows) {
+        let vector = &self.preference.vector;
+        let preference = (!vector.is_empty()).then_some(("preference", dims, vector.len()));
+        for (what, expected, found) in shapes.into_iter().chain(rows).chain(preference) {
             if expected != found {
                 return Err(ModelError::Length { what, expected, found });
             }
         }
-        let mut values = self.rows.values().flatten().chain(&self.down).chain(&self.up);
+        let adapter = self.down.iter().chain(&self.up);
+        let mut values = self.rows.values().flatten().chain(adapter).chain(vector);
         if values.any(|value| !value.is_finite()) {
             return Err(ModelError::NotFinite { what: "personal delta".into() });
         }
@@ -144,6 +170,24 @@ impl<K: RowKey> PersonalDelta<K> {
         }
     }
 
+    /// Adds to `scores` what the preference says of the candidates' effective rows
+    /// `[scores, dims]`, deltas and adapter applied.
+    pub fn lean(&self, rows: &[f32], scores: &mut [f32]) {
+        self.preference.lean(rows, scores);
+    }
+
+    /// One step of the preference; see [`Preference::step`].
+    pub(crate) fn prefer(&mut self, lesson: Lesson, pace: Pace) {
+        self.preference.step(lesson, self.dims, pace);
+    }
+
+    /// Notes that a learning step was taken.
+    pub(crate) fn count_step(&mut self) {
+        // What was stored by the first version is from now on of this one.
+        self.version = DELTA_VERSION;
+        self.steps += 1;
+    }
+
     /// One gradient step: `θ ← (1 − rate·decay)·θ − rate·gradient` on the deltas of `keys`
     /// and, for the adapter, `Q` decays and `P` does not (it only gives directions).
     pub(crate) fn descend(&mut self, keys: &[K], gradient: &Gradient, step: &StepSizes) {
@@ -161,7 +205,6 @@ impl<K: RowKey> PersonalDelta<K> {
         for (value, gradient) in self.down.iter_mut().zip(&gradient.down) {
             *value -= step.adapter * gradient;
         }
-        self.steps += 1;
     }
 }
 
@@ -238,7 +281,6 @@ mod tests {
         // Q: 0.9·(0.5, −1) − 0.2·(1, 0); P: (1, 2) − 0.2·(0, 1).
         assert!((delta.up[0] - 0.25).abs() < 1e-6 && (delta.up[1] + 0.9).abs() < 1e-6);
         assert!((delta.down[1] - 1.8).abs() < 1e-6);
-        assert_eq!(delta.steps(), 2);
     }
 
     #[test]
@@ -261,5 +303,26 @@ mod tests {
         let mut damaged = hand_made();
         damaged.rows.insert(1, vec![f32::INFINITY, 0.0]);
         assert!(matches!(damaged.check("base", 2, 1), Err(ModelError::NotFinite { .. })));
+        for (vector, length) in [(vec![0.5], true), (vec![f32::NAN, 0.0], false)] {
+            let mut damaged = hand_made();
+            damaged.preference.vector = vector;
+            let error = damaged.check("base", 2, 1).unwrap_err();
+            assert_eq!(matches!(error, ModelError::Length { .. }), length, "{error}");
+            assert_eq!(matches!(error, ModelError::NotFinite { .. }), !length, "{error}");
+        }
+        let newer = PersonalDelta { version: DELTA_VERSION + 1, ..hand_made() };
+        let error = newer.check("base", 2, 1).unwrap_err();
+        assert_eq!(error, ModelError::Version { supported: 2, found: 3 });
+    }
+
+    #[test]
+    fn a_delta_of_the_first_version_is_read() {
+        let json = r#"{"base":"base","dims":2,"rank":1,"steps":3,"rows":{"5":[1.0,0.0]},
+            "down":[1.0,2.0],"up":[0.5,-1.0]}"#;
+        let delta: PersonalDelta<String> = serde_json::from_str(json).unwrap();
+        assert_eq!(delta.check("base", 2, 1), Ok(()));
+        let mut scores = [3.0];
+        delta.lean(&[1.0, 1.0], &mut scores);
+        assert!((scores[0] - 3.0_f32).abs() < 1e-9, "it had no preference");
     }
 }

@@ -50,12 +50,14 @@ impl SessionError {
         match self {
             Self::Model(ModelError::Device(_)) => ErrorCode::DeviceLost,
             Self::Model(ModelError::Empty(_)) => ErrorCode::InvalidArgument,
+            Self::Model(ModelError::Version { .. }) | Self::Version { .. } => {
+                ErrorCode::UnsupportedVersion
+            }
             Self::Model(_) | Self::Collaboration(_) | Self::Damaged(_) => {
                 ErrorCode::InvalidArtifact
             }
             Self::Row { .. } => ErrorCode::BadResponse,
             Self::ForeignCatalogue { .. } => ErrorCode::CatalogueChanged,
-            Self::Version { .. } => ErrorCode::UnsupportedVersion,
         }
     }
 }

@@ -5,7 +5,8 @@
 //! 1. [`Session::track`] adds it to the history and notes what there is to learn;
 //! 2. [`Session::rank`] scores the candidates left in the list with the small model and
 //!    fuses the two models' scores;
-//! 3. [`Session::decide`] says whether the cloud is worth a call, and why;
+//! 3. [`Session::decide`] says whether the cloud is worth a call, and why: with a learnt
+//!    rule, by what the small model expects of items outside the list;
 //! 4. if so, [`Session::begin_request`] and [`Session::accept`] stand around the caller's
 //!    network;
 //! 5. [`Session::learn`] takes one step on the personal delta, after the page has painted.
@@ -17,8 +18,10 @@ mod calibration;
 mod compare;
 mod error;
 mod explain;
+mod outlook;
 mod ranked;
 mod rows;
+mod scoring;
 mod session;
 mod similar;
 mod state;

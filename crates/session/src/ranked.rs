@@ -1,3 +1,4 @@
+use tandem_collaboration::Outlook;
 use tandem_protocol::ItemId;
 
 /// The candidates that are left, ranked.
@@ -8,7 +9,9 @@ pub struct Ranked {
     /// How far the two models' orders are apart, in \[0, 1\]; `None` where there is nothing
     /// to compare (no history yet, fewer than two candidates).
     pub disagreement: Option<f32>,
-    /// Scores that were not finite numbers; such an item counts as unscored.
+    /// What the small model expects of the list beside other items, if the policy asks.
+    pub outlook: Option<Outlook>,
+    /// Scores that were not finite numbers; such an item falls to the end.
     pub non_finite: usize,
 }
 

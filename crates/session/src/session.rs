@@ -12,6 +12,7 @@ use tandem_protocol::{
 use crate::{
     RowStore, SessionError,
     calibration::Calibrations,
+    outlook::ListWatch,
     ranked::{Ranked, RankedItem},
     undo::UndoLog,
 };
@@ -72,6 +73,7 @@ pub(crate) struct List {
     /// The session's counts when it was asked for.
     pub(crate) clicks: u64,
     pub(crate) distinct: usize,
+    pub(crate) watch: ListWatch,
 }
 
 /// What a request was made of; goes with its answer to [`Session::accept`].
@@ -102,6 +104,7 @@ impl Session {
     pub fn new(scorer: Scorer, rows: RowStore, settings: Settings) -> Result<Self, SessionError> {
         settings.fusion.validate()?;
         settings.policy.validate()?;
+        settings.learning.validate()?;
         let dims = scorer.config().dims;
         if rows.dims() != dims {
             return Err(SessionError::Model(tandem_model::ModelError::Length {
@@ -212,64 +215,10 @@ impl Session {
             logprob: left[at].logprob,
             srm_score: scores[at].is_finite().then_some(scores[at]),
         });
-        Ok(Ranked { items: items.collect(), disagreement, non_finite: fused.non_finite })
-    }
-
-    /// The small model's scores of `candidates`, in their order; `None` without a history
-    /// it can read. A candidate whose row is missing gets `NaN`.
-    pub(crate) async fn score(
-        &self,
-        candidates: &[&ItemId],
-    ) -> Result<Option<Vec<f32>>, SessionError> {
-        self.score_after(&self.readable_history(), candidates).await
-    }
-
-    /// As [`score`](Self::score), after another history; `history` names items whose rows
-    /// are here.
-    pub(crate) async fn score_after(
-        &self,
-        history: &[&ItemId],
-        candidates: &[&ItemId],
-    ) -> Result<Option<Vec<f32>>, SessionError> {
-        let history = self.rows_of(history);
-        if history.is_empty() || candidates.is_empty() {
-            return Ok(None);
-        }
-        let dims = self.rows.dims();
-        let mut rows = Vec::with_capacity(candidates.len() * dims);
-        let mut scored = Vec::with_capacity(candidates.len());
-        for (at, item) in candidates.iter().enumerate() {
-            let start = rows.len();
-            if self.rows.gather(item, &mut rows) {
-                self.delta.apply_row(item, &mut rows[start..]);
-                self.delta.adapt(&mut rows[start..]);
-                scored.push(at);
-            }
-        }
-        let mut all = vec![f32::NAN; candidates.len()];
-        for (at, score) in scored.into_iter().zip(self.scorer.score(&history, &rows).await?) {
-            all[at] = score;
-        }
-        Ok(Some(all))
-    }
-
-    /// The newest items whose rows are here, oldest first, as many as the model reads.
-    pub(crate) fn readable_history(&self) -> Vec<&ItemId> {
-        let newest = self.history.iter().rev().filter(|item| self.rows.contains(item));
-        let mut items: Vec<&ItemId> = newest.take(self.scorer.config().max_length).collect();
-        items.reverse();
-        items
-    }
-
-    /// Rows `[length, dims]` of a history, with their deltas.
-    fn rows_of(&self, history: &[&ItemId]) -> Vec<f32> {
-        let mut rows = Vec::new();
-        for item in history {
-            let start = rows.len();
-            self.rows.gather(item, &mut rows);
-            self.delta.apply_row(item, &mut rows[start..]);
-        }
-        rows
+        let shown: Vec<f32> = fused.order.iter().map(|&at| scores[at]).collect();
+        let outlook = self.outlook(&shown).await?;
+        let non_finite = fused.non_finite;
+        Ok(Ranked { items: items.collect(), disagreement, outlook, non_finite })
     }
 
     /// Candidates that may be recommended, in the language model's order.
@@ -284,6 +233,7 @@ impl Session {
     pub fn decide(&self, ranked: &Ranked, connection: Connection, now_ms: f64) -> Decision {
         let list = self.list.as_ref().map(|list| ListState {
             disagreement: ranked.disagreement,
+            uplift: self.uplift_evidence(ranked),
             age_ms: (now_ms - list.received_ms).max(0.0),
             clicks_since: self.clicks.saturating_sub(list.clicks),
             new_items_since: self.distinct_items().saturating_sub(list.distinct) as u64,
@@ -369,6 +319,7 @@ impl Session {
             received_ms: now_ms,
             clicks: ticket.clicks,
             distinct: ticket.distinct,
+            watch: ListWatch::default(),
         });
         Ok(true)
     }

@@ -1,10 +1,11 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use tandem_collaboration::Outlook;
 use tandem_model::PersonalDelta;
 use tandem_protocol::{Candidate, ItemId, ItemRow, Ranking};
 
-use crate::{Session, SessionError, encode_row, session::List};
+use crate::{Session, SessionError, encode_row, outlook::ListWatch, session::List};
 
 /// Version of a saved session; a newer one is refused.
 pub const STATE_VERSION: u32 = 1;
@@ -43,6 +44,9 @@ struct SavedList {
     /// Counts of the session when the list was asked for.
     clicks: u64,
     distinct: usize,
+    /// How the small model saw it when it was new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    outlook: Option<Outlook>,
 }
 
 /// What is read before the rest, so that a newer layout is told from a damaged one.
@@ -63,6 +67,7 @@ impl Session {
             candidates: list.candidates.clone(),
             clicks: list.clicks,
             distinct: list.distinct,
+            outlook: list.watch.when_new(),
         });
         let state = State {
             version: STATE_VERSION,
@@ -152,6 +157,7 @@ impl Session {
             received_ms: now_ms,
             clicks: list.clicks,
             distinct: list.distinct,
+            watch: ListWatch::restored(list.outlook),
         });
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures_lite::future::block_on;
-use tandem_collaboration::{Action, Fusion, Policy, Reason, Trigger};
+use tandem_collaboration::{Action, Fusion, Policy, Reason, Trigger, UpliftModel};
 use tandem_model::{Body, Device, ItemTable, LearningConfig, ModelError, QuantisedRow, Scorer};
 use tandem_protocol::{
     Candidate, CandidatesResponse, Event, EventKind, Ignored, ItemId, ItemRow, ModelConfig,
@@ -325,4 +325,178 @@ fn settings_that_make_no_sense_are_refused() {
     assert!(matches!(bad, Err(SessionError::Collaboration(_))));
     let narrow = Session::new(scorer(), RowStore::new(4), settings());
     assert!(matches!(narrow, Err(SessionError::Model(ModelError::Length { .. }))));
+}
+
+fn learnt_rule(threshold: f32) -> Settings {
+    // What counts is the small model's wish for items outside the list, beyond what it
+    // wished for when the list was new.
+    let model = UpliftModel { margin: 1.0, margin_when_new: -1.0, ..UpliftModel::default() };
+    let policy = Policy { trigger: Trigger::Uplift { threshold, model }, ..Policy::default() };
+    Settings { policy, ..settings() }
+}
+
+#[test]
+fn a_learnt_rule_compares_the_list_with_what_lies_outside() {
+    let mut session = session_with(learnt_rule(0.0));
+    session.begin_with([id(39)]);
+    give(&mut session, 0..30, 0.0);
+    let new = block_on(session.rank()).unwrap();
+    let outlook = new.outlook.unwrap();
+    // The nine items outside that are not in the history, against the list's best ten.
+    let best = |ranked: &tandem_session::Ranked| -> f32 {
+        let mut scores: Vec<f32> =
+            ranked.items.iter().map(|item| item.srm_score.unwrap()).collect();
+        scores.sort_by(|a, b| b.total_cmp(a));
+        scores.iter().take(10).sum::<f32>() / 10.0
+    };
+    let mut outside = session_with(settings());
+    outside.begin_with([id(39)]);
+    give(&mut outside, 30..39, 0.0);
+    let others = block_on(outside.rank()).unwrap();
+    let mean = others.items.iter().map(|item| item.srm_score.unwrap()).sum::<f32>() / 9.0;
+    let margin = mean - best(&new);
+    assert!((outlook.margin - margin).abs() < 1e-4, "{outlook:?} is not {margin}");
+
+    session.track(&click(4));
+    session.track(&click(39));
+    let ranked = block_on(session.rank()).unwrap();
+    let evidence = session.uplift_evidence(&ranked).unwrap();
+    assert_eq!((evidence.clicks_since, evidence.missed), (2, 1), "39 was not in the list");
+    assert_eq!((evidence.when_new, Some(evidence.now)), (outlook, ranked.outlook));
+    let Trigger::Uplift { model, threshold } = learnt_rule(0.0).policy.trigger else {
+        unreachable!("the rule is learnt");
+    };
+    let gain = model.predict(&evidence);
+    assert!((gain - (evidence.now.margin - outlook.margin)).abs() < 1e-5);
+    let expected = if gain > threshold {
+        (Action::Request, Reason::FreshListHelps { gain, threshold })
+    } else {
+        (Action::Keep, Reason::FreshListHelpsLittle { gain, threshold })
+    };
+    let decision = session.decide(&ranked, Connection::default(), 1.0);
+    assert_eq!((decision.action, decision.reason), expected);
+
+    // A reload does not take the aged list for a new one.
+    let mut other = session_with(learnt_rule(0.0));
+    other.import(&session.export().unwrap(), 0.0).unwrap();
+    let again = block_on(other.rank()).unwrap();
+    assert_eq!(other.uplift_evidence(&again).unwrap().when_new, outlook);
+}
+
+#[test]
+fn a_learnt_rule_without_anything_to_compare_goes_by_the_orders() {
+    let mut thin = Session::new(scorer(), RowStore::new(DIMS), learnt_rule(-10.0)).unwrap();
+    thin.track(&click(4));
+    let (_, ticket) = thin.begin_request(None, 0.0);
+    let wire = |item: usize| encode_row(id(item), &QuantisedRow::quantise(&row(item)).unwrap());
+    let mut sent = response(10..30);
+    for (candidate, item) in sent.candidates.iter_mut().zip(10..30) {
+        candidate.row = Some(wire(item).row);
+    }
+    sent.history_rows = vec![wire(4)];
+    thin.accept(ticket, sent, 0.0).unwrap();
+    thin.track(&click(12));
+    let ranked = block_on(thin.rank()).unwrap();
+    assert_eq!(ranked.outlook, None, "only the list and the history are known");
+    let reason = thin.decide(&ranked, Connection::default(), 1.0).reason;
+    assert!(
+        matches!(reason, Reason::RankingsAgree { .. } | Reason::RankingsDisagree { .. }),
+        "{reason}"
+    );
+    // Without the rule nobody pays for the comparison.
+    let mut plain = session();
+    give(&mut plain, 0..30, 0.0);
+    plain.track(&click(4));
+    assert_eq!(block_on(plain.rank()).unwrap().outlook, None);
+}
+
+#[test]
+fn lists_of_nothing_and_of_one_item_are_ranked_and_learnt_from() {
+    for length in [0, 1] {
+        let mut session = session_with(learnt_rule(0.0));
+        session.begin_with([id(7)]);
+        give(&mut session, 10..10 + length, 0.0);
+        session.track(&click(3));
+        let ranked = block_on(session.rank()).unwrap();
+        assert_eq!((ranked.items.len(), ranked.disagreement), (length, None));
+        let decision = session.decide(&ranked, Connection::default(), 1.0);
+        assert_eq!(decision.reason, Reason::ListUsedUp { left: length });
+        let outcome = block_on(session.learn()).unwrap();
+        assert_eq!(outcome.is_some(), length == 1, "one candidate was passed over");
+    }
+}
+
+#[test]
+fn a_visitor_with_one_item_is_served_and_teaches_from_the_second() {
+    let mut session = session();
+    give(&mut session, 0..20, 0.0);
+    session.track(&click(5));
+    assert_eq!(block_on(session.learn()).unwrap(), None);
+    let ranked = block_on(session.rank()).unwrap();
+    assert_eq!(ranked.items.len(), 19);
+    assert!(ranked.items.iter().all(|item| item.score.is_finite()));
+    session.track(&click(6));
+    assert!(block_on(session.learn()).unwrap().is_some());
+}
+
+#[test]
+fn equal_scores_leave_the_language_models_order() {
+    // Every item has the same row, and so the same score.
+    let table = ItemTable::quantise(&[0.0; DIMS * ITEMS], DIMS).unwrap();
+    let rows = RowStore::whole(table, (0..ITEMS).map(id)).unwrap();
+    let mut session = Session::new(scorer(), rows, learnt_rule(0.0)).unwrap();
+    give(&mut session, 0..20, 0.0);
+    session.track(&click(30));
+    session.track(&click(31));
+    let ranked = block_on(session.rank()).unwrap();
+    let order: Vec<usize> = ranked.items.iter().map(|item| item.llm_rank).collect();
+    assert_eq!(order, (0..20).collect::<Vec<_>>());
+    assert_eq!((ranked.disagreement, ranked.non_finite), (Some(0.0), 0));
+    let outcome = block_on(session.learn()).unwrap().unwrap();
+    assert!((outcome.loss_before - 21_f32.ln()).abs() < 1e-5, "{outcome:?}");
+}
+
+#[test]
+fn an_item_without_a_finite_score_falls_to_the_end() {
+    let mut thin = Session::new(scorer(), RowStore::new(DIMS), settings()).unwrap();
+    thin.track(&click(4));
+    let (_, ticket) = thin.begin_request(None, 0.0);
+    let wire = |item: usize| encode_row(id(item), &QuantisedRow::quantise(&row(item)).unwrap());
+    let mut sent = response(10..20);
+    for (candidate, item) in sent.candidates.iter_mut().zip(10..20) {
+        candidate.row = (item != 10).then(|| wire(item).row);
+    }
+    sent.candidates[3].logprob = f32::NAN;
+    sent.history_rows = vec![wire(4)];
+    thin.accept(ticket, sent, 0.0).unwrap();
+    let ranked = block_on(thin.rank()).unwrap();
+    let last: HashSet<&ItemId> = ranked.items[8..].iter().map(|item| &item.item).collect();
+    assert_eq!(last, HashSet::from([&id(10), &id(13)]));
+    assert_eq!(ranked.non_finite, 2);
+    assert!(ranked.items.iter().all(|item| item.score.is_finite()));
+}
+
+#[test]
+fn a_delta_of_a_newer_version_is_refused() {
+    let mut session = session();
+    give(&mut session, 0..30, 0.0);
+    for item in [3, 8] {
+        session.track(&click(item));
+        block_on(session.learn()).unwrap();
+    }
+    let text = String::from_utf8(session.export().unwrap()).unwrap();
+    let newer = text.replacen(r#""delta":{"version":2"#, r#""delta":{"version":3"#, 1);
+    assert_ne!(newer, text);
+    let mut other = self::session();
+    let error = other.import(newer.as_bytes(), 0.0).unwrap_err();
+    assert!(matches!(error, SessionError::Model(ModelError::Version { supported: 2, found: 3 })));
+    assert_eq!(error.code(), tandem_protocol::ErrorCode::UnsupportedVersion);
+    assert_eq!(other.delta().steps(), 0);
+}
+
+#[test]
+fn learning_settings_that_make_no_sense_are_refused() {
+    let learning = LearningConfig { forgetting: 2.0, ..LearningConfig::default() };
+    let bad = Session::new(scorer(), whole_rows(), Settings { learning, ..settings() });
+    assert!(matches!(bad, Err(SessionError::Model(ModelError::Config(_)))));
 }

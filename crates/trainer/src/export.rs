@@ -43,13 +43,15 @@ pub(crate) struct Export {
 }
 
 /// What is chosen on validation data and shipped in the manifest.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Calibration {
     pub(crate) fusion: Fusion,
     pub(crate) policy: Policy,
     pub(crate) learning: LearningConfig,
+    #[serde(skip_serializing_if = "Option::is_none")]
     language_model: Option<LanguageModelInfo>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     language_models: Vec<LanguageModelCalibration<Fusion, Policy>>,
 }
 
@@ -126,6 +128,7 @@ pub(crate) fn read_calibration(path: Option<&Path>) -> Result<Calibration> {
     let calibration: Calibration = serde_json::from_slice(&bytes).map_err(|error| bad(&error))?;
     calibration.fusion.validate().map_err(|error| bad(&error))?;
     calibration.policy.validate().map_err(|error| bad(&error))?;
+    calibration.learning.validate().map_err(|error| bad(&error))?;
     for model in &calibration.language_models {
         model.fusion.validate().map_err(|error| bad(&error))?;
         model.policy.validate().map_err(|error| bad(&error))?;

@@ -5,6 +5,8 @@
 //! or not at all.
 
 mod atomic_file;
+#[cfg(feature = "llama")]
+mod calibrate;
 mod evaluate;
 mod export;
 #[cfg(feature = "llama")]
@@ -47,6 +49,9 @@ enum Command {
     /// Make a language model's candidate lists once, for evaluations.
     #[cfg(feature = "llama")]
     Lists(lists::Lists),
+    /// Choose fusion and policy on validation sessions.
+    #[cfg(feature = "llama")]
+    Calibrate(calibrate::Calibrate),
     /// Measure models on held-out interactions.
     Evaluate(evaluate::Evaluate),
     /// Write what server and device load.
@@ -66,6 +71,8 @@ fn main() -> ExitCode {
         Command::Extend(args) => extend::run(args),
         #[cfg(feature = "llama")]
         Command::Lists(args) => lists::run(args),
+        #[cfg(feature = "llama")]
+        Command::Calibrate(args) => calibrate::run(args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Export(args) => export::run(args),
     });

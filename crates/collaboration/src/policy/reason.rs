@@ -22,6 +22,20 @@ pub enum Reason {
         /// What it was compared with.
         threshold: f32,
     },
+    /// A fresh list is expected to help by more than the threshold.
+    FreshListHelps {
+        /// The gain in NDCG@10 that is expected.
+        gain: f32,
+        /// What it was compared with.
+        threshold: f32,
+    },
+    /// A fresh list is expected to help too little.
+    FreshListHelpsLittle {
+        /// The gain in NDCG@10 that is expected.
+        gain: f32,
+        /// What it was compared with.
+        threshold: f32,
+    },
     /// The small model has no order of the list: no history that it can read, or fewer
     /// than two items.
     NothingToCompare,
@@ -94,6 +108,8 @@ impl Reason {
             Self::NoCandidates => "no_candidates",
             Self::RankingsDisagree { .. } => "rankings_disagree",
             Self::RankingsAgree { .. } => "rankings_agree",
+            Self::FreshListHelps { .. } => "fresh_list_helps",
+            Self::FreshListHelpsLittle { .. } => "fresh_list_helps_little",
             Self::NothingToCompare => "nothing_to_compare",
             Self::ListNotPersonal => "list_not_personal",
             Self::ListUsedUp { .. } => "list_used_up",
@@ -115,10 +131,16 @@ impl fmt::Display for Reason {
         match *self {
             Self::NoCandidates => f.write_str("no candidates yet"),
             Self::RankingsDisagree { disagreement, threshold } => {
-                write!(f, "rankings disagree ({})", Compared(disagreement, ">", threshold))
+                write!(f, "rankings disagree ({})", Compared(disagreement, ">", threshold, 2))
             }
             Self::RankingsAgree { disagreement, threshold } => {
-                write!(f, "rankings agree ({})", Compared(disagreement, "≤", threshold))
+                write!(f, "rankings agree ({})", Compared(disagreement, "≤", threshold, 2))
+            }
+            Self::FreshListHelps { gain, threshold } => {
+                write!(f, "a fresh list would help ({})", Compared(gain, ">", threshold, 3))
+            }
+            Self::FreshListHelpsLittle { gain, threshold } => {
+                write!(f, "a fresh list would help little ({})", Compared(gain, "≤", threshold, 3))
             }
             Self::NothingToCompare => f.write_str("nothing to compare the list with"),
             Self::ListNotPersonal => f.write_str("list was made before the first click"),
@@ -153,15 +175,16 @@ fn clicks_word(clicks: u64) -> &'static str {
     if clicks == 1 { "click" } else { "clicks" }
 }
 
-/// Two numbers with as many digits as it takes to see which is larger.
-struct Compared(f32, &'static str, f32);
+/// Two numbers with so many digits, or two more if it takes them to see which is larger.
+struct Compared(f32, &'static str, f32, u8);
 
 impl fmt::Display for Compared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(left, sign, right) = *self;
-        // A difference below half a unit of the last digit would print as equal numbers.
-        let close = (left - right).abs() < 0.01;
-        let digits = if close && left.to_bits() != right.to_bits() { 4 } else { 2 };
+        let Self(left, sign, right, digits) = *self;
+        // A difference below a unit of the last digit may print as equal numbers.
+        let close = (left - right).abs() < 0.1_f32.powi(digits.into());
+        let more = if close && left.to_bits() != right.to_bits() { 2 } else { 0 };
+        let digits = usize::from(digits + more);
         write!(f, "{left:.digits$} {sign} {right:.digits$}")
     }
 }

@@ -1,12 +1,14 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::Outlook;
 
 /// A list that the two models disagree about by `disagreement`, three clicks later.
 fn listed(disagreement: f32) -> Situation {
     Situation {
         list: Some(ListState {
             disagreement: Some(disagreement),
+            uplift: None,
             age_ms: 1_000.0,
             clicks_since: 3,
             new_items_since: 2,
@@ -65,6 +67,36 @@ fn the_list_decides() {
     let clicks = with_list(|list| list.clicks_since = 20);
     check(&p, &clicks, Action::Request, "many_clicks", "list is 20 clicks old");
     assert_eq!(p.decide(&listed(0.31)).disagreement, Some(0.31));
+}
+
+fn uplift(threshold: f32) -> Policy {
+    let model = UpliftModel { intercept: 0.011, margin: 0.01, ..UpliftModel::default() };
+    Policy { trigger: Trigger::Uplift { threshold, model }, ..policy() }
+}
+
+#[test]
+fn an_expected_gain_decides() {
+    let outlook = |margin| Outlook { expected_gain: 0.0, margin, log_odds: 0.0 };
+    let seen = |margin| {
+        with_list(|list| {
+            list.uplift = Some(UpliftEvidence {
+                now: outlook(margin),
+                when_new: outlook(0.0),
+                disagreement: 0.31,
+                clicks_since: 3,
+                missed: 0,
+            });
+        })
+    };
+    let text = "a fresh list would help (0.031 > 0.020)";
+    check(&uplift(0.02), &seen(2.0), Action::Request, "fresh_list_helps", text);
+    let text = "a fresh list would help little (0.011 ≤ 0.020)";
+    check(&uplift(0.02), &seen(0.0), Action::Keep, "fresh_list_helps_little", text);
+    let text = "a fresh list would help (0.03100 > 0.03090)";
+    check(&uplift(0.0309), &seen(2.0), Action::Request, "fresh_list_helps", text);
+    // Where nothing can be told, the orders decide.
+    let text = "rankings disagree (0.71 > 0.62)";
+    check(&uplift(0.02), &listed(0.71), Action::Request, "rankings_disagree", text);
 }
 
 #[test]
@@ -174,6 +206,10 @@ fn the_manifests_spelling() {
     let policy: Policy = serde_json::from_str(json).unwrap();
     assert_eq!(policy.trigger, Trigger::EveryKthClick { k: 3 });
     assert_eq!(policy.max_age_ms, None);
+    let learnt = r#"{"trigger":{"when":"uplift","threshold":0.02,"model":{"margin":0.5}}}"#;
+    let learnt: Policy = serde_json::from_str(learnt).unwrap();
+    let model = UpliftModel { margin: 0.5, ..UpliftModel::default() };
+    assert_eq!(learnt.trigger, Trigger::Uplift { threshold: 0.02, model });
     let again: Policy = serde_json::from_str(&serde_json::to_string(&policy).unwrap()).unwrap();
     assert_eq!(again, policy);
 }
@@ -189,6 +225,11 @@ fn parameters_out_of_range_are_refused() {
         Policy { consistency: Consistency::TopKOverlap { k: 0 }, ..Policy::default() },
         Policy::bare(Trigger::Random { share: 2.0, seed: 0 }),
         Policy::bare(Trigger::EveryKthClick { k: 0 }),
+        uplift(f32::NAN),
+        Policy::bare(Trigger::Uplift {
+            threshold: 0.0,
+            model: UpliftModel { margin: f32::INFINITY, ..UpliftModel::default() },
+        }),
         Policy {
             bucket: Some(BucketLimits { capacity: 0, refill_per_minute: 1.0 }),
             ..Policy::default()

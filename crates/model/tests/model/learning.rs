@@ -22,7 +22,8 @@ fn a_learning_step_lowers_the_loss_and_touches_only_the_batch() {
         let scorer = scorer(&config(kind, 8, 1, 2), 1);
         let mut delta = PersonalDelta::new("base", 8, 2);
         let before = delta.clone();
-        let learning = LearningConfig::default();
+        // What is forgotten raises a loss that is next to nothing already.
+        let learning = LearningConfig { forgetting: 0.0, ..LearningConfig::default() };
         let mut losses = Vec::new();
         for _ in 0..5 {
             let outcome = block_on(scorer.learn(&mut delta, &example(8), &learning)).unwrap();
@@ -96,4 +97,94 @@ fn malformed_examples_are_refused() {
     let nan = LearningExample { rows: vec![f32::NAN; 48], ..good };
     assert!(matches!(learn(&nan), ModelError::NotFinite { .. }));
     assert_eq!(delta, PersonalDelta::new("base", 8, 2), "a failed step leaves no trace");
+}
+
+/// Only the preference is learnt.
+fn preferring() -> LearningConfig {
+    LearningConfig { row_rate: 0.0, adapter_rate: 0.0, ..LearningConfig::default() }
+}
+
+#[test]
+fn a_preference_lifts_what_resembles_the_click_and_touches_no_row() {
+    for kind in KINDS {
+        let scorer = scorer(&config(kind, 8, 1, 2), 3);
+        let mut delta = PersonalDelta::new("base", 8, 2);
+        let example = example(8);
+        let outcome = block_on(scorer.learn(&mut delta, &example, &preferring())).unwrap();
+        assert!(outcome.loss_after < outcome.loss_before, "{kind:?}: {outcome:?}");
+        let loss = block_on(scorer.loss(&delta, &example)).unwrap();
+        assert!((loss - outcome.loss_after).abs() < 1e-5, "{kind:?}: {loss} {outcome:?}");
+        assert_eq!((delta.touched(), delta.steps()), (0, 1));
+        // Items never met, with the rows of the clicked one and of another candidate.
+        let mut lifted = [0.0, 0.0];
+        delta.lean(&[&example.rows[32..40], &example.rows[24..32]].concat(), &mut lifted);
+        assert!(lifted[0] > 0.0 && lifted[0] > lifted[1], "{kind:?}: {lifted:?}");
+    }
+}
+
+#[test]
+fn a_preference_is_forgotten_as_clicks_go_elsewhere() {
+    let scorer = scorer(&config(ModelKind::Sasrec, 8, 1, 2), 3);
+    let mut delta = PersonalDelta::new("base", 8, 0);
+    let first = example(8);
+    let lift = |delta: &PersonalDelta<u32>| {
+        let mut lift = [0.0];
+        delta.lean(&first.rows[32..40], &mut lift);
+        lift[0]
+    };
+    block_on(scorer.learn(&mut delta, &first, &preferring())).unwrap();
+    let learnt = lift(&delta);
+    let elsewhere = LearningExample { target: 0, ..first.clone() };
+    for _ in 0..5 {
+        block_on(scorer.learn(&mut delta, &elsewhere, &preferring())).unwrap();
+    }
+    assert!(lift(&delta) < learnt, "{} of {learnt}", lift(&delta));
+}
+
+#[test]
+fn both_kinds_of_learning_agree_with_the_loss_they_report() {
+    for kind in KINDS {
+        let scorer = scorer(&config(kind, 8, 1, 2), 4);
+        let mut delta = PersonalDelta::new("base", 8, 2);
+        for _ in 0..3 {
+            let before = block_on(scorer.loss(&delta, &example(8))).unwrap();
+            let learning = LearningConfig::default();
+            let outcome = block_on(scorer.learn(&mut delta, &example(8), &learning)).unwrap();
+            let after = block_on(scorer.loss(&delta, &example(8))).unwrap();
+            assert!((before - outcome.loss_before).abs() < 1e-4, "{kind:?} {before} {outcome:?}");
+            assert!((after - outcome.loss_after).abs() < 1e-4, "{kind:?} {after} {outcome:?}");
+        }
+    }
+}
+
+#[test]
+fn a_step_that_leaves_the_finite_numbers_is_not_taken() {
+    let scorer = scorer(&config(ModelKind::Sasrec, 8, 1, 2), 1);
+    let mut delta = PersonalDelta::new("base", 8, 2);
+    block_on(scorer.learn(&mut delta, &example(8), &LearningConfig::default())).unwrap();
+    let before = delta.clone();
+    // Rows as short as these make the step, which is relative to their length, overflow.
+    let mut short = example(8);
+    for value in &mut short.rows {
+        *value *= 1e-3;
+    }
+    let wild = LearningConfig { preference_rate: f32::MAX, ..LearningConfig::default() };
+    let result = block_on(scorer.learn(&mut delta, &short, &wild));
+    assert!(matches!(result, Err(ModelError::NotFinite { .. })), "{result:?}");
+    assert_eq!(delta, before);
+}
+
+#[test]
+fn learning_that_makes_no_sense_is_refused() {
+    assert_eq!(LearningConfig::default().validate(), Ok(()));
+    let good = LearningConfig::default;
+    for bad in [
+        LearningConfig { forgetting: 1.5, ..good() },
+        LearningConfig { forgetting: f32::NAN, ..good() },
+        LearningConfig { preference_rate: -1.0, ..good() },
+        LearningConfig { row_rate: f32::INFINITY, ..good() },
+        LearningConfig { replay: 1_000_000, ..good() },
+    ] {
+        assert!(matches!(bad.validate(), Err(ModelError::Config(_))), "{bad:?}");
+    }
 }

@@ -14,7 +14,7 @@ use crate::{Bench, names};
 const EXPORT: &str = "export --data set --srm srm.safetensors --out artifacts";
 
 /// A folder with a dataset and an untrained model of it.
-fn bench() -> Bench {
+pub(crate) fn bench() -> Bench {
     let bench = Bench::new();
     bench.import_sample();
     let hash = Dataset::load(&bench.path("set")).unwrap().catalogue.hash().to_owned();

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[cfg(feature = "llama")]
+mod calibrate;
 mod evaluate;
 mod export;
 mod import;

@@ -1,0 +1,303 @@
+//! What a fresh list would gain: a linear rule on what the device can see.
+//!
+//! The paper calls the cloud when two orders of one list disagree. That says that the list
+//! is contested, not that another one would be better. Here the small model is asked what
+//! it expects of items *outside* the list ([`Outlook`]), and a rule fitted on validation
+//! sessions turns this into a gain of NDCG@10 ([`UpliftModel`]). The idea of learning the
+//! uplift of a call is the Meta Controller's (Yao et al., KDD 2022).
+
+use serde::{Deserialize, Serialize};
+
+use crate::CollaborationError;
+
+/// Places that count, as in NDCG@10.
+const PLACES: usize = 10;
+/// Number of [`UpliftEvidence`]'s features.
+const FEATURES: usize = 9;
+
+/// What the small model expects of a list beside other items that it knows.
+///
+/// "Other items" are a sample of the catalogue, the same from click to click, so that two
+/// outlooks can be compared.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outlook {
+    /// By how much the small model expects NDCG@10 to rise if the best ten of all known
+    /// items were shown rather than the list's first ten: `Σ_r (p_best(r) − p_shown(r)) /
+    /// log2(r + 2)` with `p` its softmax over list and others. Never negative.
+    pub expected_gain: f32,
+    /// Mean score of the ten best others, less that of the ten best of the list (logits).
+    pub margin: f32,
+    /// Log-odds (nats) that the next item is one of the others:
+    /// `ln Σ_others e^score − ln Σ_list e^score`.
+    pub log_odds: f32,
+}
+
+/// All that the rule looks at.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct UpliftEvidence {
+    /// The list as it is seen now.
+    pub now: Outlook,
+    /// The list as it was seen when it was new: what even a fresh list leaves to wish for.
+    pub when_new: Outlook,
+    /// How far the two models' orders of the list are apart, 0 to 1.
+    pub disagreement: f32,
+    /// Clicks since the list was asked for.
+    pub clicks_since: u64,
+    /// How many of these were on items that it did not hold.
+    pub missed: u64,
+}
+
+/// A linear rule: the gain in NDCG@10 of the next clicks, each, if the list were replaced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct UpliftModel {
+    /// The gain where all else is 0.
+    pub intercept: f32,
+    /// Weight of [`Outlook::expected_gain`] now.
+    pub expected_gain: f32,
+    /// The same when the list was new.
+    pub expected_gain_when_new: f32,
+    /// Weight of [`Outlook::margin`] now.
+    pub margin: f32,
+    /// The same when the list was new.
+    pub margin_when_new: f32,
+    /// Weight of [`Outlook::log_odds`] now.
+    pub log_odds: f32,
+    /// The same when the list was new.
+    pub log_odds_when_new: f32,
+    /// Weight of [`UpliftEvidence::disagreement`].
+    pub disagreement: f32,
+    /// Weight of [`UpliftEvidence::clicks_since`].
+    pub clicks_since: f32,
+    /// Weight of the share of clicks that missed the list.
+    pub missed_share: f32,
+}
+
+/// A situation of a validation session, and what a fresh list gained in it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct UpliftSample {
+    /// What the device saw.
+    pub evidence: UpliftEvidence,
+    /// NDCG@10 of the next clicks with a list made now, less that with the list in use.
+    pub gain: f32,
+}
+
+impl Outlook {
+    /// `shown` holds the small model's scores of the list in the order it is shown,
+    /// `others` those of items outside it. `None` if either has no finite score; scores
+    /// that are not finite are left out.
+    #[must_use]
+    pub fn new(shown: &[f32], others: &[f32]) -> Option<Self> {
+        let shown = finite(shown);
+        let mut others = finite(others);
+        if shown.is_empty() || others.is_empty() {
+            return None;
+        }
+        let mut list = shown.clone();
+        list.sort_by(|a, b| b.total_cmp(a));
+        others.sort_by(|a, b| b.total_cmp(a));
+        let (of_list, of_others) = (log_sum_exp(&list), log_sum_exp(&others));
+        let all = log_sum_exp(&[of_list, of_others]);
+        let best = merge_best(&list, &others);
+        let expected = |scores: &[f64]| -> f64 {
+            let places = scores.iter().take(PLACES).enumerate();
+            places.map(|(rank, score)| (score - all).exp() / (rank as f64 + 2.0).log2()).sum()
+        };
+        Some(Self {
+            expected_gain: (expected(&best) - expected(&shown)).max(0.0) as f32,
+            margin: (mean_of_best(&others) - mean_of_best(&list)) as f32,
+            log_odds: (of_others - of_list) as f32,
+        })
+    }
+}
+
+impl UpliftEvidence {
+    /// In the order of [`UpliftModel::weights`].
+    fn features(&self) -> [f64; FEATURES] {
+        let share = self.missed as f64 / self.clicks_since.max(1) as f64;
+        [
+            self.now.expected_gain.into(),
+            self.when_new.expected_gain.into(),
+            self.now.margin.into(),
+            self.when_new.margin.into(),
+            self.now.log_odds.into(),
+            self.when_new.log_odds.into(),
+            self.disagreement.into(),
+            self.clicks_since as f64,
+            share,
+        ]
+    }
+}
+
+impl UpliftModel {
+    /// The gain in NDCG@10 that a fresh list is expected to bring.
+    #[must_use]
+    pub fn predict(&self, evidence: &UpliftEvidence) -> f32 {
+        let weighed = self.weights().into_iter().zip(evidence.features());
+        let sum: f64 = weighed.map(|(weight, feature)| f64::from(weight) * feature).sum();
+        (f64::from(self.intercept) + sum) as f32
+    }
+
+    /// Refuses weights that are no numbers; call it on what a manifest brings.
+    pub fn validate(&self) -> Result<(), CollaborationError> {
+        for weight in self.weights().into_iter().chain([self.intercept]) {
+            if !weight.is_finite() {
+                return Err(CollaborationError::InvalidParameter {
+                    parameter: "policy.trigger.model",
+                    expected: "finite weights",
+                    found: weight.into(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Least squares with a ridge on standardised features: a weight costs `ridge` times
+    /// its square beside the mean squared error of the gain, both in units of the
+    /// features' standard deviations. A feature that never varies gets no weight.
+    ///
+    /// # Errors
+    /// [`CollaborationError::InvalidParameter`] for a ridge that is not above 0 (without
+    /// one, features that say the same would have no answer), no sample, or a sample that
+    /// is no number.
+    pub fn fit(samples: &[UpliftSample], ridge: f64) -> Result<Self, CollaborationError> {
+        let refuse = |parameter, expected, found| {
+            Err(CollaborationError::InvalidParameter { parameter, expected, found })
+        };
+        if ridge.is_nan() || ridge <= 0.0 {
+            return refuse("ridge", "a number above 0", ridge);
+        }
+        if samples.is_empty() {
+            return refuse("samples of the uplift", "at least 1", 0.0);
+        }
+        let count = samples.len() as f64;
+        let mean = |of: &dyn Fn(&UpliftSample) -> f64| samples.iter().map(of).sum::<f64>() / count;
+        let target = mean(&|sample| sample.gain.into());
+        let means: [f64; FEATURES] =
+            std::array::from_fn(|i| mean(&|sample| sample.evidence.features()[i]));
+        let deviations: [f64; FEATURES] = std::array::from_fn(|i| {
+            mean(&|sample| (sample.evidence.features()[i] - means[i]).powi(2)).sqrt()
+        });
+        let total = means.iter().chain(&deviations).sum::<f64>() + target;
+        if !total.is_finite() {
+            return refuse("samples of the uplift", "finite numbers", total);
+        }
+
+        // Normal equations, with the right-hand side as the last column.
+        let mut equations = [[0.0; FEATURES + 1]; FEATURES];
+        for sample in samples {
+            let features = sample.evidence.features();
+            let scaled: [f64; FEATURES] = std::array::from_fn(|i| {
+                if deviations[i] > 0.0 { (features[i] - means[i]) / deviations[i] } else { 0.0 }
+            });
+            let gain = f64::from(sample.gain) - target;
+            for (equation, feature) in equations.iter_mut().zip(scaled) {
+                for (sum, other) in equation.iter_mut().zip(scaled.into_iter().chain([gain])) {
+                    *sum += feature * other / count;
+                }
+            }
+        }
+        for (i, equation) in equations.iter_mut().enumerate() {
+            equation[i] += ridge;
+        }
+        let scaled = solve(equations);
+        let weights: [f64; FEATURES] =
+            std::array::from_fn(
+                |i| {
+                    if deviations[i] > 0.0 { scaled[i] / deviations[i] } else { 0.0 }
+                },
+            );
+        let intercept = target - weights.iter().zip(means).map(|(w, mean)| w * mean).sum::<f64>();
+        Ok(Self::from_weights(intercept as f32, weights.map(|weight| weight as f32)))
+    }
+
+    fn weights(&self) -> [f32; FEATURES] {
+        [
+            self.expected_gain,
+            self.expected_gain_when_new,
+            self.margin,
+            self.margin_when_new,
+            self.log_odds,
+            self.log_odds_when_new,
+            self.disagreement,
+            self.clicks_since,
+            self.missed_share,
+        ]
+    }
+
+    fn from_weights(intercept: f32, weights: [f32; FEATURES]) -> Self {
+        let [
+            expected_gain,
+            expected_gain_when_new,
+            margin,
+            margin_when_new,
+            log_odds,
+            log_odds_when_new,
+            disagreement,
+            clicks_since,
+            missed_share,
+        ] = weights;
+        Self {
+            intercept,
+            expected_gain,
+            expected_gain_when_new,
+            margin,
+            margin_when_new,
+            log_odds,
+            log_odds_when_new,
+            disagreement,
+            clicks_since,
+            missed_share,
+        }
+    }
+}
+
+fn finite(scores: &[f32]) -> Vec<f64> {
+    scores.iter().filter(|score| score.is_finite()).map(|&score| score.into()).collect()
+}
+
+/// `ln Σ e^x`, without overflow.
+fn log_sum_exp(scores: &[f64]) -> f64 {
+    let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    largest + scores.iter().map(|score| (score - largest).exp()).sum::<f64>().ln()
+}
+
+/// The best [`PLACES`] of two lists, each from its best.
+fn merge_best(a: &[f64], b: &[f64]) -> Vec<f64> {
+    let mut best: Vec<f64> = a.iter().take(PLACES).chain(b.iter().take(PLACES)).copied().collect();
+    best.sort_by(|a, b| b.total_cmp(a));
+    best.truncate(PLACES);
+    best
+}
+
+/// Of scores from the best, the mean of the first [`PLACES`].
+fn mean_of_best(scores: &[f64]) -> f64 {
+    let best = &scores[..scores.len().min(PLACES)];
+    best.iter().sum::<f64>() / best.len() as f64
+}
+
+/// Solves `A x = b` for a symmetric positive definite `A`, given as rows of `A` with `b` as
+/// the last column, by elimination: no pivoting is needed for such a matrix (Golub & Van
+/// Loan, §4.2).
+fn solve(mut rows: [[f64; FEATURES + 1]; FEATURES]) -> [f64; FEATURES] {
+    for column in 0..FEATURES {
+        let (done, left) = rows.split_at_mut(column + 1);
+        let pivot = &done[column];
+        for row in left {
+            let factor = row[column] / pivot[column];
+            for (value, pivot) in row.iter_mut().zip(pivot) {
+                *value -= factor * pivot;
+            }
+        }
+    }
+    let mut x = [0.0; FEATURES];
+    for (at, row) in rows.iter().enumerate().rev() {
+        let known = row[at + 1..FEATURES].iter().zip(&x[at + 1..]);
+        let known: f64 = known.map(|(a, x)| a * x).sum();
+        x[at] = (row[FEATURES] - known) / row[at];
+    }
+    x
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,198 @@
+//! The part of a personal delta that is one direction for all items: what the visitor is
+//! after right now.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+/// A vector `w` `[dims]` that adds `w·v` to the score of every candidate row `v`.
+///
+/// For a model that scores by a dot product this moves the user's hidden state by `w`: the
+/// candidates that resemble what was clicked rise, whether they were met before or not. It
+/// is learnt from a click and, once more, from the few before it, for one click alone is
+/// mostly chance; and it forgets, for what is wanted changes.
+///
+/// Only `w` is stored. The clicks that are gone over again stay in memory: after a reload
+/// the first steps have fewer of them.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Preference {
+    /// `w`; empty, and nothing is added, until the first step.
+    pub(crate) vector: Vec<f32>,
+    #[serde(skip)]
+    lessons: VecDeque<Lesson>,
+}
+
+/// A click as its step saw it.
+#[derive(Clone, Debug)]
+pub(crate) struct Lesson {
+    /// The candidates' scores without `w`, `[candidates]`.
+    pub(crate) scores: Vec<f32>,
+    /// Their effective rows, `[candidates, dims]`.
+    pub(crate) rows: Vec<f32>,
+    /// Position of the item that was clicked.
+    pub(crate) target: usize,
+}
+
+/// How a step on `w` is taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// Step size, in units of one over the mean squared length of a candidate row: at 1, a
+    /// click that surprised raises the score of its own item by about 1.
+    pub(crate) rate: f32,
+    /// Share of `w` that is forgotten at each step.
+    pub(crate) forgetting: f32,
+    /// How many clicks a step is taken on, the newest included.
+    pub(crate) replay: usize,
+}
+
+/// What was learnt is equal, whatever is still in memory to be gone over again.
+impl PartialEq for Preference {
+    fn eq(&self, other: &Self) -> bool {
+        self.vector == other.vector
+    }
+}
+
+impl Preference {
+    /// Adds `w·v` to the score of each row `v` of `rows` `[scores, dims]`.
+    pub(crate) fn lean(&self, rows: &[f32], scores: &mut [f32]) {
+        if self.vector.is_empty() {
+            return;
+        }
+        for (score, row) in scores.iter_mut().zip(rows.chunks_exact(self.vector.len())) {
+            *score += dot(&self.vector, row);
+        }
+    }
+
+    /// One step of descent on the mean loss of `lesson` and the newest before it:
+    /// `w ← (1 − forgetting)·w − rate / mean ‖v‖² · mean (Σ p_c v_c − v_clicked)`.
+    ///
+    /// A row's contribution to the gradient is at most its length, and a share of `w` is
+    /// forgotten each time: `w` cannot grow without bound.
+    pub(crate) fn step(&mut self, lesson: Lesson, dims: usize, pace: Pace) {
+        if pace.replay == 0 || pace.rate <= 0.0 {
+            return;
+        }
+        let squares: f32 = lesson.rows.iter().map(|value| value * value).sum();
+        let mean_square = squares * dims as f32 / lesson.rows.len().max(1) as f32;
+        self.lessons.push_back(lesson);
+        while self.lessons.len() > pace.replay {
+            self.lessons.pop_front();
+        }
+        if mean_square <= 0.0 {
+            return;
+        }
+        self.vector.resize(dims, 0.0);
+        let mut gradient = vec![0.0; dims];
+        for lesson in &self.lessons {
+            let pull = lesson.probabilities(self);
+            for (at, (row, p)) in lesson.rows.chunks_exact(dims).zip(pull).enumerate() {
+                let weight = if at == lesson.target { p - 1.0 } else { p };
+                for (sum, value) in gradient.iter_mut().zip(row) {
+                    *sum += weight * value;
+                }
+            }
+        }
+        let step = pace.rate / mean_square / self.lessons.len() as f32;
+        for (value, gradient) in self.vector.iter_mut().zip(gradient) {
+            *value = (1.0 - pace.forgetting) * *value - step * gradient;
+        }
+    }
+}
+
+impl Lesson {
+    /// Softmax over the candidates under `preference`.
+    fn probabilities(&self, preference: &Preference) -> Vec<f32> {
+        let scores = self.scores_under(preference);
+        let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let mut p: Vec<f32> = scores.iter().map(|score| (score - largest).exp()).collect();
+        let sum: f32 = p.iter().sum();
+        for p in &mut p {
+            *p /= sum;
+        }
+        p
+    }
+
+    /// The candidates' scores with `preference`.
+    pub(crate) fn scores_under(&self, preference: &Preference) -> Vec<f32> {
+        let mut scores = self.scores.clone();
+        preference.lean(&self.rows, &mut scores);
+        scores
+    }
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PACE: Pace = Pace { rate: 1.0, forgetting: 0.5, replay: 2 };
+
+    fn lesson(target: usize) -> Lesson {
+        Lesson { scores: vec![0.0, 0.0], rows: vec![2.0, 0.0, 0.0, 2.0], target }
+    }
+
+    fn near(found: &[f32], expected: &[f32]) {
+        for (a, b) in found.iter().zip(expected) {
+            assert!((a - b).abs() < 1e-6, "{found:?} is not {expected:?}");
+        }
+        assert_eq!(found.len(), expected.len());
+    }
+
+    #[test]
+    fn a_step_by_hand() {
+        let mut preference = Preference::default();
+        preference.step(lesson(0), 2, PACE);
+        // p = ½, ½; gradient ½(2, 0) + ½(0, 2) − (2, 0) = (−1, 1); mean ‖v‖² = 4.
+        near(&preference.vector, &[0.25, -0.25]);
+        let mut scores = [1.0, 1.0];
+        preference.lean(&[2.0, 0.0, 0.0, 2.0], &mut scores);
+        near(&scores, &[1.5, 0.5]);
+        // The scores are now 0.5 and −0.5, p₀ = 1 / (1 + e^−1) = 0.731059. The second click
+        // is on the other item: gradients (2p₀ − 2, 2 − 2p₀) and (2p₀, −2p₀), mean
+        // (2p₀ − 1)·(1, −1) = (0.462117, −0.462117); half is kept.
+        preference.step(lesson(1), 2, PACE);
+        near(&preference.vector, &[0.125 - 0.462_117 / 4.0, -0.125 + 0.462_117 / 4.0]);
+        assert_eq!(preference.lessons.len(), 2);
+        preference.step(lesson(1), 2, PACE);
+        assert_eq!(preference.lessons.len(), 2, "older clicks are let go");
+    }
+
+    #[test]
+    fn rows_of_nothing_and_a_rate_of_zero_teach_nothing() {
+        let mut preference = Preference::default();
+        preference.step(lesson(0), 2, Pace { rate: 0.0, ..PACE });
+        preference.step(lesson(0), 2, Pace { replay: 0, ..PACE });
+        preference.step(Lesson { rows: vec![0.0; 4], ..lesson(0) }, 2, PACE);
+        assert!(preference.vector.is_empty());
+        let mut scores = [1.0];
+        preference.lean(&[5.0, 5.0], &mut scores);
+        near(&scores, &[1.0]);
+    }
+
+    #[test]
+    fn a_thousand_surprises_leave_it_bounded() {
+        let mut preference = Preference::default();
+        let pace = Pace { rate: 50.0, forgetting: 0.1, replay: 3 };
+        for click in 0..1_000 {
+            preference.step(lesson(click % 2), 2, pace);
+            // A gradient is no longer than 2√2: at most 50 / 4 · 2√2 a step, a tenth of w
+            // forgotten each time.
+            let length = dot(&preference.vector, &preference.vector).sqrt();
+            assert!(length <= 50.0 / 4.0 * 8.0_f32.sqrt() / 0.1, "{length}");
+        }
+    }
+
+    #[test]
+    fn only_the_vector_is_stored() {
+        let mut preference = Preference::default();
+        preference.step(lesson(0), 2, PACE);
+        let json = serde_json::to_string(&preference).unwrap();
+        assert_eq!(json, "[0.25,-0.25]");
+        let read: Preference = serde_json::from_str(&json).unwrap();
+        assert_eq!(read, preference);
+    }
+}

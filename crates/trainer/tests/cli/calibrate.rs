@@ -1,0 +1,70 @@
+//! `tandem calibrate`.
+
+use std::fs;
+
+use serde_json::{Value, json};
+use tandem_dataset::Dataset;
+
+use crate::{Bench, export};
+
+const CALIBRATE: &str = "calibrate --data set --srm srm.safetensors --lists lists.jsonl \
+                         --clicks 2 --skip 0 --budget 0.5 --out calibration.json";
+
+/// Lists for the last two clicks of users 0 and 2, who have four items each.
+fn bench() -> Bench {
+    let bench = export::bench();
+    let hash = Dataset::load(&bench.path("set")).unwrap().catalogue.hash().to_owned();
+    let list = |user: usize, length: usize, items: [usize; 3]| json!({"user": user, "length": length, "items": items, "logprobs": [-1.0, -2.0, -3.0]});
+    let lines = [
+        json!({"model": "m", "model_sha256": "", "catalogue_hash": hash, "k": 3}),
+        list(0, 2, [5, 2, 3]),
+        list(0, 3, [3, 4, 5]),
+        list(2, 2, [3, 0, 5]),
+        list(2, 3, [0, 4, 5]),
+    ];
+    let lines: Vec<String> = lines.iter().map(Value::to_string).collect();
+    bench.write("lists.jsonl", lines.join("\n") + "\n");
+    bench
+}
+
+fn calibration(bench: &Bench) -> Value {
+    serde_json::from_slice(&fs::read(bench.path("calibration.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn what_is_chosen_can_be_exported_and_evaluated() {
+    let bench = bench();
+    bench.write("start.json", r#"{"learning":{"row_rate":0.01},"policy":{"min_unseen":3}}"#);
+    let said = bench.done(&format!("{CALIBRATE} --calibration start.json"));
+    // Two sessions: two lists before their first click, and before the second also the old
+    // one. A rule may call once in each.
+    assert!(said.contains("fusion, on 6 lists"), "{said}");
+    assert!(said.contains("decision, on 2 sessions"), "{said}");
+    assert!(said.contains("| never | 0.000 |") && said.contains("| always | 1.000 |"), "{said}");
+    let chosen = calibration(&bench);
+    assert_eq!(chosen["fusion"]["rule"], "weighted");
+    assert_eq!(chosen["policy"]["trigger"]["when"], "uplift");
+    assert!(chosen["policy"]["trigger"]["model"]["expected_gain"].is_number());
+    assert_eq!(chosen["policy"]["min_unseen"], 3, "the limits are those that were given");
+    assert_eq!(bench.done(&format!("{CALIBRATE} --calibration start.json")), said);
+    assert_eq!(calibration(&bench), chosen, "the same choice again");
+    bench.done("export --data set --srm srm.safetensors --out a --calibration calibration.json");
+}
+
+#[test]
+fn the_fusion_can_be_left_as_it_is() {
+    let bench = bench();
+    bench.write("start.json", r#"{"fusion":{"rule":"paper","beta":2.0}}"#);
+    bench.done(&format!("{CALIBRATE} --calibration start.json --keep-fusion"));
+    assert_eq!(calibration(&bench)["fusion"], json!({"rule": "paper", "beta": 2.0}));
+}
+
+#[test]
+fn lists_of_other_clicks_are_refused() {
+    let bench = bench();
+    let said = bench.run(&CALIBRATE.replace("--clicks 2", "--clicks 3"));
+    let message = crate::text(&said.stderr);
+    assert_eq!(said.status.code(), Some(2), "{message}");
+    assert!(message.contains("found none"), "{message}");
+    assert!(!bench.path("calibration.json").exists());
+}
