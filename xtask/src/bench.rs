@@ -31,7 +31,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<(), Failure> {
     say("Measuring", "titles by a language model, beside llama.cpp's own decoding");
     speed("the benchmark of titles")
         .arg("--gguf")
-        .arg(&prepared.text_model())
+        .arg(prepared.text_model())
         .arg("--data")
         .arg(&prepared.data)
         .run()?;

@@ -49,7 +49,7 @@ pub(crate) fn run(args: &Extend) -> Result<()> {
     let folder = args.out.parent().unwrap_or(Path::new("."));
     let vectors = TitleVectors::of(&args.titles, &dataset.catalogue, folder)?;
     let known = model.item_ids.len();
-    let (extended, added) = extend(model, &dataset.catalogue, &vectors)?;
+    let (extended, added) = extend(&model, &dataset.catalogue, &vectors)?;
     extended.write(&args.out, args.encoding.into())?;
     println!(
         "{}: {added} items added to {known}, {} in all",
@@ -65,7 +65,7 @@ pub(crate) fn run(args: &Extend) -> Result<()> {
 /// The map from titles to rows is learnt on the items that the model was trained on, each
 /// weighed by its interactions: rows of rare items are mostly noise.
 fn extend(
-    model: ItemTokenModel,
+    model: &ItemTokenModel,
     catalogue: &Catalogue,
     vectors: &TitleVectors,
 ) -> Result<(ItemTokenModel, usize)> {
@@ -186,7 +186,7 @@ mod tests {
         };
         let values = (1..41).flat_map(title).chain([0.0, 0.0]).collect();
         let vectors = TitleVectors { dims: 2, values };
-        let (extended, added) = extend(model.clone(), &new, &vectors).unwrap();
+        let (extended, added) = extend(&model, &new, &vectors).unwrap();
         assert_eq!((added, extended.catalogue_hash.as_str()), (2, new.hash()));
         assert_eq!(extended.item_ids.len(), 41);
         assert_eq!(extended.token_embedding[..78], model.token_embedding[2..]);
@@ -199,7 +199,7 @@ mod tests {
         assert!((extended.token_embedding[80] - mean).abs() < 1e-3);
 
         let strange = Catalogue::new((100..140).map(item).collect()).unwrap();
-        let error = extend(model, &strange, &vectors).unwrap_err().to_string();
+        let error = extend(&model, &strange, &vectors).unwrap_err().to_string();
         assert!(error.contains("that the model knows, found 0"), "{error}");
     }
 }

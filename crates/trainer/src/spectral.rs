@@ -47,8 +47,8 @@ impl Gram {
 /// often either is taken at all: a truncated singular value decomposition of the weights of
 /// [`CoOccurrence`], `U·√S` and `V·√S`, each scaled to a standard deviation of `std`. (For
 /// words: Levy & Goldberg 2014.)
-pub(crate) fn co_occurrence_rows<'a>(
-    log: &[&'a [ItemIndex]],
+pub(crate) fn co_occurrence_rows(
+    log: &[&[ItemIndex]],
     items: usize,
     dims: usize,
     std: f32,
@@ -78,7 +78,9 @@ fn scaled(rows: Tensor<2>, std: f32) -> Vec<f32> {
         count += 1;
     }
     let scale = std / ((squares / count.max(1) as f64).sqrt() as f32).max(f32::MIN_POSITIVE);
-    values.iter_mut().for_each(|value| *value *= scale);
+    for value in &mut values {
+        *value *= scale;
+    }
     values
 }
 

@@ -62,7 +62,9 @@ pub(super) fn markdown(rows: &[Row], request: &Request) -> Result<String, Failur
     head.push("seeds".to_owned());
 
     let mut table = line(&head);
-    table.push_str(&format!("|{}\n", "---|".repeat(head.len())));
+    table += "|";
+    table += &"---|".repeat(head.len());
+    table += "\n";
     for group in &groups {
         let mut cells: Vec<String> = labels
             .iter()

@@ -189,7 +189,7 @@ fn the_weight_is_fitted_on_the_list_that_the_budget_brings() {
         stale: list(Some(3), REVERSED),
         fresh: list(Some(0), REVERSED),
     };
-    let fit = FusionFit::over(&[user.clone()]).unwrap();
+    let fit = FusionFit::over(std::slice::from_ref(&user)).unwrap();
     assert_eq!(user.stale.rank(&fit.best(0.0)).unwrap(), Some(0));
     assert_eq!(user.fresh.rank(&fit.best(1.0)).unwrap(), Some(0));
 }

@@ -107,17 +107,19 @@ impl TextEmbedder {
             held.clear();
             Ok::<_, GeneratorError>(())
         };
+        let mut filled = 0;
         for (number, text) in texts.iter().enumerate() {
             let mut tokens = tokens(&vocab, text, true);
             tokens.truncate(LONGEST);
             if tokens.is_empty() {
                 continue;
             }
-            let full = batch.n_tokens() as usize + tokens.len() > BATCH;
-            if full || held.len() == TOGETHER {
+            if filled + tokens.len() > BATCH || held.len() == TOGETHER {
                 flush(&mut batch, &mut held)?;
+                filled = 0;
             }
-            let sequence = held.len() as i32;
+            filled += tokens.len();
+            let sequence = i32::try_from(held.len()).unwrap_or(i32::MAX);
             for (position, token) in (0_i32..).zip(tokens) {
                 let token = LlamaToken::new(token.cast_signed());
                 batch.add(token, position, &[sequence], true).map_err(|error| fault(&error))?;

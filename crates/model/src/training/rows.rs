@@ -11,9 +11,9 @@ const EPSILON: f32 = 1e-8;
 /// The optimiser is `AdamW` over the whole table, whose rows go on moving by their momentum
 /// in steps that have no gradient for them. A step computes the rows of its batch only, so
 /// that its cost does not grow with the catalogue: what a row missed since it last took part
-/// is a geometric series, made up for when it is read again. (Resting rows instead, as
-/// "lazy" or "sparse" Adam does, moves rare items much less than frequent ones: on Beauty
-/// the ranking of a trained model fell by a tenth.)
+/// is a geometric series, made up for when it is read again. (Where rows rest
+/// instead, as in "lazy" Adam, a rare item's row moves once by each gradient; here by up to
+/// `1/(1 − β₁/√β₂)`, about eleven, such moves in all.)
 #[derive(Clone, Debug)]
 pub(super) struct TrainedRows {
     dims: usize,
@@ -49,7 +49,9 @@ impl TrainedRows {
     /// The table as it stands, `[items, dims]`.
     pub(super) fn values(&self) -> Vec<f32> {
         let mut settled = self.clone();
-        (0..self.len()).for_each(|at| settled.make_up(at));
+        for at in 0..self.len() {
+            settled.make_up(at);
+        }
         settled.values
     }
 
@@ -66,7 +68,9 @@ impl TrainedRows {
     /// One step of `AdamW` (Loshchilov & Hutter 2019, algorithm 2): the rows `ids`, which are
     /// distinct, have the gradients `[ids, dims]`, all others none.
     pub(super) fn step(&mut self, ids: &[u32], gradients: &[f32], rate: f32, decay: f32) {
-        ids.iter().for_each(|&id| self.make_up(id as usize));
+        for &id in ids {
+            self.make_up(id as usize);
+        }
         self.step += 1;
         (self.rate, self.decay) = (rate, decay);
         let (first_scale, second_scale) = self.bias_corrections();

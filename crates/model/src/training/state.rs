@@ -182,7 +182,7 @@ mod tests {
         trainer.step(&[&[1, 2, 3]], Rates { encoder: 0.1, rows: 0.1 }).unwrap();
         assert_eq!(trainer.rows(), start, "it moves when it is told to");
         let before = crate::parameters(&trainer.encoder()).unwrap();
-        let weights = trainer.items.values().to_vec();
+        let weights = trainer.items.values();
         trainer.average(0.25).unwrap();
         for ((average, start), weight) in trainer.rows().iter().zip(&start).zip(&weights) {
             assert!((average - (0.75 * start + 0.25 * weight)).abs() < 1e-6);

@@ -64,10 +64,6 @@ fn mean(rows: &[&ResultRow], figure: impl Fn(&ResultRow) -> Option<f64>) -> Opti
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
-fn ndcg10(row: &ResultRow) -> Option<f64> {
-    Some(row.ndcg10)
-}
-
 fn curve(rows: &[&ResultRow], of: &DeviceName) -> LineChart {
     let rows: Vec<&ResultRow> = rows.iter().copied().filter(|row| device(row) == *of).collect();
     let mut rules: BTreeMap<&str, BTreeMap<u64, Vec<&ResultRow>>> = BTreeMap::new();
@@ -86,8 +82,9 @@ fn curve(rows: &[&ResultRow], of: &DeviceName) -> LineChart {
         .into_iter()
         .map(|(name, mut points)| {
             points.extend(ends.clone());
-            let point =
-                |rows: &Vec<&ResultRow>| Some((mean(rows, |row| row.calls)?, mean(rows, ndcg10)?));
+            let point = |rows: &Vec<&ResultRow>| {
+                Some((mean(rows, |row| row.calls)?, mean(rows, |row| Some(row.ndcg10))?))
+            };
             let mut points: Vec<(f64, f64)> = points.values().filter_map(point).collect();
             points.sort_by(|a, b| a.0.total_cmp(&b.0));
             Series { name: name.trim_start_matches("fusion-").to_owned(), points }
@@ -105,11 +102,14 @@ fn curve(rows: &[&ResultRow], of: &DeviceName) -> LineChart {
     }
 }
 
+/// Whether a row is of a bar.
+type Chosen<'a> = &'a dyn Fn(&ResultRow) -> bool;
+
 /// A group of bars a device, with the models alone beside it.
 fn ablation(rows: &[&ResultRow]) -> BarChart {
     let smallest = rows.iter().filter(|row| row.name == "fusion-consistency");
     let smallest = smallest.filter_map(|row| row.budget).fold(f64::INFINITY, f64::min);
-    let bars: [(&str, &dyn Fn(&ResultRow) -> bool); 7] = [
+    let bars: [(&str, Chosen<'_>); 7] = [
         ("llm-stale", &|row| row.name == "llm-stale"),
         ("srm on the list", &|row| row.name.ends_with("-list") && row.budget == Some(0.0)),
         ("fusion, no calls", &|row| STARTS.contains(&row.name.as_str())),
@@ -130,7 +130,7 @@ fn ablation(rows: &[&ResultRow]) -> BarChart {
                     && (learning.is_none() || learning == group.2)
             };
             let rows = rows.iter().copied().filter(|row| is_of(row) && chosen(row));
-            mean(&rows.collect::<Vec<_>>(), ndcg10)
+            mean(&rows.collect::<Vec<_>>(), |row| Some(row.ndcg10))
         };
         BarSeries { name: name.to_owned(), values: groups.iter().map(value).collect() }
     });
@@ -162,7 +162,7 @@ fn strata(rows: &[&ResultRow]) -> BarChart {
                 .copied()
                 .filter(|row| row.name == name && row.stratum == Some(stratum))
                 .collect();
-            mean(&rows, ndcg10)
+            mean(&rows, |row| Some(row.ndcg10))
         });
         BarSeries { name: name.to_owned(), values: values.collect() }
     });

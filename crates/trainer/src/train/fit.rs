@@ -89,7 +89,7 @@ pub(crate) fn fit<E: Encoder>(
         journal.add(&progress.epochs, left)?;
     }
     checkpoint.remove()?;
-    let nothing = || BadInput("0 epochs train nothing; give at least 1".into()).into();
+    let nothing = || BadInput("--epochs 0 trains nothing; give at least 1".into()).into();
     best(&progress.epochs).ok_or_else(nothing)
 }
 
