@@ -87,12 +87,15 @@ fn extend(
     let dims = model.shape.dims;
     let rows = |table: &[f32]| -> Vec<f32> {
         let (map, penalty) = fit(table, dims, &titled, &old, catalogue, vectors);
+        let mean = map.mean();
+        // Of all items in one product; those of known ones and without titles are not used.
+        let predicted = map.map(&vectors.values, penalty);
         let row = |at: usize| match old[at] {
-            Some(old) => table[old * dims..(old + 1) * dims].to_vec(),
-            None if items[at].title.is_empty() => map.mean(),
-            None => map.map(vectors.of_item(at), penalty),
+            Some(old) => &table[old * dims..(old + 1) * dims],
+            None if items[at].title.is_empty() => &mean,
+            None => &predicted[at * dims..(at + 1) * dims],
         };
-        (0..items.len()).flat_map(row).collect()
+        (0..items.len()).flat_map(row).copied().collect()
     };
     let added = old.iter().filter(|old| old.is_none()).count();
     let mut provenance = model.provenance.clone();

@@ -46,13 +46,18 @@ impl TrainedRows {
         self.steps.len()
     }
 
-    /// The table as it stands, `[items, dims]`.
+    /// The table as it stands, `[items, dims]`: the one copy that is made.
     pub(super) fn values(&self) -> Vec<f32> {
-        let mut settled = self.clone();
-        for at in 0..self.len() {
-            settled.make_up(at);
+        let mut values = self.values.clone();
+        for (at, row) in values.chunks_exact_mut(self.dims).enumerate() {
+            let rest = self.rest(at);
+            let range = at * self.dims..(at + 1) * self.dims;
+            let moments = self.first[range.clone()].iter().zip(&self.second[range]);
+            for (value, (first, second)) in row.iter_mut().zip(moments) {
+                *value = rest.moved(*value, *first, *second);
+            }
         }
-        settled.values
+        values
     }
 
     /// Rows `[ids, dims]` as they stand.
@@ -85,29 +90,29 @@ impl TrainedRows {
         }
     }
 
-    /// The steps without a gradient that a row has not taken yet. In the `i`-th of them its
-    /// moments are `β₁ⁱ·m` and `β₂ⁱ·v`, so it moves by `(β₁/√β₂)ⁱ` times what it last moved
-    /// by: their sum is a geometric series. Corrections of bias and step size are taken to
-    /// be those of the last step.
+    /// Takes the steps without a gradient that a row has not taken yet.
     fn make_up(&mut self, at: usize) {
-        let missed = self.step - self.steps[at];
-        if missed == 0 {
+        let rest = self.rest(at);
+        if rest.missed == 0 {
             return;
         }
         self.steps[at] = self.step;
-        let missed = missed.min(i32::MAX as u32).cast_signed();
-        let (first_scale, second_scale) = self.bias_corrections();
-        let ratio = BETA1 / BETA2.sqrt();
-        let series = ratio * (1.0 - ratio.powi(missed)) / (1.0 - ratio);
-        let (first_decay, second_decay) = (BETA1.powi(missed), BETA2.powi(missed));
-        let kept = (1.0 - self.rate * self.decay).powi(missed);
-        let rate = self.rate * series;
+        let (first_decay, second_decay) = (BETA1.powi(rest.missed), BETA2.powi(rest.missed));
         for (value, first, second) in self.row(at) {
-            let step = *first * first_scale / ((*second * second_scale).sqrt() + EPSILON);
-            *value = *value * kept - rate * step;
+            *value = rest.moved(*value, *first, *second);
             *first *= first_decay;
             *second *= second_decay;
         }
+    }
+
+    /// The steps that a row has not taken yet.
+    fn rest(&self, at: usize) -> Rest {
+        let missed = (self.step - self.steps[at]).min(i32::MAX as u32).cast_signed();
+        let (first_scale, second_scale) = self.bias_corrections();
+        let ratio = BETA1 / BETA2.sqrt();
+        let series = ratio * (1.0 - ratio.powi(missed)) / (1.0 - ratio);
+        let kept = (1.0 - self.rate * self.decay).powi(missed);
+        Rest { missed, rate: self.rate * series, kept, first_scale, second_scale }
     }
 
     /// What the moments are to be multiplied by, for they began at zero (Kingma & Ba 2015, §3).
@@ -151,6 +156,30 @@ impl TrainedRows {
             return Err(io::Error::other("a row has taken more steps than there were"));
         }
         Ok(())
+    }
+}
+
+/// Steps of a row without a gradient, all in one. In the `i`-th of them its moments are
+/// `β₁ⁱ·m` and `β₂ⁱ·v`, so it moves by `(β₁/√β₂)ⁱ` times what it last moved by: their sum is a
+/// geometric series. Corrections of bias and step size are taken to be those of the last step.
+struct Rest {
+    missed: i32,
+    /// The step size times the series.
+    rate: f32,
+    /// What weight decay leaves of a value.
+    kept: f32,
+    first_scale: f32,
+    second_scale: f32,
+}
+
+impl Rest {
+    /// Where a value goes from its moments; it stays if nothing was missed.
+    fn moved(&self, value: f32, first: f32, second: f32) -> f32 {
+        if self.missed == 0 {
+            return value;
+        }
+        let step = first * self.first_scale / ((second * self.second_scale).sqrt() + EPSILON);
+        value * self.kept - self.rate * step
     }
 }
 
