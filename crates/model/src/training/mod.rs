@@ -276,7 +276,7 @@ impl<E: Encoder> Trainer<E> {
 
     /// The model as it stands, to score histories with.
     #[must_use]
-    pub fn snapshot(&self) -> Snapshot<'_, E> {
+    pub fn snapshot(&self) -> Snapshot<E> {
         let sizes = (self.dims, self.max_length);
         Snapshot::new(self.encoder(), self.rows(), self.output_rows(), sizes, &self.device)
     }

@@ -6,38 +6,41 @@ use burn::{
 };
 
 use super::{Candidates, Encoder, batch::padded, device_error};
-use crate::ModelError;
+use crate::{ModelError, scorer::indices};
 
 /// A model of a training at one moment, to score histories with: the table is brought to
 /// the device once for all of them.
-pub struct Snapshot<'a, E> {
+pub struct Snapshot<E> {
     encoder: E,
-    rows: Cow<'a, [f32]>,
-    table: Tensor<2>, // [items, dims]
+    rows: Tensor<2>,  // [items, dims], those that are read
+    table: Tensor<2>, // [items, dims], those that score
     max_length: usize,
     device: Device,
 }
 
-impl<E> std::fmt::Debug for Snapshot<'_, E> {
+impl<E> std::fmt::Debug for Snapshot<E> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Snapshot").field("items", &self.items()).finish_non_exhaustive()
     }
 }
 
-impl<'a, E> Snapshot<'a, E> {
+impl<E> Snapshot<E> {
     /// `rows` are read, and score unless there is an `output`; both `[items, dims]`.
     pub(super) fn new(
         encoder: E,
-        rows: Cow<'a, [f32]>,
-        output: Option<Cow<'a, [f32]>>,
+        rows: Cow<'_, [f32]>,
+        output: Option<Cow<'_, [f32]>>,
         (dims, max_length): (usize, usize),
         device: &Device,
     ) -> Self {
         let device = device.clone().without_autodiff();
-        let table = output.map_or_else(|| rows.to_vec(), Cow::into_owned);
-        let items = table.len() / dims;
-        let table = TensorData::new(table, [items, dims]);
-        let table = Tensor::from_data(table, &device);
+        let tensor = |rows: Cow<'_, [f32]>| {
+            let items = rows.len() / dims;
+            Tensor::<2>::from_data(TensorData::new(rows.into_owned(), [items, dims]), &device)
+        };
+        let rows = tensor(rows);
+        // A tied model has one table, which is shared.
+        let table = output.map_or_else(|| rows.clone(), tensor);
         Self { encoder, rows, table, max_length, device }
     }
 
@@ -48,7 +51,7 @@ impl<'a, E> Snapshot<'a, E> {
     }
 }
 
-impl<E: Encoder> Snapshot<'_, E> {
+impl<E: Encoder> Snapshot<E> {
     /// Scores of every item of the catalogue as the next one, for several histories (oldest
     /// first, not empty; the newest `max_length` are read).
     ///
@@ -66,15 +69,10 @@ impl<E: Encoder> Snapshot<'_, E> {
             .collect();
         let length = newest.iter().map(|history| history.len()).max().unwrap_or(0);
         let [items, dims] = self.table.dims();
-        let rows: Vec<f32> = padded(&newest, length)
-            .into_iter()
-            .flat_map(|item| &self.rows[item as usize * dims..][..dims])
-            .copied()
-            .collect();
-        let rows = TensorData::new(rows, [newest.len(), length, dims]);
+        let read = indices(&padded(&newest, length), &self.device);
+        let rows = self.rows.clone().select(0, read).reshape([newest.len(), length, dims]);
         let last: Vec<u32> =
             newest.iter().enumerate().map(|(i, h)| (i * length + h.len() - 1) as u32).collect();
-        let rows = Tensor::from_data(rows, &self.device);
         let scores = self.encoder.score(rows, &last, Candidates::Shared(self.table.clone())); // [histories, items]
         let scores = scores.try_into_vec_as::<f32>().map_err(device_error)?;
         Ok(scores.chunks_exact(items).map(<[f32]>::to_vec).collect())
