@@ -89,7 +89,8 @@ fn extend(
         let (map, penalty) = fit(table, dims, &titled, &old, catalogue, vectors);
         let mean = map.mean();
         // Of all items in one product; those of known ones and without titles are not used.
-        let predicted = map.map(&vectors.values, penalty);
+        let mut predicted = map.map(&vectors.values, penalty);
+        widen(&mut predicted, &mean, table, &old);
         let row = |at: usize| match old[at] {
             Some(old) => &table[old * dims..(old + 1) * dims],
             None if items[at].title.is_empty() => &mean,
@@ -109,6 +110,27 @@ fn extend(
         ..model.clone()
     };
     Ok((extended, added))
+}
+
+/// Gives predictions the spread that known rows have around `mean`. Regression pulls them
+/// together, as is right for the least error; but an item whose row is near the mean is never
+/// among the best for anyone.
+fn widen(predicted: &mut [f32], mean: &[f32], table: &[f32], old: &[Option<usize>]) {
+    let dims = mean.len();
+    let square = |row: &[f32]| row.iter().zip(mean).map(|(a, b)| (a - b).powi(2)).sum::<f32>();
+    let (mut known, mut found) = (0.0, 0.0);
+    for (row, old) in predicted.chunks_exact(dims).zip(old) {
+        if let Some(old) = old {
+            known += square(&table[old * dims..(old + 1) * dims]);
+            found += square(row);
+        }
+    }
+    let factor = (known / found.max(f32::MIN_POSITIVE)).sqrt().max(1.0);
+    for row in predicted.chunks_exact_mut(dims) {
+        for (value, mean) in row.iter_mut().zip(mean) {
+            *value = mean + (*value - mean) * factor;
+        }
+    }
 }
 
 /// The map from titles to a table's rows, and the penalty that predicts held-out items'
