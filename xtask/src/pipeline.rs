@@ -20,7 +20,7 @@ const NOTICE: &str = "MovieLens 100K, collected by GroupLens Research at the Uni
 /// Minutes on two cores, seed: one fixed choice, so that two machines train alike.
 const TRAINING: [&str; 4] = ["--minutes", "3", "--seed", "7"];
 
-/// How the language model of item tokens is trained; docs/quality.md says why so.
+/// How the language model of item tokens is trained; docs/quality.md has its figures.
 const LANGUAGE_MODEL_TRAINING: &str = "--minutes 3 --seed 7 --loss full --untied --co-occurrence --row-std 0.1 --batch 512 --learning-rate 1e-3 --row-rate 2e-3 --dropout 0.3 --average 3";
 
 /// The language models as the server calls them; the first answers whoever asks for none.
