@@ -51,22 +51,23 @@ impl Bench {
         Ok(Float32Array::from(scores.as_slice()))
     }
 
-    /// One learning step; returns the loss before and after it, in nats. `rows` `[keys, dims]`
-    /// are those of the shared table; `history` and `candidates` are positions in `keys`, and
-    /// `target` is one in `candidates`.
+    /// One learning step, the history read first; returns the loss before and after it, in
+    /// nats. `history` `[length, dims]` is oldest first; `rows` `[keys, dims]` are the shared
+    /// ones of what the click was chosen from, and `target` is a position in `keys`.
     ///
     /// # Errors
-    /// Those of `Scorer::learn`.
+    /// Those of `Scorer::user` and `Scorer::learn`.
     pub async fn learn(
         &mut self,
+        history: Vec<f32>,
         keys: Vec<u32>,
         rows: Vec<f32>,
-        history: Vec<usize>,
-        candidates: Vec<usize>,
         target: usize,
     ) -> Result<Float32Array, JsError> {
-        let example = LearningExample { keys, rows, history, candidates, target };
-        let outcome = self.scorer.learn(&mut self.delta, &example, &self.learning).await?;
+        let user = self.scorer.user(&history).await?;
+        let example = LearningExample { keys, rows, target };
+        let learning = &self.learning;
+        let (outcome, _) = self.scorer.learn(&mut self.delta, &user, &example, learning).await?;
         Ok(Float32Array::from([outcome.loss_before, outcome.loss_after].as_slice()))
     }
 }

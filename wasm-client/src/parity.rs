@@ -50,47 +50,22 @@ pub async fn run(
 ) -> Result<Outcome, ModelError> {
     let scorer = Scorer::new(&setup.model, body, device)?;
     let table = ItemTable::from_bytes(rows)?;
-    let mut keys: Vec<u32> = history.iter().chain(candidates).copied().collect();
-    keys.sort_unstable();
-    keys.dedup();
-    let positions = |items: &[u32]| -> Vec<usize> {
-        items.iter().map(|item| keys.partition_point(|key| key < item)).collect()
-    };
-    let example = LearningExample {
-        rows: gather(&table, &keys)?,
-        history: positions(history),
-        candidates: positions(candidates),
-        target: 0,
-        keys,
-    };
+    let user = scorer.user(&gather(&table, history)?).await?;
+    let rows = gather(&table, candidates)?;
+    let example = LearningExample { keys: candidates.to_vec(), rows, target: 0 };
 
     let mut delta = PersonalDelta::new("parity", setup.model.dims, setup.learning.rank);
-    let before = rescore(&scorer, &delta, &table, history, candidates).await?;
-    let learnt = scorer.learn(&mut delta, &example, &setup.learning).await?;
-    let after = rescore(&scorer, &delta, &table, history, candidates).await?;
-    Ok(Outcome { scores: before, loss: learnt.loss_before, scores_after: after })
-}
-
-async fn rescore(
-    scorer: &Scorer,
-    delta: &PersonalDelta<u32>,
-    table: &ItemTable,
-    history: &[u32],
-    candidates: &[u32],
-) -> Result<Vec<f32>, ModelError> {
-    let dims = scorer.config().dims;
-    let effective = |items: &[u32]| -> Result<Vec<f32>, ModelError> {
-        let mut rows = gather(table, items)?;
-        for (item, row) in items.iter().zip(rows.chunks_exact_mut(dims)) {
+    let rescore = async |delta: &PersonalDelta<u32>| {
+        let mut rows = example.rows.clone();
+        for (item, row) in candidates.iter().zip(rows.chunks_exact_mut(setup.model.dims)) {
             delta.apply_row(item, row);
         }
-        Ok(rows)
+        scorer.personal_scores(&user, delta, rows).await
     };
-    let mut candidates = effective(candidates)?;
-    candidates.chunks_exact_mut(dims).for_each(|row| delta.adapt(row));
-    let mut scores = scorer.score(&effective(history)?, &candidates).await?;
-    delta.lean(&candidates, &mut scores);
-    Ok(scores)
+    let before = rescore(&delta).await?;
+    let (learnt, _) = scorer.learn(&mut delta, &user, &example, &setup.learning).await?;
+    let after = rescore(&delta).await?;
+    Ok(Outcome { scores: before, loss: learnt.loss_before, scores_after: after })
 }
 
 /// Rows `[items, dims]`.

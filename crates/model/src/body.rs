@@ -50,15 +50,28 @@ impl Body {
         })
     }
 
+    /// The state of a history after its newest item, `[batch, 1, dims]`, for models that score
+    /// a candidate by a dot product with it; `None` of those that do not.
+    ///
+    /// `history` `[batch, length, dims]`, oldest first, nothing padded.
+    #[must_use]
+    pub fn newest_hidden(&self, history: Tensor<3>) -> Option<Tensor<3>> {
+        match self {
+            Self::Sasrec(model) => Some(model.newest_hidden(history)),
+            Self::Gru4rec(model) => Some(model.newest_hidden(history)),
+            Self::Din(_) => None,
+        }
+    }
+
     /// Scores of candidates for histories of one length.
     ///
-    /// `history` `[batch, length, dims]`, oldest first, nothing padded; `candidates`
-    /// `[batch, candidates, dims]`; returns logits `[batch, candidates]`, higher is better.
+    /// `history` as in [`newest_hidden`](Self::newest_hidden); `candidates` `[batch,
+    /// candidates, dims]`; returns logits `[batch, candidates]`, higher is better.
     #[must_use]
     pub fn score(&self, history: Tensor<3>, candidates: Tensor<3>) -> Tensor<2> {
         let [batch, count, _] = candidates.dims();
         let newest = match self {
-            Self::Sasrec(model) => model.newest_hidden(history), // [batch, 1, dims]
+            Self::Sasrec(model) => model.newest_hidden(history),
             Self::Gru4rec(model) => model.newest_hidden(history),
             Self::Din(model) => return model.score(history, &candidates),
         };

@@ -9,7 +9,8 @@
 //!
 //! A body scores *gathered rows*: the rows of a history and of the candidates go in, one
 //! score a candidate comes out ([`Scorer`]). What is learnt on the device is a
-//! [`PersonalDelta`] on the rows, held in plain memory beside the immutable weights.
+//! [`PersonalDelta`] on the last layer, held in plain memory beside the immutable weights:
+//! the network itself is never differentiated there, and [`training`] is left out.
 //!
 //! This crate knows no item ids, no files and no network; it computes on whatever
 //! [`burn::tensor::Device`] it is given. Reads are `async` because a browser's GPU can be
@@ -18,6 +19,7 @@
 mod attention;
 mod body;
 mod checkpoint;
+#[cfg(feature = "training")]
 mod decoder;
 mod din;
 mod error;
@@ -25,22 +27,25 @@ mod gru4rec;
 mod learning;
 mod personal;
 mod preference;
+mod products;
 mod rows;
 mod sasrec;
 mod scorer;
+#[cfg(feature = "training")]
 pub mod training;
 mod weights;
 
 pub use body::Body;
 pub use burn::tensor::Device;
 pub use checkpoint::Checkpoint;
+#[cfg(feature = "training")]
 pub use decoder::{Decoder, DecoderConfig};
 pub use din::Din;
 pub use error::ModelError;
 pub use gru4rec::Gru4rec;
 pub use learning::{LearningConfig, LearningExample, LearningOutcome};
-pub use personal::{DELTA_VERSION, PersonalDelta, RowKey};
+pub use personal::{DELTA_VERSION, MAX_ROW_DELTAS, PersonalDelta, Replaced, RowKey};
 pub use rows::{ItemTable, QuantisedRow};
 pub use sasrec::Sasrec;
-pub use scorer::Scorer;
+pub use scorer::{Scorer, UserState};
 pub use weights::{Parameter, parameters};

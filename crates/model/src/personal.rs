@@ -6,10 +6,15 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ModelError,
     preference::{Lesson, Pace, Preference},
+    products::{add_scaled, dot},
 };
 
 /// Version of a stored delta; a newer one is refused.
 pub const DELTA_VERSION: u32 = 2;
+
+/// Items with a delta of their own, at most: 256 KiB of 64 dimensions. Of more the shortest
+/// quarter, which changes least, is given up.
+pub const MAX_ROW_DELTAS: usize = 1_024;
 
 /// What names an item in a [`PersonalDelta`]: the shop's id on a device.
 pub trait RowKey: Clone + Ord + Debug {}
@@ -17,13 +22,14 @@ impl<K: Clone + Ord + Debug> RowKey for K {}
 
 /// What one visitor's clicks have taught, beside shared weights that never change.
 ///
-/// Three parts, all plain numbers in host memory (a few KiB), so that they can be undone (a
-/// clone from before is all it takes), exported and erased without touching the model:
+/// Three parts, all plain numbers in host memory (a few KiB), so that they can be undone,
+/// exported and erased without touching the model. All of them act on the candidates' side of
+/// the score, behind the network:
 ///
 /// - a **preference** `w` `[dims]` that adds `w·v` to the score of a candidate row `v`: what
 ///   the visitor is after right now, learnt from the last clicks and soon forgotten;
-/// - **row deltas** `δ_i`, only for items that were learnt from: item `i` is read as
-///   `e_i + δ_i`, in the history and as a candidate;
+/// - **row deltas** `δ_i`, only for items that were learnt from: as a candidate, item `i` is
+///   read as `e_i + δ_i`;
 /// - a **low-rank adapter** `v ↦ v + (v·P)·Q` on the rows of candidates, `P` `[dims, rank]`
 ///   and `Q` `[rank, dims]`, which generalises to items never clicked. For models that score
 ///   by a dot product this equals an adapter on the user's hidden state, and it suits models
@@ -150,24 +156,78 @@ impl<K: RowKey> PersonalDelta<K> {
         }
     }
 
-    /// Applies the adapter to a candidate's row `[dims]`.
-    pub fn adapt(&self, row: &mut [f32]) {
+    /// Applies the adapter to rows of candidates `[n, dims]`.
+    pub fn adapt(&self, rows: &mut [f32]) {
         if self.rank == 0 || self.steps == 0 {
             return;
         }
-        let inner: Vec<f32> = (0..self.rank)
-            .map(|k| {
-                row.iter()
-                    .zip(self.down.iter().skip(k).step_by(self.rank))
-                    .map(|(v, p)| v * p)
-                    .sum()
-            })
-            .collect();
-        for (inner, up) in inner.iter().zip(self.up.chunks_exact(self.dims)) {
-            for (value, up) in row.iter_mut().zip(up) {
-                *value += inner * up;
+        for row in rows.chunks_exact_mut(self.dims) {
+            for (inner, up) in self.inner(row).into_iter().zip(self.up.chunks_exact(self.dims)) {
+                add_scaled(row, inner, up);
             }
         }
+    }
+
+    /// `v·P` of a row `v`: `[rank]`.
+    fn inner(&self, row: &[f32]) -> Vec<f32> {
+        let mut inner = vec![0.0; self.rank];
+        for (value, down) in row.iter().zip(self.down.chunks_exact(self.rank)) {
+            add_scaled(&mut inner, *value, down);
+        }
+        inner
+    }
+
+    /// The vector `q̃` `[dims]` with which a candidate of effective row `v = e + δ` scores
+    /// `q̃·v`, for a model that scores by a dot product with `embedding` `u` `[dims]`: with
+    /// `q = u + w` it is `q + P·(Q·q)`.
+    #[must_use]
+    pub fn query(&self, embedding: &[f32]) -> Vec<f32> {
+        let user = self.user(embedding);
+        self.outer(&user, &self.inner_of(&user))
+    }
+
+    /// `q = u + w`.
+    fn user(&self, embedding: &[f32]) -> Vec<f32> {
+        let mut user = embedding.to_vec();
+        add_scaled(&mut user, 1.0, &self.preference.vector);
+        user
+    }
+
+    /// `Q·q`: `[rank]`.
+    fn inner_of(&self, user: &[f32]) -> Vec<f32> {
+        self.up.chunks_exact(self.dims).map(|up| dot(up, user)).collect()
+    }
+
+    /// `q + P·inner`.
+    fn outer(&self, user: &[f32], inner: &[f32]) -> Vec<f32> {
+        let mut query = user.to_vec();
+        if self.rank > 0 {
+            for (value, down) in query.iter_mut().zip(self.down.chunks_exact(self.rank)) {
+                *value += dot(down, inner);
+            }
+        }
+        query
+    }
+
+    /// Gradient of a loss by this delta's rows and adapter, for a model that scores by a dot
+    /// product with `embedding`: `rows` `[candidates, dims]` are effective, and `pulls` holds
+    /// the loss's derivative by each of their scores.
+    ///
+    /// The score of row `v` is `(v + (v·P)·Q)·q`. With `g` the pulls and `m = Σ g_c·v_c`:
+    /// `∂/∂v_c = g_c·q̃`, `∂/∂P = m ⊗ (Q·q)`, `∂/∂Q = (m·P) ⊗ q`.
+    pub(crate) fn gradient(&self, embedding: &[f32], rows: &[f32], pulls: &[f32]) -> Gradient {
+        let user = self.user(embedding);
+        let inner = self.inner_of(&user);
+        let query = self.outer(&user, &inner);
+        let mut pulled = vec![0.0; self.dims]; // m
+        for (row, pull) in rows.chunks_exact(self.dims).zip(pulls) {
+            add_scaled(&mut pulled, *pull, row);
+        }
+        let product = |a: &[f32], b: &[f32]| -> Vec<f32> {
+            a.iter().flat_map(|a| b.iter().map(move |b| a * b)).collect()
+        };
+        let up = if self.rank > 0 { product(&self.inner(&pulled), &user) } else { Vec::new() };
+        Gradient { rows: product(pulls, &query), down: product(&pulled, &inner), up }
     }
 
     /// Adds to `scores` what the preference says of the candidates' effective rows
@@ -186,6 +246,61 @@ impl<K: RowKey> PersonalDelta<K> {
         // What was stored by the first version is from now on of this one.
         self.version = DELTA_VERSION;
         self.steps += 1;
+    }
+
+    /// The delta with the rows of `keys` alone: all that a step on them reads and changes,
+    /// whatever else was learnt.
+    pub(crate) fn part(&self, keys: &[K]) -> Self {
+        let row = |key: &K| Some((key.clone(), self.rows.get(key)?.clone()));
+        Self {
+            base: self.base.clone(),
+            rows: keys.iter().filter_map(row).collect(),
+            down: self.down.clone(),
+            up: self.up.clone(),
+            preference: self.preference.clone(),
+            ..*self
+        }
+    }
+
+    /// Takes a [`part`](Self::part) back in after a step, and returns what it replaced.
+    pub(crate) fn replace(&mut self, part: Self) -> Replaced<K> {
+        let mut rows: Vec<(K, Option<Vec<f32>>)> = Vec::with_capacity(part.rows.len());
+        for (key, row) in part.rows {
+            let before = self.rows.insert(key.clone(), row);
+            rows.push((key, before));
+        }
+        if self.rows.len() > MAX_ROW_DELTAS {
+            let mut lengths: Vec<(f32, K)> =
+                self.rows.iter().map(|(key, row)| (dot(row, row), key.clone())).collect();
+            lengths.sort_by(|a, b| a.0.total_cmp(&b.0));
+            let surplus = lengths.len() - MAX_ROW_DELTAS * 3 / 4;
+            for (_, key) in lengths.into_iter().take(surplus) {
+                let row = self.rows.remove(&key);
+                rows.push((key, row));
+            }
+        }
+        Replaced {
+            version: std::mem::replace(&mut self.version, part.version),
+            steps: std::mem::replace(&mut self.steps, part.steps),
+            down: std::mem::replace(&mut self.down, part.down),
+            up: std::mem::replace(&mut self.up, part.up),
+            preference: std::mem::replace(&mut self.preference, part.preference),
+            rows,
+        }
+    }
+
+    /// Undoes a learning step: afterwards the delta is as it was before it. Of several steps
+    /// the newest is to be undone first.
+    pub fn take_back(&mut self, replaced: Replaced<K>) {
+        let Replaced { version, steps, rows, down, up, preference } = replaced;
+        for (key, row) in rows.into_iter().rev() {
+            match row {
+                Some(row) => self.rows.insert(key, row),
+                None => self.rows.remove(&key),
+            };
+        }
+        (self.version, self.steps) = (version, steps);
+        (self.down, self.up, self.preference) = (down, up, preference);
     }
 
     /// One gradient step: `θ ← (1 − rate·decay)·θ − rate·gradient` on the deltas of `keys`
@@ -208,6 +323,19 @@ impl<K: RowKey> PersonalDelta<K> {
     }
 }
 
+/// What a learning step replaced: enough to take it back
+/// ([`PersonalDelta::take_back`]), and no more than the step has touched.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Replaced<K: RowKey> {
+    version: u32,
+    steps: u64,
+    /// In the order of the changes; `None` of items that had no delta.
+    rows: Vec<(K, Option<Vec<f32>>)>,
+    down: Vec<f32>,
+    up: Vec<f32>,
+    preference: Preference,
+}
+
 /// Gradients of a loss with respect to a delta's parts, in their layouts.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Gradient {
@@ -217,14 +345,16 @@ pub(crate) struct Gradient {
 }
 
 impl Gradient {
-    /// Scales a gradient longer than `max_norm` (over all parts together) down to it.
+    /// Euclidean length over all parts.
+    pub(crate) fn norm(&self) -> f32 {
+        [&self.rows, &self.down, &self.up].map(|part| dot(part, part)).iter().sum::<f32>().sqrt()
+    }
+
+    /// Scales a gradient longer than `max_norm` down to it.
     pub(crate) fn shorten(&mut self, max_norm: f32) {
-        let parts = [&mut self.rows, &mut self.down, &mut self.up];
-        let squares: f32 =
-            parts.iter().flat_map(|part| part.iter()).map(|value| value * value).sum();
-        let norm = squares.sqrt();
+        let norm = self.norm();
         if norm > max_norm {
-            for value in parts.into_iter().flatten() {
+            for value in [&mut self.rows, &mut self.down, &mut self.up].into_iter().flatten() {
                 *value *= max_norm / norm;
             }
         }
@@ -240,89 +370,4 @@ pub(crate) struct StepSizes {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn hand_made() -> PersonalDelta<u32> {
-        let mut delta = PersonalDelta::new("base", 2, 1);
-        delta.down = vec![1.0, 2.0]; // P, [2, 1]
-        delta.up = vec![0.5, -1.0]; // Q, [1, 2]
-        delta.steps = 1;
-        delta
-    }
-
-    #[test]
-    fn the_adapter_adds_v_p_q() {
-        let mut row = [3.0, 4.0];
-        hand_made().adapt(&mut row);
-        // v·P = 3 + 8 = 11; 11·Q = (5.5, -11).
-        assert!((row[0] - 8.5).abs() < 1e-6 && (row[1] + 7.0).abs() < 1e-6, "{row:?}");
-    }
-
-    #[test]
-    fn a_new_delta_changes_nothing() {
-        let delta = PersonalDelta::<u32>::new("base", 3, 2);
-        let mut row = [1.0_f32, -2.0, 3.0];
-        delta.apply_row(&7, &mut row);
-        delta.adapt(&mut row);
-        assert_eq!(row.map(f32::to_bits), [1.0_f32, -2.0, 3.0].map(f32::to_bits));
-    }
-
-    #[test]
-    fn a_step_descends_and_decays() {
-        let mut delta = hand_made();
-        delta.rows.insert(5, vec![1.0, 1.0]);
-        let gradient =
-            Gradient { rows: vec![1.0, 0.0, 0.0, 2.0], down: vec![0.0, 1.0], up: vec![1.0, 0.0] };
-        delta.descend(&[5, 9], &gradient, &StepSizes { rows: 0.1, adapter: 0.2, decay: 0.5 });
-        // Row 5: 0.95·1 − 0.1·(1, 0); row 9 is new: −0.1·(0, 2).
-        assert_eq!(delta.row(&5).unwrap(), [0.95 - 0.1, 0.95]);
-        assert_eq!(delta.row(&9).unwrap(), [0.0, -0.2]);
-        // Q: 0.9·(0.5, −1) − 0.2·(1, 0); P: (1, 2) − 0.2·(0, 1).
-        assert!((delta.up[0] - 0.25).abs() < 1e-6 && (delta.up[1] + 0.9).abs() < 1e-6);
-        assert!((delta.down[1] - 1.8).abs() < 1e-6);
-    }
-
-    #[test]
-    fn a_long_gradient_is_shortened_over_all_its_parts() {
-        let long = Gradient { rows: vec![3.0, 0.0], down: vec![0.0], up: vec![4.0] };
-        let mut gradient = long.clone();
-        gradient.shorten(6.0);
-        assert_eq!(gradient, long);
-        gradient.shorten(1.0);
-        // The norm was 5.
-        assert!((gradient.rows[0] - 0.6).abs() < 1e-6 && (gradient.up[0] - 0.8).abs() < 1e-6);
-    }
-
-    #[test]
-    fn foreign_and_damaged_deltas_are_refused() {
-        let delta = hand_made();
-        assert_eq!(delta.check("base", 2, 1), Ok(()));
-        assert!(matches!(delta.check("other", 2, 1), Err(ModelError::ForeignBase { .. })));
-        assert!(matches!(delta.check("base", 3, 1), Err(ModelError::Length { .. })));
-        let mut damaged = hand_made();
-        damaged.rows.insert(1, vec![f32::INFINITY, 0.0]);
-        assert!(matches!(damaged.check("base", 2, 1), Err(ModelError::NotFinite { .. })));
-        for (vector, length) in [(vec![0.5], true), (vec![f32::NAN, 0.0], false)] {
-            let mut damaged = hand_made();
-            damaged.preference.vector = vector;
-            let error = damaged.check("base", 2, 1).unwrap_err();
-            assert_eq!(matches!(error, ModelError::Length { .. }), length, "{error}");
-            assert_eq!(matches!(error, ModelError::NotFinite { .. }), !length, "{error}");
-        }
-        let newer = PersonalDelta { version: DELTA_VERSION + 1, ..hand_made() };
-        let error = newer.check("base", 2, 1).unwrap_err();
-        assert_eq!(error, ModelError::Version { supported: 2, found: 3 });
-    }
-
-    #[test]
-    fn a_delta_of_the_first_version_is_read() {
-        let json = r#"{"base":"base","dims":2,"rank":1,"steps":3,"rows":{"5":[1.0,0.0]},
-            "down":[1.0,2.0],"up":[0.5,-1.0]}"#;
-        let delta: PersonalDelta<String> = serde_json::from_str(json).unwrap();
-        assert_eq!(delta.check("base", 2, 1), Ok(()));
-        let mut scores = [3.0];
-        delta.lean(&[1.0, 1.0], &mut scores);
-        assert!((scores[0] - 3.0_f32).abs() < 1e-9, "it had no preference");
-    }
-}
+mod tests;

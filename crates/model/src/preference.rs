@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use crate::products::{add_scaled, dot};
+
 /// A vector `w` `[dims]` that adds `w·v` to the score of every candidate row `v`.
 ///
 /// For a model that scores by a dot product this moves the user's hidden state by `w`: the
@@ -85,12 +87,8 @@ impl Preference {
         self.vector.resize(dims, 0.0);
         let mut gradient = vec![0.0; dims];
         for lesson in &self.lessons {
-            let pull = lesson.probabilities(self);
-            for (at, (row, p)) in lesson.rows.chunks_exact(dims).zip(pull).enumerate() {
-                let weight = if at == lesson.target { p - 1.0 } else { p };
-                for (sum, value) in gradient.iter_mut().zip(row) {
-                    *sum += weight * value;
-                }
+            for (row, pull) in lesson.rows.chunks_exact(dims).zip(lesson.pulls(self)) {
+                add_scaled(&mut gradient, pull, row);
             }
         }
         let step = pace.rate / mean_square / self.lessons.len() as f32;
@@ -101,28 +99,33 @@ impl Preference {
 }
 
 impl Lesson {
-    /// Softmax over the candidates under `preference`.
-    fn probabilities(&self, preference: &Preference) -> Vec<f32> {
+    /// Derivative of the loss by each candidate's score: its probability under `preference`,
+    /// less 1 for the one that was clicked.
+    pub(crate) fn pulls(&self, preference: &Preference) -> Vec<f32> {
         let scores = self.scores_under(preference);
         let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let mut p: Vec<f32> = scores.iter().map(|score| (score - largest).exp()).collect();
-        let sum: f32 = p.iter().sum();
-        for p in &mut p {
-            *p /= sum;
+        let mut pulls: Vec<f32> = scores.iter().map(|score| (score - largest).exp()).collect();
+        let sum: f32 = pulls.iter().sum();
+        for (at, pull) in pulls.iter_mut().enumerate() {
+            *pull = *pull / sum - if at == self.target { 1.0 } else { 0.0 };
         }
-        p
+        pulls
+    }
+
+    /// `−ln softmax(scores)[target]` under `preference`, in nats.
+    pub(crate) fn loss(&self, preference: &Preference) -> f32 {
+        let scores = self.scores_under(preference);
+        let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let sum: f32 = scores.iter().map(|score| (score - largest).exp()).sum();
+        sum.ln() + largest - scores[self.target]
     }
 
     /// The candidates' scores with `preference`.
-    pub(crate) fn scores_under(&self, preference: &Preference) -> Vec<f32> {
+    fn scores_under(&self, preference: &Preference) -> Vec<f32> {
         let mut scores = self.scores.clone();
         preference.lean(&self.rows, &mut scores);
         scores
     }
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 #[cfg(test)]

@@ -1,9 +1,14 @@
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::{
+    collections::{BTreeSet, HashSet, VecDeque},
+    sync::Arc,
+};
 
 use tandem_collaboration::{
     Decision, Fusion, ListState, Policy, Situation, TokenBucket, order_descending, positions,
 };
-use tandem_model::{LearningConfig, LearningExample, LearningOutcome, PersonalDelta, Scorer};
+use tandem_model::{
+    LearningConfig, LearningExample, LearningOutcome, PersonalDelta, Replaced, Scorer, UserState,
+};
 use tandem_protocol::{
     Candidate, CandidatesRequest, CandidatesResponse, Event, EventKind, ItemId, ItemRow, Ranking,
     RowsResponse,
@@ -14,6 +19,7 @@ use crate::{
     calibration::Calibrations,
     outlook::ListWatch,
     ranked::{Ranked, RankedItem},
+    scoring::LastRead,
     undo::UndoLog,
 };
 
@@ -54,7 +60,8 @@ pub struct Session {
     pub(crate) disliked: BTreeSet<ItemId>,
     pub(crate) list: Option<List>,
     pub(crate) delta: PersonalDelta<ItemId>,
-    pub(crate) pending: VecDeque<LearningExample<ItemId>>,
+    pub(crate) pending: VecDeque<Waiting>,
+    pub(crate) last_read: LastRead,
     pub(crate) clicks: u64,
     pub(crate) calls: u64,
     /// Counts resets and imports, so that an answer to a question asked before is dropped.
@@ -74,6 +81,19 @@ pub(crate) struct List {
     pub(crate) clicks: u64,
     pub(crate) distinct: usize,
     pub(crate) watch: ListWatch,
+}
+
+/// What a learning step found, and what takes it back.
+type Learnt = (LearningOutcome, Replaced<ItemId>);
+
+/// A click that waits to be learnt from.
+#[derive(Clone, Debug)]
+pub(crate) struct Waiting {
+    /// What could be read of the history before it.
+    history: Vec<ItemId>,
+    /// What the model made of that, if it was asked.
+    user: Option<Arc<UserState>>,
+    example: LearningExample<ItemId>,
 }
 
 /// What a request was made of; goes with its answer to [`Session::accept`].
@@ -123,6 +143,7 @@ impl Session {
             disliked: BTreeSet::new(),
             list: None,
             pending: VecDeque::new(),
+            last_read: LastRead::default(),
             clicks: 0,
             calls: 0,
             generation: 0,
@@ -353,35 +374,53 @@ impl Session {
     /// [`SessionError::Model`] if the device fails or the step would leave the finite
     /// numbers; the delta is then as before and the click is given up.
     pub async fn learn(&mut self) -> Result<Option<LearningOutcome>, SessionError> {
-        let Some(example) = self.pending.pop_front() else { return Ok(None) };
-        self.undo.learning(self.pending.len() + 1, &self.delta);
+        let Some(waiting) = self.pending.pop_front() else { return Ok(None) };
+        let learnt = self.learn_from(waiting).await;
+        let (outcome, replaced) = match learnt {
+            Ok(Some((outcome, replaced))) => (Ok(Some(outcome)), Some(replaced)),
+            Ok(None) => (Ok(None), None),
+            Err(error) => (Err(error), None),
+        };
+        self.undo.learnt(self.pending.len() + 1, replaced);
+        outcome
+    }
+
+    async fn learn_from(&mut self, waiting: Waiting) -> Result<Option<Learnt>, SessionError> {
+        let Waiting { history, user, example } = waiting;
+        let history: Vec<&ItemId> = history.iter().collect();
+        let user = match user {
+            Some(user) => Some(user),
+            None => self.user_after(&history).await?,
+        };
+        let Some(user) = user else { return Ok(None) };
         let learning = &self.settings.learning;
-        Ok(Some(self.scorer.learn(&mut self.delta, &example, learning).await?))
+        Ok(Some(self.scorer.learn(&mut self.delta, &user, &example, learning).await?))
     }
 
     /// What a click on `item` teaches: it was chosen from the list's best. `None` without a
     /// history or a list to choose from, or if rows are missing.
-    fn example(&self, item: &ItemId) -> Option<LearningExample<ItemId>> {
-        let mut example = Gathered::default();
+    fn example(&self, item: &ItemId) -> Option<Waiting> {
         let history = self.readable_history();
-        let history: Vec<usize> =
-            history.into_iter().filter_map(|item| example.position(item, &self.rows)).collect();
-        let target = example.position(item, &self.rows)?;
-        let others = self.left().into_iter().filter(|candidate| candidate.item != *item);
-        let mut candidates = vec![target];
-        for candidate in others.take(self.settings.learning.negatives) {
-            candidates.extend(example.position(&candidate.item, &self.rows));
-        }
-        if history.is_empty() || candidates.len() < 2 {
+        let mut example = LearningExample { keys: Vec::new(), rows: Vec::new(), target: 0 };
+        let mut take = |item: &ItemId| {
+            let here = self.rows.gather(item, &mut example.rows);
+            if here {
+                example.keys.push(item.clone());
+            }
+            here
+        };
+        if history.is_empty() || !take(item) {
             return None;
         }
-        Some(LearningExample {
-            keys: example.keys,
-            rows: example.rows,
-            history,
-            candidates,
-            target: 0,
-        })
+        let others = self.left().into_iter().filter(|candidate| candidate.item != *item);
+        for candidate in others.take(self.settings.learning.negatives) {
+            take(&candidate.item);
+        }
+        if example.keys.len() < 2 {
+            return None;
+        }
+        let user = self.last_read.of(&history);
+        Some(Waiting { history: history.into_iter().cloned().collect(), user, example })
     }
 
     fn distinct_items(&self) -> usize {
@@ -423,28 +462,5 @@ impl Session {
     #[must_use]
     pub fn delta(&self) -> &PersonalDelta<ItemId> {
         &self.delta
-    }
-}
-
-/// Distinct items with their rows, as a learning example needs them.
-#[derive(Default)]
-struct Gathered {
-    positions: HashMap<ItemId, usize>,
-    keys: Vec<ItemId>,
-    rows: Vec<f32>,
-}
-
-impl Gathered {
-    fn position(&mut self, item: &ItemId, store: &RowStore) -> Option<usize> {
-        if let Some(&at) = self.positions.get(item) {
-            return Some(at);
-        }
-        if !store.gather(item, &mut self.rows) {
-            return None;
-        }
-        let at = self.keys.len();
-        self.keys.push(item.clone());
-        self.positions.insert(item.clone(), at);
-        Some(at)
     }
 }

@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 
-use tandem_model::PersonalDelta;
+use tandem_model::Replaced;
 use tandem_protocol::{Event, EventKind, ItemId};
 
 use crate::Session;
@@ -27,8 +27,8 @@ enum Lesson {
     None,
     /// It waits to be learnt from.
     Waiting,
-    /// It was learnt from: what was known before.
-    Learnt(Box<PersonalDelta<ItemId>>),
+    /// It was learnt from: what the step replaced.
+    Learnt(Box<Replaced<ItemId>>),
 }
 
 impl UndoLog {
@@ -43,9 +43,9 @@ impl UndoLog {
         self.push(Record { event: event.clone(), new, lesson: Lesson::None });
     }
 
-    /// Notes that the oldest of `waiting` examples is about to be learnt from, with what is
-    /// known before.
-    pub(crate) fn learning(&mut self, waiting: usize, before: &PersonalDelta<ItemId>) {
+    /// Notes that the oldest of `waiting` examples was learnt from, and what the step
+    /// replaced; `None` if it was given up.
+    pub(crate) fn learnt(&mut self, waiting: usize, replaced: Option<Replaced<ItemId>>) {
         let noted = self.0.iter().filter(|record| matches!(record.lesson, Lesson::Waiting));
         // Examples are learnt in order: with more of them than records wait, the oldest is
         // of an event that can no longer be taken back.
@@ -54,7 +54,8 @@ impl UndoLog {
         }
         let oldest = self.0.iter_mut().find(|record| matches!(record.lesson, Lesson::Waiting));
         if let Some(record) = oldest {
-            record.lesson = Lesson::Learnt(Box::new(before.clone()));
+            record.lesson =
+                replaced.map_or(Lesson::None, |replaced| Lesson::Learnt(Box::new(replaced)));
         }
     }
 
@@ -89,7 +90,7 @@ impl Session {
             Lesson::Waiting => {
                 self.pending.pop_back();
             }
-            Lesson::Learnt(before) => self.delta = *before,
+            Lesson::Learnt(replaced) => self.delta.take_back(*replaced),
         }
         self.clicks = self.clicks.saturating_sub(1);
         Some(event)

@@ -1,23 +1,38 @@
 //! The learning step on the device.
 
 use futures_lite::future::block_on;
-use tandem_model::{LearningConfig, LearningExample, ModelError, PersonalDelta};
+use tandem_model::{
+    LearningConfig, LearningExample, LearningOutcome, ModelError, PersonalDelta, Scorer, UserState,
+};
 use tandem_protocol::ModelKind;
 
 use super::{KINDS, config, random_rows, scorer};
 
+/// A click on the second of three items.
 fn example(dims: usize) -> LearningExample<u32> {
-    LearningExample {
-        keys: vec![10, 11, 12, 13, 14, 15],
-        rows: random_rows(6, dims, 4),
-        history: vec![0, 1, 2],
-        candidates: vec![3, 4, 5],
-        target: 1,
-    }
+    LearningExample { keys: vec![13, 14, 15], rows: random_rows(3, dims, 4), target: 1 }
+}
+
+/// A visitor with three items.
+fn user(scorer: &Scorer) -> UserState {
+    block_on(scorer.user(&random_rows(3, scorer.config().dims, 5))).unwrap()
+}
+
+fn learn(
+    scorer: &Scorer,
+    delta: &mut PersonalDelta<u32>,
+    example: &LearningExample<u32>,
+    learning: &LearningConfig,
+) -> Result<LearningOutcome, ModelError> {
+    block_on(scorer.learn(delta, &user(scorer), example, learning)).map(|(outcome, _)| outcome)
+}
+
+fn loss(scorer: &Scorer, delta: &PersonalDelta<u32>, example: &LearningExample<u32>) -> f32 {
+    block_on(scorer.loss(delta, &user(scorer), example)).unwrap()
 }
 
 #[test]
-fn a_learning_step_lowers_the_loss_and_touches_only_the_batch() {
+fn a_learning_step_lowers_the_loss_and_touches_only_the_example() {
     for kind in KINDS {
         let scorer = scorer(&config(kind, 8, 1, 2), 1);
         let mut delta = PersonalDelta::new("base", 8, 2);
@@ -26,43 +41,52 @@ fn a_learning_step_lowers_the_loss_and_touches_only_the_batch() {
         let learning = LearningConfig { forgetting: 0.0, ..LearningConfig::default() };
         let mut losses = Vec::new();
         for _ in 0..5 {
-            let outcome = block_on(scorer.learn(&mut delta, &example(8), &learning)).unwrap();
+            let outcome = learn(&scorer, &mut delta, &example(8), &learning).unwrap();
             assert!(outcome.loss_after < outcome.loss_before, "{kind:?}: {outcome:?}");
             losses.push(outcome.loss_before);
         }
         assert!(losses.windows(2).all(|pair| pair[1] < pair[0]), "{kind:?}: {losses:?}");
-        assert_eq!(delta.touched(), 6);
+        // DIN's scores are no product with a row: it learns the preference alone.
+        assert_eq!(delta.touched(), if kind == ModelKind::Din { 0 } else { 3 });
         assert!(delta.row(&99).is_none());
         // The loss of a new delta is that of the shared weights: nothing else has changed.
-        let untouched = block_on(scorer.loss(&before, &example(8))).unwrap();
+        let untouched = loss(&scorer, &before, &example(8));
         assert!((untouched - losses[0]).abs() < 1e-5, "{untouched} {losses:?}");
     }
 }
 
 #[test]
 fn gradients_agree_with_finite_differences() {
-    for kind in KINDS {
+    for kind in [ModelKind::Sasrec, ModelKind::Gru4rec] {
         let scorer = scorer(&config(kind, 4, 1, 2), 2);
         let example = example(4);
         let rate = 1e-3;
+        // An adapter and a preference that have learnt already, and stay as they are.
+        let mut delta = PersonalDelta::new("base", 4, 2);
+        for target in 0..3 {
+            let example = LearningExample { target, ..example.clone() };
+            let learning = LearningConfig { row_rate: 0.0, ..LearningConfig::default() };
+            learn(&scorer, &mut delta, &example, &learning).unwrap();
+        }
         let learning = LearningConfig {
-            rank: 0,
             row_rate: rate,
             adapter_rate: 0.0,
             decay: 0.0,
             max_norm: f32::INFINITY,
+            preference_rate: 0.0,
             ..LearningConfig::default()
         };
-        let mut delta = PersonalDelta::new("base", 4, 0);
-        block_on(scorer.learn(&mut delta, &example, &learning)).unwrap();
+        let before = delta.clone();
+        learn(&scorer, &mut delta, &example, &learning).unwrap();
         let mut largest = 0.0_f32;
         for (at, key) in example.keys.iter().enumerate() {
             for i in 0..4 {
-                let gradient = -delta.row(key).unwrap()[i] / rate;
+                let old = before.row(key).map_or(0.0, |row| row[i]);
+                let gradient = (old - delta.row(key).unwrap()[i]) / rate;
                 let moved = |by: f32| {
                     let mut example = example.clone();
                     example.rows[at * 4 + i] += by;
-                    block_on(scorer.loss(&PersonalDelta::new("base", 4, 0), &example)).unwrap()
+                    loss(&scorer, &before, &example)
                 };
                 let difference = (moved(5e-3) - moved(-5e-3)) / 1e-2;
                 let apart = (gradient - difference).abs();
@@ -75,27 +99,58 @@ fn gradients_agree_with_finite_differences() {
 }
 
 #[test]
+fn personal_scores_are_those_of_the_loss() {
+    for kind in KINDS {
+        let scorer = scorer(&config(kind, 8, 1, 2), 2);
+        let mut delta = PersonalDelta::new("base", 8, 2);
+        learn(&scorer, &mut delta, &example(8), &LearningConfig::default()).unwrap();
+        let mut rows = example(8).rows;
+        for (key, row) in example(8).keys.iter().zip(rows.chunks_exact_mut(8)) {
+            delta.apply_row(key, row);
+        }
+        let scores = block_on(scorer.personal_scores(&user(&scorer), &delta, rows)).unwrap();
+        let sum: f32 = scores.iter().map(|score| score.exp()).sum();
+        let expected = loss(&scorer, &delta, &example(8));
+        let found = sum.ln() - scores[1];
+        assert!((found - expected).abs() < 1e-5, "{kind:?}: {found} is not {expected}");
+    }
+}
+
+#[test]
+fn a_step_that_is_taken_back_leaves_no_trace() {
+    for kind in KINDS {
+        let scorer = scorer(&config(kind, 8, 1, 2), 2);
+        let mut delta = PersonalDelta::new("base", 8, 2);
+        learn(&scorer, &mut delta, &example(8), &LearningConfig::default()).unwrap();
+        let before = delta.clone();
+        let learning = LearningConfig::default();
+        let (user, example) = (user(&scorer), example(8));
+        let step = block_on(scorer.learn(&mut delta, &user, &example, &learning));
+        let (_, replaced) = step.unwrap();
+        assert_ne!(delta, before);
+        delta.take_back(replaced);
+        assert_eq!(delta, before);
+    }
+}
+
+#[test]
 fn malformed_examples_are_refused() {
     let scorer = scorer(&config(ModelKind::Sasrec, 8, 1, 2), 1);
     let mut delta = PersonalDelta::new("base", 8, 2);
-    let mut learn = |example: &LearningExample<u32>| {
-        block_on(scorer.learn(&mut delta, example, &LearningConfig::default())).unwrap_err()
+    let mut refused = |example: &LearningExample<u32>| {
+        learn(&scorer, &mut delta, example, &LearningConfig::default()).unwrap_err()
     };
     let good = example(8);
     assert!(matches!(
-        learn(&LearningExample { target: 3, ..good.clone() }),
-        ModelError::Length { .. }
+        refused(&LearningExample { target: 3, ..good.clone() }),
+        ModelError::Length { expected: 4, found: 3, .. }
     ));
     assert!(matches!(
-        learn(&LearningExample { history: vec![], ..good.clone() }),
-        ModelError::Empty(_)
+        refused(&LearningExample { keys: vec![9, 1], ..good.clone() }),
+        ModelError::Length { expected: 16, found: 24, .. }
     ));
-    assert!(matches!(
-        learn(&LearningExample { candidates: vec![9, 1], ..good.clone() }),
-        ModelError::Length { .. }
-    ));
-    let nan = LearningExample { rows: vec![f32::NAN; 48], ..good };
-    assert!(matches!(learn(&nan), ModelError::NotFinite { .. }));
+    let nan = LearningExample { rows: vec![f32::NAN; 24], ..good };
+    assert!(matches!(refused(&nan), ModelError::NotFinite { .. }));
     assert_eq!(delta, PersonalDelta::new("base", 8, 2), "a failed step leaves no trace");
 }
 
@@ -110,14 +165,14 @@ fn a_preference_lifts_what_resembles_the_click_and_touches_no_row() {
         let scorer = scorer(&config(kind, 8, 1, 2), 3);
         let mut delta = PersonalDelta::new("base", 8, 2);
         let example = example(8);
-        let outcome = block_on(scorer.learn(&mut delta, &example, &preferring())).unwrap();
+        let outcome = learn(&scorer, &mut delta, &example, &preferring()).unwrap();
         assert!(outcome.loss_after < outcome.loss_before, "{kind:?}: {outcome:?}");
-        let loss = block_on(scorer.loss(&delta, &example)).unwrap();
-        assert!((loss - outcome.loss_after).abs() < 1e-5, "{kind:?}: {loss} {outcome:?}");
+        let after = loss(&scorer, &delta, &example);
+        assert!((after - outcome.loss_after).abs() < 1e-5, "{kind:?}: {after} {outcome:?}");
         assert_eq!((delta.touched(), delta.steps()), (0, 1));
         // Items never met, with the rows of the clicked one and of another candidate.
         let mut lifted = [0.0, 0.0];
-        delta.lean(&[&example.rows[32..40], &example.rows[24..32]].concat(), &mut lifted);
+        delta.lean(&[&example.rows[8..16], &example.rows[..8]].concat(), &mut lifted);
         assert!(lifted[0] > 0.0 && lifted[0] > lifted[1], "{kind:?}: {lifted:?}");
     }
 }
@@ -129,14 +184,14 @@ fn a_preference_is_forgotten_as_clicks_go_elsewhere() {
     let first = example(8);
     let lift = |delta: &PersonalDelta<u32>| {
         let mut lift = [0.0];
-        delta.lean(&first.rows[32..40], &mut lift);
+        delta.lean(&first.rows[8..16], &mut lift);
         lift[0]
     };
-    block_on(scorer.learn(&mut delta, &first, &preferring())).unwrap();
+    learn(&scorer, &mut delta, &first, &preferring()).unwrap();
     let learnt = lift(&delta);
     let elsewhere = LearningExample { target: 0, ..first.clone() };
     for _ in 0..5 {
-        block_on(scorer.learn(&mut delta, &elsewhere, &preferring())).unwrap();
+        learn(&scorer, &mut delta, &elsewhere, &preferring()).unwrap();
     }
     assert!(lift(&delta) < learnt, "{} of {learnt}", lift(&delta));
 }
@@ -147,10 +202,10 @@ fn both_kinds_of_learning_agree_with_the_loss_they_report() {
         let scorer = scorer(&config(kind, 8, 1, 2), 4);
         let mut delta = PersonalDelta::new("base", 8, 2);
         for _ in 0..3 {
-            let before = block_on(scorer.loss(&delta, &example(8))).unwrap();
+            let before = loss(&scorer, &delta, &example(8));
             let learning = LearningConfig::default();
-            let outcome = block_on(scorer.learn(&mut delta, &example(8), &learning)).unwrap();
-            let after = block_on(scorer.loss(&delta, &example(8))).unwrap();
+            let outcome = learn(&scorer, &mut delta, &example(8), &learning).unwrap();
+            let after = loss(&scorer, &delta, &example(8));
             assert!((before - outcome.loss_before).abs() < 1e-4, "{kind:?} {before} {outcome:?}");
             assert!((after - outcome.loss_after).abs() < 1e-4, "{kind:?} {after} {outcome:?}");
         }
@@ -161,7 +216,7 @@ fn both_kinds_of_learning_agree_with_the_loss_they_report() {
 fn a_step_that_leaves_the_finite_numbers_is_not_taken() {
     let scorer = scorer(&config(ModelKind::Sasrec, 8, 1, 2), 1);
     let mut delta = PersonalDelta::new("base", 8, 2);
-    block_on(scorer.learn(&mut delta, &example(8), &LearningConfig::default())).unwrap();
+    learn(&scorer, &mut delta, &example(8), &LearningConfig::default()).unwrap();
     let before = delta.clone();
     // Rows as short as these make the step, which is relative to their length, overflow.
     let mut short = example(8);
@@ -169,7 +224,7 @@ fn a_step_that_leaves_the_finite_numbers_is_not_taken() {
         *value *= 1e-3;
     }
     let wild = LearningConfig { preference_rate: f32::MAX, ..LearningConfig::default() };
-    let result = block_on(scorer.learn(&mut delta, &short, &wild));
+    let result = learn(&scorer, &mut delta, &short, &wild);
     assert!(matches!(result, Err(ModelError::NotFinite { .. })), "{result:?}");
     assert_eq!(delta, before);
 }

@@ -1,0 +1,44 @@
+/// Sums kept side by side, so that the compiler can use vector instructions.
+const LANES: usize = 8;
+
+/// `Σ a_i·b_i`, over the shorter of the two.
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let length = a.len().min(b.len());
+    let (a, a_rest) = a[..length].as_chunks::<LANES>();
+    let (b, b_rest) = b[..length].as_chunks::<LANES>();
+    let mut sums = [0.0_f32; LANES];
+    for (a, b) in a.iter().zip(b) {
+        for (sum, (a, b)) in sums.iter_mut().zip(a.iter().zip(b)) {
+            *sum += a * b;
+        }
+    }
+    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
+    sums.iter().sum::<f32>() + rest
+}
+
+/// `sum ← sum + factor·values`.
+pub(crate) fn add_scaled(sum: &mut [f32], factor: f32, values: &[f32]) {
+    for (sum, value) in sum.iter_mut().zip(values) {
+        *sum += factor * value;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_lanes_and_the_rest_are_summed() {
+        for length in [0_usize, 1, 7, 8, 9, 64, 65] {
+            let a: Vec<f32> = (0..length).map(|at| at as f32).collect();
+            // Σ i·2 = n(n − 1), exact in f32 here.
+            let expected = (length * length.saturating_sub(1)) as f32;
+            let found = dot(&a, &vec![2.0; length]);
+            assert!((found - expected).abs() < f32::EPSILON, "{length}: {found}");
+        }
+        assert!((dot(&[1.0, 2.0], &[3.0]) - 3.0).abs() < f32::EPSILON);
+        let mut sum = [1.0, 2.0];
+        add_scaled(&mut sum, 0.5, &[2.0, 4.0]);
+        assert_eq!(sum.map(f32::to_bits), [2.0_f32, 4.0].map(f32::to_bits));
+    }
+}
