@@ -70,15 +70,8 @@ async function learn(entrants, work, { learnRounds, warmUp }) {
     say(`trying a learning step with ${entrant.name}`);
     await entrant.runtime.activate?.();
     const failure = await firstStep(entrant.runtime, clicks[0]);
-    if (failure === null) {
-      learners.push(entrant);
-      continue;
-    }
-    notes.push(`${entrant.name}: ${failure}`);
-    entrant.runtime.withoutGather?.();
-    const again = await firstStep(entrant.runtime, clicks[0]);
-    if (again === null) learners.push(entrant);
-    else notes.push(`${entrant.name}, without gather: ${again}`);
+    if (failure === null) learners.push(entrant);
+    else notes.push(`${entrant.name}: ${failure}`);
   }
   // The steps so far were one each: everyone is at the same place.
   const steps = await sameSteps(learners, clicks);

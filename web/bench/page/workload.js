@@ -14,6 +14,9 @@ export const learning = Object.freeze({
   decay: 0.05,
   max_norm: 1.0,
   negatives: 50,
+  preference_rate: 0.5,
+  forgetting: 0.2,
+  replay: 3,
 });
 
 /**
@@ -33,10 +36,9 @@ export function sessions(count) {
       candidates: (n) => rows.slice(CLICKS * shape.dims, (CLICKS + n) * shape.dims),
       /** The click on the first of `n` candidates, as a learning step reads it. */
       click: (n) => ({
-        keys: Uint32Array.from(items.slice(0, CLICKS + n)),
-        rows: rows.slice(0, (CLICKS + n) * shape.dims),
-        history: Uint32Array.from({ length: CLICKS }, (_, at) => at),
-        candidates: Uint32Array.from({ length: n }, (_, at) => CLICKS + at),
+        history: rows.slice(0, CLICKS * shape.dims),
+        keys: Uint32Array.from(items.slice(CLICKS, CLICKS + n)),
+        rows: rows.slice(CLICKS * shape.dims, (CLICKS + n) * shape.dims),
         target: 0,
       }),
     };

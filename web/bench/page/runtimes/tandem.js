@@ -23,8 +23,8 @@ export async function open(device) {
   );
   return {
     rerank: (history, candidates) => model.rerank(history, candidates),
-    async learn({ keys, rows, history, candidates, target }) {
-      const [before, after] = await model.learn(keys, rows, history, candidates, target);
+    async learn({ history, keys, rows, target }) {
+      const [before, after] = await model.learn(history, keys, rows, target);
       return { before, after };
     },
   };

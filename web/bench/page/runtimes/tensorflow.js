@@ -23,26 +23,25 @@ export async function open(backend) {
     scores.dispose();
     return values;
   };
-  let select = gather;
   return {
     rerank,
     /** Makes this backend the current one; there is one at a time. */
     activate: () => use(tf, backend),
-    /** The gradient of a gather is missing in some backends: a product with ones and zeros. */
-    withoutGather: () => {
-      select = product;
-    },
     /** The very step of `Scorer::learn`: loss, gradient, descent, loss after it. */
     async learn(click) {
-      const read = tf.tidy(() => gradient(tf, network, delta, click, select));
+      const { keys, target } = click;
+      const newest = tf.tidy(() => network.newest(upload(click.history)));
+      const read = tf.tidy(() => gradient(tf, newest, delta, click));
       const values = await read.data();
       read.dispose();
-      const stepped = delta.descended(click.keys, values.subarray(1), learning);
-      const { history, candidates } = stepped.effective(click);
-      const scores = await rerank(history, candidates);
-      const after = crossEntropy(scores, click.target);
+      const stepped = delta.descended(keys, values.subarray(1), learning);
+      const rows = stepped.adapted(click);
+      const product = tf.tidy(() => tf.matMul(upload(rows), newest, false, true));
+      const lesson = { rows, scores: await product.data(), target };
+      tf.dispose([newest, product]);
+      stepped.prefer(lesson, learning);
       delta.replace(stepped);
-      return { before: values[0], after };
+      return { before: values[0], after: stepped.loss(lesson) };
     },
   };
 }
@@ -81,38 +80,43 @@ class Network {
   }
 
   /** Rows `[length, dims]` and `[count, dims]` to scores `[count]`. */
-  score(history, candidates, linear = this.#fused) {
+  score(history, candidates) {
+    const tf = this.#tf;
+    return tf.reshape(tf.matMul(candidates, this.newest(history), false, true), [-1]);
+  }
+
+  /** The state after the newest item, `[1, dims]`. */
+  newest(history) {
     const tf = this.#tf;
     const [length, dims] = history.shape;
     const positions = tf.slice(this.#weights.get('Sasrec.positions'), [0, 0], [length, dims]);
     const mask = tf.slice(this.#future, [0, 0], [length, length]);
     let hidden = tf.add(tf.mul(history, Math.sqrt(dims)), positions);
     for (let at = 0; at < shape.blocks; at += 1) {
-      hidden = this.#block(`Sasrec.blocks.${at}`, hidden, mask, linear);
+      hidden = this.#block(`Sasrec.blocks.${at}`, hidden, mask);
     }
-    const newest = this.#norm('Sasrec.output_norm', tf.slice(hidden, [length - 1, 0], [1, dims]));
-    return tf.reshape(tf.matMul(candidates, newest, false, true), [-1]);
+    return this.#norm('Sasrec.output_norm', tf.slice(hidden, [length - 1, 0], [1, dims]));
   }
 
-  #block(name, input, mask, linear) {
+  #block(name, input, mask) {
     const tf = this.#tf;
     const { dims, heads } = shape;
     const [length] = input.shape;
     const width = dims / heads;
     const normed = this.#norm(`${name}.attention_norm`, input);
     const split = (part) => {
-      const projected = linear.call(this, `${name}.attention.${part}`, normed);
+      const projected = this.#linear(`${name}.attention.${part}`, normed);
       return tf.transpose(tf.reshape(projected, [length, heads, width]), [1, 0, 2]);
     };
     const products = tf.matMul(split('query'), split('key'), false, true); // [heads, length, length]
     const weights = tf.softmax(tf.add(tf.div(products, Math.sqrt(width)), mask));
     const context = tf.transpose(tf.matMul(weights, split('value')), [1, 0, 2]);
     const joined = tf.reshape(context, [length, dims]);
-    const hidden = tf.add(input, linear.call(this, `${name}.attention.output`, joined));
+    const hidden = tf.add(input, this.#linear(`${name}.attention.output`, joined));
 
     const inner = this.#norm(`${name}.feed_forward_norm`, hidden);
-    const active = linear.call(this, `${name}.feed_forward_in`, inner, 'relu');
-    return tf.add(hidden, linear.call(this, `${name}.feed_forward_out`, active));
+    const active = this.#linear(`${name}.feed_forward_in`, inner, 'relu');
+    return tf.add(hidden, this.#linear(`${name}.feed_forward_out`, active));
   }
 
   #norm(name, input) {
@@ -125,8 +129,8 @@ class Network {
     );
   }
 
-  /** One kernel for product, bias and activation: the fast way without gradients. */
-  #fused(name, a, activation = 'linear') {
+  /** One kernel for product, bias and activation. */
+  #linear(name, a, activation = 'linear') {
     return this.#tf.fused.matMul({
       a,
       b: this.#weights.get(`${name}.weight`),
@@ -134,24 +138,16 @@ class Network {
       activation,
     });
   }
-
-  /** Fused kernels compute the gradients of frozen weights too; these do not. */
-  separate(name, a, activation) {
-    const tf = this.#tf;
-    const product = tf.matMul(a, this.#weights.get(`${name}.weight`));
-    const sum = tf.add(product, this.#weights.get(`${name}.bias`));
-    return activation === 'relu' ? tf.relu(sum) : sum;
-  }
 }
 
-/** Loss and gradients as one tensor: on a GPU each read is a round trip. */
-function gradient(tf, network, delta, { keys, rows, history, candidates, target }, select) {
+/** Loss and gradients of a click as one tensor: on a GPU each read is a round trip. */
+function gradient(tf, newest, delta, { keys, rows, target }) {
   const { dims } = shape;
   const { rank } = learning;
+  const user = tf.add(newest, tf.tensor2d(delta.preference, [1, dims]));
   const loss = (rows, down, up) => {
-    const chosen = select(tf, rows, candidates);
-    const adapted = tf.add(chosen, tf.matMul(tf.matMul(chosen, down), up));
-    const scores = network.score(select(tf, rows, history), adapted, network.separate);
+    const adapted = tf.add(rows, tf.matMul(tf.matMul(rows, down), up));
+    const scores = tf.reshape(tf.matMul(adapted, user, false, true), [-1]);
     return tf.reshape(tf.neg(tf.slice(tf.logSoftmax(scores), [target], [1])), []);
   };
   const { value, grads } = tf.valueAndGrads(loss)([
@@ -160,22 +156,4 @@ function gradient(tf, network, delta, { keys, rows, history, candidates, target 
     tf.tensor2d(delta.up, [rank, dims]),
   ]);
   return tf.concat([value, ...grads].map((part) => tf.reshape(part, [-1])));
-}
-
-const gather = (tf, rows, positions) =>
-  tf.gather(rows, tf.tensor1d(Int32Array.from(positions), 'int32'));
-
-function product(tf, rows, positions) {
-  const [keys] = rows.shape;
-  const chosen = new Float32Array(positions.length * keys);
-  positions.forEach((position, at) => {
-    chosen[at * keys + position] = 1;
-  });
-  return tf.matMul(tf.tensor2d(chosen, [positions.length, keys]), rows);
-}
-
-function crossEntropy(scores, target) {
-  const largest = Math.max(...scores);
-  const sum = scores.reduce((sum, score) => sum + Math.exp(score - largest), 0);
-  return Math.log(sum) + largest - scores[target];
 }
