@@ -22,7 +22,10 @@ pub struct Device<'a> {
 impl Device<'_> {
     /// A session of a user (position in the dataset) who chose `before` earlier, oldest
     /// first.
-    pub(crate) fn begin(
+    ///
+    /// # Errors
+    /// [`EvaluationError::Session`] for settings that make no sense, or rows of another width.
+    pub fn begin(
         &self,
         dataset: &Dataset,
         user: usize,
@@ -40,11 +43,8 @@ impl Device<'_> {
 
     /// The cloud's answer as the device reads it: candidates with log-probabilities (nats),
     /// best first.
-    pub(crate) fn answer(
-        &self,
-        dataset: &Dataset,
-        candidates: &[(ItemIndex, f32)],
-    ) -> CandidatesResponse {
+    #[must_use]
+    pub fn answer(&self, dataset: &Dataset, candidates: &[(ItemIndex, f32)]) -> CandidatesResponse {
         let candidate =
             |&(item, logprob)| Candidate { item: id(dataset, item), logprob, row: None };
         CandidatesResponse {
@@ -60,6 +60,7 @@ impl Device<'_> {
 }
 
 /// The shop's own name of an item.
-pub(crate) fn id(dataset: &Dataset, item: ItemIndex) -> ItemId {
+#[must_use]
+pub fn id(dataset: &Dataset, item: ItemIndex) -> ItemId {
     dataset.catalogue.get(item).id.clone()
 }

@@ -23,7 +23,7 @@ mod strata;
 #[cfg(test)]
 mod testing;
 
-pub use device::Device;
+pub use device::{Device, id};
 pub use error::EvaluationError;
 pub use metrics::{CUTOFFS, Metrics, MetricsAt, hit, ndcg, reciprocal_rank};
 pub use rank::rank_of;

@@ -18,7 +18,7 @@ use tandem_protocol::{
     PROTOCOL_VERSION,
 };
 
-use crate::{evaluate::read_checkpoint, failure::BadInput, interrupt, write_atomically};
+use crate::{failure::BadInput, interrupt, small_model::read_checkpoint, write_atomically};
 
 /// Digits of a hash that go into a name.
 const NAME_DIGITS: usize = 16;

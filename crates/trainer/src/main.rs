@@ -16,6 +16,8 @@ mod import;
 mod interrupt;
 mod lists;
 mod memory;
+mod sessions;
+mod small_model;
 #[cfg(feature = "llama")]
 mod spectral;
 #[cfg(feature = "llama")]

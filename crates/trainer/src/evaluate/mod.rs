@@ -1,7 +1,6 @@
 //! `tandem evaluate`: figures on held-out interactions.
 
 mod charts;
-mod models;
 mod paper;
 mod rows;
 mod session;
@@ -13,8 +12,6 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::{Args, ValueEnum, builder::PossibleValue};
 use tandem_evaluation::Part;
-
-pub(crate) use models::read_checkpoint;
 
 use crate::failure::BadInput;
 
@@ -63,6 +60,14 @@ pub(crate) struct Evaluate {
     /// Shares of targets or clicks that may call the cloud (paper, session).
     #[arg(long, value_delimiter = ',', default_values_t = [0.0, 0.05, 0.1, 0.2, 0.5, 1.0])]
     budgets: Vec<f64>,
+    /// A small model that knows nothing of the clicks before those that are tested, to choose
+    /// on them, where `--srm` may have learnt from them (session; `--srm` if absent).
+    #[arg(long, requires = "fit_lists")]
+    fit_srm: Option<PathBuf>,
+    /// Lists for these clicks by a language model that knows nothing of them either (session;
+    /// `--lists` if absent).
+    #[arg(long, requires = "fit_srm")]
+    fit_lists: Option<PathBuf>,
     /// Live clicks a session (session).
     #[arg(long, default_value_t = 10)]
     clicks: usize,

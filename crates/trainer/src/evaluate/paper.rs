@@ -10,13 +10,13 @@ use tandem_evaluation::{
 
 use super::{
     Evaluate,
-    models::{SmallModel, bar},
     rows::{Origin, publish},
 };
 use crate::{
     export::read_calibration,
     failure::BadInput,
     lists::{self, List, ListsByPrefix},
+    small_model::{SmallModel, bar},
 };
 
 /// Draws who calls at random, where no seed is named.
@@ -29,7 +29,7 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
     let path = args.need(args.lists.as_ref(), "lists (made by `tandem lists --for paper`)")?;
     let dataset = Dataset::load(&args.data)?;
     let calibration = read_calibration(args.calibration.as_deref())?;
-    let model = SmallModel::read(srm, &dataset, calibration)?;
+    let model = SmallModel::read(srm, &dataset, &calibration)?;
     let lists = lists::load(path, &dataset)?;
     let (validation, test) = cuts(&dataset, &lists);
     if test.is_empty() {

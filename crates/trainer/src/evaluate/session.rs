@@ -1,37 +1,26 @@
 //! `tandem evaluate --protocol session`: live clicks through the device's own code.
 
-use std::{collections::BTreeSet, path::Path};
+use std::path::Path;
 
 use anyhow::Result;
-use tandem_collaboration::{Fusion, LanguageModelScore, Normalisation, Policy, Trigger};
-use tandem_dataset::{Dataset, ItemIndex};
-use tandem_evaluation::{Part, ResultRow, SessionProtocol, SessionReport};
+use tandem_collaboration::{Policy, Trigger};
+use tandem_dataset::Dataset;
+use tandem_evaluation::{Part, ResultRow, SessionReport};
 use tandem_session::Settings;
 
 use super::{
     Evaluate,
-    models::{SmallModel, bar},
     rows::{Origin, earlier, keep, publish},
 };
 use crate::{
+    calibrate::{Decision, HORIZON, RIDGE, best, fusion, learning},
     export::read_calibration,
-    failure::BadInput,
-    lists::{self, ListsByPrefix},
+    sessions::{Bench, Sessions},
+    small_model::SmallModel,
 };
 
-/// Rules that ask above a threshold, which validation sets for each budget, with the lowest
-/// and the highest that it may be.
-const WITH_THRESHOLD: [(&str, Trigger, Thresholds); 1] =
-    [("fusion-consistency", Trigger::Disagreement, (0.0, 1.0))];
 /// Draws the random calls, where no seed is named.
 const SEED: u64 = 7;
-/// Between two clicks; with a bare policy nothing depends on it.
-const MS_BETWEEN_CLICKS: f64 = 20_000.0;
-/// Validation runs by which a threshold is narrowed down.
-const NARROWINGS: usize = 7;
-
-/// From and to.
-type Thresholds = (f32, f32);
 
 pub(super) fn run(args: &Evaluate) -> Result<()> {
     let budgets = args.budgets()?;
@@ -39,39 +28,41 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
     let path = args.need(args.lists.as_ref(), "lists (made by `tandem lists --for session`)")?;
     let dataset = Dataset::load(&args.data)?;
     let calibration = read_calibration(args.calibration.as_deref())?;
-    let model = SmallModel::read(srm, &dataset, calibration)?;
-    let bench = Bench { dataset: &dataset, lists: lists::load(path, &dataset)?, model: &model };
-    let test = bench.sessions(args.clicks, args.skip, path)?;
-    let mut settings = model.settings.clone();
-    let mut rules = rules(&budgets, args.clicks, args.seed.unwrap_or(SEED));
-    if args.calibration.is_some() {
-        let (policy, budget) = (settings.policy, None);
-        rules.push(Rule { name: "fusion-calibrated", budget, policy, thresholds: None });
-    }
-    // Where nothing is fitted, nobody needs to have sessions to fit on.
-    let to_fit = args.calibration.is_none() || rules.iter().any(|rule| rule.thresholds.is_some());
-    let validation = if to_fit {
-        bench.sessions(args.clicks, args.skip + args.clicks, path)?
-    } else {
-        Sessions { protocol: test.protocol, users: Vec::new() }
+    let read = |srm: &Path, lists: &Path| {
+        Bench::new(&dataset, SmallModel::read(srm, &dataset, &calibration)?, lists)
     };
-    if args.calibration.is_none() {
-        settings.fusion = bench.fit_fusion(&validation, &settings)?;
+    let bench = read(srm, path)?;
+    let test = bench.sessions(args.clicks, args.skip)?;
+    let mut settings = bench.model().settings.clone();
+    let rules = rules(&budgets, args, settings.policy);
+
+    // Where nothing is fitted, nobody needs to have sessions to fit on.
+    let given = args.calibration.is_some();
+    let other = args.fit_srm.as_deref().zip(args.fit_lists.as_deref());
+    let to_fit = !given || rules.iter().any(|rule| matches!(rule.asks, Asks::Above(..)));
+    let older = other.filter(|_| to_fit).map(|(srm, lists)| read(srm, lists)).transpose()?;
+    let fit_on = older.as_ref().unwrap_or(&bench);
+    let validation =
+        to_fit.then(|| fit_on.sessions(args.clicks, args.skip + args.clicks)).transpose()?;
+    if let Some(validation) = validation.as_ref().filter(|_| !given) {
+        settings = choose(fit_on, validation, settings)?;
     }
 
     let origin = Origin::new(args, Part::Test);
-    let calibration = args.calibration.as_deref();
-    let files: Vec<&Path> = [srm, path].into_iter().chain(calibration).collect();
-    let inputs = Some(origin.inputs(&files)?);
+    let fitted = other.iter().flat_map(|(srm, lists)| [*srm, *lists]);
+    let files = [srm, path].into_iter().chain(args.calibration.as_deref()).chain(fitted);
+    let inputs = Some(origin.inputs(&files.collect::<Vec<_>>())?);
     let earlier = earlier(args)?;
     let mut rows = Vec::new();
     let ways: &[bool] = if args.no_learning { &[false] } else { &[false, true] };
     for &learn in ways {
-        let [test, validation] = [&test, &validation].map(|sessions| sessions.learning(learn));
+        let test = test.learning(learn);
+        // Dear, and not needed for rows that are there.
+        let mut decision = None;
         for rule in &rules {
             let asked = ResultRow {
                 budget: rule.budget,
-                small_model: Some(model.kind().to_owned()),
+                small_model: Some(bench.model().kind().to_owned()),
                 variant: args.srm_variant.clone(),
                 learning: Some(learn),
                 fusion: Some(settings.fusion),
@@ -83,14 +74,20 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
                 rows.push(row.clone());
                 continue;
             }
-            let policy = match rule.budget.zip(rule.thresholds) {
-                Some((budget, thresholds)) => {
-                    let consistency = settings.policy.consistency;
-                    let policy = Policy { consistency, ..rule.policy };
-                    let bare = Settings { policy, ..settings.clone() };
-                    bench.fit_threshold(&validation, &bare, budget, thresholds)?
+            let policy = match (rule.asks, &validation) {
+                (Asks::Above(evidence, budget), Some(validation)) => {
+                    if decision.is_none() {
+                        let validation = validation.learning(learn);
+                        let how = (HORIZON, RIDGE);
+                        decision = Some(Decision::fit(fit_on, &validation, &settings, how)?);
+                    }
+                    match &decision {
+                        Some(decision) => evidence.policy(decision, budget, settings.policy)?,
+                        None => settings.policy,
+                    }
                 }
-                None => rule.policy,
+                (Asks::As(policy), _) => policy,
+                (Asks::Above(..), None) => settings.policy,
             };
             let settings = Settings { policy, ..settings.clone() };
             let report = bench.run(&test, &settings, rule.name)?;
@@ -98,10 +95,16 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
             let ranks: Vec<Option<usize>> =
                 report.records.iter().map(|record| record.rank).collect();
             let ResultRow { hr10, ndcg10, metrics, .. } = origin.row(rule.name, &ranks)?;
+            let threshold = match policy.trigger {
+                Trigger::Uplift { threshold, .. } => Some(threshold),
+                Trigger::Disagreement => Some(policy.threshold),
+                _ => None,
+            };
+            let compared = matches!(policy.trigger, Trigger::Disagreement);
             rows.push(ResultRow {
                 calls: Some(report.calls),
-                consistency: rule.thresholds.map(|_| policy.consistency),
-                threshold: rule.thresholds.map(|_| policy.threshold),
+                consistency: compared.then_some(policy.consistency),
+                threshold,
                 cost: Some(report.cost),
                 hr10,
                 ndcg10,
@@ -115,22 +118,72 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
     publish(args, &rows)
 }
 
+/// Fusion, and how the device learns, as validation sessions like them best.
+fn choose(bench: &Bench<'_>, validation: &Sessions, mut settings: Settings) -> Result<Settings> {
+    let (fit, _) = fusion(bench, validation, &settings)?;
+    settings.fusion = fit.fusion;
+    let tried = learning(bench, validation, &settings)?;
+    for (config, ndcg) in &tried {
+        let [never, always] = ndcg;
+        let (rows, preference) = (config.row_rate, config.preference_rate);
+        eprintln!(
+            "validation, α = {:.2}: NDCG@10 {never:.4} without calls, {always:.4} with all of them, where rows learn by {rows}, the preference by {preference}",
+            fit.alpha
+        );
+    }
+    if let Some(best) = best(&tried) {
+        settings.learning = best.clone();
+    }
+    Ok(settings)
+}
+
 /// A way of deciding about calls.
 struct Rule {
     name: &'static str,
     budget: Option<f64>,
-    policy: Policy,
-    /// Among which the policy's threshold is to be fitted to the budget.
-    thresholds: Option<Thresholds>,
+    asks: Asks,
+}
+
+/// When the cloud is called.
+#[derive(Clone, Copy)]
+enum Asks {
+    As(Policy),
+    /// Above a threshold that validation sets for this share of the clicks.
+    Above(Evidence, f64),
+}
+
+/// What speaks for a call.
+#[derive(Clone, Copy)]
+enum Evidence {
+    /// The two models' orders are far apart.
+    Disagreement,
+    /// A fresh list is expected to help.
+    Uplift,
+}
+
+impl Evidence {
+    fn policy(self, decision: &Decision, budget: f64, usual: Policy) -> Result<Policy> {
+        Ok(match self {
+            Self::Disagreement => Policy {
+                consistency: usual.consistency,
+                threshold: decision.disagreement_threshold(budget)?,
+                ..Policy::bare(Trigger::Disagreement)
+            },
+            Self::Uplift => {
+                let threshold = decision.uplift_threshold(budget)?;
+                Policy::bare(Trigger::Uplift { threshold, model: decision.model })
+            }
+        })
+    }
 }
 
 /// Every rule at every budget, with the baselines.
-fn rules(budgets: &[f64], clicks: usize, seed: u64) -> Vec<Rule> {
+fn rules(budgets: &[f64], args: &Evaluate, given: Policy) -> Vec<Rule> {
+    let seed = args.seed.unwrap_or(SEED);
     let fixed = |name, budget, trigger| Rule {
         name,
         budget: Some(budget),
-        policy: Policy::bare(trigger),
-        thresholds: None,
+        asks: Asks::As(Policy::bare(trigger)),
     };
     let mut rules = vec![fixed("fusion-never", 0.0, Trigger::Never)];
     for &budget in budgets.iter().filter(|&&budget| budget > 0.0 && budget < 1.0) {
@@ -138,118 +191,23 @@ fn rules(budgets: &[f64], clicks: usize, seed: u64) -> Vec<Rule> {
         #[allow(clippy::cast_sign_loss, reason = "budgets are positive here")]
         let k = (1.0 / budget).round() as u64;
         // A session that is over before its k-th click never calls.
-        if k >= 2 && k < clicks as u64 {
+        if k >= 2 && k < args.clicks as u64 {
             rules.push(fixed("fusion-every-kth", budget, Trigger::EveryKthClick { k }));
             rules.push(fixed("fusion-new-items", budget, Trigger::NewItems { k }));
         }
-        for (name, trigger, thresholds) in WITH_THRESHOLD {
-            let thresholds = Some(thresholds);
-            rules.push(Rule { thresholds, ..fixed(name, budget, trigger) });
-        }
+        let above =
+            [("fusion-consistency", Evidence::Disagreement), ("fusion-uplift", Evidence::Uplift)];
+        rules.extend(above.map(|(name, evidence)| Rule {
+            name,
+            budget: Some(budget),
+            asks: Asks::Above(evidence, budget),
+        }));
     }
     rules.push(fixed("fusion-always", 1.0, Trigger::Always));
+    if args.calibration.is_some() {
+        rules.push(Rule { name: "fusion-calibrated", budget: None, asks: Asks::As(given) });
+    }
     rules
-}
-
-/// What sessions are made of, whatever the settings.
-struct Bench<'a> {
-    dataset: &'a Dataset,
-    lists: ListsByPrefix,
-    model: &'a SmallModel,
-}
-
-/// Users and the part of their items that is a session.
-struct Sessions {
-    protocol: SessionProtocol,
-    users: Vec<usize>,
-}
-
-impl Sessions {
-    fn learning(&self, learn: bool) -> Self {
-        Self { protocol: SessionProtocol { learn, ..self.protocol }, users: self.users.clone() }
-    }
-}
-
-impl Bench<'_> {
-    /// The sessions whose lists are all there.
-    fn sessions(&self, clicks: usize, skip: usize, path: &Path) -> Result<Sessions> {
-        let protocol =
-            SessionProtocol { clicks, skip, ms_between_clicks: MS_BETWEEN_CLICKS, learn: false };
-        let users: BTreeSet<usize> = self.lists.keys().map(|(user, _)| *user).collect();
-        let whole = |user: &usize| {
-            let cut = self.dataset.sequences.get(*user).and_then(|items| protocol.cut(items));
-            cut.is_some_and(|(before, live)| {
-                (0..live.len()).all(|click| self.lists.contains_key(&(*user, before.len() + click)))
-            })
-        };
-        let users: Vec<usize> = users.into_iter().filter(whole).collect();
-        if users.is_empty() {
-            let text = format!(
-                "{}: expected a list for every click of a session of {clicks} before the newest {skip} interactions, found no such session; make them with `tandem lists --for session --clicks {clicks}`",
-                path.display()
-            );
-            return Err(BadInput(text).into());
-        }
-        Ok(Sessions { protocol, users })
-    }
-
-    fn run(&self, sessions: &Sessions, settings: &Settings, what: &str) -> Result<SessionReport> {
-        let bar = bar(sessions.users.len(), what)?;
-        let list = |user: usize, items: &[ItemIndex]| {
-            self.lists.get(&(user, items.len())).ok_or_else(|| {
-                BadInput(format!("there is no list for {} items of user {user}", items.len()))
-            })
-        };
-        let device = self.model.device(settings);
-        let report =
-            sessions.protocol.run(self.dataset, &sessions.users, device, |_| bar.inc(1), list)?;
-        bar.finish_and_clear();
-        Ok(report)
-    }
-
-    /// The weight α under which validation sessions go best, without a call and with one
-    /// after every click taken together.
-    fn fit_fusion(&self, validation: &Sessions, settings: &Settings) -> Result<Fusion> {
-        let mut best = (f64::NEG_INFINITY, Fusion::default());
-        for step in 0..=10_u8 {
-            let fusion = Fusion::Weighted {
-                alpha: f32::from(step) / 10.0,
-                language_model: LanguageModelScore::LogProb,
-                small_model: Normalisation::ZScore,
-            };
-            let mut value = 0.0;
-            for trigger in [Trigger::Never, Trigger::Always] {
-                let policy = Policy::bare(trigger);
-                let settings = Settings { fusion, policy, ..settings.clone() };
-                value += self.run(validation, &settings, "fitting the fusion")?.ndcg10;
-            }
-            if value > best.0 {
-                best = (value, fusion);
-            }
-        }
-        Ok(best.1)
-    }
-
-    /// The lowest threshold found by halving with which validation sessions stay within the
-    /// budget. The sessions are run for each: a call changes what later decisions are made
-    /// on.
-    fn fit_threshold(
-        &self,
-        validation: &Sessions,
-        bare: &Settings,
-        budget: f64,
-        (mut low, mut high): Thresholds,
-    ) -> Result<Policy> {
-        let with = |threshold: f32| Policy { threshold, ..bare.policy };
-        for _ in 0..NARROWINGS {
-            let threshold = low.midpoint(high);
-            let settings = Settings { policy: with(threshold), ..bare.clone() };
-            let what = format!("fitting a threshold to {budget}");
-            let share = self.run(validation, &settings, &what)?.call_share;
-            *(if share > budget { &mut low } else { &mut high }) = threshold;
-        }
-        Ok(with(high))
-    }
 }
 
 fn summary(name: &str, report: &SessionReport) -> String {

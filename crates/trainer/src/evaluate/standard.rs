@@ -11,10 +11,13 @@ use tandem_evaluation::{History, Part, ResultRow, StandardProtocol};
 
 use super::{
     Evaluate,
-    models::{SmallModel, bar},
     rows::{Origin, publish},
 };
-use crate::{export::Calibration, failure::BadInput};
+use crate::{
+    export::Calibration,
+    failure::BadInput,
+    small_model::{SmallModel, bar},
+};
 
 pub(super) fn run(args: &Evaluate) -> Result<()> {
     let part = args.part.into();
@@ -31,7 +34,7 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
     let mut measurement = Measurement { dataset: &dataset, origin, users, rows: Vec::new() };
     measurement.baselines()?;
     if let Some(path) = &args.srm {
-        let model = SmallModel::read(path, &dataset, Calibration::default())?;
+        let model = SmallModel::read(path, &dataset, &Calibration::default())?;
         let from = measurement.rows.len();
         measurement.measure(&model.row_name(), false, |histories| model.score_all(histories))?;
         for row in &mut measurement.rows[from..] {

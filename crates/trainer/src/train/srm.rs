@@ -17,7 +17,7 @@ use super::{
     lessons::Lessons,
     options::{FitOptions, Loss},
 };
-use crate::{evaluate::read_checkpoint, write_atomically};
+use crate::{small_model::read_checkpoint, write_atomically};
 
 /// Options of `tandem train srm`.
 #[derive(Args, Debug, Serialize)]

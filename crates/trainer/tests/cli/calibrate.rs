@@ -31,6 +31,10 @@ fn calibration(bench: &Bench) -> Value {
     serde_json::from_slice(&fs::read(bench.path("calibration.json")).unwrap()).unwrap()
 }
 
+fn near(found: &Value, expected: f64) -> bool {
+    found.as_f64().is_some_and(|found| (found - expected).abs() < 1e-6)
+}
+
 #[test]
 fn what_is_chosen_can_be_exported_and_evaluated() {
     let bench = bench();
@@ -44,6 +48,9 @@ fn what_is_chosen_can_be_exported_and_evaluated() {
     let chosen = calibration(&bench);
     assert_eq!(chosen["fusion"]["rule"], "weighted");
     assert_eq!(chosen["policy"]["trigger"]["when"], "uplift");
+    // One of the ways of learning that were tried, under the limits that were given.
+    assert!([0.0, 0.01].iter().any(|rate| near(&chosen["learning"]["row_rate"], *rate)));
+    assert_eq!(said.matches("\n  0").count(), 4, "{said}");
     assert!(chosen["policy"]["trigger"]["model"]["expected_gain"].is_number());
     assert_eq!(chosen["policy"]["min_unseen"], 3, "the limits are those that were given");
     assert_eq!(bench.done(&format!("{CALIBRATE} --calibration start.json")), said);
@@ -52,11 +59,13 @@ fn what_is_chosen_can_be_exported_and_evaluated() {
 }
 
 #[test]
-fn the_fusion_can_be_left_as_it_is() {
+fn fusion_and_learning_can_be_left_as_they_are() {
     let bench = bench();
-    bench.write("start.json", r#"{"fusion":{"rule":"paper","beta":2.0}}"#);
-    bench.done(&format!("{CALIBRATE} --calibration start.json --keep-fusion"));
+    let start = r#"{"fusion":{"rule":"paper","beta":2.0},"learning":{"preference_rate":0.125}}"#;
+    bench.write("start.json", start);
+    bench.done(&format!("{CALIBRATE} --calibration start.json --keep-fusion --keep-learning"));
     assert_eq!(calibration(&bench)["fusion"], json!({"rule": "paper", "beta": 2.0}));
+    assert!(near(&calibration(&bench)["learning"]["preference_rate"], 0.125));
 }
 
 #[test]
@@ -65,6 +74,6 @@ fn lists_of_other_clicks_are_refused() {
     let said = bench.run(&CALIBRATE.replace("--clicks 2", "--clicks 3"));
     let message = crate::text(&said.stderr);
     assert_eq!(said.status.code(), Some(2), "{message}");
-    assert!(message.contains("found none"), "{message}");
+    assert!(message.contains("found no such session"), "{message}");
     assert!(!bench.path("calibration.json").exists());
 }

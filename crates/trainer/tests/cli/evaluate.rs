@@ -178,6 +178,9 @@ fn sessions_are_measured_under_every_rule() {
     assert_eq!(named("fusion-never").calls, Some(0.0));
     let consistency = named("fusion-consistency");
     assert!(consistency.threshold.is_some() && consistency.cost.is_some());
+    let uplift = named("fusion-uplift");
+    assert!(uplift.threshold.is_some() && uplift.consistency.is_none());
+    assert_eq!(uplift.budget, Some(0.5));
     assert!(named("fusion-always").cost.unwrap().bytes_down > 0.0);
 
     // Made again, times and all would differ: what is there is not measured again.
@@ -190,6 +193,18 @@ fn sessions_are_measured_under_every_rule() {
     let again = read_rows(&bench);
     let never = again.iter().find(|row| row.name == "fusion-never").unwrap();
     assert_eq!(never.metrics, named("fusion-never").metrics);
+
+    // What is chosen on models of its own is a measurement of its own.
+    let older = format!("{line} --fit-srm srm.model --fit-lists lists.jsonl");
+    bench.done(&older);
+    let newer = read_rows(&bench);
+    assert_eq!(newer.len(), rows.len());
+    assert!(newer.iter().all(|row| row.inputs != rows[0].inputs));
+    let same = newer.iter().find(|row| row.name == "fusion-never").unwrap();
+    assert_eq!(same.metrics, never.metrics, "on the same models the same is chosen");
+    let alone = bench.run(&format!("{line} --fit-srm srm.model"));
+    assert_eq!(alone.status.code(), Some(2));
+    assert!(crate::text(&alone.stderr).contains("--fit-lists"));
 
     let said = bench.failed(2, &line.replace("--clicks 3", "--clicks 9"));
     assert!(said.contains("tandem lists --for session --clicks 9"), "{said}");

@@ -5,97 +5,94 @@ use anyhow::{Context, Result};
 use futures_lite::future::block_on;
 use rayon::prelude::*;
 use tandem_collaboration::{UpliftEvidence, UpliftModel, UpliftSample};
-use tandem_dataset::{Dataset, ItemIndex};
-use tandem_evaluation::{SessionProtocol, ndcg};
-use tandem_model::Scorer;
-use tandem_protocol::{
-    Candidate, CandidatesResponse, Event, EventKind, Ignored, ItemId, Ranking, Timings,
-};
-use tandem_session::{RowStore, Session, Settings};
+use tandem_dataset::ItemIndex;
+use tandem_evaluation::{Device, id, ndcg};
+use tandem_protocol::{Event, EventKind};
+use tandem_session::{Session, Settings};
 
-use crate::lists::ListsByPrefix;
+use super::{Bench, Sessions};
+use crate::{failure::BadInput, small_model::bar};
 
 /// Candidates with log-probabilities (nats), best first.
 type List<'a> = &'a [(ItemIndex, f32)];
 
-/// What sessions are replayed with.
-pub(super) struct Replay<'a> {
-    pub(super) dataset: &'a Dataset,
-    pub(super) lists: &'a ListsByPrefix,
-    pub(super) scorer: &'a Scorer,
-    pub(super) rows: &'a RowStore,
-    pub(super) protocol: SessionProtocol,
-}
-
 /// A list before a click, with the item that was clicked.
-pub(super) struct Shown {
-    pub(super) logprobs: Vec<f32>,
-    pub(super) small_model: Vec<f32>,
-    pub(super) chosen: Option<usize>,
+pub(crate) struct Shown {
+    pub(crate) logprobs: Vec<f32>,
+    pub(crate) small_model: Vec<f32>,
+    pub(crate) chosen: Option<usize>,
 }
 
 /// One session: for the list made before click `made` (from 0) and a click `at ≥ made`.
-pub(super) struct Observed {
+pub(crate) struct Observed {
     /// NDCG@10 of the click, `[made][at - made]`.
     ndcg: Vec<Vec<f64>>,
     /// What the device saw when it could have called, `[made][at - made - 1]`.
     evidence: Vec<Vec<Option<UpliftEvidence>>>,
     /// The lists themselves, in the language model's order.
-    pub(super) shown: Vec<Shown>,
+    pub(crate) shown: Vec<Shown>,
 }
 
-impl Replay<'_> {
-    /// Replays the sessions of these users, as far as they have one and all its lists.
-    pub(super) fn run(
+impl Bench<'_> {
+    /// Replays the sessions with each of their lists at every later click.
+    pub(crate) fn study(
         &self,
+        sessions: &Sessions,
         settings: &Settings,
-        users: &[usize],
-        progress: impl Fn() + Sync,
+        what: &str,
     ) -> Result<Vec<Observed>> {
-        let observed: Vec<Option<Observed>> = users
+        let bar = bar(sessions.users.len(), what)?;
+        let device = self.model.device(settings);
+        let observed = sessions
+            .users
             .par_iter()
             .map(|&user| {
-                let observed = self.session(settings, user)?;
-                progress();
+                let observed = self.observe(sessions, device, user)?;
+                bar.inc(1);
                 Ok(observed)
             })
-            .collect::<Result<_>>()?;
-        Ok(observed.into_iter().flatten().collect())
+            .collect::<Result<_>>();
+        bar.finish_and_clear();
+        observed
     }
 
-    fn session(&self, settings: &Settings, user: usize) -> Result<Option<Observed>> {
-        let Some((before, live)) = self.protocol.cut(&self.dataset.sequences[user]) else {
-            return Ok(None);
-        };
+    fn observe(&self, sessions: &Sessions, device: Device<'_>, user: usize) -> Result<Observed> {
+        let missing = || BadInput(format!("user {user} has no whole session"));
+        let (before, live) =
+            sessions.protocol.cut(&self.dataset.sequences[user]).ok_or_else(missing)?;
         let mut observed = Observed { ndcg: Vec::new(), evidence: Vec::new(), shown: Vec::new() };
+        let list = |click| self.lists.get(&(user, before.len() + click)).map(Vec::as_slice);
         for made in 0..live.len() {
-            let list = |click| self.lists.get(&(user, before.len() + click)).map(Vec::as_slice);
-            let lists = [0, made].map(list);
-            let [Some(first), Some(second)] = lists else { return Ok(None) };
-            block_on(self.one_call(settings, (before, live), [first, second], made, &mut observed))
+            let lists = list(0).zip(list(made)).ok_or_else(missing)?;
+            let learn = sessions.protocol.learn;
+            let session = device.begin(self.dataset, user, before)?;
+            block_on(self.one_call(session, device, live, lists, (made, learn), &mut observed))
                 .with_context(|| format!("session of user {user}"))?;
         }
-        Ok(Some(observed))
+        Ok(observed)
     }
 
     /// A session with its first list and one call, before click `made`.
     async fn one_call(
         &self,
-        settings: &Settings,
-        (before, live): (&[ItemIndex], &[ItemIndex]),
-        [first, second]: [List<'_>; 2],
-        made: usize,
+        mut session: Session,
+        device: Device<'_>,
+        live: &[ItemIndex],
+        (first, second): (List<'_>, List<'_>),
+        (made, learn): (usize, bool),
         observed: &mut Observed,
     ) -> Result<()> {
-        let mut session = Session::new(self.scorer.clone(), self.rows.clone(), settings.clone())?;
-        session.begin_with(before.iter().map(|&item| self.id(item)));
-        self.give(&mut session, settings, first)?;
+        let give = |session: &mut Session, list: List<'_>| {
+            let (_, ticket) = session.begin_request(None, 0.0);
+            session.accept(ticket, device.answer(self.dataset, list), 0.0)
+        };
+        give(&mut session, first)?;
         let (mut gains, mut evidence) = (Vec::new(), Vec::new());
         for (at, &item) in live.iter().enumerate() {
             if at == made && made > 0 {
-                self.give(&mut session, settings, second)?;
+                give(&mut session, second)?;
             }
-            let clicked = self.id(item);
+            let clicked = id(self.dataset, item);
             if at >= made {
                 let shown = session.rank().await?;
                 let rank = shown.items.iter().position(|shown| shown.item == clicked);
@@ -117,32 +114,12 @@ impl Replay<'_> {
                 let ranked = session.rank().await?;
                 evidence.push(session.uplift_evidence(&ranked));
             }
-            if self.protocol.learn {
+            if learn {
                 session.learn().await?;
             }
         }
         observed.ndcg.push(gains);
         observed.evidence.push(evidence);
-        Ok(())
-    }
-
-    fn id(&self, item: ItemIndex) -> ItemId {
-        self.dataset.catalogue.get(item).id.clone()
-    }
-
-    fn give(&self, session: &mut Session, settings: &Settings, list: List<'_>) -> Result<()> {
-        let (_, ticket) = session.begin_request(None, 0.0);
-        let candidate = |&(item, logprob)| Candidate { item: self.id(item), logprob, row: None };
-        let response = CandidatesResponse {
-            model: "calibration".into(),
-            catalogue_hash: settings.catalogue_hash.clone(),
-            ranking: Ranking::LanguageModel,
-            candidates: list.iter().map(candidate).collect(),
-            history_rows: Vec::new(),
-            ignored: Ignored::default(),
-            timings: Timings::default(),
-        };
-        session.accept(ticket, response, 0.0)?;
         Ok(())
     }
 }
@@ -154,13 +131,13 @@ impl Observed {
     }
 
     /// What was seen before click `at` of the list made before click `made`, earlier.
-    pub(super) fn evidence(&self, made: usize, at: usize) -> Option<&UpliftEvidence> {
+    pub(crate) fn evidence(&self, made: usize, at: usize) -> Option<&UpliftEvidence> {
         self.evidence[made][at - made - 1].as_ref()
     }
 
     /// Every moment at which a call was possible, with what it gained on average over the
     /// next `horizon` clicks, or those that were left.
-    pub(super) fn samples(&self, horizon: usize) -> impl Iterator<Item = UpliftSample> + '_ {
+    pub(crate) fn samples(&self, horizon: usize) -> impl Iterator<Item = UpliftSample> + '_ {
         let clicks = self.ndcg.len();
         let moments =
             (0..clicks).flat_map(move |made| (made + 1..clicks).map(move |at| (made, at)));
@@ -176,7 +153,7 @@ impl Observed {
 
 /// Mean NDCG@10 over clicks, and calls a decision (a click but the last), where the cloud is
 /// called if `rule(session, made, at)`: before click `at`, with the list made before `made`.
-pub(super) fn simulate(
+pub(crate) fn simulate(
     sessions: &[Observed],
     mut rule: impl FnMut(usize, usize, usize) -> bool,
 ) -> (f64, f64) {
@@ -199,7 +176,7 @@ pub(super) fn simulate(
 }
 
 /// Calls where one of the rules, by session, expects more than `threshold`.
-pub(super) fn expects<'a>(
+pub(crate) fn expects<'a>(
     sessions: &'a [Observed],
     model: impl Fn(usize) -> &'a UpliftModel + 'a,
     threshold: f32,

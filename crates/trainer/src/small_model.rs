@@ -1,4 +1,4 @@
-//! The small model that is measured.
+//! A trained small model, as it is measured.
 
 use std::{fs, path::Path};
 
@@ -32,18 +32,18 @@ pub(crate) fn read_checkpoint(path: &Path, dataset: &Dataset) -> Result<Checkpoi
 }
 
 /// A small model as the device has it: scorer and 8-bit rows.
-pub(super) struct SmallModel {
+pub(crate) struct SmallModel {
     scorer: Scorer,
     dims: usize,
     /// `[items, dims]`
     table: Vec<f32>,
     rows: RowStore,
-    pub(super) settings: Settings,
+    pub(crate) settings: Settings,
 }
 
 impl SmallModel {
     /// Reads a trained model of this dataset.
-    pub(super) fn read(path: &Path, dataset: &Dataset, calibration: Calibration) -> Result<Self> {
+    pub(crate) fn read(path: &Path, dataset: &Dataset, calibration: &Calibration) -> Result<Self> {
         let checkpoint = read_checkpoint(path, dataset)?;
         let cpu = tandem_model::Device::flex();
         let scorer = Scorer::new(&checkpoint.config, &checkpoint.body, &cpu)
@@ -59,7 +59,7 @@ impl SmallModel {
         let settings = Settings {
             fusion: calibration.fusion,
             policy: calibration.policy,
-            learning: calibration.learning,
+            learning: calibration.learning.clone(),
             base: String::new(),
             catalogue_hash: dataset.catalogue.hash().to_owned(),
         };
@@ -68,7 +68,7 @@ impl SmallModel {
     }
 
     /// What it is, for instance `sasrec`.
-    pub(super) fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self.scorer.config().kind {
             ModelKind::Sasrec => "sasrec",
             ModelKind::Gru4rec => "gru4rec",
@@ -77,17 +77,17 @@ impl SmallModel {
     }
 
     /// Name of the rows of it alone, for instance `srm-sasrec`.
-    pub(super) fn row_name(&self) -> String {
+    pub(crate) fn row_name(&self) -> String {
         format!("srm-{}", self.kind())
     }
 
     /// What a session begins with, under these settings.
-    pub(super) fn device<'a>(&'a self, settings: &'a Settings) -> Device<'a> {
+    pub(crate) fn device<'a>(&'a self, settings: &'a Settings) -> Device<'a> {
         Device { scorer: &self.scorer, rows: &self.rows, settings }
     }
 
     /// Scores of the whole catalogue for each history.
-    pub(super) fn score_all(
+    pub(crate) fn score_all(
         &self,
         histories: &[&[ItemIndex]],
     ) -> Result<Vec<Vec<f32>>, ModelError> {
@@ -104,7 +104,7 @@ impl SmallModel {
 }
 
 /// A bar over so many users.
-pub(super) fn bar(users: usize, what: &str) -> Result<ProgressBar> {
+pub(crate) fn bar(users: usize, what: &str) -> Result<ProgressBar> {
     let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} users, {eta} left")?;
     Ok(ProgressBar::new(users as u64).with_style(style).with_message(what.to_owned()))
 }
