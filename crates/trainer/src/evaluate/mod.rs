@@ -5,6 +5,7 @@ mod paper;
 mod rows;
 mod session;
 mod standard;
+mod strata;
 mod table;
 
 use std::path::{Path, PathBuf};

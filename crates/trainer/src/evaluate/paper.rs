@@ -3,7 +3,7 @@
 use anyhow::Result;
 use tandem_dataset::{Dataset, ItemIndex};
 use tandem_evaluation::{
-    History, Part, ResultRow, Stratum,
+    History, Part, ResultRow,
     paper::{Measured, Options, PaperCut, PaperProtocol, PaperUser, measure},
     rank_all,
 };
@@ -11,6 +11,7 @@ use tandem_evaluation::{
 use super::{
     Evaluate,
     rows::{Origin, publish},
+    strata::Strata,
 };
 use crate::{
     export::read_calibration,
@@ -105,8 +106,7 @@ struct Table<'a> {
     args: &'a Evaluate,
     origin: Origin<'a>,
     model: &'a SmallModel,
-    /// Which users (positions in the ranks) belong to each part.
-    strata: Vec<(Stratum, Vec<usize>)>,
+    strata: Strata,
 }
 
 impl<'a> Table<'a> {
@@ -117,17 +117,9 @@ impl<'a> Table<'a> {
         model: &'a SmallModel,
         cuts: &[PaperCut<'_>],
     ) -> Self {
-        let members = |stratum: Stratum| {
-            let holds = |(_, cut): &(usize, &PaperCut<'_>)| {
-                stratum.holds(dataset, cut.user, cut.seen.len())
-            };
-            cuts.iter().enumerate().filter(holds).map(|(at, _)| at).collect()
-        };
-        let strata = Stratum::ALL.into_iter().map(|stratum| (stratum, members(stratum)));
-        // A part that everyone belongs to says nothing.
-        let telling =
-            |(_, users): &(Stratum, Vec<usize>)| !users.is_empty() && users.len() < cuts.len();
-        let strata = strata.filter(telling).collect();
+        let targets: Vec<(usize, usize)> =
+            cuts.iter().map(|cut| (cut.user, cut.seen.len())).collect();
+        let strata = Strata::of(dataset, &targets);
         Self { args, origin: Origin::new(args, part), model, strata }
     }
 
@@ -137,7 +129,7 @@ impl<'a> Table<'a> {
             variant: self.args.srm_variant.clone(),
             ..self.origin.row(name, ranks)?
         };
-        self.with_strata(whole, ranks)
+        self.strata.rows(&self.origin, whole, ranks)
     }
 
     fn of_lists(&self, measured: Measured, learning: bool) -> Result<Vec<ResultRow>> {
@@ -157,7 +149,11 @@ impl<'a> Table<'a> {
             threshold: threshold.filter(|threshold| threshold.is_finite()),
             ..self.origin.row(&name, &ranks)?
         };
-        if self.is_told_by_part(&whole) { self.with_strata(whole, &ranks) } else { Ok(vec![whole]) }
+        if self.is_told_by_part(&whole) {
+            self.strata.rows(&self.origin, whole, &ranks)
+        } else {
+            Ok(vec![whole])
+        }
     }
 
     /// Parts are told of the rows that others are compared with, and of the decision at the
@@ -172,22 +168,5 @@ impl<'a> Table<'a> {
         fitted
             && row.history == History::Removed
             && (compared.contains(&row.name.as_str()) || row.name.ends_with("-list") || decided)
-    }
-
-    fn with_strata(&self, whole: ResultRow, ranks: &[Option<usize>]) -> Result<Vec<ResultRow>> {
-        let mut rows = Vec::new();
-        for (stratum, users) in &self.strata {
-            let ranks: Vec<Option<usize>> = users.iter().map(|&at| ranks[at]).collect();
-            let ResultRow { hr10, ndcg10, metrics, .. } = self.origin.row(&whole.name, &ranks)?;
-            rows.push(ResultRow {
-                stratum: Some(*stratum),
-                hr10,
-                ndcg10,
-                metrics,
-                ..whole.clone()
-            });
-        }
-        rows.insert(0, whole);
-        Ok(rows)
     }
 }

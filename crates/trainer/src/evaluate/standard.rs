@@ -9,6 +9,8 @@ use tandem_dataset::{
 };
 use tandem_evaluation::{History, Part, ResultRow, StandardProtocol};
 
+#[cfg(feature = "llama")]
+use super::strata::Strata;
 use super::{
     Evaluate,
     rows::{Origin, publish},
@@ -136,8 +138,26 @@ impl Measurement<'_> {
         }
         bar.finish_and_clear();
         let row = self.origin.row(&format!("llm-{variant}"), &ranks)?;
-        self.rows.push(ResultRow { refit, ..row });
+        let whole = ResultRow { refit, ..row };
+        self.rows.extend(self.strata().rows(&self.origin, whole, &ranks)?);
         Ok(())
+    }
+
+    /// The parts of the targets, in their order.
+    #[cfg(feature = "llama")]
+    fn strata(&self) -> Strata {
+        let users = self.dataset.sequences.iter().enumerate();
+        let targets: Vec<(usize, usize)> = users
+            .filter_map(|(user, sequence)| {
+                let split = sequence.split();
+                let held = match self.origin.part {
+                    Part::Validation => split.validation,
+                    Part::Test => split.test,
+                };
+                Some((user, held?.history.len()))
+            })
+            .collect();
+        Strata::of(self.dataset, &targets)
     }
 
     /// Whether a model of item tokens was trained on the validation targets too, by what its

@@ -1,0 +1,44 @@
+//! Rows of parts of the users beside the row of all.
+
+use anyhow::Result;
+use tandem_dataset::Dataset;
+use tandem_evaluation::{ResultRow, Stratum};
+
+use super::rows::Origin;
+
+/// Which targets (positions in their order) belong to each part.
+pub(super) struct Strata(Vec<(Stratum, Vec<usize>)>);
+
+impl Strata {
+    /// Parts of targets, each a user and how many of the user's items come before it.
+    pub(super) fn of(dataset: &Dataset, targets: &[(usize, usize)]) -> Self {
+        let members = |stratum: Stratum| {
+            let holds =
+                |(_, target): &(usize, &(usize, usize))| stratum.holds(dataset, target.0, target.1);
+            targets.iter().enumerate().filter(holds).map(|(at, _)| at).collect()
+        };
+        let strata = Stratum::ALL.into_iter().map(|stratum| (stratum, members(stratum)));
+        // A part that everyone belongs to says nothing.
+        let telling =
+            |(_, held): &(Stratum, Vec<usize>)| !held.is_empty() && held.len() < targets.len();
+        Self(strata.filter(telling).collect())
+    }
+
+    /// The row of all targets, whose ranks these are, and one of each part.
+    pub(super) fn rows(
+        &self,
+        origin: &Origin<'_>,
+        whole: ResultRow,
+        ranks: &[Option<usize>],
+    ) -> Result<Vec<ResultRow>> {
+        let mut rows = Vec::with_capacity(1 + self.0.len());
+        for (stratum, held) in &self.0 {
+            let ranks: Vec<Option<usize>> = held.iter().map(|&at| ranks[at]).collect();
+            let ResultRow { hr10, ndcg10, metrics, .. } = origin.row(&whole.name, &ranks)?;
+            let stratum = Some(*stratum);
+            rows.push(ResultRow { stratum, hr10, ndcg10, metrics, ..whole.clone() });
+        }
+        rows.insert(0, whole);
+        Ok(rows)
+    }
+}
