@@ -17,6 +17,9 @@ const LABELS: [(&str, &str); 10] = [
     ("stratum", "part of the users"),
 ];
 
+/// May be asked for, and tells no rows apart: those of several seeds are one line.
+const SEED: &str = "seed";
+
 /// Rows that differ in their seed alone.
 struct Group<'a> {
     labels: Vec<String>,
@@ -26,12 +29,13 @@ struct Group<'a> {
 /// The table of the rows that are asked for.
 pub(super) fn markdown(rows: &[Row], request: &Request) -> Result<String, Failure> {
     for (key, _) in &request.filters {
-        if !LABELS.iter().any(|(name, _)| name == key) {
+        if key != SEED && !LABELS.iter().any(|(name, _)| name == key) {
             let text = format!("{}: `{key}` is no field that tells rows apart", request.file);
             return Err(Failure::Check(text));
         }
     }
-    let wanted = |row: &&Row| LABELS.iter().all(|(key, _)| request.allows(key, &label(row, key)));
+    let keys = || LABELS.iter().map(|(key, _)| *key).chain([SEED]);
+    let wanted = |row: &&Row| keys().all(|key| request.allows(key, &label(row, key)));
     let mut groups: Vec<Group<'_>> = Vec::new();
     for row in rows.iter().filter(wanted) {
         let labels: Vec<String> = LABELS.iter().map(|(key, _)| label(row, key)).collect();
@@ -209,6 +213,15 @@ mod tests {
             | llm-stale | | .5000 | .1250 | 1 |\n";
         assert_eq!(table("f name=llm-stale show=fusion.alpha metrics=HR@5,MRR@5"), expected);
         assert!(table("f fusion=weighted show=fusion.alpha").contains("| .000 | .250 |"));
+    }
+
+    #[test]
+    fn one_seed_can_be_asked_for() {
+        let of_seed = |seed: u8| format!("f name=fusion-none fusion=weighted seed={seed}");
+        assert!(table(&of_seed(1)).contains("| fusion-none |"));
+        let rows: Vec<Row> = serde_json::from_str(ROWS).unwrap();
+        let error = markdown(&rows, &Request::parse(&of_seed(9)).unwrap()).unwrap_err();
+        assert!(error.to_string().contains("no row"), "{error}");
     }
 
     #[test]
