@@ -5,7 +5,6 @@
 //! or not at all.
 
 mod atomic_file;
-#[cfg(feature = "llama")]
 mod calibrate;
 mod evaluate;
 mod export;
@@ -52,7 +51,6 @@ enum Command {
     #[cfg(feature = "llama")]
     Lists(lists::Lists),
     /// Choose fusion and policy on validation sessions.
-    #[cfg(feature = "llama")]
     Calibrate(calibrate::Calibrate),
     /// Measure models on held-out interactions.
     Evaluate(evaluate::Evaluate),
@@ -73,7 +71,6 @@ fn main() -> ExitCode {
         Command::Extend(args) => extend::run(args),
         #[cfg(feature = "llama")]
         Command::Lists(args) => lists::run(args),
-        #[cfg(feature = "llama")]
         Command::Calibrate(args) => calibrate::run(args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Export(args) => export::run(args),

@@ -157,10 +157,12 @@ fn figure(rows: &[&Row], path: &str) -> String {
     format!("{} ± {}", write(mean), write(deviation))
 }
 
-/// Change of NDCG@10 relative to the row of a name, of the same seeds and part of the users.
+/// Change of NDCG@10 relative to the row of a name, of the same seeds and part of the users,
+/// and with the same learning where that row has any.
 fn gain(all: &[Row], rows: &[&Row], name: &str) -> String {
     let same = |row: &Row, other: &Row| {
-        ["seed", "stratum", "part"].iter().all(|key| row.get(*key) == other.get(*key))
+        let learning = other.get("learning").is_none_or(|way| Some(way) == row.get("learning"));
+        learning && ["seed", "stratum", "part"].iter().all(|key| row.get(*key) == other.get(*key))
     };
     let base: Vec<&Row> = all
         .iter()
