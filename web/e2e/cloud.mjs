@@ -59,12 +59,22 @@ function rowsFile(values) {
   return file;
 }
 
+/** A copy with one bit the wrong way, in the middle. */
+function flipped(file) {
+  const copy = Buffer.from(file);
+  copy[copy.length >> 1] ^= 1;
+  return copy;
+}
+
 /**
  * A cloud server by heart, on a free port of 127.0.0.1: the package's faults are tried
  * against it, since it fails when it is told to.
  */
 export class Cloud {
-  /** What is wrong: `down`, `slow`, `garbage`, `no-cors`, a status, or `null` for nothing. */
+  /**
+   * What is wrong: `down`, `slow`, `garbage`, `no-cors`, `flipped` (a byte
+   * in every file), a status, or `null` for nothing.
+   */
   fault = null;
   /** Requests: method, path and body. */
   requests = [];
@@ -153,7 +163,7 @@ export class Cloud {
     } else if (path.startsWith(`/artifacts/${hash}/`) && file !== undefined) {
       // So that what is served from a cache was put there by the package.
       response.setHeader('cache-control', 'no-store');
-      response.end(file);
+      response.end(this.fault === 'flipped' ? flipped(file) : file);
     } else if (path === '/v1/candidates') {
       response.end(JSON.stringify(this.#list(JSON.parse(body))));
     } else if (path === '/v1/models') {

@@ -174,6 +174,42 @@ export class Tab {
     );
   }
 
+  /** Ends the page's worker as the browser would for want of memory: without a word. */
+  async killWorker() {
+    const [worker] = this.page.workers();
+    await worker.evaluate(() => self.close()).catch(() => undefined);
+  }
+
+  /** Why updates were sent so far. */
+  async causes() {
+    return (await this.told('update')).map(({ cause }) => cause);
+  }
+
+  /** Codes of the errors that listeners were told of. */
+  async codes() {
+    return (await this.told('error')).map(({ code }) => code);
+  }
+
+  /** The items of the session, without asking the worker. */
+  history() {
+    return this.page.evaluate(() => window.rec.state().history);
+  }
+
+  /** Stops all that happens in the tab, as a browser does to one that is not looked at. */
+  freeze() {
+    return this.#lifecycle('frozen');
+  }
+
+  thaw() {
+    return this.#lifecycle('active');
+  }
+
+  async #lifecycle(state) {
+    const session = await this.page.context().newCDPSession(this.page);
+    await session.send('Page.setWebLifecycleState', { state });
+    await session.detach();
+  }
+
   close() {
     return this.page.close();
   }
