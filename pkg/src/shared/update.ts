@@ -204,6 +204,18 @@ export interface LearnReport {
   ms: number;
 }
 
+/** What `auto` measured on this device: the same clicks, ranked and learnt from, on both. */
+export interface DeviceTrial {
+  /** The GPU's maker and kind, as the browser names them. */
+  adapter: string;
+  /** The one that was faster. */
+  device: Device;
+  /** Median milliseconds for a click on the CPU. */
+  cpuMs: number;
+  /** The same on WebGPU. */
+  webgpuMs: number;
+}
+
 /** How far opening has come. */
 export interface Progress {
   /** `runtime`: the WebAssembly file; `model`: manifest and weights; `ready`: done. */
