@@ -284,11 +284,3 @@ test('calls at once, two recommenders in a page, and after the end', async () =>
     other: ['i4'],
   });
 });
-
-test('none of it is a long task of the page', async () => {
-  const tab = await stand.shopping({ consent: true });
-  for (let click = 0; click < 20; click += 1) await tab.click(`i${100 + click}`);
-  await tab.atRest(5);
-  // The API tells of tasks from 50 ms on; there is none to be told of.
-  assert.deepEqual(await tab.page.evaluate(() => window.longTasks), []);
-});
