@@ -93,27 +93,31 @@ async function heap(ask) {
  *
  * @param {import('./package-page.mjs').Tab} tab
  * @param {object} options of the recommender
+ * @param {string[]} items clicked in their order, and again from the first
  * @param {number[]} marks measured after so many clicks, everything learnt and kept
  */
-export async function memoryAfterClicks(tab, options, marks) {
+export async function memoryAfterClicks(tab, options, items, marks) {
   const memory = await Memory.of(tab.page);
-  await tab.page.evaluate(async (given) => {
-    // Not `open_`: what that writes down of every update would count.
-    window.rec = await window.tandem.createRecommender(given);
-    let learnt = performance.now();
-    window.rec.on('learn', () => {
-      learnt = performance.now();
-    });
-    window.clickOn = async (from, to) => {
-      for (let click = from; click < to; click += 1) {
-        await window.rec.track({ type: 'click', item: `i${(click * 7) % 200}` });
-      }
-      // All is learnt once nothing has been for a while, and kept a second after.
-      while (performance.now() - learnt < 3_000) {
-        await new Promise((done) => setTimeout(done, 250));
-      }
-    };
-  }, options);
+  await tab.page.evaluate(
+    async ([given, list]) => {
+      // Not `open_`: what that writes down of every update would count.
+      window.rec = await window.tandem.createRecommender(given);
+      let learnt = performance.now();
+      window.rec.on('learn', () => {
+        learnt = performance.now();
+      });
+      window.clickOn = async (from, to) => {
+        for (let click = from; click < to; click += 1) {
+          await window.rec.track({ type: 'click', item: list[click % list.length] });
+        }
+        // All is learnt once nothing has been for a while, and kept a second after.
+        while (performance.now() - learnt < 3_000) {
+          await new Promise((done) => setTimeout(done, 250));
+        }
+      };
+    },
+    [options, items],
+  );
   const found = [];
   let clicks = 0;
   for (const mark of marks) {

@@ -129,5 +129,5 @@ pub(crate) fn parity(workspace: &Workspace) -> Result<Tally, Failure> {
 
 /// The device's model beside other runtimes, in one page.
 pub(crate) fn benchmark(workspace: &Workspace) -> Result<(), Failure> {
-    driver(workspace)?.arg("web/bench/run.mjs").run()
+    driver(workspace)?.args(["web/bench/run.mjs", "--webgpu"]).run()
 }
