@@ -1,6 +1,9 @@
 /** Events of a trace that mark one turn of a thread's loop. */
 const TASK = 'ThreadControllerImpl::RunTask';
 
+/** What tracing itself and other tools do inside of a page, in whatever turn it falls. */
+const TOOLS = 'V8.InvokeApiInterruptCallbacks';
+
 const CATEGORIES = ['toplevel', 'devtools.timeline', 'v8.execute'];
 
 /**
@@ -27,14 +30,18 @@ function tasksOfThread(events) {
   const spans = events.filter(({ ph }) => ph === 'X');
   return spans
     .filter(({ name }) => name === TASK)
-    .map((task) => ({ ms: task.tdur / 1000, scripts: scriptsIn(task, spans) }))
+    .map((task) => {
+      const inside = spans.filter(({ ts, dur }) => ts >= task.ts && ts + dur <= task.ts + task.dur);
+      const tools = inside.filter(({ name }) => name === TOOLS);
+      const us = tools.reduce((left, { tdur }) => left - tdur, task.tdur);
+      return { ms: us / 1000, scripts: scriptsOf(inside) };
+    })
     .filter(({ scripts }) => scripts.length > 0);
 }
 
-/** Scripts of the package that a task called, by name. */
-function scriptsIn({ ts, dur }, spans) {
-  const inside = spans.filter((span) => span.ts >= ts && span.ts + span.dur <= ts + dur);
-  const called = inside.flatMap((span) => /\/dist\/(.*)$/.exec(scriptOf(span) ?? '')?.[1] ?? []);
+/** Scripts of the package that were called, by name. */
+function scriptsOf(spans) {
+  const called = spans.flatMap((span) => /\/dist\/(.*)$/.exec(scriptOf(span) ?? '')?.[1] ?? []);
   return [...new Set(called)];
 }
 
