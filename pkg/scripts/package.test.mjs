@@ -57,6 +57,11 @@ test('the tarball holds what it is meant to and nothing else', () => {
   );
 });
 
+test('the package knows its own version', async () => {
+  const { VERSION } = await import('../dist/shared/names.js');
+  assert.equal(VERSION, manifest.version);
+});
+
 test('every script has its source map, and every map a script', () => {
   const scripts = files.filter((file) => /^dist\/.*\.js$/.test(file));
   const maps = files.filter((file) => /^dist\/.*\.js\.map$/.test(file));

@@ -1,7 +1,7 @@
 // The worker's network: the ledger, the time a request may take, the cache.
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { FileCache } from '../src/worker/cache.js';
-import { LedgerBook, LISTED } from '../src/worker/ledger.js';
+import { LedgerBook, LISTED, LISTED_BYTES } from '../src/worker/ledger.js';
 import { type Call, type Fetcher, MANIFEST_PATIENCE_MS, Network } from '../src/worker/network.js';
 import { PageFetcher } from '../src/worker/page-fetch.js';
 
@@ -95,6 +95,18 @@ describe('the ledger', () => {
     const { entries, dropped, bytes } = ledger.read();
     expect([entries.length, entries[0]?.url, dropped]).toEqual([LISTED, '3', 3]);
     expect(bytes).toBe(4 * (LISTED + 3));
+  });
+
+  it('lists fewer of long requests, and at least the newest', () => {
+    const ledger = new LedgerBook();
+    const note = (length: number): void => {
+      ledger.note({ url: '/', method: 'POST', why: '', body: 'x'.repeat(length) });
+    };
+    for (let number = 0; number < 5; number += 1) note(LISTED_BYTES / 4);
+    expect([ledger.read().entries.length, ledger.read().dropped]).toEqual([4, 1]);
+    note(2 * LISTED_BYTES);
+    const { entries, dropped, bytes } = ledger.read();
+    expect([entries.length, dropped, bytes]).toEqual([1, 5, 3.25 * LISTED_BYTES]);
   });
 });
 

@@ -346,6 +346,7 @@ export function engineOf(client: FakeClient, changes: Partial<Engine> = {}): Eng
     client,
     device: 'cpu',
     fallback: null,
+    trial: null,
     reopen: async () => new FakeClient(),
     keepFiles: async () => undefined,
     ...changes,

@@ -50,6 +50,19 @@ export function gpuTable(work) {
   return table('What one re-ranking asks of the GPU', head, rows);
 }
 
+/** @param {Awaited<ReturnType<import('./whole.mjs').memory>>} found */
+export function memoryTable(found) {
+  const rows = found.flatMap(({ clicks, ...bytes }) =>
+    Object.entries(bytes).map(([holder, size]) => [
+      holder,
+      `${clicks.toLocaleString('en')} clicks`,
+      kilobytes(size),
+    ]),
+  );
+  const head = ['held by', 'after', 'kB'];
+  return table('What the package holds in memory', head, rows);
+}
+
 /** Ours over theirs by medians, or `null` where one of them was not measured. */
 export function ratio(samples, job, names) {
   const ours = samples[`${job} tandem`];
@@ -58,15 +71,9 @@ export function ratio(samples, job, names) {
   return round(median(ours) / Math.min(...theirs.map(median)));
 }
 
-/** Our median in milliseconds, or `null`. */
-export function milliseconds(samples, job) {
-  const ours = samples[`${job} tandem`];
-  return ours?.length ? round(median(ours)) : null;
-}
-
 export const round = (value) => Number(value.toPrecision(4));
 
-export const kilobytes = (bytes) => (bytes / 1000).toFixed(1);
+const kilobytes = (bytes) => (bytes / 1000).toFixed(1);
 
 const figure = (value) => (value < 0.1 ? value.toPrecision(2) : value.toPrecision(3));
 

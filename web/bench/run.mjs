@@ -4,8 +4,10 @@
  *
  *     node web/bench/run.mjs [--webgpu] [--rounds N] [--only NAME,NAME]
  *
- * Prints tables, then one line of JSON; its ratios are ours over theirs, by medians. A figure
- * that was not measured is `null`. The modules of `cargo xtask wasm` must be there.
+ * Prints tables, then one line of JSON: ratios of medians, ours over theirs; KB (1,000 bytes)
+ * after Brotli; `memory_growth`, by what share more memory is held after 1,000 clicks than
+ * after 100. A figure that was not measured is `null`. The modules of `cargo xtask wasm` and
+ * the package must be built.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,20 +16,12 @@ import { callInFreshPage, launch } from './browser.mjs';
 import { bundleTensorflow } from './bundle.mjs';
 import { onnxModel } from './model/onnx.mjs';
 import { syntheticBody } from './model/synthetic.mjs';
-import {
-  gpuTable,
-  kilobytes,
-  milliseconds,
-  ratio,
-  round,
-  sizesTable,
-  timesTable,
-} from './report.mjs';
-import { packageVersion, serve, wasmFolder } from './server.mjs';
+import { gpuTable, memoryTable, ratio, round, sizesTable, timesTable } from './report.mjs';
+import { clientFolder, packageVersion, serve, wasmFolder } from './server.mjs';
 import { runtimeSize } from './sizes.mjs';
+import { coldStarts, memory } from './whole.mjs';
 
 const CONTESTANTS = ['tandem', 'onnxruntime', 'tensorflow'];
-const COLD_STARTS = 7;
 
 async function main() {
   const options = read(process.argv.slice(2));
@@ -45,15 +39,17 @@ async function main() {
     '/model/model.onnx': onnxModel(body),
     ...Object.fromEntries(bundled),
   });
-  const figures = {};
+  let cpu;
+  let webgpu = null;
   try {
-    Object.assign(figures, await onCpu(server, options));
-    if (options.webgpu) Object.assign(figures, await onWebGpu(server, options));
+    cpu = await onCpu(server, options);
+    if (options.webgpu) webgpu = await onWebGpu(server, options);
   } finally {
     await server.close();
   }
-  Object.assign(figures, await sizes(devices, options, tensorflow));
-  console.log(JSON.stringify(figures));
+  const { memory_growth, ...ratios } = cpu;
+  const kilobytes = await sizes(devices, options, tensorflow);
+  console.log(JSON.stringify({ ...ratios, ...webgpu, ...kilobytes, memory_growth }));
 }
 
 function read(words) {
@@ -79,6 +75,9 @@ function mustBeBuilt(device) {
   if (!existsSync(module)) {
     throw new Error(`pkg/wasm/${device} is not built: run \`cargo xtask wasm --only ${device}\``);
   }
+  if (!existsSync(join(clientFolder, 'tandem.global.js'))) {
+    throw new Error('pkg/dist is not built: run `npm run build`');
+  }
 }
 
 async function onCpu(server, options) {
@@ -98,7 +97,8 @@ async function onCpu(server, options) {
       },
     );
     say('cold starts');
-    const cold = await coldStarts(browser, server, options);
+    const names = CONTESTANTS.filter((name) => takesPart(options, name));
+    const cold = await coldStarts(browser, server, names);
     const all = { ...samples, ...cold };
     const versions = ['onnxruntime-web', '@tensorflow/tfjs-core'].map(
       (name) => `${name} ${packageVersion(name)}`,
@@ -107,45 +107,29 @@ async function onCpu(server, options) {
     console.log(`Largest differences: ${JSON.stringify(agreement)}`);
     for (const note of notes) console.log(`Note: ${note}`);
     console.log(
-      `\n${timesTable('CPU: one thread, 30-click history, cold = from nothing to the first list', all)}\n`,
+      `\n${timesTable('CPU: one thread, 30-click history, cold = from a loaded script to the first list', all)}\n`,
     );
-    const tensorflow = ['tensorflow', 'tensorflow-js'];
+    const memoryGrowth = takesPart(options, 'tandem') ? await growth(browser) : null;
     return {
-      rerank20_ms: milliseconds(all, 'rerank20'),
-      rerank50_ms: milliseconds(all, 'rerank50'),
-      rerank100_ms: milliseconds(all, 'rerank100'),
       rerank20_vs_ort: ratio(all, 'rerank20', ['onnxruntime']),
-      rerank50_vs_ort: ratio(all, 'rerank50', ['onnxruntime']),
       rerank100_vs_ort: ratio(all, 'rerank100', ['onnxruntime']),
-      rerank50_vs_tfjs: ratio(all, 'rerank50', ['tensorflow']),
-      learn_ms: milliseconds(all, 'learn'),
-      learn_vs_tfjs: ratio(all, 'learn', tensorflow),
-      learn_vs_tfjs_cpu: ratio(all, 'learn', ['tensorflow-js']),
-      cold_start_ms: milliseconds(all, 'cold'),
+      learn_vs_tfjs: ratio(all, 'learn', ['tensorflow', 'tensorflow-js']),
       cold_start_vs_ort: ratio(all, 'cold', ['onnxruntime']),
-      cold_start_vs_tfjs: ratio(all, 'cold', ['tensorflow']),
-      webgpu_rerank_ms: null,
       webgpu_rerank_vs_ort: null,
       webgpu_rerank_vs_tfjs: null,
+      memory_growth: memoryGrowth,
     };
   } finally {
     await browser.close();
   }
 }
 
-/** Each in a page of its own, by turns. */
-async function coldStarts(browser, server, options) {
-  const names = CONTESTANTS.filter((name) => takesPart(options, name));
-  const samples = Object.fromEntries(names.map((name) => [`cold ${name}`, []]));
-  const start = (name) =>
-    callInFreshPage(browser, `${server.url}/page/cold.html`, 'coldStart', { device: 'cpu', name });
-  for (let turn = 0; turn < COLD_STARTS; turn += 1) {
-    for (let at = 0; at < names.length; at += 1) {
-      const name = names[(at + turn) % names.length];
-      samples[`cold ${name}`].push(await start(name));
-    }
-  }
-  return samples;
+async function growth(browser) {
+  say('memory');
+  const found = await memory(browser);
+  console.log(`${memoryTable(found)}\n`);
+  const [before, after] = found;
+  return round(after.total / before.total - 1);
 }
 
 async function onWebGpu(server, options) {
@@ -162,7 +146,6 @@ async function onWebGpu(server, options) {
     console.log(`\n${timesTable('WebGPU: one adapter, 30-click history', samples)}\n`);
     console.log(`${gpuTable(gpuWork)}\n`);
     return {
-      webgpu_rerank_ms: milliseconds(samples, 'rerank50'),
       webgpu_rerank_vs_ort: ratio(samples, 'rerank50', ['onnxruntime']),
       webgpu_rerank_vs_tfjs: ratio(samples, 'rerank50', ['tensorflow']),
     };
@@ -184,7 +167,6 @@ async function sizes(devices, options, tensorflow) {
   }
   const total = (size) => (size ? round((size.wasm + size.scripts) / 1000) : null);
   return {
-    default_wasm_brotli_kb: ours.cpu ? Number(kilobytes(ours.cpu.wasm)) : null,
     default_brotli_kb: total(ours.cpu),
     webgpu_brotli_kb: total(ours.webgpu),
   };

@@ -93,6 +93,7 @@ function locate(path) {
   const [, first, ...rest] = path.split('/');
   if (first === 'page' || first === 'model') return join(here, path);
   if (first === 'pkg' && rest[0] === 'wasm') return join(wasmFolder, ...rest.slice(1));
+  if (first === 'pkg' && rest[0] === 'dist') return join(clientFolder, ...rest.slice(1));
   if (first !== 'vendor') return null;
   const depth = rest[0]?.startsWith('@') ? 2 : 1;
   return join(packageFolder(rest.slice(0, depth).join('/')), ...rest.slice(depth));

@@ -3,20 +3,17 @@ import { createServer } from 'node:http';
 import { shape } from '../bench/model/shape.mjs';
 import { syntheticBody, syntheticRows } from '../bench/model/synthetic.mjs';
 
-/** Items of the catalogue. */
-export const ITEMS = 200;
-
 const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
 
 /**
  * A release as `tandem export` writes it, of a small model that has learnt nothing. `seed`
- * makes another one, `prefix` another catalogue.
+ * makes another one, `prefix` and `count` another catalogue.
  */
-function release({ seed = 1, prefix = 'i' } = {}) {
-  const items = Array.from({ length: ITEMS }, (_, number) => `${prefix}${number}`);
+function release({ seed = 1, prefix = 'i', count = 200 } = {}) {
+  const items = Array.from({ length: count }, (_, number) => `${prefix}${number}`);
   const files = {
     'body.safetensors': Buffer.from(syntheticBody(seed)),
-    'rows.bin': rowsFile(syntheticRows(ITEMS, seed + 1)),
+    'rows.bin': rowsFile(syntheticRows(count, seed + 1)),
     'items.json': Buffer.from(JSON.stringify(items.map((item) => ({ item, title: item })))),
   };
   const artifact = (path) => ({
@@ -28,7 +25,7 @@ function release({ seed = 1, prefix = 'i' } = {}) {
   const manifest = Buffer.from(
     JSON.stringify({
       version: 1,
-      catalogue: { hash: catalogue, items: ITEMS },
+      catalogue: { hash: catalogue, items: count },
       model: shape,
       body: artifact('body.safetensors'),
       rows: artifact('rows.bin'),
@@ -44,10 +41,11 @@ function release({ seed = 1, prefix = 'i' } = {}) {
 /** The item table's file: count, dimensions, then a scale and a byte a dimension. */
 function rowsFile(values) {
   const { dims } = shape;
-  const file = Buffer.alloc(8 + ITEMS * (4 + dims));
-  file.writeUInt32LE(ITEMS, 0);
+  const count = values.length / dims;
+  const file = Buffer.alloc(8 + count * (4 + dims));
+  file.writeUInt32LE(count, 0);
   file.writeUInt32LE(dims, 4);
-  for (let item = 0; item < ITEMS; item += 1) {
+  for (let item = 0; item < count; item += 1) {
     const row = values.subarray(item * dims, (item + 1) * dims);
     const scale = row.reduce((most, value) => Math.max(most, Math.abs(value)), 0) / 127;
     const at = 8 + item * (4 + dims);
@@ -59,22 +57,37 @@ function rowsFile(values) {
   return file;
 }
 
+/** A copy with one bit the wrong way, in the middle. */
+function flipped(file) {
+  const copy = Buffer.from(file);
+  copy[copy.length >> 1] ^= 1;
+  return copy;
+}
+
 /**
  * A cloud server by heart, on a free port of 127.0.0.1: the package's faults are tried
  * against it, since it fails when it is told to.
  */
 export class Cloud {
-  /** What is wrong: `down`, `slow`, `garbage`, `no-cors`, a status, or `null` for nothing. */
+  /**
+   * What is wrong: `down`, `slow`, `garbage`, `no-cors`, `flipped` (a byte
+   * in every file), a status, or `null` for nothing.
+   */
   fault = null;
   /** Requests: method, path and body. */
   requests = [];
-  #release = release();
+  #release;
   #server = createServer((request, response) => this.#answer(request, response));
   #slow = [];
   url = '';
 
-  static async start() {
-    const cloud = new Cloud();
+  constructor(changes) {
+    this.#release = release(changes);
+  }
+
+  /** Of the usual catalogue, or of another; see {@link exportAnew}. */
+  static async start(changes) {
+    const cloud = new Cloud(changes);
     await cloud.listen(0);
     return cloud;
   }
@@ -153,7 +166,7 @@ export class Cloud {
     } else if (path.startsWith(`/artifacts/${hash}/`) && file !== undefined) {
       // So that what is served from a cache was put there by the package.
       response.setHeader('cache-control', 'no-store');
-      response.end(file);
+      response.end(this.fault === 'flipped' ? flipped(file) : file);
     } else if (path === '/v1/candidates') {
       response.end(JSON.stringify(this.#list(JSON.parse(body))));
     } else if (path === '/v1/models') {

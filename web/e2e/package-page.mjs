@@ -51,14 +51,33 @@ const SERVICE_WORKER = `
   });
 `;
 
+/**
+ * The worker, on an adapter that says it is hardware of this name: the only one that browsers
+ * without a graphics card have is software, which the package leaves alone.
+ */
+const workerOn = (adapter) => `
+  import '/adapter.js?${adapter}';
+  import '/dist/worker/index.js';
+`;
+const ADAPTER = `
+  const [name] = new URL(import.meta.url).searchParams.keys();
+  for (const [property, value] of [['isFallbackAdapter', false], ['device', name]]) {
+    Object.defineProperty(GPUAdapterInfo.prototype, property, { get: () => value });
+  }
+`;
+
 /** Serves the built package and a page that has it, under the strictest policy. */
 export async function servePackage() {
-  const made = { '/': PAGE, '/page.js': SCRIPT, '/sw.js': SERVICE_WORKER };
+  const made = { '/': PAGE, '/page.js': SCRIPT, '/sw.js': SERVICE_WORKER, '/adapter.js': ADAPTER };
+  const requests = [];
   const server = createServer(async (request, response) => {
-    const { pathname } = new URL(request.url, 'http://127.0.0.1');
+    const { pathname, search } = new URL(request.url, 'http://127.0.0.1');
+    requests.push(pathname);
     const type = pathname === '/' ? 'text/html; charset=utf-8' : TYPES[extname(pathname)];
     try {
-      const body = made[pathname] ?? (await readFile(join(pkg, normalize(pathname))));
+      const body =
+        (pathname === '/worker-on.js' ? workerOn(search.slice(1)) : made[pathname]) ??
+        (await readFile(join(pkg, normalize(pathname))));
       response.writeHead(200, {
         'content-type': type ?? 'application/octet-stream',
         'content-security-policy': POLICY,
@@ -71,6 +90,8 @@ export async function servePackage() {
   await new Promise((ready) => server.listen(0, '127.0.0.1', ready));
   return {
     url: `http://127.0.0.1:${server.address().port}`,
+    /** Paths that were asked for. */
+    requests,
     close: () => {
       server.closeAllConnections();
       return new Promise((closed) => server.close(closed));
@@ -172,6 +193,42 @@ export class Tab {
     await this.until(
       `window.seen.some(({ name, payload }) => name === 'update' && payload.items.length > 0)`,
     );
+  }
+
+  /** Ends the page's worker as the browser would for want of memory: without a word. */
+  async killWorker() {
+    const [worker] = this.page.workers();
+    await worker.evaluate(() => self.close()).catch(() => undefined);
+  }
+
+  /** Why updates were sent so far. */
+  async causes() {
+    return (await this.told('update')).map(({ cause }) => cause);
+  }
+
+  /** Codes of the errors that listeners were told of. */
+  async codes() {
+    return (await this.told('error')).map(({ code }) => code);
+  }
+
+  /** The items of the session, without asking the worker. */
+  history() {
+    return this.page.evaluate(() => window.rec.state().history);
+  }
+
+  /** Stops all that happens in the tab, as a browser does to one that is not looked at. */
+  freeze() {
+    return this.#lifecycle('frozen');
+  }
+
+  thaw() {
+    return this.#lifecycle('active');
+  }
+
+  async #lifecycle(state) {
+    const session = await this.page.context().newCDPSession(this.page);
+    await session.send('Page.setWebLifecycleState', { state });
+    await session.detach();
   }
 
   close() {

@@ -1,45 +1,14 @@
 /** The package in a real Chromium, against a cloud that does as it is told. */
 import assert from 'node:assert/strict';
-import { after, afterEach, before, beforeEach, test } from 'node:test';
-import { launch } from './browser.mjs';
-import { Cloud } from './cloud.mjs';
-import { servePackage, Visitor } from './package-page.mjs';
+import { test } from 'node:test';
+import { Stand } from './package-stand.mjs';
 
-let browser;
-let site;
-let cloud;
-let visitor;
-before(async () => {
-  [browser, site] = await Promise.all([launch(), servePackage()]);
-});
-after(async () => {
-  await browser?.close();
-  await site?.close();
-});
-beforeEach(async () => {
-  cloud = await Cloud.start();
-  visitor = await Visitor.arrive(browser, site);
-});
-afterEach(async () => {
-  assert.deepEqual(visitor.faults, []);
-  await visitor.leave();
-  await cloud.close();
-});
+const stand = new Stand();
 
 const ids = ({ items }) => items.map(({ item }) => item);
 
-/** A tab with a list of candidates and two clicks on it. */
-async function shopping(options = {}) {
-  const tab = await visitor.tab();
-  await tab.open({ server: cloud.url, ...options });
-  await tab.listed();
-  await tab.click('i60');
-  await tab.click('i61');
-  return tab;
-}
-
 test('a click ranks, learns after the paint, and can be taken back with what it taught', async () => {
-  const tab = await shopping();
+  const tab = await stand.shopping();
   await tab.atRest(1);
   const before = await tab.call('recommend');
   await tab.click('i70');
@@ -58,10 +27,10 @@ test('a click ranks, learns after the paint, and can be taken back with what it 
 });
 
 test('explain, similar and compare answer on the device', async () => {
-  const tab = await shopping();
+  const tab = await stand.shopping();
   await tab.atRest(1);
   await tab.call('setOffline', true);
-  const asked = cloud.requests.length;
+  const asked = stand.cloud.requests.length;
   const { items } = await tab.call('recommend');
   const why = await tab.call('explain', items[3].item);
   assert.equal(why.rank, 3);
@@ -73,14 +42,14 @@ test('explain, similar and compare answer on the device', async () => {
   assert.equal(similar.length, 5);
   assert.ok(similar.every(({ item, similarity }) => item !== 'i60' && Math.abs(similarity) <= 1));
   assert.ok(similar[0].similarity >= similar[4].similarity);
-  const own = cloud.items.slice(0, 20);
+  const own = stand.cloud.items.slice(0, 20);
   const apart = await tab.call('compare', own);
   assert.ok(apart > 0 && apart <= 1);
-  assert.equal(cloud.requests.length, asked);
+  assert.equal(stand.cloud.requests.length, asked);
 });
 
 test('rules, exclusions and filters are never sent', async () => {
-  const tab = await shopping();
+  const tab = await stand.shopping();
   const shown = await tab.page.evaluate(async () => {
     const { items } = await window.rec.recommend({
       k: 5,
@@ -96,21 +65,21 @@ test('rules, exclusions and filters are never sent', async () => {
 });
 
 test('the ledger has every request that reached the server, byte for byte', async () => {
-  const tab = await shopping({ key: 'pub_1' });
+  const tab = await stand.shopping({ key: 'pub_1' });
   await tab.page.waitForTimeout(500);
   const { entries, bytes, dropped } = await tab.call('ledger');
   assert.deepEqual(
     entries.map(({ method, url, body }) => [method, new URL(url).pathname, body ?? '']),
-    cloud.requests.map(({ method, path, body }) => [method, path, body]),
+    stand.cloud.requests.map(({ method, path, body }) => [method, path, body]),
   );
-  const sent = cloud.requests.reduce((sum, { body }) => sum + Buffer.byteLength(body), 0);
+  const sent = stand.cloud.requests.reduce((sum, { body }) => sum + Buffer.byteLength(body), 0);
   assert.deepEqual([bytes, dropped], [sent, 0]);
   assert.ok(entries.every(({ why, status }) => why !== '' && status === 200));
-  assert.ok(cloud.requests.every(({ authorization }) => authorization === 'Bearer pub_1'));
+  assert.ok(stand.cloud.requests.every(({ authorization }) => authorization === 'Bearer pub_1'));
 });
 
 test('another language model is asked for its list', async () => {
-  const tab = await shopping();
+  const tab = await stand.shopping();
   assert.deepEqual(
     (await tab.call('models')).map(({ name }) => name),
     ['small', 'large'],
@@ -119,12 +88,12 @@ test('another language model is asked for its list', async () => {
   await tab.until(
     `window.seen.some(({ name, payload }) => name === 'update' && payload.model === 'large')`,
   );
-  assert.equal(cloud.posted('/v1/candidates').at(-1).model, 'large');
+  assert.equal(stand.cloud.posted('/v1/candidates').at(-1).model, 'large');
   assert.equal((await tab.state()).model, 'large');
 });
 
 test('without consent nothing is stored', async () => {
-  const tab = await shopping();
+  const tab = await stand.shopping();
   await tab.atRest(1);
   const kept = await tab.page.evaluate(async () => [
     (await indexedDB.databases()).length,
@@ -134,19 +103,19 @@ test('without consent nothing is stored', async () => {
   ]);
   assert.deepEqual(kept, [0, 0, 0, '']);
   await tab.close();
-  const next = await visitor.tab();
-  assert.deepEqual((await next.open({ server: cloud.url, consent: true })).history, []);
+  const next = await stand.visitor.tab();
+  assert.deepEqual((await next.open({ server: stand.cloud.url, consent: true })).history, []);
 });
 
 test('with consent the next visit goes on, and withdrawing it erases everything', async () => {
-  const tab = await shopping({ consent: true });
+  const tab = await stand.shopping({ consent: true });
   await tab.atRest(1);
   const learnt = await tab.call('recommend');
   await tab.click('i80');
   // Closed at once: the click was acknowledged, and so it is kept.
   await tab.close();
-  const next = await visitor.tab();
-  const state = await next.open({ server: cloud.url, consent: true });
+  const next = await stand.visitor.tab();
+  const state = await next.open({ server: stand.cloud.url, consent: true });
   assert.deepEqual(state.history, ['i60', 'i61', 'i80']);
   assert.equal(state.storage, 'device');
   assert.ok(state.stats.learnSteps >= learnt.stats.learnSteps);
@@ -178,35 +147,36 @@ test('with consent the next visit goes on, and withdrawing it erases everything'
 });
 
 test('consent that comes during a visit keeps what happened before it', async () => {
-  const tab = await shopping();
+  const tab = await stand.shopping();
   await tab.call('setConsent', true);
   await tab.click('i70');
   await tab.close();
-  const next = await visitor.tab();
-  const state = await next.open({ server: cloud.url, consent: true });
+  const next = await stand.visitor.tab();
+  const state = await next.open({ server: stand.cloud.url, consent: true });
   assert.deepEqual(state.history, ['i60', 'i61', 'i70']);
 });
 
 test('files are fetched once for all tabs and visits, and again when they are cleared', async () => {
-  const files = () => cloud.requests.filter(({ path }) => path.startsWith('/artifacts/')).length;
-  const first = await shopping({ consent: true });
+  const files = () =>
+    stand.cloud.requests.filter(({ path }) => path.startsWith('/artifacts/')).length;
+  const first = await stand.shopping({ consent: true });
   assert.equal(files(), 3);
-  const second = await visitor.tab();
-  await second.open({ server: cloud.url, consent: true });
+  const second = await stand.visitor.tab();
+  await second.open({ server: stand.cloud.url, consent: true });
   assert.equal(files(), 3);
   await second.page.evaluate(() => window.tandem.Recommender.clearCache());
   await first.close();
-  const third = await visitor.tab();
-  await third.open({ server: cloud.url, consent: true });
+  const third = await stand.visitor.tab();
+  await third.open({ server: stand.cloud.url, consent: true });
   assert.equal(files(), 6);
 });
 
 test('after one visit it opens, recommends and learns with the network off', async () => {
-  const tab = await visitor.tab({ path: '/?installed' });
+  const tab = await stand.visitor.tab({ path: '/?installed' });
   // Once more, so that the site's service worker has seen all its files.
   await tab.page.reload();
   await tab.until('window.loaded === true');
-  await tab.open({ server: cloud.url, consent: true, events: true });
+  await tab.open({ server: stand.cloud.url, consent: true, events: true });
   await tab.listed();
   await tab.click('i60');
   await tab.click('i61');
@@ -214,9 +184,9 @@ test('after one visit it opens, recommends and learns with the network off', asy
   const online = await tab.call('recommend');
   await tab.close();
 
-  await visitor.context.setOffline(true);
-  const next = await visitor.tab({ path: '/?installed' });
-  const state = await next.open({ server: cloud.url, consent: true, events: true });
+  await stand.visitor.context.setOffline(true);
+  const next = await stand.visitor.tab({ path: '/?installed' });
+  const state = await next.open({ server: stand.cloud.url, consent: true, events: true });
   assert.deepEqual(state.history, ['i60', 'i61']);
   const offline = await next.call('recommend');
   assert.deepEqual(ids(offline), ids(online));
@@ -226,10 +196,10 @@ test('after one visit it opens, recommends and learns with the network off', asy
   assert.ok((await next.call('recommend')).stats.learnSteps > online.stats.learnSteps);
 
   // What happened without a network goes out once there is one, each event once.
-  await visitor.context.setOffline(false);
+  await stand.visitor.context.setOffline(false);
   await next.page.evaluate(() => window.dispatchEvent(new Event('online')));
   await next.page.waitForTimeout(3_000);
-  const sent = cloud.posted('/v1/events').flatMap(({ events }) => events);
+  const sent = stand.cloud.posted('/v1/events').flatMap(({ events }) => events);
   assert.deepEqual(
     sent.map(({ item }) => item),
     ['i60', 'i61', offline.items[0].item],
@@ -238,23 +208,23 @@ test('after one visit it opens, recommends and learns with the network off', asy
 });
 
 test('in shadow mode the server learns a number and nothing else', async () => {
-  const tab = await visitor.tab();
-  await tab.open({ server: cloud.url, shadow: true });
+  const tab = await stand.visitor.tab();
+  await tab.open({ server: stand.cloud.url, shadow: true });
   await tab.click('i60');
   await tab.click('i61');
   await tab.call('recommend');
-  const apart = await tab.call('compare', cloud.items.slice(0, 30));
+  const apart = await tab.call('compare', stand.cloud.items.slice(0, 30));
   assert.ok(apart > 0);
-  const posts = cloud.requests.filter(({ method }) => method === 'POST');
+  const posts = stand.cloud.requests.filter(({ method }) => method === 'POST');
   assert.deepEqual(
     posts.map(({ path, body }) => [path, JSON.parse(body)]),
     [['/v1/disagreements', { disagreement: Math.round(apart * 100) / 100 }]],
   );
-  assert.ok(!JSON.stringify(cloud.requests).includes('i60'));
+  assert.ok(!JSON.stringify(stand.cloud.requests).includes('i60'));
 });
 
 test('a fetch of the page’s own carries every request', async () => {
-  const tab = await visitor.tab();
+  const tab = await stand.visitor.tab();
   const asked = await tab.page.evaluate(async (server) => {
     const seen = [];
     await window.open_({
@@ -267,13 +237,13 @@ test('a fetch of the page’s own carries every request', async () => {
     await window.rec.recommend();
     await new Promise((done) => setTimeout(done, 500));
     return seen;
-  }, cloud.url);
+  }, stand.cloud.url);
   assert.equal(asked.filter((path) => path.startsWith('/artifacts/')).length, 3);
   assert.ok(asked.includes('/v1/manifest') && asked.includes('/v1/candidates'));
 });
 
 test('calls at once, two recommenders in a page, and after the end', async () => {
-  const tab = await visitor.tab();
+  const tab = await stand.visitor.tab();
   const outcome = await tab.page.evaluate(async (server) => {
     const { createRecommender } = window.tandem;
     const [one, two] = await Promise.all([
@@ -303,7 +273,7 @@ test('calls at once, two recommenders in a page, and after the end', async () =>
       opening: await opening,
       other: (await two.recommend()).history,
     };
-  }, cloud.url);
+  }, stand.cloud.url);
   assert.deepEqual(outcome, {
     histories: [['i1', 'i3'], ['i4']],
     undone: 'i2',
@@ -313,12 +283,4 @@ test('calls at once, two recommenders in a page, and after the end', async () =>
     opening: 'aborted',
     other: ['i4'],
   });
-});
-
-test('none of it is a long task of the page', async () => {
-  const tab = await shopping({ consent: true });
-  for (let click = 0; click < 20; click += 1) await tab.click(`i${100 + click}`);
-  await tab.atRest(5);
-  // The API tells of tasks from 50 ms on; there is none to be told of.
-  assert.deepEqual(await tab.page.evaluate(() => window.longTasks), []);
 });

@@ -25,6 +25,8 @@ export function movement(from: number, to: number): { mark: string; words: strin
   return { mark: '=', words: 'same place' };
 }
 
+const FEWEST_PLACES = 12;
+
 /** Losses of learning steps as points of a drawing, oldest first. */
 export interface LossPoint {
   x: number;
@@ -34,7 +36,8 @@ export interface LossPoint {
 
 /**
  * Places steps over a width and their losses over a height; the largest loss is at the top
- * (0), a loss of zero at the bottom.
+ * (0), a loss of zero at the bottom. So that the first steps do not stand far apart, there
+ * are places for {@link FEWEST_PLACES} at least, taken from the left.
  */
 export function lossPoints(
   steps: readonly { lossBefore: number; lossAfter: number }[],
@@ -46,7 +49,7 @@ export function lossPoints(
   );
   const scale = (loss: number): number => (largest > 0 ? height * (1 - loss / largest) : height);
   return steps.map(({ lossBefore, lossAfter }, position) => ({
-    x: steps.length === 1 ? width / 2 : (position * width) / (steps.length - 1),
+    x: (position * width) / (Math.max(steps.length, FEWEST_PLACES) - 1),
     before: scale(lossBefore),
     after: scale(lossAfter),
   }));

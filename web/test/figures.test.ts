@@ -31,18 +31,23 @@ describe('lossPoints', () => {
         { lossBefore: 4, lossAfter: 2 },
         { lossBefore: 1, lossAfter: 0 },
       ],
-      100,
+      110,
       80,
     );
     expect(points).toEqual([
       { x: 0, before: 0, after: 40 },
-      { x: 100, before: 60, after: 80 },
+      { x: 10, before: 60, after: 80 },
     ]);
+  });
+
+  it('takes the whole width once there are many', () => {
+    const steps = Array.from({ length: 21 }, () => ({ lossBefore: 2, lossAfter: 1 }));
+    expect(lossPoints(steps, 100, 80).map(({ x }) => x)).toEqual(steps.map((_, at) => at * 5));
   });
 
   it('has a place for a single step, and for losses of zero', () => {
     expect(lossPoints([{ lossBefore: 0, lossAfter: 0 }], 100, 80)).toEqual([
-      { x: 50, before: 80, after: 80 },
+      { x: 0, before: 80, after: 80 },
     ]);
     expect(lossPoints([], 100, 80)).toEqual([]);
   });

@@ -108,8 +108,9 @@ pub(crate) fn examples(workspace: &Workspace, server: &Server) -> Result<Tally, 
 /// The built package in pages of its own, against a cloud that fails when it is told to.
 pub(crate) fn package(workspace: &Workspace) -> Result<Tally, Failure> {
     let mut tally = Tally::default();
-    for script in ["web/e2e/package.test.mjs", "web/e2e/package-faults.test.mjs"] {
-        tally += node::run_tests(driver(workspace)?, script)?;
+    for part in ["", "-faults", "-storage", "-device", "-weight"] {
+        let script = format!("web/e2e/package{part}.test.mjs");
+        tally += node::run_tests(driver(workspace)?, &script)?;
     }
     Ok(tally)
 }
@@ -128,5 +129,5 @@ pub(crate) fn parity(workspace: &Workspace) -> Result<Tally, Failure> {
 
 /// The device's model beside other runtimes, in one page.
 pub(crate) fn benchmark(workspace: &Workspace) -> Result<(), Failure> {
-    driver(workspace)?.arg("web/bench/run.mjs").run()
+    driver(workspace)?.args(["web/bench/run.mjs", "--webgpu"]).run()
 }

@@ -52,7 +52,7 @@ enum Chore {
     /// Compile the device's part to WebAssembly and write its bindings into `pkg/wasm`.
     Wasm(wasm::Options),
     /// Measure speed; every figure comes from this run.
-    Bench,
+    Bench(bench::Options),
     /// Write the tables of the documents anew from `docs/results`.
     Results,
     /// Check the rules of the house: dependencies, file sizes, no traces of a machine.
@@ -69,7 +69,7 @@ fn main() -> ExitCode {
             Chore::Test(options) => test::run(&workspace, &options),
             Chore::Check(options) => check::run(&workspace, &options),
             Chore::Wasm(options) => wasm::run(&workspace, &options),
-            Chore::Bench => bench::run(&workspace),
+            Chore::Bench(options) => bench::run(&workspace, &options),
             Chore::Results => results::run(&workspace),
             Chore::Tidy => tidy::run(&workspace),
         }

@@ -35,10 +35,19 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<(), Failur
 
 /// All of it, each part only if it is missing.
 pub(crate) fn everything(workspace: &Workspace, browser: bool) -> Result<assets::Assets, Failure> {
+    programs(workspace, browser)?;
+    assets::fetch(workspace)
+}
+
+/// What building the package and driving it in a browser needs: no data, no language model.
+pub(crate) fn browser(workspace: &Workspace) -> Result<(), Failure> {
+    programs(workspace, true)
+}
+
+fn programs(workspace: &Workspace, browser: bool) -> Result<(), Failure> {
     system_packages(browser)?;
     wasm_target(workspace)?;
-    node::packages(workspace)?;
-    assets::fetch(workspace)
+    node::packages(workspace)
 }
 
 /// The target is a part of `rust-toolchain.toml`, which rustup follows by itself; this is for

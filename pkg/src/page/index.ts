@@ -14,6 +14,7 @@ export type {
   Decision,
   DeliveredUpdate,
   Device,
+  DeviceTrial,
   Explanation,
   HostedModel,
   LearnReport,

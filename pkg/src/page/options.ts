@@ -11,9 +11,10 @@ export interface RecommenderOptions {
   /** Sent to the server as `Authorization: Bearer …`, for a gateway in front of it. */
   key?: string;
   /**
-   * Where the small model runs. `auto`, the default, is the CPU: for a model of this size
-   * it is faster than the cost of dispatching to a GPU. `webgpu` falls back to the CPU
-   * where there is none; `state().device` says which it is.
+   * Where the small model runs. `auto`, the default, begins on the CPU. With consent, and
+   * where there is a GPU that is not made of software, it measures both once, aside from the
+   * session, and the next visits run on the faster ({@link RecommenderState.deviceTrial}).
+   * `webgpu` falls back to the CPU where there is none; `state().device` says which it is.
    */
   device?: 'auto' | 'webgpu' | 'cpu';
   /** The language model that makes the lists, one of {@link Recommender.models}. */
@@ -102,7 +103,7 @@ export function openSettings(options: RecommenderOptions, base: string): OpenSet
   return {
     server: absolute('server', server, base).href.replace(/\/+$/, ''),
     key: key ?? null,
-    device: device === 'webgpu' ? 'webgpu' : 'cpu',
+    device,
     model: model ?? null,
     budget: budget === undefined ? null : { ...budget },
     timeoutMs: timeoutMs ?? null,

@@ -3,6 +3,7 @@ import type { Command, Opened, Results } from '../shared/messages.js';
 import { CACHE_NAME } from '../shared/names.js';
 import type {
   Device,
+  DeviceTrial,
   Explanation,
   HostedModel,
   LearnReport,
@@ -32,6 +33,7 @@ import { MemoryStorage, type PersonalStorage } from './storage.js';
 import { Supervisor } from './supervisor.js';
 import { isSupported } from './support.js';
 import { Tabs } from './tabs.js';
+import { Trial } from './trial.js';
 
 const eventTypes: readonly string[] = ['click', 'view', 'purchase', 'dislike'];
 /** Events of this page that are kept for a consent that may come. */
@@ -50,11 +52,13 @@ export class Recommender {
   readonly #keeper: Keeper;
   readonly #requests: PageRequests | null;
   readonly #outbox: Outbox | null;
+  readonly #trial: Trial;
   #tabs: Tabs | null = null;
   readonly #onAbort = (): void => this.#end(aborted());
   readonly #onOnline = (): void => this.#online();
   #device: Device = 'cpu';
   #deviceFallback: WireError | null = null;
+  #deviceTrial: DeviceTrial | null = null;
   #consent: boolean;
   #storageFault: WireError | null = null;
   #model: string | null;
@@ -78,6 +82,14 @@ export class Recommender {
       failed: (error) => {
         this.#status = 'failed';
         this.#events.emit('error', error);
+      },
+    });
+    this.#trial = new Trial({
+      spawn,
+      due: () => this.#call({ type: 'trialDue' }),
+      settings: () => this.#supervisor.settings,
+      measured: (trial) => {
+        this.#deviceTrial = trial;
       },
     });
     const tab = randomName();
@@ -254,6 +266,7 @@ export class Recommender {
       this.#pageEvents = [];
       this.#joinTabs();
     } else {
+      this.#trial.close();
       this.#tabs?.tell('erased');
       await this.#goToMemory();
     }
@@ -301,6 +314,7 @@ export class Recommender {
       status: this.#status,
       device: this.#device,
       deviceFallback: this.#deviceFallback,
+      deviceTrial: this.#deviceTrial,
       consent: this.#consent,
       storage: this.#keeper.storage instanceof MemoryStorage ? 'memory' : 'device',
       storageFault: this.#storageFault,
@@ -331,6 +345,7 @@ export class Recommender {
     const opened = await this.#supervisor.open(restore);
     this.#device = opened.device;
     this.#deviceFallback = opened.fallback;
+    this.#deviceTrial = opened.trial;
     this.#latest ??= opened.update;
     if (this.#consent) this.#joinTabs();
     if (typeof window !== 'undefined') window.addEventListener('online', this.#onOnline);
@@ -378,6 +393,7 @@ export class Recommender {
       },
       () => {
         this.#consent = false;
+        this.#trial.close();
         this.#supervisor.remember({ consent: false });
         void this.#goToMemory().catch(() => undefined);
         this.#call({ type: 'setConsent', granted: false }).catch(() => undefined);
@@ -405,6 +421,7 @@ export class Recommender {
     this.#options.signal?.removeEventListener('abort', this.#onAbort);
     if (typeof window !== 'undefined') window.removeEventListener('online', this.#onOnline);
     this.#supervisor.close(reason);
+    this.#trial.close();
     this.#tabs?.close();
     this.#outbox?.close();
     this.#events.clear();
@@ -427,6 +444,7 @@ export class Recommender {
         break;
       case 'snapshot':
         void this.#keeper.keep(notice.bytes, notice.through);
+        if (this.#consent && this.#latest?.items.length) this.#trial.offer(notice.bytes);
         break;
       case 'fetch':
       case 'abortFetch':

@@ -4,6 +4,7 @@ import type {
   Decision,
   DeliveredUpdate,
   Device,
+  DeviceTrial,
   LearnReport,
   Stats,
 } from '../shared/update.js';
@@ -30,6 +31,8 @@ export interface RecommenderState {
   device: Device;
   /** Why it is not the device that was asked for; `null` if it is. */
   deviceFallback: WireError | null;
+  /** What `auto` measured, at this visit or before; `null` if nothing. */
+  deviceTrial: DeviceTrial | null;
   /** Whether the visitor agreed that things are kept on this device. */
   consent: boolean;
   /** Whether they are: `memory` without consent, or where the storage failed. */

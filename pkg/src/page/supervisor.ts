@@ -54,6 +54,10 @@ export class Supervisor {
     this.#supervised = supervised;
   }
 
+  get settings(): OpenSettings {
+    return this.#settings;
+  }
+
   /** Changes what a later worker is opened with. */
   remember(changes: Partial<OpenSettings>): void {
     this.#settings = { ...this.#settings, ...changes };

@@ -1,6 +1,7 @@
 import type { WireError } from './errors.js';
 import type {
   Device,
+  DeviceTrial,
   Explanation,
   HostedModel,
   LearnReport,
@@ -15,7 +16,7 @@ import type {
 /** What the worker needs to open a session. */
 export interface OpenSettings {
   server: string;
-  device: Device;
+  device: Device | 'auto';
   timeoutMs: number | null;
   /** Absolute address of the folder that holds `cpu/` and `webgpu/`; `null`: beside the worker. */
   wasmUrl: string | null;
@@ -53,6 +54,8 @@ export interface Opened {
   device: Device;
   /** Why it is not the device that was asked for. */
   fallback: WireError | null;
+  /** What `auto` goes by; `null` if nothing was measured yet, or the device was chosen. */
+  trial: DeviceTrial | null;
   /** The state before anything happened. */
   update: Update;
 }
@@ -76,7 +79,11 @@ export type Command =
   /** Another tab changed the session as a whole. */
   | { type: 'restore'; restore: Restore }
   | { type: 'send'; path: string; body: string; why: string }
-  | { type: 'ledger' };
+  | { type: 'ledger' }
+  /** Whether there is a GPU that `auto` has not measured yet. */
+  | { type: 'trialDue' }
+  /** Measures both devices on a session; for a worker that does nothing else. */
+  | { type: 'trial'; settings: OpenSettings; snapshot: Uint8Array };
 
 /** What each command resolves with. */
 export interface Results {
@@ -97,6 +104,9 @@ export interface Results {
   restore: Update;
   send: null;
   ledger: Ledger;
+  trialDue: boolean;
+  /** `null`: not measured, since another tab does it. */
+  trial: DeviceTrial | null;
 }
 
 /** A request that the page is to make with a function of its own. */

@@ -73,7 +73,7 @@ export interface LedgerEntry {
 
 /** All that was sent; see {@link LedgerEntry}. */
 export interface Ledger {
-  /** Oldest first; the newest 500. */
+  /** Oldest first; the newest 500, or fewer where their bodies are more than 128 KB. */
   entries: LedgerEntry[];
   /** Requests that are too old to be listed. */
   dropped: number;
@@ -202,6 +202,18 @@ export interface LearnReport {
   lossBefore: number;
   lossAfter: number;
   ms: number;
+}
+
+/** What `auto` measured on this device: the same clicks, ranked and learnt from, on both. */
+export interface DeviceTrial {
+  /** The GPU's maker and kind, as the browser names them. */
+  adapter: string;
+  /** The one that was faster. */
+  device: Device;
+  /** Median milliseconds for a click on the CPU. */
+  cpuMs: number;
+  /** The same on WebGPU. */
+  webgpuMs: number;
 }
 
 /** How far opening has come. */

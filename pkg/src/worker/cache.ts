@@ -12,12 +12,14 @@ import { CACHE_NAME } from '../shared/names.js';
  */
 export class FileCache {
   readonly #onFault: (error: WireError) => void;
+  readonly #readOnly: boolean;
   #allowed: boolean;
   #told = false;
 
-  constructor(allowed: boolean, onFault: (error: WireError) => void) {
+  constructor(allowed: boolean, onFault: (error: WireError) => void, readOnly = false) {
     this.#allowed = allowed;
     this.#onFault = onFault;
+    this.#readOnly = readOnly;
   }
 
   /** Whether files may be kept; what is there already is left to {@link clearFiles}. */
@@ -25,8 +27,9 @@ export class FileCache {
     this.#allowed = allowed;
   }
 
-  get allowed(): boolean {
-    return this.#allowed;
+  /** Whether something may be put here now. */
+  get takes(): boolean {
+    return this.#allowed && !this.#readOnly;
   }
 
   async get(name: string): Promise<Response | null> {
@@ -34,6 +37,7 @@ export class FileCache {
   }
 
   async put(name: string, response: Response): Promise<void> {
+    if (!this.takes) return;
     await this.#use(async (cache) => {
       await cache.put(address(name), response);
       return null;
@@ -42,6 +46,7 @@ export class FileCache {
 
   /** Removes the model's files that no manifest in the cache names any more. */
   async prune(): Promise<void> {
+    if (!this.takes) return;
     await this.#use(async (cache) => {
       const keys = await cache.keys();
       const named = new Set<string>();

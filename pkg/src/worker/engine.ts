@@ -2,6 +2,7 @@ import { toWire, type WireError } from '../shared/errors.js';
 import type { OpenSettings } from '../shared/messages.js';
 import type {
   Device,
+  DeviceTrial,
   Explanation,
   LearnReport,
   Progress,
@@ -10,6 +11,7 @@ import type {
   Update,
 } from '../shared/update.js';
 import type { FileCache } from './cache.js';
+import { findAdapter, lastTrial } from './choice.js';
 import type { Network } from './network.js';
 
 /**
@@ -63,6 +65,8 @@ export interface Engine {
   client: Client;
   device: Device;
   fallback: WireError | null;
+  /** What the choice of device rests on, if it was measured. */
+  trial: DeviceTrial | null;
   /** Opens another one on the same device: the server's catalogue has changed. */
   reopen(): Promise<Client>;
   /** Fetches all files again, for a cache that may keep them from now on. */
@@ -84,15 +88,17 @@ export type EngineLoader = (settings: OpenSettings, surroundings: Surroundings) 
  * WebAssembly file of the device that is tried is fetched.
  */
 export const loadEngine: EngineLoader = async (settings, surroundings) => {
-  if (settings.device === 'cpu') return open('cpu', settings, surroundings, null);
+  const trial = settings.device === 'auto' ? await lastTrial(settings, surroundings.cache) : null;
+  const device = settings.device === 'auto' ? (trial?.device ?? 'cpu') : settings.device;
+  if (device === 'cpu') return open('cpu', settings, surroundings, { fallback: null, trial });
   try {
-    await requireAdapter();
-    return await open('webgpu', settings, surroundings, null);
+    await requireAdapter(trial);
+    return await open('webgpu', settings, surroundings, { fallback: null, trial });
   } catch (error) {
     const fallback = toWire(error);
     // Both devices read the same artefacts: these would be damaged on the CPU, too.
     if (artifactFaults.has(fallback.code)) throw error;
-    return open('cpu', settings, surroundings, fallback);
+    return open('cpu', settings, surroundings, { fallback, trial });
   }
 };
 
@@ -106,7 +112,7 @@ async function open(
   device: Device,
   settings: OpenSettings,
   { network, cache, onProgress }: Surroundings,
-  fallback: WireError | null,
+  choice: Pick<Engine, 'fallback' | 'trial'>,
 ): Promise<Engine> {
   const glue = device === 'cpu' ? await importCpu() : await importWebGpu();
   const address = wasmAddress(device, settings.wasmUrl);
@@ -139,7 +145,7 @@ async function open(
   const client = await reopen();
   await cache.prune();
   onProgress({ phase: 'ready', loaded: 0, total: null });
-  return { client, device, fallback, reopen, keepFiles };
+  return { client, device, ...choice, reopen, keepFiles };
 }
 
 // Bundlers follow these two imports and the two addresses below only as they are written.
@@ -183,7 +189,7 @@ async function download(
   if (!response.ok || response.body === null) {
     throw wireError('not_found', `fetching ${address.href}: HTTP status ${response.status}`);
   }
-  if (cache.allowed) {
+  if (cache.takes) {
     const copy = new Response(response.clone().body, {
       headers: { 'content-type': 'application/wasm' },
     });
@@ -209,11 +215,17 @@ async function download(
   return new Response(counted, { headers: { 'content-type': 'application/wasm' } });
 }
 
-async function requireAdapter(): Promise<void> {
-  const { gpu } = navigator as { gpu?: { requestAdapter(): Promise<object | null> } };
+/** There must be a GPU; where one was measured, the same. */
+async function requireAdapter(trial: DeviceTrial | null): Promise<void> {
+  const { gpu } = navigator as { gpu?: unknown };
   if (gpu === undefined) throw wireError('no_adapter', 'this browser has no WebGPU');
-  if ((await gpu.requestAdapter()) === null) {
-    throw wireError('no_adapter', 'WebGPU is there, but no adapter');
+  const adapter = await findAdapter();
+  if (adapter === null) throw wireError('no_adapter', 'WebGPU is there, but no adapter');
+  if (trial !== null && trial.adapter !== adapter.name) {
+    throw wireError(
+      'no_adapter',
+      `${trial.adapter} was measured, and now there is ${adapter.name}`,
+    );
   }
 }
 

@@ -11,12 +11,14 @@ import type {
 import type { HostedModel, TrackedEvent, Update, UpdateCause } from '../shared/update.js';
 import { Asking } from './asking.js';
 import { FileCache } from './cache.js';
+import { trialDue } from './choice.js';
 import type { Client, Engine, EngineLoader } from './engine.js';
 import { Learning } from './learning.js';
 import { LedgerBook } from './ledger.js';
 import { Network, ownFetch, type Reply } from './network.js';
 import { PageFetcher } from './page-fetch.js';
 import { JobQueue } from './queue.js';
+import { tryDevices } from './trial.js';
 
 /** Where the host's messages go: a worker's global scope, or a test's port. */
 export interface Port {
@@ -156,6 +158,10 @@ export class Host {
         return this.#send(command.path, command.body, command.why);
       case 'ledger':
         return Promise.resolve(this.#ledger.read());
+      case 'trialDue':
+        return trialDue(this.#settings, this.#cache);
+      case 'trial':
+        return tryDevices(this.#load, command.settings, command.snapshot);
     }
   }
 
@@ -171,13 +177,13 @@ export class Host {
       cache: this.#cache,
       onProgress: (progress) => this.#port.postMessage({ kind: 'progress', progress }),
     });
-    const { client, device, fallback } = this.#engine;
+    const { client, device, fallback, trial } = this.#engine;
     this.#client = client;
     this.#offline = settings.offline;
     if (this.#offline) client.setOffline(true);
     if (this.#model !== null) await client.chooseModel(this.#model);
     if (restore !== null) await this.#restore(client, restore);
-    return { device, fallback, update: await client.recommend() };
+    return { device, fallback, trial, update: await client.recommend() };
   }
 
   /** Held until this worker ends, however it does: the page waits for it. */

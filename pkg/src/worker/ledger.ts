@@ -2,12 +2,16 @@ import type { Ledger, LedgerEntry } from '../shared/update.js';
 
 /** Requests that are listed; of older ones only the number and the bytes are kept. */
 export const LISTED = 500;
+/** Bytes of their bodies; the newest is listed however long it is. */
+export const LISTED_BYTES = 128_000;
 
 /** What left the device. The newest are listed in full, so that a page can show them. */
 export class LedgerBook {
   #entries: LedgerEntry[] = [];
   #dropped = 0;
   #bytes = 0;
+  /** Bytes of the bodies that are listed. */
+  #listed = 0;
 
   /** Notes a request that is about to be sent; the returned function notes its answer. */
   note(request: Omit<LedgerEntry, 'at' | 'bytes' | 'status'>): (status: number) => void {
@@ -15,13 +19,19 @@ export class LedgerBook {
     const entry: LedgerEntry = { ...request, at: Date.now(), bytes, status: null };
     this.#entries.push(entry);
     this.#bytes += bytes;
-    if (this.#entries.length > LISTED) {
-      this.#entries.shift();
+    this.#listed += bytes;
+    while (this.#tooMuch()) {
+      this.#listed -= this.#entries.shift()?.bytes ?? 0;
       this.#dropped += 1;
     }
     return (status) => {
       entry.status = status;
     };
+  }
+
+  #tooMuch(): boolean {
+    const { length } = this.#entries;
+    return length > LISTED || (length > 1 && this.#listed > LISTED_BYTES);
   }
 
   read(): Ledger {

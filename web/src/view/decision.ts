@@ -1,4 +1,4 @@
-import type { Decision } from '@tandem-rec/client';
+import type { Decision, Update } from '@tandem-rec/client';
 import type { ShopState } from '../shop.ts';
 import { h, setAttribute, setText } from './dom.ts';
 
@@ -22,7 +22,7 @@ export function decisionView(): { element: HTMLElement; render(state: ShopState)
     tick,
   );
   const figure = h('strong', {});
-  const threshold = h('span', { class: 'quiet' });
+  const aside = h('span', { class: 'quiet' });
   const element = h(
     'div',
     { class: 'decision' },
@@ -30,7 +30,7 @@ export function decisionView(): { element: HTMLElement; render(state: ShopState)
     h(
       'div',
       { class: 'meter-box' },
-      h('p', { class: 'meter-label' }, 'Disagreement ', figure, ' ', threshold),
+      h('p', { class: 'meter-label' }, 'Disagreement ', figure, ' ', aside),
       meter,
       h(
         'p',
@@ -48,18 +48,15 @@ export function decisionView(): { element: HTMLElement; render(state: ShopState)
       setText(action, actionWords(shown));
       setAttribute(action, 'data-action', shown.action);
       setText(reason, shown.reason);
-      // The list may have changed since: the meter shows how things stand now.
-      const { disagreement, threshold: limit } = update?.decision ?? shown;
-      setText(figure, disagreement === null ? '–' : disagreement.toFixed(2));
-      setText(threshold, `cloud is asked above ${limit.toFixed(2)}`);
+      const { disagreement, threshold: limit } = shown;
+      const { figure: read, note } = reading(shown, update);
+      setText(figure, read);
+      setText(aside, note);
       const value = Math.min(1, Math.max(0, disagreement ?? 0));
       fill.style.setProperty('inline-size', `${value * 100}%`);
       tick.style.setProperty('inset-inline-start', `${Math.min(1, limit) * 100}%`);
-      setAttribute(
-        meter,
-        'data-above',
-        disagreement !== null && disagreement > limit ? 'true' : null,
-      );
+      tick.hidden = !byDisagreement(shown);
+      setAttribute(meter, 'data-above', byDisagreement(shown) && value > limit ? 'true' : null);
       setAttribute(meter, 'aria-valuenow', value.toFixed(2));
       setAttribute(
         meter,
@@ -70,6 +67,32 @@ export function decisionView(): { element: HTMLElement; render(state: ShopState)
       );
     },
   };
+}
+
+/**
+ * What the meter says of a decision, and of how things stand since: the list that it asked
+ * for may have come, on which the two models agree better or worse.
+ */
+export function reading(
+  decided: Decision,
+  now: Pick<Update, 'decision' | 'stats'> | null,
+): { figure: string; note: string } {
+  const { disagreement, threshold } = decided;
+  // As many digits as tell the two apart, as in the reason beside it.
+  const apart = Math.abs((disagreement ?? threshold) - threshold);
+  const digits = apart > 0 && apart < 0.01 ? 4 : 2;
+  const figure = (value: number | null): string => value?.toFixed(digits) ?? '–';
+  const notes: string[] = [];
+  if (byDisagreement(decided)) notes.push(`the cloud is asked above ${figure(threshold)}`);
+  const since = now?.decision.disagreement ?? null;
+  const came = decided.action === 'request' && now?.stats.clicksSinceList === 0;
+  if (came && since !== disagreement) notes.push(`with the new list ${figure(since)}`);
+  return { figure: figure(disagreement), note: notes.join(', ') };
+}
+
+/** A rule may go by what a fresh list would help instead, which the meter does not show. */
+function byDisagreement({ code }: Decision): boolean {
+  return !code.startsWith('fresh_list');
 }
 
 /** What a decision does, in words. */

@@ -2,7 +2,7 @@ import type { Device } from '@tandem-rec/client';
 import { bytes } from '../figures.ts';
 import type { ShopState } from '../shop.ts';
 import type { CardActions } from './card.ts';
-import { h, setText } from './dom.ts';
+import { h, setAttribute, setText } from './dom.ts';
 import { finder } from './finder.ts';
 import { header } from './header.ts';
 import { session } from './session.ts';
@@ -66,6 +66,8 @@ function banner(): { element: HTMLElement; render(state: ShopState): void } {
       const text = bannerText(state);
       element.hidden = text === '' || state.phase !== 'ready';
       setText(element, text);
+      // The long story, for whoever runs the server.
+      setAttribute(element, 'title', state.update?.connection.message ?? null);
     },
   };
 }
@@ -80,8 +82,8 @@ function bannerText({ update, switching, trouble }: ShopState): string {
     const retry =
       connection.retryInMs === null
         ? ''
-        : ` Trying again in ${Math.max(1, Math.round(connection.retryInMs / 1000))} s.`;
-    const why = connection.message ?? connection.code ?? 'no reason given';
+        : ` Trying again in ${Math.max(1, Math.round(connection.retryInMs / 1000))}\u00a0s.`;
+    const why = connection.code ?? 'no reason given';
     const list = update?.ranking == null ? '' : ' The last list stays in use.';
     return `The cloud does not answer (${why}).${list}${retry}`;
   }

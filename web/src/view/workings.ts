@@ -66,7 +66,7 @@ function learning(): View {
         note,
         last === undefined
           ? 'After a click is painted, one step on what you clicked. It never leaves this device.'
-          : `Loss before and after step ${last.step}, which took ${milliseconds(last.ms)}.`,
+          : `Loss before and after each step, over a line at zero. Step ${last.step} took ${milliseconds(last.ms)}.`,
       );
       chart.toggleAttribute('hidden', last === undefined);
       chart.replaceChildren(...drawing(steps.slice(-STEPS)));
