@@ -14,7 +14,6 @@ const KINDS = [
   ['this project, and its bindings to JavaScript', /^(tandem_|wasm_client|js_sys|wasm_bindgen)/],
   ['Burn’s kernels for the CPU (burn-flex)', /^burn_flex$/],
   ['matrix products for the CPU (gemm)', /^(gemm|macerator|pulp)/],
-  ['Burn’s derivatives (burn-autodiff)', /^burn_autodiff$/],
   ['the rest of Burn', /^burn/],
   ['kernels for the GPU (CubeCL)', /^cube/],
   ['the way to the GPU, and shaders (wgpu, naga)', /^(wgpu|naga|web_sys)/],
