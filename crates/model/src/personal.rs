@@ -12,9 +12,9 @@ use crate::{
 /// Version of a stored delta; a newer one is refused.
 pub const DELTA_VERSION: u32 = 2;
 
-/// Items with a delta of their own, at most: 256 KiB of 64 dimensions. Of more the shortest
+/// Items with a delta of their own, at most: 64 KiB of 64 dimensions. Of more the shortest
 /// quarter, which changes least, is given up.
-pub const MAX_ROW_DELTAS: usize = 1_024;
+pub const MAX_ROW_DELTAS: usize = 256;
 
 /// What names an item in a [`PersonalDelta`]: the shop's id on a device.
 pub trait RowKey: Clone + Ord + Debug {}

@@ -1,5 +1,6 @@
 import { errorFrom, ServerError, type TandemError, type WireError } from '../shared/errors.js';
 import type { Command, Opened, OpenSettings, Restore, Results } from '../shared/messages.js';
+import type { Device } from '../shared/update.js';
 import { Channel, type Notice, type WorkerLike } from './channel.js';
 
 /** So many new workers within {@link RESTART_SPAN_MS}, and the recommender gives up. */
@@ -44,6 +45,8 @@ export class Supervisor {
   /** The channel once its worker is open; calls wait for it. */
   #serving: Channel | null = null;
   #opened = false;
+  /** Where the last worker that was opened computes. */
+  #device: Device = 'cpu';
   readonly #calls = new Set<Call>();
   #restarts: number[] = [];
   #ended: TandemError | null = null;
@@ -70,6 +73,7 @@ export class Supervisor {
     const settings = this.#settings;
     const opened = await channel.call({ type: 'open', settings, restore: kept });
     this.#opened = true;
+    this.#device = opened.device;
     this.#serve(channel);
     return opened;
   }
@@ -119,11 +123,15 @@ export class Supervisor {
       (error: TandemError) => {
         // What the old worker owed the next one is asked.
         if (this.#channel !== channel || channel.closed) return;
+        // Whether it says so or traps, the GPU is to blame first: the CPU is asked again.
+        if (this.#device === 'webgpu' && (error.fatal || error.code === 'device_lost')) {
+          this.#replace(error, { device: 'cpu' });
+          return;
+        }
         this.#calls.delete(call);
         call.reject(error);
         // What trapped once would again: its event is left out.
         if (error.fatal) this.#replace(error, { without: call.command });
-        else if (error.code === 'device_lost') this.#replace(error, { device: 'cpu' });
       },
     );
   }
@@ -210,6 +218,7 @@ export class Supervisor {
         const fallback: WireError | null = toCpu
           ? { code: cause.code, message: cause.message }
           : opened.fallback;
+        this.#device = opened.device;
         this.#supervised.restarted({ ...opened, fallback });
         this.#serve(channel);
         return;
