@@ -4,7 +4,7 @@
 //! other runtime is given.
 
 use js_sys::Float32Array;
-use tandem_model::{LearningConfig, LearningExample, PersonalDelta, Scorer};
+use tandem_model::{LearningConfig, LearningExample, PersonalDelta, Reading, Scorer};
 use wasm_bindgen::prelude::*;
 
 use crate::device;
@@ -51,23 +51,53 @@ impl Bench {
         Ok(Float32Array::from(scores.as_slice()))
     }
 
-    /// One learning step, the history read first; returns the loss before and after it, in
-    /// nats. `history` `[length, dims]` is oldest first; `rows` `[keys, dims]` are the shared
-    /// ones of what the click was chosen from, and `target` is a position in `keys`.
+    /// Reads a history `[length, dims]`, oldest first: what a session has at hand when the next
+    /// click comes.
     ///
     /// # Errors
-    /// Those of `Scorer::user` and `Scorer::learn`.
+    /// Those of `Scorer::read`.
+    pub async fn read(&self, history: Vec<f32>) -> Result<BenchReading, JsError> {
+        Ok(BenchReading(self.scorer.read(&history).await?))
+    }
+
+    /// As [`rerank`](Self::rerank), for a history of which all but the newest items
+    /// `[length, dims]` were read before.
+    ///
+    /// # Errors
+    /// Those of `Scorer::read_on`, and if the history is longer than the model reads.
+    pub async fn rerank_after(
+        &self,
+        before: &BenchReading,
+        newest: Vec<f32>,
+        candidates: Vec<f32>,
+    ) -> Result<Float32Array, JsError> {
+        let reading = self.scorer.read_on(&before.0, &newest).await?;
+        let reading = reading.ok_or_else(|| JsError::new("the history is too long to read on"))?;
+        let scores = self.scorer.score_for(reading.user(), &candidates).await?;
+        Ok(Float32Array::from(scores.as_slice()))
+    }
+
+    /// One learning step on a click after `before`; returns the loss before and after it, in
+    /// nats. `rows` `[keys, dims]` are the shared ones of what the click was chosen from, and
+    /// `target` is a position in `keys`.
+    ///
+    /// # Errors
+    /// Those of `Scorer::learn`.
     pub async fn learn(
         &mut self,
-        history: Vec<f32>,
+        before: &BenchReading,
         keys: Vec<u32>,
         rows: Vec<f32>,
         target: usize,
     ) -> Result<Float32Array, JsError> {
-        let user = self.scorer.user(&history).await?;
         let example = LearningExample { keys, rows, target };
-        let learning = &self.learning;
-        let (outcome, _) = self.scorer.learn(&mut self.delta, &user, &example, learning).await?;
+        let (user, learning) = (before.0.user(), &self.learning);
+        let (outcome, _) = self.scorer.learn(&mut self.delta, user, &example, learning).await?;
         Ok(Float32Array::from([outcome.loss_before, outcome.loss_after].as_slice()))
     }
 }
+
+/// A history that was read.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct BenchReading(Reading);

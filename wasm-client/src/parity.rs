@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 use tandem_model::{
-    Device, ItemTable, LearningConfig, LearningExample, ModelError, PersonalDelta, Scorer,
+    Device, ItemTable, LearningConfig, LearningExample, ModelError, PersonalDelta, Reading, Scorer,
 };
 use tandem_protocol::ModelConfig;
 
@@ -50,7 +50,8 @@ pub async fn run(
 ) -> Result<Outcome, ModelError> {
     let scorer = Scorer::new(&setup.model, body, device)?;
     let table = ItemTable::from_bytes(rows)?;
-    let user = scorer.user(&gather(&table, history)?).await?;
+    let reading = read(&scorer, &gather(&table, history)?).await?;
+    let user = reading.user();
     let rows = gather(&table, candidates)?;
     let example = LearningExample { keys: candidates.to_vec(), rows, target: 0 };
 
@@ -60,12 +61,25 @@ pub async fn run(
         for (item, row) in candidates.iter().zip(rows.chunks_exact_mut(setup.model.dims)) {
             delta.apply_row(item, row);
         }
-        scorer.personal_scores(&user, delta, rows).await
+        scorer.personal_scores(user, delta, rows.into()).await
     };
     let before = rescore(&delta).await?;
-    let (learnt, _) = scorer.learn(&mut delta, &user, &example, &setup.learning).await?;
+    let (learnt, _) = scorer.learn(&mut delta, user, &example, &setup.learning).await?;
     let after = rescore(&delta).await?;
     Ok(Outcome { scores: before, loss: learnt.loss_before, scores_after: after })
+}
+
+/// Reads a history as a session does: the newest item on its own, after the others.
+async fn read(scorer: &Scorer, history: &[f32]) -> Result<Reading, ModelError> {
+    let newest = history.len().saturating_sub(scorer.config().dims);
+    if newest == 0 {
+        return scorer.read(history).await;
+    }
+    let before = scorer.read(&history[..newest]).await?;
+    match scorer.read_on(&before, &history[newest..]).await? {
+        Some(reading) => Ok(reading),
+        None => scorer.read(history).await,
+    }
 }
 
 /// Rows `[items, dims]`.

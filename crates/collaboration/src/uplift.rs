@@ -88,24 +88,21 @@ impl Outlook {
     /// that are not finite are left out.
     #[must_use]
     pub fn new(shown: &[f32], others: &[f32]) -> Option<Self> {
-        let shown = finite(shown);
-        let mut others = finite(others);
+        let (shown, others) = (finite(shown), finite(others));
         if shown.is_empty() || others.is_empty() {
             return None;
         }
-        let mut list = shown.clone();
-        list.sort_by(|a, b| b.total_cmp(a));
-        others.sort_by(|a, b| b.total_cmp(a));
-        let (of_list, of_others) = (log_sum_exp(&list), log_sum_exp(&others));
+        let (of_list, of_others) = (log_sum_exp(&shown), log_sum_exp(&others));
         let all = log_sum_exp(&[of_list, of_others]);
-        let best = merge_best(&list, &others);
+        let (list, others) = (best_of(shown.clone()), best_of(others));
+        let best = best_of([list.clone(), others.clone()].concat());
         let expected = |scores: &[f64]| -> f64 {
             let places = scores.iter().take(PLACES).enumerate();
             places.map(|(rank, score)| (score - all).exp() / (rank as f64 + 2.0).log2()).sum()
         };
         Some(Self {
             expected_gain: (expected(&best) - expected(&shown)).max(0.0) as f32,
-            margin: (mean_of_best(&others) - mean_of_best(&list)) as f32,
+            margin: (mean(&others) - mean(&list)) as f32,
             log_odds: (of_others - of_list) as f32,
         })
     }
@@ -262,18 +259,19 @@ fn log_sum_exp(scores: &[f64]) -> f64 {
     largest + scores.iter().map(|score| (score - largest).exp()).sum::<f64>().ln()
 }
 
-/// The best [`PLACES`] of two lists, each from its best.
-fn merge_best(a: &[f64], b: &[f64]) -> Vec<f64> {
-    let mut best: Vec<f64> = a.iter().take(PLACES).chain(b.iter().take(PLACES)).copied().collect();
-    best.sort_by(|a, b| b.total_cmp(a));
-    best.truncate(PLACES);
-    best
+/// The highest [`PLACES`], from the highest; takes time in proportion to their number.
+fn best_of(mut scores: Vec<f64>) -> Vec<f64> {
+    let descending = |a: &f64, b: &f64| b.total_cmp(a);
+    if scores.len() > PLACES {
+        scores.select_nth_unstable_by(PLACES - 1, descending);
+        scores.truncate(PLACES);
+    }
+    scores.sort_unstable_by(descending);
+    scores
 }
 
-/// Of scores from the best, the mean of the first [`PLACES`].
-fn mean_of_best(scores: &[f64]) -> f64 {
-    let best = &scores[..scores.len().min(PLACES)];
-    best.iter().sum::<f64>() / best.len() as f64
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
 }
 
 /// Solves `A x = b` for a symmetric positive definite `A`, given as rows of `A` with `b` as

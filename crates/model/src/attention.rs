@@ -31,40 +31,73 @@ impl CausalSelfAttention {
         }
     }
 
-    /// What `queries` `[batch, rows, dims]` find in `memory` `[batch, length, dims]`:
-    /// `[batch, rows, dims]`. `mask` `[rows, length]` is true where attention is forbidden;
-    /// without one everything is seen.
+    /// Keys and values of `items` `[batch, rows, dims]`, behind those of older ones.
+    fn remember(&self, items: Tensor<3>, past: Option<&KeysValues>) -> KeysValues {
+        let new = KeysValues {
+            keys: self.split(self.key.forward(items.clone())),
+            values: self.split(self.value.forward(items)),
+        };
+        match past {
+            Some(past) => KeysValues {
+                keys: Tensor::cat(vec![past.keys.clone(), new.keys], 2),
+                values: Tensor::cat(vec![past.values.clone(), new.values], 2),
+            },
+            None => new,
+        }
+    }
+
+    /// What `queries` `[batch, rows, dims]` find in `memory`: `[batch, rows, dims]`. `mask`
+    /// `[rows, length]` is true where attention is forbidden; without one everything is seen.
     fn forward(
         &self,
         queries: Tensor<3>,
-        memory: Tensor<3>,
+        memory: &KeysValues,
         mask: Option<Tensor<2, Bool>>,
     ) -> Tensor<3> {
         let [batch, rows, dims] = queries.dims();
-        let [_, length, _] = memory.dims();
-        let width = dims / self.heads;
-        let split = |x: Tensor<3>, length: usize| {
-            x.reshape([batch, length, self.heads, width]).swap_dims(1, 2) // [batch, heads, length, width]
-        };
-        let query = split(self.query.forward(queries), rows);
-        let key = split(self.key.forward(memory.clone()), length);
-        let value = split(self.value.forward(memory), length);
+        let query = self.split(self.query.forward(queries));
+        let [_, _, length, width] = memory.keys.dims();
 
-        let mut scores = query.matmul(key.transpose()) / (width as f64).sqrt(); // [batch, heads, rows, length]
+        let keys = memory.keys.clone().transpose();
+        let mut scores = query.matmul(keys) / (width as f64).sqrt(); // [batch, heads, rows, length]
         if let Some(mask) = mask {
             let mask = mask.unsqueeze::<4>().expand([batch, self.heads, rows, length]);
             // A finite number: -inf would make NaN of a row that is masked throughout.
             scores = scores.mask_fill(mask, -1e9);
         }
         let weights = self.dropout.forward(activation::softmax(scores, 3));
-        let context = weights.matmul(value); // [batch, heads, rows, width]
+        let context = weights.matmul(memory.values.clone()); // [batch, heads, rows, width]
         self.output.forward(context.swap_dims(1, 2).reshape([batch, rows, dims]))
+    }
+
+    /// `[batch, rows, dims]` to `[batch, heads, rows, width]`.
+    fn split(&self, x: Tensor<3>) -> Tensor<4> {
+        let [batch, rows, dims] = x.dims();
+        x.reshape([batch, rows, self.heads, dims / self.heads]).swap_dims(1, 2)
     }
 }
 
-/// The mask `[length, length]` that is true where the key is newer than the query.
-pub(crate) fn causal_mask(length: usize, device: &Device) -> Tensor<2, Bool> {
-    Tensor::<2>::ones([length, length], device).triu(1).greater_elem(0.5)
+/// What a layer of attention keeps of the items it has read: `[batch, heads, length, width]`.
+#[derive(Clone, Debug)]
+pub(crate) struct KeysValues {
+    keys: Tensor<4>,
+    values: Tensor<4>,
+}
+
+impl KeysValues {
+    /// Items that were read.
+    pub(crate) fn length(&self) -> usize {
+        self.keys.dims()[2]
+    }
+}
+
+/// The mask `[length, past + length]` of `length` items behind `past` older ones: true where
+/// the key is newer than the query. `None` where there is nothing to forbid.
+pub(crate) fn causal_mask(length: usize, past: usize, device: &Device) -> Option<Tensor<2, Bool>> {
+    let diagonal = past as i64 + 1;
+    (length > 1).then(|| {
+        Tensor::<2>::ones([length, past + length], device).triu(diagonal).greater_elem(0.5)
+    })
 }
 
 /// One block: attention, then a position-wise feed-forward network, each behind a layer
@@ -92,19 +125,31 @@ impl Block {
         }
     }
 
-    /// `[batch, length, dims]` to the same, with `mask` as in [`causal_mask`].
-    pub(crate) fn forward(&self, input: Tensor<3>, mask: Tensor<2, Bool>) -> Tensor<3> {
+    /// `[batch, length, dims]` to the same, with `mask` as in [`causal_mask`], and what there
+    /// is to keep for the items that follow; `past` is what was kept of those before.
+    pub(crate) fn forward(
+        &self,
+        input: Tensor<3>,
+        past: Option<&KeysValues>,
+        mask: Option<Tensor<2, Bool>>,
+    ) -> (Tensor<3>, KeysValues) {
         let normed = self.attention_norm.forward(input.clone());
-        let attended = self.attention.forward(normed.clone(), normed, Some(mask));
-        self.feed_forward(input + self.dropout.forward(attended))
+        let memory = self.attention.remember(normed.clone(), past);
+        let attended = self.attention.forward(normed, &memory, mask);
+        (self.feed_forward(input + self.dropout.forward(attended)), memory)
     }
 
     /// The newest position of [`forward`](Self::forward) alone, `[batch, 1, dims]`: it sees
     /// everything, so there is nothing to mask, and all others need keys and values only.
-    pub(crate) fn forward_newest(&self, input: Tensor<3>) -> Tensor<3> {
+    pub(crate) fn forward_newest(
+        &self,
+        input: Tensor<3>,
+        past: Option<&KeysValues>,
+    ) -> (Tensor<3>, KeysValues) {
         let normed = self.attention_norm.forward(input.clone());
-        let attended = self.attention.forward(newest(normed.clone()), normed, None);
-        self.feed_forward(newest(input) + self.dropout.forward(attended))
+        let memory = self.attention.remember(normed.clone(), past);
+        let attended = self.attention.forward(newest(normed), &memory, None);
+        (self.feed_forward(newest(input) + self.dropout.forward(attended)), memory)
     }
 
     fn feed_forward(&self, hidden: Tensor<3>) -> Tensor<3> {
@@ -117,6 +162,8 @@ impl Block {
 
 /// The newest position of `[batch, length, dims]`, as `[batch, 1, dims]`.
 fn newest(x: Tensor<3>) -> Tensor<3> {
-    let length = x.dims()[1];
-    x.narrow(1, length - 1, 1)
+    match x.dims()[1] {
+        1 => x,
+        length => x.narrow(1, length - 1, 1),
+    }
 }

@@ -1,7 +1,7 @@
 use burn::{Tensor, module::Module, tensor::Device};
 use tandem_protocol::{ModelConfig, ModelKind};
 
-use crate::{Din, Gru4rec, ModelError, Sasrec};
+use crate::{Din, Gru4rec, ModelError, Sasrec, attention::KeysValues};
 
 /// A small model without its item table.
 #[derive(Module, Debug)]
@@ -51,30 +51,63 @@ impl Body {
     }
 
     /// The state of a history after its newest item, `[batch, 1, dims]`, for models that score
-    /// a candidate by a dot product with it; `None` of those that do not.
+    /// a candidate by a dot product with it, with what is kept so that the reading can go on;
+    /// `None` of models that do not.
     ///
-    /// `history` `[batch, length, dims]`, oldest first, nothing padded.
-    #[must_use]
-    pub fn newest_hidden(&self, history: Tensor<3>) -> Option<Tensor<3>> {
+    /// `items` `[batch, length, dims]`, oldest first, nothing padded, follow on those of
+    /// `past`, if it is given.
+    pub(crate) fn read(
+        &self,
+        items: Tensor<3>,
+        past: Option<&Memory>,
+    ) -> Option<(Tensor<3>, Memory)> {
         match self {
-            Self::Sasrec(model) => Some(model.newest_hidden(history)),
-            Self::Gru4rec(model) => Some(model.newest_hidden(history)),
+            Self::Sasrec(model) => {
+                let past = past.and_then(Memory::attention);
+                let (hidden, layers) = model.read(items, past);
+                Some((hidden, Memory::Attention(layers)))
+            }
+            Self::Gru4rec(model) => {
+                let past = past.and_then(Memory::recurrence);
+                let (hidden, layers) = model.read(items, past);
+                Some((hidden, Memory::Recurrence(layers)))
+            }
             Self::Din(_) => None,
         }
     }
 
     /// Scores of candidates for histories of one length.
     ///
-    /// `history` as in [`newest_hidden`](Self::newest_hidden); `candidates` `[batch,
+    /// `history` `[batch, length, dims]`, oldest first, nothing padded; `candidates` `[batch,
     /// candidates, dims]`; returns logits `[batch, candidates]`, higher is better.
     #[must_use]
     pub fn score(&self, history: Tensor<3>, candidates: Tensor<3>) -> Tensor<2> {
         let [batch, count, _] = candidates.dims();
         let newest = match self {
-            Self::Sasrec(model) => model.newest_hidden(history),
-            Self::Gru4rec(model) => model.newest_hidden(history),
+            Self::Sasrec(model) => model.read(history, None).0,
+            Self::Gru4rec(model) => model.read(history, None).0,
             Self::Din(model) => return model.score(history, &candidates),
         };
         newest.matmul(candidates.transpose()).reshape([batch, count])
+    }
+}
+
+/// What a network keeps of the items it has read, layer by layer: all that it needs of them to
+/// read on.
+#[derive(Clone, Debug)]
+pub(crate) enum Memory {
+    /// Keys and values of every item.
+    Attention(Vec<KeysValues>),
+    /// The state after the newest item, `[batch, 1, dims]`.
+    Recurrence(Vec<Tensor<3>>),
+}
+
+impl Memory {
+    fn attention(&self) -> Option<&[KeysValues]> {
+        if let Self::Attention(layers) = self { Some(layers) } else { None }
+    }
+
+    fn recurrence(&self) -> Option<&[Tensor<3>]> {
+        if let Self::Recurrence(layers) = self { Some(layers) } else { None }
     }
 }

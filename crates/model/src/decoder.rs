@@ -148,11 +148,11 @@ impl Decoder {
     pub fn hidden(&self, rows: Tensor<3>) -> Tensor<3> {
         let [_, length, _] = rows.dims();
         let device = rows.device();
-        let mask = causal_mask(length, &device);
+        let mask = causal_mask(length, 0, &device);
         let rotation = Rotation::new(length, self.head_width, self.rope_base, &device);
         let mut hidden = self.dropout.forward(rows);
         for block in &self.blk {
-            hidden = block.forward(hidden, &mask, &rotation);
+            hidden = block.forward(hidden, mask.clone(), &rotation);
         }
         self.output_norm.forward(hidden)
     }
@@ -197,7 +197,12 @@ impl DecoderBlock {
         }
     }
 
-    fn forward(&self, input: Tensor<3>, mask: &Tensor<2, Bool>, rotation: &Rotation) -> Tensor<3> {
+    fn forward(
+        &self,
+        input: Tensor<3>,
+        mask: Option<Tensor<2, Bool>>,
+        rotation: &Rotation,
+    ) -> Tensor<3> {
         let attended = self.attend(self.attn_norm.forward(input.clone()), mask, rotation);
         let hidden = input + self.dropout.forward(attended);
         let inner = self.ffn_norm.forward(hidden.clone());
@@ -206,7 +211,12 @@ impl DecoderBlock {
         hidden + self.dropout.forward(inner)
     }
 
-    fn attend(&self, input: Tensor<3>, mask: &Tensor<2, Bool>, rotation: &Rotation) -> Tensor<3> {
+    fn attend(
+        &self,
+        input: Tensor<3>,
+        mask: Option<Tensor<2, Bool>>,
+        rotation: &Rotation,
+    ) -> Tensor<3> {
         let [batch, length, dims] = input.dims();
         let width = dims / self.heads;
         let split = |x: Tensor<3>, heads: usize| {
@@ -217,9 +227,12 @@ impl DecoderBlock {
         let value = split(self.attn_v.forward(input), self.kv_heads);
         let (key, value) = (self.share(key), self.share(value));
 
-        let scores = query.matmul(key.transpose()) / (width as f64).sqrt(); // [batch, heads, length, length]
-        let mask = mask.clone().unsqueeze::<4>().expand([batch, self.heads, length, length]);
-        let weights = activation::softmax(scores.mask_fill(mask, -1e9), 3);
+        let mut scores = query.matmul(key.transpose()) / (width as f64).sqrt(); // [batch, heads, length, length]
+        if let Some(mask) = mask {
+            let mask = mask.unsqueeze::<4>().expand([batch, self.heads, length, length]);
+            scores = scores.mask_fill(mask, -1e9);
+        }
+        let weights = activation::softmax(scores, 3);
         let context = self.dropout.forward(weights).matmul(value).swap_dims(1, 2);
         self.attn_output.forward(context.reshape([batch, length, dims]))
     }

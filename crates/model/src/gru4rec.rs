@@ -36,23 +36,29 @@ impl Gru4rec {
         let states = self
             .layers
             .iter()
-            .fold(self.embed(history), |input, layer| Tensor::cat(layer.states(input), 1));
+            .fold(self.embed(history), |input, layer| Tensor::cat(layer.states(input, None), 1));
         self.output.forward(self.dropout.forward(states))
     }
 
-    /// The hidden state after the newest item alone, `[batch, 1, dims]`. Nothing may be
-    /// padded.
-    #[must_use]
-    pub fn newest_hidden(&self, history: Tensor<3>) -> Tensor<3> {
-        let mut states = self.embed(history);
-        if let Some((last, earlier)) = self.layers.split_last() {
-            for layer in earlier {
-                states = Tensor::cat(layer.states(states), 1);
-            }
-            let length = states.dims()[1];
-            states = last.states(states).swap_remove(length - 1);
+    /// The hidden state after the newest of `items` `[batch, length, dims]` alone, `[batch, 1,
+    /// dims]`, nothing padded, and the state `[batch, 1, dims]` that each layer is left in;
+    /// `past` are the states that older items left.
+    pub(crate) fn read(
+        &self,
+        items: Tensor<3>,
+        past: Option<&[Tensor<3>]>,
+    ) -> (Tensor<3>, Vec<Tensor<3>>) {
+        let mut outputs = self.embed(items);
+        let length = outputs.dims()[1];
+        let mut left = Vec::with_capacity(self.layers.len());
+        for (at, layer) in self.layers.iter().enumerate() {
+            let states = layer.states(outputs, past.and_then(|past| past.get(at)));
+            let newest = states[length - 1].clone();
+            let last = at + 1 == self.layers.len();
+            outputs = if last { newest.clone() } else { Tensor::cat(states, 1) };
+            left.push(newest);
         }
-        self.output.forward(self.dropout.forward(states))
+        (self.output.forward(self.dropout.forward(outputs)), left)
     }
 
     /// Rows at the scale of the gates' inputs: they start small.
@@ -78,15 +84,16 @@ impl GruLayer {
     }
 
     /// The state after each input: `[batch, length, dims]` to `length` times
-    /// `[batch, 1, dims]`.
+    /// `[batch, 1, dims]`. The first follows on the state `before`, or on zeros.
     ///
     /// Hidasi et al. eq. 1–4, with the reset gate after the matrix (Cho et al. 2014, first
     /// version), so that a step has one matrix product and inputs have one for all steps:
     /// `z = σ(W_z x + U_z h)`, `r = σ(W_r x + U_r h)`, `n = tanh(W_n x + r ⊙ U_n h)`,
     /// `h ← (1 − z) ⊙ h + z ⊙ n`.
-    fn states(&self, inputs: Tensor<3>) -> Vec<Tensor<3>> {
+    fn states(&self, inputs: Tensor<3>, before: Option<&Tensor<3>>) -> Vec<Tensor<3>> {
         let [batch, length, dims] = inputs.dims();
-        let mut state = Tensor::zeros([batch, 1, dims], &inputs.device());
+        let zeros = || Tensor::zeros([batch, 1, dims], &inputs.device());
+        let mut state = before.cloned().unwrap_or_else(zeros);
         let inputs = self.input.forward(inputs); // [batch, length, 3·dims]
         let mut states = Vec::with_capacity(length);
         for step in 0..length {

@@ -1,5 +1,7 @@
 //! One step of learning on the device: the loss of a click, its gradient, and the step.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -139,27 +141,29 @@ impl Scorer {
         config: &LearningConfig,
     ) -> Result<(LearningOutcome, Replaced<K>), ModelError> {
         self.check_example(example)?;
-        let mut lesson = self.lesson(delta, user, example).await?;
+        let rows = self.effective(delta, example);
+        let mut lesson = self.lesson(delta, user, rows.clone(), example.target).await?;
         let loss_before = finite(lesson.loss(&delta.preference), "loss of a click")?;
         let mut stepped = delta.part(&example.keys);
         stepped.count_step();
         if let Some(embedding) = user.embedding().filter(|_| config.learns_rows()) {
             let pulls = lesson.pulls(&delta.preference);
-            let rows = self.effective(delta, example);
             let mut gradient = delta.gradient(embedding, &rows, &pulls);
             finite(gradient.norm(), "gradient of a click")?;
             gradient.shorten(config.max_norm);
             let (rows, adapter) = (config.row_rate, config.adapter_rate);
             let sizes = StepSizes { rows, adapter, decay: config.decay };
             stepped.descend(&example.keys, &gradient, &sizes);
-            lesson = self.lesson(&stepped, user, example).await?;
+            let rows = self.effective(&stepped, example);
+            lesson = self.lesson(&stepped, user, rows, example.target).await?;
         }
+        let lesson = Arc::new(lesson);
         let pace = Pace {
             rate: config.preference_rate,
             forgetting: config.forgetting,
             replay: config.replay,
         };
-        stepped.prefer(lesson.clone(), pace);
+        stepped.prefer(Arc::clone(&lesson), pace);
         let loss_after = finite(lesson.loss(&stepped.preference), "loss after a learning step")?;
         Ok((LearningOutcome { loss_before, loss_after }, delta.replace(stepped)))
     }
@@ -201,20 +205,22 @@ impl Scorer {
         example: &LearningExample<K>,
     ) -> Result<f32, ModelError> {
         self.check_example(example)?;
-        Ok(self.lesson(delta, user, example).await?.loss(&delta.preference))
+        let rows = self.effective(delta, example);
+        let lesson = self.lesson(delta, user, rows, example.target).await?;
+        Ok(lesson.loss(&delta.preference))
     }
 
-    /// The example under `delta`, but for its preference.
+    /// An example of effective `rows` `[keys, dims]` under `delta`, but for its preference.
     async fn lesson<K: RowKey>(
         &self,
         delta: &PersonalDelta<K>,
         user: &UserState,
-        example: &LearningExample<K>,
+        mut rows: Vec<f32>,
+        target: usize,
     ) -> Result<Lesson, ModelError> {
-        let mut rows = self.effective(delta, example);
         delta.adapt(&mut rows);
         let scores = self.score_for(user, &rows).await?;
-        Ok(Lesson { scores, rows, target: example.target })
+        Ok(Lesson { scores, rows, target })
     }
 }
 

@@ -47,5 +47,5 @@ pub use learning::{LearningConfig, LearningExample, LearningOutcome};
 pub use personal::{DELTA_VERSION, MAX_ROW_DELTAS, PersonalDelta, Replaced, RowKey};
 pub use rows::{ItemTable, QuantisedRow};
 pub use sasrec::Sasrec;
-pub use scorer::{Scorer, UserState};
+pub use scorer::{Reading, Scorer, UserState};
 pub use weights::{Parameter, parameters};

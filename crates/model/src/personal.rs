@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, fmt::Debug};
+use std::{collections::BTreeMap, fmt::Debug, sync::Arc};
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ModelError,
     preference::{Lesson, Pace, Preference},
-    products::{add_scaled, dot},
+    products::{add_scaled, dot, outer},
 };
 
 /// Version of a stored delta; a newer one is refused.
@@ -129,6 +129,11 @@ impl<K: RowKey> PersonalDelta<K> {
         self.steps
     }
 
+    /// Items with a delta of their own, in order.
+    pub fn keys(&self) -> impl Iterator<Item = &K> {
+        self.rows.keys()
+    }
+
     /// Number of items with a delta of their own.
     #[must_use]
     pub fn touched(&self) -> usize {
@@ -161,11 +166,22 @@ impl<K: RowKey> PersonalDelta<K> {
         if self.rank == 0 || self.steps == 0 {
             return;
         }
+        let down = self.directions();
+        let mut inner = vec![0.0; self.rank];
         for row in rows.chunks_exact_mut(self.dims) {
-            for (inner, up) in self.inner(row).into_iter().zip(self.up.chunks_exact(self.dims)) {
-                add_scaled(row, inner, up);
+            for (inner, down) in inner.iter_mut().zip(down.chunks_exact(self.dims)) {
+                *inner = dot(row, down);
+            }
+            for (inner, up) in inner.iter().zip(self.up.chunks_exact(self.dims)) {
+                add_scaled(row, *inner, up);
             }
         }
+    }
+
+    /// `Pᵀ` `[rank, dims]`: of many rows a product with it is faster than with `P`.
+    fn directions(&self) -> Vec<f32> {
+        let column = |at: usize| self.down.iter().skip(at).step_by(self.rank).copied();
+        (0..self.rank).flat_map(column).collect()
     }
 
     /// `v·P` of a row `v`: `[rank]`.
@@ -183,7 +199,7 @@ impl<K: RowKey> PersonalDelta<K> {
     #[must_use]
     pub fn query(&self, embedding: &[f32]) -> Vec<f32> {
         let user = self.user(embedding);
-        self.outer(&user, &self.inner_of(&user))
+        self.query_of(&user, &self.inner_of(&user))
     }
 
     /// `q = u + w`.
@@ -199,7 +215,7 @@ impl<K: RowKey> PersonalDelta<K> {
     }
 
     /// `q + P·inner`.
-    fn outer(&self, user: &[f32], inner: &[f32]) -> Vec<f32> {
+    fn query_of(&self, user: &[f32], inner: &[f32]) -> Vec<f32> {
         let mut query = user.to_vec();
         if self.rank > 0 {
             for (value, down) in query.iter_mut().zip(self.down.chunks_exact(self.rank)) {
@@ -218,16 +234,13 @@ impl<K: RowKey> PersonalDelta<K> {
     pub(crate) fn gradient(&self, embedding: &[f32], rows: &[f32], pulls: &[f32]) -> Gradient {
         let user = self.user(embedding);
         let inner = self.inner_of(&user);
-        let query = self.outer(&user, &inner);
+        let query = self.query_of(&user, &inner);
         let mut pulled = vec![0.0; self.dims]; // m
         for (row, pull) in rows.chunks_exact(self.dims).zip(pulls) {
             add_scaled(&mut pulled, *pull, row);
         }
-        let product = |a: &[f32], b: &[f32]| -> Vec<f32> {
-            a.iter().flat_map(|a| b.iter().map(move |b| a * b)).collect()
-        };
-        let up = if self.rank > 0 { product(&self.inner(&pulled), &user) } else { Vec::new() };
-        Gradient { rows: product(pulls, &query), down: product(&pulled, &inner), up }
+        let up = if self.rank > 0 { outer(&self.inner(&pulled), &user) } else { Vec::new() };
+        Gradient { rows: outer(pulls, &query), down: outer(&pulled, &inner), up }
     }
 
     /// Adds to `scores` what the preference says of the candidates' effective rows
@@ -237,7 +250,7 @@ impl<K: RowKey> PersonalDelta<K> {
     }
 
     /// One step of the preference; see [`Preference::step`].
-    pub(crate) fn prefer(&mut self, lesson: Lesson, pace: Pace) {
+    pub(crate) fn prefer(&mut self, lesson: Arc<Lesson>, pace: Pace) {
         self.preference.step(lesson, self.dims, pace);
     }
 

@@ -1,7 +1,7 @@
 //! The part of a personal delta that is one direction for all items: what the visitor is
 //! after right now.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -21,8 +21,9 @@ use crate::products::{add_scaled, dot};
 pub(crate) struct Preference {
     /// `w`; empty, and nothing is added, until the first step.
     pub(crate) vector: Vec<f32>,
+    /// Shared with what an undo keeps.
     #[serde(skip)]
-    lessons: VecDeque<Lesson>,
+    lessons: VecDeque<Arc<Lesson>>,
 }
 
 /// A click as its step saw it.
@@ -71,11 +72,11 @@ impl Preference {
     ///
     /// A row's contribution to the gradient is at most its length, and a share of `w` is
     /// forgotten each time: `w` cannot grow without bound.
-    pub(crate) fn step(&mut self, lesson: Lesson, dims: usize, pace: Pace) {
+    pub(crate) fn step(&mut self, lesson: Arc<Lesson>, dims: usize, pace: Pace) {
         if pace.replay == 0 || pace.rate <= 0.0 {
             return;
         }
-        let squares: f32 = lesson.rows.iter().map(|value| value * value).sum();
+        let squares = dot(&lesson.rows, &lesson.rows);
         let mean_square = squares * dims as f32 / lesson.rows.len().max(1) as f32;
         self.lessons.push_back(lesson);
         while self.lessons.len() > pace.replay {
@@ -134,8 +135,9 @@ mod tests {
 
     const PACE: Pace = Pace { rate: 1.0, forgetting: 0.5, replay: 2 };
 
-    fn lesson(target: usize) -> Lesson {
-        Lesson { scores: vec![0.0, 0.0], rows: vec![2.0, 0.0, 0.0, 2.0], target }
+    fn lesson(target: usize) -> Arc<Lesson> {
+        let rows = vec![2.0, 0.0, 0.0, 2.0];
+        Arc::new(Lesson { scores: vec![0.0, 0.0], rows, target })
     }
 
     fn near(found: &[f32], expected: &[f32]) {
@@ -169,7 +171,8 @@ mod tests {
         let mut preference = Preference::default();
         preference.step(lesson(0), 2, Pace { rate: 0.0, ..PACE });
         preference.step(lesson(0), 2, Pace { replay: 0, ..PACE });
-        preference.step(Lesson { rows: vec![0.0; 4], ..lesson(0) }, 2, PACE);
+        let nothing = Lesson { scores: vec![0.0; 2], rows: vec![0.0; 4], target: 0 };
+        preference.step(Arc::new(nothing), 2, PACE);
         assert!(preference.vector.is_empty());
         let mut scores = [1.0];
         preference.lean(&[5.0, 5.0], &mut scores);

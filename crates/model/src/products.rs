@@ -23,6 +23,15 @@ pub(crate) fn add_scaled(sum: &mut [f32], factor: f32, values: &[f32]) {
     }
 }
 
+/// `a ⊗ b`, `[a, b]`.
+pub(crate) fn outer(a: &[f32], b: &[f32]) -> Vec<f32> {
+    let mut product = Vec::with_capacity(a.len() * b.len());
+    for factor in a {
+        product.extend(b.iter().map(|value| factor * value));
+    }
+    product
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -40,5 +49,7 @@ mod tests {
         let mut sum = [1.0, 2.0];
         add_scaled(&mut sum, 0.5, &[2.0, 4.0]);
         assert_eq!(sum.map(f32::to_bits), [2.0_f32, 4.0].map(f32::to_bits));
+        let product = outer(&[2.0, -1.0], &[1.0, 3.0]);
+        assert_eq!(product, [2.0, 6.0, -1.0, -3.0]);
     }
 }

@@ -6,7 +6,7 @@ use burn::{
 };
 use tandem_protocol::ModelConfig;
 
-use crate::attention::{Block, causal_mask};
+use crate::attention::{Block, KeysValues, causal_mask};
 
 /// SASRec without its item table: self-attentive sequential recommendation (Kang &
 /// `McAuley`, ICDM 2018).
@@ -42,39 +42,53 @@ impl Sasrec {
     /// `max_length`.
     #[must_use]
     pub fn hidden(&self, history: Tensor<3>) -> Tensor<3> {
-        let mask = causal_mask(history.dims()[1], &history.device());
-        let hidden = self.embed(history);
-        let hidden =
-            self.blocks.iter().fold(hidden, |hidden, block| block.forward(hidden, mask.clone()));
+        let mask = causal_mask(history.dims()[1], 0, &history.device());
+        let hidden = self.embed(history, 0);
+        let hidden = self
+            .blocks
+            .iter()
+            .fold(hidden, |hidden, block| block.forward(hidden, None, mask.clone()).0);
         self.output_norm.forward(hidden)
     }
 
-    /// The hidden state after the newest item alone, `[batch, 1, dims]`: the last row of
-    /// [`hidden`](Self::hidden) without the work that only the others need. Nothing may be
-    /// padded.
-    #[must_use]
-    pub fn newest_hidden(&self, history: Tensor<3>) -> Tensor<3> {
-        let [_, length, _] = history.dims();
-        let device = history.device();
-        let mut hidden = self.embed(history);
+    /// The hidden state after the newest of `items` `[batch, length, dims]` alone, `[batch, 1,
+    /// dims]`: the last row of [`hidden`](Self::hidden) without the work that only the others
+    /// need. Nothing may be padded. Returned is also what each block keeps; with `past`, what
+    /// they kept of older items, those need not be read again.
+    pub(crate) fn read(
+        &self,
+        items: Tensor<3>,
+        past: Option<&[KeysValues]>,
+    ) -> (Tensor<3>, Vec<KeysValues>) {
+        let length = items.dims()[1];
+        let device = items.device();
+        let of = |at: usize| past.and_then(|past| past.get(at));
+        let before = of(0).map_or(0, KeysValues::length);
+        let mut hidden = self.embed(items, before);
+        let mut kept = Vec::with_capacity(self.blocks.len());
         if let Some((last, earlier)) = self.blocks.split_last() {
             if !earlier.is_empty() {
-                let mask = causal_mask(length, &device);
-                for block in earlier {
-                    hidden = block.forward(hidden, mask.clone());
+                let mask = causal_mask(length, before, &device);
+                for (at, block) in earlier.iter().enumerate() {
+                    let (output, memory) = block.forward(hidden, of(at), mask.clone());
+                    hidden = output;
+                    kept.push(memory);
                 }
             }
-            hidden = last.forward_newest(hidden);
+            let (output, memory) = last.forward_newest(hidden, of(earlier.len()));
+            hidden = output;
+            kept.push(memory);
         }
-        self.output_norm.forward(hidden)
+        (self.output_norm.forward(hidden), kept)
     }
 
-    /// What the first block reads: rows and positions, `[batch, length, dims]`.
-    fn embed(&self, history: Tensor<3>) -> Tensor<3> {
-        let [_, length, dims] = history.dims();
-        let positions = self.positions.val().narrow(0, 0, length); // [length, dims]
+    /// What the first block reads of items behind `before` older ones: rows and positions,
+    /// `[batch, length, dims]`.
+    fn embed(&self, items: Tensor<3>, before: usize) -> Tensor<3> {
+        let [_, length, dims] = items.dims();
+        let positions = self.positions.val().narrow(0, before, length); // [length, dims]
         // Rows are scaled by sqrt(dims), as in Vaswani et al. 2017 §3.4, to weigh more
         // than positions; both start small.
-        self.dropout.forward(history * (dims as f64).sqrt() + positions.unsqueeze::<3>())
+        self.dropout.forward(items * (dims as f64).sqrt() + positions.unsqueeze::<3>())
     }
 }

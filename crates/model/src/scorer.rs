@@ -1,10 +1,12 @@
+use std::{borrow::Cow, sync::Arc};
+
 use burn::{
     Tensor,
     tensor::{Device, Int, TensorData},
 };
 use tandem_protocol::ModelConfig;
 
-use crate::{Body, ModelError, PersonalDelta, RowKey, products::dot};
+use crate::{Body, ModelError, PersonalDelta, RowKey, body::Memory, products::dot};
 
 /// A body ready to score, with its weights resident on a device.
 ///
@@ -19,7 +21,7 @@ pub struct Scorer {
 /// What a model makes of a history: all of the visitor that a score needs.
 ///
 /// It depends on shared weights and rows alone, and on nothing that was learnt on the device:
-/// as long as the history stays the same it can be kept, and the network rests.
+/// as long as the history stays the same it can be kept, and the network rests. Cheap to clone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UserState(State);
 
@@ -27,10 +29,30 @@ pub struct UserState(State);
 enum State {
     /// The hidden state after the newest item, `[dims]`, of models that score a candidate
     /// row by a dot product with it.
-    Embedding(Vec<f32>),
+    Embedding(Arc<[f32]>),
     /// The rows that are read, `[length, dims]`, of models that weigh them anew for every
     /// candidate.
-    History(Vec<f32>),
+    History(Arc<[f32]>),
+}
+
+/// A history as the network has read it: what it makes of the visitor, and what it needs to go
+/// on reading where it stopped.
+///
+/// Of 50 items and a `SASRec` 64 wide with two blocks that is 51 KB; with `GRU4Rec` less than
+/// one. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    user: UserState,
+    memory: Option<Memory>,
+    length: usize,
+}
+
+impl Reading {
+    /// What the network makes of the visitor.
+    #[must_use]
+    pub fn user(&self) -> &UserState {
+        &self.user
+    }
 }
 
 impl UserState {
@@ -41,6 +63,13 @@ impl UserState {
         match &self.0 {
             State::Embedding(embedding) => Some(embedding),
             State::History(_) => None,
+        }
+    }
+
+    fn history(&self) -> &[f32] {
+        match &self.0 {
+            State::Embedding(_) => &[],
+            State::History(history) => history,
         }
     }
 }
@@ -67,12 +96,47 @@ impl Scorer {
     /// # Errors
     /// [`ModelError::Empty`] without history, [`ModelError::Length`] if the rows are not
     /// whole, [`ModelError::Device`] if the device fails.
-    pub async fn user(&self, history: &[f32]) -> Result<UserState, ModelError> {
-        let history = self.newest(history)?;
-        Ok(UserState(match self.body.newest_hidden(self.upload(history)) {
-            Some(hidden) => State::Embedding(read(hidden).await?),
-            None => State::History(history.to_vec()),
-        }))
+    pub async fn read(&self, history: &[f32]) -> Result<Reading, ModelError> {
+        let length = self.items("the history", history)?;
+        let dims = self.config.dims;
+        let skipped = length.saturating_sub(self.config.max_length);
+        self.read_after(None, &history[skipped * dims..]).await
+    }
+
+    /// Reads on: `items` `[length, dims]`, oldest first, follow on a history that was read
+    /// before, which costs as much as they alone. It comes to the same as reading all of them
+    /// at once. `None` if they would be more than `max_length` together: then the oldest are
+    /// to be left out, and all others move to another position.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub async fn read_on(
+        &self,
+        before: &Reading,
+        items: &[f32],
+    ) -> Result<Option<Reading>, ModelError> {
+        let length = before.length + self.items("what is to be read", items)?;
+        if length > self.config.max_length {
+            return Ok(None);
+        }
+        Ok(Some(self.read_after(Some(before), items).await?))
+    }
+
+    async fn read_after(
+        &self,
+        before: Option<&Reading>,
+        items: &[f32],
+    ) -> Result<Reading, ModelError> {
+        let length = before.map_or(0, |before| before.length) + items.len() / self.config.dims;
+        let past = before.and_then(|before| before.memory.as_ref());
+        let (state, memory) = match self.body.read(self.upload(items), past) {
+            Some((hidden, memory)) => (State::Embedding(read(hidden).await?.into()), Some(memory)),
+            None => {
+                let older = before.map_or(&[][..], |before| before.user.history());
+                (State::History([older, items].concat().into()), None)
+            }
+        };
+        Ok(Reading { user: UserState(state), memory, length })
     }
 
     /// Scores candidate rows `[candidates, dims]` for what was made of a history: one logit a
@@ -97,13 +161,13 @@ impl Scorer {
         }
     }
 
-    /// Scores candidates for one history: [`user`](Self::user) and
+    /// Scores candidates for one history: [`read`](Self::read) and
     /// [`score_for`](Self::score_for).
     ///
     /// # Errors
     /// As these.
     pub async fn score(&self, history: &[f32], candidates: &[f32]) -> Result<Vec<f32>, ModelError> {
-        self.score_for(&self.user(history).await?, candidates).await
+        self.score_for(self.read(history).await?.user(), candidates).await
     }
 
     /// Scores candidates as a visitor sees them who learnt `delta`. `rows` `[candidates,
@@ -115,26 +179,25 @@ impl Scorer {
         &self,
         user: &UserState,
         delta: &PersonalDelta<K>,
-        mut rows: Vec<f32>,
+        rows: Cow<'_, [f32]>,
     ) -> Result<Vec<f32>, ModelError> {
         if let Some(embedding) = user.embedding() {
             whole_rows("candidate rows", &rows, self.config.dims)?;
             return Ok(products(&delta.query(embedding), &rows));
         }
+        let mut rows = rows.into_owned();
         delta.adapt(&mut rows);
         let mut scores = self.score_for(user, &rows).await?;
         delta.lean(&rows, &mut scores);
         Ok(scores)
     }
 
-    fn newest<'a>(&self, history: &'a [f32]) -> Result<&'a [f32], ModelError> {
-        let dims = self.config.dims;
-        let length = whole_rows("history rows", history, dims)?;
-        if length == 0 {
-            return Err(ModelError::Empty("the history"));
+    /// How many rows there are, at least one.
+    fn items(&self, what: &'static str, rows: &[f32]) -> Result<usize, ModelError> {
+        match whole_rows(what, rows, self.config.dims)? {
+            0 => Err(ModelError::Empty(what)),
+            length => Ok(length),
         }
-        let skipped = length.saturating_sub(self.config.max_length);
-        Ok(&history[skipped * dims..])
     }
 
     /// Rows `[n, dims]` as a tensor `[1, n, dims]`.

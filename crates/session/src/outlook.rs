@@ -1,17 +1,45 @@
-use std::{collections::HashSet, sync::OnceLock};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+    sync::OnceLock,
+};
 
 use tandem_collaboration::{Outlook, Trigger, UpliftEvidence};
 use tandem_protocol::ItemId;
 
-use crate::{Ranked, Session, SessionError};
+use crate::{Ranked, RowStore, Session, SessionError, session::List};
 
 /// What is known of the list in use beyond its items.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ListWatch {
-    /// Items that the list is compared with, the same from click to click.
-    probe: OnceLock<Vec<ItemId>>,
+    /// What the list is compared with.
+    probe: OnceLock<Probe>,
     /// How the small model saw the list when it was new.
     when_new: OnceLock<Outlook>,
+}
+
+/// A sample of the items outside a list, the same from click to click, with their rows at hand:
+/// a decision looks at all of them.
+#[derive(Clone, Debug)]
+struct Probe {
+    places: HashMap<ItemId, usize>,
+    rows: Vec<f32>, // [places, dims]
+}
+
+impl Probe {
+    fn new(store: &RowStore, list: &List) -> Self {
+        let mut probe = Self { places: HashMap::new(), rows: Vec::new() };
+        let mut items = store.sample();
+        let listed: HashSet<&ItemId> =
+            list.candidates.iter().map(|candidate| &candidate.item).collect();
+        items.retain(|item| !listed.contains(item));
+        for item in items {
+            if store.gather(&item, &mut probe.rows) {
+                probe.places.insert(item, probe.places.len());
+            }
+        }
+        probe
+    }
 }
 
 impl ListWatch {
@@ -40,11 +68,21 @@ impl Session {
         if !matches!(self.policy().trigger, Trigger::Uplift { .. }) {
             return Ok(None);
         }
-        let probe = list.watch.probe.get_or_init(|| self.rows.sample());
-        let mut known: HashSet<&ItemId> = self.history.iter().chain(&self.disliked).collect();
-        known.extend(list.candidates.iter().map(|candidate| &candidate.item));
-        let others: Vec<&ItemId> = probe.iter().filter(|item| !known.contains(item)).collect();
-        let scores = self.score(&others).await?.unwrap_or_default();
+        let probe = list.watch.probe.get_or_init(|| Probe::new(&self.rows, list));
+        let Some(user) = self.user().await? else { return Ok(None) };
+        let mut rows = Cow::Borrowed(&probe.rows[..]);
+        for item in self.delta.keys() {
+            if let Some(row) = probe.places.get(item).map(|place| place * self.rows.dims()) {
+                self.delta.apply_row(item, &mut rows.to_mut()[row..row + self.rows.dims()]);
+            }
+        }
+        let mut scores = self.scorer.personal_scores(&user, &self.delta, rows).await?;
+        for item in self.history.iter().chain(&self.disliked) {
+            if let Some(place) = probe.places.get(item) {
+                // Left out: it is not going to be recommended.
+                scores[*place] = f32::NAN;
+            }
+        }
         let outlook = Outlook::new(shown, &scores);
         if let Some(outlook) = outlook {
             list.watch.when_new.get_or_init(|| outlook);

@@ -1,33 +1,42 @@
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
-use tandem_model::UserState;
+use tandem_model::{Reading, UserState};
 use tandem_protocol::ItemId;
 
 use crate::{Session, SessionError};
 
-/// What the small model made of the newest history it read: the network is asked again only
-/// when the history has changed.
+/// What the model reads of a long history moves on by this share of it.
+const STRIDES: usize = 5;
+
+/// The newest history that was read, as the small model has it: while it stays the same the
+/// network rests, and a click more costs one step of it.
 #[derive(Debug, Default)]
 pub(crate) struct LastRead(Mutex<Option<Read>>);
 
 #[derive(Clone, Debug)]
 struct Read {
     history: Vec<ItemId>,
-    user: Arc<UserState>,
+    reading: Reading,
 }
 
 impl LastRead {
     /// What was made of just this history.
-    pub(crate) fn of(&self, history: &[&ItemId]) -> Option<Arc<UserState>> {
-        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = last.as_ref().filter(|last| last.history.iter().eq(history.iter().copied()))?;
-        Some(Arc::clone(&last.user))
+    pub(crate) fn of(&self, history: &[&ItemId]) -> Option<UserState> {
+        let (reading, length) = self.beginning_of(history)?;
+        (length == history.len()).then(|| reading.user().clone())
     }
 
-    fn keep(&self, history: &[&ItemId], user: &Arc<UserState>) {
+    /// What was made of this history's beginning, and its length.
+    fn beginning_of(&self, history: &[&ItemId]) -> Option<(Reading, usize)> {
+        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Read { history: known, reading } = last.as_ref()?;
+        let beginning = history.get(..known.len())?;
+        known.iter().eq(beginning.iter().copied()).then(|| (reading.clone(), known.len()))
+    }
+
+    fn keep(&self, history: &[&ItemId], reading: Reading) {
         let history = history.iter().copied().cloned().collect();
-        let read = Read { history, user: Arc::clone(user) };
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(read);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Read { history, reading });
     }
 }
 
@@ -38,10 +47,23 @@ impl Session {
         &self,
         candidates: &[&ItemId],
     ) -> Result<Option<Vec<f32>>, SessionError> {
-        let history = self.readable_history();
-        let Some(user) = self.user_after(&history).await? else { return Ok(None) };
-        self.last_read.keep(&history, &user);
+        let Some(user) = self.user().await? else { return Ok(None) };
         self.score_for(&user, candidates).await
+    }
+
+    /// What the small model makes of the visitor now; `None` without a history it can read.
+    pub(crate) async fn user(&self) -> Result<Option<UserState>, SessionError> {
+        let history = self.readable_history();
+        if history.is_empty() {
+            return Ok(None);
+        }
+        if let Some(user) = self.last_read.of(&history) {
+            return Ok(Some(user));
+        }
+        let reading = self.read(&history).await?;
+        let user = reading.user().clone();
+        self.last_read.keep(&history, reading);
+        Ok(Some(user))
     }
 
     /// As [`score`](Self::score), for any visitor.
@@ -62,7 +84,7 @@ impl Session {
                 scored.push(at);
             }
         }
-        let scores = self.scorer.personal_scores(user, &self.delta, rows).await?;
+        let scores = self.scorer.personal_scores(user, &self.delta, rows.into()).await?;
         let mut all = vec![f32::NAN; candidates.len()];
         for (at, score) in scored.into_iter().zip(scores) {
             all[at] = score;
@@ -75,25 +97,48 @@ impl Session {
     pub(crate) async fn user_after(
         &self,
         history: &[&ItemId],
-    ) -> Result<Option<Arc<UserState>>, SessionError> {
+    ) -> Result<Option<UserState>, SessionError> {
         if history.is_empty() {
             return Ok(None);
         }
         if let Some(user) = self.last_read.of(history) {
             return Ok(Some(user));
         }
-        let mut rows = Vec::with_capacity(history.len() * self.rows.dims());
-        for item in history {
-            self.rows.gather(item, &mut rows);
-        }
-        Ok(Some(Arc::new(self.scorer.user(&rows).await?)))
+        Ok(Some(self.read(history).await?.user().clone()))
     }
 
-    /// The newest items whose rows are here, oldest first, as many as the model reads.
+    /// Reads a history, from where the last one stopped if it began alike.
+    async fn read(&self, history: &[&ItemId]) -> Result<Reading, SessionError> {
+        if let Some((before, length)) = self.last_read.beginning_of(history) {
+            let new = self.gather(&history[length..]);
+            if let Some(reading) = self.scorer.read_on(&before, &new).await? {
+                return Ok(reading);
+            }
+        }
+        Ok(self.scorer.read(&self.gather(history)).await?)
+    }
+
+    fn gather(&self, items: &[&ItemId]) -> Vec<f32> {
+        let mut rows = Vec::with_capacity(items.len() * self.rows.dims());
+        for item in items {
+            self.rows.gather(item, &mut rows);
+        }
+        rows
+    }
+
+    /// The newest items whose rows are here, oldest first, no more than the model reads.
+    ///
+    /// Positions count from the oldest of them: were it another one after each click, each
+    /// would be read anew at another position. So the oldest is one whose place in the history
+    /// is a multiple of a stride, and of a long history a few fewer are read than could be.
     pub(crate) fn readable_history(&self) -> Vec<&ItemId> {
-        let newest = self.history.iter().rev().filter(|item| self.rows.contains(item));
-        let mut items: Vec<&ItemId> = newest.take(self.scorer.config().max_length).collect();
-        items.reverse();
-        items
+        let most = self.scorer.config().max_length;
+        let stride = (most / STRIDES).max(1);
+        let readable = self.history.iter().enumerate();
+        let newest = readable.rev().filter(|(_, item)| self.rows.contains(item)).take(most);
+        let mut items: Vec<(usize, &ItemId)> = newest.collect();
+        let oldest = items.last().map_or(0, |(place, _)| place.next_multiple_of(stride));
+        items.retain(|(place, _)| *place >= oldest);
+        items.into_iter().rev().map(|(_, item)| item).collect()
     }
 }

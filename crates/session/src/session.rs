@@ -1,7 +1,4 @@
-use std::{
-    collections::{BTreeSet, HashSet, VecDeque},
-    sync::Arc,
-};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 
 use tandem_collaboration::{
     Decision, Fusion, ListState, Policy, Situation, TokenBucket, order_descending, positions,
@@ -92,7 +89,7 @@ pub(crate) struct Waiting {
     /// What could be read of the history before it.
     history: Vec<ItemId>,
     /// What the model made of that, if it was asked.
-    user: Option<Arc<UserState>>,
+    user: Option<UserState>,
     example: LearningExample<ItemId>,
 }
 
@@ -166,6 +163,7 @@ impl Session {
         self.disliked.clear();
         self.list = None;
         self.pending.clear();
+        self.last_read = LastRead::default();
         self.clicks = 0;
         self.calls = 0;
         self.generation += 1;

@@ -19,17 +19,24 @@ export async function sameScores(entrants, sessions, counts) {
         await runtime.activate?.();
         return runtime.rerank(session.history, session.candidates(count));
       };
+      const afterClick = async ({ runtime }) => {
+        await runtime.activate?.();
+        const visitor = await runtime.visit?.(session.before);
+        return runtime.click(visitor, session, session.candidates(count));
+      };
       const expected = await scores(reference);
       check(expected.length === count, `${reference.name}: ${expected.length} scores of ${count}`);
       check(spread(expected) > 0.1, `${reference.name}: the scores hardly differ from each other`);
-      for (const other of others) {
-        const difference = largestDifference(expected, await scores(other));
+      const note = (name, found) => {
+        const difference = largestDifference(expected, found);
         check(
           difference < TOLERANCE,
-          `scores of ${reference.name} and ${other.name} differ by ${difference}, at most ${TOLERANCE} is allowed`,
+          `scores of ${reference.name} and ${name} differ by ${difference}, at most ${TOLERANCE} is allowed`,
         );
-        differences[other.name] = Math.max(differences[other.name] ?? 0, difference);
-      }
+        differences[name] = Math.max(differences[name] ?? 0, difference);
+      };
+      note(`${reference.name} after a click`, await afterClick(reference));
+      for (const other of others) note(other.name, await scores(other));
     }
   }
   return differences;
@@ -40,15 +47,17 @@ export async function sameScores(entrants, sessions, counts) {
  * steps, so that a wrong gradient shows.
  *
  * @param {{ name: string, runtime: import('./contestants.js').Runtime }[]} entrants
- * @param {object[]} clicks
+ * @param {ReturnType<import('./workload.js').sessions>} sessions
+ * @param {number} count candidates that each click is compared with, itself among them
  */
-export async function sameSteps(entrants, clicks) {
+export async function sameSteps(entrants, sessions, count) {
   const differences = {};
-  for (const click of clicks) {
+  for (const session of sessions) {
     let expected = null;
     for (const { name, runtime } of entrants) {
       await runtime.activate?.();
-      const { before, after } = await runtime.learn(click);
+      const visitor = await runtime.visit(session.history);
+      const { before, after } = await runtime.learn(visitor, session.lesson(count));
       check(after < before, `${name}: the loss went from ${before} to ${after} in a learning step`);
       expected ??= { name, losses: [before, after] };
       const difference = largestDifference(expected.losses, [before, after]);

@@ -5,7 +5,14 @@ import { open as openTensorflow } from './runtimes/tensorflow.js';
 /**
  * @typedef {object} Runtime
  * @property {(history: Float32Array, candidates: Float32Array) => Promise<Float32Array>} rerank
- * @property {(click: object) => Promise<{ before: number, after: number }>} [learn]
+ *   reads a whole history
+ * @property {(history: Float32Array) => Promise<unknown>} [visit] reads the history of a visitor,
+ *   whose next click is then ranked or learnt from
+ * @property {(visitor: unknown, session: object, candidates: Float32Array) =>
+ *   Promise<Float32Array>} click ranks after the newest item of a session whose other items were
+ *   read; a runtime that keeps nothing between its calls reads all of them again
+ * @property {(visitor: unknown, click: object) => Promise<{ before: number, after: number }>}
+ *   [learn] a step on a click of this visitor
  * @property {() => Promise<void>} [activate] called before a measurement, untimed
  */
 

@@ -30,26 +30,41 @@ globalThis.measure = async ({ device, only, rounds, warmUp, learnRounds }) => {
   const scores = await sameScores(ranking, few, counts);
 
   say('re-ranking');
-  const rerank = await takeTurns(
-    counts.flatMap((count) =>
-      ranking.map(({ name, runtime }) => ({
+  const calls = [];
+  for (const count of counts) {
+    for (const { name, runtime } of ranking) {
+      const prepare = runtime.activate;
+      await prepare?.();
+      const visits = [];
+      for (const session of work) {
+        const visitor = await runtime.visit?.(session.before);
+        visits.push({ visitor, session, candidates: session.candidates(count) });
+      }
+      calls.push({
         name: `rerank${count} ${name}`,
-        prepare: runtime.activate,
-        call: once(
-          work,
-          (session) => [session.history, session.candidates(count)],
-          (rows) => runtime.rerank(...rows),
+        prepare,
+        call: inTurn(visits, (visit) =>
+          runtime.click(visit.visitor, visit.session, visit.candidates),
         ),
-      })),
-    ),
-    { rounds, warmUp },
-  );
+      });
+      calls.push({
+        name: `whole${count} ${name}`,
+        prepare,
+        call: inTurn(visits, ({ session, candidates }) =>
+          runtime.rerank(session.history, candidates),
+        ),
+      });
+    }
+  }
+  const rerank = await takeTurns(calls, { rounds, warmUp });
 
   const gpuWork = {};
   if (gpu !== null) {
     for (const { name, runtime } of ranking) {
       const [session] = work;
-      gpuWork[name] = await gpu.of(() => runtime.rerank(session.history, session.candidates(50)));
+      const visitor = await runtime.visit?.(session.before);
+      const candidates = session.candidates(50);
+      gpuWork[name] = await gpu.of(() => runtime.click(visitor, session, candidates));
     }
   }
   const learning = device === 'cpu' ? await learn(entrants, work, { learnRounds, warmUp }) : null;
@@ -63,38 +78,44 @@ globalThis.measure = async ({ device, only, rounds, warmUp, learnRounds }) => {
 
 /** The learning step, by everyone whose runtime has the gradients it needs. */
 async function learn(entrants, work, { learnRounds, warmUp }) {
-  const clicks = work.slice(0, 4).map((session) => session.click(LISTED));
+  const few = work.slice(0, 4);
   const notes = [];
   const learners = [];
   for (const entrant of entrants.filter(({ learns }) => learns)) {
     say(`trying a learning step with ${entrant.name}`);
     await entrant.runtime.activate?.();
-    const failure = await firstStep(entrant.runtime, clicks[0]);
+    const failure = await firstStep(entrant.runtime, few[0]);
     if (failure === null) learners.push(entrant);
     else notes.push(`${entrant.name}: ${failure}`);
   }
   // The steps so far were one each: everyone is at the same place.
-  const steps = await sameSteps(learners, clicks);
+  const steps = await sameSteps(learners, few, LISTED);
   say('learning');
-  const samples = await takeTurns(
-    learners.map(({ name, runtime }) => ({
+  const calls = [];
+  for (const { name, runtime } of learners) {
+    const prepare = runtime.activate;
+    await prepare?.();
+    const visits = [];
+    for (const session of few) {
+      visits.push({
+        visitor: await runtime.visit(session.history),
+        lesson: session.lesson(LISTED),
+      });
+    }
+    calls.push({
       name: `learn ${name}`,
-      prepare: runtime.activate,
-      call: once(
-        clicks,
-        (click) => click,
-        (click) => runtime.learn(click),
-      ),
-    })),
-    { rounds: learnRounds, warmUp },
-  );
+      prepare,
+      call: inTurn(visits, ({ visitor, lesson }) => runtime.learn(visitor, lesson)),
+    });
+  }
+  const samples = await takeTurns(calls, { rounds: learnRounds, warmUp });
   return { samples, agreement: { steps }, notes };
 }
 
 /** @returns {Promise<string | null>} why it failed */
-async function firstStep(runtime, click) {
+async function firstStep(runtime, session) {
   try {
-    await runtime.learn(click);
+    await runtime.learn(await runtime.visit(session.history), session.lesson(LISTED));
     return null;
   } catch (error) {
     return String(error?.message ?? error)
@@ -103,9 +124,8 @@ async function firstStep(runtime, click) {
   }
 }
 
-/** A call whose inputs are made before it is timed. */
-function once(cases, make, call) {
-  const inputs = cases.map(make);
+/** A call that takes one input after another. */
+function inTurn(inputs, call) {
   return (round) => call(inputs[round % inputs.length]);
 }
 

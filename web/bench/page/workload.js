@@ -30,13 +30,16 @@ export function sessions(count) {
   return Array.from({ length: count }, () => {
     const items = distinct(CLICKS + CANDIDATES, ITEMS);
     const rows = gather(table, items);
+    const newest = (CLICKS - 1) * shape.dims;
     return {
       items,
       history: rows.slice(0, CLICKS * shape.dims),
+      /** The history but for its newest item, and that alone. */
+      before: rows.slice(0, newest),
+      newest: rows.slice(newest, CLICKS * shape.dims),
       candidates: (n) => rows.slice(CLICKS * shape.dims, (CLICKS + n) * shape.dims),
       /** The click on the first of `n` candidates, as a learning step reads it. */
-      click: (n) => ({
-        history: rows.slice(0, CLICKS * shape.dims),
+      lesson: (n) => ({
         keys: Uint32Array.from(items.slice(CLICKS, CLICKS + n)),
         rows: rows.slice(CLICKS * shape.dims, (CLICKS + n) * shape.dims),
         target: 0,

@@ -15,7 +15,7 @@ fn example(dims: usize) -> LearningExample<u32> {
 
 /// A visitor with three items.
 fn user(scorer: &Scorer) -> UserState {
-    block_on(scorer.user(&random_rows(3, scorer.config().dims, 5))).unwrap()
+    block_on(scorer.read(&random_rows(3, scorer.config().dims, 5))).unwrap().user().clone()
 }
 
 fn learn(
@@ -108,7 +108,7 @@ fn personal_scores_are_those_of_the_loss() {
         for (key, row) in example(8).keys.iter().zip(rows.chunks_exact_mut(8)) {
             delta.apply_row(key, row);
         }
-        let scores = block_on(scorer.personal_scores(&user(&scorer), &delta, rows)).unwrap();
+        let scores = block_on(scorer.personal_scores(&user(&scorer), &delta, rows.into())).unwrap();
         let sum: f32 = scores.iter().map(|score| score.exp()).sum();
         let expected = loss(&scorer, &delta, &example(8));
         let found = sum.ln() - scores[1];

@@ -53,6 +53,38 @@ fn the_order_of_a_history_is_seen() {
     }
 }
 
+proptest! {
+    #[test]
+    fn reading_on_comes_to_the_same_as_reading_anew(
+        kind in prop::sample::select(&KINDS[..]),
+        pieces in prop::collection::vec(1_usize..4, 1..5),
+        seed in 0_u64..8,
+    ) {
+        let config = config(kind, 8, 2, 2);
+        let scorer = scorer(&config, 3);
+        let (count, most) = (pieces.iter().sum::<usize>(), config.max_length);
+        let (history, candidates) = (random_rows(count, 8, seed), random_rows(6, 8, 2));
+        let whole = block_on(scorer.score(&history, &candidates)).unwrap();
+        let mut end = pieces[0];
+        let mut reading = block_on(scorer.read(&history[..end * 8])).unwrap();
+        for piece in &pieces[1..] {
+            let start = end;
+            end += piece;
+            let next = block_on(scorer.read_on(&reading, &history[start * 8..end * 8])).unwrap();
+            // Positions count from the oldest item that is read: one more than fit moves all.
+            prop_assert_eq!(next.is_some(), end <= most);
+            reading = match next {
+                Some(next) => next,
+                None => block_on(scorer.read(&history[..end * 8])).unwrap(),
+            };
+        }
+        let scores = block_on(scorer.score_for(reading.user(), &candidates)).unwrap();
+        for (score, expected) in scores.iter().zip(&whole) {
+            prop_assert!((score - expected).abs() < 1e-4, "{:?} is not {:?}", scores, whole);
+        }
+    }
+}
+
 #[test]
 fn only_the_newest_items_are_read() {
     for kind in KINDS {

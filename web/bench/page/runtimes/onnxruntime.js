@@ -19,11 +19,10 @@ export async function open(device) {
   });
   const rows = (values) =>
     new ort.Tensor('float32', values, [values.length / shape.dims, shape.dims]);
-  return {
-    async rerank(history, candidates) {
-      const feeds = { history: rows(history), candidates: rows(candidates) };
-      const { scores } = await session.run(feeds);
-      return scores.data;
-    },
+  const rerank = async (history, candidates) => {
+    const feeds = { history: rows(history), candidates: rows(candidates) };
+    const { scores } = await session.run(feeds);
+    return scores.data;
   };
+  return { rerank, click: (_, { history }, candidates) => rerank(history, candidates) };
 }

@@ -23,8 +23,10 @@ export async function open(device) {
   );
   return {
     rerank: (history, candidates) => model.rerank(history, candidates),
-    async learn({ history, keys, rows, target }) {
-      const [before, after] = await model.learn(history, keys, rows, target);
+    visit: (history) => model.read(history),
+    click: (visitor, { newest }, candidates) => model.rerank_after(visitor, newest, candidates),
+    async learn(visitor, { keys, rows, target }) {
+      const [before, after] = await model.learn(visitor, keys, rows, target);
       return { before, after };
     },
   };

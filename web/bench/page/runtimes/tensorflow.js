@@ -25,12 +25,14 @@ export async function open(backend) {
   };
   return {
     rerank,
+    /** The state that a ranking has left. */
+    visit: async (history) => tf.tidy(() => network.newest(upload(history))),
+    click: (_, { history }, candidates) => rerank(history, candidates),
     /** Makes this backend the current one; there is one at a time. */
     activate: () => use(tf, backend),
     /** The very step of `Scorer::learn`: loss, gradient, descent, loss after it. */
-    async learn(click) {
+    async learn(newest, click) {
       const { keys, target } = click;
-      const newest = tf.tidy(() => network.newest(upload(click.history)));
       const read = tf.tidy(() => gradient(tf, newest, delta, click));
       const values = await read.data();
       read.dispose();
@@ -38,7 +40,7 @@ export async function open(backend) {
       const rows = stepped.adapted(click);
       const product = tf.tidy(() => tf.matMul(upload(rows), newest, false, true));
       const lesson = { rows, scores: await product.data(), target };
-      tf.dispose([newest, product]);
+      product.dispose();
       stepped.prefer(lesson, learning);
       delta.replace(stepped);
       return { before: values[0], after: stepped.loss(lesson) };
