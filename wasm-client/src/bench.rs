@@ -5,6 +5,7 @@
 
 use js_sys::Float32Array;
 use tandem_model::{LearningConfig, LearningExample, PersonalDelta, Reading, Scorer};
+use tandem_protocol::ItemId;
 use wasm_bindgen::prelude::*;
 
 use crate::device;
@@ -14,7 +15,7 @@ use crate::device;
 #[derive(Debug)]
 pub struct Bench {
     scorer: Scorer,
-    delta: PersonalDelta<u32>,
+    delta: PersonalDelta<ItemId>,
     learning: LearningConfig,
 }
 
@@ -90,6 +91,7 @@ impl Bench {
         rows: Vec<f32>,
         target: usize,
     ) -> Result<Float32Array, JsError> {
+        let keys = keys.iter().map(|key| ItemId::new(key.to_string())).collect();
         let example = LearningExample { keys, rows, target };
         let (user, learning) = (before.0.user(), &self.learning);
         let (outcome, _) = self.scorer.learn(&mut self.delta, user, &example, learning).await?;

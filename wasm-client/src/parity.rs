@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tandem_model::{
     Device, ItemTable, LearningConfig, LearningExample, ModelError, PersonalDelta, Reading, Scorer,
 };
-use tandem_protocol::ModelConfig;
+use tandem_protocol::{ItemId, ModelConfig};
 
 /// The model, and how it learns.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -53,12 +53,13 @@ pub async fn run(
     let reading = read(&scorer, &gather(&table, history)?).await?;
     let user = reading.user();
     let rows = gather(&table, candidates)?;
-    let example = LearningExample { keys: candidates.to_vec(), rows, target: 0 };
+    let keys = candidates.iter().map(|item| ItemId::new(item.to_string())).collect();
+    let example = LearningExample { keys, rows, target: 0 };
 
     let mut delta = PersonalDelta::new("parity", setup.model.dims, setup.learning.rank);
-    let rescore = async |delta: &PersonalDelta<u32>| {
+    let rescore = async |delta: &PersonalDelta<ItemId>| {
         let mut rows = example.rows.clone();
-        for (item, row) in candidates.iter().zip(rows.chunks_exact_mut(setup.model.dims)) {
+        for (item, row) in example.keys.iter().zip(rows.chunks_exact_mut(setup.model.dims)) {
             delta.apply_row(item, row);
         }
         scorer.personal_scores(user, delta, rows.into()).await

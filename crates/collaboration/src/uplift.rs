@@ -94,8 +94,9 @@ impl Outlook {
         }
         let (of_list, of_others) = (log_sum_exp(&shown), log_sum_exp(&others));
         let all = log_sum_exp(&[of_list, of_others]);
-        let (list, others) = (best_of(shown.clone()), best_of(others));
-        let best = best_of([list.clone(), others.clone()].concat());
+        let list = best_of(shown.iter().copied());
+        let others = best_of(others);
+        let best = best_of(list.iter().chain(&others).copied());
         let expected = |scores: &[f64]| -> f64 {
             let places = scores.iter().take(PLACES).enumerate();
             places.map(|(rank, score)| (score - all).exp() / (rank as f64 + 2.0).log2()).sum()
@@ -259,15 +260,16 @@ fn log_sum_exp(scores: &[f64]) -> f64 {
     largest + scores.iter().map(|score| (score - largest).exp()).sum::<f64>().ln()
 }
 
-/// The highest [`PLACES`], from the highest; takes time in proportion to their number.
-fn best_of(mut scores: Vec<f64>) -> Vec<f64> {
-    let descending = |a: &f64, b: &f64| b.total_cmp(a);
-    if scores.len() > PLACES {
-        scores.select_nth_unstable_by(PLACES - 1, descending);
-        scores.truncate(PLACES);
+/// The highest [`PLACES`], from the highest.
+fn best_of(scores: impl IntoIterator<Item = f64>) -> Vec<f64> {
+    let mut best = Vec::with_capacity(PLACES + 1);
+    for score in scores {
+        if best.len() < PLACES || best.last().is_some_and(|last| score > *last) {
+            best.insert(best.partition_point(|other| *other >= score), score);
+            best.truncate(PLACES);
+        }
     }
-    scores.sort_unstable_by(descending);
-    scores
+    best
 }
 
 fn mean(values: &[f64]) -> f64 {
