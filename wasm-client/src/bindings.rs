@@ -29,7 +29,24 @@ const TYPES: &str = include_str!("bindings.d.ts");
 /// Panics are faults of this program: they go to the console with their place.
 #[wasm_bindgen(start)]
 pub fn start() {
+    #[cfg(target_family = "wasm")]
+    run_constructors();
     console_error_panic_hook::set_once();
+}
+
+/// Runs the static constructors that crates bring (CubeCL registers its types in them).
+///
+/// Unless a module calls them itself, the linker holds it for a command that is run once and
+/// calls them at the beginning of *every* export: each call from JavaScript, each allocation
+/// for one and each resolved promise registers thousands of types again.
+#[cfg(target_family = "wasm")]
+#[expect(unsafe_code, reason = "the linker makes this function, and there is no other way to it")]
+fn run_constructors() {
+    unsafe extern "C" {
+        fn __wasm_call_ctors();
+    }
+    // SAFETY: a function without parameters that every module has; this is its only call.
+    unsafe { __wasm_call_ctors() }
 }
 
 /// A visitor's session on this device.

@@ -4,7 +4,9 @@
  *
  *     node web/bench/run.mjs [--webgpu] [--rounds N] [--only NAME,NAME]
  *
- * Prints tables, then one line of JSON: ratios of medians, ours over theirs; KB (1,000 bytes)
+ * `rerank` is what a click costs in a session whose earlier clicks were read when they came:
+ * Tandem keeps what they left, an exported model reads all of them again. `whole` reads all of
+ * them, as after a reload. Prints tables, then one line of JSON: ratios of medians, ours over theirs; KB (1,000 bytes)
  * after Brotli; `memory_growth`, by what share more memory is held after 1,000 clicks than
  * after 100. A figure that was not measured is `null`. The modules of `cargo xtask wasm` and
  * the package must be built.
@@ -107,12 +109,14 @@ async function onCpu(server, options) {
     console.log(`Largest differences: ${JSON.stringify(agreement)}`);
     for (const note of notes) console.log(`Note: ${note}`);
     console.log(
-      `\n${timesTable('CPU: one thread, 30-click history, cold = from a loaded script to the first list', all)}\n`,
+      `\n${timesTable('CPU: one thread, 30-click session; rerank: after its newest click; whole: all of its clicks read; cold: from a loaded script to the first list', all)}\n`,
     );
     const memoryGrowth = takesPart(options, 'tandem') ? await growth(browser) : null;
     return {
       rerank20_vs_ort: ratio(all, 'rerank20', ['onnxruntime']),
       rerank100_vs_ort: ratio(all, 'rerank100', ['onnxruntime']),
+      whole20_vs_ort: ratio(all, 'whole20', ['onnxruntime']),
+      whole100_vs_ort: ratio(all, 'whole100', ['onnxruntime']),
       learn_vs_tfjs: ratio(all, 'learn', ['tensorflow', 'tensorflow-js']),
       cold_start_vs_ort: ratio(all, 'cold', ['onnxruntime']),
       webgpu_rerank_vs_ort: null,
@@ -143,7 +147,7 @@ async function onWebGpu(server, options) {
       { device: 'webgpu', only: options.only, rounds: 24, warmUp: 4, learnRounds: 0 },
     );
     console.log(`Largest differences: ${JSON.stringify(agreement)}`);
-    console.log(`\n${timesTable('WebGPU: one adapter, 30-click history', samples)}\n`);
+    console.log(`\n${timesTable('WebGPU: one adapter, 30-click session', samples)}\n`);
     console.log(`${gpuTable(gpuWork)}\n`);
     return {
       webgpu_rerank_vs_ort: ratio(samples, 'rerank50', ['onnxruntime']),

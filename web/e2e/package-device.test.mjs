@@ -81,7 +81,7 @@ test('auto measures an adapter once, in a worker of its own, and goes by what it
   assert.deepEqual(await tab.history(), ['i60', 'i61']);
   assert.deepEqual((await tab.state()).learned, learnt);
   assert.equal(stand.cloud.requests.length, asked);
-  assert.equal(tab.page.workers().length, 1);
+  await tab.workersLeft(1);
   assert.deepEqual(await tab.codes(), []);
   await tab.close();
 

@@ -195,6 +195,15 @@ export class Tab {
     );
   }
 
+  /** Waits until so many workers are left: of one that was ended, the browser tells later. */
+  async workersLeft(count, timeout = 20_000) {
+    const end = Date.now() + timeout;
+    while (this.page.workers().length !== count) {
+      if (Date.now() > end) throw new Error(`${this.page.workers().length} workers are left`);
+      await this.page.waitForTimeout(50);
+    }
+  }
+
   /** Ends the page's worker as the browser would for want of memory: without a word. */
   async killWorker() {
     const [worker] = this.page.workers();

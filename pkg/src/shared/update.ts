@@ -73,7 +73,7 @@ export interface LedgerEntry {
 
 /** All that was sent; see {@link LedgerEntry}. */
 export interface Ledger {
-  /** Oldest first; the newest 500, or fewer where their bodies are more than 128 KB. */
+  /** Oldest first; the newest 500, or fewer where their bodies are more than 64 KB. */
   entries: LedgerEntry[];
   /** Requests that are too old to be listed. */
   dropped: number;

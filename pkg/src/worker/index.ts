@@ -5,6 +5,9 @@ import { Host } from './host.js';
 
 declare const self: DedicatedWorkerGlobalScope;
 
+// The timings of its requests would stay for as long as the worker, and nobody reads them.
+performance.setResourceTimingBufferSize(0);
+
 const host = new Host(
   { postMessage: (message, transfer = []) => self.postMessage(message, transfer) },
   loadEngine,

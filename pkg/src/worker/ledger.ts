@@ -3,7 +3,7 @@ import type { Ledger, LedgerEntry } from '../shared/update.js';
 /** Requests that are listed; of older ones only the number and the bytes are kept. */
 export const LISTED = 500;
 /** Bytes of their bodies; the newest is listed however long it is. */
-export const LISTED_BYTES = 128_000;
+export const LISTED_BYTES = 64_000;
 
 /** What left the device. The newest are listed in full, so that a page can show them. */
 export class LedgerBook {

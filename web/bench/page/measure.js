@@ -30,30 +30,27 @@ globalThis.measure = async ({ device, only, rounds, warmUp, learnRounds }) => {
   const scores = await sameScores(ranking, few, counts);
 
   say('re-ranking');
+  const jobs = [
+    [
+      'rerank',
+      (runtime, { visitor, session, candidates }) => runtime.click(visitor, session, candidates),
+    ],
+    ['whole', (runtime, { session, candidates }) => runtime.rerank(session.history, candidates)],
+  ];
   const calls = [];
   for (const count of counts) {
-    for (const { name, runtime } of ranking) {
-      const prepare = runtime.activate;
-      await prepare?.();
-      const visits = [];
-      for (const session of work) {
-        const visitor = await runtime.visit?.(session.before);
-        visits.push({ visitor, session, candidates: session.candidates(count) });
+    for (const [job, call] of jobs) {
+      for (const { name, runtime } of ranking) {
+        const prepare = runtime.activate;
+        await prepare?.();
+        const visits = [];
+        for (const session of work) {
+          const visitor = await runtime.visit?.(session.before);
+          visits.push({ visitor, session, candidates: session.candidates(count) });
+        }
+        const turn = inTurn(visits, (visit) => call(runtime, visit));
+        calls.push({ name: `${job}${count} ${name}`, prepare, call: turn });
       }
-      calls.push({
-        name: `rerank${count} ${name}`,
-        prepare,
-        call: inTurn(visits, (visit) =>
-          runtime.click(visit.visitor, visit.session, visit.candidates),
-        ),
-      });
-      calls.push({
-        name: `whole${count} ${name}`,
-        prepare,
-        call: inTurn(visits, ({ session, candidates }) =>
-          runtime.rerank(session.history, candidates),
-        ),
-      });
     }
   }
   const rerank = await takeTurns(calls, { rounds, warmUp });

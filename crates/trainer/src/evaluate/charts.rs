@@ -108,7 +108,7 @@ type Chosen<'a> = &'a dyn Fn(&ResultRow) -> bool;
 /// A group of bars a device, with the models alone beside it.
 fn ablation(rows: &[&ResultRow]) -> BarChart {
     let asks = |rule: &&str| rows.iter().any(|row| row.name == **rule);
-    let best_rule = ["fusion-uplift", "fusion-consistency"].iter().find(asks).copied();
+    let best_rule = ["fusion-uplift", "fusion-consistency"].into_iter().find(|rule| asks(rule));
     let smallest = rows.iter().filter(|row| Some(row.name.as_str()) == best_rule);
     let smallest = smallest.filter_map(|row| row.budget).fold(f64::INFINITY, f64::min);
     let bars: [(&str, Chosen<'_>); 7] = [
