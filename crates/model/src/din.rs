@@ -2,7 +2,7 @@ use burn::{
     Tensor,
     module::{Module, Param},
     nn::{Dropout, DropoutConfig, Initializer, Linear, LinearConfig},
-    tensor::{Device, TensorData, activation},
+    tensor::{Device, activation},
 };
 use tandem_protocol::ModelConfig;
 
@@ -86,6 +86,8 @@ impl Din {
         newest: &[u32],
         candidates: &Tensor<3>,
     ) -> Tensor<2> {
+        use burn::tensor::TensorData;
+
         let [_, length, _] = history.dims();
         let device = history.device();
         let places = || newest.iter().map(|&at| (at as usize / length, at as usize % length));
@@ -97,7 +99,8 @@ impl Din {
         let ages = self.ages.val().select(0, indices(&ages, &device));
         let [_, units] = ages.dims();
         let ages = ages.reshape([newest.len(), length, units]);
-        let seen = Tensor::from_data(TensorData::new(seen, [newest.len(), 1, length]), &device);
+        let seen = TensorData::new(seen, [newest.len(), 1, length]);
+        let seen = Tensor::from_data(seen, &device);
         self.score_chunks(history.select(0, indices(&rows, &device)), ages, Some(&seen), candidates)
     }
 

@@ -118,7 +118,8 @@ impl Session {
         Ok(self.scorer.read(&self.gather(history)).await?)
     }
 
-    fn gather(&self, items: &[&ItemId]) -> Vec<f32> {
+    /// Rows of the shared table, `[items, dims]`, of items that are here.
+    pub(crate) fn gather(&self, items: &[&ItemId]) -> Vec<f32> {
         let mut rows = Vec::with_capacity(items.len() * self.rows.dims());
         for item in items {
             self.rows.gather(item, &mut rows);

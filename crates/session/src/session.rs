@@ -90,7 +90,9 @@ pub(crate) struct Waiting {
     history: Vec<ItemId>,
     /// What the model made of that, if it was asked.
     user: Option<UserState>,
-    example: LearningExample<ItemId>,
+    /// What it was chosen from, itself first: items whose rows are here. The rows are gathered
+    /// when it is learnt from, for of a burst of clicks many wait.
+    items: Vec<ItemId>,
 }
 
 /// What a request was made of; goes with its answer to [`Session::accept`].
@@ -174,13 +176,13 @@ impl Session {
     pub fn track(&mut self, event: &Event) {
         match event.kind {
             EventKind::Click | EventKind::Purchase => {
-                let example = self.example(&event.item);
-                self.undo.clicked(event, example.is_some());
-                if let Some(example) = example {
+                let lesson = self.lesson(&event.item);
+                self.undo.clicked(event, lesson.is_some());
+                if let Some(lesson) = lesson {
                     if self.pending.len() == MAX_PENDING {
                         self.pending.pop_front();
                     }
-                    self.pending.push_back(example);
+                    self.pending.push_back(lesson);
                 }
                 if self.history.len() == MAX_HISTORY {
                     self.history.remove(0);
@@ -384,41 +386,35 @@ impl Session {
     }
 
     async fn learn_from(&mut self, waiting: Waiting) -> Result<Option<Learnt>, SessionError> {
-        let Waiting { history, user, example } = waiting;
+        let Waiting { history, user, items } = waiting;
         let history: Vec<&ItemId> = history.iter().collect();
         let user = match user {
             Some(user) => Some(user),
             None => self.user_after(&history).await?,
         };
         let Some(user) = user else { return Ok(None) };
+        let rows = self.gather(&items.iter().collect::<Vec<_>>());
+        let example = LearningExample { keys: items, rows, target: 0 };
         let learning = &self.settings.learning;
         Ok(Some(self.scorer.learn(&mut self.delta, &user, &example, learning).await?))
     }
 
     /// What a click on `item` teaches: it was chosen from the list's best. `None` without a
     /// history or a list to choose from, or if rows are missing.
-    fn example(&self, item: &ItemId) -> Option<Waiting> {
+    fn lesson(&self, item: &ItemId) -> Option<Waiting> {
         let history = self.readable_history();
-        let mut example = LearningExample { keys: Vec::new(), rows: Vec::new(), target: 0 };
-        let mut take = |item: &ItemId| {
-            let here = self.rows.gather(item, &mut example.rows);
-            if here {
-                example.keys.push(item.clone());
-            }
-            here
-        };
-        if history.is_empty() || !take(item) {
+        if history.is_empty() || !self.rows.contains(item) {
             return None;
         }
-        let others = self.left().into_iter().filter(|candidate| candidate.item != *item);
-        for candidate in others.take(self.settings.learning.negatives) {
-            take(&candidate.item);
-        }
-        if example.keys.len() < 2 {
+        let others = self.left().into_iter().map(|candidate| &candidate.item);
+        let others = others.filter(|other| *other != item).take(self.settings.learning.negatives);
+        let others = others.filter(|other| self.rows.contains(other));
+        let items: Vec<ItemId> = [item].into_iter().chain(others).cloned().collect();
+        if items.len() < 2 {
             return None;
         }
         let user = self.last_read.of(&history);
-        Some(Waiting { history: history.into_iter().cloned().collect(), user, example })
+        Some(Waiting { history: history.into_iter().cloned().collect(), user, items })
     }
 
     fn distinct_items(&self) -> usize {
