@@ -94,7 +94,8 @@ impl KeysValues {
 /// The mask `[length, past + length]` of `length` items behind `past` older ones: true where
 /// the key is newer than the query. `None` where there is nothing to forbid.
 pub(crate) fn causal_mask(length: usize, past: usize, device: &Device) -> Option<Tensor<2, Bool>> {
-    let diagonal = past as i64 + 1;
+    // `past` is at most a window of items.
+    let diagonal = past.cast_signed() as i64 + 1;
     (length > 1).then(|| {
         Tensor::<2>::ones([length, past + length], device).triu(diagonal).greater_elem(0.5)
     })

@@ -129,13 +129,13 @@ impl Scorer {
     ) -> Result<Reading, ModelError> {
         let length = before.map_or(0, |before| before.length) + items.len() / self.config.dims;
         let past = before.and_then(|before| before.memory.as_ref());
-        let (state, memory) = match self.body.read(self.upload(items), past) {
-            Some((hidden, memory)) => (State::Embedding(read(hidden).await?.into()), Some(memory)),
-            None => {
+        let (state, memory) =
+            if let Some((hidden, memory)) = self.body.read(self.upload(items), past) {
+                (State::Embedding(read(hidden).await?.into()), Some(memory))
+            } else {
                 let older = before.map_or(&[][..], |before| before.user.history());
                 (State::History([older, items].concat().into()), None)
-            }
-        };
+            };
         Ok(Reading { user: UserState(state), memory, length })
     }
 

@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use tandem_collaboration::Outlook;
@@ -10,17 +10,22 @@ use crate::{Session, SessionError, encode_row, outlook::ListWatch, session::List
 /// Version of a saved session; a newer one is refused.
 pub const STATE_VERSION: u32 = 1;
 
+/// Of a value that was learnt, as JSON: about as many as an `f32` takes.
+const BYTES_A_VALUE: usize = 14;
+/// Of a long history and a list, as JSON.
+const BYTES_OF_THE_REST: usize = 32_768;
+
 /// All that a device knows about a visitor: what is exported, stored and erased.
 #[derive(Debug, Serialize, Deserialize)]
-struct State {
+struct State<'a> {
     version: u32,
-    catalogue_hash: String,
-    history: Vec<ItemId>,
-    disliked: BTreeSet<ItemId>,
+    catalogue_hash: Cow<'a, str>,
+    history: Cow<'a, [ItemId]>,
+    disliked: Cow<'a, BTreeSet<ItemId>>,
     clicks: u64,
     calls: u64,
-    list: Option<SavedList>,
-    delta: PersonalDelta<ItemId>,
+    list: Option<SavedList<'a>>,
+    delta: Cow<'a, PersonalDelta<ItemId>>,
     /// Rows of the history's items that came with a list, for work without a network; those
     /// of candidates are in the list.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -37,10 +42,10 @@ pub enum Kept {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct SavedList {
+struct SavedList<'a> {
     ranking: Ranking,
-    model: String,
-    candidates: Vec<Candidate>,
+    model: Cow<'a, str>,
+    candidates: Cow<'a, [Candidate]>,
     /// Counts of the session when the list was asked for.
     clicks: u64,
     distinct: usize,
@@ -63,24 +68,30 @@ impl Session {
     pub fn export(&self) -> Result<Vec<u8>, SessionError> {
         let list = self.list.as_ref().map(|list| SavedList {
             ranking: list.ranking,
-            model: list.model.clone(),
-            candidates: list.candidates.clone(),
+            model: Cow::Borrowed(&list.model),
+            candidates: Cow::Borrowed(&list.candidates),
             clicks: list.clicks,
             distinct: list.distinct,
             outlook: list.watch.when_new(),
         });
         let state = State {
             version: STATE_VERSION,
-            catalogue_hash: self.settings.catalogue_hash.clone(),
-            history: self.history.clone(),
-            disliked: self.disliked.clone(),
+            catalogue_hash: Cow::Borrowed(&self.settings.catalogue_hash),
+            history: Cow::Borrowed(&self.history),
+            disliked: Cow::Borrowed(&self.disliked),
             clicks: self.clicks,
             calls: self.calls,
             list,
-            delta: self.delta.clone(),
+            delta: Cow::Borrowed(&self.delta),
             rows: self.met_history(),
         };
-        serde_json::to_vec(&state).map_err(|error| SessionError::Damaged(error.to_string()))
+        // Large enough at once: what grows by doubling leaves a browser with the double, for
+        // good.
+        let values = (self.delta.touched() + 2 * self.delta.rank() + 1) * self.rows.dims();
+        let mut json = Vec::with_capacity(values * BYTES_A_VALUE + BYTES_OF_THE_REST);
+        let written = serde_json::to_writer(&mut json, &state);
+        written.map_err(|error| SessionError::Damaged(error.to_string()))?;
+        Ok(json)
     }
 
     fn met_history(&self) -> Vec<ItemRow> {
@@ -118,41 +129,41 @@ impl Session {
             return Ok(Kept::Everything);
         }
         self.reset();
-        self.history = state.history;
-        self.disliked = state.disliked;
+        self.history = state.history.into_owned();
+        self.disliked = state.disliked.into_owned();
         self.clicks = state.clicks;
         Ok(Kept::History)
     }
 
     /// Whether a saved session belongs to this model.
-    fn check(&self, state: &State) -> Result<(), SessionError> {
+    fn check(&self, state: &State<'_>) -> Result<(), SessionError> {
         if state.catalogue_hash != self.settings.catalogue_hash {
             return Err(SessionError::ForeignCatalogue {
                 expected: self.settings.catalogue_hash.clone(),
-                found: state.catalogue_hash.clone(),
+                found: state.catalogue_hash.clone().into_owned(),
             });
         }
         let (dims, rank) = (self.scorer.config().dims, self.settings.learning.rank);
         Ok(state.delta.check(&self.settings.base, dims, rank)?)
     }
 
-    fn take_up(&mut self, state: State, now_ms: f64) -> Result<(), SessionError> {
-        let candidates = state.list.iter().flat_map(|list| &list.candidates);
+    fn take_up(&mut self, state: State<'_>, now_ms: f64) -> Result<(), SessionError> {
+        let candidates = state.list.iter().flat_map(|list| list.candidates.iter());
         let with_candidates = candidates.filter_map(|candidate| {
             Some(ItemRow { item: candidate.item.clone(), row: candidate.row.clone()? })
         });
         let rows: Vec<ItemRow> = with_candidates.chain(state.rows).collect();
         self.add_rows(&rows)?;
         self.reset();
-        self.history = state.history;
-        self.disliked = state.disliked;
+        self.history = state.history.into_owned();
+        self.disliked = state.disliked.into_owned();
         self.clicks = state.clicks;
         self.calls = state.calls;
-        self.delta = state.delta;
+        self.delta = state.delta.into_owned();
         self.list = state.list.map(|list| List {
-            candidates: list.candidates,
+            candidates: list.candidates.into_owned(),
             ranking: list.ranking,
-            model: list.model,
+            model: list.model.into_owned(),
             // Time that passed while it was away cannot be told from a moved clock.
             received_ms: now_ms,
             clicks: list.clicks,
@@ -163,7 +174,7 @@ impl Session {
     }
 }
 
-impl State {
+impl State<'_> {
     fn read(bytes: &[u8]) -> Result<Self, SessionError> {
         let damaged = |error: serde_json::Error| SessionError::Damaged(error.to_string());
         let Version { version } = serde_json::from_slice(bytes).map_err(damaged)?;
