@@ -134,12 +134,102 @@ impl Session {
     /// is a multiple of a stride, and of a long history a few fewer are read than could be.
     pub(crate) fn readable_history(&self) -> Vec<&ItemId> {
         let most = self.scorer.config().max_length;
-        let stride = (most / STRIDES).max(1);
         let readable = self.history.iter().enumerate();
         let newest = readable.rev().filter(|(_, item)| self.rows.contains(item)).take(most);
         let mut items: Vec<(usize, &ItemId)> = newest.collect();
-        let oldest = items.last().map_or(0, |(place, _)| place.next_multiple_of(stride));
-        items.retain(|(place, _)| *place >= oldest);
+        if let Some((oldest, _)) = items.last().filter(|_| items.len() == most) {
+            let oldest = oldest.next_multiple_of((most / STRIDES).max(1));
+            items.retain(|(place, _)| *place >= oldest);
+        }
         items.into_iter().rev().map(|(_, item)| item).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use futures_lite::future::block_on;
+    use tandem_collaboration::{Fusion, Policy};
+    use tandem_model::{Body, Device, LearningConfig, QuantisedRow, Scorer};
+    use tandem_protocol::{Event, EventKind, ModelConfig, ModelKind};
+
+    use super::*;
+    use crate::{RowStore, Settings, encode_row};
+
+    const MOST: usize = 10;
+    const STRIDE: usize = MOST / STRIDES;
+
+    fn id(number: usize) -> ItemId {
+        ItemId::new(number.to_string())
+    }
+
+    fn weights(config: &ModelConfig) -> Vec<u8> {
+        let body = Body::new(config, 0.0, &Device::flex()).unwrap();
+        body.to_bytes(&HashMap::new()).unwrap()
+    }
+
+    /// A session that holds the rows of these items.
+    fn session(weights: &[u8], config: &ModelConfig, rows: std::ops::Range<usize>) -> Session {
+        let mut store = RowStore::new(config.dims);
+        for number in rows {
+            let values: Vec<f32> =
+                (0..config.dims).map(|at| ((number * 7 + at * 13) as f32 * 0.37).sin()).collect();
+            store.add(&encode_row(id(number), &QuantisedRow::quantise(&values).unwrap())).unwrap();
+        }
+        let settings = Settings {
+            fusion: Fusion::default(),
+            policy: Policy::default(),
+            learning: LearningConfig::default(),
+            base: String::new(),
+            catalogue_hash: String::new(),
+        };
+        let scorer = Scorer::new(config, weights, &Device::flex()).unwrap();
+        Session::new(scorer, store, settings).unwrap()
+    }
+
+    fn config(kind: ModelKind) -> ModelConfig {
+        ModelConfig { kind, dims: 8, blocks: 2, heads: 2, max_length: MOST }
+    }
+
+    #[test]
+    fn the_window_over_a_long_history_moves_by_strides() {
+        let config = config(ModelKind::Gru4rec);
+        let mut session = session(&weights(&config), &config, 0..40);
+        for length in 1..=40 {
+            session.begin_with([id(40 - length)]);
+            let read = session.readable_history();
+            assert!(read.len() > (MOST - STRIDE).min(length - 1), "{length}: {read:?}");
+            assert!(read.len() <= MOST && *read[read.len() - 1] == id(39));
+            assert_eq!((length - read.len()) % STRIDE, 0, "{length}: {read:?}");
+        }
+    }
+
+    #[test]
+    fn items_without_a_row_cost_a_short_history_nothing() {
+        let config = config(ModelKind::Gru4rec);
+        let mut session = session(&weights(&config), &config, 1..9);
+        session.begin_with((0..4).map(id));
+        assert_eq!(session.readable_history(), [&id(1), &id(2), &id(3)]);
+    }
+
+    #[test]
+    fn a_click_after_another_scores_as_the_whole_history_does() {
+        for kind in [ModelKind::Sasrec, ModelKind::Gru4rec, ModelKind::Din] {
+            let config = config(kind);
+            let weights = weights(&config);
+            let mut live = session(&weights, &config, 0..40);
+            let candidates = [&id(37), &id(38), &id(39)];
+            for length in 1..25 {
+                live.track(&Event { kind: EventKind::Click, item: id(length) });
+                let mut anew = session(&weights, &config, 0..40);
+                anew.begin_with((1..=length).map(id));
+                let found = block_on(live.score(&candidates)).unwrap().unwrap();
+                let expected = block_on(anew.score(&candidates)).unwrap().unwrap();
+                for (found, expected) in found.iter().zip(&expected) {
+                    assert!((found - expected).abs() < 1e-4, "{kind:?} after {length}");
+                }
+            }
+        }
     }
 }
