@@ -4,7 +4,7 @@
 //! other runtime is given.
 
 use js_sys::Float32Array;
-use tandem_model::{LearningConfig, LearningExample, PersonalDelta, Reading, Scorer};
+use tandem_model::{EncodedHistory, LearningConfig, LearningExample, PersonalDelta, Scorer};
 use tandem_protocol::ItemId;
 use wasm_bindgen::prelude::*;
 
@@ -102,4 +102,4 @@ impl Bench {
 /// A history that was read.
 #[wasm_bindgen]
 #[derive(Debug)]
-pub struct BenchReading(Reading);
+pub struct BenchReading(EncodedHistory);

@@ -6,7 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 use tandem_model::{
-    Device, ItemTable, LearningConfig, LearningExample, ModelError, PersonalDelta, Reading, Scorer,
+    Device, EncodedHistory, ItemTable, LearningConfig, LearningExample, ModelError, PersonalDelta,
+    Scorer,
 };
 use tandem_protocol::{ItemId, ModelConfig};
 
@@ -71,7 +72,7 @@ pub async fn run(
 }
 
 /// Reads a history as a session does: the newest item on its own, after the others.
-async fn read(scorer: &Scorer, history: &[f32]) -> Result<Reading, ModelError> {
+async fn read(scorer: &Scorer, history: &[f32]) -> Result<EncodedHistory, ModelError> {
     let newest = history.len().saturating_sub(scorer.config().dims);
     if newest == 0 {
         return scorer.read(history).await;

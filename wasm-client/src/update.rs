@@ -3,7 +3,7 @@
 use serde::Serialize;
 use tandem_collaboration::{Action, Decision};
 use tandem_protocol::{Event, ItemId, Ranking};
-use tandem_session::{Explanation, Pull, RankedItem, Similar};
+use tandem_session::{Contribution, Explanation, RankedItem, Similar};
 
 use crate::connection::ConnectionReport;
 
@@ -110,8 +110,10 @@ pub(crate) struct SimilarItem {
 
 impl From<Explanation> for Explained {
     fn from(explanation: Explanation) -> Self {
-        let Explanation { item, rank, of, pulls } = explanation;
-        let pulls = pulls.into_iter().map(|Pull { item, pull }| PullReport { item, pull });
+        let Explanation { item, rank, of, contributions } = explanation;
+        let pulls = contributions
+            .into_iter()
+            .map(|Contribution { item, logit }| PullReport { item, pull: logit });
         Self { item: item.into(), rank, of, pulls: pulls.collect() }
     }
 }

@@ -30,4 +30,4 @@ pub use fusion::{Fused, Fusion, LanguageModelScore};
 pub use normalise::Normalisation;
 pub use policy::{Action, Decision, ListState, NextCall, Policy, Reason, Situation, Trigger};
 pub use ranking::{order_descending, positions};
-pub use uplift::{Outlook, UpliftEvidence, UpliftModel, UpliftSample};
+pub use uplift::{ListAdvantage, UpliftEvidence, UpliftModel, UpliftSample};

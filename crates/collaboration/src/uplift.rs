@@ -2,7 +2,7 @@
 //!
 //! The paper calls the cloud when two orders of one list disagree. That says that the list
 //! is contested, not that another one would be better. Here the small model is asked what
-//! it expects of items *outside* the list ([`Outlook`]), and a rule fitted on validation
+//! it expects of items *outside* the list ([`ListAdvantage`]), and a rule fitted on validation
 //! sessions turns this into a gain of NDCG@10 ([`UpliftModel`]). The idea of learning the
 //! uplift of a call is the Meta Controller's (Yao et al., KDD 2022).
 
@@ -18,9 +18,9 @@ const FEATURES: usize = 9;
 /// What the small model expects of a list beside other items that it knows.
 ///
 /// "Other items" are a sample of the catalogue, the same from click to click, so that two
-/// outlooks can be compared.
+/// list advantages can be compared.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Outlook {
+pub struct ListAdvantage {
     /// By how much the small model expects NDCG@10 to rise if the best ten of all known
     /// items were shown rather than the list's first ten: `Σ_r (p_best(r) − p_shown(r)) /
     /// log2(r + 2)` with `p` its softmax over list and others. Never negative.
@@ -36,9 +36,9 @@ pub struct Outlook {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct UpliftEvidence {
     /// The list as it is seen now.
-    pub now: Outlook,
+    pub now: ListAdvantage,
     /// The list as it was seen when it was new: what even a fresh list leaves to wish for.
-    pub when_new: Outlook,
+    pub baseline: ListAdvantage,
     /// How far the two models' orders of the list are apart, 0 to 1.
     pub disagreement: f32,
     /// Clicks since the list was asked for.
@@ -53,18 +53,21 @@ pub struct UpliftEvidence {
 pub struct UpliftModel {
     /// The gain where all else is 0.
     pub intercept: f32,
-    /// Weight of [`Outlook::expected_gain`] now.
+    /// Weight of [`ListAdvantage::expected_gain`] now.
     pub expected_gain: f32,
     /// The same when the list was new.
-    pub expected_gain_when_new: f32,
-    /// Weight of [`Outlook::margin`] now.
+    #[serde(alias = "expected_gain_when_new")]
+    pub expected_gain_baseline: f32,
+    /// Weight of [`ListAdvantage::margin`] now.
     pub margin: f32,
     /// The same when the list was new.
-    pub margin_when_new: f32,
-    /// Weight of [`Outlook::log_odds`] now.
+    #[serde(alias = "margin_when_new")]
+    pub margin_baseline: f32,
+    /// Weight of [`ListAdvantage::log_odds`] now.
     pub log_odds: f32,
     /// The same when the list was new.
-    pub log_odds_when_new: f32,
+    #[serde(alias = "log_odds_when_new")]
+    pub log_odds_baseline: f32,
     /// Weight of [`UpliftEvidence::disagreement`].
     pub disagreement: f32,
     /// Weight of [`UpliftEvidence::clicks_since`].
@@ -82,7 +85,7 @@ pub struct UpliftSample {
     pub gain: f32,
 }
 
-impl Outlook {
+impl ListAdvantage {
     /// `shown` holds the small model's scores of the list in the order it is shown,
     /// `others` those of items outside it. `None` if either has no finite score; scores
     /// that are not finite are left out.
@@ -115,11 +118,11 @@ impl UpliftEvidence {
         let share = self.missed as f64 / self.clicks_since.max(1) as f64;
         [
             self.now.expected_gain.into(),
-            self.when_new.expected_gain.into(),
+            self.baseline.expected_gain.into(),
             self.now.margin.into(),
-            self.when_new.margin.into(),
+            self.baseline.margin.into(),
             self.now.log_odds.into(),
-            self.when_new.log_odds.into(),
+            self.baseline.log_odds.into(),
             self.disagreement.into(),
             self.clicks_since as f64,
             share,
@@ -212,11 +215,11 @@ impl UpliftModel {
     fn weights(&self) -> [f32; FEATURES] {
         [
             self.expected_gain,
-            self.expected_gain_when_new,
+            self.expected_gain_baseline,
             self.margin,
-            self.margin_when_new,
+            self.margin_baseline,
             self.log_odds,
-            self.log_odds_when_new,
+            self.log_odds_baseline,
             self.disagreement,
             self.clicks_since,
             self.missed_share,
@@ -226,11 +229,11 @@ impl UpliftModel {
     fn from_weights(intercept: f32, weights: [f32; FEATURES]) -> Self {
         let [
             expected_gain,
-            expected_gain_when_new,
+            expected_gain_baseline,
             margin,
-            margin_when_new,
+            margin_baseline,
             log_odds,
-            log_odds_when_new,
+            log_odds_baseline,
             disagreement,
             clicks_since,
             missed_share,
@@ -238,11 +241,11 @@ impl UpliftModel {
         Self {
             intercept,
             expected_gain,
-            expected_gain_when_new,
+            expected_gain_baseline,
             margin,
-            margin_when_new,
+            margin_baseline,
             log_odds,
-            log_odds_when_new,
+            log_odds_baseline,
             disagreement,
             clicks_since,
             missed_share,

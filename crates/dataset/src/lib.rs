@@ -26,4 +26,4 @@ pub use dataset::{Dataset, Sequence};
 pub use error::DatasetError;
 pub use folder::FORMAT_VERSION;
 pub use item::{Item, ItemIndex, compare_ids};
-pub use split::{Held, Split};
+pub use split::{HeldOutTarget, Split};

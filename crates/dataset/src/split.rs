@@ -15,14 +15,14 @@ pub struct Split<'a> {
     /// What a model may be trained on.
     pub train: &'a [ItemIndex],
     /// For every choice: epochs, weights, thresholds.
-    pub validation: Option<Held<'a>>,
+    pub validation: Option<HeldOutTarget<'a>>,
     /// For the reported figure alone.
-    pub test: Option<Held<'a>>,
+    pub test: Option<HeldOutTarget<'a>>,
 }
 
 /// A target that was held out, and what came before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Held<'a> {
+pub struct HeldOutTarget<'a> {
     /// The user's items before the target, oldest first; never empty.
     pub history: &'a [ItemIndex],
     /// The item to be found.
@@ -36,8 +36,11 @@ impl Sequence {
         match self.items.as_slice() {
             [train @ .., validation, test] if !train.is_empty() => Split {
                 train,
-                validation: Some(Held { history: train, target: *validation }),
-                test: Some(Held { history: &self.items[..self.items.len() - 1], target: *test }),
+                validation: Some(HeldOutTarget { history: train, target: *validation }),
+                test: Some(HeldOutTarget {
+                    history: &self.items[..self.items.len() - 1],
+                    target: *test,
+                }),
             },
             train => Split { train, validation: None, test: None },
         }
@@ -62,11 +65,11 @@ mod tests {
         assert_eq!(split.train, [ItemIndex(4), ItemIndex(2)]);
         assert_eq!(
             split.validation,
-            Some(Held { history: &[ItemIndex(4), ItemIndex(2)], target: ItemIndex(9) })
+            Some(HeldOutTarget { history: &[ItemIndex(4), ItemIndex(2)], target: ItemIndex(9) })
         );
         assert_eq!(
             split.test,
-            Some(Held {
+            Some(HeldOutTarget {
                 history: &[ItemIndex(4), ItemIndex(2), ItemIndex(9)],
                 target: ItemIndex(7)
             })

@@ -37,7 +37,7 @@ impl Device<'_> {
             *seed ^= (user as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         }
         let mut session = Session::new(self.scorer.clone(), self.rows.clone(), settings)?;
-        session.begin_with(before.iter().map(|&item| id(dataset, item)));
+        session.prepend_history(before.iter().map(|&item| id(dataset, item)));
         Ok(session)
     }
 

@@ -2,7 +2,7 @@ use std::error::Error;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use tandem_dataset::{Dataset, Held, ItemIndex};
+use tandem_dataset::{Dataset, HeldOutTarget, ItemIndex};
 
 use crate::{EvaluationError, Metrics, rank_of};
 
@@ -76,7 +76,7 @@ impl StandardProtocol {
 
     /// The held-out targets of all users that have them, in the users' order.
     #[must_use]
-    pub fn targets<'a>(&self, dataset: &'a Dataset) -> Vec<Held<'a>> {
+    pub fn targets<'a>(&self, dataset: &'a Dataset) -> Vec<HeldOutTarget<'a>> {
         let target = |split: tandem_dataset::Split<'a>| match self.part {
             Part::Validation => split.validation,
             Part::Test => split.test,
@@ -99,7 +99,7 @@ pub struct RankedTargets {
 /// # Errors
 /// What `score` fails with, or an answer of another shape.
 pub fn rank_all<E: Into<Box<dyn Error + Send + Sync>>>(
-    held: &[Held<'_>],
+    held: &[HeldOutTarget<'_>],
     items: usize,
     history: History,
     progress: impl Fn(usize) + Sync,

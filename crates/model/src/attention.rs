@@ -32,13 +32,13 @@ impl CausalSelfAttention {
     }
 
     /// Keys and values of `items` `[batch, rows, dims]`, behind those of older ones.
-    fn remember(&self, items: Tensor<3>, past: Option<&KeysValues>) -> KeysValues {
-        let new = KeysValues {
+    fn remember(&self, items: Tensor<3>, past: Option<&KvCache>) -> KvCache {
+        let new = KvCache {
             keys: self.split(self.key.forward(items.clone())),
             values: self.split(self.value.forward(items)),
         };
         match past {
-            Some(past) => KeysValues {
+            Some(past) => KvCache {
                 keys: Tensor::cat(vec![past.keys.clone(), new.keys], 2),
                 values: Tensor::cat(vec![past.values.clone(), new.values], 2),
             },
@@ -51,7 +51,7 @@ impl CausalSelfAttention {
     fn forward(
         &self,
         queries: Tensor<3>,
-        memory: &KeysValues,
+        memory: &KvCache,
         mask: Option<Tensor<2, Bool>>,
     ) -> Tensor<3> {
         let [batch, rows, dims] = queries.dims();
@@ -79,12 +79,12 @@ impl CausalSelfAttention {
 
 /// What a layer of attention keeps of the items it has read: `[batch, heads, length, width]`.
 #[derive(Clone, Debug)]
-pub(crate) struct KeysValues {
+pub(crate) struct KvCache {
     keys: Tensor<4>,
     values: Tensor<4>,
 }
 
-impl KeysValues {
+impl KvCache {
     /// Items that were read.
     pub(crate) fn length(&self) -> usize {
         self.keys.dims()[2]
@@ -131,9 +131,9 @@ impl Block {
     pub(crate) fn forward(
         &self,
         input: Tensor<3>,
-        past: Option<&KeysValues>,
+        past: Option<&KvCache>,
         mask: Option<Tensor<2, Bool>>,
-    ) -> (Tensor<3>, KeysValues) {
+    ) -> (Tensor<3>, KvCache) {
         let normed = self.attention_norm.forward(input.clone());
         let memory = self.attention.remember(normed.clone(), past);
         let attended = self.attention.forward(normed, &memory, mask);
@@ -145,8 +145,8 @@ impl Block {
     pub(crate) fn forward_newest(
         &self,
         input: Tensor<3>,
-        past: Option<&KeysValues>,
-    ) -> (Tensor<3>, KeysValues) {
+        past: Option<&KvCache>,
+    ) -> (Tensor<3>, KvCache) {
         let normed = self.attention_norm.forward(input.clone());
         let memory = self.attention.remember(normed.clone(), past);
         let attended = self.attention.forward(newest(normed), &memory, None);

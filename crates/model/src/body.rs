@@ -1,7 +1,7 @@
 use burn::{Tensor, module::Module, tensor::Device};
 use tandem_protocol::{ModelConfig, ModelKind};
 
-use crate::{Din, Gru4rec, ModelError, Sasrec, attention::KeysValues};
+use crate::{Din, Gru4rec, ModelError, Sasrec, attention::KvCache};
 
 /// A small model without its item table.
 #[derive(Module, Debug)]
@@ -59,18 +59,18 @@ impl Body {
     pub(crate) fn read(
         &self,
         items: Tensor<3>,
-        past: Option<&Memory>,
-    ) -> Option<(Tensor<3>, Memory)> {
+        past: Option<&IncrementalState>,
+    ) -> Option<(Tensor<3>, IncrementalState)> {
         match self {
             Self::Sasrec(model) => {
-                let past = past.and_then(Memory::attention);
+                let past = past.and_then(IncrementalState::attention);
                 let (hidden, layers) = model.read(items, past);
-                Some((hidden, Memory::Attention(layers)))
+                Some((hidden, IncrementalState::Attention(layers)))
             }
             Self::Gru4rec(model) => {
-                let past = past.and_then(Memory::recurrence);
+                let past = past.and_then(IncrementalState::recurrence);
                 let (hidden, layers) = model.read(items, past);
-                Some((hidden, Memory::Recurrence(layers)))
+                Some((hidden, IncrementalState::Recurrence(layers)))
             }
             Self::Din(_) => None,
         }
@@ -95,15 +95,15 @@ impl Body {
 /// What a network keeps of the items it has read, layer by layer: all that it needs of them to
 /// read on.
 #[derive(Clone, Debug)]
-pub(crate) enum Memory {
+pub(crate) enum IncrementalState {
     /// Keys and values of every item.
-    Attention(Vec<KeysValues>),
+    Attention(Vec<KvCache>),
     /// The state after the newest item, `[batch, 1, dims]`.
     Recurrence(Vec<Tensor<3>>),
 }
 
-impl Memory {
-    fn attention(&self) -> Option<&[KeysValues]> {
+impl IncrementalState {
+    fn attention(&self) -> Option<&[KvCache]> {
         if let Self::Attention(layers) = self { Some(layers) } else { None }
     }
 

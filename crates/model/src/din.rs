@@ -128,7 +128,7 @@ impl Din {
                 Some(seen) => weights * seen.clone(),
                 None => weights,
             };
-            self.judge(weights.matmul(history.clone()), candidates)
+            self.score_mlp(weights.matmul(history.clone()), candidates)
         });
         Tensor::cat(scores.collect(), 1)
     }
@@ -147,7 +147,7 @@ impl Din {
 
     /// The score of each candidate `v` for the interest `u` in it, both `[batch,
     /// candidates, dims]`: `[batch, candidates]`.
-    fn judge(&self, interests: Tensor<3>, candidates: Tensor<3>) -> Tensor<2> {
+    fn score_mlp(&self, interests: Tensor<3>, candidates: Tensor<3>) -> Tensor<2> {
         let [batch, count, _] = candidates.dims();
         let both = interests.clone() * candidates.clone();
         let inner = self.dropout.forward(Tensor::cat(vec![interests, candidates, both], 2));

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ModelError, PersonalDelta, Replaced, RowKey, Scorer, UserState,
+    ModelError, PersonalDelta, RowKey, Scorer, StepUndo, UserState,
     personal::StepSizes,
-    preference::{Lesson, Pace},
+    preference::{PreferenceExample, PreferenceStep},
 };
 
 /// How a device learns from a click.
@@ -139,32 +139,32 @@ impl Scorer {
         user: &UserState,
         example: &LearningExample<K>,
         config: &LearningConfig,
-    ) -> Result<(LearningOutcome, Replaced<K>), ModelError> {
+    ) -> Result<(LearningOutcome, StepUndo<K>), ModelError> {
         self.check_example(example)?;
         let rows = self.effective(delta, example);
-        let mut lesson = self.lesson(delta, user, rows.clone(), example.target).await?;
-        let loss_before = finite(lesson.loss(&delta.preference), "loss of a click")?;
+        let mut scored = self.preference_example(delta, user, rows.clone(), example.target).await?;
+        let loss_before = finite(scored.loss(&delta.preference), "loss of a click")?;
         let mut stepped = delta.part(&example.keys);
         stepped.count_step();
         if let Some(embedding) = user.embedding().filter(|_| config.learns_rows()) {
-            let pulls = lesson.pulls(&delta.preference);
-            let mut gradient = delta.gradient(embedding, &rows, &pulls);
+            let logit_gradients = scored.logit_gradients(&delta.preference);
+            let mut gradient = delta.gradient(embedding, &rows, &logit_gradients);
             finite(gradient.norm(), "gradient of a click")?;
             gradient.shorten(config.max_norm);
             let (rows, adapter) = (config.row_rate, config.adapter_rate);
             let sizes = StepSizes { rows, adapter, decay: config.decay };
             stepped.descend(&example.keys, &gradient, &sizes);
             let rows = self.effective(&stepped, example);
-            lesson = self.lesson(&stepped, user, rows, example.target).await?;
+            scored = self.preference_example(&stepped, user, rows, example.target).await?;
         }
-        let lesson = Arc::new(lesson);
-        let pace = Pace {
+        let scored = Arc::new(scored);
+        let step = PreferenceStep {
             rate: config.preference_rate,
             forgetting: config.forgetting,
             replay: config.replay,
         };
-        stepped.prefer(Arc::clone(&lesson), pace);
-        let loss_after = finite(lesson.loss(&stepped.preference), "loss after a learning step")?;
+        stepped.prefer(Arc::clone(&scored), step);
+        let loss_after = finite(scored.loss(&stepped.preference), "loss after a learning step")?;
         Ok((LearningOutcome { loss_before, loss_after }, delta.replace(stepped)))
     }
 
@@ -206,21 +206,21 @@ impl Scorer {
     ) -> Result<f32, ModelError> {
         self.check_example(example)?;
         let rows = self.effective(delta, example);
-        let lesson = self.lesson(delta, user, rows, example.target).await?;
-        Ok(lesson.loss(&delta.preference))
+        let scored = self.preference_example(delta, user, rows, example.target).await?;
+        Ok(scored.loss(&delta.preference))
     }
 
     /// An example of effective `rows` `[keys, dims]` under `delta`, but for its preference.
-    async fn lesson<K: RowKey>(
+    async fn preference_example<K: RowKey>(
         &self,
         delta: &PersonalDelta<K>,
         user: &UserState,
         mut rows: Vec<f32>,
         target: usize,
-    ) -> Result<Lesson, ModelError> {
+    ) -> Result<PreferenceExample, ModelError> {
         delta.adapt(&mut rows);
         let scores = self.score_for(user, &rows).await?;
-        Ok(Lesson { scores, rows, target })
+        Ok(PreferenceExample { scores, rows, target })
     }
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ModelError,
-    preference::{Lesson, Pace, Preference},
+    preference::{Preference, PreferenceExample, PreferenceStep},
     products::{add_scaled, dot, outer},
 };
 
@@ -226,32 +226,37 @@ impl<K: RowKey> PersonalDelta<K> {
     }
 
     /// Gradient of a loss by this delta's rows and adapter, for a model that scores by a dot
-    /// product with `embedding`: `rows` `[candidates, dims]` are effective, and `pulls` holds
+    /// product with `embedding`: `rows` `[candidates, dims]` are effective, and `logit_gradients` holds
     /// the loss's derivative by each of their scores.
     ///
-    /// The score of row `v` is `(v + (v·P)·Q)·q`. With `g` the pulls and `m = Σ g_c·v_c`:
+    /// The score of row `v` is `(v + (v·P)·Q)·q`. With `g` the logit_gradients and `m = Σ g_c·v_c`:
     /// `∂/∂v_c = g_c·q̃`, `∂/∂P = m ⊗ (Q·q)`, `∂/∂Q = (m·P) ⊗ q`.
-    pub(crate) fn gradient(&self, embedding: &[f32], rows: &[f32], pulls: &[f32]) -> Gradient {
+    pub(crate) fn gradient(
+        &self,
+        embedding: &[f32],
+        rows: &[f32],
+        logit_gradients: &[f32],
+    ) -> Gradient {
         let user = self.user(embedding);
         let inner = self.inner_of(&user);
         let query = self.query_of(&user, &inner);
         let mut pulled = vec![0.0; self.dims]; // m
-        for (row, pull) in rows.chunks_exact(self.dims).zip(pulls) {
-            add_scaled(&mut pulled, *pull, row);
+        for (row, gradient) in rows.chunks_exact(self.dims).zip(logit_gradients) {
+            add_scaled(&mut pulled, *gradient, row);
         }
         let up = if self.rank > 0 { outer(&self.inner(&pulled), &user) } else { Vec::new() };
-        Gradient { rows: outer(pulls, &query), down: outer(&pulled, &inner), up }
+        Gradient { rows: outer(logit_gradients, &query), down: outer(&pulled, &inner), up }
     }
 
     /// Adds to `scores` what the preference says of the candidates' effective rows
     /// `[scores, dims]`, deltas and adapter applied.
-    pub fn lean(&self, rows: &[f32], scores: &mut [f32]) {
-        self.preference.lean(rows, scores);
+    pub fn add_preference_logits(&self, rows: &[f32], scores: &mut [f32]) {
+        self.preference.add_preference_logits(rows, scores);
     }
 
     /// One step of the preference; see [`Preference::step`].
-    pub(crate) fn prefer(&mut self, lesson: Arc<Lesson>, pace: Pace) {
-        self.preference.step(lesson, self.dims, pace);
+    pub(crate) fn prefer(&mut self, example: Arc<PreferenceExample>, step: PreferenceStep) {
+        self.preference.step(example, self.dims, step);
     }
 
     /// Notes that a learning step was taken.
@@ -276,7 +281,7 @@ impl<K: RowKey> PersonalDelta<K> {
     }
 
     /// Takes a [`part`](Self::part) back in after a step, and returns what it replaced.
-    pub(crate) fn replace(&mut self, part: Self) -> Replaced<K> {
+    pub(crate) fn replace(&mut self, part: Self) -> StepUndo<K> {
         let mut rows: Vec<(K, Option<Vec<f32>>)> = Vec::with_capacity(part.rows.len());
         for (key, row) in part.rows {
             let before = self.rows.insert(key.clone(), row);
@@ -292,7 +297,7 @@ impl<K: RowKey> PersonalDelta<K> {
                 rows.push((key, row));
             }
         }
-        Replaced {
+        StepUndo {
             version: std::mem::replace(&mut self.version, part.version),
             steps: std::mem::replace(&mut self.steps, part.steps),
             down: std::mem::replace(&mut self.down, part.down),
@@ -304,8 +309,8 @@ impl<K: RowKey> PersonalDelta<K> {
 
     /// Undoes a learning step: afterwards the delta is as it was before it. Of several steps
     /// the newest is to be undone first.
-    pub fn take_back(&mut self, replaced: Replaced<K>) {
-        let Replaced { version, steps, rows, down, up, preference } = replaced;
+    pub fn revert(&mut self, replaced: StepUndo<K>) {
+        let StepUndo { version, steps, rows, down, up, preference } = replaced;
         for (key, row) in rows.into_iter().rev() {
             match row {
                 Some(row) => self.rows.insert(key, row),
@@ -337,9 +342,9 @@ impl<K: RowKey> PersonalDelta<K> {
 }
 
 /// What a learning step replaced: enough to take it back
-/// ([`PersonalDelta::take_back`]), and no more than the step has touched.
+/// ([`PersonalDelta::revert`]), and no more than the step has touched.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Replaced<K: RowKey> {
+pub struct StepUndo<K: RowKey> {
     version: u32,
     steps: u64,
     /// In the order of the changes; `None` of items that had no delta.

@@ -23,12 +23,12 @@ pub(crate) struct Preference {
     pub(crate) vector: Vec<f32>,
     /// Shared with what an undo keeps.
     #[serde(skip)]
-    lessons: VecDeque<Arc<Lesson>>,
+    examples: VecDeque<Arc<PreferenceExample>>,
 }
 
 /// A click as its step saw it.
 #[derive(Clone, Debug)]
-pub(crate) struct Lesson {
+pub(crate) struct PreferenceExample {
     /// The candidates' scores without `w`, `[candidates]`.
     pub(crate) scores: Vec<f32>,
     /// Their effective rows, `[candidates, dims]`.
@@ -39,7 +39,7 @@ pub(crate) struct Lesson {
 
 /// How a step on `w` is taken.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Pace {
+pub(crate) struct PreferenceStep {
     /// Step size, in units of one over the mean squared length of a candidate row: at 1, a
     /// click that surprised raises the score of its own item by about 1.
     pub(crate) rate: f32,
@@ -58,7 +58,7 @@ impl PartialEq for Preference {
 
 impl Preference {
     /// Adds `w·v` to the score of each row `v` of `rows` `[scores, dims]`.
-    pub(crate) fn lean(&self, rows: &[f32], scores: &mut [f32]) {
+    pub(crate) fn add_preference_logits(&self, rows: &[f32], scores: &mut [f32]) {
         if self.vector.is_empty() {
             return;
         }
@@ -67,50 +67,58 @@ impl Preference {
         }
     }
 
-    /// One step of descent on the mean loss of `lesson` and the newest before it:
+    /// One step of descent on the mean loss of `example` and the newest before it:
     /// `w ← (1 − forgetting)·w − rate / mean ‖v‖² · mean (Σ p_c v_c − v_clicked)`.
     ///
     /// A row's contribution to the gradient is at most its length, and a share of `w` is
     /// forgotten each time: `w` cannot grow without bound.
-    pub(crate) fn step(&mut self, lesson: Arc<Lesson>, dims: usize, pace: Pace) {
-        if pace.replay == 0 || pace.rate <= 0.0 {
+    pub(crate) fn step(
+        &mut self,
+        example: Arc<PreferenceExample>,
+        dims: usize,
+        config: PreferenceStep,
+    ) {
+        if config.replay == 0 || config.rate <= 0.0 {
             return;
         }
-        let squares = dot(&lesson.rows, &lesson.rows);
-        let mean_square = squares * dims as f32 / lesson.rows.len().max(1) as f32;
-        self.lessons.push_back(lesson);
-        while self.lessons.len() > pace.replay {
-            self.lessons.pop_front();
+        let squares = dot(&example.rows, &example.rows);
+        let mean_square = squares * dims as f32 / example.rows.len().max(1) as f32;
+        self.examples.push_back(example);
+        while self.examples.len() > config.replay {
+            self.examples.pop_front();
         }
         if mean_square <= 0.0 {
             return;
         }
         self.vector.resize(dims, 0.0);
         let mut gradient = vec![0.0; dims];
-        for lesson in &self.lessons {
-            for (row, pull) in lesson.rows.chunks_exact(dims).zip(lesson.pulls(self)) {
-                add_scaled(&mut gradient, pull, row);
+        for example in &self.examples {
+            for (row, of_logit) in
+                example.rows.chunks_exact(dims).zip(example.logit_gradients(self))
+            {
+                add_scaled(&mut gradient, of_logit, row);
             }
         }
-        let step = pace.rate / mean_square / self.lessons.len() as f32;
+        let step = config.rate / mean_square / self.examples.len() as f32;
         for (value, gradient) in self.vector.iter_mut().zip(gradient) {
-            *value = (1.0 - pace.forgetting) * *value - step * gradient;
+            *value = (1.0 - config.forgetting) * *value - step * gradient;
         }
     }
 }
 
-impl Lesson {
+impl PreferenceExample {
     /// Derivative of the loss by each candidate's score: its probability under `preference`,
     /// less 1 for the one that was clicked.
-    pub(crate) fn pulls(&self, preference: &Preference) -> Vec<f32> {
+    pub(crate) fn logit_gradients(&self, preference: &Preference) -> Vec<f32> {
         let scores = self.scores_under(preference);
         let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let mut pulls: Vec<f32> = scores.iter().map(|score| (score - largest).exp()).collect();
-        let sum: f32 = pulls.iter().sum();
-        for (at, pull) in pulls.iter_mut().enumerate() {
-            *pull = *pull / sum - if at == self.target { 1.0 } else { 0.0 };
+        let mut logit_gradients: Vec<f32> =
+            scores.iter().map(|score| (score - largest).exp()).collect();
+        let sum: f32 = logit_gradients.iter().sum();
+        for (at, gradient) in logit_gradients.iter_mut().enumerate() {
+            *gradient = *gradient / sum - if at == self.target { 1.0 } else { 0.0 };
         }
-        pulls
+        logit_gradients
     }
 
     /// `−ln softmax(scores)[target]` under `preference`, in nats.
@@ -124,7 +132,7 @@ impl Lesson {
     /// The candidates' scores with `preference`.
     fn scores_under(&self, preference: &Preference) -> Vec<f32> {
         let mut scores = self.scores.clone();
-        preference.lean(&self.rows, &mut scores);
+        preference.add_preference_logits(&self.rows, &mut scores);
         scores
     }
 }
@@ -133,11 +141,11 @@ impl Lesson {
 mod tests {
     use super::*;
 
-    const PACE: Pace = Pace { rate: 1.0, forgetting: 0.5, replay: 2 };
+    const PACE: PreferenceStep = PreferenceStep { rate: 1.0, forgetting: 0.5, replay: 2 };
 
-    fn lesson(target: usize) -> Arc<Lesson> {
+    fn example(target: usize) -> Arc<PreferenceExample> {
         let rows = vec![2.0, 0.0, 0.0, 2.0];
-        Arc::new(Lesson { scores: vec![0.0, 0.0], rows, target })
+        Arc::new(PreferenceExample { scores: vec![0.0, 0.0], rows, target })
     }
 
     fn near(found: &[f32], expected: &[f32]) {
@@ -150,41 +158,41 @@ mod tests {
     #[test]
     fn a_step_by_hand() {
         let mut preference = Preference::default();
-        preference.step(lesson(0), 2, PACE);
+        preference.step(example(0), 2, PACE);
         // p = ½, ½; gradient ½(2, 0) + ½(0, 2) − (2, 0) = (−1, 1); mean ‖v‖² = 4.
         near(&preference.vector, &[0.25, -0.25]);
         let mut scores = [1.0, 1.0];
-        preference.lean(&[2.0, 0.0, 0.0, 2.0], &mut scores);
+        preference.add_preference_logits(&[2.0, 0.0, 0.0, 2.0], &mut scores);
         near(&scores, &[1.5, 0.5]);
         // The scores are now 0.5 and −0.5, p₀ = 1 / (1 + e^−1) = 0.731059. The second click
         // is on the other item: gradients (2p₀ − 2, 2 − 2p₀) and (2p₀, −2p₀), mean
         // (2p₀ − 1)·(1, −1) = (0.462117, −0.462117); half is kept.
-        preference.step(lesson(1), 2, PACE);
+        preference.step(example(1), 2, PACE);
         near(&preference.vector, &[0.125 - 0.462_117 / 4.0, -0.125 + 0.462_117 / 4.0]);
-        assert_eq!(preference.lessons.len(), 2);
-        preference.step(lesson(1), 2, PACE);
-        assert_eq!(preference.lessons.len(), 2, "older clicks are let go");
+        assert_eq!(preference.examples.len(), 2);
+        preference.step(example(1), 2, PACE);
+        assert_eq!(preference.examples.len(), 2, "older clicks are let go");
     }
 
     #[test]
     fn rows_of_nothing_and_a_rate_of_zero_teach_nothing() {
         let mut preference = Preference::default();
-        preference.step(lesson(0), 2, Pace { rate: 0.0, ..PACE });
-        preference.step(lesson(0), 2, Pace { replay: 0, ..PACE });
-        let nothing = Lesson { scores: vec![0.0; 2], rows: vec![0.0; 4], target: 0 };
+        preference.step(example(0), 2, PreferenceStep { rate: 0.0, ..PACE });
+        preference.step(example(0), 2, PreferenceStep { replay: 0, ..PACE });
+        let nothing = PreferenceExample { scores: vec![0.0; 2], rows: vec![0.0; 4], target: 0 };
         preference.step(Arc::new(nothing), 2, PACE);
         assert!(preference.vector.is_empty());
         let mut scores = [1.0];
-        preference.lean(&[5.0, 5.0], &mut scores);
+        preference.add_preference_logits(&[5.0, 5.0], &mut scores);
         near(&scores, &[1.0]);
     }
 
     #[test]
     fn a_thousand_surprises_leave_it_bounded() {
         let mut preference = Preference::default();
-        let pace = Pace { rate: 50.0, forgetting: 0.1, replay: 3 };
+        let config = PreferenceStep { rate: 50.0, forgetting: 0.1, replay: 3 };
         for click in 0..1_000 {
-            preference.step(lesson(click % 2), 2, pace);
+            preference.step(example(click % 2), 2, config);
             // A gradient is no longer than 2√2: at most 50 / 4 · 2√2 a step, a tenth of w
             // forgotten each time.
             let length = dot(&preference.vector, &preference.vector).sqrt();
@@ -195,7 +203,7 @@ mod tests {
     #[test]
     fn only_the_vector_is_stored() {
         let mut preference = Preference::default();
-        preference.step(lesson(0), 2, PACE);
+        preference.step(example(0), 2, PACE);
         let json = serde_json::to_string(&preference).unwrap();
         assert_eq!(json, "[0.25,-0.25]");
         let read: Preference = serde_json::from_str(&json).unwrap();

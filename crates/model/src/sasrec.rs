@@ -6,7 +6,7 @@ use burn::{
 };
 use tandem_protocol::ModelConfig;
 
-use crate::attention::{Block, KeysValues, causal_mask};
+use crate::attention::{Block, KvCache, causal_mask};
 
 /// SASRec without its item table: self-attentive sequential recommendation (Kang &
 /// `McAuley`, ICDM 2018).
@@ -58,12 +58,12 @@ impl Sasrec {
     pub(crate) fn read(
         &self,
         items: Tensor<3>,
-        past: Option<&[KeysValues]>,
-    ) -> (Tensor<3>, Vec<KeysValues>) {
+        past: Option<&[KvCache]>,
+    ) -> (Tensor<3>, Vec<KvCache>) {
         let length = items.dims()[1];
         let device = items.device();
         let of = |at: usize| past.and_then(|past| past.get(at));
-        let before = of(0).map_or(0, KeysValues::length);
+        let before = of(0).map_or(0, KvCache::length);
         let mut hidden = self.embed(items, before);
         let mut kept = Vec::with_capacity(self.blocks.len());
         if let Some((last, earlier)) = self.blocks.split_last() {

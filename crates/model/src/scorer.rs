@@ -6,7 +6,7 @@ use burn::{
 };
 use tandem_protocol::ModelConfig;
 
-use crate::{Body, ModelError, PersonalDelta, RowKey, body::Memory, products::dot};
+use crate::{Body, ModelError, PersonalDelta, RowKey, body::IncrementalState, products::dot};
 
 /// A body ready to score, with its weights resident on a device.
 ///
@@ -41,13 +41,13 @@ enum State {
 /// Of 50 items and a `SASRec` 64 wide with two blocks that is 51 KB; with `GRU4Rec` less than
 /// one. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Reading {
+pub struct EncodedHistory {
     user: UserState,
-    memory: Option<Memory>,
+    memory: Option<IncrementalState>,
     length: usize,
 }
 
-impl Reading {
+impl EncodedHistory {
     /// What the network makes of the visitor.
     #[must_use]
     pub fn user(&self) -> &UserState {
@@ -96,7 +96,7 @@ impl Scorer {
     /// # Errors
     /// [`ModelError::Empty`] without history, [`ModelError::Length`] if the rows are not
     /// whole, [`ModelError::Device`] if the device fails.
-    pub async fn read(&self, history: &[f32]) -> Result<Reading, ModelError> {
+    pub async fn read(&self, history: &[f32]) -> Result<EncodedHistory, ModelError> {
         let length = self.items("the history", history)?;
         let dims = self.config.dims;
         let skipped = length.saturating_sub(self.config.max_length);
@@ -112,9 +112,9 @@ impl Scorer {
     /// As [`read`](Self::read).
     pub async fn read_on(
         &self,
-        before: &Reading,
+        before: &EncodedHistory,
         items: &[f32],
-    ) -> Result<Option<Reading>, ModelError> {
+    ) -> Result<Option<EncodedHistory>, ModelError> {
         let length = before.length + self.items("what is to be read", items)?;
         if length > self.config.max_length {
             return Ok(None);
@@ -124,9 +124,9 @@ impl Scorer {
 
     async fn read_after(
         &self,
-        before: Option<&Reading>,
+        before: Option<&EncodedHistory>,
         items: &[f32],
-    ) -> Result<Reading, ModelError> {
+    ) -> Result<EncodedHistory, ModelError> {
         let length = before.map_or(0, |before| before.length) + items.len() / self.config.dims;
         let past = before.and_then(|before| before.memory.as_ref());
         let (state, memory) =
@@ -136,7 +136,7 @@ impl Scorer {
                 let older = before.map_or(&[][..], |before| before.user.history());
                 (State::History([older, items].concat().into()), None)
             };
-        Ok(Reading { user: UserState(state), memory, length })
+        Ok(EncodedHistory { user: UserState(state), memory, length })
     }
 
     /// Scores candidate rows `[candidates, dims]` for what was made of a history: one logit a
@@ -188,7 +188,7 @@ impl Scorer {
         let mut rows = rows.into_owned();
         delta.adapt(&mut rows);
         let mut scores = self.score_for(user, &rows).await?;
-        delta.lean(&rows, &mut scores);
+        delta.add_preference_logits(&rows, &mut scores);
         Ok(scores)
     }
 

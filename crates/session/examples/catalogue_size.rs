@@ -76,7 +76,7 @@ fn click(rows: &RowStore, items: usize, trigger: Trigger) -> (Duration, Duration
     let scorer = Scorer::new(&config, &body, &device).unwrap();
     let mut session = Session::new(scorer, rows.clone(), settings).unwrap();
     let item = |at: usize| id((at * 7_919) % items);
-    session.begin_with((0..50).map(item));
+    session.prepend_history((0..50).map(item));
     let (_, ticket) = session.begin_request(None, 0.0);
     let candidates = (50..100)
         .map(|at| Candidate { item: item(at), logprob: -(at as f32) / 10.0, row: None })

@@ -15,23 +15,23 @@ pub struct Explanation {
     /// How many items were ranked.
     pub of: usize,
     /// What the newest items of the history did to it, strongest first.
-    pub pulls: Vec<Pull>,
+    pub contributions: Vec<Contribution>,
 }
 
 /// What one item of the history does to a candidate.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Pull {
+pub struct Contribution {
     /// The item of the history.
     pub item: ItemId,
     /// By how much the candidate's score (a logit) is further above the mean of the list
     /// than it would be without this item; negative if the item pushes it down.
-    pub pull: f32,
+    pub logit: f32,
 }
 
 impl Session {
     /// Why `item` stands where it does; `None` if it is not among the candidates left.
     ///
-    /// A pull is measured by leaving the item out of the history and scoring again, which
+    /// A logit is measured by leaving the item out of the history and scoring again, which
     /// holds for any small model. The scores are taken relative to the list's mean, for a
     /// shift of all of them moves nobody.
     ///
@@ -45,9 +45,9 @@ impl Session {
         let names: Vec<&ItemId> = ranked.items.iter().map(|ranked| &ranked.item).collect();
         let history = self.readable_history();
         let whole = self.above_mean(&history, &names, rank).await?;
-        let mut pulls: Vec<Pull> = Vec::new();
+        let mut contributions: Vec<Contribution> = Vec::new();
         for (at, cause) in history.iter().enumerate().rev() {
-            if pulls.len() == MAX_EXPLAINED {
+            if contributions.len() == MAX_EXPLAINED {
                 break;
             }
             // An item clicked twice is left out at both places, and told once.
@@ -57,15 +57,15 @@ impl Session {
             let others: Vec<&ItemId> =
                 history.iter().filter(|other| other != &cause).copied().collect();
             let without = self.above_mean(&others, &names, rank).await?;
-            let pull = whole - without;
-            if pull.is_finite() {
-                pulls.push(Pull { item: (*cause).clone(), pull });
+            let logit = whole - without;
+            if logit.is_finite() {
+                contributions.push(Contribution { item: (*cause).clone(), logit });
             }
         }
-        pulls.sort_by(|a, b| b.pull.abs().total_cmp(&a.pull.abs()));
+        contributions.sort_by(|a, b| b.logit.abs().total_cmp(&a.logit.abs()));
         let of = ranked.items.len();
         let found = ranked.items.into_iter().nth(rank);
-        Ok(found.map(|item| Explanation { item, rank, of, pulls }))
+        Ok(found.map(|item| Explanation { item, rank, of, contributions }))
     }
 
     /// How far the score of the item at `at` lies above the mean of the list; 0 without a

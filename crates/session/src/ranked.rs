@@ -1,4 +1,4 @@
-use tandem_collaboration::Outlook;
+use tandem_collaboration::ListAdvantage;
 use tandem_protocol::ItemId;
 
 /// The candidates that are left, ranked.
@@ -10,7 +10,7 @@ pub struct Ranked {
     /// to compare (no history yet, fewer than two candidates).
     pub disagreement: Option<f32>,
     /// What the small model expects of the list beside other items, if the policy asks.
-    pub outlook: Option<Outlook>,
+    pub list_advantage: Option<ListAdvantage>,
     /// Scores that were not finite numbers; such an item falls to the end.
     pub non_finite: usize,
 }

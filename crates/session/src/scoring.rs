@@ -1,6 +1,6 @@
 use std::sync::{Mutex, PoisonError};
 
-use tandem_model::{Reading, UserState};
+use tandem_model::{EncodedHistory, UserState};
 use tandem_protocol::ItemId;
 
 use crate::{Session, SessionError};
@@ -11,15 +11,15 @@ const STRIDES: usize = 5;
 /// The newest history that was read, as the small model has it: while it stays the same the
 /// network rests, and a click more costs one step of it.
 #[derive(Debug, Default)]
-pub(crate) struct LastRead(Mutex<Option<Read>>);
+pub(crate) struct EncodingCache(Mutex<Option<Read>>);
 
 #[derive(Clone, Debug)]
 struct Read {
     history: Vec<ItemId>,
-    reading: Reading,
+    reading: EncodedHistory,
 }
 
-impl LastRead {
+impl EncodingCache {
     /// What was made of just this history.
     pub(crate) fn of(&self, history: &[&ItemId]) -> Option<UserState> {
         let (reading, length) = self.beginning_of(history)?;
@@ -27,14 +27,14 @@ impl LastRead {
     }
 
     /// What was made of this history's beginning, and its length.
-    fn beginning_of(&self, history: &[&ItemId]) -> Option<(Reading, usize)> {
+    fn beginning_of(&self, history: &[&ItemId]) -> Option<(EncodedHistory, usize)> {
         let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Read { history: known, reading } = last.as_ref()?;
         let beginning = history.get(..known.len())?;
         known.iter().eq(beginning.iter().copied()).then(|| (reading.clone(), known.len()))
     }
 
-    fn keep(&self, history: &[&ItemId], reading: Reading) {
+    fn keep(&self, history: &[&ItemId], reading: EncodedHistory) {
         let history = history.iter().copied().cloned().collect();
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Read { history, reading });
     }
@@ -57,12 +57,12 @@ impl Session {
         if history.is_empty() {
             return Ok(None);
         }
-        if let Some(user) = self.last_read.of(&history) {
+        if let Some(user) = self.encoding_cache.of(&history) {
             return Ok(Some(user));
         }
         let reading = self.read(&history).await?;
         let user = reading.user().clone();
-        self.last_read.keep(&history, reading);
+        self.encoding_cache.keep(&history, reading);
         Ok(Some(user))
     }
 
@@ -101,15 +101,15 @@ impl Session {
         if history.is_empty() {
             return Ok(None);
         }
-        if let Some(user) = self.last_read.of(history) {
+        if let Some(user) = self.encoding_cache.of(history) {
             return Ok(Some(user));
         }
         Ok(Some(self.read(history).await?.user().clone()))
     }
 
     /// Reads a history, from where the last one stopped if it began alike.
-    async fn read(&self, history: &[&ItemId]) -> Result<Reading, SessionError> {
-        if let Some((before, length)) = self.last_read.beginning_of(history) {
+    async fn read(&self, history: &[&ItemId]) -> Result<EncodedHistory, SessionError> {
+        if let Some((before, length)) = self.encoding_cache.beginning_of(history) {
             let new = self.gather(&history[length..]);
             if let Some(reading) = self.scorer.read_on(&before, &new).await? {
                 return Ok(reading);
@@ -197,7 +197,7 @@ mod tests {
         let config = config(ModelKind::Gru4rec);
         let mut session = session(&weights(&config), &config, 0..40);
         for length in 1..=40 {
-            session.begin_with([id(40 - length)]);
+            session.prepend_history([id(40 - length)]);
             let read = session.readable_history();
             assert!(read.len() > (MOST - STRIDE).min(length - 1), "{length}: {read:?}");
             assert!(read.len() <= MOST && *read[read.len() - 1] == id(39));
@@ -209,7 +209,7 @@ mod tests {
     fn items_without_a_row_cost_a_short_history_nothing() {
         let config = config(ModelKind::Gru4rec);
         let mut session = session(&weights(&config), &config, 1..9);
-        session.begin_with((0..4).map(id));
+        session.prepend_history((0..4).map(id));
         assert_eq!(session.readable_history(), [&id(1), &id(2), &id(3)]);
     }
 
@@ -223,7 +223,7 @@ mod tests {
             for length in 1..25 {
                 live.track(&Event { kind: EventKind::Click, item: id(length) });
                 let mut anew = session(&weights, &config, 0..40);
-                anew.begin_with((1..=length).map(id));
+                anew.prepend_history((1..=length).map(id));
                 let found = block_on(live.score(&candidates)).unwrap().unwrap();
                 let expected = block_on(anew.score(&candidates)).unwrap().unwrap();
                 for (found, expected) in found.iter().zip(&expected) {

@@ -4,7 +4,7 @@ use tandem_collaboration::{
     Decision, Fusion, ListState, Policy, Situation, TokenBucket, order_descending, positions,
 };
 use tandem_model::{
-    LearningConfig, LearningExample, LearningOutcome, PersonalDelta, Replaced, Scorer, UserState,
+    LearningConfig, LearningExample, LearningOutcome, PersonalDelta, Scorer, StepUndo, UserState,
 };
 use tandem_protocol::{
     Candidate, CandidatesRequest, CandidatesResponse, Event, EventKind, ItemId, ItemRow, Ranking,
@@ -14,9 +14,9 @@ use tandem_protocol::{
 use crate::{
     RowStore, SessionError,
     calibration::Calibrations,
-    outlook::ListWatch,
+    list_advantage::ListBaseline,
     ranked::{Ranked, RankedItem},
-    scoring::LastRead,
+    scoring::EncodingCache,
     undo::UndoLog,
 };
 
@@ -57,8 +57,8 @@ pub struct Session {
     pub(crate) disliked: BTreeSet<ItemId>,
     pub(crate) list: Option<List>,
     pub(crate) delta: PersonalDelta<ItemId>,
-    pub(crate) pending: VecDeque<Waiting>,
-    pub(crate) last_read: LastRead,
+    pub(crate) pending: VecDeque<PendingExample>,
+    pub(crate) encoding_cache: EncodingCache,
     pub(crate) clicks: u64,
     pub(crate) calls: u64,
     /// Counts resets and imports, so that an answer to a question asked before is dropped.
@@ -77,15 +77,15 @@ pub(crate) struct List {
     /// The session's counts when it was asked for.
     pub(crate) clicks: u64,
     pub(crate) distinct: usize,
-    pub(crate) watch: ListWatch,
+    pub(crate) watch: ListBaseline,
 }
 
 /// What a learning step found, and what takes it back.
-type Learnt = (LearningOutcome, Replaced<ItemId>);
+type Learnt = (LearningOutcome, StepUndo<ItemId>);
 
 /// A click that waits to be learnt from.
 #[derive(Clone, Debug)]
-pub(crate) struct Waiting {
+pub(crate) struct PendingExample {
     /// What could be read of the history before it.
     history: Vec<ItemId>,
     /// What the model made of that, if it was asked.
@@ -142,7 +142,7 @@ impl Session {
             disliked: BTreeSet::new(),
             list: None,
             pending: VecDeque::new(),
-            last_read: LastRead::default(),
+            encoding_cache: EncodingCache::default(),
             clicks: 0,
             calls: 0,
             generation: 0,
@@ -153,7 +153,7 @@ impl Session {
 
     /// Takes items that the visitor chose before this session began, oldest first: they are
     /// history, and no clicks of this session.
-    pub fn begin_with(&mut self, history: impl IntoIterator<Item = ItemId>) {
+    pub fn prepend_history(&mut self, history: impl IntoIterator<Item = ItemId>) {
         self.history.splice(0..0, history);
     }
 
@@ -165,7 +165,7 @@ impl Session {
         self.disliked.clear();
         self.list = None;
         self.pending.clear();
-        self.last_read = LastRead::default();
+        self.encoding_cache = EncodingCache::default();
         self.clicks = 0;
         self.calls = 0;
         self.generation += 1;
@@ -237,9 +237,9 @@ impl Session {
             srm_score: scores[at].is_finite().then_some(scores[at]),
         });
         let shown: Vec<f32> = fused.order.iter().map(|&at| scores[at]).collect();
-        let outlook = self.outlook(&shown).await?;
+        let list_advantage = self.list_advantage(&shown).await?;
         let non_finite = fused.non_finite;
-        Ok(Ranked { items: items.collect(), disagreement, outlook, non_finite })
+        Ok(Ranked { items: items.collect(), disagreement, list_advantage, non_finite })
     }
 
     /// Candidates that may be recommended, in the language model's order.
@@ -340,7 +340,7 @@ impl Session {
             received_ms: now_ms,
             clicks: ticket.clicks,
             distinct: ticket.distinct,
-            watch: ListWatch::default(),
+            watch: ListBaseline::default(),
         });
         Ok(true)
     }
@@ -385,8 +385,11 @@ impl Session {
         outcome
     }
 
-    async fn learn_from(&mut self, waiting: Waiting) -> Result<Option<Learnt>, SessionError> {
-        let Waiting { history, user, items } = waiting;
+    async fn learn_from(
+        &mut self,
+        waiting: PendingExample,
+    ) -> Result<Option<Learnt>, SessionError> {
+        let PendingExample { history, user, items } = waiting;
         let history: Vec<&ItemId> = history.iter().collect();
         let user = match user {
             Some(user) => Some(user),
@@ -401,7 +404,7 @@ impl Session {
 
     /// What a click on `item` teaches: it was chosen from the list's best. `None` without a
     /// history or a list to choose from, or if rows are missing.
-    fn lesson(&self, item: &ItemId) -> Option<Waiting> {
+    fn lesson(&self, item: &ItemId) -> Option<PendingExample> {
         let history = self.readable_history();
         if history.is_empty() || !self.rows.contains(item) {
             return None;
@@ -413,8 +416,8 @@ impl Session {
         if items.len() < 2 {
             return None;
         }
-        let user = self.last_read.of(&history);
-        Some(Waiting { history: history.into_iter().cloned().collect(), user, items })
+        let user = self.encoding_cache.of(&history);
+        Some(PendingExample { history: history.into_iter().cloned().collect(), user, items })
     }
 
     fn distinct_items(&self) -> usize {

@@ -1,11 +1,11 @@
 use std::{borrow::Cow, collections::BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use tandem_collaboration::Outlook;
+use tandem_collaboration::ListAdvantage;
 use tandem_model::PersonalDelta;
 use tandem_protocol::{Candidate, ItemId, ItemRow, Ranking};
 
-use crate::{Session, SessionError, encode_row, outlook::ListWatch, session::List};
+use crate::{Session, SessionError, encode_row, list_advantage::ListBaseline, session::List};
 
 /// Version of a saved session; a newer one is refused.
 pub const STATE_VERSION: u32 = 1;
@@ -34,7 +34,7 @@ struct State<'a> {
 
 /// What of a saved session was taken up; see [`Session::restore`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kept {
+pub enum RestoreOutcome {
     /// All of it.
     Everything,
     /// History and dislikes; what was learnt, and the list, were of another model.
@@ -50,8 +50,8 @@ struct SavedList<'a> {
     clicks: u64,
     distinct: usize,
     /// How the small model saw it when it was new.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    outlook: Option<Outlook>,
+    #[serde(default, alias = "outlook", skip_serializing_if = "Option::is_none")]
+    list_advantage: Option<ListAdvantage>,
 }
 
 /// What is read before the rest, so that a newer layout is told from a damaged one.
@@ -72,7 +72,7 @@ impl Session {
             candidates: Cow::Borrowed(&list.candidates),
             clicks: list.clicks,
             distinct: list.distinct,
-            outlook: list.watch.when_new(),
+            list_advantage: list.watch.baseline(),
         });
         let state = State {
             version: STATE_VERSION,
@@ -112,7 +112,7 @@ impl Session {
     pub fn import(&mut self, bytes: &[u8], now_ms: f64) -> Result<(), SessionError> {
         let state = State::read(bytes)?;
         self.check(&state)?;
-        self.take_up(state, now_ms)
+        self.load(state, now_ms)
     }
 
     /// Takes up a session that this device stored, or that a changed catalogue ended: as
@@ -122,17 +122,17 @@ impl Session {
     /// # Errors
     /// [`SessionError::Damaged`], [`SessionError::Version`] or [`SessionError::Row`]; this
     /// session is then as before.
-    pub fn restore(&mut self, bytes: &[u8], now_ms: f64) -> Result<Kept, SessionError> {
+    pub fn restore(&mut self, bytes: &[u8], now_ms: f64) -> Result<RestoreOutcome, SessionError> {
         let state = State::read(bytes)?;
         if self.check(&state).is_ok() {
-            self.take_up(state, now_ms)?;
-            return Ok(Kept::Everything);
+            self.load(state, now_ms)?;
+            return Ok(RestoreOutcome::Everything);
         }
         self.reset();
         self.history = state.history.into_owned();
         self.disliked = state.disliked.into_owned();
         self.clicks = state.clicks;
-        Ok(Kept::History)
+        Ok(RestoreOutcome::History)
     }
 
     /// Whether a saved session belongs to this model.
@@ -147,7 +147,7 @@ impl Session {
         Ok(state.delta.check(&self.settings.base, dims, rank)?)
     }
 
-    fn take_up(&mut self, state: State<'_>, now_ms: f64) -> Result<(), SessionError> {
+    fn load(&mut self, state: State<'_>, now_ms: f64) -> Result<(), SessionError> {
         let candidates = state.list.iter().flat_map(|list| list.candidates.iter());
         let with_candidates = candidates.filter_map(|candidate| {
             Some(ItemRow { item: candidate.item.clone(), row: candidate.row.clone()? })
@@ -168,7 +168,7 @@ impl Session {
             received_ms: now_ms,
             clicks: list.clicks,
             distinct: list.distinct,
-            watch: ListWatch::restored(list.outlook),
+            watch: ListBaseline::restored(list.list_advantage),
         });
         Ok(())
     }

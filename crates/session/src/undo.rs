@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 
-use tandem_model::Replaced;
+use tandem_model::StepUndo;
 use tandem_protocol::{Event, EventKind, ItemId};
 
 use crate::Session;
@@ -17,45 +17,47 @@ struct Record {
     event: Event,
     /// Of a dislike: the item was not disliked before.
     new: bool,
-    lesson: Lesson,
+    lesson: LearningState,
 }
 
 /// How far learning from an event has come.
 #[derive(Clone, Debug)]
-enum Lesson {
+enum LearningState {
     /// There is nothing to learn.
     None,
     /// It waits to be learnt from.
-    Waiting,
+    PendingExample,
     /// It was learnt from: what the step replaced.
-    Learnt(Box<Replaced<ItemId>>),
+    Learnt(Box<StepUndo<ItemId>>),
 }
 
 impl UndoLog {
     /// Notes a click or purchase; `teaches` if an example of it waits to be learnt from.
     pub(crate) fn clicked(&mut self, event: &Event, teaches: bool) {
-        let lesson = if teaches { Lesson::Waiting } else { Lesson::None };
+        let lesson = if teaches { LearningState::PendingExample } else { LearningState::None };
         self.push(Record { event: event.clone(), new: false, lesson });
     }
 
     /// Notes a dislike.
     pub(crate) fn disliked(&mut self, event: &Event, new: bool) {
-        self.push(Record { event: event.clone(), new, lesson: Lesson::None });
+        self.push(Record { event: event.clone(), new, lesson: LearningState::None });
     }
 
     /// Notes that the oldest of `waiting` examples was learnt from, and what the step
     /// replaced; `None` if it was given up.
-    pub(crate) fn learnt(&mut self, waiting: usize, replaced: Option<Replaced<ItemId>>) {
-        let noted = self.0.iter().filter(|record| matches!(record.lesson, Lesson::Waiting));
+    pub(crate) fn learnt(&mut self, waiting: usize, replaced: Option<StepUndo<ItemId>>) {
+        let noted =
+            self.0.iter().filter(|record| matches!(record.lesson, LearningState::PendingExample));
         // Examples are learnt in order: with more of them than records wait, the oldest is
         // of an event that can no longer be taken back.
         if waiting > noted.count() {
             return;
         }
-        let oldest = self.0.iter_mut().find(|record| matches!(record.lesson, Lesson::Waiting));
+        let oldest =
+            self.0.iter_mut().find(|record| matches!(record.lesson, LearningState::PendingExample));
         if let Some(record) = oldest {
-            record.lesson =
-                replaced.map_or(Lesson::None, |replaced| Lesson::Learnt(Box::new(replaced)));
+            record.lesson = replaced
+                .map_or(LearningState::None, |replaced| LearningState::Learnt(Box::new(replaced)));
         }
     }
 
@@ -86,11 +88,11 @@ impl Session {
             }
         }
         match lesson {
-            Lesson::None => {}
-            Lesson::Waiting => {
+            LearningState::None => {}
+            LearningState::PendingExample => {
                 self.pending.pop_back();
             }
-            Lesson::Learnt(replaced) => self.delta.take_back(*replaced),
+            LearningState::Learnt(replaced) => self.delta.revert(*replaced),
         }
         self.clicks = self.clicks.saturating_sub(1);
         Some(event)

@@ -13,8 +13,8 @@ use tandem_protocol::{
     Ranking, Timings,
 };
 use tandem_session::{
-    Calibration, Connection, Kept, MAX_HISTORY, RowStore, Session, SessionError, Settings,
-    UNDO_LIMIT, encode_row,
+    Calibration, Connection, MAX_HISTORY, RestoreOutcome, RowStore, Session, SessionError,
+    Settings, UNDO_LIMIT, encode_row,
 };
 
 const DIMS: usize = 8;
@@ -190,10 +190,10 @@ fn an_explanation_says_what_the_history_does_to_an_item() {
     let first = &ranked.items[0];
     let explained = block_on(session.explain(&first.item)).unwrap().unwrap();
     assert_eq!((&explained.item, explained.rank, explained.of), (first, 0, ITEMS - 2));
-    let mut causes: Vec<_> = explained.pulls.iter().map(|pull| pull.item.clone()).collect();
+    let mut causes: Vec<_> = explained.contributions.iter().map(|pull| pull.item.clone()).collect();
     causes.sort();
     assert_eq!(causes, [id(1), id(2)]);
-    assert!(explained.pulls[0].pull.abs() >= explained.pulls[1].pull.abs());
+    assert!(explained.contributions[0].logit.abs() >= explained.contributions[1].logit.abs());
 
     // The pull of item 2 by hand: the list after 1, 2, 1 against the list after 1, 1.
     let above_mean = |session: &Session| {
@@ -211,7 +211,7 @@ fn an_explanation_says_what_the_history_does_to_an_item() {
     click(&mut other, 1);
     click(&mut other, 1);
     let expected = above_mean(&session) - above_mean(&other);
-    let pull = explained.pulls.iter().find(|pull| pull.item == id(2)).unwrap().pull;
+    let pull = explained.contributions.iter().find(|one| one.item == id(2)).unwrap().logit;
     assert!((pull - expected).abs() < 1e-4, "{pull} and {expected}");
 
     assert_eq!(block_on(session.explain(&id(1))).unwrap(), None);
@@ -221,7 +221,7 @@ fn an_explanation_says_what_the_history_does_to_an_item() {
 #[test]
 fn without_a_history_an_explanation_is_the_language_models_rank() {
     let explained = block_on(session().explain(&id(3))).unwrap().unwrap();
-    assert_eq!((explained.rank, explained.item.llm_rank, explained.pulls.len()), (3, 3, 0));
+    assert_eq!((explained.rank, explained.item.llm_rank, explained.contributions.len()), (3, 3, 0));
 }
 
 #[test]
@@ -333,13 +333,13 @@ fn a_stored_session_of_another_model_keeps_history_and_dislikes() {
     let bytes = old.export().unwrap();
 
     let mut same = session_on("base");
-    assert_eq!(same.restore(&bytes, 0.0).unwrap(), Kept::Everything);
+    assert_eq!(same.restore(&bytes, 0.0).unwrap(), RestoreOutcome::Everything);
     assert_eq!(same.delta(), old.delta());
     assert_eq!(block_on(same.rank()).unwrap(), block_on(old.rank()).unwrap());
 
     let mut newer = session_on("newer");
     assert!(newer.import(&bytes, 0.0).is_err());
-    assert_eq!(newer.restore(&bytes, 0.0).unwrap(), Kept::History);
+    assert_eq!(newer.restore(&bytes, 0.0).unwrap(), RestoreOutcome::History);
     assert_eq!((newer.history(), newer.clicks()), (old.history(), 3));
     assert_eq!((newer.delta().steps(), newer.list_origin()), (0, None));
     give(&mut newer, "tiny", false);

@@ -330,7 +330,7 @@ fn settings_that_make_no_sense_are_refused() {
 fn learnt_rule(threshold: f32) -> Settings {
     // What counts is the small model's wish for items outside the list, beyond what it
     // wished for when the list was new.
-    let model = UpliftModel { margin: 1.0, margin_when_new: -1.0, ..UpliftModel::default() };
+    let model = UpliftModel { margin: 1.0, margin_baseline: -1.0, ..UpliftModel::default() };
     let policy = Policy { trigger: Trigger::Uplift { threshold, model }, ..Policy::default() };
     Settings { policy, ..settings() }
 }
@@ -338,10 +338,10 @@ fn learnt_rule(threshold: f32) -> Settings {
 #[test]
 fn a_learnt_rule_compares_the_list_with_what_lies_outside() {
     let mut session = session_with(learnt_rule(0.0));
-    session.begin_with([id(39)]);
+    session.prepend_history([id(39)]);
     give(&mut session, 0..30, 0.0);
     let new = block_on(session.rank()).unwrap();
-    let outlook = new.outlook.unwrap();
+    let list_advantage = new.list_advantage.unwrap();
     // The nine items outside that are not in the history, against the list's best ten.
     let best = |ranked: &tandem_session::Ranked| -> f32 {
         let mut scores: Vec<f32> =
@@ -350,24 +350,24 @@ fn a_learnt_rule_compares_the_list_with_what_lies_outside() {
         scores.iter().take(10).sum::<f32>() / 10.0
     };
     let mut outside = session_with(settings());
-    outside.begin_with([id(39)]);
+    outside.prepend_history([id(39)]);
     give(&mut outside, 30..39, 0.0);
     let others = block_on(outside.rank()).unwrap();
     let mean = others.items.iter().map(|item| item.srm_score.unwrap()).sum::<f32>() / 9.0;
     let margin = mean - best(&new);
-    assert!((outlook.margin - margin).abs() < 1e-4, "{outlook:?} is not {margin}");
+    assert!((list_advantage.margin - margin).abs() < 1e-4, "{list_advantage:?} is not {margin}");
 
     session.track(&click(4));
     session.track(&click(39));
     let ranked = block_on(session.rank()).unwrap();
     let evidence = session.uplift_evidence(&ranked).unwrap();
     assert_eq!((evidence.clicks_since, evidence.missed), (2, 1), "39 was not in the list");
-    assert_eq!((evidence.when_new, Some(evidence.now)), (outlook, ranked.outlook));
+    assert_eq!((evidence.baseline, Some(evidence.now)), (list_advantage, ranked.list_advantage));
     let Trigger::Uplift { model, threshold } = learnt_rule(0.0).policy.trigger else {
         unreachable!("the rule is learnt");
     };
     let gain = model.predict(&evidence);
-    assert!((gain - (evidence.now.margin - outlook.margin)).abs() < 1e-5);
+    assert!((gain - (evidence.now.margin - list_advantage.margin)).abs() < 1e-5);
     let expected = if gain > threshold {
         (Action::Request, Reason::FreshListHelps { gain, threshold })
     } else {
@@ -380,7 +380,7 @@ fn a_learnt_rule_compares_the_list_with_what_lies_outside() {
     let mut other = session_with(learnt_rule(0.0));
     other.import(&session.export().unwrap(), 0.0).unwrap();
     let again = block_on(other.rank()).unwrap();
-    assert_eq!(other.uplift_evidence(&again).unwrap().when_new, outlook);
+    assert_eq!(other.uplift_evidence(&again).unwrap().baseline, list_advantage);
 }
 
 #[test]
@@ -397,7 +397,7 @@ fn a_learnt_rule_without_anything_to_compare_goes_by_the_orders() {
     thin.accept(ticket, sent, 0.0).unwrap();
     thin.track(&click(12));
     let ranked = block_on(thin.rank()).unwrap();
-    assert_eq!(ranked.outlook, None, "only the list and the history are known");
+    assert_eq!(ranked.list_advantage, None, "only the list and the history are known");
     let reason = thin.decide(&ranked, Connection::default(), 1.0).reason;
     assert!(
         matches!(reason, Reason::RankingsAgree { .. } | Reason::RankingsDisagree { .. }),
@@ -407,14 +407,14 @@ fn a_learnt_rule_without_anything_to_compare_goes_by_the_orders() {
     let mut plain = session();
     give(&mut plain, 0..30, 0.0);
     plain.track(&click(4));
-    assert_eq!(block_on(plain.rank()).unwrap().outlook, None);
+    assert_eq!(block_on(plain.rank()).unwrap().list_advantage, None);
 }
 
 #[test]
 fn lists_of_nothing_and_of_one_item_are_ranked_and_learnt_from() {
     for length in [0, 1] {
         let mut session = session_with(learnt_rule(0.0));
-        session.begin_with([id(7)]);
+        session.prepend_history([id(7)]);
         give(&mut session, 10..10 + length, 0.0);
         session.track(&click(3));
         let ranked = block_on(session.rank()).unwrap();

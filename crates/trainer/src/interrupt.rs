@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-/// Held while files are written that must not stay behind half-made.
+/// HeldOutTarget while files are written that must not stay behind half-made.
 static WRITING: Mutex<()> = Mutex::new(());
 
 /// The shells' convention for "ended by signal 2".

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::Outlook;
+use crate::ListAdvantage;
 
 /// A list that the two models disagree about by `disagreement`, three clicks later.
 fn listed(disagreement: f32) -> Situation {
@@ -76,12 +76,12 @@ fn uplift(threshold: f32) -> Policy {
 
 #[test]
 fn an_expected_gain_decides() {
-    let outlook = |margin| Outlook { expected_gain: 0.0, margin, log_odds: 0.0 };
+    let advantage = |margin| ListAdvantage { expected_gain: 0.0, margin, log_odds: 0.0 };
     let seen = |margin| {
         with_list(|list| {
             list.uplift = Some(UpliftEvidence {
-                now: outlook(margin),
-                when_new: outlook(0.0),
+                now: advantage(margin),
+                baseline: advantage(0.0),
                 disagreement: 0.31,
                 clicks_since: 3,
                 missed: 0,

@@ -2,12 +2,12 @@ use proptest::prelude::*;
 
 use super::*;
 
-const NOTHING: Outlook = Outlook { expected_gain: 0.0, margin: 0.0, log_odds: 0.0 };
+const NOTHING: ListAdvantage = ListAdvantage { expected_gain: 0.0, margin: 0.0, log_odds: 0.0 };
 
 fn evidence(gain: f32, margin: f32, clicks_since: u64) -> UpliftEvidence {
     UpliftEvidence {
-        now: Outlook { expected_gain: gain, margin, log_odds: margin },
-        when_new: NOTHING,
+        now: ListAdvantage { expected_gain: gain, margin, log_odds: margin },
+        baseline: NOTHING,
         disagreement: 0.3,
         clicks_since,
         missed: 1,
@@ -19,25 +19,25 @@ fn near(found: f32, expected: f32) {
 }
 
 #[test]
-fn an_outlook_by_hand() {
+fn a_list_advantage_by_hand() {
     // Scores as logarithms of 1, 2 and of 4, 1: a sum of 8.
     let (shown, others) = ([0.0, 2f32.ln()], [4f32.ln(), 0.0]);
-    let outlook = Outlook::new(&shown, &others).unwrap();
+    let list_advantage = ListAdvantage::new(&shown, &others).unwrap();
     // Best of all: 4/8, 2/8, 1/8, 1/8; shown: 1/8, 2/8.
     let place = |rank: f32| 1.0 / (rank + 2.0).log2();
     let best = 0.5 + 0.25 * place(1.0) + 0.125 * place(2.0) + 0.125 * place(3.0);
-    near(outlook.expected_gain, best - (0.125 + 0.25 * place(1.0)));
-    near(outlook.margin, 4f32.ln() / 2.0 - 2f32.ln() / 2.0);
-    near(outlook.log_odds, (5f32 / 3.0).ln());
+    near(list_advantage.expected_gain, best - (0.125 + 0.25 * place(1.0)));
+    near(list_advantage.margin, 4f32.ln() / 2.0 - 2f32.ln() / 2.0);
+    near(list_advantage.log_odds, (5f32 / 3.0).ln());
 }
 
 #[test]
-fn an_outlook_needs_both_sides_and_leaves_out_what_is_no_number() {
-    assert_eq!(Outlook::new(&[], &[1.0]), None);
-    assert_eq!(Outlook::new(&[1.0], &[f32::NAN]), None);
-    let broken = Outlook::new(&[f32::INFINITY, 1.0, 2.0], &[0.5, f32::NAN]);
-    assert_eq!(broken, Outlook::new(&[1.0, 2.0], &[0.5]));
-    let huge = Outlook::new(&[3e38, 0.0], &[-3e38]).unwrap();
+fn a_list_advantage_needs_both_sides_and_leaves_out_what_is_no_number() {
+    assert_eq!(ListAdvantage::new(&[], &[1.0]), None);
+    assert_eq!(ListAdvantage::new(&[1.0], &[f32::NAN]), None);
+    let broken = ListAdvantage::new(&[f32::INFINITY, 1.0, 2.0], &[0.5, f32::NAN]);
+    assert_eq!(broken, ListAdvantage::new(&[1.0, 2.0], &[0.5]));
+    let huge = ListAdvantage::new(&[3e38, 0.0], &[-3e38]).unwrap();
     assert!(huge.expected_gain.abs() < 1e-6, "the best is shown first: {huge:?}");
 }
 
@@ -97,12 +97,12 @@ fn nothing_to_fit_on_is_refused() {
 
 proptest! {
     #[test]
-    fn an_outlook_is_finite_and_never_expects_a_loss(
+    fn a_list_advantage_is_finite_and_never_expects_a_loss(
         shown in prop::collection::vec(-50.0f32..50.0, 1..60),
         others in prop::collection::vec(-50.0f32..50.0, 1..60),
     ) {
-        let outlook = Outlook::new(&shown, &others).unwrap();
-        prop_assert!(outlook.expected_gain >= 0.0 && outlook.expected_gain <= 5.0);
-        prop_assert!(outlook.margin.is_finite() && outlook.log_odds.is_finite());
+        let list_advantage = ListAdvantage::new(&shown, &others).unwrap();
+        prop_assert!(list_advantage.expected_gain >= 0.0 && list_advantage.expected_gain <= 5.0);
+        prop_assert!(list_advantage.margin.is_finite() && list_advantage.log_odds.is_finite());
     }
 }

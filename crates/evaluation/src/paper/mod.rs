@@ -20,7 +20,7 @@ use std::error::Error;
 
 use futures_lite::future::block_on;
 use rayon::prelude::*;
-use tandem_dataset::{Dataset, Held, ItemIndex};
+use tandem_dataset::{Dataset, HeldOutTarget, ItemIndex};
 use tandem_protocol::{Event, EventKind};
 
 pub use fit::FusionFit;
@@ -95,8 +95,8 @@ impl PaperProtocol {
 
     /// What a model without lists is asked: the device's history and the target.
     #[must_use]
-    pub fn held<'a>(cuts: &[PaperCut<'a>]) -> Vec<Held<'a>> {
-        cuts.iter().map(|cut| Held { history: cut.seen, target: cut.target }).collect()
+    pub fn held<'a>(cuts: &[PaperCut<'a>]) -> Vec<HeldOutTarget<'a>> {
+        cuts.iter().map(|cut| HeldOutTarget { history: cut.seen, target: cut.target }).collect()
     }
 
     /// Lets the device score both lists of each user, in parallel. The stale list is there

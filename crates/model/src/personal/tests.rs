@@ -79,7 +79,7 @@ fn a_delta_of_the_first_version_is_read() {
     let delta: PersonalDelta<String> = serde_json::from_str(json).unwrap();
     assert_eq!(delta.check("base", 2, 1), Ok(()));
     let mut scores = [3.0];
-    delta.lean(&[1.0, 1.0], &mut scores);
+    delta.add_preference_logits(&[1.0, 1.0], &mut scores);
     assert!((scores[0] - 3.0_f32).abs() < 1e-9, "it had no preference");
 }
 
@@ -92,7 +92,7 @@ fn a_query_scores_as_the_adapted_rows_do() {
     // The row (3, 4) is adapted to (8.5, −7): (8.5 − 7)·2 = 3 = (1, 0)·(3, 4).
     let (mut row, mut scores) = ([3.0, 4.0], [0.0]);
     delta.adapt(&mut row);
-    delta.lean(&row, &mut scores);
+    delta.add_preference_logits(&row, &mut scores);
     let score = dot(&[1.0, 2.0], &row) + scores[0];
     assert!((score - 3.0).abs() < 1e-6, "{score}");
 }
@@ -129,9 +129,9 @@ fn steps_are_taken_back_newest_first() {
     let second = step(&mut delta, &[2, 3]);
     assert_eq!((delta.touched(), delta.steps()), (3, 3));
     assert!(delta.row(&2).unwrap()[0] < between.row(&2).unwrap()[0]);
-    delta.take_back(second);
+    delta.revert(second);
     assert_eq!(delta, between);
-    delta.take_back(first);
+    delta.revert(first);
     assert_eq!(delta, untouched);
 }
 
@@ -147,6 +147,6 @@ fn the_shortest_rows_are_given_up_beyond_the_limit_and_come_back_with_undo() {
     assert_eq!(delta.touched(), MAX_ROW_DELTAS * 3 / 4);
     assert!(delta.row(&most).is_none(), "the new one is the shortest");
     assert!(delta.row(&(most - 1)).is_some() && delta.row(&0).is_none());
-    delta.take_back(replaced);
+    delta.revert(replaced);
     assert_eq!(delta, before);
 }

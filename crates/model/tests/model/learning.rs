@@ -128,7 +128,7 @@ fn a_step_that_is_taken_back_leaves_no_trace() {
         let step = block_on(scorer.learn(&mut delta, &user, &example, &learning));
         let (_, replaced) = step.unwrap();
         assert_ne!(delta, before);
-        delta.take_back(replaced);
+        delta.revert(replaced);
         assert_eq!(delta, before);
     }
 }
@@ -172,7 +172,10 @@ fn a_preference_lifts_what_resembles_the_click_and_touches_no_row() {
         assert_eq!((delta.touched(), delta.steps()), (0, 1));
         // Items never met, with the rows of the clicked one and of another candidate.
         let mut lifted = [0.0, 0.0];
-        delta.lean(&[&example.rows[8..16], &example.rows[..8]].concat(), &mut lifted);
+        delta.add_preference_logits(
+            &[&example.rows[8..16], &example.rows[..8]].concat(),
+            &mut lifted,
+        );
         assert!(lifted[0] > 0.0 && lifted[0] > lifted[1], "{kind:?}: {lifted:?}");
     }
 }
@@ -184,7 +187,7 @@ fn a_preference_is_forgotten_as_clicks_go_elsewhere() {
     let first = example(8);
     let lift = |delta: &PersonalDelta<u32>| {
         let mut lift = [0.0];
-        delta.lean(&first.rows[8..16], &mut lift);
+        delta.add_preference_logits(&first.rows[8..16], &mut lift);
         lift[0]
     };
     learn(&scorer, &mut delta, &first, &preferring()).unwrap();

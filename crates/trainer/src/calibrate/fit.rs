@@ -11,7 +11,7 @@ use tandem_collaboration::{
 use tandem_model::LearningConfig;
 use tandem_session::Settings;
 
-use crate::sessions::{Bench, Observed, Sessions, expects, simulate};
+use crate::sessions::{Observed, SessionReplay, Sessions, expects, simulate};
 
 /// A rule is judged on a fifth of the sessions that it was not fitted on.
 const FOLDS: usize = 5;
@@ -23,7 +23,7 @@ const DRAWS: u64 = 20;
 /// The best weight of the language model over every list at every click, and the number of
 /// lists.
 pub(crate) fn fusion(
-    bench: &Bench<'_>,
+    bench: &SessionReplay<'_>,
     sessions: &Sessions,
     settings: &Settings,
 ) -> Result<(FusionFit, usize)> {
@@ -48,7 +48,7 @@ pub(crate) fn fusion(
 /// Ways of learning that are tried, the settings' own among them, each with NDCG@10 without a
 /// call and with one after every click. The first learns nothing.
 pub(crate) fn learning(
-    bench: &Bench<'_>,
+    bench: &SessionReplay<'_>,
     sessions: &Sessions,
     settings: &Settings,
 ) -> Result<Vec<(LearningConfig, [f64; 2])>> {
@@ -94,7 +94,7 @@ impl Decision {
     /// Tries every call, and fits a rule to what it gained over `horizon` clicks
     /// ([`UpliftModel::fit`]).
     pub(crate) fn fit(
-        bench: &Bench<'_>,
+        bench: &SessionReplay<'_>,
         sessions: &Sessions,
         settings: &Settings,
         (horizon, ridge): (usize, f64),

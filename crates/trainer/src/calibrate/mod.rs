@@ -12,7 +12,9 @@ use tandem_dataset::Dataset;
 
 pub(crate) use fit::{Decision, best, fusion, learning};
 
-use crate::{export::read_calibration, sessions::Bench, small_model::SmallModel, write_atomically};
+use crate::{
+    export::read_calibration, sessions::SessionReplay, small_model::SmallModel, write_atomically,
+};
 
 /// Clicks over which a call's gain is averaged.
 pub(crate) const HORIZON: usize = 3;
@@ -66,7 +68,7 @@ pub(crate) fn run(args: &Calibrate) -> Result<()> {
     let mut calibration = read_calibration(args.calibration.as_deref())?;
     let model = SmallModel::read(&args.srm, &dataset, &calibration)?;
     let mut settings = model.settings.clone();
-    let bench = Bench::new(&dataset, model, &args.lists)?;
+    let bench = SessionReplay::new(&dataset, model, &args.lists)?;
     let sessions = bench.sessions(args.clicks, args.skip)?.learning(true);
 
     if !args.keep_fusion {

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     calibrate::{Decision, HORIZON, RIDGE, best, fusion, learning},
     export::read_calibration,
-    sessions::{Bench, Sessions},
+    sessions::{SessionReplay, Sessions},
     small_model::SmallModel,
 };
 
@@ -29,7 +29,7 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
     let dataset = Dataset::load(&args.data)?;
     let calibration = read_calibration(args.calibration.as_deref())?;
     let read = |srm: &Path, lists: &Path| {
-        Bench::new(&dataset, SmallModel::read(srm, &dataset, &calibration)?, lists)
+        SessionReplay::new(&dataset, SmallModel::read(srm, &dataset, &calibration)?, lists)
     };
     let bench = read(srm, path)?;
     let test = bench.sessions(args.clicks, args.skip)?;
@@ -119,7 +119,11 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
 }
 
 /// Fusion, and how the device learns, as validation sessions like them best.
-fn choose(bench: &Bench<'_>, validation: &Sessions, mut settings: Settings) -> Result<Settings> {
+fn choose(
+    bench: &SessionReplay<'_>,
+    validation: &Sessions,
+    mut settings: Settings,
+) -> Result<Settings> {
     let (fit, _) = fusion(bench, validation, &settings)?;
     settings.fusion = fit.fusion;
     let tried = learning(bench, validation, &settings)?;

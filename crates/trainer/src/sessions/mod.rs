@@ -25,7 +25,7 @@ use crate::{
 const MS_BETWEEN_CLICKS: f64 = 20_000.0;
 
 /// What sessions are made of, whatever the settings.
-pub(crate) struct Bench<'a> {
+pub(crate) struct SessionReplay<'a> {
     dataset: &'a Dataset,
     model: SmallModel,
     lists: ListsByPrefix,
@@ -45,7 +45,7 @@ impl Sessions {
     }
 }
 
-impl<'a> Bench<'a> {
+impl<'a> SessionReplay<'a> {
     /// A device's model and the lists of a file.
     pub(crate) fn new(dataset: &'a Dataset, model: SmallModel, path: &Path) -> Result<Self> {
         let lists = lists::load(path, dataset)?;

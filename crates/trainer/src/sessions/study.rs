@@ -10,7 +10,7 @@ use tandem_evaluation::{Device, id, ndcg};
 use tandem_protocol::{Event, EventKind};
 use tandem_session::{Session, Settings};
 
-use super::{Bench, Sessions};
+use super::{SessionReplay, Sessions};
 use crate::{failure::BadInput, small_model::bar};
 
 /// Candidates with log-probabilities (nats), best first.
@@ -33,7 +33,7 @@ pub(crate) struct Observed {
     pub(crate) shown: Vec<Shown>,
 }
 
-impl Bench<'_> {
+impl SessionReplay<'_> {
     /// Replays the sessions with each of their lists at every later click.
     pub(crate) fn study(
         &self,
@@ -213,11 +213,11 @@ mod tests {
 
     #[test]
     fn samples_hold_the_gain_of_the_clicks_to_come() {
-        let outlook =
-            tandem_collaboration::Outlook { expected_gain: 0.0, margin: 0.0, log_odds: 0.0 };
+        let list_advantage =
+            tandem_collaboration::ListAdvantage { expected_gain: 0.0, margin: 0.0, log_odds: 0.0 };
         let evidence = UpliftEvidence {
-            now: outlook,
-            when_new: outlook,
+            now: list_advantage,
+            baseline: list_advantage,
             disagreement: 0.0,
             clicks_since: 1,
             missed: 0,

@@ -4,7 +4,7 @@ use clap::Args;
 use serde::{Serialize, Serializer};
 use tandem_model::training::{Objective, TrainingConfig};
 
-use super::processor::Processor;
+use super::processor::ComputeDevice;
 
 /// Options of every training. Those that the weights depend on are serialised: a training
 /// that was interrupted goes on only under the same.
@@ -71,9 +71,9 @@ pub(crate) struct FitOptions {
     #[arg(long, default_value_t = 7)]
     pub(crate) seed: u64,
     /// What computes.
-    #[arg(long, value_enum, default_value_t = Processor::Cpu)]
+    #[arg(long, value_enum, default_value_t = ComputeDevice::Cpu)]
     #[serde(skip)]
-    pub(crate) device: Processor,
+    pub(crate) device: ComputeDevice,
     /// Write a line of JSON an epoch.
     #[arg(long)]
     #[serde(skip)]

@@ -7,7 +7,7 @@ use crate::failure::BadInput;
 
 /// What a training computes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Processor {
+pub(crate) enum ComputeDevice {
     /// All cores of this machine.
     Cpu,
     /// A GPU through Vulkan, Metal or `DirectX`, if `tandem` was built with `wgpu`.
@@ -16,7 +16,7 @@ pub(crate) enum Processor {
     Cuda,
 }
 
-impl Processor {
+impl ComputeDevice {
     /// The device.
     ///
     /// # Errors

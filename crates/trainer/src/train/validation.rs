@@ -1,6 +1,6 @@
 use anyhow::{Context, Result};
 use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
-use tandem_dataset::{Dataset, Held, ItemIndex, Sequence};
+use tandem_dataset::{Dataset, HeldOutTarget, ItemIndex, Sequence};
 use tandem_evaluation::Metrics;
 use tandem_model::training::{Encoder, Trainer};
 
@@ -18,13 +18,16 @@ pub(super) fn trained_on<'a>(sequence: &'a Sequence, options: &FitOptions) -> &'
 }
 
 /// The first item of each user that is not trained on, by the length of the history.
-pub(super) fn targets<'a>(dataset: &'a Dataset, options: &FitOptions) -> Result<Vec<Held<'a>>> {
+pub(super) fn targets<'a>(
+    dataset: &'a Dataset,
+    options: &FitOptions,
+) -> Result<Vec<HeldOutTarget<'a>>> {
     let held = dataset.sequences.iter().filter_map(|sequence| {
         let history = trained_on(sequence, options);
         let target = *sequence.items.get(history.len())?;
-        (!history.is_empty()).then_some(Held { history, target })
+        (!history.is_empty()).then_some(HeldOutTarget { history, target })
     });
-    let mut held: Vec<Held<'a>> = held.collect();
+    let mut held: Vec<HeldOutTarget<'a>> = held.collect();
     if let Some(users) = options.validation_users {
         held.shuffle(&mut StdRng::seed_from_u64(options.seed));
         held.truncate(users);
@@ -39,7 +42,10 @@ pub(super) fn targets<'a>(dataset: &'a Dataset, options: &FitOptions) -> Result<
 }
 
 /// HR@10 and NDCG@10 over the whole catalogue, the history removed (protocol `standard`).
-pub(super) fn validate<E: Encoder>(trainer: &Trainer<E>, held: &[Held<'_>]) -> Result<Validation> {
+pub(super) fn validate<E: Encoder>(
+    trainer: &Trainer<E>,
+    held: &[HeldOutTarget<'_>],
+) -> Result<Validation> {
     let snapshot = trainer.snapshot();
     let together = (SCORES / snapshot.items()).clamp(1, TOGETHER);
     let mut ranks = Vec::with_capacity(held.len());

@@ -4,58 +4,58 @@ use std::{
     sync::OnceLock,
 };
 
-use tandem_collaboration::{Outlook, Trigger, UpliftEvidence};
+use tandem_collaboration::{ListAdvantage, Trigger, UpliftEvidence};
 use tandem_protocol::ItemId;
 
 use crate::{Ranked, RowStore, Session, SessionError, session::List};
 
 /// What is known of the list in use beyond its items.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct ListWatch {
+pub(crate) struct ListBaseline {
     /// What the list is compared with.
-    probe: OnceLock<Probe>,
+    negatives: OnceLock<NegativeSample>,
     /// How the small model saw the list when it was new.
-    when_new: OnceLock<Outlook>,
+    baseline: OnceLock<ListAdvantage>,
 }
 
 /// A sample of the items outside a list, the same from click to click, with their rows at hand:
 /// a decision looks at all of them.
 #[derive(Clone, Debug)]
-struct Probe {
+struct NegativeSample {
     places: HashMap<ItemId, usize>,
     rows: Vec<f32>, // [places, dims]
 }
 
-impl Probe {
+impl NegativeSample {
     fn new(store: &RowStore, list: &List) -> Self {
-        let mut probe = Self { places: HashMap::new(), rows: Vec::new() };
+        let mut negatives = Self { places: HashMap::new(), rows: Vec::new() };
         let mut items = store.sample();
         let listed: HashSet<&ItemId> =
             list.candidates.iter().map(|candidate| &candidate.item).collect();
         items.retain(|item| !listed.contains(item));
         for item in items {
-            if store.gather(&item, &mut probe.rows) {
-                probe.places.insert(item, probe.places.len());
+            if store.gather(&item, &mut negatives.rows) {
+                negatives.places.insert(item, negatives.places.len());
             }
         }
-        probe
+        negatives
     }
 }
 
-impl ListWatch {
+impl ListBaseline {
     /// The watch of a list that was stored.
-    pub(crate) fn restored(when_new: Option<Outlook>) -> Self {
+    pub(crate) fn restored(baseline: Option<ListAdvantage>) -> Self {
         let watch = Self::default();
-        if let Some(outlook) = when_new {
+        if let Some(list_advantage) = baseline {
             // Into an empty cell: cannot fail.
-            let _ = watch.when_new.set(outlook);
+            let _ = watch.baseline.set(list_advantage);
         }
         watch
     }
 
     /// How the small model saw the list when it was new.
-    pub(crate) fn when_new(&self) -> Option<Outlook> {
-        self.when_new.get().copied()
+    pub(crate) fn baseline(&self) -> Option<ListAdvantage> {
+        self.baseline.get().copied()
     }
 }
 
@@ -63,31 +63,34 @@ impl Session {
     /// What the small model expects of the list beside other items of which the rows are
     /// here; `None` if the policy does not ask, or there is nothing to compare. `shown` holds
     /// its scores of the list in the order it is shown.
-    pub(crate) async fn outlook(&self, shown: &[f32]) -> Result<Option<Outlook>, SessionError> {
+    pub(crate) async fn list_advantage(
+        &self,
+        shown: &[f32],
+    ) -> Result<Option<ListAdvantage>, SessionError> {
         let Some(list) = &self.list else { return Ok(None) };
         if !matches!(self.policy().trigger, Trigger::Uplift { .. }) {
             return Ok(None);
         }
-        let probe = list.watch.probe.get_or_init(|| Probe::new(&self.rows, list));
+        let negatives = list.watch.negatives.get_or_init(|| NegativeSample::new(&self.rows, list));
         let Some(user) = self.user().await? else { return Ok(None) };
-        let mut rows = Cow::Borrowed(&probe.rows[..]);
+        let mut rows = Cow::Borrowed(&negatives.rows[..]);
         for item in self.delta.keys() {
-            if let Some(row) = probe.places.get(item).map(|place| place * self.rows.dims()) {
+            if let Some(row) = negatives.places.get(item).map(|place| place * self.rows.dims()) {
                 self.delta.apply_row(item, &mut rows.to_mut()[row..row + self.rows.dims()]);
             }
         }
         let mut scores = self.scorer.personal_scores(&user, &self.delta, rows).await?;
         for item in self.history.iter().chain(&self.disliked) {
-            if let Some(place) = probe.places.get(item) {
+            if let Some(place) = negatives.places.get(item) {
                 // Left out: it is not going to be recommended.
                 scores[*place] = f32::NAN;
             }
         }
-        let outlook = Outlook::new(shown, &scores);
-        if let Some(outlook) = outlook {
-            list.watch.when_new.get_or_init(|| outlook);
+        let list_advantage = ListAdvantage::new(shown, &scores);
+        if let Some(list_advantage) = list_advantage {
+            list.watch.baseline.get_or_init(|| list_advantage);
         }
-        Ok(outlook)
+        Ok(list_advantage)
     }
 
     /// What there is to tell whether a fresh list would help, as [`decide`](Self::decide)
@@ -101,8 +104,8 @@ impl Session {
         let newest = self.history.iter().rev().take(clicks_since as usize);
         let held = |item: &&ItemId| list.candidates.iter().any(|other| other.item == **item);
         Some(UpliftEvidence {
-            now: ranked.outlook?,
-            when_new: list.watch.when_new()?,
+            now: ranked.list_advantage?,
+            baseline: list.watch.baseline()?,
             disagreement: ranked.disagreement?,
             clicks_since,
             missed: newest.filter(|item| !held(item)).count() as u64,
