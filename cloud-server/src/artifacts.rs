@@ -1,6 +1,5 @@
 use std::{
-    fmt::{self, Write as _},
-    fs, io,
+    fmt, fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
@@ -8,8 +7,7 @@ use std::{
 use actix_web::web::Bytes;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
-use tandem_dataset::{Catalogue, ItemIndex};
+use tandem_dataset::{Catalogue, ItemIndex, files::sha256_hex};
 use tandem_protocol::{Artifact, Manifest, PROTOCOL_VERSION};
 
 /// The manifest with its parts that are of no concern to the server left as they are.
@@ -133,7 +131,7 @@ impl Release {
         let folder = root.join(hash);
         let path = folder.join("manifest.json");
         let bytes = read(&path)?;
-        let found = hex(&bytes);
+        let found = sha256_hex(&bytes);
         if found[..HASH_DIGITS] != *hash {
             return Err(ArtifactError::Damaged { path, expected: hash.to_owned(), found });
         }
@@ -269,7 +267,7 @@ fn checked(folder: &Path, artifact: &Artifact) -> Result<Vec<u8>, ArtifactError>
     }
     let path = folder.join(&artifact.path);
     let bytes = read(&path)?;
-    let found = hex(&bytes);
+    let found = sha256_hex(&bytes);
     if found == artifact.sha256 {
         Ok(bytes)
     } else {
@@ -279,14 +277,6 @@ fn checked(folder: &Path, artifact: &Artifact) -> Result<Vec<u8>, ArtifactError>
 
 fn read(path: &Path) -> Result<Vec<u8>, ArtifactError> {
     fs::read(path).map_err(|source| ArtifactError::Unreadable { path: path.to_owned(), source })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::new(), |mut hex, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
 }
 
 fn is_hash(text: &str) -> bool {

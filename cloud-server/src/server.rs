@@ -1,6 +1,6 @@
 use std::{
     fs,
-    io::{self, Read},
+    io::{self, Read, Write},
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     sync::Arc,
@@ -8,7 +8,7 @@ use std::{
 };
 
 use actix_web::{HttpServer, dev::Server, rt::System, web};
-use tandem_dataset::{Dataset, DatasetError};
+use tandem_dataset::{Dataset, DatasetError, files::FileDraft};
 use tandem_generator::LoadOptions;
 
 use crate::{
@@ -250,11 +250,12 @@ fn listen(host: &str, port: u16) -> Result<(TcpListener, SocketAddr), StartError
     })
 }
 
-/// Writes the port beside the file and renames: a reader never sees half a number.
+/// Writes the port in one step: a reader never sees half a number.
 fn write_port(path: &Path, port: u16) -> Result<(), StartError> {
-    let mut draft = path.as_os_str().to_owned();
-    draft.push(".new");
-    fs::write(&draft, format!("{port}\n"))
-        .and_then(|()| fs::rename(&draft, path))
-        .map_err(|source| StartError::PortFile { path: path.to_owned(), source })
+    let write = || {
+        let mut draft = FileDraft::new(path)?;
+        writeln!(draft, "{port}")?;
+        draft.publish()
+    };
+    write().map_err(|source| StartError::PortFile { path: path.to_owned(), source })
 }

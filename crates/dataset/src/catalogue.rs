@@ -1,9 +1,8 @@
-use std::{collections::HashMap, fmt::Write as _};
+use std::collections::HashMap;
 
-use sha2::{Digest, Sha256};
 use tandem_protocol::ItemId;
 
-use crate::{DatasetError, Item, ItemIndex};
+use crate::{DatasetError, Item, ItemIndex, files::Sha256Hex};
 
 /// The items of a shop in a fixed order; immutable.
 ///
@@ -26,7 +25,7 @@ impl Catalogue {
             return Err(DatasetError::TooManyItems { items: items.len() });
         }
         let mut positions = HashMap::with_capacity(items.len());
-        let mut hasher = Sha256::new();
+        let mut hash = Sha256Hex::default();
         for (position, item) in items.iter().enumerate() {
             let id = item.id.as_str();
             if id.is_empty() || id.contains(char::is_control) {
@@ -36,15 +35,10 @@ impl Catalogue {
             if positions.insert(item.id.clone(), index).is_some() {
                 return Err(DatasetError::DuplicateItem { id: id.to_owned() });
             }
-            hasher.update(id.as_bytes());
-            hasher.update(b"\n");
+            hash.update(id);
+            hash.update("\n");
         }
-        let hash = hasher.finalize().iter().fold(String::new(), |mut hex, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        });
-        Ok(Self { items, positions, hash })
+        Ok(Self { items, positions, hash: hash.finish() })
     }
 
     /// Number of items.

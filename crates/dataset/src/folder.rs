@@ -7,7 +7,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Catalogue, Dataset, DatasetError, FolderDraft, Item, ItemIndex, Sequence, lines::Lines,
+    Catalogue, Dataset, DatasetError, Item, ItemIndex, Sequence, files::FolderDraft, lines::Lines,
 };
 
 /// Version of the folder format; [`Dataset::load`] reads this one alone.

@@ -9,9 +9,9 @@
 //! repeated consumption is data.
 
 pub mod counts;
+pub mod files;
 pub mod readers;
 
-mod atomic;
 mod catalogue;
 mod dataset;
 mod error;
@@ -20,7 +20,6 @@ mod item;
 mod lines;
 mod split;
 
-pub use atomic::FolderDraft;
 pub use catalogue::Catalogue;
 pub use dataset::{Dataset, Sequence};
 pub use error::DatasetError;

@@ -1,7 +1,6 @@
 //! `tandem export`: a trained model as the files that server and device load.
 
 use std::{
-    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
 };
@@ -9,16 +8,18 @@ use std::{
 use anyhow::{Context, Result};
 use clap::Args;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use tandem_collaboration::{Fusion, Policy};
-use tandem_dataset::{Catalogue, Dataset, FolderDraft};
+use tandem_dataset::{
+    Catalogue, Dataset,
+    files::{FolderDraft, sha256_hex},
+};
 use tandem_model::{Device, LearningConfig, Scorer};
 use tandem_protocol::{
     Artifact, CatalogueInfo, ItemId, LanguageModelCalibration, LanguageModelInfo, Manifest,
     PROTOCOL_VERSION,
 };
 
-use crate::{failure::BadInput, interrupt, small_model::read_checkpoint, write_atomically};
+use crate::{failure::BadInput, small_model::read_checkpoint, write_atomically};
 
 /// Digits of a hash that go into a name.
 const NAME_DIGITS: usize = 16;
@@ -103,11 +104,11 @@ pub(crate) fn run(args: &Export) -> Result<()> {
     };
     let mut manifest = serde_json::to_vec_pretty(&manifest)?;
     manifest.push(b'\n');
-    let name = sha256(&manifest)[..NAME_DIGITS].to_owned();
+    let name = sha256_hex(&manifest)[..NAME_DIGITS].to_owned();
 
     let release = args.out.join(&name);
     if !is_intact(&release, &manifest, &files) {
-        interrupt::finish_first(|| write_release(&release, &manifest, &files))?;
+        write_release(&release, &manifest, &files)?;
     }
     // Last: whoever reads it finds a whole release.
     let current = args.out.join("current");
@@ -152,7 +153,7 @@ fn items_json(catalogue: &Catalogue) -> serde_json::Result<Vec<u8>> {
 
 impl<'a> File<'a> {
     fn new(stem: &str, extension: &str, bytes: &'a [u8]) -> Self {
-        let sha256 = sha256(bytes);
+        let sha256 = sha256_hex(bytes);
         let path = format!("{stem}-{}.{extension}", &sha256[..NAME_DIGITS]);
         Self { artifact: Artifact { path, sha256, bytes: bytes.len() as u64 }, bytes }
     }
@@ -172,13 +173,4 @@ fn write_release(release: &Path, manifest: &[u8], files: &[File<'_>]) -> Result<
     }
     draft.write("manifest.json", |writer| writer.write_all(manifest))?;
     Ok(draft.publish()?)
-}
-
-/// Lower-case hexadecimal.
-pub(crate) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::new(), |mut hex, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
 }

@@ -10,8 +10,6 @@ use tandem_dataset::{
     readers::{self, Provenance},
 };
 
-use crate::interrupt;
-
 /// The formats of `tandem import`.
 #[derive(Subcommand, Debug)]
 pub(crate) enum Import {
@@ -87,7 +85,7 @@ pub(crate) fn run(import: &Import) -> Result<()> {
     spinner.enable_steady_tick(Duration::from_millis(100));
     let (dataset, common) = read(import)?;
     spinner.set_message("writing");
-    interrupt::finish_first(|| dataset.save(&common.out))?;
+    dataset.save(&common.out)?;
     spinner.finish_and_clear();
     println!(
         "{}: {} users, {} items, {} interactions in {}",

@@ -4,7 +4,6 @@
 //! files), 1 for every other failure, 130 after Ctrl-C. Whatever is written appears whole
 //! or not at all.
 
-mod atomic_file;
 mod calibrate;
 mod evaluate;
 mod export;
@@ -12,7 +11,6 @@ mod export;
 mod extend;
 mod failure;
 mod import;
-mod interrupt;
 mod lists;
 mod memory;
 mod sessions;
@@ -25,8 +23,9 @@ mod train;
 
 use std::process::ExitCode;
 
-use atomic_file::write_atomically;
+use anyhow::Context;
 use clap::{Parser, Subcommand};
+use tandem_dataset::files::{clean_up_on_interrupt, write_atomically};
 
 /// Recommendations by a large model in the cloud and a small one in the browser.
 #[derive(Parser, Debug)]
@@ -64,7 +63,8 @@ fn main() -> ExitCode {
         eprintln!("warning: llama.cpp may be slow on a busy machine: {error}");
     }
     let cli = Cli::parse();
-    let done = interrupt::install().and_then(|()| match &cli.command {
+    let installed = clean_up_on_interrupt().context("cannot listen for Ctrl-C");
+    let done = installed.and_then(|()| match &cli.command {
         Command::Import(import) => import::run(import),
         Command::Train(train) => train::run(train),
         #[cfg(feature = "llama")]

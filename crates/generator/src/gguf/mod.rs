@@ -15,8 +15,6 @@ pub use encoding::Encoding;
 pub use reader::{Metadata, TensorInfo};
 pub use value::Value;
 pub use writer::Writer;
-#[cfg(feature = "llama")]
-pub(crate) use writer::draft_beside;
 
 /// The first four bytes of every GGUF file.
 pub const MAGIC: [u8; 4] = *b"GGUF";

@@ -1,5 +1,7 @@
 use std::{io::Write, path::Path};
 
+use tandem_dataset::files::FileDraft;
+
 use super::{ALIGNMENT, Encoding, GgufError, MAGIC, VERSION, Value, align, value::write_text};
 
 /// Collects metadata and tensors, then writes them as one file.
@@ -82,16 +84,14 @@ impl Writer {
     /// If the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), GgufError> {
         let io = GgufError::io(path);
-        let mut file = draft_beside(path).map_err(&io)?;
+        let mut file = FileDraft::new(path).map_err(&io)?;
         let head = self.head();
         file.write_all(&head).map_err(&io)?;
         for tensor in &self.tensors {
             file.write_all(&tensor.data).map_err(&io)?;
             file.write_all(&padding(tensor.data.len())).map_err(&io)?;
         }
-        file.as_file().sync_all().map_err(&io)?;
-        file.persist(path).map_err(|error| io(error.error))?;
-        Ok(())
+        file.publish().map_err(&io)
     }
 
     fn head(&self) -> Vec<u8> {
@@ -116,22 +116,6 @@ impl Writer {
         out.extend(padding(out.len()));
         out
     }
-}
-
-/// A temporary file in the folder of `path`, with the permissions a plain new file has.
-pub(crate) fn draft_beside(path: &Path) -> std::io::Result<tempfile::NamedTempFile> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".draft-").suffix(".gguf");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    builder.tempfile_in(folder)
 }
 
 /// Zeros up to the next multiple of the alignment.

@@ -1,14 +1,10 @@
 use std::{
-    fmt::Write as _,
-    fs::File,
-    io::Read,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use llama_cpp_2::model::{LlamaModel, params::LlamaModelParams};
-use sha2::{Digest, Sha256};
-use tandem_dataset::Catalogue;
+use tandem_dataset::{Catalogue, files::sha256_hex_of_file};
 use tandem_protocol::{EngineKind, LanguageModelInfo};
 
 use super::{
@@ -282,19 +278,5 @@ fn stem(path: &Path) -> String {
 
 pub(super) fn sha256(path: &Path) -> Result<String, GeneratorError> {
     let io = |source| crate::gguf::GgufError::Io { path: path.to_owned(), source };
-    let mut file = File::open(path).map_err(io)?;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        let read = file.read(&mut buffer).map_err(io)?;
-        if read == 0 {
-            break;
-        }
-        hasher.update(&buffer[..read]);
-    }
-    Ok(hasher.finalize().iter().fold(String::new(), |mut hex, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    }))
+    Ok(sha256_hex_of_file(path).map_err(io)?)
 }

@@ -1,10 +1,9 @@
 use std::{ffi::CString, path::Path};
 
+use tandem_dataset::files::FileDraft;
+
 use super::backend::backend;
-use crate::{
-    GeneratorError,
-    gguf::{Metadata, draft_beside},
-};
+use crate::{GeneratorError, gguf::Metadata};
 
 /// Quantisations that x86 and ARM processors compute with fast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,18 +31,18 @@ pub fn requantise(from: &Path, to: &Path, format: Format) -> Result<(), Generato
     };
     Metadata::read(from)?;
     backend().map_err(&fault)?;
-    let draft = draft_beside(to).map_err(|error| fault(error.to_string()))?.into_temp_path();
+    let draft = FileDraft::new(to).map_err(|error| fault(error.to_string()))?;
     let c_path = |path: &Path| {
         CString::new(path.as_os_str().as_encoded_bytes()).map_err(|error| fault(error.to_string()))
     };
-    let (input, output) = (c_path(from)?, c_path(&draft)?);
+    let (input, output) = (c_path(from)?, c_path(draft.path())?);
     let status = convert(&input, &output, format);
     if status != 0 {
         return Err(fault(format!("llama.cpp answered {status}; its log says why")));
     }
     // What was written must be whole before it takes its name.
-    Metadata::read(&draft)?;
-    draft.persist(to).map_err(|error| fault(error.error.to_string()))
+    Metadata::read(draft.path())?;
+    draft.publish().map_err(|error| fault(error.to_string()))
 }
 
 #[expect(unsafe_code, reason = "llama-cpp-2 does not wrap llama_model_quantize")]

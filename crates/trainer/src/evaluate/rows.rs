@@ -3,10 +3,11 @@
 use std::{fs, path::Path};
 
 use anyhow::{Context, Result};
+use tandem_dataset::files::{sha256_hex, sha256_hex_of_file};
 use tandem_evaluation::{History, Metrics, Part, ResultRow};
 
 use super::{Evaluate, charts, table::markdown};
-use crate::{export::sha256, failure::BadInput, memory, write_atomically};
+use crate::{failure::BadInput, memory, write_atomically};
 
 /// Digits of a hash that are kept.
 const HASH_DIGITS: usize = 16;
@@ -27,11 +28,11 @@ impl<'a> Origin<'a> {
     pub(super) fn inputs(&self, files: &[&Path]) -> Result<String> {
         let mut text = self.command.clone();
         for path in files {
-            let bytes = fs::read(path)
+            let hash = sha256_hex_of_file(path)
                 .map_err(|error| BadInput(format!("cannot read {}: {error}", path.display())))?;
-            text.push_str(&sha256(&bytes));
+            text.push_str(&hash);
         }
-        Ok(sha256(text.as_bytes())[..HASH_DIGITS].to_owned())
+        Ok(sha256_hex(&text)[..HASH_DIGITS].to_owned())
     }
 
     /// A row of a model, with the seed that it was trained with.
