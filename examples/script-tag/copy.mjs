@@ -1,4 +1,4 @@
-/** Lays the page and the package side by side into `dist`, ready for any static server. */
+/** Copies the page and the package into `dist`, for any static file server. */
 import { cpSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';

@@ -3,6 +3,6 @@ import { defineConfig } from 'vite';
 export default defineConfig({
   base: './',
   build: { target: 'es2022' },
-  // Leaves what only WebGPU needs out of the worker; the default puts both devices in it.
+  // Optional: keeps the WebGPU glue code out of the worker; the default bundles both backends.
   worker: { format: 'es' },
 });

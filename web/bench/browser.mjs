@@ -9,7 +9,7 @@ const QUIET = [
   '--disable-sync',
 ];
 
-/** A Chromium without a window: `$CHROMIUM`, or where Debian puts it. */
+/** Headless Chromium: `$CHROMIUM`, or Debian's default path. */
 export function launch({ webgpu }) {
   return chromium.launch({
     executablePath: process.env['CHROMIUM'] || '/usr/bin/chromium',
@@ -18,8 +18,8 @@ export function launch({ webgpu }) {
 }
 
 /**
- * Opens `url` with nothing cached, waits until it defines the function `name`, calls it, and
- * gives what it returns. What the page says goes to standard error.
+ * Opens `url` in a new context, waits until the page defines the function `name`, calls it and
+ * returns its result. Console output of the page goes to standard error.
  */
 export async function callInFreshPage(browser, url, name, parameter) {
   const context = await browser.newContext();

@@ -6,11 +6,11 @@ const here = dirname(fileURLToPath(import.meta.url));
 const BACKENDS = ['cpu', 'wasm', 'webgpu'];
 
 /**
- * TensorFlow.js as a site would bundle it: one entry a backend, over one core. Its published
- * bundles come without gradients, or with far more than is needed here.
+ * Bundles TensorFlow.js as a site would: one entry per backend with a shared core. Its published
+ * bundles lack gradients or contain far more than needed.
  *
  * @returns {Promise<{ scripts: Record<string, Uint8Array>, needs: Record<string, string[]> }>}
- *   scripts by file name, and the names of those that each backend loads
+ *   scripts by file name, and for each backend the names of the scripts it loads
  */
 export async function bundleTensorflow() {
   const entry = (name) => [name, join(here, 'page/tensorflow', `${name}.js`)];

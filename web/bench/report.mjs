@@ -1,6 +1,6 @@
 import { median, quantile } from './statistics.mjs';
 
-/** How the contestants are called in print. */
+/** Display names. */
 const TITLES = {
   tandem: 'Tandem',
   onnxruntime: 'onnxruntime-web',
@@ -9,10 +9,10 @@ const TITLES = {
 };
 
 /**
- * One line a job and contestant; ratios are ours over theirs, so below 1 is faster.
+ * One line per job and runtime. Ratios are our time divided by theirs: below 1 means faster.
  *
  * @param {string} title
- * @param {Record<string, number[]>} samples milliseconds by `<job> <contestant>`
+ * @param {Record<string, number[]>} samples milliseconds by `<job> <runtime>`
  */
 export function timesTable(title, samples) {
   const head = ['job', 'runtime', 'n', 'median ms', 'p95 ms', 'ours / theirs', 'p95'];
@@ -33,7 +33,7 @@ export function timesTable(title, samples) {
   return table(title, head, rows);
 }
 
-/** @param {Record<string, { wasm: number, scripts: number }>} sizes bytes by contestant */
+/** @param {Record<string, { wasm: number, scripts: number }>} sizes bytes by runtime */
 export function sizesTable(title, sizes) {
   const rows = Object.entries(sizes).map(([name, { wasm, scripts }]) => {
     return [TITLES[name], ...[wasm, scripts, wasm + scripts].map(kilobytes)];
@@ -41,29 +41,29 @@ export function sizesTable(title, sizes) {
   return table(title, ['runtime', 'wasm kB', 'scripts kB', 'total kB'], rows);
 }
 
-/** @param {Record<string, Record<string, number>>} work by contestant */
+/** @param {Record<string, Record<string, number>>} work by runtime */
 export function gpuTable(work) {
   const rows = Object.entries(work).map(([name, { dispatches, submits, readbacks }]) => {
     return [TITLES[name], String(dispatches), String(submits), String(readbacks)];
   });
   const head = ['runtime', 'dispatches', 'submits', 'readbacks'];
-  return table('What one re-ranking asks of the GPU', head, rows);
+  return table('GPU work of one re-ranking', head, rows);
 }
 
 /** @param {Awaited<ReturnType<import('./whole.mjs').memory>>} found */
 export function memoryTable(found) {
   const rows = found.flatMap(({ clicks, ...bytes }) =>
-    Object.entries(bytes).map(([holder, size]) => [
-      holder,
+    Object.entries(bytes).map(([part, size]) => [
+      part,
       `${clicks.toLocaleString('en')} clicks`,
       kilobytes(size),
     ]),
   );
-  const head = ['held by', 'after', 'kB'];
-  return table('What the package holds in memory', head, rows);
+  const head = ['part', 'after', 'kB'];
+  return table('Memory of the package', head, rows);
 }
 
-/** Ours over theirs by medians, or `null` where one of them was not measured. */
+/** Our median divided by the smallest of theirs; `null` if either was not measured. */
 export function ratio(samples, job, names) {
   const ours = samples[`${job} tandem`];
   const theirs = names.map((name) => samples[`${job} ${name}`]).filter((times) => times?.length);

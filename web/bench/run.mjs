@@ -1,15 +1,15 @@
 /**
- * The device's model beside onnxruntime-web and TensorFlow.js: the same SASRec with the same
- * weights, in one page of one Chromium, measured by turns.
+ * Compares the device's model with onnxruntime-web and TensorFlow.js: the same SASRec with the
+ * same weights, on one page of one Chromium, in alternating rounds.
  *
  *     node web/bench/run.mjs [--webgpu] [--rounds N] [--only NAME,NAME]
  *
- * `rerank` is what a click costs in a session whose earlier clicks were read when they came:
- * Tandem keeps what they left, an exported model reads all of them again. `whole` reads all of
- * them, as after a reload. Prints tables, then one line of JSON: ratios of medians, ours over theirs; KB (1,000 bytes)
- * after Brotli; `memory_growth`, by what share more memory is held after 1,000 clicks than
- * after 100. A figure that was not measured is `null`. The modules of `cargo xtask wasm` and
- * the package must be built.
+ * `rerank` is the cost of one click in a running session: Tandem keeps the encoded history, an
+ * exported model encodes all clicks again. `whole` encodes the whole history, as after a reload.
+ * Prints tables, then one line of JSON: ratios of medians (ours / theirs), sizes in KB (1,000
+ * bytes) after Brotli, and `memory_growth`, the relative growth of memory from 100 to 1,000
+ * clicks. Figures that were not measured are `null`. Requires the modules of `cargo xtask wasm`
+ * and the built package.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -23,12 +23,12 @@ import { clientFolder, packageVersion, serve, wasmFolder } from './server.mjs';
 import { runtimeSize } from './sizes.mjs';
 import { coldStarts, memory } from './whole.mjs';
 
-const CONTESTANTS = ['tandem', 'onnxruntime', 'tensorflow'];
+const RUNTIMES = ['tandem', 'onnxruntime', 'tensorflow'];
 
 async function main() {
   const options = read(process.argv.slice(2));
   const devices = options.webgpu ? ['cpu', 'webgpu'] : ['cpu'];
-  if (takesPart(options, 'tandem')) devices.forEach(mustBeBuilt);
+  if (included(options, 'tandem')) devices.forEach(requireBuilt);
 
   const body = syntheticBody(10);
   const tensorflow = await bundleTensorflow();
@@ -65,14 +65,14 @@ function read(words) {
   });
   const rounds = Number(values.rounds);
   if (!Number.isInteger(rounds) || rounds < 1) {
-    throw new Error(`--rounds takes a whole number from 1, found ${values.rounds}`);
+    throw new Error(`--rounds: expected an integer of at least 1, found ${values.rounds}`);
   }
   return { webgpu: values.webgpu, rounds, only: values.only?.split(',') ?? null };
 }
 
-const takesPart = ({ only }, name) => only === null || only.includes(name);
+const included = ({ only }, name) => only === null || only.includes(name);
 
-function mustBeBuilt(device) {
+function requireBuilt(device) {
   const module = join(wasmFolder, device, 'tandem_bg.wasm');
   if (!existsSync(module)) {
     throw new Error(`pkg/wasm/${device} is not built: run \`cargo xtask wasm --only ${device}\``);
@@ -85,7 +85,7 @@ function mustBeBuilt(device) {
 async function onCpu(server, options) {
   const browser = await launch({ webgpu: false });
   try {
-    say(`Chromium ${browser.version()}, CPU, one thread each`);
+    log(`Chromium ${browser.version()}, CPU, one thread each`);
     const { samples, agreement, notes } = await callInFreshPage(
       browser,
       `${server.url}/page/measure.html`,
@@ -98,8 +98,8 @@ async function onCpu(server, options) {
         learnRounds: options.rounds,
       },
     );
-    say('cold starts');
-    const names = CONTESTANTS.filter((name) => takesPart(options, name));
+    log('cold starts');
+    const names = RUNTIMES.filter((name) => included(options, name));
     const cold = await coldStarts(browser, server, names);
     const all = { ...samples, ...cold };
     const versions = ['onnxruntime-web', '@tensorflow/tfjs-core'].map(
@@ -109,9 +109,9 @@ async function onCpu(server, options) {
     console.log(`Largest differences: ${JSON.stringify(agreement)}`);
     for (const note of notes) console.log(`Note: ${note}`);
     console.log(
-      `\n${timesTable('CPU: one thread, 30-click session; rerank: after its newest click; whole: all of its clicks read; cold: from a loaded script to the first list', all)}\n`,
+      `\n${timesTable('CPU: one thread, 30-click session; rerank: encodes the newest click; whole: encodes all 30 clicks; cold: from a loaded script to the first list', all)}\n`,
     );
-    const memoryGrowth = takesPart(options, 'tandem') ? await growth(browser) : null;
+    const memoryGrowth = included(options, 'tandem') ? await growth(browser) : null;
     return {
       rerank20_vs_ort: ratio(all, 'rerank20', ['onnxruntime']),
       rerank100_vs_ort: ratio(all, 'rerank100', ['onnxruntime']),
@@ -129,7 +129,7 @@ async function onCpu(server, options) {
 }
 
 async function growth(browser) {
-  say('memory');
+  log('memory');
   const found = await memory(browser);
   console.log(`${memoryTable(found)}\n`);
   const [before, after] = found;
@@ -139,7 +139,7 @@ async function growth(browser) {
 async function onWebGpu(server, options) {
   const browser = await launch({ webgpu: true });
   try {
-    say('WebGPU');
+    log('WebGPU');
     const { samples, agreement, gpuWork } = await callInFreshPage(
       browser,
       `${server.url}/page/measure.html`,
@@ -159,11 +159,11 @@ async function onWebGpu(server, options) {
 }
 
 async function sizes(devices, options, tensorflow) {
-  say('sizes');
+  log('sizes');
   const ours = {};
   for (const device of devices) {
     const measured = {};
-    for (const name of CONTESTANTS.filter((name) => takesPart(options, name))) {
+    for (const name of RUNTIMES.filter((name) => included(options, name))) {
       measured[name] = await runtimeSize(name, device, tensorflow);
     }
     ours[device] = measured.tandem;
@@ -176,7 +176,7 @@ async function sizes(devices, options, tensorflow) {
   };
 }
 
-function say(step) {
+function log(step) {
   console.error(step);
 }
 

@@ -7,10 +7,10 @@ import { clientFolder, packageFolder, wasmFolder } from './server.mjs';
 
 const compress = promisify(brotliCompress);
 
-/** Compressing a peer's 14 MB takes half a minute: done once a file. */
+/** Cache of compressed sizes: compressing the 14 MB of a peer takes half a minute. */
 const cache = join(packageFolder('onnxruntime-web'), '../.cache/tandem-bench/brotli.json');
 
-/** What a visitor loads, by runtime and device. */
+/** The files that a visitor loads, by runtime and device. */
 function contents(name, device, tensorflow) {
   const ort = (file) => readFileSync(join(packageFolder('onnxruntime-web'), 'dist', file));
   const tfWasm = join(packageFolder('@tensorflow/tfjs-backend-wasm'), 'dist');
@@ -39,14 +39,14 @@ function contents(name, device, tensorflow) {
   }
 }
 
-/** The client package's scripts for a script tag; before it is built, the bindings alone. */
+/** Scripts of the client package for a script tag; the bindings alone if it is not built. */
 function clientScripts(device) {
   if (!existsSync(clientFolder)) return [readFileSync(join(wasmFolder, device, 'tandem.js'))];
   const parts = ['global', 'worker', device];
   return parts.map((part) => readFileSync(join(clientFolder, `tandem.${part}.js`)));
 }
 
-/** Bytes after Brotli at its best. */
+/** Bytes after Brotli at the highest quality. */
 async function brotliSize(content) {
   const key = createHash('sha256').update(content).digest('hex');
   const known = existsSync(cache) ? JSON.parse(readFileSync(cache, 'utf8')) : {};
@@ -59,8 +59,8 @@ async function brotliSize(content) {
 }
 
 /**
- * What a visitor has to load for a runtime, in bytes after Brotli. Ours counts the client
- * package and its worker; the others bring neither.
+ * Download size of a runtime in bytes after Brotli. Ours includes the client package and its
+ * worker; the peers have no counterpart to these.
  *
  * @returns {Promise<{ wasm: number, scripts: number }>}
  */

@@ -1,12 +1,11 @@
 /**
- * The value below which a share of the samples lies, between neighbours by proportion
- * (Hyndman and Fan 1996, type 7).
+ * Quantile with linear interpolation (Hyndman and Fan 1996, type 7).
  *
  * @param {number[]} samples not empty
  * @param {number} share in [0, 1]
  */
 export function quantile(samples, share) {
-  if (samples.length === 0) throw new Error('there is no quantile of no samples');
+  if (samples.length === 0) throw new Error('quantile: expected at least one sample, found none');
   const sorted = samples.toSorted((a, b) => a - b);
   const place = (sorted.length - 1) * share;
   const below = Math.floor(place);

@@ -1,28 +1,28 @@
-/** What is measured of the whole package in a page, not of the model alone. */
-import { Cloud } from '../e2e/cloud.mjs';
+/** Measurements of the whole package on a page, not of the model alone. */
+import { FakeServer } from '../e2e/fake-server.mjs';
 import { memoryAfterClicks } from '../e2e/memory.mjs';
 import { servePackage, Visitor } from '../e2e/package-page.mjs';
 import { callInFreshPage } from './browser.mjs';
 
 const COLD_STARTS = 9;
 
-/** Films of MovieLens-100k: as many items as the demo's catalogue has. */
+/** The catalogue size of the demo (MovieLens-100k). */
 const CATALOGUE = { count: 1_682 };
 
-/** Clicks after which memory is measured, in each of so many visits. */
+/** Numbers of clicks after which memory is measured, and number of visits. */
 const MARKS = [100, 1_000];
 const VISITS = 3;
 
 /**
- * Milliseconds to the first list, each in a page of its own, by turns.
+ * Milliseconds to the first list, each on a new page, in alternating order.
  *
  * @param {import('playwright-core').Browser} browser
  * @param {{ url: string }} server
  * @param {string[]} names
- * @returns {Promise<Record<string, number[]>>} by `cold <contestant>`
+ * @returns {Promise<Record<string, number[]>>} by `cold <runtime>`
  */
 export async function coldStarts(browser, server, names) {
-  const cloud = await Cloud.start(CATALOGUE);
+  const cloud = await FakeServer.start(CATALOGUE);
   const samples = Object.fromEntries(names.map((name) => [`cold ${name}`, []]));
   try {
     for (let turn = 0; turn < COLD_STARTS; turn += 1) {
@@ -40,9 +40,9 @@ export async function coldStarts(browser, server, names) {
 }
 
 /**
- * What page, worker and WebAssembly hold after 100 and after 1,000 clicks, everything learnt
- * and kept, and what was not needed any more collected: the visit in the middle at each mark.
- * (The memory of WebAssembly never shrinks, so that it tells of its busiest moment.)
+ * Memory of page, worker and WebAssembly after 100 and 1,000 clicks, once learning, saving and
+ * garbage collection have finished: the median visit at each mark. WebAssembly memory never
+ * shrinks, so its value is the peak.
  *
  * @param {import('playwright-core').Browser} browser
  * @returns {Promise<{ clicks: number, page: number, worker: number, wasm: number,
@@ -58,7 +58,7 @@ export async function memory(browser) {
 }
 
 async function oneVisit(browser) {
-  const [cloud, site] = await Promise.all([Cloud.start(CATALOGUE), servePackage()]);
+  const [cloud, site] = await Promise.all([FakeServer.start(CATALOGUE), servePackage()]);
   const visitor = await Visitor.arrive(browser, site);
   try {
     const options = { server: cloud.url, consent: true };

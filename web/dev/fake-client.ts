@@ -1,10 +1,11 @@
 /**
- * A stand-in for the WebAssembly client that guesses by genre: enough to see every state of
- * the page move, and nothing to judge recommendations by.
+ * Fake of the WebAssembly client for work on the page without a server. It ranks by shared
+ * genres, so its recommendations say nothing about the real models.
  */
 import type {
   Connection,
   Decision,
+  ErrorCode,
   Explanation,
   LearnReport,
   SimilarItem,
@@ -17,8 +18,13 @@ export default async function init(): Promise<void> {}
 
 const THRESHOLD = 0.3;
 const LIST = 50;
-const MODELS = ['Stand-in language model', 'Another language model'] as const;
+const MODELS = ['Example language model', 'Second language model'] as const;
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** An error in the form in which the WebAssembly module throws it. */
+function wireError(code: ErrorCode, message: string): Error {
+  return Object.assign(new Error(message), { code });
+}
 
 async function fault(server: string): Promise<string> {
   const state = (await (await fetch(`${server}/__mock/state`)).json()) as { fault: string };
@@ -36,8 +42,8 @@ export class Client {
   #message: string | null = null;
   #sinceList = 0;
   #steps = 0;
-  /** Clicks that wait to be learnt from. */
-  #waiting = 0;
+  /** Number of clicks that have not been learnt from yet. */
+  #pending = 0;
   #calls = 0;
   #bytesUp = 0;
   #bytesDown = 412_300;
@@ -53,11 +59,14 @@ export class Client {
     const wrong = await fault(server);
     if (wrong === 'slow') await pause(60_000);
     if (wrong === 'down') {
-      throw { code: 'unreachable', message: `no answer from ${server}: is the server running?` };
+      throw wireError(
+        'unreachable',
+        `no response from ${server}: check that the server is running`,
+      );
     }
     if (wrong === 'integrity') {
       const hashes = `expected ${'9c99'.repeat(16)}, found ${'1f37'.repeat(16)}`;
-      throw { code: 'integrity', message: `rows.bin is damaged: ${hashes}. Load it again.` };
+      throw wireError('integrity', `rows.bin is damaged: ${hashes}; reload the page`);
     }
     await pause(300);
     const films = (await (await fetch(`${server}/artifacts/mock/items.json`)).json()) as Film[];
@@ -69,7 +78,7 @@ export class Client {
     else if (event.type !== 'view') {
       this.#history = [...this.#history.filter((item) => item !== event.item), event.item];
       this.#sinceList += 1;
-      this.#waiting += 1;
+      this.#pending += 1;
     }
     return this.recommend();
   }
@@ -162,7 +171,7 @@ export class Client {
     const wrong = await fault(this.#server).catch(() => 'failing');
     if (wrong === 'failing' || wrong === 'down') {
       this.#failures += 1;
-      this.#message = 'no answer within 4 s';
+      this.#message = 'no response within 4 s';
     } else {
       this.#message = null;
       this.#calls += 1;
@@ -183,8 +192,8 @@ export class Client {
   }
 
   async learn(): Promise<LearnReport | null> {
-    if (this.#waiting === 0) return null;
-    this.#waiting -= 1;
+    if (this.#pending === 0) return null;
+    this.#pending -= 1;
     this.#steps += 1;
     const lossBefore = 3.9 * 0.93 ** this.#steps + 0.4 + ((this.#steps * 7) % 5) / 12;
     return { step: this.#steps, lossBefore, lossAfter: lossBefore * 0.86, ms: 4.6 };
@@ -200,7 +209,7 @@ export class Client {
     this.#list = null;
     this.#sinceList = 0;
     this.#steps = 0;
-    this.#waiting = 0;
+    this.#pending = 0;
     return this.recommend();
   }
 
@@ -229,10 +238,10 @@ export class Client {
       waitMs: code === 'backing_off' ? 4_000 : null,
     });
     if (this.#offline) return is('keep', 'offline', 'offline');
-    if (this.#message !== null) return is('keep', 'backing_off', 'the server is being left alone');
+    if (this.#message !== null) return is('keep', 'backing_off', 'waiting before the next attempt');
     if (this.#list === null) return is('request', 'no_candidates', 'no candidates yet');
     if (this.#list.cold && this.#history.length > 0) {
-      return is('request', 'first_history', 'the list was made before the first click');
+      return is('request', 'first_history', 'the list is not personal yet');
     }
     const figure = (disagreement ?? 0).toFixed(2);
     return (disagreement ?? 0) > THRESHOLD && this.#sinceList > 0
@@ -247,13 +256,13 @@ export class Client {
       : { state: 'failing', code: 'timeout', message: this.#message, retryInMs: 4_000 };
   }
 
-  /** Genres shared with the newest films, and a little that only the id decides. */
+  /** Number of genres shared with the newest films, plus a small constant per item. */
   #taste(item: string, newest: number): number {
     const genres = this.#films.get(item)?.genres ?? [];
-    const whim = ((Number(item) * 2654435761) % 97) / 97;
+    const noise = ((Number(item) * 2654435761) % 97) / 97;
     return this.#history.slice(-newest).reduce((sum, seen, position) => {
       const shared = this.#films.get(seen)?.genres.filter((genre) => genres.includes(genre)) ?? [];
       return sum + shared.length * (1 + position / newest);
-    }, whim);
+    }, noise);
   }
 }

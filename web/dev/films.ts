@@ -1,4 +1,4 @@
-/** One film as the items file of a real catalogue has it. */
+/** A film in the format of the items file. */
 export interface Film {
   item: string;
   title: string;
@@ -6,7 +6,7 @@ export interface Film {
   genres: string[];
 }
 
-/** Enough films, with awkward titles among them, to work on the page without real data. */
+/** Films for work on the page without real data, some with long or unusual titles. */
 const rows: [title: string, year: number, genres: string][] = [
   ['Toy Story', 1995, "Animation,Children's,Comedy"],
   ['GoldenEye', 1995, 'Action,Adventure,Thriller'],

@@ -6,9 +6,9 @@ import type { Plugin } from 'vite';
 const here = dirname(fileURLToPath(import.meta.url));
 
 /**
- * Says what to do about the generated WebAssembly modules when they are not there. Without
- * the CPU module there is no site; without the WebGPU module the site runs on the CPU. With
- * `mock`, both are a stand-in that needs no WebAssembly at all.
+ * Resolves the generated WebAssembly modules. A missing CPU module is a build error; without
+ * the WebGPU module the site runs on the CPU only. With `mock`, both are replaced by
+ * `fake-client.ts`, which needs no WebAssembly.
  */
 export function generatedWasm(mock: boolean): Plugin {
   return {

@@ -3,9 +3,9 @@ import type { Plugin } from 'vite';
 import { films } from './films.ts';
 
 /**
- * A server for working on the page alone: `npm run mock --workspace @tandem-rec/demo`. Faults are set by
- * `GET /__mock?fault=integrity|down|failing|slow` and taken back by `GET /__mock`. With
- * `TANDEM_MOCK_ITEMS` a catalogue file of the real server is shown.
+ * Mock server for work on the page: `npm run mock --workspace @tandem-rec/demo`.
+ * `GET /__mock?fault=integrity|down|failing|slow` simulates a fault, `GET /__mock` clears it.
+ * `TANDEM_MOCK_ITEMS` names an items file of a real server to display instead.
  */
 export function mockServer(): Plugin {
   let fault = '';
@@ -22,14 +22,14 @@ export function mockServer(): Plugin {
     '/v1/status': () =>
       JSON.stringify({
         ready: true,
-        language_model: { name: 'Stand-in language model', sha256: 'mock' },
+        language_model: { name: 'Example language model', sha256: 'mock' },
         catalogue: { hash: 'mock', items: JSON.parse(items).length },
         notice:
-          'Stand-in data: a few films, no ratings. The real demo shows the terms of its data here.',
+          'Example data: sixty films without ratings. The demo shows the licence terms of its data here.',
       }),
     '/v1/models': () =>
       JSON.stringify({
-        models: ['Stand-in language model', 'Another language model'].map((name) => ({
+        models: ['Example language model', 'Second language model'].map((name) => ({
           name,
           ready: true,
         })),

@@ -1,4 +1,6 @@
-/** Stands for the WebGPU module in a site that was built without it: cannot be imported. */
+/** Replaces the WebGPU module in a site that was built without it; importing it fails. */
 export {};
 
-throw { code: 'no_adapter', message: 'this site was built without WebGPU' };
+throw Object.assign(new Error('this site was built without the WebGPU module'), {
+  code: 'no_adapter',
+});

@@ -10,8 +10,8 @@ const QUIET = [
 ];
 
 /**
- * A Chromium without a window: `$CHROMIUM`, or where Debian puts it. With `webgpu` it offers
- * an adapter even where there is no graphics card: right results, slowly.
+ * Headless Chromium: `$CHROMIUM`, or Debian's default path. With `webgpu`, machines without a
+ * GPU get a software adapter (correct results, slow).
  */
 export function launch({ webgpu = false } = {}) {
   return chromium.launch({

@@ -1,12 +1,12 @@
 /**
- * A scripted session in a real Chromium, on the CPU and on WebGPU: `cargo xtask demo --check`.
+ * Plays a scripted session in Chromium, on the CPU and on WebGPU: `cargo xtask demo --check`.
  *
- * What holds and what does not is told on standard error; the last line of standard output is
- * one JSON object with what was measured. Exit status 0 only if all of it holds.
+ * Writes the result of each assertion to standard error and one JSON object with the
+ * measurements as the last line of standard output. Exit status 0 if all assertions pass.
  */
+import { Assertions } from './assertions.mjs';
 import { launch } from './browser.mjs';
-import { evidence, serverUrl } from './environment.mjs';
-import { Findings } from './findings.mjs';
+import { outputFile, serverUrl } from './environment.mjs';
 import { median, rounded, session } from './session.mjs';
 
 const SCRIPT = [
@@ -16,48 +16,48 @@ const SCRIPT = [
 
 async function main() {
   const url = serverUrl();
-  const findings = new Findings();
+  const assertions = new Assertions();
   const sessions = {};
-  const items = await catalogueOf(url, findings);
+  const items = await catalogueOf(url, assertions);
   const catalogue = new Set(items);
   for (const { device, clicks } of SCRIPT) {
     try {
-      // One browser a device: what a crash of one leaves behind is not the other's.
+      // One browser per device, so that a crash does not affect the other session.
       const browser = await launch({ webgpu: device === 'webgpu' });
       try {
-        sessions[device] = await session(browser, { url, device, clicks, catalogue, findings });
+        sessions[device] = await session(browser, { url, device, clicks, catalogue, assertions });
       } finally {
         await browser.close();
       }
     } catch (error) {
-      findings.that(`${device}: the session was played to its end`, false, error.stack);
+      assertions.check(`${device}: the session ran to the end`, false, error.stack);
     }
   }
-  findings.write(evidence('assertions.json'));
-  console.log(JSON.stringify(report(findings, items.length, sessions)));
-  process.exitCode = findings.allHold ? 0 : 1;
+  assertions.write(outputFile('assertions.json'));
+  console.log(JSON.stringify(report(assertions, items.length, sessions)));
+  process.exitCode = assertions.allPassed ? 0 : 1;
 }
 
-/** Ids of all films, as the artefacts have them. */
-async function catalogueOf(url, findings) {
+/** Ids of all films in the items file of the artefacts. */
+async function catalogueOf(url, assertions) {
   const answer = await fetch(`${url}/v1/manifest`);
   const manifest = await answer.json();
   const file = `artifacts/${answer.headers.get('x-artifacts')}/${manifest.items.path}`;
   const items = (await (await fetch(`${url}/${file}`)).json()).map(({ item }) => item);
-  const told = manifest.catalogue.items;
-  findings.that(
-    'the catalogue has as many films as the manifest says, each once',
-    items.length === told && new Set(items).size === told,
-    `${items.length} listed, ${new Set(items).size} distinct, ${told} told`,
+  const stated = manifest.catalogue.items;
+  assertions.check(
+    'the items file contains the number of films that the manifest states, without duplicates',
+    items.length === stated && new Set(items).size === stated,
+    `${items.length} listed, ${new Set(items).size} distinct, ${stated} stated`,
   );
   return items;
 }
 
-function report(findings, catalogue, sessions) {
+function report(assertions, catalogue, sessions) {
   const all = Object.values(sessions);
   const complete = all.length === SCRIPT.length;
   return {
-    ok: findings.allHold,
+    ok: assertions.allPassed,
     catalogue,
     candidates_valid:
       complete && all.every(({ unknown, repeated }) => unknown.length + repeated === 0),

@@ -1,4 +1,4 @@
-/** What a page gets to know when its policy or its server stands in the package's way. */
+/** Error messages for pages whose Content-Security-Policy or server blocks the package. */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -29,25 +29,25 @@ async function inPage(how, play) {
 }
 
 for (const [missing, policy, reason] of [
-  ["'wasm-unsafe-eval'", { 'script-src': "'self'" }, /wasm-unsafe-eval/],
+  ['WebAssembly', { 'script-src': "'self'" }, /wasm-unsafe-eval/],
   ['the worker', { 'worker-src': "'none'" }, /worker could not be loaded.*worker-src/],
   ['the server', { 'connect-src': "'self'" }, /No recommendations: .*127\.0\.0\.1/],
 ]) {
-  test(`a policy without ${missing} is told by name`, async () => {
+  test(`an error names the policy directive that blocks ${missing}`, async () => {
     await inPage({ policy: { ...STRICT, ...policy } }, async (example) => {
       assert.match(await example.says(/No recommendations/), reason);
     });
   });
 }
 
-test('a site that answers every address with its page is told what is wrong', async () => {
+test('an HTML page instead of the WebAssembly file gives an error that explains it', async () => {
   await inPage({ answers: { '.wasm': '/index.html' } }, async (example) => {
-    const told = await example.says(/No recommendations/);
-    assert.match(told, /tandem_bg\.wasm could not be compiled: check that it is this package/);
+    const message = await example.says(/No recommendations/);
+    assert.match(message, /tandem_bg\.wasm could not be compiled: check that it is this package/);
   });
 });
 
-test('neither eval nor a blob is asked for: the strict policy sees no violation', async () => {
+test('the package needs neither eval nor blob URLs: no violation of the strict policy', async () => {
   await inPage({}, async (example, site) => {
     const list = await example.firstList();
     await example.click(list[0]);
@@ -56,14 +56,14 @@ test('neither eval nor a blob is asked for: the strict policy sees no violation'
   });
 });
 
-test('a server that does not know the type of WebAssembly files will do', async () => {
+test('WebAssembly files may be served with any content type', async () => {
   await inPage({ types: { '.wasm': 'text/plain' } }, async (example) => {
     assert.equal((await example.firstList()).length, 12);
     assert.deepEqual(example.complaints, []);
   });
 });
 
-test('a page that is isolated from other origins has nothing else to do', async () => {
+test('a cross-origin isolated page needs no further configuration', async () => {
   const headers = {
     'cross-origin-opener-policy': 'same-origin',
     'cross-origin-embedder-policy': 'require-corp',
@@ -75,7 +75,7 @@ test('a page that is isolated from other origins has nothing else to do', async 
   });
 });
 
-test('a script without an address of its own asks for those of worker and WebAssembly', async () => {
+test('an inline script must pass workerUrl and wasmUrl', async () => {
   const policy = { ...STRICT, 'script-src': "'self' 'unsafe-inline' 'wasm-unsafe-eval'" };
   await inPage({ policy }, async ({ page }) => {
     const script = join(folder, 'tandem/dist/tandem.global.js');

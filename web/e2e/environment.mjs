@@ -1,19 +1,21 @@
-/** What `cargo xtask` tells these scripts by the environment. */
+/** Environment variables that `cargo xtask` sets for these scripts. */
 import { join } from 'node:path';
 
-function needed(name) {
+function required(name) {
   const value = process.env[name];
   if (value === undefined || value === '') {
-    throw new Error(`${name} is not set: run this by \`cargo xtask demo --check\` or \`test\``);
+    throw new Error(
+      `${name} is not set: run this script with \`cargo xtask demo --check\` or \`cargo xtask test\``,
+    );
   }
   return value;
 }
 
-/** Address of the server under test, without a slash at its end. */
-export const serverUrl = () => needed('TANDEM_URL');
+/** URL of the server under test, without a trailing slash. */
+export const serverUrl = () => required('TANDEM_URL');
 
-/** Its process, for whoever wants to end it. */
-export const serverPid = () => Number(needed('TANDEM_SERVER_PID'));
+/** Process id of the server under test, for tests that end it. */
+export const serverPid = () => Number(required('TANDEM_SERVER_PID'));
 
-/** A file among the screenshots and reports of this run. */
-export const evidence = (name) => join(needed('TANDEM_EVIDENCE'), name);
+/** Path of a screenshot or report of this run. */
+export const outputFile = (name) => join(required('TANDEM_EVIDENCE'), name);

@@ -1,11 +1,11 @@
-import { evidence } from './environment.mjs';
+import { outputFile } from './environment.mjs';
 
-/** Longest wait for the device and the cloud together, on a busy machine. */
-const PATIENCE_MS = 90_000;
+/** Timeout for device and server together, on a busy machine. */
+const TIMEOUT_MS = 90_000;
 
-/** An example in one tab: what it shows, and whatever the browser has to complain about. */
+/** An example in one tab, with the errors and warnings of the browser. */
 export class ExamplePage {
-  /** Errors of scripts, errors and warnings of the console, requests that failed. */
+  /** Script errors, console errors and warnings, failed requests. */
   complaints = [];
 
   constructor(page) {
@@ -22,17 +22,17 @@ export class ExamplePage {
 
   static async open(browser, url) {
     const context = await browser.newContext({ viewport: { width: 900, height: 600 } });
-    // Browsers ask for it unbidden.
+    // Browsers request the icon by themselves.
     await context.route('**/favicon.ico', (route) => route.fulfill({ status: 204 }));
     const example = new ExamplePage(await context.newPage());
     await example.page.goto(url);
     return example;
   }
 
-  /** Waits for the first list; its items in the order shown. */
+  /** Waits for the first list and returns its items in display order. */
   async firstList() {
     const first = this.page.locator('ol button').first();
-    await first.waitFor({ timeout: PATIENCE_MS }).catch(async (cause) => {
+    await first.waitFor({ timeout: TIMEOUT_MS }).catch(async (cause) => {
       const complaints = this.complaints.join('; ');
       throw new Error(`no list: “${await this.status()}”; ${complaints}`, { cause });
     });
@@ -44,26 +44,26 @@ export class ExamplePage {
     return buttons.evaluateAll((shown) => shown.map(({ dataset }) => dataset.item));
   }
 
-  /** Clicks on an item and waits until the list that no longer has it is shown. */
+  /** Clicks an item and waits until it has left the list. */
   async click(item) {
     const button = this.page.locator(`ol button[data-item="${item}"]`);
     await button.click();
-    await button.waitFor({ state: 'detached', timeout: PATIENCE_MS });
+    await button.waitFor({ state: 'detached', timeout: TIMEOUT_MS });
   }
 
   status() {
     return this.page.getByRole('status').textContent();
   }
 
-  /** Waits until the status matches. */
+  /** Waits until the status text matches `pattern`. */
   async says(pattern) {
     const status = this.page.getByRole('status').filter({ hasText: pattern });
-    await status.waitFor({ timeout: PATIENCE_MS });
+    await status.waitFor({ timeout: TIMEOUT_MS });
     return this.status();
   }
 
   screenshot(name) {
-    return this.page.screenshot({ path: evidence(`${name}.png`), fullPage: true });
+    return this.page.screenshot({ path: outputFile(`${name}.png`), fullPage: true });
   }
 
   close() {

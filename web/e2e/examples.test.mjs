@@ -1,4 +1,4 @@
-/** The examples as a user would have them: the packed package, built, under a strict policy. */
+/** The examples, built from the packed package and run under a strict policy. */
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -18,7 +18,7 @@ before(async () => {
 after(() => browser?.close());
 
 for (const name of ['script-tag', 'vite', 'webpack', 'react', 'vue']) {
-  test(`${name}: built from the tarball, it recommends under a strict policy`, async () => {
+  test(`${name}: the build from the tarball recommends under a strict policy`, async () => {
     const folder = await build(await install(name, tarball));
     const site = await serve(folder, { cloud: serverUrl() });
     try {
@@ -30,7 +30,7 @@ for (const name of ['script-tag', 'vite', 'webpack', 'react', 'vue']) {
   });
 }
 
-test('vite: the development server needs no other settings', async () => {
+test('vite: the development server needs no extra settings', async () => {
   const root = await install('vite', tarball);
   const require = createRequire(join(root, 'vite.config.ts'));
   const vite = await import(pathToFileURL(require.resolve('vite')).href);
@@ -51,7 +51,7 @@ test('vite: the development server needs no other settings', async () => {
   }
 });
 
-/** A first list, another one after a click, and nothing that the browser complains about. */
+/** Checks the first list, the list after a click, and that the browser reports no errors. */
 async function recommends(url, name) {
   const example = await ExamplePage.open(browser, url);
   try {

@@ -1,4 +1,4 @@
-/** What a visitor sees when something is broken: the shop goes on, and says what is wrong. */
+/** Behaviour of the demo page under faults: it stays usable and reports the problem. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { after, before, test } from 'node:test';
@@ -29,19 +29,19 @@ const watchFirst = async (shop) => shop.watch((await shop.shelf())[0], { learnMs
 
 const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
 
-/** Clicks until the way to the cloud is in `state`; the last update. */
+/** Clicks until the connection has the given state; returns the last update. */
 async function clickUntil(shop, state, limit = 25) {
   for (let click = 0; click < limit; click += 1) {
     const { update, request } = await watchFirst(shop);
     const latest = request ?? update;
     if (latest.connection.state === state) return latest;
-    // As a visitor would: the device's budget of calls fills up again with time.
+    // Waits between clicks, so that the call budget of the device can refill.
     await shop.page.waitForTimeout(click < 5 ? 0 : 1000);
   }
   throw new Error(`the connection was not ${state} after ${limit} clicks`);
 }
 
-test('offline, films are recommended and nothing is sent', async () => {
+test('offline: films are recommended and nothing is sent', async () => {
   await inShop(async (shop) => {
     await shop.ready();
     await watchFirst(shop);
@@ -66,7 +66,7 @@ test('offline, films are recommended and nothing is sent', async () => {
 });
 
 for (const which of ['body', 'rows']) {
-  test(`a flipped byte in the model's ${which} is refused by name, with both hashes`, async () => {
+  test(`a flipped byte in the model file ${which} gives an error with its name and both hashes`, async () => {
     const answer = await fetch(`${serverUrl()}/v1/manifest`);
     const { path, sha256: expected } = (await answer.json())[which];
     let found = '';
@@ -80,13 +80,13 @@ for (const which of ['body', 'rows']) {
     const address = `**/artifacts/*/${path}`;
     await inShop(
       async (shop) => {
-        const curtain = shop.page.locator('[data-testid="opening"][data-phase="failed"]');
-        await curtain.waitFor();
-        const text = await curtain.textContent();
+        const loading = shop.page.locator('[data-testid="opening"][data-phase="failed"]');
+        await loading.waitFor();
+        const text = await loading.textContent();
         assert.ok(text.includes(path), text);
         assert.ok(text.includes(expected) && text.includes(found), text);
         await shop.screenshot(`damaged-${which}`);
-        // Once the file is whole again, the shop opens.
+        // The page loads once the file is correct again.
         await shop.page.unroute(address);
         await shop.part('retry').click();
         await shop.ready();
@@ -96,7 +96,7 @@ for (const which of ['body', 'rows']) {
   });
 }
 
-test('without WebGPU the shop stays on the CPU and says so in a badge', async () => {
+test('without WebGPU the page stays on the CPU and shows that', async () => {
   // This browser was launched without an adapter.
   await inShop(async (shop) => {
     await shop.ready();
@@ -105,12 +105,12 @@ test('without WebGPU the shop stays on the CPU and says so in a badge', async ()
     const ready = await shop.event('ready', { since });
     assert.equal(ready?.payload.device, 'cpu');
     assert.equal(await shop.part('status-device').textContent(), 'CPU');
-    assert.ok(await shop.page.getByText('no WebGPU').isVisible());
+    assert.ok(await shop.page.getByText('WebGPU unavailable').isVisible());
     await watchFirst(shop);
   });
 });
 
-test('an answer that is garbage keeps the last list in use', async () => {
+test('an invalid response keeps the last list in use', async () => {
   await inShop(async (shop) => {
     await shop.ready();
     await shop.page.route('**/v1/candidates', (route) =>
@@ -120,12 +120,12 @@ test('an answer that is garbage keeps the last list in use', async () => {
     assert.equal(latest.connection.code, 'bad_response');
     assert.ok((await shop.shelf()).length > 0);
     await shop.part('banner').waitFor();
-    assert.match(await shop.part('banner').textContent(), /last list stays/);
+    assert.match(await shop.part('banner').textContent(), /last list is still used/);
   });
 });
 
-// The last one: there is no server afterwards.
-test('when the server dies, the shop goes on with its last list and says so', async () => {
+// Must be the last test: it ends the server.
+test('without the server the page keeps the last list and shows the problem', async () => {
   await inShop(async (shop) => {
     await shop.ready();
     await watchFirst(shop);
@@ -133,7 +133,7 @@ test('when the server dies, the shop goes on with its last list and says so', as
     const latest = await clickUntil(shop, 'failing');
     assert.equal(latest.connection.code, 'unreachable');
     assert.ok(latest.items.length > 0);
-    assert.match(await shop.part('banner').textContent(), /cloud does not answer/);
+    assert.match(await shop.part('banner').textContent(), /server is not responding/);
     const { update } = await watchFirst(shop);
     assert.ok(update.items.length > 0);
     await shop.screenshot('server-gone');

@@ -1,15 +1,14 @@
-/** Events of a trace that mark one turn of a thread's loop. */
+/** Trace event of one task of the event loop. */
 const TASK = 'ThreadControllerImpl::RunTask';
 
-/** What tracing itself and other tools do inside of a page, in whatever turn it falls. */
+/** Trace event of work done for developer tools; subtracted from the task it falls into. */
 const TOOLS = 'V8.InvokeApiInterruptCallbacks';
 
 const CATEGORIES = ['toplevel', 'devtools.timeline', 'v8.execute'];
 
 /**
- * Which turns of the main threads of a browser's pages ran scripts of the package while
- * `play` did its part, and how much of the processor each took, all else in the turn
- * included: what other programs of the machine do does not count.
+ * Main-thread tasks that ran scripts of the package during `play`, with the CPU time of each
+ * whole task. CPU time excludes the work of other processes of the machine.
  *
  * @param {import('playwright-core').Browser} browser
  * @param {() => Promise<void>} play
@@ -39,7 +38,7 @@ function tasksOfThread(events) {
     .filter(({ scripts }) => scripts.length > 0);
 }
 
-/** Scripts of the package that were called, by name. */
+/** Names of the package scripts that were called. */
 function scriptsOf(spans) {
   const called = spans.flatMap((span) => /\/dist\/(.*)$/.exec(scriptOf(span) ?? '')?.[1] ?? []);
   return [...new Set(called)];

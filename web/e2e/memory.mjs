@@ -1,6 +1,6 @@
 /**
- * What a page and its one worker hold in memory after everything was collected that can be:
- * heaps of JavaScript, what lies outside of them, and the memory of WebAssembly.
+ * Memory of a page and its worker after garbage collection: JavaScript heaps, external buffers
+ * and WebAssembly memory.
  */
 export class Memory {
   #session;
@@ -8,7 +8,7 @@ export class Memory {
   #lastId = 0;
   #waiting = new Map();
 
-  /** Watches a page that has not started its worker yet. */
+  /** Attaches to a page; must be called before the page starts its worker. */
   static async of(page) {
     const memory = new Memory();
     const session = await page.context().newCDPSession(page);
@@ -17,7 +17,7 @@ export class Memory {
       if (targetInfo.type === 'worker') memory.#worker = sessionId;
     });
     session.on('Target.receivedMessageFromTarget', ({ message }) => memory.#answered(message));
-    // A worker has no session of its own here: its messages are wrapped in the page's.
+    // Messages of the worker are wrapped in messages of the page session.
     await session.send('Target.setAutoAttach', {
       autoAttach: true,
       waitForDebuggerOnStart: false,
@@ -76,31 +76,32 @@ export class Memory {
   }
 }
 
-/** The least of several readings: what was just used is let go only after a while. */
+/** Minimum of several measurements: some memory is released only after a delay. */
 async function heap(ask) {
-  const readings = [];
+  const samples = [];
   for (let time = 0; time < 3; time += 1) {
     await new Promise((done) => setTimeout(done, 500));
     await ask('HeapProfiler.collectGarbage');
     const usage = await ask('Runtime.getHeapUsage');
-    readings.push(usage.usedSize + usage.embedderHeapUsedSize + usage.backingStorageSize);
+    samples.push(usage.usedSize + usage.embedderHeapUsedSize + usage.backingStorageSize);
   }
-  return Math.min(...readings);
+  return Math.min(...samples);
 }
 
 /**
- * Opens a recommender in a tab and clicks, each click once the one before is answered.
+ * Creates a recommender in a tab, clicks one item after another, and measures memory.
  *
  * @param {import('./package-page.mjs').Tab} tab
  * @param {object} options of the recommender
- * @param {string[]} items clicked in their order, and again from the first
- * @param {number[]} marks measured after so many clicks, everything learnt and kept
+ * @param {string[]} items clicked in this order, repeatedly
+ * @param {number[]} marks numbers of clicks after which memory is measured, once learning and
+ *   saving have finished
  */
 export async function memoryAfterClicks(tab, options, items, marks) {
   const memory = await Memory.of(tab.page);
   await tab.page.evaluate(
     async ([given, list]) => {
-      // Not `open_`: what that writes down of every update would count.
+      // Not `open_`: the updates it records would be counted.
       window.rec = await window.tandem.createRecommender(given);
       let learnt = performance.now();
       window.rec.on('learn', () => {
@@ -110,7 +111,7 @@ export async function memoryAfterClicks(tab, options, items, marks) {
         for (let click = from; click < to; click += 1) {
           await window.rec.track({ type: 'click', item: list[click % list.length] });
         }
-        // All is learnt once nothing has been for a while, and kept a second after.
+        // No learning step for three seconds: learning and saving have finished.
         while (performance.now() - learnt < 3_000) {
           await new Promise((done) => setTimeout(done, 250));
         }

@@ -1,15 +1,14 @@
 /**
- * What goes wrong in browsers, brought about on purpose: nothing is thrown that has no code,
- * and nothing is lost that was acknowledged.
+ * Simulated faults: every error has a code, and no acknowledged event is lost.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Stand } from './package-stand.mjs';
+import { Fixture } from './package-fixture.mjs';
 
-const stand = new Stand();
+const fixture = new Fixture();
 
-test('a worker that is killed is replaced, without consent, and nothing is lost', async () => {
-  const tab = await stand.shopping();
+test('a killed worker is replaced without loss, also without consent', async () => {
+  const tab = await fixture.tabWithClicks();
   await tab.atRest(1);
   await tab.click('i70');
   await tab.killWorker();
@@ -22,8 +21,8 @@ test('a worker that is killed is replaced, without consent, and nothing is lost'
   assert.equal((await tab.state()).status, 'ready');
 });
 
-test('a worker that is killed during a burst answers every call, each event once', async () => {
-  const tab = await stand.shopping({ consent: true });
+test('a worker killed during a burst: every call resolves, every event counts once', async () => {
+  const tab = await fixture.tabWithClicks({ consent: true });
   const burst = tab.page.evaluate(async () => {
     const calls = Array.from({ length: 60 }, (_, number) =>
       window.rec.track({ type: 'click', item: `i${100 + number}` }),
@@ -36,12 +35,15 @@ test('a worker that is killed during a burst answers every call, each event once
   const expected = ['i60', 'i61', ...Array.from({ length: 60 }, (_, n) => `i${100 + n}`)];
   assert.deepEqual(await tab.history(), expected);
   await tab.close();
-  const next = await stand.visitor.tab();
-  assert.deepEqual((await next.open({ server: stand.cloud.url, consent: true })).history, expected);
+  const next = await fixture.visitor.tab();
+  assert.deepEqual(
+    (await next.open({ server: fixture.server.url, consent: true })).history,
+    expected,
+  );
 });
 
-test('a worker that dies again and again is given up with a code', async () => {
-  const tab = await stand.shopping();
+test('after the fourth crash in a minute the recommender fails with worker_failed', async () => {
+  const tab = await fixture.tabWithClicks();
   for (let death = 1; death <= 3; death += 1) {
     await tab.killWorker();
     await tab.until(
@@ -61,58 +63,58 @@ for (const [fault, code] of [
   ['garbage', 'bad_response'],
   ['no-cors', 'unreachable'],
 ]) {
-  test(`a server that turns ${fault}: the list stays, clicks rank, and it mends`, async () => {
-    const tab = await stand.shopping();
+  test(`server fault ${fault} after opening: ranking continues and the connection recovers`, async () => {
+    const tab = await fixture.tabWithClicks();
     await tab.page.waitForTimeout(300);
-    stand.cloud.fault = fault;
+    fixture.server.fault = fault;
     await tab.call('useModel', 'large');
     await tab.until(`window.rec.state().connection.state === 'failing'`);
     assert.equal((await tab.state()).connection.code, code);
     const update = await tab.click('i70');
     assert.ok(update.items.length > 0);
     assert.deepEqual(await tab.codes(), []);
-    stand.cloud.fault = null;
+    fixture.server.fault = null;
     await tab.until(`window.rec.state().connection.state === 'online'`);
-    const [offline] = await tab.told('offline');
+    const [offline] = await tab.payloads('offline');
     assert.equal(offline.state, 'failing');
   });
 
-  test(`a server that is ${fault} from the first is a typed error`, async () => {
-    stand.cloud.fault = fault;
-    const tab = await stand.visitor.tab();
-    const { error } = await tab.open({ server: stand.cloud.url });
+  test(`server fault ${fault} while opening is a typed error`, async () => {
+    fixture.server.fault = fault;
+    const tab = await fixture.visitor.tab();
+    const { error } = await tab.open({ server: fixture.server.url });
     assert.equal(error.code, code);
     assert.equal(error.name, code === 'internal' ? 'TandemError' : 'ServerError');
   });
 }
 
-test('a slow server is given up in time, and holds up no click', async () => {
-  const tab = await stand.visitor.tab();
-  await tab.open({ server: stand.cloud.url, timeoutMs: 1_500 });
+test('requests to a slow server time out and do not delay clicks', async () => {
+  const tab = await fixture.visitor.tab();
+  await tab.open({ server: fixture.server.url, timeoutMs: 1_500 });
   await tab.listed();
-  stand.cloud.fault = 'slow';
+  fixture.server.fault = 'slow';
   await tab.call('useModel', 'large');
   const update = await tab.click('i60');
   assert.ok(update.items.length > 0);
   await tab.until(`window.rec.state().connection.code === 'timeout'`);
 });
 
-test('with files on the device, a server that is down or slow keeps nobody from opening', async () => {
-  const tab = await stand.shopping({ consent: true });
+test('with cached files the package opens while the server is down or slow', async () => {
+  const tab = await fixture.tabWithClicks({ consent: true });
   await tab.atRest(1);
   await tab.close();
   for (const fault of ['down', 'slow', 500]) {
-    stand.cloud.fault = fault;
-    const next = await stand.visitor.tab();
-    const { history: kept } = await next.open({ server: stand.cloud.url, consent: true });
+    fixture.server.fault = fault;
+    const next = await fixture.visitor.tab();
+    const { history: kept } = await next.open({ server: fixture.server.url, consent: true });
     assert.deepEqual(kept, ['i60', 'i61']);
     assert.ok((await next.call('recommend')).items.length > 0, `${fault}`);
     await next.close();
   }
 });
 
-test('a flipped byte in the cache is found and the file fetched anew', async () => {
-  const tab = await stand.shopping({ consent: true });
+test('a flipped byte in the cache is detected and the file fetched again', async () => {
+  const tab = await fixture.tabWithClicks({ consent: true });
   await tab.page.evaluate(async () => {
     const cache = await caches.open('tandem-files');
     for (const key of await cache.keys()) {
@@ -123,29 +125,29 @@ test('a flipped byte in the cache is found and the file fetched anew', async () 
     }
   });
   await tab.close();
-  const before = stand.cloud.requests.length;
-  const next = await stand.visitor.tab();
-  const { history: kept } = await next.open({ server: stand.cloud.url, consent: true });
+  const before = fixture.server.requests.length;
+  const next = await fixture.visitor.tab();
+  const { history: kept } = await next.open({ server: fixture.server.url, consent: true });
   assert.deepEqual(kept, ['i60', 'i61']);
-  const fetched = stand.cloud.requests
+  const fetched = fixture.server.requests
     .slice(before)
     .filter(({ path }) => path.includes('/artifacts/'));
   assert.equal(fetched.length, 3);
 });
 
-test('a flipped byte in what the server sends is refused by name', async () => {
-  stand.cloud.fault = 'flipped';
-  const tab = await stand.visitor.tab();
-  const { error } = await tab.open({ server: stand.cloud.url });
+test('a flipped byte in a response is an integrity error', async () => {
+  fixture.server.fault = 'flipped';
+  const tab = await fixture.visitor.tab();
+  const { error } = await tab.open({ server: fixture.server.url });
   assert.deepEqual([error.name, error.code], ['ArtifactError', 'integrity']);
-  stand.cloud.fault = null;
-  assert.equal((await tab.open({ server: stand.cloud.url })).status, 'ready');
+  fixture.server.fault = null;
+  assert.equal((await tab.open({ server: fixture.server.url })).status, 'ready');
 });
 
-test('another catalogue: the model is loaded anew and the session goes on', async () => {
-  const tab = await stand.shopping();
+test('a new catalogue reloads the model and keeps the history', async () => {
+  const tab = await fixture.tabWithClicks();
   await tab.atRest(1);
-  stand.cloud.exportAnew({ seed: 5, prefix: 'n' });
+  fixture.server.replaceRelease({ seed: 5, prefix: 'n' });
   await tab.call('useModel', 'large');
   await tab.until(`window.seen.some(({ payload }) => payload.cause === 'catalogue')`);
   await tab.until(`window.rec.state().connection.state === 'online'`);
@@ -155,16 +157,16 @@ test('another catalogue: the model is loaded anew and the session goes on', asyn
   assert.ok((await tab.click(items[0].item)).items.length > 0);
 });
 
-test('at the next visit another model drops what was learnt and keeps the history', async () => {
-  const tab = await stand.shopping({ consent: true });
+test('a new model at the next visit keeps the history and drops the personal delta', async () => {
+  const tab = await fixture.tabWithClicks({ consent: true });
   await tab.atRest(1);
   await tab.close();
-  stand.cloud.exportAnew({ seed: 9 });
-  const next = await stand.visitor.tab();
-  const state = await next.open({ server: stand.cloud.url, consent: true });
+  fixture.server.replaceRelease({ seed: 9 });
+  const next = await fixture.visitor.tab();
+  const state = await next.open({ server: fixture.server.url, consent: true });
   assert.deepEqual(state.history, ['i60', 'i61']);
   assert.equal(state.stats.learnSteps, 0);
-  // Files that nobody names any more have left the cache.
+  // Files of the old release have been removed from the cache.
   const kept = await next.page.evaluate(
     async () =>
       (await (await caches.open('tandem-files')).keys()).filter(({ url }) =>
@@ -174,8 +176,8 @@ test('at the next visit another model drops what was learnt and keeps the histor
   assert.equal(kept, 3);
 });
 
-test('10,000 clicks in a burst are all counted, and the page stays usable', async () => {
-  const tab = await stand.shopping({ consent: true });
+test('a burst of 10,000 clicks is counted completely', async () => {
+  const tab = await fixture.tabWithClicks({ consent: true });
   const { clicks, newest } = await tab.page.evaluate(async () => {
     const calls = Array.from({ length: 10_000 }, (_, number) =>
       window.rec.track({ type: 'click', item: `i${number % 200}` }),
@@ -186,7 +188,7 @@ test('10,000 clicks in a burst are all counted, and the page stays usable', asyn
   assert.deepEqual([clicks, newest], [10_002, 'i199']);
   await tab.page.waitForTimeout(3_000);
   await tab.close();
-  const next = await stand.visitor.tab();
-  const state = await next.open({ server: stand.cloud.url, consent: true });
+  const next = await fixture.visitor.tab();
+  const state = await next.open({ server: fixture.server.url, consent: true });
   assert.equal(state.stats.clicks, 10_002);
 });

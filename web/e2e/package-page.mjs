@@ -10,7 +10,7 @@ const POLICY = Object.entries(STRICT)
   .map(([directive, sources]) => `${directive} ${sources}`)
   .join('; ');
 
-/** The page: it does nothing but give tests the package. */
+/** A page that only exposes the package to tests. */
 const PAGE = '<!doctype html><title>Package</title><script type="module" src="/page.js"></script>';
 const SCRIPT = `
   import * as tandem from '/dist/page/index.js';
@@ -35,7 +35,7 @@ const SCRIPT = `
   }
   window.loaded = true;
 `;
-/** A site's own service worker, for its own files: what the package cannot do for it. */
+/** Service worker of the site: caches the page and scripts, which the package cannot do. */
 const SERVICE_WORKER = `
   self.addEventListener('install', () => self.skipWaiting());
   self.addEventListener('activate', (event) => event.waitUntil(self.clients.claim()));
@@ -52,8 +52,8 @@ const SERVICE_WORKER = `
 `;
 
 /**
- * The worker, on an adapter that says it is hardware of this name: the only one that browsers
- * without a graphics card have is software, which the package leaves alone.
+ * The worker with a software adapter that claims to be hardware of the given name: the package
+ * does not measure software adapters, and test machines have no others.
  */
 const workerOn = (adapter) => `
   import '/adapter.js?${adapter}';
@@ -66,7 +66,7 @@ const ADAPTER = `
   }
 `;
 
-/** Serves the built package and a page that has it, under the strictest policy. */
+/** Serves the built package and a page that loads it, under the strict policy. */
 export async function servePackage() {
   const made = { '/': PAGE, '/page.js': SCRIPT, '/sw.js': SERVICE_WORKER, '/adapter.js': ADAPTER };
   const requests = [];
@@ -90,7 +90,7 @@ export async function servePackage() {
   await new Promise((ready) => server.listen(0, '127.0.0.1', ready));
   return {
     url: `http://127.0.0.1:${server.address().port}`,
-    /** Paths that were asked for. */
+    /** Requested paths. */
     requests,
     close: () => {
       server.closeAllConnections();
@@ -99,7 +99,7 @@ export async function servePackage() {
   };
 }
 
-/** A visitor's browser: what it stores is one for all its tabs, and nobody else's. */
+/** The browser profile of one visitor: storage is shared by its tabs only. */
 export class Visitor {
   faults = [];
 
@@ -112,7 +112,7 @@ export class Visitor {
     return new Visitor(await browser.newContext(), site);
   }
 
-  /** A tab with the package's page. */
+  /** Opens a tab with the test page. */
   async tab({ path = '/', prepare = async () => {} } = {}) {
     const page = await this.context.newPage();
     page.on('pageerror', (error) => this.faults.push(error.message));
@@ -127,13 +127,13 @@ export class Visitor {
   }
 }
 
-/** One tab. Methods of the recommender are called by name, errors come as `{ code, name }`. */
+/** One tab. Recommender methods are called by name; errors are returned as `{ error }`. */
 export class Tab {
   constructor(page) {
     this.page = page;
   }
 
-  /** Opens a recommender; resolves with its state, or `{ error }`. */
+  /** Creates a recommender; resolves with its state or `{ error }`. */
   open(options) {
     return this.page.evaluate(
       (given) =>
@@ -162,8 +162,8 @@ export class Tab {
     return this.page.evaluate(() => window.rec.state());
   }
 
-  /** What listeners were told so far under a name. */
-  told(name) {
+  /** Payloads of the events with this name so far. */
+  payloads(name) {
     return this.page.evaluate(
       (wanted) =>
         window.seen.filter((event) => event.name === wanted).map(({ payload }) => payload),
@@ -171,22 +171,22 @@ export class Tab {
     );
   }
 
-  /** Waits until an expression of the page is true; the policy forbids asking it to wait. */
+  /** Polls until an expression is true (`waitForFunction` needs eval, which the policy forbids). */
   async until(expression, timeout = 20_000) {
     const end = Date.now() + timeout;
     while (!(await this.page.evaluate(expression))) {
-      if (Date.now() > end) throw new Error(`waited in vain for ${expression}`);
+      if (Date.now() > end) throw new Error(`timeout while waiting for ${expression}`);
       await this.page.waitForTimeout(50);
     }
   }
 
-  /** Waits until everything is learnt from and kept. */
+  /** Waits until `steps` learning steps are done and stored. */
   async atRest(steps) {
     await this.until(`window.rec.state().learned?.step >= ${steps}`);
     await this.page.waitForTimeout(1_500);
   }
 
-  /** Waits for a list of candidates. */
+  /** Waits for a candidate list. */
   async listed() {
     const { items } = await this.call('recommend');
     if (items.length > 0) return;
@@ -195,7 +195,7 @@ export class Tab {
     );
   }
 
-  /** Waits until so many workers are left: of one that was ended, the browser tells later. */
+  /** Waits until `count` workers are left; the browser reports the end of a worker late. */
   async workersLeft(count, timeout = 20_000) {
     const end = Date.now() + timeout;
     while (this.page.workers().length !== count) {
@@ -204,28 +204,28 @@ export class Tab {
     }
   }
 
-  /** Ends the page's worker as the browser would for want of memory: without a word. */
+  /** Ends the worker without an event, as browsers do when memory runs out. */
   async killWorker() {
     const [worker] = this.page.workers();
     await worker.evaluate(() => self.close()).catch(() => undefined);
   }
 
-  /** Why updates were sent so far. */
+  /** Causes of the updates so far. */
   async causes() {
-    return (await this.told('update')).map(({ cause }) => cause);
+    return (await this.payloads('update')).map(({ cause }) => cause);
   }
 
-  /** Codes of the errors that listeners were told of. */
+  /** Codes of the `error` events so far. */
   async codes() {
-    return (await this.told('error')).map(({ code }) => code);
+    return (await this.payloads('error')).map(({ code }) => code);
   }
 
-  /** The items of the session, without asking the worker. */
+  /** The history, read without the worker. */
   history() {
     return this.page.evaluate(() => window.rec.state().history);
   }
 
-  /** Stops all that happens in the tab, as a browser does to one that is not looked at. */
+  /** Freezes the tab, as browsers do with background tabs. */
   freeze() {
     return this.#lifecycle('frozen');
   }

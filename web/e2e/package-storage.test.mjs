@@ -1,10 +1,10 @@
-/** Where the session is kept: storage that fails, other tabs, other times. */
+/** Storage of the session: failures, several tabs, database versions, clocks. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Fixture } from './package-fixture.mjs';
 import { Visitor } from './package-page.mjs';
-import { Stand } from './package-stand.mjs';
 
-const stand = new Stand();
+const fixture = new Fixture();
 
 for (const [name, sabotage, code] of [
   [
@@ -33,8 +33,8 @@ for (const [name, sabotage, code] of [
     'quota',
   ],
 ]) {
-  test(`an IndexedDB that is ${name}: the session goes on in memory and says why`, async () => {
-    const tab = await stand.shopping(
+  test(`IndexedDB ${name}: the session continues in memory and states the reason`, async () => {
+    const tab = await fixture.tabWithClicks(
       { consent: true },
       { prepare: (page) => page.addInitScript(sabotage) },
     );
@@ -47,8 +47,8 @@ for (const [name, sabotage, code] of [
   });
 }
 
-test('a device that fills up during the visit loses nothing that was acknowledged', async () => {
-  const tab = await stand.shopping({ consent: true });
+test('storage that fills up during the visit loses no acknowledged event', async () => {
+  const tab = await fixture.tabWithClicks({ consent: true });
   await tab.atRest(1);
   await tab.page.evaluate(() => {
     for (const method of ['add', 'put']) {
@@ -66,13 +66,13 @@ test('a device that fills up during the visit loses nothing that was acknowledge
   await tab.until(`window.seen.some(({ payload }) => payload.cause === 'restart')`);
   assert.deepEqual((await tab.click('i71')).history, ['i60', 'i61', 'i70', 'i71']);
   await tab.close();
-  // What the storage took while it had room is there at the next visit.
-  const next = await stand.visitor.tab();
-  const { history } = await next.open({ server: stand.cloud.url, consent: true });
+  // Events stored before the quota was reached are restored at the next visit.
+  const next = await fixture.visitor.tab();
+  const { history } = await next.open({ server: fixture.server.url, consent: true });
   assert.deepEqual(history, ['i60', 'i61']);
 });
 
-/** Fills the database's name with one of another version. */
+/** Creates the database with another version. */
 const database = (page, server, version) =>
   page.evaluate(
     ([name, number]) =>
@@ -80,7 +80,7 @@ const database = (page, server, version) =>
         const request = indexedDB.open(name, number);
         request.onupgradeneeded = () => {
           request.result.createObjectStore('journal');
-          request.result.createObjectStore('of another time');
+          request.result.createObjectStore('other version');
         };
         request.onsuccess = () => {
           request.result.close();
@@ -91,48 +91,50 @@ const database = (page, server, version) =>
     [`tandem ${server}`, version],
   );
 
-test('a database of an older version begins anew, one of a newer is left alone', async () => {
-  const tab = await stand.visitor.tab();
-  await database(tab.page, stand.cloud.url, 1);
-  const state = await tab.open({ server: stand.cloud.url, consent: true });
+test('a database of an older version is replaced, one of a newer version is not touched', async () => {
+  const tab = await fixture.visitor.tab();
+  await database(tab.page, fixture.server.url, 1);
+  const state = await tab.open({ server: fixture.server.url, consent: true });
   assert.deepEqual([state.storage, state.storageFault], ['device', null]);
   await tab.click('i60');
   await tab.close();
-  const next = await stand.visitor.tab();
-  assert.deepEqual((await next.open({ server: stand.cloud.url, consent: true })).history, ['i60']);
+  const next = await fixture.visitor.tab();
+  assert.deepEqual((await next.open({ server: fixture.server.url, consent: true })).history, [
+    'i60',
+  ]);
   await next.close();
 
-  const other = await Visitor.arrive(stand.browser, stand.site);
+  const other = await Visitor.arrive(fixture.browser, fixture.site);
   const newer = await other.tab();
-  await database(newer.page, stand.cloud.url, 99);
-  const left = await newer.open({ server: stand.cloud.url, consent: true });
+  await database(newer.page, fixture.server.url, 99);
+  const left = await newer.open({ server: fixture.server.url, consent: true });
   assert.deepEqual([left.storage, left.storageFault.code], ['memory', 'storage']);
   await other.leave();
 });
 
-test('a database that is deleted under the session is filled again', async () => {
-  const tab = await stand.shopping({ consent: true });
+test('a database deleted during the session is written again', async () => {
+  const tab = await fixture.tabWithClicks({ consent: true });
   await tab.atRest(1);
   await tab.page.evaluate(
     (name) =>
       new Promise((done) => {
         indexedDB.deleteDatabase(name).onsuccess = done;
       }),
-    `tandem ${stand.cloud.url}`,
+    `tandem ${fixture.server.url}`,
   );
   await tab.click('i70');
   await tab.page.waitForTimeout(500);
   await tab.close();
-  const next = await stand.visitor.tab();
-  const state = await next.open({ server: stand.cloud.url, consent: true });
+  const next = await fixture.visitor.tab();
+  const state = await next.open({ server: fixture.server.url, consent: true });
   assert.deepEqual(state.history, ['i60', 'i61', 'i70']);
   assert.ok(state.stats.learnSteps >= 1);
 });
 
-test('two tabs that learn at once keep every event of both, each once', async () => {
-  const [a, b] = [await stand.visitor.tab(), await stand.visitor.tab()];
+test('two tabs that learn at the same time keep every event of both exactly once', async () => {
+  const [a, b] = [await fixture.visitor.tab(), await fixture.visitor.tab()];
   for (const tab of [a, b]) {
-    await tab.open({ server: stand.cloud.url, consent: true });
+    await tab.open({ server: fixture.server.url, consent: true });
     await tab.listed();
   }
   for (let round = 0; round < 8; round += 1) {
@@ -142,20 +144,20 @@ test('two tabs that learn at once keep every event of both, each once', async ()
   await a.until('window.rec.state().history.length === 16');
   await b.until('window.rec.state().history.length === 16');
   assert.ok((await a.causes()).includes('tab'));
-  for (const tab of [a, b]) assert.ok((await tab.told('learn')).length >= 8);
+  for (const tab of [a, b]) assert.ok((await tab.payloads('learn')).length >= 8);
   await a.page.waitForTimeout(2_000);
   await a.close();
   await b.close();
-  const next = await stand.visitor.tab();
-  const { history: kept } = await next.open({ server: stand.cloud.url, consent: true });
+  const next = await fixture.visitor.tab();
+  const { history: kept } = await next.open({ server: fixture.server.url, consent: true });
   assert.equal(kept.length, 16);
   assert.equal(new Set(kept).size, 16);
 });
 
-test('a tab that was frozen takes up what another did meanwhile', async () => {
-  const a = await stand.shopping({ consent: true });
-  const b = await stand.visitor.tab();
-  await b.open({ server: stand.cloud.url, consent: true });
+test('a frozen tab receives the events of another tab when it resumes', async () => {
+  const a = await fixture.tabWithClicks({ consent: true });
+  const b = await fixture.visitor.tab();
+  await b.open({ server: fixture.server.url, consent: true });
   await a.freeze();
   await b.click('i70');
   await b.page.waitForTimeout(2_500);
@@ -165,11 +167,11 @@ test('a tab that was frozen takes up what another did meanwhile', async () => {
   await b.until('window.rec.state().history.length === 4');
 });
 
-test('a tab that is frozen before it has learnt does so when it is looked at again', async () => {
-  const tab = await stand.shopping({ consent: true });
+test('a tab frozen before a learning step makes it when it resumes', async () => {
+  const tab = await fixture.tabWithClicks({ consent: true });
   await tab.atRest(1);
   const { step } = (await tab.state()).learned;
-  // Both at once, so that there is no time to learn between them.
+  // Both at once, so that there is no time for a learning step in between.
   await Promise.all([tab.click('i70'), tab.freeze()]);
   await tab.thaw();
   await tab.until(`window.rec.state().learned.step > ${step}`);
@@ -177,8 +179,8 @@ test('a tab that is frozen before it has learnt does so when it is looked at aga
   assert.deepEqual(await tab.codes(), []);
 });
 
-test('a clock that is moved back neither stops the session nor spoils what is kept', async () => {
-  const tab = await stand.shopping({ consent: true });
+test('a clock moved back neither stops the session nor damages stored data', async () => {
+  const tab = await fixture.tabWithClicks({ consent: true });
   await tab.atRest(1);
   await tab.page.evaluate(() => {
     const day = 86_400_000;
@@ -193,8 +195,8 @@ test('a clock that is moved back neither stops the session nor spoils what is ke
       const now = Date.now.bind(Date);
       Date.now = () => now() - 800 * 86_400_000;
     });
-  const next = await stand.visitor.tab({ prepare: back });
-  const state = await next.open({ server: stand.cloud.url, consent: true });
+  const next = await fixture.visitor.tab({ prepare: back });
+  const state = await next.open({ server: fixture.server.url, consent: true });
   assert.deepEqual(state.history, ['i60', 'i61', 'i70']);
   assert.ok(state.stats.listAgeMs >= 0);
 });

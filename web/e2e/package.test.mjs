@@ -1,14 +1,14 @@
-/** The package in a real Chromium, against a cloud that does as it is told. */
+/** The package in Chromium, against a fake server. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Stand } from './package-stand.mjs';
+import { Fixture } from './package-fixture.mjs';
 
-const stand = new Stand();
+const fixture = new Fixture();
 
 const ids = ({ items }) => items.map(({ item }) => item);
 
-test('a click ranks, learns after the paint, and can be taken back with what it taught', async () => {
-  const tab = await stand.shopping();
+test('a click re-ranks, is learnt from after the paint, and undo reverts both', async () => {
+  const tab = await fixture.tabWithClicks();
   await tab.atRest(1);
   const before = await tab.call('recommend');
   await tab.click('i70');
@@ -18,7 +18,7 @@ test('a click ranks, learns after the paint, and can be taken back with what it 
   const after = await tab.call('recommend');
   assert.equal(after.stats.learnSteps, 1);
   assert.deepEqual(after.history, ['i60', 'i61']);
-  // A list may have come meanwhile; what is in both stands in the same order.
+  // A new list may have arrived meanwhile; the items in both lists keep their order.
   const both = ids(before).filter((item) => ids(after).includes(item));
   assert.deepEqual(
     ids(after).filter((item) => both.includes(item)),
@@ -26,11 +26,11 @@ test('a click ranks, learns after the paint, and can be taken back with what it 
   );
 });
 
-test('explain, similar and compare answer on the device', async () => {
-  const tab = await stand.shopping();
+test('explain, similar and compare work without a request', async () => {
+  const tab = await fixture.tabWithClicks();
   await tab.atRest(1);
   await tab.call('setOffline', true);
-  const asked = stand.cloud.requests.length;
+  const asked = fixture.server.requests.length;
   const { items } = await tab.call('recommend');
   const why = await tab.call('explain', items[3].item);
   assert.equal(why.rank, 3);
@@ -42,14 +42,14 @@ test('explain, similar and compare answer on the device', async () => {
   assert.equal(similar.length, 5);
   assert.ok(similar.every(({ item, similarity }) => item !== 'i60' && Math.abs(similarity) <= 1));
   assert.ok(similar[0].similarity >= similar[4].similarity);
-  const own = stand.cloud.items.slice(0, 20);
+  const own = fixture.server.items.slice(0, 20);
   const apart = await tab.call('compare', own);
   assert.ok(apart > 0 && apart <= 1);
-  assert.equal(stand.cloud.requests.length, asked);
+  assert.equal(fixture.server.requests.length, asked);
 });
 
 test('rules, exclusions and filters are never sent', async () => {
-  const tab = await stand.shopping();
+  const tab = await fixture.tabWithClicks();
   const shown = await tab.page.evaluate(async () => {
     const { items } = await window.rec.recommend({
       k: 5,
@@ -64,22 +64,22 @@ test('rules, exclusions and filters are never sent', async () => {
   assert.ok(!JSON.stringify(entries).includes('secret'));
 });
 
-test('the ledger has every request that reached the server, byte for byte', async () => {
-  const tab = await stand.shopping({ key: 'pub_1' });
+test('the ledger lists every request with its exact body', async () => {
+  const tab = await fixture.tabWithClicks({ key: 'pub_1' });
   await tab.page.waitForTimeout(500);
   const { entries, bytes, dropped } = await tab.call('ledger');
   assert.deepEqual(
     entries.map(({ method, url, body }) => [method, new URL(url).pathname, body ?? '']),
-    stand.cloud.requests.map(({ method, path, body }) => [method, path, body]),
+    fixture.server.requests.map(({ method, path, body }) => [method, path, body]),
   );
-  const sent = stand.cloud.requests.reduce((sum, { body }) => sum + Buffer.byteLength(body), 0);
+  const sent = fixture.server.requests.reduce((sum, { body }) => sum + Buffer.byteLength(body), 0);
   assert.deepEqual([bytes, dropped], [sent, 0]);
   assert.ok(entries.every(({ why, status }) => why !== '' && status === 200));
-  assert.ok(stand.cloud.requests.every(({ authorization }) => authorization === 'Bearer pub_1'));
+  assert.ok(fixture.server.requests.every(({ authorization }) => authorization === 'Bearer pub_1'));
 });
 
-test('another language model is asked for its list', async () => {
-  const tab = await stand.shopping();
+test('useModel requests a list from another language model', async () => {
+  const tab = await fixture.tabWithClicks();
   assert.deepEqual(
     (await tab.call('models')).map(({ name }) => name),
     ['small', 'large'],
@@ -88,12 +88,12 @@ test('another language model is asked for its list', async () => {
   await tab.until(
     `window.seen.some(({ name, payload }) => name === 'update' && payload.model === 'large')`,
   );
-  assert.equal(stand.cloud.posted('/v1/candidates').at(-1).model, 'large');
+  assert.equal(fixture.server.posted('/v1/candidates').at(-1).model, 'large');
   assert.equal((await tab.state()).model, 'large');
 });
 
 test('without consent nothing is stored', async () => {
-  const tab = await stand.shopping();
+  const tab = await fixture.tabWithClicks();
   await tab.atRest(1);
   const kept = await tab.page.evaluate(async () => [
     (await indexedDB.databases()).length,
@@ -103,19 +103,19 @@ test('without consent nothing is stored', async () => {
   ]);
   assert.deepEqual(kept, [0, 0, 0, '']);
   await tab.close();
-  const next = await stand.visitor.tab();
-  assert.deepEqual((await next.open({ server: stand.cloud.url, consent: true })).history, []);
+  const next = await fixture.visitor.tab();
+  assert.deepEqual((await next.open({ server: fixture.server.url, consent: true })).history, []);
 });
 
-test('with consent the next visit goes on, and withdrawing it erases everything', async () => {
-  const tab = await stand.shopping({ consent: true });
+test('with consent the session is restored; withdrawing consent erases it', async () => {
+  const tab = await fixture.tabWithClicks({ consent: true });
   await tab.atRest(1);
   const learnt = await tab.call('recommend');
   await tab.click('i80');
-  // Closed at once: the click was acknowledged, and so it is kept.
+  // Closed immediately: an acknowledged click must be stored.
   await tab.close();
-  const next = await stand.visitor.tab();
-  const state = await next.open({ server: stand.cloud.url, consent: true });
+  const next = await fixture.visitor.tab();
+  const state = await next.open({ server: fixture.server.url, consent: true });
   assert.deepEqual(state.history, ['i60', 'i61', 'i80']);
   assert.equal(state.storage, 'device');
   assert.ok(state.stats.learnSteps >= learnt.stats.learnSteps);
@@ -146,37 +146,37 @@ test('with consent the next visit goes on, and withdrawing it erases everything'
   assert.deepEqual((await next.click('i90')).history, ['i60', 'i61', 'i80', 'i90']);
 });
 
-test('consent that comes during a visit keeps what happened before it', async () => {
-  const tab = await stand.shopping();
+test('consent during a visit also stores earlier events', async () => {
+  const tab = await fixture.tabWithClicks();
   await tab.call('setConsent', true);
   await tab.click('i70');
   await tab.close();
-  const next = await stand.visitor.tab();
-  const state = await next.open({ server: stand.cloud.url, consent: true });
+  const next = await fixture.visitor.tab();
+  const state = await next.open({ server: fixture.server.url, consent: true });
   assert.deepEqual(state.history, ['i60', 'i61', 'i70']);
 });
 
-test('files are fetched once for all tabs and visits, and again when they are cleared', async () => {
+test('files are fetched once for all tabs and visits, and again after clearCache', async () => {
   const files = () =>
-    stand.cloud.requests.filter(({ path }) => path.startsWith('/artifacts/')).length;
-  const first = await stand.shopping({ consent: true });
+    fixture.server.requests.filter(({ path }) => path.startsWith('/artifacts/')).length;
+  const first = await fixture.tabWithClicks({ consent: true });
   assert.equal(files(), 3);
-  const second = await stand.visitor.tab();
-  await second.open({ server: stand.cloud.url, consent: true });
+  const second = await fixture.visitor.tab();
+  await second.open({ server: fixture.server.url, consent: true });
   assert.equal(files(), 3);
   await second.page.evaluate(() => window.tandem.Recommender.clearCache());
   await first.close();
-  const third = await stand.visitor.tab();
-  await third.open({ server: stand.cloud.url, consent: true });
+  const third = await fixture.visitor.tab();
+  await third.open({ server: fixture.server.url, consent: true });
   assert.equal(files(), 6);
 });
 
-test('after one visit it opens, recommends and learns with the network off', async () => {
-  const tab = await stand.visitor.tab({ path: '/?installed' });
-  // Once more, so that the site's service worker has seen all its files.
+test('after one visit the package opens, recommends and learns without a network', async () => {
+  const tab = await fixture.visitor.tab({ path: '/?installed' });
+  // A second load, so that the service worker of the site caches all files.
   await tab.page.reload();
   await tab.until('window.loaded === true');
-  await tab.open({ server: stand.cloud.url, consent: true, events: true });
+  await tab.open({ server: fixture.server.url, consent: true, events: true });
   await tab.listed();
   await tab.click('i60');
   await tab.click('i61');
@@ -184,9 +184,9 @@ test('after one visit it opens, recommends and learns with the network off', asy
   const online = await tab.call('recommend');
   await tab.close();
 
-  await stand.visitor.context.setOffline(true);
-  const next = await stand.visitor.tab({ path: '/?installed' });
-  const state = await next.open({ server: stand.cloud.url, consent: true, events: true });
+  await fixture.visitor.context.setOffline(true);
+  const next = await fixture.visitor.tab({ path: '/?installed' });
+  const state = await next.open({ server: fixture.server.url, consent: true, events: true });
   assert.deepEqual(state.history, ['i60', 'i61']);
   const offline = await next.call('recommend');
   assert.deepEqual(ids(offline), ids(online));
@@ -195,11 +195,11 @@ test('after one visit it opens, recommends and learns with the network off', asy
   await next.until('window.rec.state().learned !== null');
   assert.ok((await next.call('recommend')).stats.learnSteps > online.stats.learnSteps);
 
-  // What happened without a network goes out once there is one, each event once.
-  await stand.visitor.context.setOffline(false);
+  // Events from offline use are sent once the network is back, each exactly once.
+  await fixture.visitor.context.setOffline(false);
   await next.page.evaluate(() => window.dispatchEvent(new Event('online')));
   await next.page.waitForTimeout(3_000);
-  const sent = stand.cloud.posted('/v1/events').flatMap(({ events }) => events);
+  const sent = fixture.server.posted('/v1/events').flatMap(({ events }) => events);
   assert.deepEqual(
     sent.map(({ item }) => item),
     ['i60', 'i61', offline.items[0].item],
@@ -207,24 +207,24 @@ test('after one visit it opens, recommends and learns with the network off', asy
   assert.equal(new Set(sent.map(({ id }) => id)).size, 3);
 });
 
-test('in shadow mode the server learns a number and nothing else', async () => {
-  const tab = await stand.visitor.tab();
-  await tab.open({ server: stand.cloud.url, shadow: true });
+test('in shadow mode only the disagreement is sent', async () => {
+  const tab = await fixture.visitor.tab();
+  await tab.open({ server: fixture.server.url, shadow: true });
   await tab.click('i60');
   await tab.click('i61');
   await tab.call('recommend');
-  const apart = await tab.call('compare', stand.cloud.items.slice(0, 30));
+  const apart = await tab.call('compare', fixture.server.items.slice(0, 30));
   assert.ok(apart > 0);
-  const posts = stand.cloud.requests.filter(({ method }) => method === 'POST');
+  const posts = fixture.server.requests.filter(({ method }) => method === 'POST');
   assert.deepEqual(
     posts.map(({ path, body }) => [path, JSON.parse(body)]),
     [['/v1/disagreements', { disagreement: Math.round(apart * 100) / 100 }]],
   );
-  assert.ok(!JSON.stringify(stand.cloud.requests).includes('i60'));
+  assert.ok(!JSON.stringify(fixture.server.requests).includes('i60'));
 });
 
-test('a fetch of the page’s own carries every request', async () => {
-  const tab = await stand.visitor.tab();
+test('the fetch option carries every request', async () => {
+  const tab = await fixture.visitor.tab();
   const asked = await tab.page.evaluate(async (server) => {
     const seen = [];
     await window.open_({
@@ -237,13 +237,13 @@ test('a fetch of the page’s own carries every request', async () => {
     await window.rec.recommend();
     await new Promise((done) => setTimeout(done, 500));
     return seen;
-  }, stand.cloud.url);
+  }, fixture.server.url);
   assert.equal(asked.filter((path) => path.startsWith('/artifacts/')).length, 3);
   assert.ok(asked.includes('/v1/manifest') && asked.includes('/v1/candidates'));
 });
 
-test('calls at once, two recommenders in a page, and after the end', async () => {
-  const tab = await stand.visitor.tab();
+test('concurrent calls, two recommenders on a page, calls after dispose', async () => {
+  const tab = await fixture.visitor.tab();
   const outcome = await tab.page.evaluate(async (server) => {
     const { createRecommender } = window.tandem;
     const [one, two] = await Promise.all([
@@ -273,7 +273,7 @@ test('calls at once, two recommenders in a page, and after the end', async () =>
       opening: await opening,
       other: (await two.recommend()).history,
     };
-  }, stand.cloud.url);
+  }, fixture.server.url);
   assert.deepEqual(outcome, {
     histories: [['i1', 'i3'], ['i4']],
     undone: 'i2',

@@ -1,6 +1,7 @@
 /**
- * The same weights on every backend: native (as `examples/parity_case.rs` of `wasm-client`
- * wrote it), WebAssembly's CPU in Node and in Chromium, WebGPU in Chromium.
+ * The same computation on every backend: native (results written by
+ * `wasm-client/examples/parity_case.rs`), CPU WebAssembly in Node and Chromium, WebGPU in
+ * Chromium.
  */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
@@ -8,13 +9,13 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { launch } from './browser.mjs';
-import { evidence } from './environment.mjs';
+import { outputFile } from './environment.mjs';
 
-/** A secure context without a server: every request is answered from files. */
+/** A secure context without a server: all requests are served from files. */
 const ORIGIN = 'http://localhost:4173';
 const wasm = (device, file) => new URL(`../../pkg/wasm/${device}/${file}`, import.meta.url);
 
-const folder = evidence('parity');
+const folder = outputFile('parity');
 const config = await readFile(join(folder, 'config.json'), 'utf8');
 const { history, candidates, expected } = JSON.parse(
   await readFile(join(folder, 'case.json'), 'utf8'),
@@ -26,7 +27,7 @@ before(async () => {
 });
 after(() => browser?.close());
 
-test('WebAssembly in Node computes what the native program does', async () => {
+test('WebAssembly in Node gives the results of the native program', async () => {
   const { default: init, parity } = await import(wasm('cpu', 'tandem.js').href);
   await init({ module_or_path: await readFile(wasm('cpu', 'tandem_bg.wasm')) });
   const [body, rows] = await Promise.all(
@@ -36,7 +37,7 @@ test('WebAssembly in Node computes what the native program does', async () => {
 });
 
 for (const device of ['cpu', 'webgpu']) {
-  test(`${device} in Chromium computes what the native program does`, async () => {
+  test(`${device} in Chromium gives the results of the native program`, async () => {
     const page = await browser.newPage();
     await page.route(`${ORIGIN}/**`, async (route) => {
       const name = new URL(route.request().url()).pathname.slice(1);
@@ -72,7 +73,7 @@ function agrees(outcome) {
   within(outcome.scores, expected.scores, 1e-4, 'scores');
   within([outcome.loss], [expected.loss], 1e-3, 'loss');
   within(outcome.scoresAfter, expected.scoresAfter, 1e-3, 'scores after a step');
-  // A step that changed nothing would agree as well.
+  // Rules out a learning step without effect.
   assert.notDeepEqual(outcome.scoresAfter, outcome.scores);
 }
 

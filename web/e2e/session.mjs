@@ -1,50 +1,52 @@
 import { ShopPage } from './shop-page.mjs';
 
-/** Places on the shelf that are clicked, by turns: not always the first. */
-const PLACES = [0, 3, 1, 5, 2, 7, 0, 4, 6, 1, 3, 2];
+/** Positions on the shelf that are clicked, one after another. */
+const POSITIONS = [0, 3, 1, 5, 2, 7, 0, 4, 6, 1, 3, 2];
 
-/** Films of MovieLens 100K. */
+/** Number of films in MovieLens 100K. */
 const FILMS = 1682;
-/** How many candidates the server gives if it is not asked for fewer. */
+/** Codes of requests that the decision rule made, not a missing or outdated list. */
+const RULE_CODES = ['rankings_disagree', 'fresh_list_helps'];
+/** Default number of candidates per list. */
 const CANDIDATES = 50;
 
 /**
- * A visitor's session: opens the shop, chooses the device, clicks, and looks at every list
- * that is shown. Everything it returns was measured by the page itself.
+ * Plays the session of a visitor: opens the page, selects the device, clicks, and checks every
+ * list. All returned figures were measured by the page.
  *
  * @param {import('playwright-core').Browser} browser
  * @param {{ url: string, device: 'cpu' | 'webgpu', clicks: number, catalogue: Set<string>,
- *   findings: import('./findings.mjs').Findings }} script
+ *   assertions: import('./assertions.mjs').Assertions }} script
  */
-export async function session(browser, { url, device, clicks, catalogue, findings }) {
-  const that = (name, holds, detail) => findings.that(`${device}: ${name}`, holds, detail);
+export async function session(browser, { url, device, clicks, catalogue, assertions }) {
+  const check = (name, holds, detail) => assertions.check(`${device}: ${name}`, holds, detail);
   const shop = await ShopPage.open(browser, url);
   try {
     await shop.ready();
     const first = await firstRecommendation(shop, device);
     const label = device === 'cpu' ? 'CPU' : 'WebGPU';
     const shown = await shop.part('status-device').textContent();
-    that('the page says which device it uses', shown === label, `it says ${shown}`);
+    check('the page shows the device in use', shown === label, `found ${shown}`);
 
     const steps = [];
     for (let click = 0; click < clicks; click += 1) {
       const shelf = await shop.shelf();
-      const item = shelf[PLACES[click % PLACES.length] % shelf.length];
+      const item = shelf[POSITIONS[click % POSITIONS.length] % shelf.length];
       steps.push(await shop.watch(item, { learnMs: device === 'cpu' ? 10_000 : 60_000 }));
     }
     const result = await summary(shop, steps, first, catalogue);
-    judgeAnswers(that, await shop.answers(), catalogue);
+    checkResponses(check, await shop.responses(), catalogue);
     if (device === 'cpu') {
-      that(
-        'the rankings disagreed, and a new list by the language model came of it',
-        result.disagreed,
+      check(
+        'the decision rule led to a new list from the language model',
+        result.ruleRequestedList,
         JSON.stringify(result.decisions),
       );
     }
-    judge(that, result, { clicks, shelf: await shop.shelf(), catalogue });
-    await judgePage(that, shop, result);
-    await shop.portraits(`session-${device}`);
-    that('no script of the page failed', shop.faults.length === 0, shop.faults.join('; '));
+    checkSession(check, result, { clicks, shelf: await shop.shelf(), catalogue });
+    await checkPage(check, shop, result);
+    await shop.screenshots(`session-${device}`);
+    check('the page had no script errors', shop.faults.length === 0, shop.faults.join('; '));
     return result;
   } finally {
     await shop.close();
@@ -52,8 +54,8 @@ export async function session(browser, { url, device, clicks, catalogue, finding
 }
 
 /**
- * Milliseconds to the first list of films. On the CPU, where the shop starts, from the opening
- * of the page; on WebGPU from the press of its button, with the session carried over.
+ * Milliseconds to the first list of films: on the CPU from navigation start, on WebGPU from the
+ * click on its button, including the transfer of the session.
  */
 async function firstRecommendation(shop, device) {
   const some = { items: 'some' };
@@ -61,7 +63,7 @@ async function firstRecommendation(shop, device) {
   const since = await shop.now();
   await shop.part(`device-${device}`).click();
   const ready = await shop.event('ready', { like: { device }, since });
-  if (ready === null) throw new Error(`the shop did not change to ${device}`);
+  if (ready === null) throw new Error(`the page did not switch to ${device}`);
   const update = await shop.event('update', { like: some, since });
   return update === null ? null : Math.max(ready.at, update.at) - since;
 }
@@ -71,7 +73,7 @@ async function summary(shop, steps, first, catalogue) {
   const updates = events.filter(({ name }) => name === 'update').map(({ payload }) => payload);
   const lists = updates.map(({ items, history }) => ({ items: items.map(ids), history }));
   const learnt = steps.flatMap(({ learn }) => (learn === null ? [] : [learn.payload]));
-  const answers = updates.filter(
+  const received = updates.filter(
     ({ cause, ranking, connection }) =>
       cause === 'request' && ranking === 'language_model' && connection.state === 'online',
   );
@@ -80,15 +82,17 @@ async function summary(shop, steps, first, catalogue) {
     repeated: lists.filter(({ items }) => new Set(items).size !== items.length).length,
     seen: lists.flatMap(({ items, history }) => items.filter((item) => history.includes(item))),
     lengths: lists.map(({ items }) => items.length),
-    model: answers.at(-1)?.model ?? null,
-    serverMs: answers.map(({ timings }) => timings.serverMs).filter((ms) => ms !== null),
+    model: received.at(-1)?.model ?? null,
+    serverMs: received.map(({ timings }) => timings.serverMs).filter((ms) => ms !== null),
     last: updates.at(-1),
     decisions: events
       .filter(({ name }) => name === 'decision')
       .map(({ payload: { click, action, reason } }) => ({ click, action, reason })),
-    disagreed: disagreementAnswered(events),
+    ruleRequestedList: ruleRequestedList(events),
     learnt,
-    troubles: events.filter(({ name }) => name === 'error').map(({ payload }) => payload.message),
+    backgroundErrors: events
+      .filter(({ name }) => name === 'error')
+      .map(({ payload }) => payload.message),
     figures: {
       first_recommendation_ms: rounded(first),
       rerank_ms_p50: rounded(median(steps.map(({ update }) => update.timings.rerankMs))),
@@ -103,13 +107,13 @@ async function summary(shop, steps, first, catalogue) {
 }
 
 /**
- * Whether a disagreement of the two rankings made the device ask for a list, and the language
- * model's answer came after it.
+ * Whether the decision rule led to a request for a new list, and a list of the language model
+ * followed.
  */
-function disagreementAnswered(events) {
+function ruleRequestedList(events) {
   return events.some(({ name, payload }, at) => {
     if (name !== 'decision' || payload.action !== 'request') return false;
-    if (!payload.reason.startsWith('rankings disagree')) return false;
+    if (!RULE_CODES.includes(payload.code)) return false;
     const earlier = events.slice(0, at).findLast((event) => event.name === 'update');
     const calls = earlier?.payload.stats.calls ?? 0;
     return events
@@ -125,82 +129,90 @@ function disagreementAnswered(events) {
   });
 }
 
-/** What the server sent, before the device made anything of it. */
-function judgeAnswers(that, answers, catalogue) {
-  that(`the catalogue has ${FILMS} films`, catalogue.size === FILMS, `${catalogue.size}`);
-  that('lists of the server were seen', answers.length > 0);
-  const wrong = answers.flatMap((answer) => faultsOf(answer, catalogue));
-  that('every list of the server is complete and valid', wrong.length === 0, wrong.join('; '));
+/** Checks the candidate lists as the server sent them. */
+function checkResponses(check, responses, catalogue) {
+  check(`the catalogue has ${FILMS} films`, catalogue.size === FILMS, `${catalogue.size}`);
+  check('the server sent lists', responses.length > 0);
+  const wrong = responses.flatMap((response) => faultsOf(response, catalogue));
+  check('every list of the server is complete and valid', wrong.length === 0, wrong.join('; '));
 }
 
 function faultsOf({ unread, request, candidates }, catalogue) {
-  if (unread !== undefined) return [`an answer could not be read: ${unread}`];
+  if (unread !== undefined) return [`a response is not valid JSON: ${unread}`];
   const items = candidates.map(ids);
   const wanted = Math.min(request.k ?? CANDIDATES, CANDIDATES);
   const barred = new Set([...request.history, ...(request.exclude ?? [])]);
   return [
     [items.length !== wanted, `${items.length} candidates instead of ${wanted}`],
-    [new Set(items).size !== items.length, 'candidates twice'],
-    [!items.every((item) => catalogue.has(item)), 'candidates that are not in the catalogue'],
-    [items.some((item) => barred.has(item)), 'candidates that were seen or not wanted'],
+    [new Set(items).size !== items.length, 'duplicate candidates'],
+    [!items.every((item) => catalogue.has(item)), 'candidates outside the catalogue'],
+    [items.some((item) => barred.has(item)), 'candidates from history or exclude list'],
   ].flatMap(([is, fault]) => (is ? [fault] : []));
 }
 
-function judge(that, result, { clicks, shelf, catalogue }) {
+function checkSession(check, result, { clicks, shelf, catalogue }) {
   const { figures, learnt } = result;
-  that('every candidate is in the catalogue', result.unknown.length === 0, result.unknown.join());
-  that(
+  check('every candidate is in the catalogue', result.unknown.length === 0, result.unknown.join());
+  check(
     'the shelf shows films of the catalogue',
     shelf.every((item) => catalogue.has(item)),
   );
-  that('no list holds a film twice', result.repeated === 0, `${result.repeated} lists do`);
-  that('no film that was seen is recommended', result.seen.length === 0, result.seen.join());
-  that('there is a list from the first one on', result.lengths.at(-1) > 0);
-  that(`all ${clicks} clicks were counted`, figures.clicks === clicks, `${figures.clicks}`);
-  that('the ranking changed after a click', figures.rank_changed_after_click);
-  that('the cloud was asked', figures.llm_calls > 0);
-  that('the language model made a list', result.model !== null && result.serverMs.length > 0);
-  that('the device learnt', learnt.length > 0);
-  that(
-    'learning lowers the loss of what was learnt from',
+  check('no list contains duplicates', result.repeated === 0, `${result.repeated} lists do`);
+  check('no film of the history is recommended', result.seen.length === 0, result.seen.join());
+  check('the last list is not empty', result.lengths.at(-1) > 0);
+  check(`all ${clicks} clicks were counted`, figures.clicks === clicks, `${figures.clicks}`);
+  check('the ranking changed after a click', figures.rank_changed_after_click);
+  check('the device requested lists', figures.llm_calls > 0);
+  check('the language model made a list', result.model !== null && result.serverMs.length > 0);
+  check('the device made learning steps', learnt.length > 0);
+  check(
+    'learning steps lower the loss',
     sum(learnt.map((step) => step.lossAfter)) < sum(learnt.map((step) => step.lossBefore)),
     JSON.stringify(learnt),
   );
-  that(
-    'every figure is a number',
+  check(
+    'all figures are finite numbers',
     Object.values(figures).every((value) => value === true || Number.isFinite(value)),
     JSON.stringify(figures),
   );
-  that('no score was other than a number', result.last?.stats.nonFinite === 0);
-  that(
+  check('all scores are finite', result.last?.stats.nonFinite === 0);
+  check(
     'every decision has a reason',
     result.decisions.length >= clicks && result.decisions.every(({ reason }) => reason !== ''),
     JSON.stringify(result.decisions),
   );
-  that('nothing went wrong in the background', result.troubles.length === 0, result.troubles[0]);
+  check(
+    'there were no background errors',
+    result.backgroundErrors.length === 0,
+    result.backgroundErrors[0],
+  );
 }
 
-async function judgePage(that, shop, { figures, decisions }) {
+async function checkPage(check, shop, { figures, decisions }) {
   const reason = await shop.part('decision-reason').textContent();
-  that('the page gives the last reason', reason === decisions.at(-1)?.reason, reason ?? '');
+  check('the page shows the last reason', reason === decisions.at(-1)?.reason, reason ?? '');
   const calls = await shop.part('status-calls').textContent();
-  that('the page counts the calls', calls === String(figures.llm_calls), `it says ${calls}`);
+  check(
+    'the page shows the number of calls',
+    calls === String(figures.llm_calls),
+    `found ${calls}`,
+  );
   const notice = await shop.part('notice').textContent();
-  that('the page names the source of its data', notice?.includes('GroupLens') === true);
+  check('the page names the source of the data', notice?.includes('GroupLens') === true);
 }
 
-/** Whether films that stand in both lists stand in another order after the click. */
+/** Whether the order of the films in both lists changed with the click. */
 function rankChanged({ before, update }) {
   if (before === null) return false;
   const [old, now] = [before.items.map(ids), update.items.map(ids)];
-  const stay = (list, other) => list.filter((item) => other.includes(item));
-  return stay(old, now).join() !== stay(now, old).join();
+  const common = (list, other) => list.filter((item) => other.includes(item));
+  return common(old, now).join() !== common(now, old).join();
 }
 
 const ids = ({ item }) => item;
 const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
 
-/** The median; `null` of nothing. */
+/** The median; `null` for an empty list. */
 export function median(numbers) {
   if (numbers.length === 0) return null;
   const sorted = [...numbers].sort((a, b) => a - b);
@@ -208,7 +220,7 @@ export function median(numbers) {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
-/** Fit for reading. */
+/** Rounds for display. */
 export function rounded(number, digits = 2) {
   return number === null ? null : Number(number.toFixed(digits));
 }

@@ -1,16 +1,16 @@
-import { evidence } from './environment.mjs';
+import { outputFile } from './environment.mjs';
 
-/** Longest wait for anything that only the device does, on the slowest device. */
+/** Timeout for work on the device, on the slowest backend. */
 const DEVICE_MS = 90_000;
-/** Longest wait for the cloud: the server itself gives up after 20 s. */
-const CLOUD_MS = 30_000;
+/** Timeout for requests: the server itself stops after 20 s. */
+const SERVER_MS = 30_000;
 
-/** The film shop in one tab, driven by its buttons and read by `window.__tandem`. */
+/** The demo in one tab, driven through its buttons and read through `window.__tandem`. */
 export class ShopPage {
-  /** What went wrong in the page's own scripts. */
+  /** Script errors of the page. */
   faults = [];
-  /** Answers of `/v1/candidates` that the page got, each with what was asked for. */
-  #answers = [];
+  /** Responses of `/v1/candidates`, each with its request. */
+  #responses = [];
 
   constructor(page) {
     this.page = page;
@@ -19,17 +19,17 @@ export class ShopPage {
       const asked = response.request();
       if (new URL(response.url()).pathname !== '/v1/candidates') return;
       if (asked.method() !== 'POST' || !response.ok()) return;
-      // Read at once: the browser does not keep bodies for long.
-      const answer = response.json().then(
+      // Read immediately: the browser discards bodies after a while.
+      const parsed = response.json().then(
         ({ candidates }) => ({ request: asked.postDataJSON(), candidates }),
         (error) => ({ unread: error.message }),
       );
-      this.#answers.push(answer);
+      this.#responses.push(parsed);
     });
     page.on('crash', () => this.faults.push('the tab crashed'));
   }
 
-  /** Opens the shop in a tab of its own, with nothing stored or cached. */
+  /** Opens the page in a new context without storage or cache. */
   static async open(browser, url) {
     const context = await browser.newContext({ viewport: { width: 1440, height: 1000 } });
     const shop = new ShopPage(await context.newPage());
@@ -37,7 +37,7 @@ export class ShopPage {
     return shop;
   }
 
-  /** Waits until there are films to click on. */
+  /** Waits until films are displayed. */
   async ready() {
     await this.card().first().waitFor({ timeout: DEVICE_MS });
   }
@@ -51,39 +51,39 @@ export class ShopPage {
     return this.page.getByTestId(id);
   }
 
-  /** The recommended films, or one of them. */
+  /** All recommended films, or the one with the given id. */
   card(item) {
     const which = item === undefined ? '' : `[data-item="${item}"]`;
     return this.page.locator(`[data-testid="card"]${which}`);
   }
 
-  /** Ids on the shelf, in the order shown. */
+  /** Item ids on the shelf in display order. */
   shelf() {
     return this.card().evaluateAll((cards) => cards.map((card) => card.dataset.item));
   }
 
-  /** All that happened so far: `{ name, payload, at }`. */
+  /** Events so far: `{ name, payload, at }`. */
   events() {
     return this.page.evaluate(() => structuredClone(window.__tandem?.events ?? []));
   }
 
-  /** The server's lists so far: `{ request, candidates }`, or `{ unread }` with the reason. */
-  answers() {
-    return Promise.all(this.#answers);
+  /** Candidate lists so far: `{ request, candidates }`, or `{ unread }` with the parse error. */
+  responses() {
+    return Promise.all(this.#responses);
   }
 
   lastUpdate() {
     return this.page.evaluate(() => structuredClone(window.__tandem?.lastUpdate ?? null));
   }
 
-  /** Milliseconds since the page was opened, by the page's clock. */
+  /** Milliseconds since navigation start. */
   now() {
     return this.page.evaluate(() => performance.now());
   }
 
   /**
-   * The first event after `since` that is called `name` and has what `like` has in its
-   * payload (`'some'` for any list that is not empty); `null` when `timeout` is over.
+   * The first event after `since` with this name whose payload has the fields of `like`
+   * (`'some'` matches any non-empty list); `null` after `timeout` milliseconds.
    */
   async event(name, { like = {}, since = 0, timeout = DEVICE_MS } = {}) {
     const found = this.page.waitForFunction(
@@ -109,35 +109,37 @@ export class ShopPage {
   }
 
   /**
-   * Clicks on a recommended film and waits for what comes of it: the list ranked again, the
-   * new list if the device asked for one, and the learning step if there was one.
+   * Clicks a recommended film and waits for the re-ranked list, for the new list if one was
+   * requested, and for the learning step if there is one.
    */
   async watch(item, { learnMs = DEVICE_MS } = {}) {
     const before = await this.lastUpdate();
     const since = await this.now();
     await this.card(item).click();
     const update = await this.event('update', { like: { cause: 'event' }, since });
-    if (update === null) throw new Error(`nothing was ranked after a click on film ${item}`);
+    if (update === null) throw new Error(`no update after the click on film ${item}`);
     const asked = update.payload.decision.action === 'request';
-    // The first click has no history that it could have been foretold from.
+    // The first click is not learnt from: there is no history to predict it from.
     const teaches = before !== null && before.history.length > 0;
     const [request, learn] = await Promise.all([
-      asked ? this.event('update', { like: { cause: 'request' }, since, timeout: CLOUD_MS }) : null,
+      asked
+        ? this.event('update', { like: { cause: 'request' }, since, timeout: SERVER_MS })
+        : null,
       teaches ? this.event('learn', { since, timeout: learnMs }) : null,
     ]);
     return { before, update: update.payload, request: request?.payload ?? null, learn };
   }
 
-  /** Keeps a picture of the whole page. */
+  /** Takes a screenshot of the whole page. */
   async screenshot(name) {
-    // The header sticks to the window: at the top it hides nothing.
+    // Scrolls to the top, where the sticky header covers nothing.
     await this.page.evaluate(() => window.scrollTo({ top: 0, behavior: 'instant' }));
-    const path = evidence(`${name}.png`);
+    const path = outputFile(`${name}.png`);
     await this.page.screenshot({ path, fullPage: true, animations: 'disabled' });
   }
 
-  /** Keeps pictures on a wide and a narrow screen, in light and in dark. */
-  async portraits(name) {
+  /** Takes screenshots: wide and narrow, light and dark. */
+  async screenshots(name) {
     const before = this.page.viewportSize();
     for (const [width, size] of [
       ['wide', { width: 1440, height: 1000 }],

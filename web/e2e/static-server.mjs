@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { extname, join, normalize } from 'node:path';
 
-/** All that the package needs, and nothing more; `pkg/README.md` says the same. */
+/** The minimal policy for the package, as documented in `pkg/README.md`. */
 export const STRICT = {
   'default-src': "'none'",
   'script-src': "'self' 'wasm-unsafe-eval'",
@@ -20,14 +20,13 @@ const TYPES = {
 };
 
 /**
- * Serves a folder on a free port of 127.0.0.1 under a Content-Security-Policy, and collects
- * what browsers report of it. In `index.html`, `cloud` takes the place of the address that
- * the examples have for trying them by hand.
+ * Serves a folder on a free port of 127.0.0.1 under a Content-Security-Policy and collects
+ * violation reports. In HTML files, `cloud` replaces the server address of the examples.
  *
  * @param {string} folder
  * @param {{ cloud: string, policy?: Record<string, string>, types?: Record<string, string>,
- *   answers?: Record<string, string>, headers?: Record<string, string> }} how `types` and
- *   `answers` (another file) by the ending of a name, `headers` on every answer
+ *   answers?: Record<string, string>, headers?: Record<string, string> }} how `types` (content
+ *   type) and `answers` (another file) by file extension; `headers` for every response
  */
 export async function serve(
   folder,
@@ -70,5 +69,5 @@ export async function serve(
   };
 }
 
-/** The page of an example, with the cloud server it is to ask. */
+/** Replaces the server address in the page of an example. */
 export const withCloud = (html, cloud) => html.replace('http://127.0.0.1:8080', cloud);

@@ -1,27 +1,27 @@
-/** One film as it is shown. */
+/** A film as displayed. */
 export interface Film {
   item: string;
-  /** With its article in front. */
+  /** With a leading article: `The Usual Suspects`. */
   title: string;
-  /** The title in its own language, where the catalogue has it in brackets. */
+  /** Original-language title, if the catalogue gives one in parentheses. */
   original: string | null;
   year: number | null;
   genres: readonly string[];
 }
 
-/** The films of the shop by id, and the models that rank them. */
+/** The films of the shop by id, and a description of the small model. */
 export interface Catalogue {
   films: ReadonlyMap<string, Film>;
-  /** Genres, most films first. */
+  /** Genres by number of films, largest first. */
   genres: readonly string[];
-  /** The small model in words. */
+  /** Description of the small model: architecture and size. */
   smallModel: string;
 }
 
-/** What the server says about itself. */
+/** The part of `GET /v1/status` that the page displays. */
 export interface ServiceStatus {
   languageModel: string | null;
-  /** Citation and terms of the data. */
+  /** Citation and licence terms of the data. */
   notice: string | null;
 }
 
@@ -37,17 +37,20 @@ interface ItemRecord {
   genres?: string[];
 }
 
-/** Fetches the catalogue for people: `GET /v1/manifest`, then the items file it names. */
+/** Fetches titles, years and genres: `GET /v1/manifest`, then the items file it names. */
 export async function loadCatalogue(server: string, signal: AbortSignal): Promise<Catalogue> {
   const response = await get(`${server}v1/manifest`, signal);
   const hash = response.headers.get('x-artifacts');
   const manifest = (await response.json()) as ManifestPart;
-  if (hash === null) throw new Error('the manifest came without its x-artifacts header');
+  if (hash === null)
+    throw new Error(
+      'the manifest response has no x-artifacts header: check that a proxy does not remove it',
+    );
   const items = await get(`${server}artifacts/${hash}/${manifest.items.path}`, signal);
   return catalogueFrom((await items.json()) as ItemRecord[], manifest.model);
 }
 
-/** Fetches models and terms; what is missing is `null`, since the shop works without. */
+/** Fetches model name and licence notice; missing fields are `null`. */
 export async function loadStatus(server: string, signal: AbortSignal): Promise<ServiceStatus> {
   const response = await get(`${server}v1/status`, signal);
   const status = (await response.json()) as {
@@ -57,7 +60,7 @@ export async function loadStatus(server: string, signal: AbortSignal): Promise<S
   return { languageModel: status.language_model?.name ?? null, notice: status.notice ?? null };
 }
 
-/** Brings catalogue records into the form in which they are shown. */
+/** Converts catalogue records to the form that is displayed. */
 export function catalogueFrom(
   records: readonly ItemRecord[],
   model: ManifestPart['model'],
@@ -77,7 +80,10 @@ export function catalogueFrom(
 
 const modelNames: Record<string, string> = { sasrec: 'SASRec', gru4rec: 'GRU4Rec', din: 'DIN' };
 
-/** `Usual Suspects, The` and `Horseman on the Roof, The (Hussard sur le toit, Le)`. */
+/**
+ * Splits `Horseman on the Roof, The (Hussard sur le toit, Le)` into title and original title,
+ * and moves the article of each to the front.
+ */
 export function splitTitle(raw: string): { title: string; original: string | null } {
   const match = /^(.*\S)\s+\(([^()]*[^\d()][^()]*)\)$/.exec(raw);
   return {
@@ -93,8 +99,8 @@ function articleFirst(title: string): string {
 }
 
 /**
- * Films whose title has all the words of a query, those that begin with it first, otherwise
- * in the order of the catalogue.
+ * Films whose title contains every word of the query. Titles that start with the query come
+ * first; otherwise in catalogue order.
  */
 export function search(films: Iterable<Film>, query: string, limit: number): Film[] {
   const wanted = fold(query);
@@ -124,7 +130,10 @@ async function get(address: string, signal: AbortSignal): Promise<Response> {
   try {
     response = await fetch(address, { signal });
   } catch (error) {
-    throw new Error(`no answer from the server for ${address}`, { cause: error });
+    throw new Error(
+      `${address}: no response from the server; check that it is running and reachable`,
+      { cause: error },
+    );
   }
   if (!response.ok) throw new Error(`${address}: HTTP status ${response.status}`);
   return response;

@@ -1,4 +1,4 @@
-/** Figures as people read them. */
+/** Formatting of numbers for display. */
 
 const kilo = new Intl.NumberFormat('en', { maximumSignificantDigits: 3 });
 
@@ -9,7 +9,7 @@ export function bytes(count: number): string {
   return `${kilo.format(count / 1_000_000)} MB`;
 }
 
-/** Milliseconds with as many digits as can be meant: `0.24 ms`, `4.6 ms`, `1.2 s`. */
+/** Milliseconds with about three significant digits: `0.24 ms`, `4.60 ms`, `1.2 s`. */
 export function milliseconds(value: number | null): string {
   if (value === null) return '–';
   if (value >= 1000) return `${(value / 1000).toFixed(1)} s`;
@@ -17,17 +17,17 @@ export function milliseconds(value: number | null): string {
   return `${value.toFixed(value < 10 ? 2 : 1)} ms`;
 }
 
-/** How an item moved against another order: `▲ 7`, `▼ 2`, `=`. */
+/** Change of an item’s rank between two orders: `▲ 7`, `▼ 2`, `=`. */
 export function movement(from: number, to: number): { mark: string; words: string } {
   const by = from - to;
   if (by > 0) return { mark: `▲ ${by}`, words: `up ${by}` };
   if (by < 0) return { mark: `▼ ${-by}`, words: `down ${-by}` };
-  return { mark: '=', words: 'same place' };
+  return { mark: '=', words: 'unchanged' };
 }
 
-const FEWEST_PLACES = 12;
+const MIN_STEPS = 12;
 
-/** Losses of learning steps as points of a drawing, oldest first. */
+/** Losses of one learning step in chart coordinates. */
 export interface LossPoint {
   x: number;
   before: number;
@@ -35,9 +35,9 @@ export interface LossPoint {
 }
 
 /**
- * Places steps over a width and their losses over a height; the largest loss is at the top
- * (0), a loss of zero at the bottom. So that the first steps do not stand far apart, there
- * are places for {@link FEWEST_PLACES} at least, taken from the left.
+ * Chart coordinates of learning steps, oldest first. The largest loss is at the top (y = 0),
+ * zero loss at the bottom (y = `height`). The x axis has room for at least
+ * {@link MIN_STEPS} steps, so that the first few are not spread over the full width.
  */
 export function lossPoints(
   steps: readonly { lossBefore: number; lossAfter: number }[],
@@ -49,7 +49,7 @@ export function lossPoints(
   );
   const scale = (loss: number): number => (largest > 0 ? height * (1 - loss / largest) : height);
   return steps.map(({ lossBefore, lossAfter }, position) => ({
-    x: (position * width) / (Math.max(steps.length, FEWEST_PLACES) - 1),
+    x: (position * width) / (Math.max(steps.length, MIN_STEPS) - 1),
     before: scale(lossBefore),
     after: scale(lossAfter),
   }));

@@ -2,12 +2,12 @@ import '@fontsource-variable/archivo/wdth.css';
 import './styles/base.css';
 import './styles/header.css';
 import './styles/films.css';
-import './styles/workings.css';
+import './styles/internals.css';
 import { installProbe } from './probe.ts';
 import { Shop, type ShopState } from './shop.ts';
 import { page } from './view/page.ts';
 
-/** The server that serves this page also serves its lists and artefacts. */
+/** The page, the API and the artefacts are served by the same server. */
 const SERVER = './';
 
 const root = document.getElementById('app');
@@ -25,7 +25,7 @@ const render = page(root, {
   retry: () => void shop.open(),
 });
 const shop = new Shop(SERVER, (state) => {
-  // Several changes of one turn are drawn once, before the paint that follows them.
+  // Coalesces all changes of one task into a single render before the next paint.
   if (latest === null) queueMicrotask(draw);
   latest = state;
 });

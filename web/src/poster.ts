@@ -1,14 +1,14 @@
 import type { Film } from './catalogue.ts';
 
-/** How a title is set: both figures go straight into CSS. */
+/** Typesetting of a title; both values are used as CSS variables. */
 export interface TitleSetting {
-  /** Font size in hundredths of the poster's width. */
+  /** Font size in percent of the poster width. */
   size: number;
-  /** Width axis of the typeface, in per cent. */
+  /** Font width axis (`font-stretch`), in percent. */
   stretch: number;
 }
 
-/** Advances of bold capitals at 100 % width, in ems, measured on the typeface. */
+/** Advance widths of bold capitals at 100 % font width, in em, measured on the typeface. */
 const advances: Record<string, number> = Object.fromEntries(
   (
     [
@@ -20,9 +20,9 @@ const advances: Record<string, number> = Object.fromEntries(
     ] as const
   ).flatMap(([letters, advance]) => [...letters].map((letter) => [letter, advance])),
 );
-const USUAL_ADVANCE = 0.76;
+const DEFAULT_ADVANCE = 0.76;
 
-/** Widths the typeface can be set in, in per cent, and what they do to its advances. */
+/** Font widths in percent, each with its factor on the advance widths. */
 const stretches = [
   [125, 1.27],
   [112, 1.13],
@@ -32,7 +32,7 @@ const stretches = [
   [62, 0.68],
 ] as const;
 
-/** What a poster leaves for its title, in hundredths of its width. */
+/** Space for the title, in percent of the poster width. */
 const WIDTH = 87;
 const HEIGHT = 70;
 const LINE = 0.94;
@@ -40,28 +40,28 @@ const LARGEST = 27;
 const SMALLEST = 6;
 
 /**
- * Chooses size and width so that a title fills its poster: short titles are set wide, long
- * ones narrow, and no word is ever broken. `taken` is what other text takes of the height.
+ * Chooses font size and width so that the title fills the poster: short titles wide, long
+ * titles narrow, words never broken. `taken` is the height used by other text.
  */
 export function setTitle(title: string, taken = 0): TitleSetting {
   const words = title.toUpperCase().split(/\s+/).map(ems);
   let best: TitleSetting = { size: SMALLEST, stretch: 62 };
-  let bestWorth = 0;
+  let bestScore = 0;
   for (const [stretch, factor] of stretches) {
     const size = largestSize(words, factor, HEIGHT - taken);
-    // Height counts for more than width: long titles are read more easily tall and narrow.
-    const worth = size ** 3 * factor;
-    if (worth > bestWorth) {
-      bestWorth = worth;
+    // Size weighs more than width: tall, narrow text is easier to read in long titles.
+    const score = size ** 3 * factor;
+    if (score > bestScore) {
+      bestScore = score;
       best = { size, stretch };
     }
   }
   return best;
 }
 
-/** Width of a word at 100 %, in ems. */
+/** Width of a word at 100 % font width, in em. */
 function ems(word: string): number {
-  return [...word].reduce((sum, letter) => sum + (advances[letter] ?? USUAL_ADVANCE), 0);
+  return [...word].reduce((sum, letter) => sum + (advances[letter] ?? DEFAULT_ADVANCE), 0);
 }
 
 function largestSize(words: readonly number[], factor: number, height: number): number {
@@ -116,23 +116,23 @@ const palettes: Record<string, Palette> = {
 const plain: Palette = { ground: '#868c96', ink: '#0e1013', figure: '#f2f3f5' };
 
 /**
- * The genres of a film, the one that its poster speaks for first. Which of the first two
- * that is depends on the film, so that a shelf of like films is not one colour.
+ * The genres of a film, with the poster's genre first. It is one of the first two, chosen by
+ * a hash of the item id, so that similar films do not all get the same colour.
  */
 export function posterGenres({ item, genres }: Pick<Film, 'item' | 'genres'>): readonly string[] {
   const [first, second, ...rest] = genres;
-  return first !== undefined && second !== undefined && whim(item) % 2 === 1
+  return first !== undefined && second !== undefined && itemHash(item) % 2 === 1
     ? [second, first, ...rest]
     : genres;
 }
 
-/** Where the figure of a film stands: one of four places, always the same for a film. */
+/** Position of the figure on the poster: one of four, determined by the item id. */
 export function placement({ item }: Pick<Film, 'item'>): number {
-  return (whim(item) >>> 1) % 4;
+  return (itemHash(item) >>> 1) % 4;
 }
 
-/** A number that an id decides (FNV-1a). */
-function whim(item: string): number {
+/** FNV-1a hash of an item id. */
+function itemHash(item: string): number {
   let hash = 0x811c9dc5;
   for (const letter of item) {
     hash = Math.imul(hash ^ (letter.codePointAt(0) ?? 0), 0x01000193) >>> 0;
@@ -140,14 +140,14 @@ function whim(item: string): number {
   return hash >>> 3;
 }
 
-/** The colours of a film: its first genre's, with the figure in its second's. */
+/** Palette of the first genre, with the figure in the ground colour of the second. */
 export function palette(genres: readonly string[]): Palette {
   const known = genres.flatMap((genre) => palettes[genre] ?? []);
   const [first = plain, second] = known;
   return second === undefined ? first : { ...first, figure: pick(first, second) };
 }
 
-/** The second genre's ground, unless it would be lost on the first's. */
+/** The second genre's ground colour, unless its contrast with the first is too low. */
 function pick(first: Palette, second: Palette): string {
   return contrast(first.ground, second.ground) >= 1.8 ? second.ground : first.figure;
 }
@@ -167,8 +167,7 @@ function luminance(colour: string): number {
 }
 
 /**
- * Drawings for the upper part of a poster, in a square of 100, filled with the figure's
- * colour. A genre has its own, so that like films look alike.
+ * SVG paths of the poster figures, one per genre, in a 100 × 100 view box.
  */
 const figures: Record<string, string> = {
   Action: 'M0 100 60 0H84L24 100ZM40 100 100 0V40L64 100Z',
@@ -196,7 +195,7 @@ const figures: Record<string, string> = {
 };
 const circle = 'M50 10a40 40 0 1 1 0 80 40 40 0 0 1 0-80Z';
 
-/** The drawing of the first genre that has one. */
+/** SVG path of the first genre that has one. */
 export function figure(genres: readonly string[]): string {
   const known = genres.find((genre) => figures[genre] !== undefined);
   return (known === undefined ? undefined : figures[known]) ?? circle;

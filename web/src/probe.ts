@@ -1,19 +1,19 @@
-import type { DeliveredUpdate, Recommender } from '@tandem-rec/client';
-import type { Shop, ShopEvent } from './shop.ts';
+import type { DeliveredUpdate } from '@tandem-rec/client';
+import type { Shop, ShopEvent, ShopRecommender } from './shop.ts';
 
-/** How many events are kept. */
-const KEPT = 1000;
+/** Maximum number of recorded events. */
+const MAX_EVENTS = 1000;
 
 /**
- * `window.__tandem`: for browser tests to drive and read the shop. Stable; add, do not
- * change. Everything in it can also be seen on the page.
+ * `window.__tandem`: lets browser tests drive and read the page. Stable interface: members
+ * are added, never changed. All of it is also visible on the page.
  */
 export interface Probe {
-  /** The recommender in use; `null` while one is being opened. Changes with the device. */
-  readonly recommender: Recommender | null;
-  /** The update that was delivered last. */
+  /** The current recommender; `null` while it is being created. Replaced on a backend switch. */
+  readonly recommender: ShopRecommender | null;
+  /** The most recent update. */
   readonly lastUpdate: DeliveredUpdate | null;
-  /** What happened, oldest first, with milliseconds since the page was opened. */
+  /** Events, oldest first; `at` is in milliseconds since navigation start. */
   readonly events: readonly (ShopEvent & { at: number })[];
 }
 
@@ -30,7 +30,7 @@ export function installProbe(shop: Shop): void {
   shop.onEvent = (event) => {
     if (event.name === 'update') lastUpdate = event.payload;
     events.push({ ...event, at: performance.now() });
-    if (events.length > KEPT) events.shift();
+    if (events.length > MAX_EVENTS) events.shift();
   };
   window.__tandem = {
     get recommender() {

@@ -7,17 +7,37 @@ import {
   type LearnReport,
   type Progress,
   type Recommender,
+  type RecommenderOptions,
   TandemError,
   type Update,
 } from '@tandem-rec/client';
 import { type Catalogue, loadCatalogue, loadStatus, type ServiceStatus } from './catalogue.ts';
 
-/** A decision with the click it was made at (0: before the first). */
+/** The methods of a recommender that the shop uses. */
+export type ShopRecommender = Pick<
+  Recommender,
+  | 'dispose'
+  | 'exportPersonalData'
+  | 'importPersonalData'
+  | 'models'
+  | 'on'
+  | 'recommend'
+  | 'reset'
+  | 'setOffline'
+  | 'state'
+  | 'track'
+  | 'undo'
+  | 'useModel'
+>;
+
+type CreateRecommender = (options: RecommenderOptions) => Promise<ShopRecommender>;
+
+/** A decision with the number of clicks at that time (0: before the first click). */
 export interface LoggedDecision extends Decision {
   click: number;
 }
 
-/** Everything the page shows. Replaced as a whole at every change, never mutated. */
+/** State of the page. Replaced as a whole at every change, never mutated. */
 export interface ShopState {
   phase: 'loading' | 'ready' | 'failed';
   progress: Progress | null;
@@ -26,27 +46,27 @@ export interface ShopState {
   status: ServiceStatus | null;
   update: Update | null;
   device: Device;
-  /** Why the device is not the one that was asked for. */
+  /** Why the requested device is not used; `null` if it is. */
   deviceNote: string | null;
   switching: boolean;
-  /** The server's language models; empty until they are known. */
+  /** Language models of the server; empty until loaded. */
   models: readonly HostedModel[];
-  /** The one that was chosen; `null`: the server's first. */
+  /** The selected language model; `null`: the server's default. */
   model: string | null;
-  /** The last decision that came of something the visitor did. */
+  /** The last decision after an action of the visitor. */
   decision: Decision | null;
   decisions: readonly LoggedDecision[];
   steps: readonly LearnReport[];
-  /** A sentence about the last thing that went wrong in the background. */
-  trouble: string | null;
-  /** What the last change was, for screen readers. */
+  /** Message of the last background error. */
+  backgroundError: string | null;
+  /** Description of the last change, for screen readers. */
   announcement: string;
 }
 
-/** How many decisions and learning steps are kept for showing. */
-const KEPT = 200;
+/** Maximum number of decisions and of learning steps in the state. */
+const MAX_LOGGED = 200;
 
-const start: ShopState = {
+const initialState: ShopState = {
   phase: 'loading',
   progress: null,
   failure: null,
@@ -61,11 +81,11 @@ const start: ShopState = {
   decision: null,
   decisions: [],
   steps: [],
-  trouble: null,
+  backgroundError: null,
   announcement: '',
 };
 
-/** What happened in the shop, in order; see {@link Shop.onEvent}. */
+/** Events of the shop, reported through {@link Shop.onEvent}. */
 export type ShopEvent =
   | { name: 'ready'; payload: { device: Device; ms: number } }
   | { name: 'update'; payload: DeliveredUpdate }
@@ -73,29 +93,35 @@ export type ShopEvent =
   | { name: 'learn'; payload: LearnReport }
   | { name: 'error'; payload: { code: string; message: string } };
 
-/** The shop: one recommender at a time, and the state that the page shows of it. */
+/** Holds one recommender at a time and the state that the page displays. */
 export class Shop {
   readonly #server: string;
   readonly #render: (state: ShopState) => void;
-  #state: ShopState = start;
-  #recommender: Recommender | null = null;
-  /** Aborts whatever is being opened when something else is to be opened instead. */
+  readonly #create: CreateRecommender;
+  #state: ShopState = initialState;
+  #recommender: ShopRecommender | null = null;
+  /** Aborts loading that is still in progress when `open` is called again. */
   #opening = new AbortController();
-  /** Told everything that happens; used by the probe for browser tests. */
+  /** Called with every event; used by the probe for browser tests. */
   onEvent: (event: ShopEvent) => void = () => {};
 
-  constructor(server: string, render: (state: ShopState) => void) {
+  constructor(
+    server: string,
+    render: (state: ShopState) => void,
+    create: CreateRecommender = createRecommender,
+  ) {
     this.#server = server;
     this.#render = render;
+    this.#create = create;
   }
 
-  get recommender(): Recommender | null {
+  get recommender(): ShopRecommender | null {
     return this.#recommender;
   }
 
-  /** Opens the shop, or opens it again after a failure. */
+  /** Loads the catalogue and creates the recommender; called again after a failure. */
   async open(device: Device = 'cpu'): Promise<void> {
-    this.#set({ ...start, device, model: this.#state.model });
+    this.#set({ ...initialState, device, model: this.#state.model });
     this.#opening.abort();
     this.#opening = new AbortController();
     const { signal } = this.#opening;
@@ -110,11 +136,11 @@ export class Shop {
       ]);
       this.#set({ phase: 'ready', catalogue });
       void this.#loadModels();
-      // Ranks once more, now that it can be shown; asks for a first list if there is none.
+      // Ranks again now that the page can display films; requests a first list if there is none.
       await this.#recommender?.recommend().then((update) => this.#take(update));
     } catch (error) {
       if (signal.aborted) return;
-      // Also ends what is still being opened.
+      // Cancels the requests that are still running.
       this.#opening.abort();
       this.#closeRecommender();
       this.#set({ phase: 'failed', failure: described(error), progress: null });
@@ -122,8 +148,9 @@ export class Shop {
   }
 
   /**
-   * Goes on in another worker, with the session carried over. The old one ends last: if the
-   * new one cannot be had, the shop stays with it and says so.
+   * Switches to another device in a new worker and transfers the session. The old worker is
+   * disposed of last: if the new one cannot be created, the shop keeps the old one and
+   * reports the error.
    */
   async switchDevice(device: Device): Promise<void> {
     const before = this.#recommender;
@@ -133,12 +160,12 @@ export class Shop {
       await this.#openRecommender(device, before);
     } catch (error) {
       if (before.state().status === 'failed') {
-        // There is nothing left to stay with.
+        // The old recommender has failed too.
         this.#closeRecommender();
         this.#set({ phase: 'failed', failure: described(error) });
       } else {
         this.#report(error);
-        this.#set({ announcement: 'The device was not changed.' });
+        this.#set({ announcement: 'The compute backend was not changed.' });
       }
     } finally {
       this.#set({ switching: false });
@@ -157,18 +184,18 @@ export class Shop {
     return this.#attempt((recommender) => recommender.setOffline(offline));
   }
 
-  /** Takes the last click, or what was not wanted, back. */
+  /** Undoes the last click or dislike. */
   async undo(): Promise<void> {
     await this.#attempt(async (recommender) => {
       const event = await recommender.undo();
       const title = this.#state.catalogue?.films.get(event?.item ?? '')?.title ?? event?.item;
       this.#set({
-        announcement: event === null ? 'Nothing to take back.' : `Taken back: ${title}.`,
+        announcement: event === null ? 'Nothing to undo.' : `Undone: ${title}.`,
       });
     });
   }
 
-  /** Another of the server's language models makes the lists from now on. */
+  /** Selects the language model that makes the lists. */
   async chooseModel(name: string): Promise<void> {
     const before = this.#state.model;
     this.#set({ model: name });
@@ -185,20 +212,20 @@ export class Shop {
   async reset(): Promise<void> {
     this.#set({ decision: null, decisions: [], steps: [] });
     await this.#attempt((recommender) => recommender.reset());
-    this.#set({ announcement: 'The session is forgotten.' });
+    this.#set({ announcement: 'History cleared.' });
   }
 
-  /** Which language models there are; a server that does not say has one. */
+  /** Loads the names of the language models; the list stays empty if the request fails. */
   async #loadModels(): Promise<void> {
     const models = await this.#recommender?.models().catch(() => []);
     this.#set({ models: models ?? [] });
   }
 
-  /** Opens a recommender; it takes the place of `before` and over its session, if given. */
-  async #openRecommender(device: Device, before?: Recommender): Promise<void> {
+  /** Creates a recommender; with `before`, transfers its session and disposes of it. */
+  async #openRecommender(device: Device, before?: ShopRecommender): Promise<void> {
     const started = performance.now();
     const { model } = this.#state;
-    const recommender = await createRecommender({
+    const recommender = await this.#create({
       server: this.#server,
       device,
       ...(model === null ? {} : { model }),
@@ -207,7 +234,7 @@ export class Shop {
     });
     try {
       if (before === undefined) this.#listen(recommender);
-      else await this.#carryOver(before, recommender);
+      else await this.#transferSession(before, recommender);
     } catch (error) {
       recommender.dispose();
       throw error;
@@ -222,18 +249,18 @@ export class Shop {
     });
   }
 
-  async #carryOver(before: Recommender, recommender: Recommender): Promise<void> {
-    // Before the import, which may ask the server; the empty session is not shown.
+  async #transferSession(before: ShopRecommender, recommender: ShopRecommender): Promise<void> {
+    // Before the import, which may send requests. The empty session is never rendered.
     if (before.state().connection.state === 'offline') await recommender.setOffline(true);
     const session = await before.exportPersonalData();
     this.#listen(recommender);
     await recommender.importPersonalData(session);
   }
 
-  #listen(recommender: Recommender): void {
+  #listen(recommender: ShopRecommender): void {
     recommender.on('update', (update) => this.#receive(update));
     recommender.on('learn', (report) => {
-      this.#set({ steps: [...this.#state.steps, report].slice(-KEPT) });
+      this.#set({ steps: [...this.#state.steps, report].slice(-MAX_LOGGED) });
       this.onEvent({ name: 'learn', payload: report });
     });
     recommender.on('error', (error) => this.#report(error));
@@ -247,7 +274,7 @@ export class Shop {
   #receive(update: DeliveredUpdate): void {
     if (update.cause === 'event') this.#log(update);
     this.#take(update);
-    this.#set({ announcement: announce(update), trouble: null });
+    this.#set({ announcement: announce(update), backgroundError: null });
     this.onEvent({ name: 'update', payload: update });
   }
 
@@ -260,11 +287,11 @@ export class Shop {
 
   #log({ decision, stats }: Update): void {
     const logged = { ...decision, click: stats.clicks };
-    this.#set({ decision, decisions: [...this.#state.decisions, logged].slice(-KEPT) });
+    this.#set({ decision, decisions: [...this.#state.decisions, logged].slice(-MAX_LOGGED) });
     this.onEvent({ name: 'decision', payload: logged });
   }
 
-  async #attempt(call: (recommender: Recommender) => Promise<unknown>): Promise<void> {
+  async #attempt(call: (recommender: ShopRecommender) => Promise<unknown>): Promise<void> {
     if (this.#recommender === null) return;
     try {
       await call(this.#recommender);
@@ -275,9 +302,9 @@ export class Shop {
 
   #report(error: unknown): void {
     const failure = described(error);
-    // A call that lost its recommender to a device switch has nothing to tell.
+    // The recommender was replaced by a device switch during the call.
     if (failure.code === 'disposed') return;
-    this.#set({ trouble: failure.message });
+    this.#set({ backgroundError: failure.message });
     this.onEvent({ name: 'error', payload: failure });
   }
 
@@ -297,18 +324,18 @@ function announce({ cause, connection, decision, items }: DeliveredUpdate): stri
   switch (cause) {
     case 'request':
       return connection.state === 'online'
-        ? `A new list of ${items.length} films has come from the cloud.`
-        : `The cloud did not answer. ${items.length} films from the last list stay.`;
+        ? `New list of ${items.length} films from the cloud.`
+        : `The server did not respond. ${items.length} films of the last list remain.`;
     case 'connection':
       return connection.state === 'offline' ? 'Offline.' : 'Online.';
     case 'event':
-      return `List ranked again. ${decision.reason}.`;
+      return `List re-ranked. ${decision.reason}.`;
     case 'restart':
-      return 'The small model was started anew. Your session goes on.';
+      return 'The small model was restarted. Your history is kept.';
     case 'catalogue':
-      return 'The shop has other films now. Your session goes on.';
+      return 'The catalogue has changed. Your history is kept.';
     case 'model':
-      return 'Another language model is asked.';
+      return 'Switched to another language model.';
     case 'undo':
     case 'tab':
     case 'retry':

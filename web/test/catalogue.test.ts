@@ -1,4 +1,4 @@
-// Titles as people read them, and finding films.
+// Title formatting and film search.
 import { describe, expect, it } from 'vitest';
 import { catalogueFrom, search, splitTitle } from '../src/catalogue.ts';
 
@@ -17,7 +17,7 @@ describe('splitTitle', () => {
       'The Adventures of Priscilla, Queen of the Desert',
       null,
     ],
-    // A year in brackets is no title in another language.
+    // A year in parentheses is not an original title.
     ['The Great Giving (1995)', 'The Great Giving (1995)', null],
     ['Paris, Texas', 'Paris, Texas', null],
   ])('%s', (raw, title, original) => {
@@ -39,31 +39,31 @@ describe('search', () => {
   const find = (query: string, limit = 10): string[] =>
     search(catalogue.films.values(), query, limit).map(({ item }) => item);
 
-  it('puts titles that begin with the query first', () => {
+  it('lists titles that start with the query first', () => {
     expect(find('alien')).toEqual(['1', '2', '3']);
     expect(find('alien', 2)).toEqual(['1', '2']);
   });
 
-  it('asks for every word, the year among them', () => {
+  it('requires every word of the query; the year counts as a word', () => {
     expect(find('alien 1988')).toEqual(['3']);
     expect(find('alien nowhere')).toEqual([]);
   });
 
-  it('does not mind accents, capitals or spaces', () => {
+  it('ignores accents, case and extra spaces', () => {
     expect(find('  AMELIE ')).toEqual(['4']);
   });
 
-  it('finds nothing for nothing', () => {
+  it('returns nothing for an empty query', () => {
     expect(find('   ')).toEqual([]);
   });
 });
 
 describe('catalogueFrom', () => {
-  it('orders genres by their number of films', () => {
+  it('sorts genres by number of films', () => {
     expect(catalogue.genres).toEqual(['Sci-Fi', 'Horror', 'Comedy']);
   });
 
-  it('says which model ranks', () => {
+  it('describes the small model', () => {
     expect(catalogue.smallModel).toBe('SASRec (64 dimensions, 2 layers)');
   });
 });

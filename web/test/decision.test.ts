@@ -1,7 +1,7 @@
-// What the meter says: the decision that is shown beside it, and what has come of it.
+// Text beside the disagreement meter.
 import type { Decision, Stats } from '@tandem-rec/client';
 import { expect, it } from 'vitest';
-import { reading } from '../src/view/decision.ts';
+import { disagreementText } from '../src/view/decision.ts';
 
 const kept: Decision = {
   action: 'keep',
@@ -18,44 +18,44 @@ const asked: Decision = {
   disagreement: 0.45,
 };
 
-/** How things stand after a decision, so many clicks after the list in use was made. */
-const since = (decision: Decision, clicksSinceList: number) => ({
+/** The update after a decision, `clicksSinceList` clicks after the current list was made. */
+const after = (decision: Decision, clicksSinceList: number) => ({
   decision,
   stats: { clicksSinceList } as Stats,
 });
 
-it('is of the decision, and of the list that it brought', () => {
-  expect(reading(asked, since(asked, 3))).toEqual({
-    figure: '0.45',
-    note: 'the cloud is asked above 0.35',
+it('gives the disagreement of the decision and, after a request, of the new list', () => {
+  expect(disagreementText(asked, after(asked, 3))).toEqual({
+    value: '0.45',
+    note: 'threshold 0.35',
   });
-  expect(reading(asked, since({ ...kept, disagreement: 0.05 }, 0))).toEqual({
-    figure: '0.45',
-    note: 'the cloud is asked above 0.35, with the new list 0.05',
+  expect(disagreementText(asked, after({ ...kept, disagreement: 0.05 }, 0))).toEqual({
+    value: '0.45',
+    note: 'threshold 0.35, with the new list 0.05',
   });
 });
 
-it('says nothing of a new list while there is none', () => {
+it('does not mention a new list before it has arrived', () => {
   const later = { ...asked, disagreement: 0.47 };
-  expect(reading(asked, since(later, 4)).note).toBe('the cloud is asked above 0.35');
+  expect(disagreementText(asked, after(later, 4)).note).toBe('threshold 0.35');
 });
 
-it('has as many digits as tell figure and threshold apart', () => {
+it('shows enough digits to distinguish value and threshold', () => {
   const close = { ...kept, disagreement: 0.3472 };
-  expect(reading(close, null)).toEqual({
-    figure: '0.3472',
-    note: 'the cloud is asked above 0.3500',
+  expect(disagreementText(close, null)).toEqual({
+    value: '0.3472',
+    note: 'threshold 0.3500',
   });
-  expect(reading({ ...kept, disagreement: 0.35 }, null).figure).toBe('0.35');
+  expect(disagreementText({ ...kept, disagreement: 0.35 }, null).value).toBe('0.35');
 });
 
-it('names no threshold where the rule goes by something else', () => {
+it('shows no threshold for decisions by expected gain', () => {
   const helps = { ...asked, code: 'fresh_list_helps' };
-  expect(reading(helps, null)).toEqual({ figure: '0.45', note: '' });
+  expect(disagreementText(helps, null)).toEqual({ value: '0.45', note: '' });
 });
 
-it('knows when there was nothing to compare', () => {
+it('shows a dash when there is no disagreement value', () => {
   const first = { ...asked, code: 'no_candidates', disagreement: null };
-  expect(reading(first, since(first, 0)).figure).toBe('–');
-  expect(reading(first, since(kept, 0)).note).toContain('with the new list 0.20');
+  expect(disagreementText(first, after(first, 0)).value).toBe('–');
+  expect(disagreementText(first, after(kept, 0)).note).toContain('with the new list 0.20');
 });

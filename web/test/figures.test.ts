@@ -1,4 +1,4 @@
-// Figures as people read them, and the drawing of losses.
+// Number formatting and chart coordinates.
 import { describe, expect, it } from 'vitest';
 import { bytes, lossPoints, milliseconds, movement } from '../src/figures.ts';
 
@@ -18,14 +18,14 @@ it.each([
   [1843, '1.8 s'],
 ])('%s milliseconds are %s', (value, text) => expect(milliseconds(value)).toBe(text));
 
-it('says which way an item moved', () => {
+it('describes the rank change of an item', () => {
   expect(movement(9, 2)).toEqual({ mark: '▲ 7', words: 'up 7' });
   expect(movement(0, 3)).toEqual({ mark: '▼ 3', words: 'down 3' });
-  expect(movement(4, 4).words).toBe('same place');
+  expect(movement(4, 4).words).toBe('unchanged');
 });
 
 describe('lossPoints', () => {
-  it('puts the largest loss at the top and zero at the bottom', () => {
+  it('maps the largest loss to the top and zero to the bottom', () => {
     const points = lossPoints(
       [
         { lossBefore: 4, lossAfter: 2 },
@@ -40,12 +40,12 @@ describe('lossPoints', () => {
     ]);
   });
 
-  it('takes the whole width once there are many', () => {
+  it('uses the full width for many steps', () => {
     const steps = Array.from({ length: 21 }, () => ({ lossBefore: 2, lossAfter: 1 }));
     expect(lossPoints(steps, 100, 80).map(({ x }) => x)).toEqual(steps.map((_, at) => at * 5));
   });
 
-  it('has a place for a single step, and for losses of zero', () => {
+  it('handles a single step with zero loss and an empty list', () => {
     expect(lossPoints([{ lossBefore: 0, lossAfter: 0 }], 100, 80)).toEqual([
       { x: 0, before: 80, after: 80 },
     ]);

@@ -1,12 +1,15 @@
-// The shop over a recommender of the test's own: opening, failing, switching devices.
-import { createRecommender, type Recommender, TandemError, type Update } from '@tandem-rec/client';
+// The shop with a fake recommender: loading, errors, switching devices.
+import {
+  type HostedModel,
+  type RecommenderEvents,
+  type RecommenderOptions,
+  type RecommenderState,
+  TandemError,
+  type TrackedEvent,
+  type Update,
+} from '@tandem-rec/client';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { Shop, type ShopState } from '../src/shop.ts';
-
-vi.mock('@tandem-rec/client', async (original) => ({
-  ...(await original<typeof import('@tandem-rec/client')>()),
-  createRecommender: vi.fn(),
-}));
+import { Shop, type ShopRecommender, type ShopState } from '../src/shop.ts';
 
 function update(history: string[]): Update {
   return {
@@ -38,29 +41,36 @@ function update(history: string[]): Update {
   };
 }
 
-class FakeRecommender {
+class FakeRecommender implements ShopRecommender {
   disposed = false;
   imported: Uint8Array | null = null;
   refuses = false;
   offline = false;
   wasOfflineAtImport = false;
   model: string | null = null;
-  listeners = new Map<string, (payload: unknown) => void>();
+  #onUpdate: (payload: RecommenderEvents['update']) => void = () => {};
   readonly device: 'cpu' | 'webgpu';
 
   constructor(device: 'cpu' | 'webgpu') {
     this.device = device;
   }
-  on(name: string, listener: (payload: never) => void): () => void {
-    this.listeners.set(name, listener as (payload: unknown) => void);
+  on<Name extends keyof RecommenderEvents>(
+    name: Name,
+    listener: (payload: RecommenderEvents[Name]) => void,
+  ): () => void;
+  on(name: string, listener: (payload: RecommenderEvents['update']) => void): () => void {
+    if (name === 'update') this.#onUpdate = listener;
     return () => {};
   }
   async recommend(): Promise<Update> {
     return update([]);
   }
-  async track({ item }: { item: string }): Promise<void> {
-    if (item === 'bad') throw new TandemError('internal', 'it broke');
-    this.listeners.get('update')?.({ ...update([item]), cause: 'event', sequence: 1 });
+  async track(event: TrackedEvent | { type: 'undo' }): Promise<Update> {
+    if (event.type === 'undo') throw new TandemError('internal', 'not used by the shop');
+    if (event.item === 'bad') throw new TandemError('internal', 'it broke');
+    const tracked = update([event.item]);
+    this.#onUpdate({ ...tracked, cause: 'event', sequence: 1 });
+    return tracked;
   }
   async exportPersonalData(): Promise<Uint8Array> {
     return new Uint8Array([7]);
@@ -71,44 +81,64 @@ class FakeRecommender {
     this.wasOfflineAtImport = this.offline;
   }
   async reset(): Promise<void> {}
-  async models(): Promise<object[]> {
+  async models(): Promise<HostedModel[]> {
     return [
       { name: 'small', ready: true },
       { name: 'large', ready: true },
     ];
   }
-  async useModel(name: string): Promise<void> {
+  async useModel(name: string): Promise<Update> {
     if (name === 'gone') throw new TandemError('internal', 'no such model');
     this.model = name;
+    return update([]);
   }
-  async undo(): Promise<object | null> {
+  async undo(): Promise<TrackedEvent | null> {
     return { type: 'click', item: '1' };
   }
   async setOffline(offline: boolean): Promise<void> {
     this.offline = offline;
   }
-  state(): object {
-    const connection = { state: this.offline ? 'offline' : 'online' };
-    return { device: this.device, deviceFallback: null, connection };
+  state(): RecommenderState {
+    const { connection, decision, stats, history } = update([]);
+    return {
+      status: 'ready',
+      device: this.device,
+      deviceFallback: null,
+      deviceTrial: null,
+      consent: false,
+      storage: 'memory',
+      storageFault: null,
+      model: this.model,
+      connection: { ...connection, state: this.offline ? 'offline' : 'online' },
+      decision,
+      stats,
+      history,
+      learned: null,
+    };
   }
   dispose(): void {
     this.disposed = true;
   }
 }
 
-const made: FakeRecommender[] = [];
+const created: FakeRecommender[] = [];
+const createRecommender = vi.fn<(options: RecommenderOptions) => Promise<ShopRecommender>>();
 let state: ShopState;
-const shown = (): Shop =>
-  new Shop('./', (next) => {
-    state = next;
-  });
+const newShop = (): Shop =>
+  new Shop(
+    './',
+    (next) => {
+      state = next;
+    },
+    createRecommender,
+  );
 
 beforeEach(() => {
-  made.length = 0;
-  vi.mocked(createRecommender).mockImplementation(async ({ device }) => {
+  created.length = 0;
+  createRecommender.mockReset().mockImplementation(async ({ device }) => {
     const recommender = new FakeRecommender(device === 'webgpu' ? 'webgpu' : 'cpu');
-    made.push(recommender);
-    return recommender as unknown as Recommender;
+    created.push(recommender);
+    return recommender;
   });
   vi.stubGlobal('fetch', async (address: string) => {
     if (address.endsWith('manifest')) {
@@ -124,17 +154,17 @@ beforeEach(() => {
 });
 afterEach(() => vi.unstubAllGlobals());
 
-describe('opening', () => {
-  it('ends ready, with films, models and terms', async () => {
-    await shown().open();
+describe('loading', () => {
+  it('loads films, language models and licence notice', async () => {
+    await newShop().open();
     expect(state.phase).toBe('ready');
     expect(state.catalogue?.films.get('1')?.title).toBe('M');
     expect(state.status).toEqual({ languageModel: 'L', notice: 'terms' });
   });
 
-  it('fails with the code and message of what failed, and can be tried again', async () => {
-    vi.mocked(createRecommender).mockRejectedValueOnce(new TandemError('integrity', 'rows.bin'));
-    const shop = shown();
+  it('shows code and message of an error and can be retried', async () => {
+    createRecommender.mockRejectedValueOnce(new TandemError('integrity', 'rows.bin'));
+    const shop = newShop();
     await shop.open();
     expect(state).toMatchObject({
       phase: 'failed',
@@ -144,68 +174,68 @@ describe('opening', () => {
     expect(state.phase).toBe('ready');
   });
 
-  it('ends the worker if the films cannot be had', async () => {
+  it('disposes of the worker if the films cannot be loaded', async () => {
     vi.stubGlobal('fetch', async () => {
       throw new TypeError('Failed to fetch');
     });
-    const shop = shown();
+    const shop = newShop();
     await shop.open();
-    expect(state.failure?.message).toContain('no answer from the server');
-    const { signal } = vi.mocked(createRecommender).mock.lastCall?.[0] ?? {};
+    expect(state.failure?.message).toContain('no response from the server');
+    const { signal } = createRecommender.mock.lastCall?.[0] ?? {};
     expect(signal?.aborted).toBe(true);
     expect(shop.recommender).toBeNull();
   });
 });
 
 describe('in use', () => {
-  it('switches the device and takes the session along', async () => {
-    const shop = shown();
+  it('switches the device and transfers the session', async () => {
+    const shop = newShop();
     await shop.open();
     await shop.switchDevice('webgpu');
-    expect(made.map(({ disposed }) => disposed)).toEqual([true, false]);
-    expect(made[1]?.imported).toEqual(new Uint8Array([7]));
+    expect(created.map(({ disposed }) => disposed)).toEqual([true, false]);
+    expect(created[1]?.imported).toEqual(new Uint8Array([7]));
     expect(state).toMatchObject({ device: 'webgpu', switching: false });
   });
 
-  it('is offline on the new device before the session comes', async () => {
-    const shop = shown();
+  it('sets the new device offline before the session is imported', async () => {
+    const shop = newShop();
     await shop.open();
     await shop.setOffline(true);
     await shop.switchDevice('webgpu');
-    expect(made[1]?.wasOfflineAtImport).toBe(true);
+    expect(created[1]?.wasOfflineAtImport).toBe(true);
   });
 
-  it('stays on its device, and says so, if the other cannot be opened', async () => {
-    const shop = shown();
+  it('keeps its device and reports the error if the other cannot be created', async () => {
+    const shop = newShop();
     await shop.open();
     const lost = new TandemError('device_lost', 'the GPU went away');
-    vi.mocked(createRecommender).mockRejectedValueOnce(lost);
+    createRecommender.mockRejectedValueOnce(lost);
     await shop.switchDevice('webgpu');
-    expect(made.map(({ disposed }) => disposed)).toEqual([false]);
+    expect(created.map(({ disposed }) => disposed)).toEqual([false]);
     expect(state).toMatchObject({
       phase: 'ready',
       device: 'cpu',
       switching: false,
-      trouble: 'the GPU went away',
+      backgroundError: 'the GPU went away',
     });
   });
 
-  it('stays on its device, and ends the other, if the session is refused there', async () => {
-    const shop = shown();
+  it('keeps its device and disposes of the other if that rejects the session', async () => {
+    const shop = newShop();
     await shop.open();
-    vi.mocked(createRecommender).mockImplementationOnce(async () => {
+    createRecommender.mockImplementationOnce(async () => {
       const recommender = new FakeRecommender('webgpu');
       recommender.refuses = true;
-      made.push(recommender);
-      return recommender as unknown as Recommender;
+      created.push(recommender);
+      return recommender;
     });
     await shop.switchDevice('webgpu');
-    expect(made.map(({ disposed }) => disposed)).toEqual([false, true]);
-    expect(state).toMatchObject({ device: 'cpu', trouble: 'another model' });
+    expect(created.map(({ disposed }) => disposed)).toEqual([false, true]);
+    expect(state).toMatchObject({ device: 'cpu', backgroundError: 'another model' });
   });
 
-  it('logs each decision with its click', async () => {
-    const shop = shown();
+  it('logs each decision with its click number', async () => {
+    const shop = newShop();
     await shop.open();
     await shop.watch('1');
     expect(state.decisions).toMatchObject([{ click: 1, action: 'keep' }]);
@@ -213,36 +243,36 @@ describe('in use', () => {
     expect(state.decisions).toEqual([]);
   });
 
-  it('lets another language model be chosen, and keeps it on another device', async () => {
-    const shop = shown();
+  it('keeps the selected language model after a device switch', async () => {
+    const shop = newShop();
     await shop.open();
     await vi.waitFor(() => expect(state.models.map(({ name }) => name)).toHaveLength(2));
     await shop.chooseModel('large');
-    expect([state.model, made[0]?.model]).toEqual(['large', 'large']);
+    expect([state.model, created[0]?.model]).toEqual(['large', 'large']);
     await shop.switchDevice('webgpu');
-    expect(vi.mocked(createRecommender).mock.lastCall?.[0].model).toBe('large');
+    expect(createRecommender.mock.lastCall?.[0].model).toBe('large');
   });
 
-  it('stays with its language model if the other cannot be had', async () => {
-    const shop = shown();
+  it('keeps its language model if the other cannot be selected', async () => {
+    const shop = newShop();
     await shop.open();
     await shop.chooseModel('gone');
-    expect(state).toMatchObject({ model: null, trouble: 'no such model' });
+    expect(state).toMatchObject({ model: null, backgroundError: 'no such model' });
   });
 
-  it('says what was taken back', async () => {
-    const shop = shown();
+  it('announces what was undone', async () => {
+    const shop = newShop();
     await shop.open();
     await shop.undo();
-    expect(state.announcement).toBe('Taken back: M.');
+    expect(state.announcement).toBe('Undone: M.');
   });
 
-  it('says what went wrong and goes on', async () => {
-    const shop = shown();
+  it('reports an error of a call and stays usable', async () => {
+    const shop = newShop();
     await shop.open();
     await shop.watch('bad');
-    expect(state).toMatchObject({ phase: 'ready', trouble: 'it broke' });
+    expect(state).toMatchObject({ phase: 'ready', backgroundError: 'it broke' });
     await shop.watch('1');
-    expect(state.trouble).toBeNull();
+    expect(state.backgroundError).toBeNull();
   });
 });

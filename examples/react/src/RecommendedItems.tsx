@@ -4,10 +4,10 @@ import { useEffect, useState } from 'react';
 export function RecommendedItems({ server }: { server: string }) {
   const [recommender, setRecommender] = useState<Recommender>();
   const [update, setUpdate] = useState<Update>();
-  const [trouble, setTrouble] = useState<string>();
+  const [failure, setFailure] = useState<string>();
 
   useEffect(() => {
-    // Aborting also disposes of a recommender that is open already.
+    // Aborting also disposes of a recommender that is already open.
     const unmounted = new AbortController();
     const open = async () => {
       const opened = await createRecommender({ server, signal: unmounted.signal });
@@ -15,13 +15,13 @@ export function RecommendedItems({ server }: { server: string }) {
       setRecommender(opened);
       setUpdate(await opened.recommend());
     };
-    open().catch((error) => unmounted.signal.aborted || setTrouble(error.message));
+    open().catch((error) => unmounted.signal.aborted || setFailure(error.message));
     return () => unmounted.abort();
   }, [server]);
 
   return (
     <>
-      <p role="status">{trouble ?? update?.decision.reason ?? 'Loading …'}</p>
+      <p role="status">{failure ?? update?.decision.reason ?? 'Loading …'}</p>
       <ol>
         {update?.items.slice(0, 12).map(({ item }) => (
           <li key={item}>

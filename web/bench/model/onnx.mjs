@@ -3,8 +3,8 @@ import { readSafetensors } from './safetensors.mjs';
 import { EPSILON, MASKED, shape } from './shape.mjs';
 
 /**
- * The model as an ONNX file: `history` `[length, dims]` and `candidates` `[count, dims]` to
- * `scores` `[count]`, for any length up to `max_length` and any count; nothing is padded.
+ * The model as an ONNX file: inputs `history` `[length, dims]` and `candidates` `[count, dims]`,
+ * output `scores` `[count]`. Length (up to `max_length`) and count are dynamic; no padding.
  *
  * @param {Uint8Array} body a weight file
  * @returns {Uint8Array}
@@ -18,7 +18,7 @@ export function onnxModel(body) {
   return graph.file({ history: ['length', shape.dims], candidates: ['count', shape.dims] });
 }
 
-/** The hidden state after the newest item, `[1, dims]`. */
+/** Hidden state of the newest item, `[1, dims]`. */
 function history(graph) {
   const { dims, blocks, max_length } = shape;
   const [zero, rows] = [graph.ints('zero', [0]), graph.ints('rows', [0])];
@@ -75,15 +75,15 @@ const FLOAT = 1;
 const INT64 = 7;
 const ATTRIBUTE = { float: 1, int: 2, ints: 7 };
 
-/** Collects nodes and constants; every name is a tensor. */
+/** Collects nodes and constants; names refer to tensors. */
 class Graph {
   #nodes = [];
   #constants = new Map();
 
-  /** @returns {string} name of the node's only output */
+  /** @returns {string} name of the output */
   node(type, inputs, attributes = {}, output = `${type}_${this.#nodes.length}`) {
     const named = Object.entries(attributes).map(([name, value]) => {
-      // The one attribute here that is not made of whole numbers.
+      // The only float attribute used here.
       if (name === 'epsilon') {
         return message(5, [text(1, name), float(2, value), integer(20, ATTRIBUTE.float)]);
       }
@@ -120,7 +120,7 @@ class Graph {
     return name;
   }
 
-  /** @param {Record<string, (string | number)[]>} inputs sizes by name; a text is a free size */
+  /** @param {Record<string, (string | number)[]>} inputs shapes by name; strings are dynamic */
   file(inputs) {
     const value = (field, name, size) => {
       const sides = size.map((side) =>
@@ -137,7 +137,7 @@ class Graph {
       value(12, 'scores', ['count']),
     ];
     const irVersion = 8;
-    const operators = 17; // the first set with LayerNormalization
+    const operators = 17; // the first opset with LayerNormalization
     return join([
       integer(1, irVersion),
       text(2, 'tandem-bench'),

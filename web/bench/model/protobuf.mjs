@@ -1,13 +1,13 @@
 /**
- * As much of the Protocol Buffers encoding as a model file needs. A message is a list of
- * fields, each made by one of the functions below.
+ * The part of the Protocol Buffers encoding that an ONNX file needs. A message is a list of
+ * fields, each created by one of these functions.
  */
 
 const VARINT = 0;
 const BYTES = 2;
 const FIXED32 = 5;
 
-/** @param {number | bigint} value negative ones take ten bytes, as the format says */
+/** @param {number | bigint} value negative numbers take ten bytes, as the format requires */
 function varint(value) {
   const bytes = [];
   let rest = BigInt.asUintN(64, BigInt(value));
@@ -21,20 +21,20 @@ function varint(value) {
 
 const tag = (field, type) => varint((field << 3) | type);
 
-/** A whole number. */
+/** An integer field. */
 export const integer = (field, value) => join([tag(field, VARINT), varint(value)]);
 
-/** A 32-bit floating-point number. */
+/** A 32-bit floating-point field. */
 export const float = (field, value) =>
   join([tag(field, FIXED32), new Uint8Array(Float32Array.of(value).buffer)]);
 
-/** Bytes as they are. */
+/** A bytes field. */
 export const bytes = (field, value) => join([tag(field, BYTES), varint(value.length), value]);
 
-/** Text in UTF-8. */
+/** A string field, UTF-8. */
 export const text = (field, value) => bytes(field, new TextEncoder().encode(value));
 
-/** A message inside a message. */
+/** A nested message field. */
 export const message = (field, fields) => bytes(field, join(fields));
 
 /** @param {Uint8Array[]} parts */

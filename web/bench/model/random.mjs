@@ -1,6 +1,6 @@
 /**
- * A small seeded generator (mulberry32, by Tommy Ettinger, public domain): the same weights
- * and sessions on every machine and in every run.
+ * Seeded random numbers (mulberry32 by Tommy Ettinger, public domain): the same weights and
+ * sessions on every machine and in every run.
  *
  * @param {number} seed
  */
@@ -13,9 +13,9 @@ export function random(seed) {
     word ^= word + Math.imul(word ^ (word >>> 7), word | 61);
     return ((word ^ (word >>> 14)) >>> 0) / 2 ** 32;
   };
-  /** Normal with mean 0 and deviation 1 (Box and Muller 1958). */
+  /** Standard normal (Box and Muller 1958). */
   const normal = () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
-  /** `count` distinct whole numbers below `end`, in no order. */
+  /** `count` distinct integers in [0, end), unsorted. */
   const distinct = (count, end) => {
     const drawn = new Set();
     while (drawn.size < count) drawn.add(Math.floor(uniform() * end));

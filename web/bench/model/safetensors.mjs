@@ -1,5 +1,5 @@
 /**
- * The weight file: the length of a JSON header (8 bytes), the header, the values.
+ * Writes a safetensors file: header length (8 bytes), JSON header, values.
  *
  * @param {{ name: string, size: number[], values: Float32Array }[]} tensors
  * @returns {Uint8Array}
@@ -15,7 +15,7 @@ export function writeSafetensors(tensors) {
     };
     end += values.byteLength;
   }
-  // Spaces after the header keep the values aligned.
+  // Padding keeps the values aligned to 8 bytes.
   const text = JSON.stringify(header);
   const json = new TextEncoder().encode(text.padEnd(Math.ceil(text.length / 8) * 8));
   const file = new Uint8Array(8 + json.length + end);

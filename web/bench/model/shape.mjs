@@ -1,6 +1,5 @@
 /**
- * The model all runtimes compute, as the `config` of a manifest spells it: a SASRec of the
- * size the demo trains.
+ * The model of the benchmark in the format of a manifest: a SASRec of the demo's size.
  */
 export const shape = Object.freeze({
   kind: 'sasrec',
@@ -10,15 +9,14 @@ export const shape = Object.freeze({
   max_length: 50,
 });
 
-/** Added to the variance before its root is taken; the same in every layer normalisation. */
+/** Epsilon of all layer normalisations. */
 export const EPSILON = 1e-5;
 
-/** Added to an attention score that is masked out: finite, as in the model itself. */
+/** Added to masked attention scores; finite, as in the model itself. */
 export const MASKED = -1e9;
 
 /**
- * Every weight of the body: its name in the weight file, and its sizes. A linear layer's
- * weight is `[in, out]`.
+ * Names and shapes of all weights of the body. Weights of linear layers are `[in, out]`.
  *
  * @returns {{ name: string, size: number[] }[]}
  */

@@ -3,9 +3,8 @@ import { writeSafetensors } from './safetensors.mjs';
 import { shape, tensors } from './shape.mjs';
 
 /**
- * A body with random weights. Speed does not depend on what a model has learnt, and so the
- * benchmark needs no training; the weights are spread widely enough for a mistake in any of
- * them to show in the scores.
+ * A body with random weights. Speed does not depend on training. The variance is large enough
+ * for an error in any weight to change the scores visibly.
  *
  * @param {number} seed
  * @returns {Uint8Array} a weight file
@@ -27,7 +26,7 @@ export function syntheticBody(seed) {
 }
 
 /**
- * Rows of a catalogue, `[items, dims]`, of length 1 in the mean.
+ * Random item rows `[items, dims]` with an expected squared norm of 1.
  *
  * @param {number} items
  * @param {number} seed

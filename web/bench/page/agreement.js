@@ -1,17 +1,16 @@
-/** Largest difference of scores and losses that is still the same computation in `f32`. */
+/** Maximum difference of scores and losses between runtimes, due to `f32` rounding. */
 const TOLERANCE = 1e-3;
 
 /**
- * Whether everyone computes the same scores; a benchmark of different computations would
- * mean nothing.
+ * Checks that all runtimes compute the same scores.
  *
- * @param {{ name: string, runtime: import('./contestants.js').Runtime }[]} entrants
+ * @param {{ name: string, runtime: import('./runtimes.js').Runtime }[]} entries
  * @param {ReturnType<import('./workload.js').sessions>} sessions
  * @param {number[]} counts numbers of candidates
- * @returns {Promise<Record<string, number>>} largest difference from the first entrant
+ * @returns {Promise<Record<string, number>>} largest difference from the first runtime
  */
-export async function sameScores(entrants, sessions, counts) {
-  const [reference, ...others] = entrants;
+export async function sameScores(entries, sessions, counts) {
+  const [reference, ...others] = entries;
   const differences = {};
   for (const session of sessions) {
     for (const count of counts) {
@@ -21,12 +20,15 @@ export async function sameScores(entrants, sessions, counts) {
       };
       const afterClick = async ({ runtime }) => {
         await runtime.activate?.();
-        const visitor = await runtime.visit?.(session.before);
-        return runtime.click(visitor, session, session.candidates(count));
+        const encoded = await runtime.encode?.(session.before);
+        return runtime.click(encoded, session, session.candidates(count));
       };
       const expected = await scores(reference);
       check(expected.length === count, `${reference.name}: ${expected.length} scores of ${count}`);
-      check(spread(expected) > 0.1, `${reference.name}: the scores hardly differ from each other`);
+      check(
+        spread(expected) > 0.1,
+        `${reference.name}: the scores are almost constant; check the weights`,
+      );
       const note = (name, found) => {
         const difference = largestDifference(expected, found);
         check(
@@ -43,21 +45,21 @@ export async function sameScores(entrants, sessions, counts) {
 }
 
 /**
- * Whether everyone's learning steps have the same losses before and after, over several
- * steps, so that a wrong gradient shows.
+ * Checks that all runtimes have the same losses before and after several learning steps; a
+ * wrong gradient would change them.
  *
- * @param {{ name: string, runtime: import('./contestants.js').Runtime }[]} entrants
+ * @param {{ name: string, runtime: import('./runtimes.js').Runtime }[]} entries
  * @param {ReturnType<import('./workload.js').sessions>} sessions
- * @param {number} count candidates that each click is compared with, itself among them
+ * @param {number} count number of candidates per training example, including the target
  */
-export async function sameSteps(entrants, sessions, count) {
+export async function sameSteps(entries, sessions, count) {
   const differences = {};
   for (const session of sessions) {
     let expected = null;
-    for (const { name, runtime } of entrants) {
+    for (const { name, runtime } of entries) {
       await runtime.activate?.();
-      const visitor = await runtime.visit(session.history);
-      const { before, after } = await runtime.learn(visitor, session.lesson(count));
+      const encoded = await runtime.encode(session.history);
+      const { before, after } = await runtime.learn(encoded, session.example(count));
       check(after < before, `${name}: the loss went from ${before} to ${after} in a learning step`);
       expected ??= { name, losses: [before, after] };
       const difference = largestDifference(expected.losses, [before, after]);
@@ -73,7 +75,7 @@ export async function sameSteps(entrants, sessions, count) {
 
 function largestDifference(expected, found) {
   if (expected.length !== found.length) return Number.POSITIVE_INFINITY;
-  // A difference that is no number must not pass.
+  // NaN must not pass.
   return expected.reduce((largest, value, at) => {
     const difference = Math.abs(value - found[at]);
     return difference <= largest ? largest : Number.isNaN(difference) ? Infinity : difference;

@@ -1,9 +1,9 @@
-import { contestants } from './contestants.js';
+import { runtimes } from './runtimes.js';
 import { sessions } from './workload.js';
 
 /**
- * What a page has loaded before it begins. The timed part finds these in the browser's
- * memory; what they load themselves (a worker, WebAssembly, the model) it has to fetch.
+ * Scripts loaded before the measurement starts. Whatever they load themselves (worker,
+ * WebAssembly, model) is part of the measurement.
  */
 const SCRIPTS = {
   tandem: () => classic('/pkg/dist/tandem.global.js'),
@@ -12,11 +12,11 @@ const SCRIPTS = {
 };
 
 /**
- * From nothing but a script to the first ranking of 50 candidates: for the others, opening
- * the model and one run; for ours, all that a page does, from `createRecommender` over a
- * click to the first list from the cloud that the small model has ranked.
+ * Time from the loaded script to the first ranking of 50 candidates. For the peers: open the
+ * model and run it once. For ours: everything a page does, from `createRecommender` through a
+ * click to the first list from the server that the small model has ranked.
  *
- * @param {{ name: string, cloud: string }} who and the address of a cloud server
+ * @param {{ name: string, cloud: string }} options runtime, and URL of the cloud server
  * @returns {Promise<number>} milliseconds
  */
 globalThis.coldStart = async ({ name, cloud }) => {
@@ -32,8 +32,8 @@ globalThis.coldStart = async ({ name, cloud }) => {
 };
 
 async function firstRun(name, history, candidates) {
-  const contestant = contestants.cpu.find((contestant) => contestant.name === name);
-  const runtime = await contestant.open();
+  const { open } = runtimes.cpu.find((entry) => entry.name === name);
+  const runtime = await open();
   return (await runtime.rerank(history, candidates)).length;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Counts what a computation asks of WebGPU: compute dispatches, submissions and readbacks.
- * On a software adapter these say more than times.
+ * Counts the WebGPU work of a computation: compute dispatches, queue submissions and readbacks.
+ * On a software adapter these are more meaningful than times.
  */
 export function countGpuWork() {
   const counts = { dispatches: 0, submits: 0, readbacks: 0 };
@@ -16,7 +16,7 @@ export function countGpuWork() {
   count(GPUQueue.prototype, 'submit', 'submits');
   count(GPUBuffer.prototype, 'mapAsync', 'readbacks');
   return {
-    /** What one call asked for. */
+    /** Work of one call. */
     async of(call) {
       const before = { ...counts };
       await call();

@@ -1,14 +1,14 @@
 import { sameScores, sameSteps } from './agreement.js';
-import { contestants } from './contestants.js';
 import { countGpuWork } from './dispatches.js';
 import { takeTurns } from './rounds.js';
+import { runtimes } from './runtimes.js';
 import { sessions } from './workload.js';
 
-/** Candidates that a learning step compares the click with, itself among them. */
-const LISTED = 50;
+/** Candidates per training example, including the target. */
+const EXAMPLE_CANDIDATES = 50;
 
 /**
- * Everything one page measures, called by `run.mjs`.
+ * Runs all measurements of one page; called by `run.mjs`.
  *
  * @param {{ device: 'cpu' | 'webgpu', only: string[] | null, rounds: number, warmUp: number,
  *   learnRounds: number }} plan
@@ -16,14 +16,14 @@ const LISTED = 50;
 globalThis.measure = async ({ device, only, rounds, warmUp, learnRounds }) => {
   if (!crossOriginIsolated) throw new Error('the page is not cross-origin isolated');
   const gpu = device === 'webgpu' ? countGpuWork() : null;
-  const entrants = [];
-  for (const contestant of contestants[device]) {
-    if (only !== null && !only.includes(contestant.name)) continue;
-    say(`opening ${contestant.name}`);
-    entrants.push({ ...contestant, runtime: await contestant.open() });
+  const entries = [];
+  for (const entry of runtimes[device]) {
+    if (only !== null && !only.includes(entry.name)) continue;
+    say(`opening ${entry.name}`);
+    entries.push({ ...entry, runtime: await entry.open() });
   }
   const work = sessions(16);
-  const ranking = entrants.filter(({ ranks }) => ranks);
+  const ranking = entries.filter(({ ranks }) => ranks);
   say('comparing scores');
   const few = work.slice(0, device === 'cpu' ? 4 : 1);
   const counts = device === 'cpu' ? [20, 50, 100] : [50];
@@ -33,7 +33,7 @@ globalThis.measure = async ({ device, only, rounds, warmUp, learnRounds }) => {
   const jobs = [
     [
       'rerank',
-      (runtime, { visitor, session, candidates }) => runtime.click(visitor, session, candidates),
+      (runtime, { encoded, session, candidates }) => runtime.click(encoded, session, candidates),
     ],
     ['whole', (runtime, { session, candidates }) => runtime.rerank(session.history, candidates)],
   ];
@@ -43,12 +43,12 @@ globalThis.measure = async ({ device, only, rounds, warmUp, learnRounds }) => {
       for (const { name, runtime } of ranking) {
         const prepare = runtime.activate;
         await prepare?.();
-        const visits = [];
+        const inputs = [];
         for (const session of work) {
-          const visitor = await runtime.visit?.(session.before);
-          visits.push({ visitor, session, candidates: session.candidates(count) });
+          const encoded = await runtime.encode?.(session.before);
+          inputs.push({ encoded, session, candidates: session.candidates(count) });
         }
-        const turn = inTurn(visits, (visit) => call(runtime, visit));
+        const turn = roundRobin(inputs, (input) => call(runtime, input));
         calls.push({ name: `${job}${count} ${name}`, prepare, call: turn });
       }
     }
@@ -59,12 +59,12 @@ globalThis.measure = async ({ device, only, rounds, warmUp, learnRounds }) => {
   if (gpu !== null) {
     for (const { name, runtime } of ranking) {
       const [session] = work;
-      const visitor = await runtime.visit?.(session.before);
+      const encoded = await runtime.encode?.(session.before);
       const candidates = session.candidates(50);
-      gpuWork[name] = await gpu.of(() => runtime.click(visitor, session, candidates));
+      gpuWork[name] = await gpu.of(() => runtime.click(encoded, session, candidates));
     }
   }
-  const learning = device === 'cpu' ? await learn(entrants, work, { learnRounds, warmUp }) : null;
+  const learning = device === 'cpu' ? await learn(entries, work, { learnRounds, warmUp }) : null;
   return {
     samples: { ...rerank, ...learning?.samples },
     agreement: { scores, ...learning?.agreement },
@@ -73,46 +73,46 @@ globalThis.measure = async ({ device, only, rounds, warmUp, learnRounds }) => {
   };
 };
 
-/** The learning step, by everyone whose runtime has the gradients it needs. */
-async function learn(entrants, work, { learnRounds, warmUp }) {
+/** Measures the learning step on all runtimes that can compute its gradients. */
+async function learn(entries, work, { learnRounds, warmUp }) {
   const few = work.slice(0, 4);
   const notes = [];
   const learners = [];
-  for (const entrant of entrants.filter(({ learns }) => learns)) {
-    say(`trying a learning step with ${entrant.name}`);
-    await entrant.runtime.activate?.();
-    const failure = await firstStep(entrant.runtime, few[0]);
-    if (failure === null) learners.push(entrant);
-    else notes.push(`${entrant.name}: ${failure}`);
+  for (const entry of entries.filter(({ learns }) => learns)) {
+    say(`trying a learning step with ${entry.name}`);
+    await entry.runtime.activate?.();
+    const failure = await firstStep(entry.runtime, few[0]);
+    if (failure === null) learners.push(entry);
+    else notes.push(`${entry.name}: ${failure}`);
   }
-  // The steps so far were one each: everyone is at the same place.
-  const steps = await sameSteps(learners, few, LISTED);
+  // All runtimes have made exactly one step and have the same parameters.
+  const steps = await sameSteps(learners, few, EXAMPLE_CANDIDATES);
   say('learning');
   const calls = [];
   for (const { name, runtime } of learners) {
     const prepare = runtime.activate;
     await prepare?.();
-    const visits = [];
+    const inputs = [];
     for (const session of few) {
-      visits.push({
-        visitor: await runtime.visit(session.history),
-        lesson: session.lesson(LISTED),
+      inputs.push({
+        encoded: await runtime.encode(session.history),
+        example: session.example(EXAMPLE_CANDIDATES),
       });
     }
     calls.push({
       name: `learn ${name}`,
       prepare,
-      call: inTurn(visits, ({ visitor, lesson }) => runtime.learn(visitor, lesson)),
+      call: roundRobin(inputs, ({ encoded, example }) => runtime.learn(encoded, example)),
     });
   }
   const samples = await takeTurns(calls, { rounds: learnRounds, warmUp });
   return { samples, agreement: { steps }, notes };
 }
 
-/** @returns {Promise<string | null>} why it failed */
+/** @returns {Promise<string | null>} the error message, `null` on success */
 async function firstStep(runtime, session) {
   try {
-    await runtime.learn(await runtime.visit(session.history), session.lesson(LISTED));
+    await runtime.learn(await runtime.encode(session.history), session.example(EXAMPLE_CANDIDATES));
     return null;
   } catch (error) {
     return String(error?.message ?? error)
@@ -121,8 +121,8 @@ async function firstStep(runtime, session) {
   }
 }
 
-/** A call that takes one input after another. */
-function inTurn(inputs, call) {
+/** Calls with the inputs in round-robin order. */
+function roundRobin(inputs, call) {
   return (round) => call(inputs[round % inputs.length]);
 }
 

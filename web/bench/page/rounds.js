@@ -1,12 +1,12 @@
-/** Above this a call is slow, and takes part in fewer rounds. */
+/** Calls slower than this take part in fewer rounds. */
 const SLOW_MS = 20;
 
-/** However slow it is. */
-const FEWEST_SAMPLES = 12;
+/** Minimum number of samples per call. */
+const MIN_SAMPLES = 12;
 
 /**
- * Measures by turns: in each round every entrant does every job once, and the order rotates,
- * so that a noisy moment of the machine falls on all alike.
+ * Measures in alternating order: every round executes every call once, and the order rotates, so
+ * that noise of the machine affects all calls equally.
  *
  * @param {{ name: string, call: (round: number) => Promise<unknown>,
  *   prepare?: () => Promise<void> }[]} calls
@@ -31,7 +31,7 @@ export async function takeTurns(calls, { rounds, warmUp }) {
   return Object.fromEntries(turns.map(({ name, samples }) => [name, samples]));
 }
 
-/** Warms up, for as long as it takes compilers to settle, and chooses how often to call. */
+/** Warms up until the compilers have optimised, and returns the interval between samples in rounds. */
 async function interval({ call }, { rounds, warmUp }) {
   const times = [];
   const start = performance.now();
@@ -40,7 +40,7 @@ async function interval({ call }, { rounds, warmUp }) {
     await nextTask();
   }
   const fastest = Math.min(...times);
-  return fastest < SLOW_MS ? 1 : Math.max(1, Math.floor(rounds / FEWEST_SAMPLES));
+  return fastest < SLOW_MS ? 1 : Math.max(1, Math.floor(rounds / MIN_SAMPLES));
 }
 
 async function timed(call, round) {
@@ -49,7 +49,7 @@ async function timed(call, round) {
   return performance.now() - start;
 }
 
-/** Lets the browser do what it has put off, outside of any measurement. */
+/** Yields to the event loop, so that pending work of the browser runs outside measurements. */
 function nextTask() {
   return new Promise((resolve) => {
     const { port1, port2 } = new MessageChannel();

@@ -6,7 +6,7 @@ const ITEMS = 12_000;
 const CLICKS = 30;
 const CANDIDATES = 100;
 
-/** How a device learns from a click: the defaults of the model's own configuration. */
+/** Learning configuration: the defaults of the Rust `LearningConfig`. */
 export const learning = Object.freeze({
   rank: 4,
   row_rate: 0.02,
@@ -20,7 +20,7 @@ export const learning = Object.freeze({
 });
 
 /**
- * Sessions with the rows every runtime is given: gathering them is nobody's work here.
+ * Sessions with gathered item rows; gathering is not part of any measurement.
  *
  * @param {number} count
  */
@@ -34,12 +34,12 @@ export function sessions(count) {
     return {
       items,
       history: rows.slice(0, CLICKS * shape.dims),
-      /** The history but for its newest item, and that alone. */
+      /** The history without its newest item, and the newest item. */
       before: rows.slice(0, newest),
       newest: rows.slice(newest, CLICKS * shape.dims),
       candidates: (n) => rows.slice(CLICKS * shape.dims, (CLICKS + n) * shape.dims),
-      /** The click on the first of `n` candidates, as a learning step reads it. */
-      lesson: (n) => ({
+      /** Training example: a click on the first of `n` candidates. */
+      example: (n) => ({
         keys: Uint32Array.from(items.slice(CLICKS, CLICKS + n)),
         rows: rows.slice(CLICKS * shape.dims, (CLICKS + n) * shape.dims),
         target: 0,
@@ -48,7 +48,7 @@ export function sessions(count) {
   });
 }
 
-/** A personal delta before the first step, as it is stored. */
+/** An untrained personal delta in its stored format. */
 export function freshDelta() {
   const { uniform } = random(13);
   const scale = 1 / Math.sqrt(shape.dims);

@@ -9,14 +9,14 @@ test('fields are encoded as in the Protocol Buffers documentation', () => {
   expect([...integer(1, 150)]).toEqual([0x08, 0x96, 0x01]);
   expect([...text(2, 'testing')]).toEqual([0x12, 7, ...Buffer.from('testing')]);
   expect([...message(3, [integer(1, 150)])]).toEqual([0x1a, 3, 0x08, 0x96, 0x01]);
-  // The sign of a negative number fills all ten bytes.
+  // Sign extension of negative numbers takes all ten bytes.
   expect([...integer(1, -1)]).toEqual([0x08, ...new Array(9).fill(0xff), 0x01]);
   expect([...float(2, 1)]).toEqual([0x15, 0, 0, 0x80, 0x3f]);
   // From field 16 on, a tag takes two bytes.
   expect([...bytes(20, Uint8Array.of(7))]).toEqual([0xa2, 0x01, 1, 7]);
 });
 
-test('a weight file is read back as it was written', () => {
+test('a weight file is read back unchanged', () => {
   const written = [
     { name: 'b', size: [2, 1], values: Float32Array.of(1.5, -2) },
     { name: 'a', size: [1], values: Float32Array.of(0.25) },
@@ -27,7 +27,7 @@ test('a weight file is read back as it was written', () => {
   expect(read).toEqual(written);
 });
 
-test('the weights are of the size that a SASRec of this shape has', () => {
+test('the number of weights is that of a SASRec with this shape', () => {
   const { dims, blocks, max_length } = shape;
   const linear = dims * dims + dims;
   const norm = 2 * dims;
@@ -38,12 +38,12 @@ test('the weights are of the size that a SASRec of this shape has', () => {
   expect([...read.keys()]).toEqual(tensors().map(({ name }) => name));
 });
 
-test('a seed gives the same weights again, another seed gives others', () => {
+test('weights depend on the seed only', () => {
   expect(syntheticBody(1)).toEqual(syntheticBody(1));
   expect(syntheticBody(1)).not.toEqual(syntheticBody(2));
 });
 
-test('the ONNX file holds every weight once', () => {
+test('the ONNX file contains every weight exactly once', () => {
   const body = syntheticBody(1);
   const file = Buffer.from(onnxModel(body));
   for (const [name, { values }] of readSafetensors(body)) {

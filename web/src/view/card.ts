@@ -2,16 +2,16 @@ import type { Film } from '../catalogue.ts';
 import { figure, palette, placement, posterGenres, setTitle } from '../poster.ts';
 import { h, s } from './dom.ts';
 
-/** Height that the original title takes, in hundredths of the poster's width. */
-const ORIGINAL = 16;
+/** Height of the original title, in percent of the poster width. */
+const ORIGINAL_HEIGHT = 16;
 
-/** What a click on a card does. */
+/** Actions of a film card. */
 export interface CardActions {
   watch(item: string): void;
   dislike(item: string): void;
 }
 
-/** A film as a poster: a button to watch it, and a small one to be rid of it. */
+/** A film poster with a button to watch the film and one to dislike it. */
 export function card(
   film: Film,
   actions: CardActions,
@@ -58,7 +58,7 @@ export function card(
   );
 }
 
-/** A film as a swatch of its poster's colours, for lists. */
+/** A small square in the colours of the film poster, for lists. */
 export function swatch(film: Film | undefined): HTMLElement {
   const element = h('span', { class: 'swatch', 'aria-hidden': 'true' });
   const { ground, figure: accent } = palette(film === undefined ? [] : posterGenres(film));
@@ -67,7 +67,7 @@ export function swatch(film: Film | undefined): HTMLElement {
   return element;
 }
 
-/** Year and genres in one line; the second genre only where there is room. */
+/** Year and genres in one line; the second genre only if it fits. */
 function factsOf({ year, genres: [first, second] }: Film): HTMLElement {
   return h(
     'span',
@@ -94,7 +94,7 @@ function figureOf(film: Film): SVGElement {
 
 function paint(poster: HTMLElement, film: Film): void {
   const { ground, ink, figure: accent } = palette(posterGenres(film));
-  const { size, stretch } = setTitle(film.title, film.original === null ? 0 : ORIGINAL);
+  const { size, stretch } = setTitle(film.title, film.original === null ? 0 : ORIGINAL_HEIGHT);
   poster.style.setProperty('--ground', ground);
   poster.style.setProperty('--ink', ink);
   poster.style.setProperty('--figure', accent);

@@ -2,7 +2,7 @@ import type { Decision, Update } from '@tandem-rec/client';
 import type { ShopState } from '../shop.ts';
 import { h, setAttribute, setText } from './dom.ts';
 
-/** The last decision in words, and how far the two models are apart. */
+/** The last decision with its reason, and the disagreement of the two models. */
 export function decisionView(): { element: HTMLElement; render(state: ShopState): void } {
   const action = h('p', { class: 'action', 'data-testid': 'decision-action' });
   const reason = h('p', { class: 'reason', 'data-testid': 'decision-reason' });
@@ -13,7 +13,7 @@ export function decisionView(): { element: HTMLElement; render(state: ShopState)
     {
       class: 'meter',
       role: 'meter',
-      'aria-label': 'Disagreement of the two models',
+      'aria-label': 'Disagreement between the two models',
       'aria-valuemin': '0',
       'aria-valuemax': '1',
       'data-testid': 'disagreement',
@@ -36,7 +36,7 @@ export function decisionView(): { element: HTMLElement; render(state: ShopState)
         'p',
         { class: 'meter-ends quiet', 'aria-hidden': 'true' },
         h('span', {}, 'same order'),
-        h('span', {}, 'opposite'),
+        h('span', {}, 'opposite order'),
       ),
     ),
   );
@@ -49,8 +49,8 @@ export function decisionView(): { element: HTMLElement; render(state: ShopState)
       setAttribute(action, 'data-action', shown.action);
       setText(reason, shown.reason);
       const { disagreement, threshold: limit } = shown;
-      const { figure: read, note } = reading(shown, update);
-      setText(figure, read);
+      const { value: text, note } = disagreementText(shown, update);
+      setText(figure, text);
       setText(aside, note);
       const value = Math.min(1, Math.max(0, disagreement ?? 0));
       fill.style.setProperty('inline-size', `${value * 100}%`);
@@ -70,32 +70,32 @@ export function decisionView(): { element: HTMLElement; render(state: ShopState)
 }
 
 /**
- * What the meter says of a decision, and of how things stand since: the list that it asked
- * for may have come, on which the two models agree better or worse.
+ * Text beside the disagreement meter. After a requested list has arrived, the note also gives
+ * the disagreement on the new list.
  */
-export function reading(
+export function disagreementText(
   decided: Decision,
   now: Pick<Update, 'decision' | 'stats'> | null,
-): { figure: string; note: string } {
+): { value: string; note: string } {
   const { disagreement, threshold } = decided;
-  // As many digits as tell the two apart, as in the reason beside it.
+  // Enough digits to distinguish the value from the threshold.
   const apart = Math.abs((disagreement ?? threshold) - threshold);
   const digits = apart > 0 && apart < 0.01 ? 4 : 2;
-  const figure = (value: number | null): string => value?.toFixed(digits) ?? '–';
+  const format = (value: number | null): string => value?.toFixed(digits) ?? '–';
   const notes: string[] = [];
-  if (byDisagreement(decided)) notes.push(`the cloud is asked above ${figure(threshold)}`);
+  if (byDisagreement(decided)) notes.push(`threshold ${format(threshold)}`);
   const since = now?.decision.disagreement ?? null;
-  const came = decided.action === 'request' && now?.stats.clicksSinceList === 0;
-  if (came && since !== disagreement) notes.push(`with the new list ${figure(since)}`);
-  return { figure: figure(disagreement), note: notes.join(', ') };
+  const arrived = decided.action === 'request' && now?.stats.clicksSinceList === 0;
+  if (arrived && since !== disagreement) notes.push(`with the new list ${format(since)}`);
+  return { value: format(disagreement), note: notes.join(', ') };
 }
 
-/** A rule may go by what a fresh list would help instead, which the meter does not show. */
+/** Rules based on the expected gain of a new list do not use the disagreement threshold. */
 function byDisagreement({ code }: Decision): boolean {
   return !code.startsWith('fresh_list');
 }
 
-/** What a decision does, in words. */
+/** Short text for the action of a decision. */
 export function actionWords({ action }: Pick<Decision, 'action'>): string {
-  return action === 'request' ? 'Asked the cloud' : 'Kept the list';
+  return action === 'request' ? 'New list requested' : 'List kept';
 }

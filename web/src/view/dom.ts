@@ -2,11 +2,11 @@ type Child = Node | string | null;
 
 interface Properties {
   class?: string;
-  /** Attributes as they are written in HTML; `false` and `null` leave one out. */
+  /** HTML attributes; `false` and `null` omit the attribute. */
   [attribute: string]: string | number | boolean | null | undefined | ((event: Event) => void);
 }
 
-/** Makes an element: `onclick` and the like are listeners, all else is an attribute. */
+/** Creates an element. Function values (`onclick` etc.) are listeners, others attributes. */
 export function h<Tag extends keyof HTMLElementTagNameMap>(
   tag: Tag,
   properties: Properties = {},
@@ -23,7 +23,7 @@ export function h<Tag extends keyof HTMLElementTagNameMap>(
 
 const SVG = 'http://www.w3.org/2000/svg';
 
-/** Makes an SVG element. */
+/** Creates an SVG element. */
 export function s(
   tag: string,
   attributes: Record<string, string | number>,
@@ -35,7 +35,7 @@ export function s(
   return element;
 }
 
-/** Sets or removes an attribute, and leaves the page alone if it is so already. */
+/** Sets or removes an attribute; does not touch the DOM if nothing changes. */
 export function setAttribute(
   element: Element,
   name: string,
@@ -49,14 +49,14 @@ export function setAttribute(
   if (element.getAttribute(name) !== text) element.setAttribute(name, text);
 }
 
-/** Sets text, and leaves the page alone if it is so already. */
+/** Sets the text; does not touch the DOM if nothing changes. */
 export function setText(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text;
 }
 
 /**
- * Brings a list's children into the order of `keys`, making what is new and removing what
- * is gone; what stays keeps its element, and with it focus and state.
+ * Updates the children of `parent` to match `keys`: creates missing elements, removes
+ * obsolete ones, reorders the rest. Remaining elements keep their focus and state.
  */
 export function reconcile<T extends Element>(
   parent: Element,

@@ -5,7 +5,7 @@ import { h, setAttribute, setText } from './dom.ts';
 
 const SHOWN = 24;
 
-/** Search by title and browse by genre: where a visitor with no history begins. */
+/** Search by title and browse by genre; the starting point for a visitor without history. */
 export function finder(actions: CardActions): {
   element: HTMLElement;
   render(state: ShopState): void;
@@ -24,7 +24,11 @@ export function finder(actions: CardActions): {
   });
   const label = h('label', { for: 'finder-input', class: 'sr-only' }, 'Search films');
   const genres = h('div', { class: 'chips', role: 'group', 'aria-label': 'Browse by genre' });
-  const strip = h('ul', { class: 'strip', 'data-testid': 'browse', 'aria-label': 'Films found' });
+  const strip = h('ul', {
+    class: 'strip',
+    'data-testid': 'browse',
+    'aria-label': 'Search results',
+  });
   const none = h('p', { class: 'empty', role: 'status' });
   const element = h(
     'section',
@@ -53,7 +57,7 @@ export function finder(actions: CardActions): {
     strip.hidden = films.length === 0;
     const nothing = films.length === 0 && query.trim() !== '';
     none.hidden = !nothing;
-    setText(none, nothing ? `No film here is called “${query.trim()}”.` : '');
+    setText(none, nothing ? `No films match “${query.trim()}”.` : '');
   }
 
   function choose(wanted: string | null): void {
@@ -68,7 +72,7 @@ export function finder(actions: CardActions): {
     render(state) {
       const films = state.catalogue?.films.size ?? 0;
       const cold = (state.update?.history.length ?? 0) === 0;
-      setText(heading, cold ? 'Start with a film you like' : 'Watch something else');
+      setText(heading, cold ? 'Start with a film you like' : 'Find another film');
       setAttribute(element, 'data-cold', cold ? 'true' : null);
       setAttribute(input, 'placeholder', `Search ${films.toLocaleString('en')} films`);
       if (state.catalogue === catalogue || state.catalogue === null) return;
@@ -96,7 +100,7 @@ export function finder(actions: CardActions): {
   };
 }
 
-/** The films of a genre, those that are nothing else first. */
+/** Films of a genre, those with the fewest other genres first. */
 function browse({ films }: Catalogue, genre: string | null): Film[] {
   if (genre === null) return [];
   return [...films.values()]

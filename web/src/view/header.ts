@@ -3,23 +3,27 @@ import { bytes } from '../figures.ts';
 import type { ShopState } from '../shop.ts';
 import { h, setAttribute, setText } from './dom.ts';
 
-/** What the header's buttons do. */
+/** Actions of the header. */
 export interface HeaderActions {
   switchDevice(device: Device): void;
   setOffline(offline: boolean): void;
   chooseModel(name: string): void;
 }
 
-const connectionWords = { online: 'Online', offline: 'Offline', failing: 'No answer' } as const;
+const connectionWords = {
+  online: 'Online',
+  offline: 'Offline',
+  failing: 'Not responding',
+} as const;
 
-/** Name of the shop, and how things stand between this device and the cloud. */
+/** Shop name, compute backend, connection status, call and traffic counters. */
 export function header(actions: HeaderActions): {
   element: HTMLElement;
   render(state: ShopState): void;
 } {
   let offline = false;
   const device = h('strong', { 'data-testid': 'status-device' });
-  const without = h('span', { class: 'quiet' }, ' no WebGPU');
+  const without = h('span', { class: 'quiet' }, ' WebGPU unavailable');
   const cpu = deviceButton('cpu', 'CPU');
   const webgpu = deviceButton('webgpu', 'WebGPU');
   const connection = h('strong', { 'data-testid': 'status-connection' });
@@ -54,16 +58,16 @@ export function header(actions: HeaderActions): {
     h(
       'dl',
       { class: 'status' },
-      fact('Runs on', device, without),
-      fact('Cloud', connection),
-      fact('Calls', calls),
+      fact('Compute backend', device, without),
+      fact('Server', connection),
+      fact('LLM calls', calls),
       fact('Traffic', traffic),
     ),
     select,
     h(
       'div',
       { class: 'controls' },
-      h('div', { class: 'segmented', role: 'group', 'aria-label': 'Device' }, cpu, webgpu),
+      h('div', { class: 'segmented', role: 'group', 'aria-label': 'Compute backend' }, cpu, webgpu),
       toggle,
     ),
   );
@@ -111,7 +115,7 @@ export function header(actions: HeaderActions): {
       setText(calls, String(update?.stats.calls ?? 0));
       const { bytesUp = 0, bytesDown = 0 } = update?.stats ?? {};
       setText(traffic, `↑ ${bytes(bytesUp)}  ↓ ${bytes(bytesDown)}`);
-      setAttribute(traffic, 'aria-label', `${bytes(bytesUp)} up, ${bytes(bytesDown)} down`);
+      setAttribute(traffic, 'aria-label', `${bytes(bytesUp)} sent, ${bytes(bytesDown)} received`);
     },
   };
 }

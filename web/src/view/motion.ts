@@ -1,8 +1,8 @@
 const reduced = matchMedia('(prefers-reduced-motion: reduce)');
 
 /**
- * Lets elements glide from where they were to where a change puts them, and new ones fade
- * in; nothing moves for those who asked for less motion.
+ * Animates elements from their positions before `change` to those after it; new elements
+ * fade in. Disabled when the visitor prefers reduced motion.
  */
 export function glide(elements: ReadonlyMap<string, HTMLElement>, change: () => void): void {
   if (reduced.matches || document.hidden) {

@@ -7,7 +7,7 @@ import { h, setAttribute, setText } from './dom.ts';
 
 const SHORT = 10;
 
-/** One of the three orders: who made it, and what is said about each place. */
+/** One of the three rankings: its source, and the note beside each item. */
 interface Order {
   id: 'llm' | 'srm' | 'fused';
   name: string;
@@ -36,8 +36,8 @@ const orders: readonly Order[] = [
   },
   {
     id: 'fused',
-    name: 'Together',
-    by: 'what you see',
+    name: 'Fused',
+    by: 'the list you see',
     rank: (_, fusedRank) => fusedRank,
     note: ({ llmRank }, rank) => moved(llmRank, rank),
   },
@@ -45,10 +45,10 @@ const orders: readonly Order[] = [
 
 function moved(from: number, to: number): { text: string; words: string } {
   const { mark, words } = movement(from, to);
-  return { text: mark, words: `${words} from the cloud’s place` };
+  return { text: mark, words: `${words} compared with the cloud’s order` };
 }
 
-/** The cloud's order, the device's, and the two fused, side by side. */
+/** The rankings of the cloud, the device and the fusion of both, side by side. */
 export function ordersView(): { element: HTMLElement; render(state: ShopState): void } {
   let all = false;
   let last: ShopState | null = null;
@@ -71,7 +71,7 @@ export function ordersView(): { element: HTMLElement; render(state: ShopState): 
       class: 'orders',
       role: 'group',
       tabindex: '0',
-      'aria-label': 'Three orders of the same list',
+      'aria-label': 'Three rankings of the same list',
       onpointerover: mark,
       onpointerleave: mark,
     },
@@ -84,10 +84,10 @@ export function ordersView(): { element: HTMLElement; render(state: ShopState): 
       ),
     ),
   );
-  const empty = h('p', { class: 'empty' }, 'There is no list to order yet.');
+  const empty = h('p', { class: 'empty' }, 'No list yet.');
   const element = h('div', {}, columns, empty, toggle);
 
-  /** Marks one film in all three orders, to be followed by the eye. */
+  /** Highlights the film under the pointer in all three rankings. */
   function mark(event: Event): void {
     const item =
       event.target instanceof Element
@@ -112,7 +112,7 @@ export function ordersView(): { element: HTMLElement; render(state: ShopState): 
     columns.hidden = update.items.length === 0;
     empty.hidden = !columns.hidden;
     toggle.hidden = update.items.length <= SHORT;
-    setText(toggle, all ? `Show the first ${SHORT}` : `Show all ${update.items.length}`);
+    setText(toggle, all ? `Show top ${SHORT}` : `Show all ${update.items.length}`);
     setAttribute(toggle, 'aria-expanded', String(all));
   }
 

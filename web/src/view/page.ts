@@ -5,11 +5,11 @@ import type { CardActions } from './card.ts';
 import { h, setAttribute, setText } from './dom.ts';
 import { finder } from './finder.ts';
 import { header } from './header.ts';
+import { internals } from './internals.ts';
 import { session } from './session.ts';
 import { shelf } from './shelf.ts';
-import { workings } from './workings.ts';
 
-/** Everything the page can ask of the shop. */
+/** Actions of the page. */
 export interface PageActions extends CardActions {
   switchDevice(device: Device): void;
   setOffline(offline: boolean): void;
@@ -19,11 +19,11 @@ export interface PageActions extends CardActions {
   retry(): void;
 }
 
-/** Builds the page once; the function it returns shows a state. */
+/** Builds the page once and returns a function that renders a state. */
 export function page(root: HTMLElement, actions: PageActions): (state: ShopState) => void {
   const top = header(actions);
   const notice = banner();
-  const films = [finder(actions), shelf(actions), session(actions), workings()];
+  const films = [finder(actions), shelf(actions), session(actions), internals()];
   const [find, recommended, watched, how] = films.map(({ element }) => element);
   const shop = h(
     'main',
@@ -33,14 +33,14 @@ export function page(root: HTMLElement, actions: PageActions): (state: ShopState
     watched ?? null,
     how ?? null,
   );
-  const curtain = opening(actions.retry);
+  const loading = opening(actions.retry);
   const live = h('p', { class: 'sr-only', 'aria-live': 'polite', 'data-testid': 'live' });
   const end = footer();
   root.replaceChildren(
     h('a', { class: 'skip', href: '#main' }, 'Skip to the films'),
     top.element,
     notice.element,
-    curtain.element,
+    loading.element,
     shop,
     end.element,
     live,
@@ -48,7 +48,7 @@ export function page(root: HTMLElement, actions: PageActions): (state: ShopState
   return (state) => {
     top.render(state);
     notice.render(state);
-    curtain.render(state);
+    loading.render(state);
     const ready = state.phase === 'ready';
     shop.hidden = !ready;
     if (ready) for (const part of films) part.render(state);
@@ -57,7 +57,7 @@ export function page(root: HTMLElement, actions: PageActions): (state: ShopState
   };
 }
 
-/** One line about what is wrong while the shop goes on. */
+/** A one-line message for offline mode, connection problems and errors. */
 function banner(): { element: HTMLElement; render(state: ShopState): void } {
   const element = h('p', { class: 'banner', role: 'status', 'data-testid': 'banner' });
   return {
@@ -66,38 +66,38 @@ function banner(): { element: HTMLElement; render(state: ShopState): void } {
       const text = bannerText(state);
       element.hidden = text === '' || state.phase !== 'ready';
       setText(element, text);
-      // The long story, for whoever runs the server.
+      // Details for the operator of the server.
       setAttribute(element, 'title', state.update?.connection.message ?? null);
     },
   };
 }
 
-function bannerText({ update, switching, trouble }: ShopState): string {
-  if (switching) return 'Changing devices. Your session comes along.';
+function bannerText({ update, switching, backgroundError }: ShopState): string {
+  if (switching) return 'Switching the compute backend. Your history is kept.';
   const connection = update?.connection;
   if (connection?.state === 'offline') {
-    return 'Offline: the small model goes on with the last list, and nothing is sent.';
+    return 'Offline: the small model keeps ranking the last list. Nothing is sent.';
   }
   if (connection?.state === 'failing') {
     const retry =
       connection.retryInMs === null
         ? ''
-        : ` Trying again in ${Math.max(1, Math.round(connection.retryInMs / 1000))}\u00a0s.`;
-    const why = connection.code ?? 'no reason given';
-    const list = update?.ranking == null ? '' : ' The last list stays in use.';
-    return `The cloud does not answer (${why}).${list}${retry}`;
+        : ` Retrying in ${Math.max(1, Math.round(connection.retryInMs / 1000))}\u00a0s.`;
+    const why = connection.code ?? 'unknown reason';
+    const list = update?.ranking == null ? '' : ' The last list is still used.';
+    return `The server is not responding (${why}).${list}${retry}`;
   }
-  return trouble === null ? '' : `Something went wrong: ${trouble}`;
+  return backgroundError === null ? '' : `Error: ${backgroundError}`;
 }
 
 const failureTitles: Record<string, string> = {
-  integrity: 'A file came damaged and was refused',
-  invalid_artifact: 'A file of the model cannot be read',
-  unsupported_version: 'The model is newer than this page',
-  unsupported: 'This browser lacks what the shop needs',
+  integrity: 'A downloaded file is damaged',
+  invalid_artifact: 'A model file cannot be read',
+  unsupported_version: 'The model requires a newer version of this page',
+  unsupported: 'This browser is not supported',
 };
 
-/** What is shown before the shop opens, or instead of it. */
+/** The loading screen, also used for errors while loading. */
 function opening(retry: () => void): { element: HTMLElement; render(state: ShopState): void } {
   const title = h('h1', {});
   const text = h('p', {});
@@ -123,24 +123,21 @@ function opening(retry: () => void): { element: HTMLElement; render(state: ShopS
       bar.hidden = phase !== 'loading';
       button.hidden = phase !== 'failed';
       if (phase === 'failed') {
-        setText(title, failureTitles[failure?.code ?? ''] ?? 'The shop could not open');
-        setText(text, `What happened: ${failure?.message ?? ''} (${failure?.code ?? 'internal'})`);
+        setText(title, failureTitles[failure?.code ?? ''] ?? 'The shop could not be loaded');
+        setText(text, `${failure?.message ?? 'Unknown error'} (${failure?.code ?? 'internal'})`);
         return;
       }
-      setText(title, 'Opening the shop');
+      setText(title, 'Loading the shop');
       if (progress?.phase === 'runtime') {
         const { loaded, total } = progress;
-        setText(
-          text,
-          `Fetching the small model’s program${loaded > 0 ? `, ${bytes(loaded)}` : ''}`,
-        );
+        setText(text, `Downloading the runtime${loaded > 0 ? `, ${bytes(loaded)}` : ''}`);
         if (total === null) bar.removeAttribute('value');
         else {
           bar.max = total;
           bar.value = loaded;
         }
       } else {
-        setText(text, 'Fetching the small model and checking it');
+        setText(text, 'Downloading and verifying the small model');
         bar.removeAttribute('value');
       }
     },
@@ -158,8 +155,8 @@ function footer(): { element: HTMLElement; render(state: ShopState): void } {
       setText(
         models,
         [
-          large ? `In the cloud: ${large}.` : '',
-          catalogue === null ? '' : `On this device: ${catalogue.smallModel}.`,
+          large ? `Language model in the cloud: ${large}.` : '',
+          catalogue === null ? '' : `Small model on this device: ${catalogue.smallModel}.`,
         ].join(' '),
       );
       setText(notice, status?.notice ?? '');

@@ -4,7 +4,7 @@ import { h } from './dom.ts';
 
 const SHOWN = 12;
 
-/** What was watched in this session, newest first, and the way out of it. */
+/** The history, newest first, with buttons to undo the last click and to clear all. */
 export function session(actions: { undo(): void; reset(): void }): {
   element: HTMLElement;
   render(state: ShopState): void;
@@ -15,22 +15,22 @@ export function session(actions: { undo(): void; reset(): void }): {
   const empty = h(
     'p',
     { class: 'quiet' },
-    'Nothing watched yet. The cloud is told what you watch only when it is asked for a list.',
+    'No films watched yet. Your history is sent only when this device requests a new list.',
   );
   const undo = h(
     'button',
     { type: 'button', class: 'plain', 'data-testid': 'undo', onclick: () => actions.undo() },
-    'Take the last one back',
+    'Undo',
   );
   const reset = h(
     'button',
     { type: 'button', class: 'plain', 'data-testid': 'reset', onclick: () => actions.reset() },
-    'Forget this session',
+    'Clear history',
   );
   const element = h(
     'section',
     { class: 'session', 'aria-labelledby': 'session-title' },
-    h('h2', { id: 'session-title' }, 'Your session'),
+    h('h2', { id: 'session-title' }, 'Your history'),
     empty,
     list,
     more,
@@ -41,7 +41,7 @@ export function session(actions: { undo(): void; reset(): void }): {
     render({ update, catalogue, phase }) {
       const history = update?.history ?? [];
       reset.disabled = phase !== 'ready';
-      // A dislike counts as a click and can be taken back like one.
+      // Dislikes count as clicks and can be undone too.
       undo.disabled = phase !== 'ready' || (update?.stats.clicks ?? 0) === 0;
       if (history.join() === shown.join() && shown.length > 0) return;
       shown = [...history];
@@ -57,7 +57,7 @@ export function session(actions: { undo(): void; reset(): void }): {
       list.start = history.length;
       const hidden = history.length - newest.length;
       more.hidden = hidden <= 0;
-      more.textContent = `and ${hidden} before`;
+      more.textContent = `and ${hidden} earlier`;
     },
   };
 }

@@ -7,7 +7,7 @@ import { glide } from './motion.ts';
 
 const SHOWN = 12;
 
-/** The grid of recommended films. */
+/** Grid of the recommended films. */
 export function shelf(actions: CardActions): {
   element: HTMLElement;
   render(state: ShopState): void;
@@ -57,9 +57,9 @@ export function shelf(actions: CardActions): {
         if (!mark) return;
         const moved = movement(llmRank, position);
         setText(mark, moved.mark === '=' ? '' : moved.mark);
-        setAttribute(mark, 'title', `${moved.words} from the language model’s place`);
+        setAttribute(mark, 'title', `${moved.words} compared with the language model’s order`);
       });
-      // The film that was clicked left the list: go on from the heading, not from the top.
+      // The focused film has left the list: move the focus to the heading, not to the page top.
       if (hadFocus && !grid.contains(document.activeElement)) title.focus({ preventScroll: true });
     },
   };
@@ -67,23 +67,24 @@ export function shelf(actions: CardActions): {
 
 function emptyText(connection: Connection['state']): string {
   return connection === 'failing'
-    ? 'There is no list yet: it is fetched as soon as the cloud answers.'
-    : 'There is no list on this device yet. Go online, and the first one is fetched.';
+    ? 'No list yet. It will be requested as soon as the server responds.'
+    : 'No list on this device yet. Go online to request the first one.';
 }
 
 function leadOf({ update, catalogue }: ShopState): string {
   if (update === null || update.ranking === null) {
     return update?.connection.state === 'online'
-      ? 'The language model is making a first list.'
+      ? 'Waiting for the first list from the language model.'
       : '';
   }
   const last = update.history.at(-1);
   const title = last === undefined ? undefined : catalogue?.films.get(last)?.title;
   if (title === undefined) {
-    const what = update.ranking === 'popularity' ? 'What most people watch' : 'A list for everyone';
-    return `${what}. Click a film and the list turns to you.`;
+    const what =
+      update.ranking === 'popularity' ? 'Most popular films' : 'A list that is not personal yet';
+    return `${what}. Click a film to personalize it.`;
   }
   const by =
     update.ranking === 'popularity' ? 'the most popular films' : (update.model ?? 'the cloud');
-  return `After ${title}: ranked on this device, from a list by ${by}.`;
+  return `Based on ${title}: candidates from ${by}, ranked on this device.`;
 }

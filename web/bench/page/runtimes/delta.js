@@ -3,12 +3,12 @@ import { shape } from '../../model/shape.mjs';
 const { dims } = shape;
 
 /**
- * The personal delta for a runtime that brings none: rows of touched items, a low-rank adapter
- * and a preference in plain memory, changed by gradient descent.
+ * The personal delta for runtimes without one: deltas of touched rows, a low-rank adapter and a
+ * preference vector, trained by gradient descent.
  */
 export class Delta {
   #touched = new Map();
-  #lessons = [];
+  #examples = [];
 
   /** @param {ReturnType<import('../workload.js').freshDelta>} stored without touched rows */
   constructor({ down, up, preference }) {
@@ -17,7 +17,7 @@ export class Delta {
     this.preference = preference?.slice() ?? new Float32Array(dims);
   }
 
-  /** `base` `[keys, dims]` plus what was learnt. */
+  /** `base` `[keys, dims]` plus the row deltas. */
   rows(keys, base) {
     const rows = base.slice();
     keys.forEach((key, at) => {
@@ -28,7 +28,7 @@ export class Delta {
     return rows;
   }
 
-  /** The rows of a click, through the adapter. */
+  /** Rows of a training example with row deltas and adapter applied. */
   adapted({ keys, rows }) {
     const adapted = this.rows(keys, rows);
     for (let at = 0; at < adapted.length; at += dims) this.#adapt(adapted.subarray(at, at + dims));
@@ -46,11 +46,11 @@ export class Delta {
     }
   }
 
-  /** A copy one step further; `gradient` holds rows, then both matrices of the adapter. */
+  /** A copy after one step; `gradient` contains row gradients, then both adapter matrices. */
   descended(keys, gradient, { row_rate, adapter_rate, decay, max_norm }) {
     const shorten = Math.min(1, max_norm / Math.hypot(...gradient));
     const next = new Delta(this);
-    next.#lessons = this.#lessons.slice();
+    next.#examples = this.#examples.slice();
     for (const [key, row] of this.#touched) next.#touched.set(key, row.slice());
     const keepRow = 1 - row_rate * decay;
     keys.forEach((key, at) => {
@@ -71,32 +71,32 @@ export class Delta {
   }
 
   /**
-   * One step of the preference on a click and the newest before it. A lesson holds adapted
-   * rows, their scores without the preference, and the position of what was clicked.
+   * One step of the preference on a training example and the most recent ones before it. An
+   * example has adapted rows, their scores without the preference, and the target position.
    */
-  prefer(lesson, { preference_rate, forgetting, replay }) {
-    this.#lessons = [...this.#lessons, lesson].slice(-replay);
-    const squares = lesson.rows.reduce((sum, value) => sum + value * value, 0);
+  preferenceStep(example, { preference_rate, forgetting, replay }) {
+    this.#examples = [...this.#examples, example].slice(-replay);
+    const squares = example.rows.reduce((sum, value) => sum + value * value, 0);
     const gradient = new Float32Array(dims);
-    for (const { rows, scores, target } of this.#lessons) {
-      softmax(this.#lean(rows, scores)).forEach((share, at) => {
-        const pull = at === target ? share - 1 : share;
-        for (let i = 0; i < dims; i += 1) gradient[i] += pull * rows[at * dims + i];
+    for (const { rows, scores, target } of this.#examples) {
+      softmax(this.#addPreferenceLogits(rows, scores)).forEach((share, at) => {
+        const logitGradient = at === target ? share - 1 : share;
+        for (let i = 0; i < dims; i += 1) gradient[i] += logitGradient * rows[at * dims + i];
       });
     }
-    const meanSquare = (squares * dims) / lesson.rows.length;
-    const step = preference_rate / meanSquare / this.#lessons.length;
+    const meanSquare = (squares * dims) / example.rows.length;
+    const step = preference_rate / meanSquare / this.#examples.length;
     for (let i = 0; i < dims; i += 1) {
       this.preference[i] = (1 - forgetting) * this.preference[i] - step * gradient[i];
     }
   }
 
-  /** Loss of a lesson in nats. */
+  /** Loss of an example in nats. */
   loss({ rows, scores, target }) {
-    return -Math.log(softmax(this.#lean(rows, scores))[target]);
+    return -Math.log(softmax(this.#addPreferenceLogits(rows, scores))[target]);
   }
 
-  #lean(rows, scores) {
+  #addPreferenceLogits(rows, scores) {
     return Float64Array.from(scores, (score, at) => {
       let sum = score;
       for (let i = 0; i < dims; i += 1) sum += this.preference[i] * rows[at * dims + i];
@@ -106,7 +106,7 @@ export class Delta {
 
   replace(other) {
     this.#touched = other.#touched;
-    this.#lessons = other.#lessons;
+    this.#examples = other.#examples;
     this.down = other.down;
     this.up = other.up;
     this.preference = other.preference;

@@ -1,7 +1,7 @@
 import { shape } from '../../model/shape.mjs';
 
 /**
- * onnxruntime-web with one thread and SIMD, or with its WebGPU execution provider.
+ * onnxruntime-web: single-threaded with SIMD, or with the WebGPU execution provider.
  *
  * @param {'cpu' | 'webgpu'} device
  */

@@ -2,7 +2,7 @@ import { shape } from '../../model/shape.mjs';
 import { freshDelta, learning } from '../workload.js';
 
 /**
- * This repository's model, as `cargo xtask wasm` built it.
+ * The model of this repository, built by `cargo xtask wasm`.
  *
  * @param {'cpu' | 'webgpu'} device
  */
@@ -23,10 +23,10 @@ export async function open(device) {
   );
   return {
     rerank: (history, candidates) => model.rerank(history, candidates),
-    visit: (history) => model.read(history),
-    click: (visitor, { newest }, candidates) => model.rerank_after(visitor, newest, candidates),
-    async learn(visitor, { keys, rows, target }) {
-      const [before, after] = await model.learn(visitor, keys, rows, target);
+    encode: (history) => model.read(history),
+    click: (encoded, { newest }, candidates) => model.rerank_after(encoded, newest, candidates),
+    async learn(encoded, { keys, rows, target }) {
+      const [before, after] = await model.learn(encoded, keys, rows, target);
       return { before, after };
     },
   };

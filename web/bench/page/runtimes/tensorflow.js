@@ -4,9 +4,9 @@ import { freshDelta, learning } from '../workload.js';
 import { Delta } from './delta.js';
 
 /**
- * TensorFlow.js: inference, and the learning step by its automatic differentiation.
+ * TensorFlow.js: inference, and the learning step with automatic differentiation.
  *
- * @param {'cpu' | 'wasm' | 'webgpu'} backend one thread in every case
+ * @param {'cpu' | 'wasm' | 'webgpu'} backend single-threaded
  */
 export async function open(backend) {
   const tf = await load(backend);
@@ -25,12 +25,12 @@ export async function open(backend) {
   };
   return {
     rerank,
-    /** The state that a ranking has left. */
-    visit: async (history) => tf.tidy(() => network.newest(upload(history))),
+    /** The user embedding. */
+    encode: async (history) => tf.tidy(() => network.newest(upload(history))),
     click: (_, { history }, candidates) => rerank(history, candidates),
-    /** Makes this backend the current one; there is one at a time. */
+    /** Selects this backend; only one can be active. */
     activate: () => use(tf, backend),
-    /** The very step of `Scorer::learn`: loss, gradient, descent, loss after it. */
+    /** The same step as `Scorer::learn`: loss, gradient, descent, loss after the step. */
     async learn(newest, click) {
       const { keys, target } = click;
       const read = tf.tidy(() => gradient(tf, newest, delta, click));
@@ -39,16 +39,16 @@ export async function open(backend) {
       const stepped = delta.descended(keys, values.subarray(1), learning);
       const rows = stepped.adapted(click);
       const product = tf.tidy(() => tf.matMul(upload(rows), newest, false, true));
-      const lesson = { rows, scores: await product.data(), target };
+      const example = { rows, scores: await product.data(), target };
       product.dispose();
-      stepped.prefer(lesson, learning);
+      stepped.preferenceStep(example, learning);
       delta.replace(stepped);
-      return { before: values[0], after: stepped.loss(lesson) };
+      return { before: values[0], after: stepped.loss(example) };
     },
   };
 }
 
-/** Backends share one core, which holds one of them at a time. */
+/** All backends share one core, which supports one active backend. */
 async function load(backend) {
   const tf = await import(`/tensorflow/${backend}.js`);
   if (backend === 'wasm') {
@@ -87,7 +87,7 @@ class Network {
     return tf.reshape(tf.matMul(candidates, this.newest(history), false, true), [-1]);
   }
 
-  /** The state after the newest item, `[1, dims]`. */
+  /** Hidden state of the newest item, `[1, dims]`. */
   newest(history) {
     const tf = this.#tf;
     const [length, dims] = history.shape;
@@ -142,7 +142,7 @@ class Network {
   }
 }
 
-/** Loss and gradients of a click as one tensor: on a GPU each read is a round trip. */
+/** Loss and gradients in one tensor: each readback from a GPU is a round trip. */
 function gradient(tf, newest, delta, { keys, rows, target }) {
   const { dims } = shape;
   const { rank } = learning;

@@ -6,8 +6,8 @@ import { syntheticBody, syntheticRows } from '../bench/model/synthetic.mjs';
 const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
 
 /**
- * A release as `tandem export` writes it, of a small model that has learnt nothing. `seed`
- * makes another one, `prefix` and `count` another catalogue.
+ * A release in the format of `tandem export`, with an untrained small model. `seed` selects the
+ * weights, `prefix` and `count` the catalogue.
  */
 function release({ seed = 1, prefix = 'i', count = 200 } = {}) {
   const items = Array.from({ length: count }, (_, number) => `${prefix}${number}`);
@@ -38,7 +38,7 @@ function release({ seed = 1, prefix = 'i', count = 200 } = {}) {
   return { items, files, manifest, hash: sha256(manifest).slice(0, 16), catalogue };
 }
 
-/** The item table's file: count, dimensions, then a scale and a byte a dimension. */
+/** The item table file: item count, dimensions, then per item an f32 scale and int8 values. */
 function rowsFile(values) {
   const { dims } = shape;
   const count = values.length / dims;
@@ -57,7 +57,7 @@ function rowsFile(values) {
   return file;
 }
 
-/** A copy with one bit the wrong way, in the middle. */
+/** A copy with one flipped bit in the middle. */
 function flipped(file) {
   const copy = Buffer.from(file);
   copy[copy.length >> 1] ^= 1;
@@ -65,16 +65,15 @@ function flipped(file) {
 }
 
 /**
- * A cloud server by heart, on a free port of 127.0.0.1: the package's faults are tried
- * against it, since it fails when it is told to.
+ * Fake cloud server on a free port of 127.0.0.1 that can simulate faults.
  */
-export class Cloud {
+export class FakeServer {
   /**
-   * What is wrong: `down`, `slow`, `garbage`, `no-cors`, `flipped` (a byte
-   * in every file), a status, or `null` for nothing.
+   * The simulated fault: `down`, `slow`, `garbage` (an HTML page instead of JSON), `no-cors`,
+   * `flipped` (one bit in every file), an HTTP status, or `null` for none.
    */
   fault = null;
-  /** Requests: method, path and body. */
+  /** Received requests: method, path, body, authorization header. */
   requests = [];
   #release;
   #server = createServer((request, response) => this.#answer(request, response));
@@ -85,11 +84,11 @@ export class Cloud {
     this.#release = release(changes);
   }
 
-  /** Of the usual catalogue, or of another; see {@link exportAnew}. */
+  /** Starts a server; for `changes` see {@link release}. */
   static async start(changes) {
-    const cloud = new Cloud(changes);
-    await cloud.listen(0);
-    return cloud;
+    const server = new FakeServer(changes);
+    await server.listen(0);
+    return server;
   }
 
   async listen(port) {
@@ -97,30 +96,30 @@ export class Cloud {
     this.url = `http://127.0.0.1:${this.#server.address().port}`;
   }
 
-  /** Ids of the catalogue. */
+  /** Item ids of the catalogue. */
   get items() {
     return this.#release.items;
   }
 
-  /** Another model, or another catalogue, from the next request on. */
-  exportAnew(changes) {
+  /** Replaces the release, from the next request on. */
+  replaceRelease(changes) {
     this.#release = release(changes);
   }
 
-  /** Bodies that were posted to a path. */
+  /** Bodies of the POST requests to a path. */
   posted(path) {
     return this.requests
       .filter((request) => request.method === 'POST' && request.path === path)
       .map(({ body }) => JSON.parse(body));
   }
 
-  /** Answers what waits since the fault `slow`. */
-  hurry() {
-    for (const go of this.#slow.splice(0)) go();
+  /** Responds to the requests held back by the fault `slow`. */
+  releaseSlow() {
+    for (const respond of this.#slow.splice(0)) respond();
   }
 
   async close() {
-    this.hurry();
+    this.releaseSlow();
     this.#server.closeAllConnections();
     await new Promise((closed) => this.#server.close(closed));
   }
@@ -143,7 +142,7 @@ export class Cloud {
     const body = Buffer.concat(await request.toArray()).toString();
     const { authorization } = request.headers;
     this.requests.push({ method: request.method, path, body, authorization });
-    if (this.fault === 'slow') await new Promise((go) => this.#slow.push(go));
+    if (this.fault === 'slow') await new Promise((respond) => this.#slow.push(respond));
     if (typeof this.fault === 'number') {
       response.setHeader('retry-after', '1');
       response.writeHead(this.fault).end();
@@ -164,7 +163,7 @@ export class Cloud {
       response.setHeader('cache-control', 'no-cache');
       response.end(manifest);
     } else if (path.startsWith(`/artifacts/${hash}/`) && file !== undefined) {
-      // So that what is served from a cache was put there by the package.
+      // Only the caches of the package may serve this file again, not the HTTP cache.
       response.setHeader('cache-control', 'no-store');
       response.end(this.fault === 'flipped' ? flipped(file) : file);
     } else if (path === '/v1/candidates') {
@@ -182,16 +181,16 @@ export class Cloud {
     }
   }
 
-  /** Fifty items that were not seen, as the language model would name them. */
+  /** Fifty unseen items in the format of a candidate list. */
   #list({ history, exclude = [], model = 'small' }) {
     const seen = new Set([...history, ...exclude]);
-    const left = this.items.filter((item) => !seen.has(item));
-    const start = (history.length * 7) % (left.length - 50);
+    const unseen = this.items.filter((item) => !seen.has(item));
+    const start = (history.length * 7) % (unseen.length - 50);
     return {
       model,
       catalogue_hash: this.#release.catalogue,
       ranking: history.length === 0 ? 'popularity' : 'language_model',
-      candidates: left
+      candidates: unseen
         .slice(start, start + 50)
         .map((item, rank) => ({ item, logprob: -1 - rank / 10 })),
       ignored: { unknown: 0, duplicate: 0, truncated: 0 },

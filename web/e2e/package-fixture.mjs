@@ -1,23 +1,23 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach } from 'node:test';
 import { launch } from './browser.mjs';
-import { Cloud } from './cloud.mjs';
+import { FakeServer } from './fake-server.mjs';
 import { servePackage, Visitor } from './package-page.mjs';
 
 /**
- * What every test of a file is given: a browser and a site for the whole file, and for each
- * test a cloud and a visitor of its own, whose pages may throw nothing that nobody catches.
+ * Test fixture: one browser and one site per file, a new fake server and visitor per test.
+ * Each test fails if a page of its visitor had an uncaught error.
  */
-export class Stand {
+export class Fixture {
   browser;
   site;
-  /** @type {Cloud} */
-  cloud;
+  /** @type {FakeServer} */
+  server;
   /** @type {Visitor} */
   visitor;
 
   /**
-   * Sees to its own setting up and clearing away; to be called once a file.
+   * Registers set-up and tear-down hooks; to be called once per file.
    *
    * @param {Parameters<typeof launch>[0]} [options]
    */
@@ -30,20 +30,20 @@ export class Stand {
       await this.site?.close();
     });
     beforeEach(async () => {
-      this.cloud = await Cloud.start();
+      this.server = await FakeServer.start();
       this.visitor = await Visitor.arrive(this.browser, this.site);
     });
     afterEach(async () => {
       await this.visitor.leave();
-      await this.cloud.close();
+      await this.server.close();
       assert.deepEqual(this.visitor.faults, []);
     });
   }
 
-  /** A tab with a list of candidates and two clicks on it. */
-  async shopping(options = {}, tabOptions = {}) {
+  /** Opens a tab with a candidate list and two clicks. */
+  async tabWithClicks(options = {}, tabOptions = {}) {
     const tab = await this.visitor.tab(tabOptions);
-    await tab.open({ server: this.cloud.url, ...options });
+    await tab.open({ server: this.server.url, ...options });
     await tab.listed();
     await tab.click('i60');
     await tab.click('i61');

@@ -1,12 +1,12 @@
 import { writeFileSync } from 'node:fs';
 
-/** Assertions that are counted: one that fails does not keep the rest from being made. */
-export class Findings {
+/** Collects assertion results; a failed assertion does not stop the following ones. */
+export class Assertions {
   #passed = 0;
   #failed = [];
 
-  /** Notes whether something holds; `detail` is said when it does not. Returns it. */
-  that(name, holds, detail = '') {
+  /** Records a result and returns it; `detail` is printed on failure. */
+  check(name, holds, detail = '') {
     if (holds) {
       this.#passed += 1;
       console.error(`  ok      ${name}`);
@@ -17,11 +17,11 @@ export class Findings {
     return holds;
   }
 
-  get allHold() {
+  get allPassed() {
     return this.#failed.length === 0;
   }
 
-  /** For whoever adds up the tests of several runners. */
+  /** Writes the counts for the summary of `cargo xtask`. */
   write(file) {
     writeFileSync(file, JSON.stringify({ passed: this.#passed, failed: this.#failed }));
   }

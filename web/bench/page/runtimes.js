@@ -5,25 +5,25 @@ import { open as openTensorflow } from './runtimes/tensorflow.js';
 /**
  * @typedef {object} Runtime
  * @property {(history: Float32Array, candidates: Float32Array) => Promise<Float32Array>} rerank
- *   reads a whole history
- * @property {(history: Float32Array) => Promise<unknown>} [visit] reads the history of a visitor,
- *   whose next click is then ranked or learnt from
- * @property {(visitor: unknown, session: object, candidates: Float32Array) =>
- *   Promise<Float32Array>} click ranks after the newest item of a session whose other items were
- *   read; a runtime that keeps nothing between its calls reads all of them again
- * @property {(visitor: unknown, click: object) => Promise<{ before: number, after: number }>}
- *   [learn] a step on a click of this visitor
- * @property {() => Promise<void>} [activate] called before a measurement, untimed
+ *   encodes the whole history and scores the candidates
+ * @property {(history: Float32Array) => Promise<unknown>} [encode] encodes a history; the result
+ *   is passed to `click` and `learn`
+ * @property {(encoded: unknown, session: object, candidates: Float32Array) =>
+ *   Promise<Float32Array>} click encodes the newest item of a session and scores the candidates;
+ *   a runtime without incremental state encodes the whole history again
+ * @property {(encoded: unknown, example: object) => Promise<{ before: number, after: number }>}
+ *   [learn] one learning step; losses before and after it
+ * @property {() => Promise<void>} [activate] called before each measurement, not timed
  */
 
 /**
- * Who computes on a device, and in which jobs it takes part. TensorFlow.js scores fastest on
- * WebAssembly; the learning step is tried on every backend it has.
+ * Runtimes by device, and the jobs of each. TensorFlow.js scores fastest on WebAssembly; the
+ * learning step is tried on all of its backends.
  *
  * @type {Record<'cpu' | 'webgpu', { name: string, learns: boolean, ranks: boolean,
  *   open: () => Promise<Runtime> }[]>}
  */
-export const contestants = {
+export const runtimes = {
   cpu: [
     { name: 'tandem', ranks: true, learns: true, open: () => openTandem('cpu') },
     { name: 'onnxruntime', ranks: true, learns: false, open: () => openOnnxruntime('cpu') },

@@ -7,27 +7,27 @@ import { ordersView } from './orders.ts';
 const WIDTH = 300;
 const HEIGHT = 72;
 const STEPS = 40;
-const LOGGED = 40;
+const MAX_SHOWN = 40;
 
 interface View {
   element: HTMLElement;
   render(state: ShopState): void;
 }
 
-/** How the list was made: orders, decision, learning, times, and the log. */
-export function workings(): View {
+/** How the list was made: decision, rankings, learning, latency and the decision log. */
+export function internals(): View {
   const parts = [decisionView(), ordersView(), learning(), timings(), log()];
   const [decision, orders, ...tiles] = parts.map(({ element }) => element);
   const element = h(
     'section',
-    { class: 'workings', 'aria-labelledby': 'workings-title' },
-    h('h2', { id: 'workings-title' }, 'How this list was made'),
+    { class: 'internals', 'aria-labelledby': 'internals-title' },
+    h('h2', { id: 'internals-title' }, 'How this list was made'),
     h(
       'p',
       { class: 'lead' },
-      'The cloud’s language model made a list and ordered it. The small model on this device ' +
-        'ordered it again with your last clicks. Fused, the two are what you see. Only when ' +
-        'they disagree is the cloud asked for another list.',
+      'The language model in the cloud made a list of candidates and ranked it. The small model ' +
+        'on this device re-ranked it with your latest clicks. You see the fusion of both. The ' +
+        'device requests a new list only when it expects one to help.',
     ),
     decision ?? null,
     orders ?? null,
@@ -65,8 +65,8 @@ function learning(): View {
       setText(
         note,
         last === undefined
-          ? 'After a click is painted, one step on what you clicked. It never leaves this device.'
-          : `Loss before and after each step, over a line at zero. Step ${last.step} took ${milliseconds(last.ms)}.`,
+          ? 'After each click, the small model makes one learning step. What it learns stays on this device.'
+          : `Loss before and after each step; the base line is zero. Step ${last.step} took ${milliseconds(last.ms)}.`,
       );
       chart.toggleAttribute('hidden', last === undefined);
       chart.replaceChildren(...drawing(steps.slice(-STEPS)));
@@ -74,7 +74,7 @@ function learning(): View {
   };
 }
 
-/** A stroke a step, from its loss before to its loss after. */
+/** One vertical line per step, from the loss before to the loss after it. */
 function drawing(steps: ShopState['steps']): SVGElement[] {
   const base = s('line', { class: 'base', x1: 0, x2: WIDTH, y1: HEIGHT, y2: HEIGHT });
   const strokes = lossPoints(steps, WIDTH, HEIGHT).flatMap(({ x, before, after }) => [
@@ -91,17 +91,17 @@ function timings(): View {
   const server = h('dd', { 'data-testid': 'time-server' });
   const learn = h('dd', { 'data-testid': 'time-learn' });
   const element = tile(
-    'Time taken',
+    'Latency',
     h(
       'dl',
       { class: 'times' },
-      h('dt', {}, 'Ranking, on this device'),
+      h('dt', {}, 'Re-ranking on this device'),
       rerank,
-      h('dt', {}, 'Learning step, after the paint'),
+      h('dt', {}, 'Learning step'),
       learn,
-      h('dt', {}, 'Last request to the cloud'),
+      h('dt', {}, 'Last request to the server'),
       request,
-      h('dt', {}, 'Of it, in the server'),
+      h('dt', {}, 'of which server time'),
       server,
     ),
   );
@@ -119,7 +119,7 @@ function timings(): View {
 function log(): View {
   let shown: ShopState['decisions'] | null = null;
   const list = h('ol', { class: 'log', 'data-testid': 'decision-log', tabindex: '0' });
-  const empty = h('p', { class: 'quiet' }, 'No decision yet.');
+  const empty = h('p', { class: 'quiet' }, 'No decisions yet.');
   const element = tile('Decisions', empty, list);
   return {
     element,
@@ -130,7 +130,7 @@ function log(): View {
       list.hidden = decisions.length === 0;
       list.replaceChildren(
         ...decisions
-          .slice(-LOGGED)
+          .slice(-MAX_SHOWN)
           .reverse()
           .map((decision) =>
             h(
