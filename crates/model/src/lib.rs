@@ -31,6 +31,7 @@ mod products;
 mod rows;
 mod sasrec;
 mod scorer;
+pub mod search;
 #[cfg(feature = "training")]
 pub mod training;
 mod weights;

@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use crate::ModelError;
 
 /// One item's row in 8 bits: `scale * i8` a dimension. 64 dimensions take 68 bytes.
@@ -159,16 +161,55 @@ impl ItemTable {
         self.dims
     }
 
+    /// All rows in order, borrowed.
+    pub(crate) fn stored_rows(&self) -> impl ExactSizeIterator<Item = StoredRow<'_>> {
+        self.bytes[HEADER..].chunks_exact(4 + self.dims).map(|bytes| StoredRow { bytes })
+    }
+
+    /// The row at a position, borrowed.
+    pub(crate) fn stored_row(&self, position: usize) -> Option<StoredRow<'_>> {
+        Some(StoredRow { bytes: self.bytes.get(self.range(position)?)? })
+    }
+
+    /// Where the bytes of a row are.
+    fn range(&self, position: usize) -> Option<Range<usize>> {
+        let width = 4 + self.dims;
+        let start = HEADER.checked_add(position.checked_mul(width)?)?;
+        Some(start..start.checked_add(width)?)
+    }
+
     /// The row at a position of the catalogue, or `None` beyond it.
     ///
     /// # Errors
     /// [`ModelError::NotFinite`] if the stored scale is no number.
     #[must_use]
     pub fn row(&self, position: usize) -> Option<Result<QuantisedRow, ModelError>> {
-        let width = 4 + self.dims;
-        let start = HEADER.checked_add(position.checked_mul(width)?)?;
-        let bytes = self.bytes.get(start..start.checked_add(width)?)?;
+        let bytes = self.bytes.get(self.range(position)?)?;
         Some(QuantisedRow::from_bytes(bytes, self.dims))
+    }
+}
+
+/// A row of an [`ItemTable`], borrowed as it is stored; its scale need not be finite.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StoredRow<'a> {
+    /// The scale as a little-endian `f32`, then one `i8` per dimension.
+    bytes: &'a [u8],
+}
+
+impl<'a> StoredRow<'a> {
+    pub(crate) fn scale(self) -> f32 {
+        self.bytes.first_chunk::<4>().map_or(0.0, |scale| f32::from_le_bytes(*scale))
+    }
+
+    /// The values before scaling, one byte each, to be read as `i8`.
+    pub(crate) fn quantised(self) -> &'a [u8] {
+        self.bytes.get(4..).unwrap_or(&[])
+    }
+
+    /// The values as [`QuantisedRow::values`] has them.
+    pub(crate) fn values(self) -> impl Iterator<Item = f32> + 'a {
+        let scale = self.scale();
+        self.quantised().iter().map(move |value| scale * f32::from(value.cast_signed()))
     }
 }
 

@@ -6,7 +6,14 @@ use burn::{
 };
 use tandem_protocol::ModelConfig;
 
-use crate::{Body, ModelError, PersonalDelta, RowKey, body::IncrementalState, products::dot};
+use crate::{
+    Body, ModelError, PersonalDelta, RowKey,
+    body::IncrementalState,
+    products::{add_scaled, dot},
+};
+
+/// Rows of a history that make up the search query of a model without a user embedding.
+const MEAN_OF_NEWEST: usize = 10;
 
 /// A body ready to score, with its weights resident on a device.
 ///
@@ -190,6 +197,34 @@ impl Scorer {
         let mut scores = self.score_for(user, &rows).await?;
         delta.add_preference_logits(&rows, &mut scores);
         Ok(scores)
+    }
+
+    /// The vector `[dims]` to search an [`ItemTable`](crate::ItemTable) with, for a visitor who
+    /// learnt `delta`; adapter and preference are included, row deltas are not.
+    ///
+    /// For a model that scores by a dot product, the inner product of a row with this vector is
+    /// the row's score in [`personal_scores`](Self::personal_scores). DIN has no such vector: it
+    /// gets the mean of the newest rows of the history, which finds similar items, and the finds
+    /// are to be scored by the model itself.
+    #[must_use]
+    pub fn search_query<K: RowKey>(&self, user: &UserState, delta: &PersonalDelta<K>) -> Vec<f32> {
+        match &user.0 {
+            State::Embedding(embedding) => delta.query(embedding),
+            State::History(history) => delta.query(&self.mean_of_newest(history)),
+        }
+    }
+
+    /// The mean of the newest [`MEAN_OF_NEWEST`] rows of `history` `[length, dims]`.
+    fn mean_of_newest(&self, history: &[f32]) -> Vec<f32> {
+        let dims = self.config.dims;
+        let length = history.len() / dims;
+        let newest = &history[length.saturating_sub(MEAN_OF_NEWEST) * dims..];
+        let share = 1.0 / (newest.len() / dims).max(1) as f32;
+        let mut mean = vec![0.0; dims];
+        for row in newest.chunks_exact(dims) {
+            add_scaled(&mut mean, share, row);
+        }
+        mean
     }
 
     /// How many rows there are, at least one.
