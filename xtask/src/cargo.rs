@@ -7,7 +7,7 @@ use crate::{failure::Failure, process::Program, workspace::Workspace};
 
 /// Every package, all of which also run on the machine itself, but for this one: its dependencies would
 /// switch on features of theirs.
-pub(crate) const NATIVE: [&str; 10] = [
+pub(crate) const NATIVE: [&str; 11] = [
     "tandem-protocol",
     "tandem-collaboration",
     "tandem-dataset",
@@ -15,6 +15,7 @@ pub(crate) const NATIVE: [&str; 10] = [
     "tandem-session",
     "tandem-generator",
     "tandem-evaluation",
+    "tandem-training",
     "tandem-trainer",
     "cloud-server",
     "wasm-client",

@@ -26,7 +26,7 @@ const GUARDED: [&str; 8] = [
     "web-sys",
 ];
 
-const RULES: [Rule; 11] = [
+const RULES: [Rule; 12] = [
     Rule("tandem-protocol", &[], &[]),
     Rule("tandem-collaboration", &["tandem-protocol"], &[]),
     Rule("tandem-dataset", &["tandem-protocol"], &[]),
@@ -54,6 +54,17 @@ const RULES: [Rule; 11] = [
         &[],
     ),
     Rule(
+        "tandem-training",
+        &[
+            "tandem-protocol",
+            "tandem-dataset",
+            "tandem-model",
+            "tandem-generator",
+            "tandem-evaluation",
+        ],
+        &["burn"],
+    ),
+    Rule(
         "tandem-trainer",
         &[
             "tandem-protocol",
@@ -63,6 +74,7 @@ const RULES: [Rule; 11] = [
             "tandem-session",
             "tandem-generator",
             "tandem-evaluation",
+            "tandem-training",
         ],
         &["burn"],
     ),

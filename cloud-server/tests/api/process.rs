@@ -13,7 +13,7 @@ use std::{
 
 use serde_json::{Value, json};
 use tandem_generator::{
-    item_tokens::{Encoding, Shape},
+    item_tokens::{DecoderConfig, Encoding},
     testing::random_item_tokens,
 };
 
@@ -197,7 +197,7 @@ fn a_tiny_model_is_served_end_to_end() {
 #[test]
 fn two_models_are_served_and_item_tokens_in_batches() {
     let folder = Folder::new();
-    let shape = Shape {
+    let shape = DecoderConfig {
         dims: 32,
         blocks: 1,
         heads: 2,

@@ -6,7 +6,7 @@ use tandem_dataset::Catalogue;
 
 use crate::{
     gguf::{Encoding, GgufError, Value, Writer},
-    item_tokens::{Block, ItemTokenModel, Shape},
+    item_tokens::{Block, DecoderConfig, ItemTokenModel},
 };
 
 /// Width of the tiny model.
@@ -109,7 +109,7 @@ fn body(name: &str, seed: u64, vocabulary: u32) -> Result<Writer, GgufError> {
 #[must_use]
 pub fn random_item_tokens(
     catalogue: &Catalogue,
-    shape: Shape,
+    shape: DecoderConfig,
     tied: bool,
     seed: u64,
 ) -> ItemTokenModel {

@@ -93,7 +93,8 @@ impl KvCache {
 
 /// The mask `[length, past + length]` of `length` items behind `past` older ones: true where
 /// the key is newer than the query. `None` where there is nothing to forbid.
-pub(crate) fn causal_mask(length: usize, past: usize, device: &Device) -> Option<Tensor<2, Bool>> {
+#[must_use]
+pub fn causal_mask(length: usize, past: usize, device: &Device) -> Option<Tensor<2, Bool>> {
     // `past` is at most a window of items.
     let diagonal = past.cast_signed() as i64 + 1;
     (length > 1).then(|| {

@@ -79,8 +79,8 @@ impl Din {
     /// The same at places of histories that are padded on the right: `newest` holds
     /// positions in `[batch, length]`, each with a history that ends there, and `candidates`
     /// is `[newest, candidates, dims]`. Returns `[newest, candidates]`.
-    #[cfg(feature = "training")]
-    pub(crate) fn score_at(
+    #[must_use]
+    pub fn score_at(
         &self,
         history: Tensor<3>,
         newest: &[u32],

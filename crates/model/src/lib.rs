@@ -10,7 +10,7 @@
 //! A body scores *gathered rows*: the rows of a history and of the candidates go in, one
 //! score a candidate comes out ([`Scorer`]). What is learnt on the device is a
 //! [`PersonalDelta`] on the last layer, held in plain memory beside the immutable weights:
-//! the network itself is never differentiated there, and [`training`] is left out.
+//! the network itself is never differentiated there. Training is in `tandem-training`.
 //!
 //! This crate knows no item ids, no files and no network; it computes on whatever
 //! [`burn::tensor::Device`] it is given. Reads are `async` because a browser's GPU can be
@@ -18,9 +18,6 @@
 
 mod attention;
 mod body;
-mod checkpoint;
-#[cfg(feature = "training")]
-mod decoder;
 mod din;
 mod error;
 mod gru4rec;
@@ -32,15 +29,11 @@ mod rows;
 mod sasrec;
 mod scorer;
 pub mod search;
-#[cfg(feature = "training")]
-pub mod training;
 mod weights;
 
+pub use attention::causal_mask;
 pub use body::Body;
 pub use burn::tensor::Device;
-pub use checkpoint::Checkpoint;
-#[cfg(feature = "training")]
-pub use decoder::{Decoder, DecoderConfig};
 pub use din::Din;
 pub use error::ModelError;
 pub use gru4rec::Gru4rec;

@@ -10,12 +10,9 @@ use clap::Args;
 use tandem_dataset::{Catalogue, Dataset};
 use tandem_generator::item_tokens::ItemTokenModel;
 use tandem_protocol::ItemId;
+use tandem_training::initial::Ridge;
 
-use crate::{
-    failure::BadInput,
-    titles::{Ridge, TitleVectors},
-    train::Storage,
-};
+use crate::{failure::BadInput, titles::TitleVectors, train::Storage};
 
 /// Of the items that the model knows, one in so many chooses the penalty.
 const HELD: usize = 10;
@@ -89,7 +86,7 @@ fn extend(
         let (map, penalty) = fit(table, dims, &titled, &old, catalogue, vectors);
         let mean = map.mean();
         // Of all items in one product; those of known ones and without titles are not used.
-        let mut predicted = map.map(&vectors.values, penalty);
+        let mut predicted = map.predict(&vectors.values, penalty);
         widen(&mut predicted, &mean, table, &old);
         let row = |at: usize| match old[at] {
             Some(old) => &table[old * dims..(old + 1) * dims],
@@ -157,7 +154,7 @@ fn fit(
     let (x, y, weights) = gather(&held);
     let map = learn(&others);
     let error = |penalty: f32| -> f32 {
-        let found = map.map(&x, penalty);
+        let found = map.predict(&x, penalty);
         let rows = found.chunks(dims).zip(y.chunks(dims)).zip(&weights);
         let square =
             |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f32>();
@@ -170,7 +167,7 @@ fn fit(
 #[cfg(test)]
 mod tests {
     use tandem_dataset::Item;
-    use tandem_generator::item_tokens::Shape;
+    use tandem_generator::item_tokens::DecoderConfig;
 
     use super::*;
 
@@ -194,7 +191,7 @@ mod tests {
             catalogue_hash: old.hash().to_owned(),
             item_ids: old.items().iter().map(|item| item.id.clone()).collect(),
             provenance: Vec::new(),
-            shape: Shape {
+            shape: DecoderConfig {
                 dims: 2,
                 blocks: 0,
                 heads: 1,

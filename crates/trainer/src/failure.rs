@@ -2,6 +2,7 @@
 
 use tandem_dataset::DatasetError;
 use tandem_model::ModelError;
+use tandem_training::TrainingError;
 
 /// What was given cannot be used; the text says what was expected, found and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +14,7 @@ pub(crate) fn exit_status(error: &anyhow::Error) -> u8 {
     let bad_input = error.chain().any(|cause| {
         cause.is::<BadInput>()
             || cause.downcast_ref().is_some_and(DatasetError::blames_input)
+            || cause.downcast_ref().is_some_and(TrainingError::blames_input)
             || cause.downcast_ref().is_some_and(|model| !matches!(model, ModelError::Device(_)))
     });
     if bad_input { 2 } else { 1 }

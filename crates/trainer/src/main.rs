@@ -16,8 +16,6 @@ mod memory;
 mod sessions;
 mod small_model;
 #[cfg(feature = "llama")]
-mod spectral;
-#[cfg(feature = "llama")]
 mod titles;
 mod train;
 

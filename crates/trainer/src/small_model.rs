@@ -7,9 +7,10 @@ use futures_lite::future::block_on;
 use indicatif::{ProgressBar, ProgressStyle};
 use tandem_dataset::{Dataset, ItemIndex};
 use tandem_evaluation::Device;
-use tandem_model::{Checkpoint, ModelError, Scorer};
+use tandem_model::{ModelError, Scorer};
 use tandem_protocol::ModelKind;
 use tandem_session::{RowStore, Settings};
+use tandem_training::Checkpoint;
 
 use crate::{export::Calibration, failure::BadInput};
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tandem_dataset::{Catalogue, Item, ItemIndex};
 use tandem_generator::{
     Generator, GeneratorError, LoadOptions, Model, Query,
-    item_tokens::{Encoding, Shape},
+    item_tokens::{DecoderConfig, Encoding},
     llama::ItemTokenGenerator,
     testing::random_item_tokens,
 };
@@ -31,7 +31,7 @@ pub(crate) fn measure(
 ) -> Result<Value, Box<dyn std::error::Error>> {
     let items = (0..size.items).map(|i| Item::untitled(format!("i{i}").as_str().into()));
     let catalogue = Arc::new(Catalogue::new(items.collect())?);
-    let shape = Shape {
+    let shape = DecoderConfig {
         dims: size.dims,
         blocks: size.blocks,
         heads: size.dims / 32,

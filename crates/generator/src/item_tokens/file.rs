@@ -19,9 +19,7 @@ impl ItemTokenModel {
     /// [`GgufError::Tensor`] for sizes or weights that do not fit together or are not
     /// finite; [`GgufError::Io`] if the file cannot be written.
     pub fn write(&self, path: &Path, encoding: Encoding) -> Result<(), GeneratorError> {
-        if let Some((expected, found)) = self.shape.fault() {
-            return Err(mismatch("shape", expected, found));
-        }
+        self.shape.validate().map_err(|error| mismatch("shape", error.expected, error.found))?;
         if self.blocks.len() != self.shape.blocks {
             let found = self.blocks.len().to_string();
             return Err(mismatch("blk", format!("{} blocks", self.shape.blocks), found));
@@ -52,7 +50,7 @@ impl ItemTokenModel {
 
     fn describe(&self, writer: &mut Writer, encoding: Encoding) {
         let shape = &self.shape;
-        // Bounded by `Shape::fault`; the catalogue by the width of an `ItemIndex`.
+        // Bounded by `DecoderConfig::validate`; the catalogue by the width of an `ItemIndex`.
         let number = |size: usize| Value::U32(size as u32);
         let vocabulary = self.item_ids.len() + SPECIAL_TOKENS.len();
         let file_type = match encoding {

@@ -17,12 +17,12 @@
 //! | `tandem.special_tokens` | names of the tokens after the items |
 //! | `tandem.training.*` | where the weights come from, as text |
 
+mod decoder_config;
 mod file;
 mod read;
 pub mod selection;
-mod shape;
 
-pub use shape::{Block, Shape};
+pub use decoder_config::{Block, DecoderConfig, DecoderConfigError};
 use tandem_protocol::ItemId;
 
 pub use crate::gguf::Encoding;
@@ -56,7 +56,7 @@ pub struct ItemTokenModel {
     /// Where the weights come from: each pair is written as `tandem.training.<key>`.
     pub provenance: Vec<(String, String)>,
     /// Sizes of everything below.
-    pub shape: Shape,
+    pub shape: DecoderConfig,
     /// Item rows, `[items, dims]`; rows of special tokens are added on writing.
     pub token_embedding: Vec<f32>,
     /// The blocks, first to last.

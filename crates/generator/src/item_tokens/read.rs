@@ -2,7 +2,7 @@ use std::path::Path;
 
 use tandem_protocol::ItemId;
 
-use super::{Block, ENGINE, ItemTokenModel, Shape, Stamp, engine_of};
+use super::{Block, DecoderConfig, ENGINE, ItemTokenModel, Stamp, engine_of};
 use crate::{
     GeneratorError,
     gguf::{Metadata, Value},
@@ -36,7 +36,7 @@ impl ItemTokenModel {
             Some(Value::F32(value)) => Ok(f64::from(*value)),
             _ => Err(unsupported((format!("a number {key}"), "none".to_owned()))),
         };
-        let shape = Shape {
+        let shape = DecoderConfig {
             dims: number("llama.embedding_length")?,
             blocks: number("llama.block_count")?,
             heads: number("llama.attention.head_count")?,
@@ -46,9 +46,7 @@ impl ItemTokenModel {
             rope_base: real("llama.rope.freq_base")?,
             norm_epsilon: real("llama.attention.layer_norm_rms_epsilon")?,
         };
-        if let Some(fault) = shape.fault() {
-            return Err(unsupported(fault));
-        }
+        shape.validate().map_err(|error| unsupported((error.expected, error.found)))?;
         let ids = metadata.values.get("tandem.item_ids").and_then(Value::as_array);
         let ids = ids.unwrap_or_default().iter().filter_map(Value::as_str);
         let item_ids: Vec<ItemId> = ids.map(ItemId::new).collect();

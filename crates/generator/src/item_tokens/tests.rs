@@ -3,7 +3,7 @@ use crate::gguf::Metadata;
 
 /// One block, 4 wide, over three items; every weight is `fill`.
 fn small(fill: f32) -> ItemTokenModel {
-    let shape = Shape {
+    let shape = DecoderConfig {
         dims: 4,
         blocks: 1,
         heads: 2,

@@ -6,7 +6,7 @@ use tandem_dataset::{Catalogue, ItemIndex};
 use tandem_generator::{
     Generation, Generator, GeneratorError, LoadOptions, Model, Query, Ranked,
     gguf::{Encoding, GgufError, Writer},
-    item_tokens::{ItemTokenModel, Shape},
+    item_tokens::{DecoderConfig, ItemTokenModel},
     testing::random_item_tokens,
 };
 use tandem_protocol::Ranking;
@@ -28,7 +28,7 @@ impl Case {
     fn new(tied: bool) -> Self {
         let titles: Vec<String> = (0..ITEMS).map(|i| format!("Title {i}")).collect();
         let catalogue = catalogue(&titles, &[]);
-        let shape = Shape {
+        let shape = DecoderConfig {
             dims: 64,
             blocks: 2,
             heads: 4,

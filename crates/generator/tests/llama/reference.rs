@@ -3,7 +3,7 @@
 //! implementation: what written files are held against.
 
 use tandem_dataset::ItemIndex;
-use tandem_generator::item_tokens::{Block, ItemTokenModel, Shape};
+use tandem_generator::item_tokens::{Block, DecoderConfig, ItemTokenModel};
 
 /// Logits of all items after a history, the newest `max_length` of which are read.
 pub(crate) fn logits(model: &ItemTokenModel, history: &[ItemIndex]) -> Vec<f64> {
@@ -30,7 +30,7 @@ pub(crate) fn logits(model: &ItemTokenModel, history: &[ItemIndex]) -> Vec<f64> 
     apply(model.output.as_ref().unwrap_or(&model.token_embedding), &last)
 }
 
-fn attend(shape: &Shape, block: &Block, hidden: &[Vec<f64>]) -> Vec<Vec<f64>> {
+fn attend(shape: &DecoderConfig, block: &Block, hidden: &[Vec<f64>]) -> Vec<Vec<f64>> {
     let width = shape.head_width();
     let group = shape.heads / shape.kv_heads;
     let normed: Vec<Vec<f64>> = hidden.iter().map(|x| norm(shape, x, &block.attn_norm)).collect();
@@ -62,7 +62,7 @@ fn attend(shape: &Shape, block: &Block, hidden: &[Vec<f64>]) -> Vec<Vec<f64>> {
     (0..hidden.len()).map(context).collect()
 }
 
-fn rotate(shape: &Shape, head: &mut [f64], position: usize) {
+fn rotate(shape: &DecoderConfig, head: &mut [f64], position: usize) {
     let width = head.len() as f64;
     for (i, pair) in head.chunks_exact_mut(2).enumerate() {
         let angle = position as f64 * shape.rope_base.powf(-2.0 * i as f64 / width);
@@ -72,7 +72,7 @@ fn rotate(shape: &Shape, head: &mut [f64], position: usize) {
     }
 }
 
-fn norm(shape: &Shape, x: &[f64], weights: &[f32]) -> Vec<f64> {
+fn norm(shape: &DecoderConfig, x: &[f64], weights: &[f32]) -> Vec<f64> {
     let mean = dot(x, x) / x.len() as f64;
     let scale = (mean + shape.norm_epsilon).sqrt().recip();
     x.iter().zip(weights).map(|(value, &weight)| value * scale * f64::from(weight)).collect()

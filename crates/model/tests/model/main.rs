@@ -2,20 +2,15 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod learning;
-mod lists;
 mod reference;
 mod scoring;
-mod training;
 mod weights;
 
 use std::collections::HashMap;
 
 use burn::tensor::Device;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use tandem_model::{
-    Body, Scorer,
-    training::{Objective, Trainer, TrainingConfig},
-};
+use tandem_model::{Body, Scorer};
 use tandem_protocol::{ModelConfig, ModelKind};
 
 const KINDS: [ModelKind; 3] = [ModelKind::Sasrec, ModelKind::Gru4rec, ModelKind::Din];
@@ -33,29 +28,6 @@ fn weights_of(config: &ModelConfig, seed: u64) -> Vec<u8> {
 
 fn scorer(config: &ModelConfig, seed: u64) -> Scorer {
     Scorer::new(config, &weights_of(config, seed), &Device::flex()).unwrap()
-}
-
-/// What each kind is trained on in these tests.
-fn objective(kind: ModelKind) -> Objective {
-    match kind {
-        ModelKind::Sasrec | ModelKind::Gru4rec => Objective::FullSoftmax,
-        ModelKind::Din => Objective::SampledSoftmax { negatives: 8 },
-    }
-}
-
-fn trainer(config: &ModelConfig, items: usize, training: TrainingConfig) -> Trainer<Body> {
-    Trainer::new(
-        |device| Body::new(config, 0.0, device),
-        (items, config.dims),
-        config.max_length,
-        training,
-        &Device::flex(),
-    )
-    .unwrap()
-}
-
-fn usual_training(kind: ModelKind, seed: u64) -> TrainingConfig {
-    TrainingConfig { objective: objective(kind), seed, ..TrainingConfig::default() }
 }
 
 fn random_rows(count: usize, dims: usize, seed: u64) -> Vec<f32> {

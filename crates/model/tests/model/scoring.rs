@@ -5,9 +5,7 @@ use futures_lite::future::block_on;
 use proptest::prelude::*;
 use tandem_model::{ModelError, Scorer};
 
-use super::{
-    KINDS, config, random_rows, reference, scorer, trainer, usual_training, weights_of, within,
-};
+use super::{KINDS, config, random_rows, reference, scorer, weights_of, within};
 
 #[test]
 fn scores_agree_with_plain_loops() {
@@ -126,20 +124,6 @@ fn a_candidate_that_is_no_number_spoils_its_own_score_only() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
-
-    #[test]
-    fn padding_never_changes_scores(lengths in prop::collection::vec(1_u32..7, 1..5)) {
-        let histories: Vec<Vec<u32>> =
-            lengths.iter().map(|&length| (0..length).map(|at| (at * 3 + length) % 9).collect()).collect();
-        let all: Vec<&[u32]> = histories.iter().map(Vec::as_slice).collect();
-        for kind in KINDS {
-            let trainer = trainer(&config(kind, 8, 2, 2), 9, usual_training(kind, 5));
-            let together = trainer.score(&all).unwrap();
-            for (history, scores) in all.iter().zip(together) {
-                within(&scores, &trainer.score(&[history]).unwrap()[0], 1e-5);
-            }
-        }
-    }
 
     #[test]
     fn permuted_candidates_have_permuted_scores(

@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 
 use burn::tensor::Device;
-use futures_lite::future::block_on;
-use tandem_model::{Body, Checkpoint, ItemTable, ModelError, Scorer};
+use tandem_model::{Body, ModelError, Scorer};
 use tandem_protocol::ModelConfig;
 
-use super::{KINDS, config, random_rows, weights_of, within};
+use super::{KINDS, config, weights_of};
 
 fn load(config: &ModelConfig, bytes: &[u8]) -> Result<(), ModelError> {
     Scorer::new(config, bytes, &Device::flex()).map(|_| ())
@@ -82,30 +81,5 @@ fn a_model_reads_another_length_only_where_it_has_no_places() {
             tandem_protocol::ModelKind::Gru4rec => assert_eq!(read, Ok(())),
             _ => assert!(matches!(read, Err(ModelError::TensorShape { .. }))),
         }
-    }
-}
-
-#[test]
-fn a_checkpoint_of_any_kind_scores_as_its_parts() {
-    for kind in KINDS {
-        let config = config(kind, 8, 1, 2);
-        let rows = random_rows(5, 8, 9);
-        let checkpoint = Checkpoint {
-            body: weights_of(&config, 2),
-            items: ItemTable::quantise(&rows, 8).unwrap(),
-            catalogue_hash: "hash".into(),
-            provenance: "test".into(),
-            config,
-        };
-        let read = Checkpoint::from_bytes(&checkpoint.to_bytes().unwrap()).unwrap();
-        assert_eq!(read.config.kind, kind);
-        let scores = |checkpoint: &Checkpoint| {
-            let device = Device::flex();
-            let scorer = Scorer::new(&checkpoint.config, &checkpoint.body, &device).unwrap();
-            let row = checkpoint.items.row(1).unwrap().unwrap();
-            let row: Vec<f32> = row.values().collect();
-            block_on(scorer.score(&rows[..16], &row)).unwrap()
-        };
-        within(&scores(&read), &scores(&checkpoint), 1e-6);
     }
 }

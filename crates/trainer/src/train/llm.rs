@@ -1,31 +1,21 @@
 //! `tandem train llm`: a language model whose words are the items.
 
-use std::{
-    borrow::Cow,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use tandem_dataset::{Dataset, ItemIndex};
-use tandem_generator::item_tokens::{Block, Encoding, ItemTokenModel, Shape};
-use tandem_model::{
-    Decoder, DecoderConfig, Parameter, parameters,
-    training::{Trainer, TrainingConfig},
+use tandem_generator::item_tokens::{DecoderConfig, Encoding};
+use tandem_training::{
+    Decoder, Trainer, TrainingConfig,
+    fit::{Epoch, FitJob, TrainingData, training_part},
+    initial::{co_occurrence_rows, principal_components},
+    item_token_model,
 };
 
-use super::{
-    fit::{Job, fit},
-    journal::Epoch,
-    lessons::Lessons,
-    options::FitOptions,
-    validation::trained_on,
-};
-use crate::{
-    spectral::co_occurrence_rows,
-    titles::{TitleVectors, principal_components},
-};
+use super::{options::FitOptions, report::fit};
+use crate::titles::TitleVectors;
 
 /// Options of `tandem train llm`.
 #[derive(Args, Debug, Serialize)]
@@ -101,6 +91,7 @@ impl From<Storage> for Encoding {
 
 pub(crate) fn run(args: &TrainLlm) -> Result<()> {
     let dataset = Dataset::load(&args.data)?;
+    let fit_config = args.fit.fit_config();
     let usual = DecoderConfig::usual(args.dims, args.blocks, args.heads, args.fit.max_length);
     let config = DecoderConfig {
         kv_heads: args.kv_heads.unwrap_or(usual.kv_heads),
@@ -122,9 +113,9 @@ pub(crate) fn run(args: &TrainLlm) -> Result<()> {
     }
     if args.co_occurrence {
         let log: Vec<&[ItemIndex]> =
-            dataset.sequences.iter().map(|sequence| trained_on(sequence, &args.fit)).collect();
+            dataset.sequences.iter().map(|sequence| training_part(sequence, &fit_config)).collect();
         let (rows, output) = co_occurrence_rows(&log, items, args.dims, args.row_std);
-        trainer.begin_with_rows(&rows, &output)?;
+        trainer.set_initial_rows(&rows, &output)?;
     }
     eprintln!(
         "decoder {} × {} blocks on {}: {} users, {items} items, {} interactions",
@@ -134,10 +125,14 @@ pub(crate) fn run(args: &TrainLlm) -> Result<()> {
         dataset.sequences.len(),
         dataset.interactions()
     );
-    let settings = serde_json::to_value(args)?;
-    let lessons = Lessons::histories(&dataset, &args.fit)?;
-    let job = Job { dataset: &dataset, fit: &args.fit, lessons, out: &args.out, settings };
-    let best = fit(&mut trainer, &job, |trainer, epoch| {
+    let job = FitJob {
+        dataset: &dataset,
+        config: &fit_config,
+        data: TrainingData::histories(&dataset, &fit_config)?,
+        out: &args.out,
+        settings: serde_json::to_value(args)?,
+    };
+    let best = fit(&mut trainer, &job, &args.fit, |trainer, epoch| {
         let model =
             item_token_model(trainer, &config, &dataset, provenance(&dataset, args, epoch))?;
         Ok(model.write(&args.out, args.encoding.into())?)
@@ -164,7 +159,7 @@ fn begin_with_titles(
             rows[row.clone()].copy_from_slice(&components[row]);
         }
     }
-    Ok(trainer.begin_with_rows(&rows, &rows)?)
+    Ok(trainer.set_initial_rows(&rows, &rows)?)
 }
 
 /// How the file came about, for people.
@@ -175,87 +170,12 @@ fn provenance(dataset: &Dataset, args: &TrainLlm, epoch: &Epoch) -> Vec<(String,
         ("seed", args.fit.seed.to_string()),
         ("epoch", epoch.number.to_string()),
         // Read again by whoever evaluates the file: what it may be measured on.
-        ("hold_out", args.fit.held_out().to_string()),
+        ("hold_out", args.fit.fit_config().held_out().to_string()),
     ];
     if let Some(validation) = epoch.validation {
         facts.push(("validation_ndcg10", format!("{:.4}", validation.ndcg10)));
     }
     facts.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
-}
-
-/// The decoder as it stands, as llama.cpp reads it.
-fn item_token_model(
-    trainer: &Trainer<Decoder>,
-    config: &DecoderConfig,
-    dataset: &Dataset,
-    provenance: Vec<(String, String)>,
-) -> Result<ItemTokenModel> {
-    let mut weights = Weights(parameters(&trainer.encoder())?);
-    let mut blocks = Vec::with_capacity(config.blocks);
-    for number in 0..config.blocks {
-        let mut norm = |part: &str| weights.take(&format!("blk.{number}.{part}.gamma"));
-        let (attn_norm, ffn_norm) = (norm("attn_norm")?, norm("ffn_norm")?);
-        let mut matrix = |part: &str| weights.matrix(&format!("blk.{number}.{part}.weight"));
-        blocks.push(Block {
-            attn_norm,
-            attn_q: matrix("attn_q")?,
-            attn_k: matrix("attn_k")?,
-            attn_v: matrix("attn_v")?,
-            attn_output: matrix("attn_output")?,
-            ffn_norm,
-            ffn_gate: matrix("ffn_gate")?,
-            ffn_up: matrix("ffn_up")?,
-            ffn_down: matrix("ffn_down")?,
-        });
-    }
-    let catalogue = &dataset.catalogue;
-    Ok(ItemTokenModel {
-        name: format!("{} item tokens {}×{}", dataset.name, config.dims, config.blocks),
-        catalogue_hash: catalogue.hash().to_owned(),
-        item_ids: catalogue.items().iter().map(|item| item.id.clone()).collect(),
-        provenance,
-        shape: Shape {
-            dims: config.dims,
-            blocks: config.blocks,
-            heads: config.heads,
-            kv_heads: config.kv_heads,
-            feed_forward: config.feed_forward,
-            max_length: config.max_length,
-            rope_base: config.rope_base,
-            norm_epsilon: config.norm_epsilon,
-        },
-        token_embedding: trainer.rows().into_owned(),
-        output: trainer.output_rows().map(Cow::into_owned),
-        output_norm: weights.take("output_norm.gamma")?,
-        blocks,
-    })
-}
-
-/// The decoder's parameters by name.
-struct Weights(Vec<Parameter>);
-
-impl Weights {
-    fn find(&mut self, name: &str) -> Result<Parameter> {
-        let at = self.0.iter().position(|parameter| parameter.name == name);
-        let at = at.with_context(|| format!("the decoder has no parameter `{name}`"))?;
-        Ok(self.0.swap_remove(at))
-    }
-
-    fn take(&mut self, name: &str) -> Result<Vec<f32>> {
-        Ok(self.find(name)?.values)
-    }
-
-    /// A linear layer's matrix, `[inputs, outputs]` here and `[outputs][inputs]` there.
-    fn matrix(&mut self, name: &str) -> Result<Vec<f32>> {
-        let Parameter { shape, values, .. } = self.find(name)?;
-        let [inputs, outputs] = shape[..] else {
-            anyhow::bail!("parameter `{name}` has shape {shape:?}, expected a matrix");
-        };
-        Ok((0..outputs)
-            .flat_map(|o| (0..inputs).map(move |i| i * outputs + o))
-            .map(|at| values[at])
-            .collect())
-    }
 }
 
 #[cfg(test)]
@@ -264,7 +184,8 @@ mod tests {
 
     use tandem_dataset::{Catalogue, Item, ItemIndex};
     use tandem_generator::{LoadOptions, Model, Query};
-    use tandem_model::{Device, training::Rates};
+    use tandem_model::Device;
+    use tandem_training::Rates;
 
     use super::*;
 
@@ -297,7 +218,7 @@ mod tests {
         // A few steps, so that norms and rows are no longer what they began as.
         for start in 0..5 {
             let window = [start, start + 7, start + 14, start + 30];
-            trainer.step(&[&window], Rates { encoder: 0.01, rows: 0.01 }).unwrap();
+            trainer.step(&[&window], Rates { network: 0.01, rows: 0.01 }).unwrap();
         }
 
         let folder = tempfile::tempdir().unwrap();

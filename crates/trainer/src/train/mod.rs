@@ -1,16 +1,12 @@
-//! `tandem train`: both models learn from the same logs, apart from each other (the first
-//! strategy of the paper, `LSC4Rec` §3.1).
+//! `tandem train`: trains the small model or the language model on the logs (independent
+//! training, `LSC4Rec` §3.1).
 
-mod checkpoint;
-mod fit;
-mod journal;
-mod lessons;
+mod compute_device;
 #[cfg(feature = "llama")]
 mod llm;
 mod options;
-mod processor;
+mod report;
 mod srm;
-mod validation;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -18,9 +14,9 @@ use clap::Subcommand;
 /// Train a model.
 #[derive(Subcommand, Debug)]
 pub(crate) enum Train {
-    /// The small model that re-ranks on the device.
+    /// Train the small model that re-ranks on the device.
     Srm(srm::TrainSrm),
-    /// A language model whose words are the items, as a GGUF file.
+    /// Train a language model of item tokens and write it as a GGUF file.
     #[cfg(feature = "llama")]
     Llm(llm::TrainLlm),
 }

@@ -1,10 +1,10 @@
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
 use clap::Args;
 use serde::{Serialize, Serializer};
-use tandem_model::training::{Objective, TrainingConfig};
+use tandem_training::{Objective, TrainingConfig, fit::FitConfig};
 
-use super::processor::ComputeDevice;
+use super::compute_device::ComputeDevice;
 
 /// Options of every training. Those that the weights depend on are serialised: a training
 /// that was interrupted goes on only under the same.
@@ -98,12 +98,28 @@ impl FitOptions {
         self.loss.unwrap_or(Loss(Objective::FullSoftmax))
     }
 
-    /// Newest items of each user that are not trained on.
-    pub(crate) fn held_out(&self) -> usize {
-        if self.refit.is_some() { 1 } else { self.hold_out }
+    /// Settings of the training loop.
+    pub(crate) fn fit_config(&self) -> FitConfig {
+        FitConfig {
+            epochs: self.epochs,
+            time_limit: Duration::from_secs_f64(self.minutes.max(0.0) * 60.0),
+            patience: self.patience,
+            max_length: self.max_length,
+            batch: self.batch,
+            learning_rate: self.learning_rate,
+            row_rate: self.row_rate,
+            warm_up: self.warm_up,
+            average: self.average,
+            hold_out: self.hold_out,
+            refit: self.refit,
+            validation_users: self.validation_users,
+            seed: self.seed,
+            fresh: self.fresh,
+            checkpoint_interval: Duration::from_secs_f64(self.checkpoint_minutes.max(0.0) * 60.0),
+        }
     }
 
-    /// What of the options concerns the steps themselves.
+    /// Settings of the optimisers and the loss.
     pub(crate) fn training(&self) -> TrainingConfig {
         TrainingConfig {
             objective: self.loss().0,

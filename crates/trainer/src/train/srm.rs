@@ -6,16 +6,18 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use tandem_dataset::Dataset;
-use tandem_model::{
-    Body, Checkpoint,
-    training::{ListLoss, ListObjective, Objective, Trainer, TrainingConfig},
-};
+use tandem_model::Body;
 use tandem_protocol::{ModelConfig, ModelKind};
+use tandem_training::{
+    Checkpoint, Objective, Trainer, TrainingConfig,
+    fit::{FitConfig, FitJob, TrainingData},
+};
+#[cfg(feature = "llama")]
+use tandem_training::{ListLoss, ListObjective};
 
 use super::{
-    fit::{Job, fit},
-    lessons::Lessons,
     options::{FitOptions, Loss},
+    report::fit,
 };
 use crate::{small_model::read_checkpoint, write_atomically};
 
@@ -120,18 +122,19 @@ pub(crate) fn run(args: &TrainSrm) -> Result<()> {
         dataset.sequences.len(),
         dataset.interactions()
     );
-    let job = Job {
+    let fit_config = fit_options.fit_config();
+    let job = FitJob {
         dataset: &dataset,
-        fit: &fit_options,
-        lessons: args.lessons(&dataset, &fit_options)?,
+        config: &fit_config,
+        data: args.training_data(&dataset, &fit_config)?,
         out: &args.out,
         settings: serde_json::to_value(args)?,
     };
     let strategy = args.strategy(&fit_options);
-    let best = fit(&mut trainer, &job, |trainer, epoch| {
+    let best = fit(&mut trainer, &job, &fit_options, |trainer, epoch| {
         let checkpoint = Checkpoint {
             config: config.clone(),
-            body: trainer.encoder().to_bytes(&HashMap::new())?,
+            body: trainer.model().to_bytes(&HashMap::new())?,
             items: trainer.item_table()?,
             catalogue_hash: dataset.catalogue.hash().to_owned(),
             provenance: format!("{}, {strategy}, seed {}, {epoch}", dataset.name, fit_options.seed),
@@ -172,13 +175,13 @@ impl TrainSrm {
         options
     }
 
-    fn lessons(&self, dataset: &Dataset, options: &FitOptions) -> Result<Lessons> {
+    fn training_data(&self, dataset: &Dataset, config: &FitConfig) -> Result<TrainingData> {
         if let Some(path) = &self.lists {
-            return self.lists(path, dataset, options);
+            return self.lists(path, dataset, config);
         }
         Ok(match self.newest {
-            Some(newest) => Lessons::newest(dataset, options, newest)?,
-            None => Lessons::histories(dataset, options)?,
+            Some(newest) => TrainingData::newest(dataset, config, newest)?,
+            None => TrainingData::histories(dataset, config)?,
         })
     }
 
@@ -187,19 +190,19 @@ impl TrainSrm {
         &self,
         path: &std::path::Path,
         dataset: &Dataset,
-        options: &FitOptions,
-    ) -> Result<Lessons> {
+        config: &FitConfig,
+    ) -> Result<TrainingData> {
         let loss = match self.list_loss {
             ListLossName::Bce => ListLoss::BinaryCrossEntropy,
             ListLossName::Softmax => ListLoss::Softmax,
         };
         let objective = ListObjective { loss, ranked: self.ranked };
         let lists = crate::lists::load(path, dataset)?;
-        Ok(Lessons::lists(dataset, options, &lists, self.listed, objective)?)
+        Ok(TrainingData::lists(dataset, config, &lists, self.listed, objective)?)
     }
 
     #[cfg(not(feature = "llama"))]
-    fn lists(&self, path: &std::path::Path, _: &Dataset, _: &FitOptions) -> Result<Lessons> {
+    fn lists(&self, path: &std::path::Path, _: &Dataset, _: &FitConfig) -> Result<TrainingData> {
         let text = format!(
             "{}: this build has no language model: build with --features llama",
             path.display()

@@ -6,8 +6,9 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tandem_collaboration::{Fusion, Policy};
 use tandem_dataset::Dataset;
-use tandem_model::{Body, Checkpoint, Device, ItemTable, LearningConfig, Scorer};
+use tandem_model::{Body, Device, ItemTable, LearningConfig, Scorer};
 use tandem_protocol::{Manifest, ModelConfig, ModelKind};
+use tandem_training::Checkpoint;
 
 use crate::{Bench, names};
 

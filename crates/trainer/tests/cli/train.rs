@@ -74,7 +74,10 @@ fn a_killed_training_goes_on_as_if_it_had_not_been(command: &str, out: &str) {
     let epochs = 2 + kill(&bench, &format!("{line} --epochs 100000 --log log.jsonl"));
     let output = bench.run(&format!("{line} --epochs {epochs} --log log.jsonl"));
     let said = crate::text(&output.stderr);
-    assert!(output.status.success() && said.contains("going on after"), "{said}");
+    assert!(
+        output.status.success() && said.contains("resuming an interrupted training after"),
+        "{said}"
+    );
     let resumed = (lines(&bench, "log.jsonl"), fs::read(bench.path(out)).unwrap());
     assert!(!bench.path(&format!("{out}.checkpoint")).exists());
     let left = names(&bench.path("."));
@@ -125,21 +128,24 @@ fn a_checkpoint_of_another_training_is_refused_and_can_be_left() {
     let interrupted = fs::read(bench.path("srm.model.checkpoint")).unwrap();
 
     let said = refused(&bench, &format!("{line} --epochs 3 --learning-rate 0.5"));
-    assert!(said.contains("learning_rate is 0.001 there and 0.5 here"), "{said}");
+    assert!(said.contains("learning_rate was 0.001 and is now 0.5"), "{said}");
     assert!(said.contains("--fresh"), "{said}");
     bench.write("log.csv", "user,item\n1,2\n1,3\n1,4\n1,5\n1,6\n");
     bench.done("import csv --log log.csv --name other --out other");
     let other = format!("{line} --epochs 3").replace("--data set", "--data other");
-    assert!(refused(&bench, &other).contains("data is "));
+    assert!(refused(&bench, &other).contains("data was "));
     for damaged in [&interrupted[..9], &interrupted[..interrupted.len() - 1], b"GGUF"] {
         bench.write("srm.model.checkpoint", damaged);
         let said = refused(&bench, &format!("{line} --epochs 3"));
-        assert!(said.starts_with("cannot go on from srm.model.checkpoint: "), "{said}");
+        assert!(said.starts_with("cannot resume from srm.model.checkpoint: "), "{said}");
     }
     bench.write("srm.model.checkpoint", &interrupted);
     let model = fs::read(bench.path("srm.model")).unwrap();
     fs::remove_file(bench.path("srm.model")).unwrap();
-    assert!(refused(&bench, &format!("{line} --epochs 3")).contains("srm.model, which was kept"));
+    assert!(
+        refused(&bench, &format!("{line} --epochs 3"))
+            .contains("its best model so far, srm.model, is missing")
+    );
     bench.write("srm.model", model);
 
     bench.done(&format!("{line} --epochs 1 --learning-rate 0.5 --fresh"));
