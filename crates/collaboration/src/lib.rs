@@ -12,7 +12,6 @@
 
 pub mod backoff;
 pub mod budget;
-pub mod calibration;
 pub mod consistency;
 mod error;
 pub mod fusion;
@@ -23,11 +22,10 @@ pub mod uplift;
 
 pub use backoff::{Backoff, BackoffLimits};
 pub use budget::{BucketLimits, CallShare, TokenBucket};
-pub use calibration::{FusionFit, JudgedList, fit_alpha, fit_threshold};
 pub use consistency::Consistency;
 pub use error::CollaborationError;
 pub use fusion::{Fused, Fusion, LanguageModelScore};
 pub use normalise::Normalisation;
 pub use policy::{Action, Decision, ListState, NextCall, Policy, Reason, Situation, Trigger};
 pub use ranking::{order_descending, positions};
-pub use uplift::{ListAdvantage, UpliftEvidence, UpliftModel, UpliftSample};
+pub use uplift::{ListAdvantage, UpliftEvidence, UpliftModel};
