@@ -22,11 +22,11 @@ impl ScoredList {
     /// The scores behind a session's ranking, so that other fusions can be tried on them.
     #[must_use]
     pub fn new(ranked: &Ranked, target: &ItemId) -> Self {
-        let mut items: Vec<_> = ranked.items.iter().collect();
+        let mut items: Vec<_> = ranked.items.iter().filter(|item| item.listed).collect();
         items.sort_by_key(|item| item.llm_rank);
         Self {
             target: items.iter().position(|item| item.item == *target),
-            logprobs: items.iter().map(|item| item.logprob).collect(),
+            logprobs: items.iter().map(|item| item.logprob.unwrap_or(f32::NAN)).collect(),
             small_model: items.iter().map(|item| item.srm_score.unwrap_or(f32::NAN)).collect(),
         }
     }

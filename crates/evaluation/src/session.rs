@@ -149,6 +149,7 @@ impl SessionProtocol {
         (run.bytes_up, run.bytes_down) = (up, down);
         for (click, &item) in live.iter().enumerate() {
             let shown = session.rank().await?;
+            session.record_shown(&shown);
             let clicked = id(dataset, item);
             let rank = shown.items.iter().position(|shown| shown.item == clicked);
             let mut record =

@@ -94,6 +94,7 @@ impl SessionReplay<'_> {
             let clicked = id(self.dataset, item);
             if at >= made {
                 let shown = session.rank().await?;
+                session.record_shown(&shown);
                 let rank = shown.items.iter().position(|shown| shown.item == clicked);
                 gains.push(ndcg(rank, 10));
                 observed.lists.push(ScoredList::new(&shown, &clicked));
