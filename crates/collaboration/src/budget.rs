@@ -1,8 +1,8 @@
-//! How often the cloud may be called.
+//! Limits on the number of calls.
 //!
-//! Two limits that can be used together: a [`TokenBucket`] over time, which keeps one
-//! device from hammering the server, and a [`CallShare`] over interactions, which is the
-//! budget that thresholds are calibrated for.
+//! Two limits that can be combined: a [`TokenBucket`] limits calls over time and protects the
+//! server from a single device; a [`CallShare`] limits calls as a share of interactions and is
+//! the budget that thresholds are calibrated for.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,42 +13,52 @@ const MS_PER_MINUTE: f64 = 60_000.0;
 /// Size and refill of a [`TokenBucket`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BucketLimits {
-    /// How many calls may follow one another at once, at least 1.
+    /// Number of calls that may be made in immediate succession, at least 1.
     pub capacity: u32,
-    /// Calls regained per minute; 0 never refills.
+    /// Calls added per minute; 0 for a bucket that is never refilled.
     pub refill_per_minute: f32,
 }
 
 impl Default for BucketLimits {
-    /// Three calls at once, six per minute.
+    /// Three calls in succession, six per minute.
     fn default() -> Self {
         Self { capacity: 3, refill_per_minute: 6.0 }
     }
 }
 
 impl BucketLimits {
-    /// Refuses parameters that make no sense; call it on what a manifest brings.
+    /// Checks parameters that come from a manifest.
+    ///
+    /// # Errors
+    /// [`CollaborationError::InvalidParameter`] for a value outside its range.
     pub fn validate(&self) -> Result<(), CollaborationError> {
         let capacity = f64::from(self.capacity);
         check_range("policy.bucket.capacity", capacity, 1.0, f64::MAX, "at least 1")?;
         let refill = f64::from(self.refill_per_minute);
         let most = f64::from(f32::MAX);
-        check_range("policy.bucket.refill_per_minute", refill, 0.0, most, "a number from 0")
+        check_range("policy.bucket.refill_per_minute", refill, 0.0, most, "at least 0")
     }
 }
 
-/// A token bucket: each call takes a token, tokens come back with time.
+/// A token bucket: each call takes a token, and tokens are refilled over time.
 ///
-/// The caller brings the time, in milliseconds from any fixed point. It should be
-/// monotonic, and need not be: a clock that was moved back neither adds nor takes tokens,
-/// refilling goes on from the new time. A time that is not finite is taken for "no time
-/// has passed".
+/// The caller passes the time in milliseconds since any fixed point. If its clock is set back,
+/// no tokens are added or lost, and refilling continues from the new time. A time that is not
+/// finite counts as no time passed.
+///
+/// ```
+/// use tandem_collaboration::{BucketLimits, TokenBucket};
+///
+/// let mut bucket = TokenBucket::new(BucketLimits { capacity: 1, refill_per_minute: 6.0 });
+/// assert!(bucket.take(0.0));
+/// assert_eq!(bucket.wait_ms(0.0), 10_000.0);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TokenBucket {
     limits: BucketLimits,
-    /// Between 0 and the capacity; fractions are calls partly regained.
+    /// Between 0 and the capacity; a fraction is a partly refilled token.
     tokens: f64,
-    /// When `tokens` was right; `None` before the first use.
+    /// Time of the last update of `tokens`; `None` before the first use.
     updated_ms: Option<f64>,
 }
 
@@ -59,7 +69,7 @@ impl TokenBucket {
         Self { limits, tokens: f64::from(limits.capacity), updated_ms: None }
     }
 
-    /// Tokens at `now_ms`, with fractions; never above the capacity.
+    /// Number of tokens at `now_ms`, with fractions; at most the capacity.
     #[must_use]
     pub fn tokens(&self, now_ms: f64) -> f64 {
         let elapsed = match self.updated_ms {
@@ -70,19 +80,19 @@ impl TokenBucket {
         refilled.min(f64::from(self.limits.capacity))
     }
 
-    /// Milliseconds until a call is allowed: 0 if it is now, infinite if the bucket is
-    /// empty and never refills.
+    /// Milliseconds until a call is allowed: 0 if it is allowed now, infinite if the bucket is
+    /// empty and never refilled.
     #[must_use]
     pub fn wait_ms(&self, now_ms: f64) -> f64 {
         let missing = 1.0 - self.tokens(now_ms);
         if missing <= f64::EPSILON { 0.0 } else { missing / self.refill_per_ms() }
     }
 
-    /// Takes a token for a call; `false`, and nothing taken, if there is none.
+    /// Takes a token for a call. Returns `false` if there is none.
     #[must_use]
     pub fn take(&mut self, now_ms: f64) -> bool {
         self.advance(now_ms);
-        // Refills are sums of fractions: a token short by rounding is a token.
+        // Sums of fractions may be slightly below 1.
         if self.tokens < 1.0 - f64::EPSILON {
             return false;
         }
@@ -102,36 +112,42 @@ impl TokenBucket {
     }
 }
 
-/// A call budget as a share of interactions.
+/// A limit of calls as a share of interactions.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct CallShare(f32);
 
 impl CallShare {
-    /// A budget of `share` calls per interaction, 0 to 1.
+    /// A limit of `share` calls per interaction, 0 to 1.
+    ///
+    /// # Errors
+    /// [`CollaborationError::InvalidParameter`] for a share outside this range.
     pub fn new(share: f32) -> Result<Self, CollaborationError> {
         let budget = Self(share);
         budget.validate()?;
         Ok(budget)
     }
 
-    /// Refuses a share outside 0 to 1; call it on what a manifest brings.
+    /// Checks a share that comes from a manifest.
+    ///
+    /// # Errors
+    /// [`CollaborationError::InvalidParameter`] for a share outside 0 to 1.
     pub fn validate(self) -> Result<(), CollaborationError> {
         let share = f64::from(self.0);
         check_range("policy.max_call_share", share, 0.0, 1.0, "between 0 and 1")
     }
 
-    /// How many calls `clicks` interactions allow: `1 + ⌊share · clicks⌋`. The first list
-    /// is free, for without it there is nothing to recommend.
+    /// Number of calls allowed after `clicks` interactions: `1 + ⌊share · clicks⌋`. The first
+    /// list does not count.
     #[must_use]
     pub fn allowance(self, clicks: u64) -> u64 {
-        // Exact products may fall just short: 0.05 as f32 times 20.
+        // The product of a rounded share may be slightly too small, as in 0.05_f32 · 20.
         let earned = (f64::from(self.0) * clicks as f64 + 1e-6).floor();
         1 + as_count(earned)
     }
 
-    /// After how many more clicks another call is allowed: 0 if it is now, `None` if
-    /// never.
+    /// Number of further clicks until another call is allowed: 0 if it is allowed now, `None`
+    /// if it never is.
     #[must_use]
     pub fn clicks_until_next(self, calls: u64, clicks: u64) -> Option<u64> {
         if calls < self.allowance(clicks) {
@@ -173,26 +189,26 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_bucket_that_never_refills_waits_for_ever() {
+    fn an_empty_bucket_without_refill_has_an_infinite_wait() {
         let mut bucket = bucket(1, 0.0);
         assert!(bucket.take(5.0));
         assert!(bucket.wait_ms(1e12).is_infinite());
     }
 
     #[test]
-    fn a_clock_moved_back_neither_mints_nor_loses() {
+    fn a_clock_set_back_neither_adds_nor_removes_tokens() {
         let mut bucket = bucket(2, 6.0);
         assert!(bucket.take(1_000_000.0) && bucket.take(1_000_000.0));
-        assert!(!bucket.take(1_005_000.0)); // half a token regained
+        assert!(!bucket.take(1_005_000.0)); // half a token refilled
         assert!((bucket.tokens(0.0) - 0.5).abs() < 1e-9);
-        assert!(!bucket.take(0.0)); // the clock is an hour or so behind now
+        assert!(!bucket.take(0.0)); // the clock is 1,005 s behind now
         assert!((bucket.tokens(0.0) - 0.5).abs() < 1e-9);
         assert!(!bucket.take(f64::NAN));
-        assert!(bucket.take(5_000.0)); // and refilling goes on from there
+        assert!(bucket.take(5_000.0)); // and refilling continues from there
     }
 
     #[test]
-    fn a_share_allows_the_first_list_and_then_its_share() {
+    fn a_share_allows_the_first_call_and_then_its_share_of_clicks() {
         let share = CallShare::new(0.05).unwrap();
         assert_eq!([0, 19, 20, 39, 40].map(|clicks| share.allowance(clicks)), [1, 1, 2, 2, 3]);
         assert_eq!(share.clicks_until_next(0, 0), Some(0));

@@ -1,44 +1,55 @@
-//! How far two orders of one list are apart.
+//! Measures of the disagreement between two orders of one list.
 //!
-//! The device asks for a new list when the small model's order has moved away from the
-//! language model's (`LSC4Rec` §3.3). Orders are as in [`ranking`](crate::ranking).
+//! The device requests a new list when the small model's order differs too much from the
+//! language model's (`LSC4Rec` §3.3). Orders are defined in [`ranking`](crate::ranking).
 
 use serde::{Deserialize, Serialize};
 
 use crate::{CollaborationError, error::check_range, ranking::positions};
 
-/// A measure of disagreement between two orders, 0 for the same order, at most 1.
+/// A measure of the disagreement between two orders: 0 for equal orders, at most 1.
+///
+/// ```
+/// use tandem_collaboration::Consistency;
+///
+/// // Every item is one place off: 4 of at most 8 places.
+/// let disagreement = Consistency::Footrule.disagreement(&[0, 1, 2, 3], &[1, 0, 3, 2])?;
+/// assert_eq!(disagreement, 0.5);
+/// # Ok::<(), tandem_collaboration::CollaborationError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "measure", rename_all = "snake_case")]
 pub enum Consistency {
-    /// Spearman's footrule `Σ |rank_a - rank_b|` over its maximum `⌊C² / 2⌋`, which the
-    /// reverse order reaches.
+    /// Spearman's footrule `Σ |rank_a - rank_b|` divided by its maximum `⌊C² / 2⌋`, which the
+    /// reverse order has. This is the paper's `D` divided by its maximum.
     ///
-    /// The paper's `D` divided by its maximum. For a random order
-    /// `E[Σ |rank_a - rank_b|] / C = (C² - 1) / (3C)` ([`expected_displacement`]), so the
-    /// mean here is `(C² - 1) / (3 ⌊C² / 2⌋)`, about 2/3 (0.6664 for `C = 50`).
+    /// The mean for a random order is `(C² - 1) / (3 ⌊C² / 2⌋)`, about 2/3 (0.6664 for
+    /// `C = 50`); see [`expected_displacement`].
     #[default]
     Footrule,
-    /// Kendall's distance: the share of pairs that the two orders put the other way round.
-    /// A random order has a mean of 1/2.
+    /// Kendall's distance: the share of pairs whose order differs. The mean for a random order
+    /// is 1/2.
     KendallTau,
     /// One minus extrapolated rank-biased overlap (Webber, Moffat & Zobel 2010, `RBO_EXT`):
-    /// `1 - (p^C + (1 - p) Σ_d p^(d-1) overlap_d / d)`; the first places weigh most.
+    /// `1 - (p^C + (1 - p) Σ_d p^(d-1) overlap_d / d)`. The first ranks have the largest weight.
     RankBiasedOverlap {
-        /// Persistence, between 0 and 1 (both exclusive): 0.9 puts 86 % of the weight on
-        /// the first ten places.
+        /// Persistence, between 0 and 1 (both exclusive). With 0.9 the first ten ranks have
+        /// 86 % of the weight.
         p: f32,
     },
-    /// One minus the share of the first `k` places that both orders fill with the same
-    /// items, in whatever order. 0 where `k` is not below the length of the list.
+    /// One minus the share of items that the first `k` ranks of both orders have in common. 0
+    /// if `k` is not below the length of the list.
     TopKOverlap {
-        /// How many places are compared, at least 1.
+        /// Number of ranks that are compared, at least 1.
         k: usize,
     },
 }
 
 impl Consistency {
-    /// Refuses parameters that make no sense; call it on what a manifest brings.
+    /// Checks parameters that come from a manifest.
+    ///
+    /// # Errors
+    /// [`CollaborationError::InvalidParameter`] for a value outside its range.
     pub fn validate(&self) -> Result<(), CollaborationError> {
         match *self {
             Self::Footrule | Self::KendallTau => Ok(()),
@@ -55,11 +66,12 @@ impl Consistency {
         }
     }
 
-    /// How far two orders of one list are apart, in `[0, 1]`; symmetric. Lists of fewer
-    /// than two items have only one order: 0.
+    /// The disagreement of two orders of one list, in `[0, 1]`; symmetric. 0 for lists of fewer
+    /// than two items.
     ///
     /// # Errors
-    /// If the orders differ in length or one is not a permutation.
+    /// [`CollaborationError::LengthMismatch`] if the orders differ in length,
+    /// [`CollaborationError::NotAPermutation`] if one is not a permutation.
     pub fn disagreement(&self, a: &[usize], b: &[usize]) -> Result<f32, CollaborationError> {
         let (ranks_a, ranks_b) = both_positions(a, b)?;
         if a.len() < 2 {
@@ -83,10 +95,10 @@ impl Consistency {
 }
 
 /// The paper's `D` for one user: the mean absolute displacement of an item between two
-/// orders, in places.
+/// orders, in ranks.
 ///
 /// # Errors
-/// If the orders differ in length or one is not a permutation.
+/// As [`Consistency::disagreement`].
 pub fn mean_displacement(a: &[usize], b: &[usize]) -> Result<f32, CollaborationError> {
     let (ranks_a, ranks_b) = both_positions(a, b)?;
     if a.is_empty() {
@@ -95,8 +107,8 @@ pub fn mean_displacement(a: &[usize], b: &[usize]) -> Result<f32, CollaborationE
     Ok((total_displacement(&ranks_a, &ranks_b) as f64 / a.len() as f64) as f32)
 }
 
-/// What [`mean_displacement`] is on average against a random order of `length` items:
-/// `(C² - 1) / (3C)`, in places.
+/// The mean of [`mean_displacement`] over all orders of `length` items: `(C² - 1) / (3C)`, in
+/// ranks.
 #[must_use]
 pub fn expected_displacement(length: usize) -> f32 {
     if length == 0 {
@@ -108,10 +120,10 @@ pub fn expected_displacement(length: usize) -> f32 {
 
 /// The paper's rule for a batch of users, for comparison only: `S = D + (4 + 0.3 Z)²`.
 ///
-/// `mean_displacement` is the batch's `D` (places), `invalid` its number `Z` of slots that
-/// the language model filled with items that do not exist. The paper requests lists for
-/// the whole batch if `S` reaches a threshold. Decoding that is held to the catalogue has
-/// `Z = 0`, which leaves `D + 16`.
+/// `mean_displacement` is the batch's `D` (ranks), `invalid` is `Z`, the number of slots that
+/// the language model filled with items that do not exist. The paper requests lists for the
+/// whole batch if `S` reaches a threshold. With decoding constrained to the catalogue, `Z = 0`
+/// and `S = D + 16`.
 #[must_use]
 pub fn paper_batch_score(mean_displacement: f32, invalid: f32) -> f32 {
     mean_displacement + (4.0 + 0.3 * invalid).powi(2)
@@ -131,7 +143,7 @@ fn total_displacement(ranks_a: &[usize], ranks_b: &[usize]) -> usize {
     std::iter::zip(ranks_a, ranks_b).map(|(&a, &b)| a.abs_diff(b)).sum()
 }
 
-// O(C²) comparisons: 1,225 for the usual 50.
+// O(C²): 1,225 comparisons for 50 items.
 fn kendall(a: &[usize], ranks_b: &[usize]) -> f64 {
     let discordant: usize = a
         .iter()
@@ -174,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn measures_by_hand() {
+    fn measures_match_hand_computed_values() {
         let (a, b) = ([0, 1, 2, 3], [1, 0, 3, 2]);
         // Every item one place off: 4 of at most 8.
         check(Consistency::Footrule, &a, &b, 0.5);
@@ -185,18 +197,18 @@ mod tests {
         check(TOP2, &a, &b, 0.0);
         check(TOP2, &a, &[0, 2, 1, 3], 0.5);
         check(TOP2, &a, &[3, 2, 1, 0], 1.0);
-        // Labels do not matter, only places.
+        // Labels do not matter, only ranks.
         check(Consistency::Footrule, &[2, 3, 0, 1], &[3, 2, 1, 0], 0.5);
     }
 
     #[test]
-    fn an_odd_list_reaches_the_maximum_too() {
+    fn the_maximum_is_reached_for_odd_lengths_too() {
         check(Consistency::Footrule, &[0, 1, 2], &[2, 1, 0], 1.0);
         check(Consistency::KendallTau, &[0, 1, 2], &[2, 1, 0], 1.0);
     }
 
     #[test]
-    fn short_lists_have_one_order() {
+    fn short_lists_have_no_disagreement() {
         for measure in ALL {
             check(measure, &[], &[], 0.0);
             check(measure, &[0], &[0], 0.0);
@@ -205,12 +217,12 @@ mod tests {
     }
 
     #[test]
-    fn a_top_k_longer_than_the_list_compares_the_list() {
+    fn a_top_k_longer_than_the_list_has_no_disagreement() {
         check(Consistency::TopKOverlap { k: 10 }, &[0, 1, 2], &[2, 1, 0], 0.0);
     }
 
     #[test]
-    fn orders_must_be_of_one_list() {
+    fn orders_of_different_lists_are_refused() {
         let shorter = CollaborationError::LengthMismatch { expected: 2, found: 1 };
         assert_eq!(Consistency::Footrule.disagreement(&[0, 1], &[0]), Err(shorter));
         assert!(RBO.disagreement(&[0, 1], &[1, 1]).is_err());
@@ -233,14 +245,14 @@ mod tests {
     }
 
     #[test]
-    fn the_papers_batch_rule_by_hand() {
+    fn the_paper_batch_rule_matches_hand_computed_values() {
         assert!((paper_batch_score(16.5, 0.0) - 32.5).abs() < 1e-5);
         // (4 + 0.3 * 10)² = 49.
         assert!((paper_batch_score(1.0, 10.0) - 50.0).abs() < 1e-4);
     }
 
     #[test]
-    fn parameters_and_their_spelling() {
+    fn the_json_of_a_manifest_is_read_and_validated() {
         let json = r#"{"measure":"rank_biased_overlap","p":0.9}"#;
         let rbo: Consistency = serde_json::from_str(json).unwrap();
         assert_eq!(rbo, Consistency::RankBiasedOverlap { p: 0.9 });
@@ -259,7 +271,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_measure_is_symmetric_and_in_range((a, b) in two_orders()) {
+        fn measures_are_symmetric_and_in_range((a, b) in two_orders()) {
             for measure in ALL {
                 let distance = measure.disagreement(&a, &b).unwrap();
                 prop_assert!((0.0..=1.0).contains(&distance));
@@ -269,7 +281,7 @@ mod tests {
         }
 
         #[test]
-        fn the_same_order_agrees_and_its_reverse_disagrees_most((a, _) in two_orders()) {
+        fn equal_orders_have_no_disagreement_and_reversed_ones_the_largest((a, _) in two_orders()) {
             let reverse: Vec<usize> = a.iter().rev().copied().collect();
             for measure in ALL {
                 prop_assert!(measure.disagreement(&a, &a).unwrap() < 1e-6);

@@ -1,45 +1,45 @@
 use thiserror::Error;
 
-/// What callers of this crate can get wrong.
+/// Errors of this crate.
 #[derive(Clone, Copy, Debug, PartialEq, Error)]
 pub enum CollaborationError {
-    /// Two slices that describe one list have different lengths.
+    /// Two slices that describe one list differ in length.
     #[error(
-        "both models must score the same list: expected {expected} scores, found {found}; \
-         score every candidate once"
+        "expected {expected} scores, found {found}: both models must score the same list; \
+         pass one score per item"
     )]
     LengthMismatch {
-        /// Length of the first slice.
+        /// Length of the first slice, or the least length allowed.
         expected: usize,
         /// Length of the second.
         found: usize,
     },
-    /// An order does not name every position once.
+    /// An order does not hold every position exactly once.
     #[error(
-        "expected an order of the positions 0 to {length} (exclusive), each once; \
-         entry {entry} is {found}; make orders with order_descending"
+        "expected each position from 0 to {length} (exclusive) exactly once, but entry {entry} \
+         is {found}; compute orders with order_descending"
     )]
     NotAPermutation {
         /// Length of the order.
         length: usize,
-        /// Where in the order the fault is.
+        /// Index of the wrong entry.
         entry: usize,
-        /// What stands there: out of range, or named before.
+        /// Its value, which is out of range or repeated.
         found: usize,
     },
-    /// A parameter of a rule, as read from a manifest, makes no sense.
+    /// A parameter, for example from a manifest, is out of range.
     #[error("{parameter} must be {expected}, found {found}; correct it in the manifest")]
     InvalidParameter {
         /// Name of the parameter.
         parameter: &'static str,
-        /// What is allowed.
+        /// The allowed values.
         expected: &'static str,
-        /// What was given.
+        /// The value found.
         found: f64,
     },
 }
 
-/// Refuses a parameter outside `low..=high` (`NaN` included).
+/// Refuses a parameter outside `low..=high`, including `NaN`.
 pub(crate) fn check_range(
     parameter: &'static str,
     value: f64,

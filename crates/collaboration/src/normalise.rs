@@ -1,31 +1,36 @@
-//! Scores of one model on a scale that can be added to another's.
+//! Normalisation of one model's scores so that they can be added to another's.
 
 use serde::{Deserialize, Serialize};
 
 use crate::ranking::order_descending;
 
-/// A scale for the scores of one list.
+/// A normalisation of the scores of one list.
 ///
-/// Every result is finite. A score that is not finite says nothing about its item and
-/// takes the scale's [neutral](Normalisation::neutral) value; the others are scaled as if
-/// it were not there. Where there is nothing to tell items apart (one item, or all scores
-/// equal) the scales that look at the whole list give the neutral value too.
+/// Every result is finite. A score that is not finite gets the
+/// [neutral](Normalisation::neutral) value and does not influence the others. If all scores are
+/// equal, or there is only one, all but [`Normalisation::Sigmoid`] return the neutral value.
+///
+/// ```
+/// use tandem_collaboration::Normalisation;
+///
+/// assert_eq!(Normalisation::MinMax.apply(&[2.0, 6.0, 3.0]), [0.0, 1.0, 0.25]);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Normalisation {
-    /// `σ(x) = 1 / (1 + e^-x)`, each score by itself: `LSC4Rec`'s choice.
+    /// `σ(x) = 1 / (1 + e^-x)` of each score; the choice of `LSC4Rec`.
     #[default]
     Sigmoid,
     /// `(x - min) / (max - min)`: 0 to 1 over the list.
     MinMax,
-    /// `(x - mean) / standard deviation` (of the list, not of a sample).
+    /// `(x - mean) / standard deviation`, with the population's standard deviation.
     ZScore,
-    /// From 1 for the best to 0 for the last by rank; equal scores share their mean rank.
+    /// By rank, from 1 for the best to 0 for the last; equal scores get their mean rank.
     Rank,
 }
 
 impl Normalisation {
-    /// The value of an item about which nothing is known: the middle of the scale.
+    /// The value of an item without a score: the middle of the range.
     #[must_use]
     pub fn neutral(self) -> f32 {
         match self {
@@ -34,7 +39,7 @@ impl Normalisation {
         }
     }
 
-    /// The scores on this scale, in the same order, all finite.
+    /// The normalised scores in the same order, all finite.
     #[must_use]
     pub fn apply(self, scores: &[f32]) -> Vec<f32> {
         match self {
@@ -62,7 +67,7 @@ fn map_finite(scores: &[f32], neutral: f32, scale: impl Fn(f32) -> f32) -> Vec<f
 }
 
 fn finite(scores: &[f32]) -> impl Iterator<Item = f64> {
-    // In f64, where the difference of two finite f32 cannot overflow.
+    // In f64, so that the difference of two finite f32 cannot overflow.
     scores.iter().filter(|x| x.is_finite()).map(|&x| f64::from(x))
 }
 
@@ -82,7 +87,7 @@ fn z_score(scores: &[f32]) -> Vec<f32> {
     let Some(first) = finite(scores).next() else {
         return vec![neutral; scores.len()];
     };
-    // Rounding in the mean would make a spread out of equal scores.
+    // Rounding of the mean would give equal scores a variance.
     if finite(scores).all(|x| x.to_bits() == first.to_bits()) {
         return vec![neutral; scores.len()];
     }
@@ -106,7 +111,7 @@ fn rank(scores: &[f32]) -> Vec<f32> {
     }
     let last = (order.len() - 1) as f32;
     let mut start = 0;
-    // Of neighbours in falling order, the second is no better only if both are equal.
+    // In descending order, `<=` holds only between equal neighbours.
     for tied in order.chunk_by(|&a, &b| scores[a] <= scores[b]) {
         let mean_rank = start as f32 + (tied.len() - 1) as f32 / 2.0;
         for &position in tied {
@@ -135,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn formulas_by_hand() {
+    fn formulas_match_hand_computed_values() {
         // e^ln(3) = 3: σ(ln 3) = 3/4, σ(-ln 3) = 1/4.
         check(Normalisation::Sigmoid, &[0.0, 3f32.ln(), -(3f32.ln())], &[0.5, 0.75, 0.25]);
         check(Normalisation::MinMax, &[2.0, 6.0, 3.0], &[0.0, 1.0, 0.25]);
@@ -154,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_tell_apart_is_neutral() {
+    fn equal_scores_are_neutral() {
         for scale in ALL {
             assert!(scale.apply(&[]).is_empty());
         }
@@ -166,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_score_that_is_not_finite_is_neutral_and_does_not_disturb_the_others() {
+    fn a_non_finite_score_is_neutral_and_does_not_influence_the_others() {
         for scale in ALL {
             let whole = scale.apply(&[1.0, f32::NAN, -2.0, f32::INFINITY, 0.5]);
             let without = scale.apply(&[1.0, -2.0, 0.5]);
@@ -185,7 +190,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn scales_keep_the_order_and_their_range(
+        fn normalised_scores_keep_the_order_and_the_range(
             scores in prop::collection::vec(prop::num::f32::ANY, 0..40),
         ) {
             for scale in ALL {

@@ -1,9 +1,10 @@
-//! Whether to ask the cloud for a new list, and why.
+//! Whether to request a new candidate list from the cloud, and why.
 //!
-//! First the list is judged: is there one, is it used up, too old, would a fresh one help,
-//! or do the two models disagree about it ([`Trigger`])? Only if that speaks for a call are the limits asked:
-//! a call under way, no network, a server that just failed, a spent budget. One decision
-//! per user and per click; nothing is kept here between two of them.
+//! First the list is evaluated: whether there is one, whether it is used up or too old, and
+//! whether a fresh one is expected to help or the two models disagree about it ([`Trigger`]).
+//! If a call is wanted, the limits are checked: a call in flight, no network, a server that
+//! failed recently, a spent budget. There is one decision per user and click, and no state is
+//! kept between two decisions.
 
 mod reason;
 
@@ -16,135 +17,156 @@ use crate::{
     UpliftModel, error::check_range,
 };
 
-/// When the cloud is called: shipped in the manifest, calibrated on validation data.
+/// When the cloud is called. Calibrated on validation data and shipped in the manifest.
 ///
-/// Fields that are absent from JSON take their default.
+/// Fields that are absent from the JSON have their default.
+///
+/// ```
+/// use tandem_collaboration::{Action, Policy, Situation};
+///
+/// let start = Situation {
+///     list: None,
+///     clicks: 0,
+///     calls: 0,
+///     in_flight: false,
+///     offline: false,
+///     retry_in_ms: None,
+///     bucket_wait_ms: 0.0,
+/// };
+/// let decision = Policy::default().decide(&start);
+/// assert_eq!(decision.action, Action::Request);
+/// assert_eq!(decision.reason.to_string(), "no candidates yet");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Policy {
-    /// How the disagreement of the two orders is measured. Default: [`Consistency::Footrule`].
+    /// Measure of the disagreement of the two orders. Default: [`Consistency::Footrule`].
     pub consistency: Consistency,
-    /// A disagreement above this speaks for a call; 0 to 1. Default 0.4: with the footrule
-    /// a random order has 2/3, so this is an order that has clearly moved.
+    /// A call is wanted if the disagreement is above this value; 0 to 1. Default 0.4; with the
+    /// footrule, a random order has a disagreement of 2/3.
     pub threshold: f32,
-    /// What looks at the list: the disagreement, or one of the baselines.
+    /// The rule that decides whether a usable list is replaced. Default:
+    /// [`Trigger::Disagreement`].
     pub trigger: Trigger,
-    /// After this many clicks a list is replaced in any case. Default 20.
+    /// Number of clicks after which a list is replaced. Default 20.
     pub max_clicks_since_list: Option<u64>,
-    /// A list older than this is replaced, in milliseconds. Default ten minutes.
+    /// Age in milliseconds above which a list is replaced. Default ten minutes.
     pub max_age_ms: Option<f64>,
-    /// A list with fewer items than this left to recommend is used up. Default 10.
+    /// A list with fewer recommendable items than this is used up. Default 10.
     pub min_unseen: usize,
-    /// The limit over time; `None` for no limit. Default as in [`BucketLimits`].
+    /// Limit of calls over time; `None` for no limit. Default: [`BucketLimits::default`].
     pub bucket: Option<BucketLimits>,
-    /// The limit over interactions. Default none.
+    /// Limit of calls as a share of interactions. Default: none.
     pub max_call_share: Option<CallShare>,
 }
 
-/// What speaks for a new list while the present one would still do.
+/// The rule that decides whether a usable list is replaced.
 ///
-/// All but the first two are the baselines that these are measured against; they never ask
-/// for a list to which nothing was added since it came.
+/// All but the first two are baselines for comparison. No rule requests a list again if
+/// nothing happened since the last request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "when", rename_all = "snake_case")]
 pub enum Trigger {
     /// The two orders disagree by more than [`Policy::threshold`].
     #[default]
     Disagreement,
-    /// A fresh list is expected to help by more than a threshold. Where the device sees too
-    /// little to tell, as above.
+    /// The expected gain of a fresh list is above a threshold. Without evidence for a
+    /// prediction, [`Trigger::Disagreement`] decides.
     Uplift {
-        /// A gain in NDCG@10 above this speaks for a call; calibrated for a call budget.
+        /// Gain in NDCG@10 above which a call is wanted; calibrated for a call budget.
         threshold: f32,
-        /// What expects it.
+        /// Predicts the gain.
         model: UpliftModel,
     },
-    /// Never (but the first list is asked for).
+    /// Never, except for the first list.
     Never,
     /// At every click.
     Always,
-    /// At this share of clicks, chosen by a hash of seed and click number.
+    /// At a share of the clicks, chosen by a hash of seed and click number.
     Random {
-        /// Probability of a call per click.
+        /// Probability of a call per click, 0 to 1.
         share: f32,
-        /// Mix the user into it where several sessions are run.
+        /// Seed; should differ between the sessions of an evaluation.
         seed: u64,
     },
-    /// At clicks number k, 2k, 3k, …
+    /// At the clicks number k, 2k, 3k, …
     EveryKthClick {
-        /// At least 1.
+        /// Distance of two calls in clicks, at least 1.
         k: u64,
     },
-    /// When this many distinct items joined the history since the last list.
+    /// When `k` distinct items have joined the history since the last list.
     NewItems {
-        /// At least 1.
+        /// Number of items, at least 1.
         k: u64,
     },
 }
 
-/// What a decision is made on.
+/// The input of a decision.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Situation {
     /// The list in use, if there is one.
     pub list: Option<ListState>,
-    /// Clicks of this session so far, the present one included.
+    /// Number of clicks in this session, including the current one.
     pub clicks: u64,
-    /// Calls of this session so far.
+    /// Number of calls in this session.
     pub calls: u64,
-    /// Whether a call is under way.
+    /// Whether a call is in flight.
     pub in_flight: bool,
-    /// Whether the device is offline, by its own choice or for want of a network.
+    /// Whether there is no network, or calls are switched off.
     pub offline: bool,
     /// Milliseconds until a server that failed may be tried again
     /// ([`Backoff::retry_in_ms`](crate::Backoff::retry_in_ms)).
     pub retry_in_ms: Option<f64>,
-    /// Milliseconds until the token bucket allows a call ([`TokenBucket::wait_ms`]): 0 for
-    /// now, infinite for never.
+    /// Milliseconds until the token bucket allows a call ([`TokenBucket::wait_ms`]): 0 if it
+    /// does now, infinite if it never will.
     pub bucket_wait_ms: f64,
 }
 
-/// The list in use.
+/// State of the list in use.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ListState {
-    /// How far the two models' orders of it are apart, by [`Policy::consistency`]; `None`
-    /// where it has fewer than two items.
+    /// Disagreement of the two models' orders, measured by [`Policy::consistency`]; `None` if
+    /// the list has fewer than two items.
     pub disagreement: Option<f32>,
-    /// What there is to tell whether a fresh list would help; `None` where the small model
-    /// cannot compare it with other items, or need not.
+    /// Evidence for [`Trigger::Uplift`]; `None` if the small model cannot compare the list
+    /// with other items, or the trigger does not need it.
     pub uplift: Option<UpliftEvidence>,
-    /// Its age in milliseconds.
+    /// Age in milliseconds.
     pub age_ms: f64,
-    /// Clicks (and dislikes) since its request was made.
+    /// Clicks and dislikes since the list was requested.
     pub clicks_since: u64,
-    /// Distinct items that joined the history since its request was made.
+    /// Distinct items that joined the history since the list was requested.
     pub new_items_since: u64,
-    /// How many of its items can still be recommended.
+    /// Number of its items that can still be recommended.
     pub unseen: usize,
-    /// Whether it was made for this visitor, by the language model, rather than for
-    /// everyone, by popularity.
+    /// Whether the language model made it for this visitor. `false` for a list of popular
+    /// items.
     pub personal: bool,
+    /// Whether the device searches the catalogue itself. It then has enough to recommend when
+    /// the list is used up, and the expected gain of a fresh list decides alone.
+    pub device_search: bool,
 }
 
-/// What to do about the list.
+/// What to do with the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
-    /// Go on with it.
+    /// Keep it.
     Keep,
-    /// Ask for a new one.
+    /// Request a new one.
     Request,
 }
 
-/// A decision with its reason.
+/// A decision and the reason for it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Decision {
     /// What to do.
     pub action: Action,
-    /// Why.
+    /// The reason.
     pub reason: Reason,
-    /// The disagreement that was found, if there was a list to compare.
+    /// Disagreement of the two orders, if there was a list to compare.
     pub disagreement: Option<f32>,
-    /// The policy's threshold.
+    /// [`Policy::threshold`].
     pub threshold: f32,
 }
 
@@ -164,8 +186,8 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// A policy of its trigger alone: no age, no limits, nothing used up. What the
-    /// evaluation compares triggers with.
+    /// A policy with this trigger and without any limit of age, clicks or budget, for the
+    /// comparison of triggers.
     #[must_use]
     pub fn bare(trigger: Trigger) -> Self {
         Self {
@@ -178,13 +200,16 @@ impl Policy {
         }
     }
 
-    /// Refuses parameters that make no sense; call it on what a manifest brings.
+    /// Checks parameters that come from a manifest.
+    ///
+    /// # Errors
+    /// [`CollaborationError::InvalidParameter`] for a value outside its range.
     pub fn validate(&self) -> Result<(), CollaborationError> {
         self.consistency.validate()?;
         let threshold = f64::from(self.threshold);
         check_range("policy.threshold", threshold, 0.0, 1.0, "between 0 and 1")?;
         let age = self.max_age_ms.unwrap_or(0.0);
-        check_range("policy.max_age_ms", age, 0.0, f64::MAX, "a number from 0")?;
+        check_range("policy.max_age_ms", age, 0.0, f64::MAX, "at least 0")?;
         match self.trigger {
             Trigger::Random { share, .. } => {
                 let share = f64::from(share);
@@ -204,30 +229,31 @@ impl Policy {
         self.max_call_share.map_or(Ok(()), CallShare::validate)
     }
 
-    /// The token bucket of this policy, full; `None` if there is no limit over time.
+    /// A full token bucket with the limits of this policy; `None` if there is no limit over
+    /// time.
     #[must_use]
     pub fn new_bucket(&self) -> Option<TokenBucket> {
         self.bucket.map(TokenBucket::new)
     }
 
-    /// Keep the list or ask for a new one.
+    /// Decides whether to keep the list or to request a new one.
     ///
-    /// Takes no token: the caller does, when it makes the call.
+    /// The caller takes a token of the bucket when it makes the call.
     #[must_use]
     pub fn decide(&self, situation: &Situation) -> Decision {
         let disagreement = situation.list.and_then(|list| list.disagreement);
-        let (action, reason) = match self.judge_list(situation) {
+        let (action, reason) = match self.evaluate_list(situation) {
             (Action::Keep, reason) => (Action::Keep, reason),
-            (Action::Request, wanted) => match self.obstacle(situation) {
-                Some(obstacle) => (Action::Keep, obstacle),
-                None => (Action::Request, wanted),
+            (Action::Request, reason) => match self.blocked_by(situation) {
+                Some(limit) => (Action::Keep, limit),
+                None => (Action::Request, reason),
             },
         };
         Decision { action, reason, disagreement, threshold: self.threshold }
     }
 
-    /// What the list alone speaks for.
-    fn judge_list(&self, situation: &Situation) -> (Action, Reason) {
+    /// The decision before limits are checked.
+    fn evaluate_list(&self, situation: &Situation) -> (Action, Reason) {
         let Some(list) = situation.list else {
             return (Action::Request, Reason::NoCandidates);
         };
@@ -236,27 +262,31 @@ impl Policy {
         {
             return (Action::Request, Reason::ListTooOld { max_age_ms });
         }
-        // The language model would answer the same history with the same list, however
-        // short it is or much the small model disagrees.
+        // For the same history the language model returns the same list.
         if list.clicks_since == 0 {
             return (Action::Keep, Reason::ListUpToDate);
         }
         if !list.personal && list.new_items_since > 0 {
             return (Action::Request, Reason::ListNotPersonal);
         }
-        if list.unseen < self.min_unseen {
-            return (Action::Request, Reason::ListUsedUp { left: list.unseen });
+        let gain_decides = list.device_search
+            && list.uplift.is_some()
+            && matches!(self.trigger, Trigger::Uplift { .. });
+        if !gain_decides {
+            if list.unseen < self.min_unseen {
+                return (Action::Request, Reason::ListUsedUp { left: list.unseen });
+            }
+            if let Some(limit) = self.max_clicks_since_list
+                && list.clicks_since >= limit
+            {
+                return (Action::Request, Reason::ManyClicks { clicks: list.clicks_since });
+            }
         }
-        if let Some(limit) = self.max_clicks_since_list
-            && list.clicks_since >= limit
-        {
-            return (Action::Request, Reason::ManyClicks { clicks: list.clicks_since });
-        }
-        self.pull_trigger(situation.clicks, &list)
+        self.evaluate_trigger(situation.clicks, &list)
     }
 
-    fn pull_trigger(&self, clicks: u64, list: &ListState) -> (Action, Reason) {
-        let (pulled, reason) = match self.trigger {
+    fn evaluate_trigger(&self, clicks: u64, list: &ListState) -> (Action, Reason) {
+        let (wanted, reason) = match self.trigger {
             Trigger::Disagreement => self.compare_orders(list),
             Trigger::Uplift { threshold, model } => match &list.uplift {
                 None => self.compare_orders(list),
@@ -275,7 +305,7 @@ impl Policy {
             Trigger::EveryKthClick { k } => scheduled(clicks.is_multiple_of(k.max(1))),
             Trigger::NewItems { k } => scheduled(list.new_items_since >= k),
         };
-        (if pulled { Action::Request } else { Action::Keep }, reason)
+        (if wanted { Action::Request } else { Action::Keep }, reason)
     }
 
     fn compare_orders(&self, list: &ListState) -> (bool, Reason) {
@@ -290,8 +320,8 @@ impl Policy {
         }
     }
 
-    /// What stands against a call that is wanted.
-    fn obstacle(&self, situation: &Situation) -> Option<Reason> {
+    /// The limit that prevents a wanted call, if there is one.
+    fn blocked_by(&self, situation: &Situation) -> Option<Reason> {
         if situation.in_flight {
             return Some(Reason::CallUnderWay);
         }
@@ -319,8 +349,7 @@ fn scheduled(due: bool) -> (bool, Reason) {
     (due, if due { Reason::Scheduled } else { Reason::NotScheduled })
 }
 
-/// A number in `[0, 1)` from seed and click: `SplitMix64` (Steele, Lea & Flood 2014), whose
-/// finaliser makes neighbouring inputs unlike.
+/// A pseudo-random number in `[0, 1)` for a click, by `SplitMix64` (Steele, Lea & Flood 2014).
 fn uniform(seed: u64, click: u64) -> f64 {
     let mut z = seed.wrapping_add(click.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

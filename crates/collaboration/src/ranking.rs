@@ -1,18 +1,26 @@
-//! Orders of a list: from scores to an order, and from an order to positions.
+//! Orders of a list.
 //!
-//! An *order* names the positions of the list, best first: `order[rank] = position`. Its
-//! inverse says where each item stands: `positions[position] = rank`.
+//! An *order* holds the positions of the list, best first: `order[rank] = position`. Its
+//! inverse holds the rank of each position: `positions[position] = rank`.
 
 use std::cmp::Ordering;
 
 use crate::CollaborationError;
 
-/// The order of a list by its scores: best first, ties by the lower position, scores that
-/// are not finite last (among themselves by position).
+/// The order of a list by score, best first. Ties are broken by the lower position. Scores
+/// that are not finite come last, by position.
 ///
-/// Always a permutation of `0..scores.len()`. Ties fall to the lower position so that
-/// every machine that runs this agrees; with slices in the language model's order, a tie
-/// is thereby decided by the language model.
+/// The result is a permutation of `0..scores.len()` and the same on every machine. If the
+/// slice is in the language model's order, ties are decided by the language model.
+///
+/// ```
+/// use tandem_collaboration::{order_descending, positions};
+///
+/// let order = order_descending(&[0.1, 0.9, 0.5]);
+/// assert_eq!(order, [1, 2, 0]);
+/// assert_eq!(positions(&order)?, [2, 0, 1]);
+/// # Ok::<(), tandem_collaboration::CollaborationError>(())
+/// ```
 #[must_use]
 pub fn order_descending(scores: &[f32]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..scores.len()).collect();
@@ -21,6 +29,9 @@ pub fn order_descending(scores: &[f32]) -> Vec<usize> {
 }
 
 /// The inverse of an order: `result[order[rank]] = rank`.
+///
+/// # Errors
+/// [`CollaborationError::NotAPermutation`] if a position is missing or repeated.
 pub fn positions(order: &[usize]) -> Result<Vec<usize>, CollaborationError> {
     let length = order.len();
     let mut ranks = vec![usize::MAX; length];
@@ -39,13 +50,13 @@ pub fn positions(order: &[usize]) -> Result<Vec<usize>, CollaborationError> {
     Ok(ranks)
 }
 
-/// How many scores are `NaN` or infinite.
+/// Number of scores that are `NaN` or infinite.
 #[must_use]
 pub fn count_non_finite(scores: &[f32]) -> usize {
     scores.iter().filter(|score| !score.is_finite()).count()
 }
 
-// The sort that uses this is stable, which is what gives ties to the lower position.
+// Used by a stable sort, so ties keep the order of their positions.
 fn compare_descending(a: f32, b: f32) -> Ordering {
     match (a.is_finite(), b.is_finite()) {
         (true, true) => b.partial_cmp(&a).unwrap_or(Ordering::Equal),
@@ -62,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn best_comes_first_and_ties_fall_to_the_lower_position() {
+    fn the_best_comes_first_and_ties_are_broken_by_position() {
         assert_eq!(order_descending(&[0.1, 0.9, 0.5, 0.9]), [1, 3, 2, 0]);
         assert_eq!(order_descending(&[-0.0, 0.0]), [0, 1]);
         assert!(order_descending(&[]).is_empty());
@@ -76,16 +87,16 @@ mod tests {
     }
 
     #[test]
-    fn positions_undo_an_order() {
+    fn positions_are_the_inverse_of_an_order() {
         assert_eq!(positions(&[2, 0, 1]), Ok(vec![1, 2, 0]));
     }
 
     #[test]
-    fn a_repeat_or_a_stranger_is_not_an_order() {
+    fn a_repeated_or_unknown_position_is_refused() {
         let repeat = CollaborationError::NotAPermutation { length: 3, entry: 2, found: 0 };
         assert_eq!(positions(&[0, 1, 0]), Err(repeat));
-        let stranger = CollaborationError::NotAPermutation { length: 2, entry: 1, found: 2 };
-        assert_eq!(positions(&[0, 2]), Err(stranger));
+        let unknown = CollaborationError::NotAPermutation { length: 2, entry: 1, found: 2 };
+        assert_eq!(positions(&[0, 2]), Err(unknown));
     }
 
     proptest! {

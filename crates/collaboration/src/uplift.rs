@@ -1,72 +1,80 @@
-//! What a fresh list would gain: a linear rule on what the device can see.
+//! What a fresh list is expected to gain: a linear rule on what the device can see.
 //!
-//! The paper calls the cloud when two orders of one list disagree. That says that the list
-//! is contested, not that another one would be better. Here the small model is asked what
-//! it expects of items *outside* the list ([`ListAdvantage`]), and a linear rule turns this into
-//! a gain of NDCG@10 ([`UpliftModel`]). The rule is fitted elsewhere, on validation sessions. The idea of learning the
-//! uplift of a call is the Meta Controller's (Yao et al., KDD 2022).
+//! The paper calls the cloud when two orders of one list disagree. That says that the list is
+//! contested, not that another list would be better. Here the small model compares the list
+//! with items *outside* it ([`ListAdvantage`]), and a rule fitted on validation sessions turns
+//! the comparison into an expected gain of NDCG@10 ([`UpliftModel`]). Learning the uplift of a
+//! call follows the Meta Controller (Yao et al., KDD 2022).
 
 use serde::{Deserialize, Serialize};
 
-use crate::CollaborationError;
+use crate::{CollaborationError, PoolFeatures};
 
-/// Places that count, as in NDCG@10.
+/// Number of ranks that count, as in NDCG@10.
 const PLACES: usize = 10;
-/// Number of features: the length of [`UpliftEvidence::features`] and of
-/// [`UpliftModel::weights`].
-pub const FEATURES: usize = 9;
 
-/// What the small model expects of a list beside other items that it knows.
+/// Number of features of [`UpliftEvidence`].
+pub const UPLIFT_FEATURES: usize = 13;
+
+/// How the small model sees a list compared with other items.
 ///
-/// "Other items" are a sample of the catalogue, the same from click to click, so that two
-/// list advantages can be compared.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// The other items are the device's own finds where it searches the catalogue. Otherwise they
+/// are a sample of the catalogue that stays the same from click to click, so that two values
+/// can be compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ListAdvantage {
-    /// By how much the small model expects NDCG@10 to rise if the best ten of all known
-    /// items were shown rather than the list's first ten: `Σ_r (p_best(r) − p_shown(r)) /
-    /// log2(r + 2)` with `p` its softmax over list and others. Never negative.
+    /// Expected rise of NDCG@10 if the best ten of all known items were shown instead of the
+    /// list's first ten: `Σ_r (p_best(r) − p_shown(r)) / log2(r + 2)`, where `p` is the small
+    /// model's softmax over list and others. Never negative.
     pub expected_gain: f32,
-    /// Mean score of the ten best others, less that of the ten best of the list (logits).
+    /// Mean score of the ten best other items minus that of the ten best of the list (logits).
     pub margin: f32,
     /// Log-odds (nats) that the next item is one of the others:
     /// `ln Σ_others e^score − ln Σ_list e^score`.
     pub log_odds: f32,
 }
 
-/// All that the rule looks at.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// The evidence that [`UpliftModel`] predicts from.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct UpliftEvidence {
-    /// The list as it is seen now.
+    /// The list as the small model sees it now.
     pub now: ListAdvantage,
-    /// The list as it was seen when it was new: what even a fresh list leaves to wish for.
+    /// The list as the small model saw it when it was new. Even a fresh list does not hold
+    /// every good item.
     pub baseline: ListAdvantage,
-    /// How far the two models' orders of the list are apart, 0 to 1.
+    /// Disagreement of the two models' orders of the list, 0 to 1.
     pub disagreement: f32,
-    /// Clicks since the list was asked for.
+    /// Clicks since the list was requested.
     pub clicks_since: u64,
-    /// How many of these were on items that it did not hold.
+    /// Number of these clicks on items that the list did not hold.
     pub missed: u64,
+    /// How far the user embedding has moved since the list was requested
+    /// ([`state_drift`](crate::pool::state_drift)); 0 for a model without one.
+    pub state_drift: f32,
+    /// How the list compares with what the device finds itself; 0 where it does not search.
+    pub pool: PoolFeatures,
 }
 
-/// A linear rule: the gain in NDCG@10 of the next clicks, each, if the list were replaced.
+/// A linear rule that predicts the gain in NDCG@10 of each of the next clicks if the list were
+/// replaced. The fields are the weights of [`UpliftEvidence::features`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct UpliftModel {
-    /// The gain where all else is 0.
+    /// Gain if all features are 0.
     pub intercept: f32,
     /// Weight of [`ListAdvantage::expected_gain`] now.
     pub expected_gain: f32,
-    /// The same when the list was new.
+    /// Weight of the same when the list was new.
     #[serde(alias = "expected_gain_when_new")]
     pub expected_gain_baseline: f32,
     /// Weight of [`ListAdvantage::margin`] now.
     pub margin: f32,
-    /// The same when the list was new.
+    /// Weight of the same when the list was new.
     #[serde(alias = "margin_when_new")]
     pub margin_baseline: f32,
     /// Weight of [`ListAdvantage::log_odds`] now.
     pub log_odds: f32,
-    /// The same when the list was new.
+    /// Weight of the same when the list was new.
     #[serde(alias = "log_odds_when_new")]
     pub log_odds_baseline: f32,
     /// Weight of [`UpliftEvidence::disagreement`].
@@ -75,12 +83,29 @@ pub struct UpliftModel {
     pub clicks_since: f32,
     /// Weight of the share of clicks that missed the list.
     pub missed_share: f32,
+    /// Weight of [`UpliftEvidence::state_drift`].
+    pub state_drift: f32,
+    /// Weight of [`PoolFeatures::overlap`].
+    pub pool_overlap: f32,
+    /// Weight of [`PoolFeatures::listed_share`].
+    pub listed_share: f32,
+    /// Weight of [`PoolFeatures::confidence`].
+    pub confidence: f32,
+}
+
+/// A situation of a validation session and the gain of a fresh list in it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct UpliftSample {
+    /// What the device saw.
+    pub evidence: UpliftEvidence,
+    /// NDCG@10 of the next clicks with a list made now, minus that with the list in use.
+    pub gain: f32,
 }
 
 impl ListAdvantage {
-    /// `shown` holds the small model's scores of the list in the order it is shown,
-    /// `others` those of items outside it. `None` if either has no finite score; scores
-    /// that are not finite are left out.
+    /// Compares a list with other items. `shown` holds the small model's scores of the list in
+    /// the order in which it is shown, `others` those of items outside it. Scores that are not
+    /// finite are left out; `None` if either side has no finite score.
     #[must_use]
     pub fn new(shown: &[f32], others: &[f32]) -> Option<Self> {
         let (shown, others) = (finite(shown), finite(others));
@@ -105,10 +130,10 @@ impl ListAdvantage {
 }
 
 impl UpliftEvidence {
-    /// The features of the regression, in the order of [`UpliftModel::weights`].
+    /// The features in the order of [`UpliftModel::weights`].
     #[must_use]
-    pub fn features(&self) -> [f64; FEATURES] {
-        let share = self.missed as f64 / self.clicks_since.max(1) as f64;
+    pub fn features(&self) -> [f64; UPLIFT_FEATURES] {
+        let missed_share = self.missed as f64 / self.clicks_since.max(1) as f64;
         [
             self.now.expected_gain.into(),
             self.baseline.expected_gain.into(),
@@ -118,21 +143,28 @@ impl UpliftEvidence {
             self.baseline.log_odds.into(),
             self.disagreement.into(),
             self.clicks_since as f64,
-            share,
+            missed_share,
+            self.state_drift.into(),
+            self.pool.overlap.into(),
+            self.pool.listed_share.into(),
+            self.pool.confidence.into(),
         ]
     }
 }
 
 impl UpliftModel {
-    /// The gain in NDCG@10 that a fresh list is expected to bring.
+    /// The expected gain in NDCG@10 of a fresh list.
     #[must_use]
     pub fn predict(&self, evidence: &UpliftEvidence) -> f32 {
-        let weighed = self.weights().into_iter().zip(evidence.features());
-        let sum: f64 = weighed.map(|(weight, feature)| f64::from(weight) * feature).sum();
+        let weighted = self.weights().into_iter().zip(evidence.features());
+        let sum: f64 = weighted.map(|(weight, feature)| f64::from(weight) * feature).sum();
         (f64::from(self.intercept) + sum) as f32
     }
 
-    /// Refuses weights that are no numbers; call it on what a manifest brings.
+    /// Checks weights that come from a manifest.
+    ///
+    /// # Errors
+    /// [`CollaborationError::InvalidParameter`] for a weight that is not finite.
     pub fn validate(&self) -> Result<(), CollaborationError> {
         for weight in self.weights().into_iter().chain([self.intercept]) {
             if !weight.is_finite() {
@@ -146,9 +178,68 @@ impl UpliftModel {
         Ok(())
     }
 
-    /// The weights without the intercept, in the order of [`UpliftEvidence::features`].
+    /// Least squares with a ridge on standardised features: a weight costs `ridge` times
+    /// its square beside the mean squared error of the gain, both in units of the
+    /// features' standard deviations. A feature that never varies gets no weight.
+    ///
+    /// # Errors
+    /// [`CollaborationError::InvalidParameter`] for a ridge that is not above 0 (without
+    /// one, features that say the same would have no answer), no sample, or a sample that
+    /// is no number.
+    pub fn fit(samples: &[UpliftSample], ridge: f64) -> Result<Self, CollaborationError> {
+        let refuse = |parameter, expected, found| {
+            Err(CollaborationError::InvalidParameter { parameter, expected, found })
+        };
+        if ridge.is_nan() || ridge <= 0.0 {
+            return refuse("ridge", "a number above 0", ridge);
+        }
+        if samples.is_empty() {
+            return refuse("samples of the uplift", "at least 1", 0.0);
+        }
+        let count = samples.len() as f64;
+        let mean = |of: &dyn Fn(&UpliftSample) -> f64| samples.iter().map(of).sum::<f64>() / count;
+        let target = mean(&|sample| sample.gain.into());
+        let means: [f64; UPLIFT_FEATURES] =
+            std::array::from_fn(|i| mean(&|sample| sample.evidence.features()[i]));
+        let deviations: [f64; UPLIFT_FEATURES] = std::array::from_fn(|i| {
+            mean(&|sample| (sample.evidence.features()[i] - means[i]).powi(2)).sqrt()
+        });
+        let total = means.iter().chain(&deviations).sum::<f64>() + target;
+        if !total.is_finite() {
+            return refuse("samples of the uplift", "finite numbers", total);
+        }
+
+        // Normal equations, with the right-hand side as the last column.
+        let mut equations = [[0.0; UPLIFT_FEATURES + 1]; UPLIFT_FEATURES];
+        for sample in samples {
+            let features = sample.evidence.features();
+            let scaled: [f64; UPLIFT_FEATURES] = std::array::from_fn(|i| {
+                if deviations[i] > 0.0 { (features[i] - means[i]) / deviations[i] } else { 0.0 }
+            });
+            let gain = f64::from(sample.gain) - target;
+            for (equation, feature) in equations.iter_mut().zip(scaled) {
+                for (sum, other) in equation.iter_mut().zip(scaled.into_iter().chain([gain])) {
+                    *sum += feature * other / count;
+                }
+            }
+        }
+        for (i, equation) in equations.iter_mut().enumerate() {
+            equation[i] += ridge;
+        }
+        let scaled = solve(equations);
+        let weights: [f64; UPLIFT_FEATURES] =
+            std::array::from_fn(
+                |i| {
+                    if deviations[i] > 0.0 { scaled[i] / deviations[i] } else { 0.0 }
+                },
+            );
+        let intercept = target - weights.iter().zip(means).map(|(w, mean)| w * mean).sum::<f64>();
+        Ok(Self::from_weights(intercept as f32, weights.map(|weight| weight as f32)))
+    }
+
+    /// The weights in the order of [`UpliftEvidence::features`].
     #[must_use]
-    pub fn weights(&self) -> [f32; FEATURES] {
+    pub fn weights(&self) -> [f32; UPLIFT_FEATURES] {
         [
             self.expected_gain,
             self.expected_gain_baseline,
@@ -159,12 +250,16 @@ impl UpliftModel {
             self.disagreement,
             self.clicks_since,
             self.missed_share,
+            self.state_drift,
+            self.pool_overlap,
+            self.listed_share,
+            self.confidence,
         ]
     }
 
-    /// The rule with these weights, in the order of [`UpliftEvidence::features`].
+    /// A rule of an intercept and weights in the order of [`weights`](Self::weights).
     #[must_use]
-    pub fn from_weights(intercept: f32, weights: [f32; FEATURES]) -> Self {
+    pub fn from_weights(intercept: f32, weights: [f32; UPLIFT_FEATURES]) -> Self {
         let [
             expected_gain,
             expected_gain_baseline,
@@ -175,6 +270,10 @@ impl UpliftModel {
             disagreement,
             clicks_since,
             missed_share,
+            state_drift,
+            pool_overlap,
+            listed_share,
+            confidence,
         ] = weights;
         Self {
             intercept,
@@ -187,6 +286,10 @@ impl UpliftModel {
             disagreement,
             clicks_since,
             missed_share,
+            state_drift,
+            pool_overlap,
+            listed_share,
+            confidence,
         }
     }
 }
@@ -201,7 +304,7 @@ fn log_sum_exp(scores: &[f64]) -> f64 {
     largest + scores.iter().map(|score| (score - largest).exp()).sum::<f64>().ln()
 }
 
-/// The highest [`PLACES`], from the highest.
+/// The highest [`PLACES`] scores, best first.
 fn best_of(scores: impl IntoIterator<Item = f64>) -> Vec<f64> {
     let mut best = Vec::with_capacity(PLACES + 1);
     for score in scores {
@@ -215,6 +318,29 @@ fn best_of(scores: impl IntoIterator<Item = f64>) -> Vec<f64> {
 
 fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// Solves `A x = b` for a symmetric positive definite `A`, given as rows of `A` with `b` as
+/// the last column, by elimination: no pivoting is needed for such a matrix (Golub & Van
+/// Loan, §4.2).
+fn solve(mut rows: [[f64; UPLIFT_FEATURES + 1]; UPLIFT_FEATURES]) -> [f64; UPLIFT_FEATURES] {
+    for column in 0..UPLIFT_FEATURES {
+        let (done, left) = rows.split_at_mut(column + 1);
+        let pivot = &done[column];
+        for row in left {
+            let factor = row[column] / pivot[column];
+            for (value, pivot) in row.iter_mut().zip(pivot) {
+                *value -= factor * pivot;
+            }
+        }
+    }
+    let mut x = [0.0; UPLIFT_FEATURES];
+    for (at, row) in rows.iter().enumerate().rev() {
+        let known = row[at + 1..UPLIFT_FEATURES].iter().zip(&x[at + 1..]);
+        let known: f64 = known.map(|(a, x)| a * x).sum();
+        x[at] = (row[UPLIFT_FEATURES] - known) / row[at];
+    }
+    x
 }
 
 #[cfg(test)]

@@ -142,10 +142,9 @@ mod tests {
     #[test]
     fn a_measurement_made_again_replaces_the_older_one() {
         let paper = Fusion::default();
-        let weighted = |alpha| Fusion::Weighted {
-            alpha,
-            language_model: tandem_collaboration::LanguageModelScore::Rank,
-            small_model: tandem_collaboration::Normalisation::Rank,
+        let weighted = |alpha| {
+            let language_model = tandem_collaboration::LanguageModelScore::Rank;
+            Fusion::weighted(alpha, language_model, tandem_collaboration::Normalisation::Rank)
         };
         let mut rows = vec![row(1, paper, 0.1), row(1, weighted(0.1), 0.2)];
         // The fitted weight is a finding and no other measurement; another seed is one.

@@ -8,7 +8,7 @@ use tandem_model::{Body, ItemTable, LearningConfig, Scorer};
 use tandem_protocol::{ItemId, ModelConfig, ModelKind};
 use tandem_session::{RowStore, Settings};
 
-use crate::SimulatedDevice;
+use crate::Device;
 
 const ITEMS: u32 = 12;
 
@@ -55,11 +55,7 @@ impl Parts {
         );
         let settings = Settings {
             // The language model alone, so that ranks can be worked out by hand.
-            fusion: Fusion::Weighted {
-                alpha: 1.0,
-                language_model: LanguageModelScore::Rank,
-                small_model: Normalisation::Rank,
-            },
+            fusion: Fusion::weighted(1.0, LanguageModelScore::Rank, Normalisation::Rank),
             policy: Policy::bare(trigger),
             learning: LearningConfig::default(),
             base: "base".into(),
@@ -69,7 +65,7 @@ impl Parts {
         Self { scorer, rows: rows.unwrap(), settings }
     }
 
-    pub(crate) fn device(&self) -> SimulatedDevice<'_> {
-        SimulatedDevice { scorer: &self.scorer, rows: &self.rows, settings: &self.settings }
+    pub(crate) fn device(&self) -> Device<'_> {
+        Device { scorer: &self.scorer, rows: &self.rows, settings: &self.settings }
     }
 }

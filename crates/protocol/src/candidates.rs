@@ -2,112 +2,114 @@ use serde::{Deserialize, Serialize};
 
 use crate::ItemId;
 
-/// Body of `POST /v1/candidates`: what the language model may know.
+/// Body of `POST /v1/candidates`: a request for a candidate list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CandidatesRequest {
-    /// The visitor's items, oldest first. Unknown ids and repeats are ignored and
-    /// counted in [`Ignored`]; empty is allowed.
+    /// The visitor's items, oldest first. Unknown ids and repeated items are skipped and
+    /// counted in [`Ignored`]. May be empty.
     pub history: Vec<ItemId>,
-    /// Items that must not be candidates, beside the history itself (out of stock,
+    /// Items that must not be candidates, in addition to the history (for example sold out or
     /// disliked).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<ItemId>,
-    /// Name of the language model that is to make the list, one of those that
-    /// `GET /v1/models` names; the server's first if absent.
+    /// Name of the language model to use, one of `GET /v1/models`. Default: the server's
+    /// first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// How many candidates are wanted; the server's default (50) if absent.
+    /// Number of candidates. Default: set by the server (50).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub k: Option<usize>,
-    /// Whether the answer carries the item rows of candidates and history: wanted by a
-    /// device that does not hold the whole item table.
+    /// Whether the response contains the item rows of candidates and history. A device that
+    /// does not hold the whole item table asks for them.
     #[serde(default)]
     pub rows: bool,
 }
 
-/// Answer of `POST /v1/candidates`.
+/// Response of `POST /v1/candidates`: a candidate list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CandidatesResponse {
     /// Name of the language model that made the list.
     pub model: String,
-    /// Hash of the catalogue the ids are of ([`CatalogueInfo`](crate::CatalogueInfo)).
+    /// Hash of the catalogue that the ids belong to
+    /// ([`CatalogueInfo::hash`](crate::CatalogueInfo::hash)).
     pub catalogue_hash: String,
-    /// What the order is based on.
+    /// What the list is ordered by.
     pub ranking: Ranking,
-    /// Best first; distinct, none in the history or excluded. Fewer than asked for only
-    /// when the catalogue has no more.
+    /// Distinct items, best first, none of them in the history or excluded. Fewer than
+    /// requested only if the catalogue has no more.
     pub candidates: Vec<Candidate>,
-    /// Rows of the history's known items, if rows were asked for.
+    /// Rows of the known items of the history, if rows were requested.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history_rows: Vec<ItemRow>,
-    /// What of the request was not used.
+    /// Items of the request that were not used.
     pub ignored: Ignored,
-    /// Where the time went.
+    /// How long the parts of the request took.
     pub timings: Timings,
 }
 
-/// What a list of candidates is ordered by.
+/// What a candidate list is ordered by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ranking {
     /// The language model's log-probability given the history.
     LanguageModel,
-    /// No usable history: the catalogue's popularity.
+    /// The item's popularity in the catalogue, because the history has no usable item.
     Popularity,
 }
 
-/// One candidate of a list.
+/// An item of a candidate list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {
     /// The item.
     pub item: ItemId,
-    /// Natural logarithm of its probability among the catalogue's items (nats).
+    /// Log-probability (nats) of the item among the items that remain, which are those of the
+    /// catalogue that are neither in the history nor excluded.
     pub logprob: f32,
-    /// Its row of the item table, if rows were asked for: see [`ItemRow::row`].
+    /// The item's row ([`ItemRow::row`]), if rows were requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub row: Option<String>,
 }
 
-/// One item's row of the small model's item table.
+/// An item's row of the small model's item table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ItemRow {
     /// The item.
     pub item: ItemId,
-    /// Base64 (standard alphabet, padded) of a little-endian `f32` scale followed by one
-    /// `i8` a dimension; the value is `scale * i8`. Opaque to the server.
+    /// Base64 (standard alphabet, padded) of a little-endian `f32` scale and one `i8` per
+    /// dimension. The row's values are `scale * i8`.
     pub row: String,
 }
 
-/// What a server left out of a request, in items.
+/// Number of items of a request that the server did not use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ignored {
-    /// Ids that are not in the catalogue (history and exclusions).
+    /// Ids that are not in the catalogue, in history and exclusions.
     pub unknown: usize,
-    /// Earlier occurrences of an item that comes again later in the history.
+    /// Occurrences of an item that is repeated later in the history.
     pub duplicate: usize,
-    /// Oldest items beyond what the model reads.
+    /// Oldest items beyond the length that the model reads.
     pub truncated: usize,
 }
 
-/// Where a request's time went, in milliseconds, and how much was decoded.
+/// Durations of a request's parts in milliseconds, and the number of decoded tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timings {
-    /// Waiting for the model to be free.
+    /// Waiting until the model was free.
     pub queue_ms: f64,
-    /// Reading the prompt.
+    /// Evaluating the prompt.
     pub prompt_ms: f64,
     /// Decoding candidates.
     pub decode_ms: f64,
-    /// From the arrival of the request to its answer.
+    /// From the arrival of the request to its response.
     pub total_ms: f64,
-    /// Tokens of the prompt that were evaluated (a cached prefix is not).
+    /// Tokens of the prompt that were evaluated; those of a cached prefix are not.
     pub prompt_tokens: usize,
-    /// Tokens evaluated while decoding, over all beams.
+    /// Tokens that were evaluated for decoding, over all beams.
     pub decoded_tokens: usize,
 }
 
-/// Body of `POST /v1/rows`: rows for items that the device met outside a list.
+/// Body of `POST /v1/rows`: a request for the rows of items that are on no list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RowsRequest {
@@ -115,13 +117,13 @@ pub struct RowsRequest {
     pub items: Vec<ItemId>,
 }
 
-/// Answer of `POST /v1/rows`.
+/// Response of `POST /v1/rows`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowsResponse {
-    /// Hash of the rows' file, as in the manifest.
+    /// SHA-256 of the item table file, as in [`Manifest::rows`](crate::Manifest::rows).
     pub rows_hash: String,
-    /// Rows of the known items, in the order asked for.
+    /// Rows of the known items, in the order of the request.
     pub rows: Vec<ItemRow>,
-    /// How many ids the catalogue does not have.
+    /// Number of requested ids that are not in the catalogue.
     pub unknown: usize,
 }

@@ -2,84 +2,82 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Every error that can cross a wire, a worker or the WebAssembly boundary.
-///
-/// The code is for programs and stays; the message beside it is for people and may change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ErrorCode {
-    /// The body is not JSON, or not of the documented shape.
-    InvalidRequest,
-    /// A field's value is outside what is allowed.
-    InvalidField,
-    /// The body is larger than the server reads.
-    PayloadTooLarge,
-    /// No such resource.
-    NotFound,
-    /// The method is not allowed on this resource.
-    MethodNotAllowed,
-    /// The `Content-Type` is not JSON.
-    UnsupportedMediaType,
-    /// The model is still being loaded.
-    NotReady,
-    /// All places in the queue are taken: come again after `Retry-After`.
-    Overloaded,
-    /// The model did not answer in time.
-    Timeout,
-    /// A fault of the server.
-    Internal,
-    /// The server could not be reached (seen from the device).
-    Unreachable,
-    /// The server answered with something this version cannot read.
-    BadResponse,
-    /// An artefact's bytes do not have the hash the manifest names.
-    Integrity,
-    /// An artefact is of a newer version than this client.
-    UnsupportedVersion,
-    /// An artefact is damaged or of a foreign format.
-    InvalidArtifact,
-    /// A list or a saved session is of another catalogue than the model.
-    CatalogueChanged,
-    /// The call was made with arguments that make no sense.
-    InvalidArgument,
-    /// No WebGPU adapter.
-    NoAdapter,
-    /// The GPU went away.
-    DeviceLost,
-    /// The recommender was disposed of.
-    Disposed,
-    /// The caller aborted.
-    Aborted,
+/// Defines [`ErrorCode`] from one table of codes, JSON names and descriptions.
+macro_rules! error_codes {
+    ($($(#[doc = $doc:literal])+ $code:ident = $name:literal,)+) => {
+        /// Code of an error that crosses the network, a worker or the WebAssembly boundary.
+        ///
+        /// Programs act on the code, which does not change. The message beside it is for
+        /// people and may change.
+        ///
+        /// ```
+        /// use tandem_protocol::ErrorCode;
+        ///
+        /// assert_eq!(ErrorCode::NotReady.as_str(), "not_ready");
+        /// ```
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum ErrorCode {
+            $($(#[doc = $doc])+ #[serde(rename = $name)] $code,)+
+        }
+
+        impl ErrorCode {
+            /// All codes, in the order of their definition.
+            pub const ALL: &[Self] = &[$(Self::$code),+];
+
+            /// The code as written in JSON.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$code => $name,)+
+                }
+            }
+        }
+    };
 }
 
-impl ErrorCode {
-    /// The code as it is written in JSON.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::InvalidRequest => "invalid_request",
-            Self::InvalidField => "invalid_field",
-            Self::PayloadTooLarge => "payload_too_large",
-            Self::NotFound => "not_found",
-            Self::MethodNotAllowed => "method_not_allowed",
-            Self::UnsupportedMediaType => "unsupported_media_type",
-            Self::NotReady => "not_ready",
-            Self::Overloaded => "overloaded",
-            Self::Timeout => "timeout",
-            Self::Internal => "internal",
-            Self::Unreachable => "unreachable",
-            Self::BadResponse => "bad_response",
-            Self::Integrity => "integrity",
-            Self::UnsupportedVersion => "unsupported_version",
-            Self::InvalidArtifact => "invalid_artifact",
-            Self::CatalogueChanged => "catalogue_changed",
-            Self::InvalidArgument => "invalid_argument",
-            Self::NoAdapter => "no_adapter",
-            Self::DeviceLost => "device_lost",
-            Self::Disposed => "disposed",
-            Self::Aborted => "aborted",
-        }
-    }
+error_codes! {
+    /// The body is not JSON, or does not have the documented fields.
+    InvalidRequest = "invalid_request",
+    /// The value of a field is outside the allowed range.
+    InvalidField = "invalid_field",
+    /// The body is larger than the server accepts.
+    PayloadTooLarge = "payload_too_large",
+    /// The requested resource does not exist.
+    NotFound = "not_found",
+    /// The resource does not support the HTTP method.
+    MethodNotAllowed = "method_not_allowed",
+    /// The `Content-Type` is not JSON.
+    UnsupportedMediaType = "unsupported_media_type",
+    /// The model is still being loaded.
+    NotReady = "not_ready",
+    /// The queue is full; retry after `Retry-After`.
+    Overloaded = "overloaded",
+    /// The model did not respond in time.
+    Timeout = "timeout",
+    /// An error inside the server.
+    Internal = "internal",
+    /// The device could not reach the server.
+    Unreachable = "unreachable",
+    /// The server's response cannot be read by this version.
+    BadResponse = "bad_response",
+    /// The bytes of an artefact do not have the hash that the manifest names.
+    Integrity = "integrity",
+    /// An artefact was written by a newer version than this client.
+    UnsupportedVersion = "unsupported_version",
+    /// An artefact is damaged or has an unknown format.
+    InvalidArtifact = "invalid_artifact",
+    /// A list or a stored session belongs to another catalogue than the model.
+    CatalogueChanged = "catalogue_changed",
+    /// An argument of the call is invalid.
+    InvalidArgument = "invalid_argument",
+    /// There is no WebGPU adapter.
+    NoAdapter = "no_adapter",
+    /// The GPU device was lost.
+    DeviceLost = "device_lost",
+    /// The recommender was disposed of.
+    Disposed = "disposed",
+    /// The caller aborted the call.
+    Aborted = "aborted",
 }
 
 impl fmt::Display for ErrorCode {
@@ -88,35 +86,47 @@ impl fmt::Display for ErrorCode {
     }
 }
 
-/// An error as the server sends it: `application/problem+json` (RFC 9457) with two
-/// members of our own, `code` and `field`.
+/// An error response of the server: `application/problem+json` (RFC 9457) with the additional
+/// members `code` and `field`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
-    /// Always `about:blank`: [`Problem::code`] is what tells errors apart.
+    /// Always `about:blank`; errors are told apart by [`Problem::code`].
     #[serde(rename = "type")]
     pub kind: String,
-    /// The HTTP status in words.
+    /// Reason phrase of the HTTP status.
     pub title: String,
-    /// The HTTP status.
+    /// HTTP status code.
     pub status: u16,
-    /// What happened and what to do, for a person.
+    /// What happened and what to do about it, for people.
     pub detail: String,
-    /// What happened, for a program.
+    /// What happened, for programs.
     pub code: ErrorCode,
-    /// The field of the request that is at fault, as a path (`history[3]`).
+    /// Path of the invalid field in the request (for example `history[3]`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
-    fn codes_are_spelt_the_same_in_json_and_in_text() {
-        for code in [ErrorCode::InvalidRequest, ErrorCode::NoAdapter, ErrorCode::Aborted] {
-            let json = serde_json::to_string(&code).unwrap();
+    fn every_code_has_one_snake_case_name_in_json_and_text() {
+        let mut names = HashSet::new();
+        for code in ErrorCode::ALL {
+            let json = serde_json::to_string(code).unwrap();
             assert_eq!(json, format!("\"{code}\""));
+            assert_eq!(serde_json::from_str::<ErrorCode>(&json).unwrap(), *code);
+            // `NotReady` is written `not_ready`.
+            let words: String = format!("{code:?}")
+                .chars()
+                .flat_map(|c| if c.is_uppercase() { vec!['_', c] } else { vec![c] })
+                .collect();
+            assert_eq!(code.as_str(), words.trim_start_matches('_').to_lowercase());
+            assert!(names.insert(code.as_str()), "{code} is used twice");
         }
+        assert_eq!(names.len(), 21);
     }
 }

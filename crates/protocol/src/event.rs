@@ -2,71 +2,72 @@ use serde::{Deserialize, Serialize};
 
 use crate::ItemId;
 
-/// Something a visitor did with an item.
+/// An action of a visitor on an item.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
-    /// What was done.
+    /// The action.
     #[serde(rename = "type")]
     pub kind: EventKind,
-    /// With which item.
+    /// The item.
     pub item: ItemId,
 }
 
-/// Body of `POST /v1/events`: what visitors did, for the server's log.
+/// Body of `POST /v1/events`: events for the server's log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EventsRequest {
-    /// Stands for one visit; a random name that says nothing else.
+    /// Random name of the visit; contains no other information.
     pub session: String,
-    /// Oldest first.
+    /// Events, oldest first.
     pub events: Vec<LoggedEvent>,
 }
 
-/// An [`Event`] on its way to the server's log.
+/// An [`Event`] for the server's log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LoggedEvent {
-    /// Its name, the same at every attempt to send it: repeats are dropped by it.
+    /// Name of the event. It is the same each time the event is sent, so that the server can
+    /// drop repetitions.
     pub id: String,
-    /// What was done.
+    /// The action.
     #[serde(rename = "type")]
     pub kind: EventKind,
-    /// With which item.
+    /// The item.
     pub item: ItemId,
-    /// When, in milliseconds since 1970, by the device's clock.
+    /// Time by the device's clock, in milliseconds since 1970-01-01 UTC.
     pub at: u64,
 }
 
-/// Answer of `POST /v1/events`.
+/// Response of `POST /v1/events`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventsResponse {
-    /// Events that are in the log now.
+    /// Number of events added to the log.
     pub accepted: usize,
-    /// Events that were there before.
+    /// Number of events that were in the log already.
     pub repeated: usize,
-    /// Events with items that the catalogue does not have.
+    /// Number of events with items that are not in the catalogue.
     pub unknown: usize,
 }
 
-/// Body of `POST /v1/disagreements`: how far a device's order of a shop's own list is from
-/// the shop's, and nothing else.
+/// Body of `POST /v1/disagreements`: how far the device's order of a list of the shop is from
+/// the shop's order. Contains nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DisagreementReport {
-    /// 0 to 1.
+    /// Disagreement, 0 to 1.
     pub disagreement: f32,
 }
 
-/// The kinds of [`Event`].
+/// Action of an [`Event`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EventKind {
-    /// The item was opened: it joins the history and is learnt from.
+    /// The item was opened. It joins the history, and the device learns from it.
     Click,
-    /// The item was seen and not opened.
+    /// The item was shown but not opened.
     View,
-    /// The item was bought: joins the history like a click.
+    /// The item was bought. Treated like a click.
     Purchase,
-    /// The item is not wanted: it is never recommended again in this session.
+    /// The item is not wanted. It is not recommended again in this session.
     Dislike,
 }

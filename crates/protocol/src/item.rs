@@ -2,22 +2,30 @@ use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-/// The name of an item as the shop knows it (a SKU, a film's number), never a position.
+/// Identifier of an item in the shop (for example a SKU or a film number), never a position.
 ///
-/// Stable across imports and model versions, which is why the device's session and its
-/// personal delta are keyed by it. Cloning is cheap. Native bulk code works on dense
-/// positions in the catalogue instead (`tandem_dataset::ItemIndex`).
+/// Ids stay the same across imports and model versions, so the device's session and its
+/// personal delta use them as keys. Cloning is cheap. Native bulk code uses dense positions in
+/// the catalogue instead (`tandem_dataset::ItemIndex`).
+///
+/// ```
+/// use tandem_protocol::ItemId;
+///
+/// let id = ItemId::new("B000123");
+/// assert_eq!(serde_json::to_string(&id)?, "\"B000123\"");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ItemId(Arc<str>);
 
 impl ItemId {
-    /// Wraps the shop's own name of an item.
+    /// Wraps the shop's identifier.
     pub fn new(id: impl AsRef<str>) -> Self {
         Self(Arc::from(id.as_ref()))
     }
 
-    /// The name as text.
+    /// The identifier as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,8 +1,21 @@
-//! What crosses the wire between the device and the cloud, and the files both read.
+//! Messages between device and cloud, and the manifest that both read.
 //!
-//! Plain data with `serde` and nothing else: no I/O, no arithmetic, no policy. Every
-//! JSON field is `snake_case`; what a reader does not know it ignores, so that fields
-//! can be added without a new [`PROTOCOL_VERSION`].
+//! Plain data with `serde`; no I/O, no arithmetic, no policy. JSON fields are `snake_case`.
+//! Responses and the manifest may gain fields without a new [`PROTOCOL_VERSION`]: readers
+//! ignore fields that they do not know.
+//!
+//! ```
+//! use tandem_protocol::{CandidatesRequest, ItemId};
+//!
+//! let request = CandidatesRequest {
+//!     history: vec![ItemId::new("17"), ItemId::new("4")],
+//!     k: Some(20),
+//!     ..CandidatesRequest::default()
+//! };
+//! let json = serde_json::to_string(&request)?;
+//! assert_eq!(json, r#"{"history":["17","4"],"k":20,"rows":false}"#);
+//! # Ok::<(), serde_json::Error>(())
+//! ```
 
 mod candidates;
 mod error;
@@ -19,10 +32,10 @@ pub use error::{ErrorCode, Problem};
 pub use event::{DisagreementReport, Event, EventKind, EventsRequest, EventsResponse, LoggedEvent};
 pub use item::ItemId;
 pub use manifest::{
-    Artifact, CatalogueInfo, LanguageModelCalibration, LanguageModelInfo, Manifest, ModelConfig,
-    ModelKind,
+    Artifact, CatalogueInfo, LanguageModelCalibration, LanguageModelInfo, MAX_POPULAR, Manifest,
+    ModelConfig, ModelKind, SearchConfig,
 };
 pub use models::{EngineKind, HostedModel, ModelsResponse};
 
-/// Version of the wire format and of [`Manifest`]; a reader refuses a newer one.
+/// Version of the wire format and of [`Manifest`]. Readers refuse a newer version.
 pub const PROTOCOL_VERSION: u32 = 1;

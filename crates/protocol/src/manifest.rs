@@ -1,28 +1,33 @@
 use serde::{Deserialize, Serialize};
 
-/// `manifest.json`: what a device loads, and how it is to be used.
+use crate::ItemId;
+
+/// Largest number of items in [`Manifest::popular`].
+pub const MAX_POPULAR: usize = 200;
+
+/// `manifest.json`: the artefacts that a device loads and the settings it uses.
 ///
-/// `fusion`, `policy` and `learning` are kept as the configuration types of
-/// `tandem-collaboration` and `tandem-model` write them; this crate does not know those,
-/// hence the type parameters.
+/// `fusion`, `policy` and `learning` have the configuration types of `tandem-collaboration` and
+/// `tandem-model`. They are type parameters here because this crate depends on neither.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest<Fusion, Policy, Learning> {
     /// [`PROTOCOL_VERSION`](crate::PROTOCOL_VERSION) of the writer.
     pub version: u32,
-    /// The catalogue the model was trained on.
+    /// The catalogue that the model was trained on.
     pub catalogue: CatalogueInfo,
-    /// The small model's shape.
+    /// Shape of the small model.
     pub model: ModelConfig,
     /// The language model that fusion and policy were calibrated with, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language_model: Option<LanguageModelInfo>,
-    /// The small model's body: `safetensors`.
+    /// Weights of the small model without its item table, in `safetensors` format.
     pub body: Artifact,
-    /// The small model's item table: `u32` little-endian count and dimensions, then for
-    /// each item of the catalogue, in its order, a row as in
-    /// [`ItemRow::row`](crate::ItemRow::row) without the Base64.
+    /// Item table of the small model: `u32` little-endian number of items and of dimensions,
+    /// then one row per item in catalogue order. A row is [`ItemRow::row`](crate::ItemRow::row)
+    /// without the Base64 encoding.
     pub rows: Artifact,
-    /// The catalogue for people: a JSON array of `{item, title, year, genres}` in order.
+    /// The catalogue for display: a JSON array of `{item, title, year, genres}` in catalogue
+    /// order.
     pub items: Artifact,
     /// How the two models' scores are joined.
     pub fusion: Fusion,
@@ -30,10 +35,41 @@ pub struct Manifest<Fusion, Policy, Learning> {
     pub policy: Policy,
     /// How the device learns.
     pub learning: Learning,
-    /// What `fusion` and `policy` become when a list was made by one of these language
-    /// models: log-probabilities of another model deserve another weight.
+    /// Fusion and policy for lists of particular language models. Log-probabilities of another
+    /// model need another weight.
     #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
     pub language_models: Vec<LanguageModelCalibration<Fusion, Policy>>,
+    /// How the device searches the catalogue itself. Absent: it only re-ranks candidate lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<SearchConfig>,
+    /// Items to show before anything is known about the visitor, most popular first; at most
+    /// [`MAX_POPULAR`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub popular: Vec<ItemId>,
+}
+
+/// Settings of the search on the device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SearchConfig {
+    /// Number of items that the search adds to the candidate list.
+    #[serde(default = "default_search_k")]
+    pub k: usize,
+    /// Index of the cells that the item table is divided into. The cells are files named by
+    /// their hash beside the manifest (`cells/<sha256>`), and the device loads those near the
+    /// visitor's state. Absent: the device loads and searches the whole item table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cells: Option<Artifact>,
+}
+
+impl Default for SearchConfig {
+    /// The best 100 items of the whole table.
+    fn default() -> Self {
+        Self { k: default_search_k(), cells: None }
+    }
+}
+
+fn default_search_k() -> usize {
+    100
 }
 
 /// Fusion and policy for the lists of one language model.
@@ -41,7 +77,7 @@ pub struct Manifest<Fusion, Policy, Learning> {
 pub struct LanguageModelCalibration<Fusion, Policy> {
     /// [`CandidatesResponse::model`](crate::CandidatesResponse::model) of its lists.
     pub name: String,
-    /// SHA-256 of the GGUF file it was calibrated with, if the writer knew it.
+    /// SHA-256 of the GGUF file that was used for the calibration, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
     /// How the two models' scores are joined.
@@ -53,33 +89,33 @@ pub struct LanguageModelCalibration<Fusion, Policy> {
 /// A file beside the manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifact {
-    /// File name, relative to the manifest.
+    /// File name relative to the manifest.
     pub path: String,
-    /// SHA-256 of its bytes, lower-case hexadecimal.
+    /// SHA-256 of the file, lower-case hexadecimal.
     pub sha256: String,
-    /// Its size.
+    /// Size in bytes.
     pub bytes: u64,
 }
 
-/// Which catalogue, and how large.
+/// Hash and size of a catalogue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CatalogueInfo {
-    /// SHA-256 over the items' ids in order, lower-case hexadecimal.
+    /// SHA-256 over the item ids in catalogue order, lower-case hexadecimal.
     pub hash: String,
     /// Number of items.
     pub items: usize,
 }
 
-/// The language model behind the candidate lists.
+/// The language model that makes the candidate lists.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LanguageModelInfo {
-    /// Its name for people.
+    /// Name for display.
     pub name: String,
-    /// SHA-256 of the GGUF file.
+    /// SHA-256 of the GGUF file, lower-case hexadecimal.
     pub sha256: String,
 }
 
-/// The kinds of small recommendation model.
+/// Architecture of a small recommendation model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ModelKind {
@@ -91,17 +127,54 @@ pub enum ModelKind {
     Din,
 }
 
-/// Shape of a small model; what of it a kind does not use it ignores.
+/// Shape of a small model. An architecture ignores the fields it does not use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelConfig {
-    /// Which model.
+    /// Architecture.
     pub kind: ModelKind,
     /// Width of an item row and of the hidden state.
     pub dims: usize,
     /// Number of layers.
     pub blocks: usize,
-    /// Attention heads; divides `dims`.
+    /// Number of attention heads; divides `dims`.
     pub heads: usize,
-    /// How many of the newest items of a history are read.
+    /// Largest number of items of a history that are read; older ones are left out.
     pub max_length: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Any = Manifest<u8, u8, u8>;
+
+    const OLD: &str = r#"{
+        "version": 1,
+        "catalogue": {"hash": "c", "items": 2},
+        "model": {"kind": "sasrec", "dims": 4, "blocks": 1, "heads": 1, "max_length": 5},
+        "body": {"path": "b", "sha256": "0", "bytes": 1},
+        "rows": {"path": "r", "sha256": "0", "bytes": 1},
+        "items": {"path": "i", "sha256": "0", "bytes": 1},
+        "fusion": 1, "policy": 2, "learning": 3
+    }"#;
+
+    #[test]
+    fn a_manifest_without_search_is_read_and_has_none() {
+        let manifest: Any = serde_json::from_str(OLD).unwrap();
+        assert_eq!((&manifest.search, manifest.popular.len()), (&None, 0));
+        let json = serde_json::to_string(&manifest).unwrap();
+        assert!(!json.contains("search") && !json.contains("popular"), "{json}");
+    }
+
+    #[test]
+    fn search_settings_are_written_and_read() {
+        let mut manifest: Any = serde_json::from_str(OLD).unwrap();
+        let cells = Artifact { path: "cells.bin".into(), sha256: "1".into(), bytes: 7 };
+        manifest.search = Some(SearchConfig { k: 20, cells: Some(cells) });
+        manifest.popular = vec![ItemId::new("a"), ItemId::new("b")];
+        let json = serde_json::to_string(&manifest).unwrap();
+        assert_eq!(serde_json::from_str::<Any>(&json).unwrap(), manifest);
+        let default: SearchConfig = serde_json::from_str("{}").unwrap();
+        assert_eq!(default, SearchConfig { k: 100, cells: None });
+    }
 }

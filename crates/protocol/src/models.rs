@@ -1,33 +1,33 @@
 use serde::{Deserialize, Serialize};
 
-/// Answer of `GET /v1/models`: the language models of a server.
+/// Response of `GET /v1/models`: the language models of a server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelsResponse {
-    /// The first is asked when a request names none.
+    /// The models; the first one is used by requests that name none.
     pub models: Vec<HostedModel>,
 }
 
 /// A language model that a server hosts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostedModel {
-    /// What [`CandidatesRequest::model`](crate::CandidatesRequest::model) calls it.
+    /// Name for [`CandidatesRequest::model`](crate::CandidatesRequest::model).
     pub name: String,
-    /// Whether it is loaded; what follows is known only then.
+    /// Whether the model is loaded. The other fields are known only then.
     pub ready: bool,
-    /// How its vocabulary stands for items.
+    /// How the model's vocabulary represents items.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine: Option<EngineKind>,
-    /// SHA-256 of the GGUF file.
+    /// SHA-256 of the GGUF file, lower-case hexadecimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
 }
 
-/// How a language model's vocabulary stands for items.
+/// How a language model's vocabulary represents items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EngineKind {
-    /// A model of text: items go by their titles.
+    /// A text model: an item is represented by its title.
     Titles,
-    /// A model of this catalogue: one token an item.
+    /// A model of this catalogue: an item is one token.
     ItemTokens,
 }

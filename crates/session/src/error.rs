@@ -3,46 +3,48 @@ use tandem_model::ModelError;
 use tandem_protocol::ErrorCode;
 use thiserror::Error;
 
-/// Errors of a session. The session is unchanged after each of them.
+/// What can go wrong in a session. Nothing of the session is lost by any of these.
 #[derive(Debug, Error)]
 pub enum SessionError {
-    /// Weights, rows or a computation of the small model.
+    /// Weights, rows or a computation.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// Parameters of fusion or policy out of range.
+    /// Parameters of fusion or policy.
     #[error(transparent)]
     Collaboration(#[from] CollaborationError),
-    /// An item row is not Base64.
-    #[error("row of item {item}: expected Base64 ({reason}); check the server's answer")]
+    /// A row of an item is not Base64.
+    #[error("row of item {item}: not Base64 ({reason})")]
     Row {
         /// The item.
         item: String,
-        /// Message of the decoder.
+        /// What the decoder says.
         reason: String,
     },
-    /// A list or a saved session belongs to another catalogue than the model.
-    #[error("expected catalogue {expected}, found {found}; load the current model")]
+    /// A list is of another catalogue than the model.
+    #[error(
+        "the server's list is of catalogue {found}, the model of {expected}; load the model anew"
+    )]
     ForeignCatalogue {
-        /// The catalogue of the model.
+        /// The model's catalogue.
         expected: String,
-        /// The catalogue of the list or session.
+        /// The list's.
         found: String,
     },
-    /// A saved session cannot be read or written.
-    #[error("saved session is damaged: {0}; import another copy or start a new session")]
+    /// A saved session is damaged.
+    #[error("saved session: {0}")]
     Damaged(String),
     /// A saved session was written by a newer version.
-    #[error("saved session has version {found}, this client reads up to {supported}; update it")]
+    #[error("saved session has version {found}, this client reads up to {supported}")]
     Version {
-        /// The newest version that this client reads.
+        /// What is supported.
         supported: u32,
-        /// The version of the saved session.
+        /// What was found.
         found: u32,
     },
 }
 
 impl SessionError {
-    /// The error code for JavaScript.
+    /// The code under which the error crosses to JavaScript.
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self {

@@ -149,6 +149,8 @@ fn shop() -> Script {
         policy: Policy::default(),
         learning: LearningConfig::default(),
         language_models: Vec::new(),
+        search: None,
+        popular: Vec::new(),
     };
     let manifest = serde_json::to_vec(&manifest).unwrap();
     let hash = sha256(&manifest)[..16].to_owned();

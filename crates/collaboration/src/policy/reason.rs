@@ -1,97 +1,97 @@
 use std::fmt;
 
-/// Why a [`Decision`](super::Decision) was made.
+/// The reason for a [`Decision`](super::Decision).
 ///
-/// [`Reason::code`] is for programs and stays; the [`Display`](fmt::Display) text is for
-/// people.
+/// [`Reason::code`] is for programs and does not change; the [`Display`](fmt::Display) text is
+/// for people.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Reason {
     /// There is no list yet.
     NoCandidates,
-    /// The two orders are further apart than the threshold.
+    /// The disagreement of the two orders is above the threshold.
     RankingsDisagree {
-        /// What was found.
+        /// The disagreement, 0 to 1.
         disagreement: f32,
-        /// What it was compared with.
+        /// The threshold it was compared with.
         threshold: f32,
     },
-    /// The two orders are close enough.
+    /// The disagreement of the two orders is not above the threshold.
     RankingsAgree {
-        /// What was found.
+        /// The disagreement, 0 to 1.
         disagreement: f32,
-        /// What it was compared with.
+        /// The threshold it was compared with.
         threshold: f32,
     },
-    /// A fresh list is expected to help by more than the threshold.
+    /// The expected gain of a fresh list is above the threshold.
     FreshListHelps {
-        /// The gain in NDCG@10 that is expected.
+        /// The expected gain in NDCG@10.
         gain: f32,
-        /// What it was compared with.
+        /// The threshold it was compared with.
         threshold: f32,
     },
-    /// A fresh list is expected to help too little.
+    /// The expected gain of a fresh list is not above the threshold.
     FreshListHelpsLittle {
-        /// The gain in NDCG@10 that is expected.
+        /// The expected gain in NDCG@10.
         gain: f32,
-        /// What it was compared with.
+        /// The threshold it was compared with.
         threshold: f32,
     },
-    /// The small model has no order of the list: no history that it can read, or fewer
-    /// than two items.
+    /// The small model has no order of the list, because there is no usable history or the
+    /// list has fewer than two items.
     NothingToCompare,
-    /// The list was made for everyone, and now something is known of the visitor.
+    /// The list was made without a history, and there is one now.
     ListNotPersonal,
-    /// Too few items of the list are left to recommend.
+    /// Too few items of the list can still be recommended.
     ListUsedUp {
-        /// How many are left.
+        /// Number of items left.
         left: usize,
     },
-    /// The list is older than allowed.
+    /// The list is older than the policy allows.
     ListTooOld {
-        /// The age allowed, in milliseconds.
+        /// The largest allowed age in milliseconds.
         max_age_ms: f64,
     },
-    /// Too many clicks since the list came.
+    /// There were too many clicks since the list was requested.
     ManyClicks {
-        /// How many.
+        /// Number of clicks.
         clicks: u64,
     },
-    /// Nothing happened since the list was asked for: a new one would be the same.
+    /// Nothing happened since the list was requested; a new list would be the same.
     ListUpToDate,
-    /// A baseline's turn to call.
+    /// A baseline trigger calls now.
     Scheduled,
-    /// Not a baseline's turn to call.
+    /// A baseline trigger does not call now.
     NotScheduled,
-    /// A call is wanted, and one is on its way already.
+    /// A call is wanted, but one is in flight already.
     CallUnderWay,
-    /// A call is wanted, and there is no network, or it is not to be used.
+    /// A call is wanted, but there is no network, or calls are switched off.
     Offline,
-    /// A call is wanted, and the server failed a moment ago.
+    /// A call is wanted, but the server failed recently.
     LastCallFailed {
-        /// When it is tried again, in milliseconds.
+        /// Milliseconds until the next attempt.
         retry_in_ms: f64,
     },
-    /// A call is wanted, and the budget does not allow it.
+    /// A call is wanted, but the budget is spent.
     BudgetSpent {
-        /// When it will.
+        /// When the budget allows the next call.
         next: NextCall,
     },
 }
 
-/// When a spent budget allows the next call.
+/// When the budget allows the next call.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum NextCall {
-    /// In so many milliseconds.
+    /// After this many milliseconds.
     InMs(f64),
-    /// After so many more clicks.
+    /// After this many more clicks.
     AfterClicks(u64),
-    /// Not in this session.
+    /// Never in this session.
     Never,
 }
 
 impl Reason {
-    /// Milliseconds after which the same situation may be decided otherwise, if time alone
-    /// can do that.
+    /// Milliseconds after which the decision may change without another event; `None` if time
+    /// alone does not change it.
     #[must_use]
     pub fn wait_ms(&self) -> Option<f64> {
         match *self {
@@ -101,7 +101,7 @@ impl Reason {
         }
     }
 
-    /// A stable name for programs.
+    /// The reason's name for programs.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -137,13 +137,21 @@ impl fmt::Display for Reason {
                 write!(f, "rankings agree ({})", Compared(disagreement, "≤", threshold, 2))
             }
             Self::FreshListHelps { gain, threshold } => {
-                write!(f, "a fresh list would help ({})", Compared(gain, ">", threshold, 3))
+                write!(
+                    f,
+                    "a fresh list is expected to help ({})",
+                    Compared(gain, ">", threshold, 3)
+                )
             }
             Self::FreshListHelpsLittle { gain, threshold } => {
-                write!(f, "a fresh list would help little ({})", Compared(gain, "≤", threshold, 3))
+                write!(
+                    f,
+                    "a fresh list is not expected to help ({})",
+                    Compared(gain, "≤", threshold, 3)
+                )
             }
-            Self::NothingToCompare => f.write_str("nothing to compare the list with"),
-            Self::ListNotPersonal => f.write_str("list was made before the first click"),
+            Self::NothingToCompare => f.write_str("the list cannot be compared yet"),
+            Self::ListNotPersonal => f.write_str("the list is not personal yet"),
             Self::ListUsedUp { left } => write!(f, "list is used up ({left} left)"),
             Self::ListTooOld { max_age_ms } => {
                 write!(f, "list is older than {}", Duration(max_age_ms))
@@ -151,10 +159,10 @@ impl fmt::Display for Reason {
             Self::ManyClicks { clicks } => {
                 write!(f, "list is {clicks} {} old", clicks_word(clicks))
             }
-            Self::ListUpToDate => f.write_str("list is up to date (nothing new since it came)"),
+            Self::ListUpToDate => f.write_str("list is up to date (no new clicks)"),
             Self::Scheduled => f.write_str("a call is due"),
             Self::NotScheduled => f.write_str("no call is due"),
-            Self::CallUnderWay => f.write_str("a call is under way"),
+            Self::CallUnderWay => f.write_str("a call is in progress"),
             Self::Offline => f.write_str("offline"),
             Self::LastCallFailed { retry_in_ms } => {
                 write!(f, "last call failed (next try in {})", Duration(retry_in_ms))
@@ -175,13 +183,12 @@ fn clicks_word(clicks: u64) -> &'static str {
     if clicks == 1 { "click" } else { "clicks" }
 }
 
-/// Two numbers with so many digits, or two more if it takes them to see which is larger.
+/// Two numbers with a given number of digits, and two more if they would print as equal.
 struct Compared(f32, &'static str, f32, u8);
 
 impl fmt::Display for Compared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(left, sign, right, digits) = *self;
-        // A difference below a unit of the last digit may print as equal numbers.
         let close = (left - right).abs() < 0.1_f32.powi(digits.into());
         let more = if close && left.to_bits() != right.to_bits() { 2 } else { 0 };
         let digits = usize::from(digits + more);
@@ -189,7 +196,7 @@ impl fmt::Display for Compared {
     }
 }
 
-/// Milliseconds as people say them, rounded up: `12 s`, `10 min`, `2 h`.
+/// Milliseconds as a rounded-up duration: `12 s`, `10 min`, `2 h`.
 struct Duration(f64);
 
 impl fmt::Display for Duration {

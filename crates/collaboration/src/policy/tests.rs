@@ -14,6 +14,7 @@ fn listed(disagreement: f32) -> Situation {
             new_items_since: 2,
             unseen: 40,
             personal: true,
+            device_search: false,
         }),
         clicks: 7,
         calls: 1,
@@ -53,12 +54,12 @@ fn the_list_decides() {
     let used_up = with_list(|list| list.unseen = 3);
     check(&p, &used_up, Action::Request, "list_used_up", "list is used up (3 left)");
     let popular = with_list(|list| list.personal = false);
-    let text = "list was made before the first click";
+    let text = "the list is not personal yet";
     check(&p, &popular, Action::Request, "list_not_personal", text);
     let disliked = with_list(|list| (list.personal, list.new_items_since) = (false, 0));
     assert_eq!(p.decide(&disliked).action, Action::Keep, "a dislike says nothing to the cloud");
     let alone = with_list(|list| list.disagreement = None);
-    let text = "nothing to compare the list with";
+    let text = "the list cannot be compared yet";
     check(&p, &alone, Action::Keep, "nothing_to_compare", text);
     let popular_still = with_list(|list| (list.personal, list.clicks_since) = (false, 0));
     assert_eq!(p.decide(&popular_still).action, Action::Keep, "nothing is known yet");
@@ -84,19 +85,43 @@ fn an_expected_gain_decides() {
                 baseline: advantage(0.0),
                 disagreement: 0.31,
                 clicks_since: 3,
-                missed: 0,
+                ..UpliftEvidence::default()
             });
         })
     };
-    let text = "a fresh list would help (0.031 > 0.020)";
+    let text = "a fresh list is expected to help (0.031 > 0.020)";
     check(&uplift(0.02), &seen(2.0), Action::Request, "fresh_list_helps", text);
-    let text = "a fresh list would help little (0.011 ≤ 0.020)";
+    let text = "a fresh list is not expected to help (0.011 ≤ 0.020)";
     check(&uplift(0.02), &seen(0.0), Action::Keep, "fresh_list_helps_little", text);
-    let text = "a fresh list would help (0.03100 > 0.03090)";
+    let text = "a fresh list is expected to help (0.03100 > 0.03090)";
     check(&uplift(0.0309), &seen(2.0), Action::Request, "fresh_list_helps", text);
     // Where nothing can be told, the orders decide.
     let text = "rankings disagree (0.71 > 0.62)";
     check(&uplift(0.02), &listed(0.71), Action::Request, "rankings_disagree", text);
+}
+
+#[test]
+fn with_device_search_the_expected_gain_alone_decides() {
+    let state = |margin: Option<f32>| {
+        with_list(|list| {
+            list.device_search = true;
+            list.uplift = margin.map(|margin| UpliftEvidence {
+                now: ListAdvantage { margin, ..ListAdvantage::default() },
+                ..UpliftEvidence::default()
+            });
+            (list.unseen, list.clicks_since) = (0, 50);
+        })
+    };
+    let text = "a fresh list is not expected to help (0.011 ≤ 0.020)";
+    check(&uplift(0.02), &state(Some(0.0)), Action::Keep, "fresh_list_helps_little", text);
+    let text = "a fresh list is expected to help (0.031 > 0.020)";
+    check(&uplift(0.02), &state(Some(2.0)), Action::Request, "fresh_list_helps", text);
+    let text = "list is used up (0 left)";
+    check(&uplift(0.02), &state(None), Action::Request, "list_used_up", text);
+    check(&policy(), &state(Some(0.0)), Action::Request, "list_used_up", text);
+    let mut listed = state(Some(0.0));
+    listed.list.as_mut().unwrap().device_search = false;
+    check(&uplift(0.02), &listed, Action::Request, "list_used_up", text);
 }
 
 #[test]
@@ -109,7 +134,7 @@ fn the_threshold_itself_still_agrees() {
 
 #[test]
 fn a_list_to_which_nothing_was_added_is_not_asked_for_again() {
-    let text = "list is up to date (nothing new since it came)";
+    let text = "list is up to date (no new clicks)";
     for trigger in [Trigger::Disagreement, Trigger::Always, Trigger::EveryKthClick { k: 1 }] {
         let policy = Policy { trigger, ..policy() };
         let fresh = with_list(|list| {
@@ -128,7 +153,7 @@ fn obstacles_hold_back_a_call_that_is_wanted() {
     let offline = Situation { offline: true, ..wanted };
     check(&p, &offline, Action::Keep, "offline", "offline");
     let busy = Situation { in_flight: true, ..wanted };
-    check(&p, &busy, Action::Keep, "call_under_way", "a call is under way");
+    check(&p, &busy, Action::Keep, "call_under_way", "a call is in progress");
     let failed = Situation { retry_in_ms: Some(7_400.0), ..wanted };
     let text = "last call failed (next try in 8 s)";
     check(&p, &failed, Action::Keep, "last_call_failed", text);

@@ -2,10 +2,9 @@ use std::convert::Infallible;
 
 use tandem_collaboration::{Consistency, Fusion, LanguageModelScore, Normalisation, Trigger};
 
-use super::{measure::PaperFit, *};
+use super::*;
 use crate::{
     History,
-    fitting::threshold_for,
     testing::{Parts, dataset, next_items},
 };
 
@@ -76,11 +75,7 @@ fn a_scored_list_is_ranked_by_either_model_or_both() {
     // -1/4, -2/4, -3/4, -1 and half of σ(1) - 0.5 = 0.231, 0.381, 0.453, 0.482:
     // -0.134, -0.310, -0.524, -0.759.
     assert_eq!(list.rank(&Fusion::Paper { beta: 0.5, gate: None }).unwrap(), Some(2));
-    let alpha = |alpha| Fusion::Weighted {
-        alpha,
-        language_model: LanguageModelScore::Rank,
-        small_model: Normalisation::MinMax,
-    };
+    let alpha = |alpha| Fusion::weighted(alpha, LanguageModelScore::Rank, Normalisation::MinMax);
     assert_eq!(list.rank(&alpha(0.4)).unwrap(), Some(1));
     assert!((list.disagreement(Consistency::Footrule).unwrap() - 1.0).abs() < 1e-6);
     // Displacements 3, 1, 1, 3.
@@ -139,6 +134,16 @@ fn rows_are_those_of_the_protocol() {
 }
 
 #[test]
+fn a_threshold_lets_no_more_ask_than_the_budget() {
+    let urgency = [0.9, 0.1, 0.5, 0.5, 0.2];
+    for (budget, count) in [(0.0, 0), (0.2, 1), (0.4, 1), (0.6, 3), (1.0, 5)] {
+        let threshold = threshold_for(budget, &urgency);
+        let above = urgency.iter().filter(|&&urgency| urgency > threshold).count();
+        assert_eq!(above, count, "{budget}");
+    }
+}
+
+#[test]
 fn among_other_users_the_budget_holds_too() {
     let asked = |budget| asking(&[0.9, 0.1, 0.8, 0.7, 0.2, 0.6], 0.5, budget).unwrap();
     // Half of the users so far: nobody of the first one, one of the first two or three, two
@@ -180,9 +185,9 @@ fn the_weight_is_fitted_on_the_list_that_the_budget_brings() {
         stale: list(Some(3), REVERSED),
         fresh: list(Some(0), REVERSED),
     };
-    let fit = PaperFit::over(std::slice::from_ref(&user)).unwrap();
-    assert_eq!(user.stale.rank(&fit.fusion(0.0)).unwrap(), Some(0));
-    assert_eq!(user.fresh.rank(&fit.fusion(1.0)).unwrap(), Some(0));
+    let fit = FusionFit::over(std::slice::from_ref(&user)).unwrap();
+    assert_eq!(user.stale.rank(&fit.best(0.0)).unwrap(), Some(0));
+    assert_eq!(user.fresh.rank(&fit.best(1.0)).unwrap(), Some(0));
 }
 
 #[test]
@@ -198,7 +203,7 @@ fn the_gain_of_a_few_users_is_no_reason_to_mix() {
     let alpha = |gaining: usize| {
         let mut users = vec![settled.clone(); 10];
         users[..gaining].fill(mixed.clone());
-        match PaperFit::over(&users).unwrap().fusion(0.0) {
+        match FusionFit::over(&users).unwrap().best(0.0) {
             Fusion::Weighted { alpha, .. } => alpha,
             other @ Fusion::Paper { .. } => panic!("{other:?}"),
         }

@@ -63,7 +63,7 @@ pub(super) fn fusion(fusion: &Fusion) -> String {
     match *fusion {
         Fusion::Paper { beta, gate: None } => format!("paper, β = {beta}"),
         Fusion::Paper { beta, gate: Some(gate) } => format!("paper, β = {beta} beyond {gate}"),
-        Fusion::Weighted { alpha, language_model, small_model } => {
+        Fusion::Weighted { alpha, language_model, small_model, .. } => {
             format!("{alpha:.2} · {language_model:?} + {:.2} · {small_model:?}", 1.0 - alpha)
         }
     }

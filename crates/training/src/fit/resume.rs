@@ -8,15 +8,13 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsString,
     fs::{self, File},
-    io::{self, BufRead, BufReader, Read, Write},
+    io::{self, BufRead, BufReader, BufWriter, Read, Write},
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
-use tandem_dataset::{
-    Dataset,
-    files::{FileDraft, Sha256Hex},
-};
+use sha2::{Digest, Sha256};
+use tandem_dataset::Dataset;
 
 use super::{Epoch, FitJob, best_epoch};
 use crate::{SequenceModel, Trainer, TrainingError};
@@ -102,12 +100,13 @@ impl<'a> ResumeFile<'a> {
         let draft = self.draft();
         let write = || -> io::Result<()> {
             let header = Header { training: self.settings.clone(), progress: progress.clone() };
-            let mut file = FileDraft::at(&draft, &self.path)?;
+            let mut file = BufWriter::new(File::create(&draft)?);
             file.write_all(MAGIC.as_bytes())?;
             serde_json::to_writer(&mut file, &header)?;
             file.write_all(b"\n")?;
             trainer.save(&mut file)?;
-            file.publish()
+            file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+            fs::rename(&draft, &self.path)
         };
         write().map_err(TrainingError::io("write", &self.path))
     }
@@ -169,7 +168,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 /// The first 64 bits of a SHA-256 over the item ids and all sequences, in hexadecimal.
 fn fingerprint(dataset: &Dataset) -> String {
-    let mut hash = Sha256Hex::default();
+    let mut hash = Sha256::new();
     hash.update(dataset.catalogue.hash());
     for sequence in &dataset.sequences {
         hash.update((sequence.items.len() as u64).to_le_bytes());
@@ -177,5 +176,6 @@ fn fingerprint(dataset: &Dataset) -> String {
             hash.update(item.0.to_le_bytes());
         }
     }
-    hash.finish()[..16].to_owned()
+    let first = hash.finalize().iter().take(8).fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
+    format!("{first:016x}")
 }
