@@ -79,14 +79,14 @@ impl<H: Host> Engine<H> {
         for event in events {
             session.track(event);
         }
-        self.update(&session).await
+        self.update(&mut session).await
     }
 
     /// Takes back the newest event and ranks again. No network.
     pub(crate) async fn undo(&self) -> Result<Undone, ClientError> {
         let mut session = self.session.lock().await;
         let event = session.undo();
-        Ok(Undone { event, update: self.update(&session).await? })
+        Ok(Undone { event, update: self.update(&mut session).await? })
     }
 
     /// Why an item stands where it does; `None` if it is not in the list.
@@ -113,7 +113,7 @@ impl<H: Host> Engine<H> {
 
     /// Ranks again without an event. No network.
     pub(crate) async fn recommend(&self) -> Result<Update, ClientError> {
-        self.update(&*self.session.lock().await).await
+        self.update(&mut *self.session.lock().await).await
     }
 
     /// Asks the server for a new list and ranks it. Fails only if the device does: what is
@@ -132,7 +132,7 @@ impl<H: Host> Engine<H> {
         let now_ms = self.host.now_ms();
         let took_ms = now_ms - started_ms;
         if !self.line.borrow_mut().end(number) {
-            return self.update_after_abort(&session).await;
+            return self.update_after_abort(&mut session).await;
         }
         let outcome = received.and_then(|list| {
             let server_ms = list.timings.total_ms;
@@ -146,7 +146,7 @@ impl<H: Host> Engine<H> {
                 self.line.borrow_mut().failed(failure, now_ms, took_ms, chance);
             }
         }
-        self.update(&session).await
+        self.update(&mut session).await
     }
 
     /// One learning step for the oldest click that waits; `None` if none does, or if its
@@ -187,7 +187,7 @@ impl<H: Host> Engine<H> {
         let mut session = self.session.lock().await;
         session.reset();
         self.forget_counters();
-        self.update(&session).await
+        self.update(&mut session).await
     }
 
     /// Session and delta as bytes.
@@ -209,7 +209,7 @@ impl<H: Host> Engine<H> {
         let mut session = self.session.lock().await;
         session.import(bytes, self.host.now_ms())?;
         self.forget_counters();
-        self.update(&session).await
+        self.update(&mut session).await
     }
 
     /// Takes up a session of this device; of another model's, history and dislikes.
@@ -217,7 +217,7 @@ impl<H: Host> Engine<H> {
         let mut session = self.session.lock().await;
         session.restore(bytes, self.host.now_ms())?;
         self.forget_counters();
-        self.update(&session).await
+        self.update(&mut session).await
     }
 
     fn forget_counters(&self) {
@@ -259,9 +259,10 @@ impl<H: Host> Engine<H> {
         reply::candidates(&reply)
     }
 
-    async fn update(&self, session: &Session) -> Result<Update, ClientError> {
+    async fn update(&self, session: &mut Session) -> Result<Update, ClientError> {
         let started_ms = self.host.now_ms();
         let ranked = session.rank().await?;
+        session.record_shown(&ranked);
         let now_ms = self.host.now_ms();
         let line = self.line.borrow();
         let decision = session.decide(&ranked, line.situation(now_ms), now_ms);
@@ -295,7 +296,7 @@ impl<H: Host> Engine<H> {
 
     /// The state as it is, with a word on the request that was ended: no failure of the
     /// server, hence no back-off.
-    async fn update_after_abort(&self, session: &Session) -> Result<Update, ClientError> {
+    async fn update_after_abort(&self, session: &mut Session) -> Result<Update, ClientError> {
         let mut update = self.update(session).await?;
         if update.connection.code.is_none() {
             update.connection.code = Some(ErrorCode::Aborted);

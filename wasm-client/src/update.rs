@@ -26,9 +26,10 @@ pub(crate) struct Update {
 pub(crate) struct ItemReport {
     item: ItemId,
     score: f32,
-    llm_rank: usize,
+    listed: bool,
+    llm_rank: Option<usize>,
     srm_rank: usize,
-    logprob: f32,
+    logprob: Option<f32>,
     srm_score: Option<f32>,
 }
 
@@ -126,8 +127,8 @@ impl From<Similar> for SimilarItem {
 
 impl From<RankedItem> for ItemReport {
     fn from(item: RankedItem) -> Self {
-        let RankedItem { item, score, llm_rank, srm_rank, logprob, srm_score } = item;
-        Self { item, score, llm_rank, srm_rank, logprob, srm_score }
+        let RankedItem { item, score, listed, llm_rank, srm_rank, logprob, srm_score } = item;
+        Self { item, score, listed, llm_rank, srm_rank, logprob, srm_score }
     }
 }
 
@@ -155,14 +156,15 @@ mod tests {
         let item = ItemReport::from(RankedItem {
             item: ItemId::from("50"),
             score: 0.5,
-            llm_rank: 2,
+            listed: true,
+            llm_rank: Some(2),
             srm_rank: 0,
-            logprob: -1.5,
+            logprob: Some(-1.5),
             srm_score: None,
         });
         assert_eq!(
             serde_json::to_string(&item).unwrap(),
-            r#"{"item":"50","score":0.5,"llmRank":2,"srmRank":0,"logprob":-1.5,"srmScore":null}"#
+            r#"{"item":"50","score":0.5,"listed":true,"llmRank":2,"srmRank":0,"logprob":-1.5,"srmScore":null}"#
         );
         let decision = DecisionReport::from(Decision {
             action: Action::Request,

@@ -23,7 +23,6 @@
 
 pub mod backoff;
 pub mod budget;
-pub mod calibration;
 pub mod consistency;
 mod error;
 pub mod fusion;
@@ -35,7 +34,6 @@ pub mod uplift;
 
 pub use backoff::{Backoff, BackoffLimits};
 pub use budget::{BucketLimits, CallShare, TokenBucket};
-pub use calibration::{FusionFit, JudgedList, fit_alpha, fit_threshold};
 pub use consistency::Consistency;
 pub use error::CollaborationError;
 pub use fusion::{DEFAULT_UNLISTED_GAP, Fused, Fusion, LanguageModelScore};
@@ -43,4 +41,4 @@ pub use normalise::Normalisation;
 pub use policy::{Action, Decision, ListState, NextCall, Policy, Reason, Situation, Trigger};
 pub use pool::{PoolFeatures, state_drift};
 pub use ranking::{order_descending, positions};
-pub use uplift::{ListAdvantage, UPLIFT_FEATURES, UpliftEvidence, UpliftModel, UpliftSample};
+pub use uplift::{ListAdvantage, UpliftEvidence, UpliftModel};

@@ -3,7 +3,8 @@
 //! The paper calls the cloud when two orders of one list disagree. That says that the list is
 //! contested, not that another list would be better. Here the small model compares the list
 //! with items *outside* it ([`ListAdvantage`]), and a rule fitted on validation sessions turns
-//! the comparison into an expected gain of NDCG@10 ([`UpliftModel`]). Learning the uplift of a
+//! the comparison into an expected gain of NDCG@10 ([`UpliftModel`]). The rule is fitted
+//! elsewhere. Learning the uplift of a
 //! call follows the Meta Controller (Yao et al., KDD 2022).
 
 use serde::{Deserialize, Serialize};
@@ -13,8 +14,9 @@ use crate::{CollaborationError, PoolFeatures};
 /// Number of ranks that count, as in NDCG@10.
 const PLACES: usize = 10;
 
-/// Number of features of [`UpliftEvidence`].
-pub const UPLIFT_FEATURES: usize = 13;
+/// Number of features: the length of [`UpliftEvidence::features`] and of
+/// [`UpliftModel::weights`].
+pub const FEATURES: usize = 13;
 
 /// How the small model sees a list compared with other items.
 ///
@@ -93,15 +95,6 @@ pub struct UpliftModel {
     pub confidence: f32,
 }
 
-/// A situation of a validation session and the gain of a fresh list in it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct UpliftSample {
-    /// What the device saw.
-    pub evidence: UpliftEvidence,
-    /// NDCG@10 of the next clicks with a list made now, minus that with the list in use.
-    pub gain: f32,
-}
-
 impl ListAdvantage {
     /// Compares a list with other items. `shown` holds the small model's scores of the list in
     /// the order in which it is shown, `others` those of items outside it. Scores that are not
@@ -132,7 +125,7 @@ impl ListAdvantage {
 impl UpliftEvidence {
     /// The features in the order of [`UpliftModel::weights`].
     #[must_use]
-    pub fn features(&self) -> [f64; UPLIFT_FEATURES] {
+    pub fn features(&self) -> [f64; FEATURES] {
         let missed_share = self.missed as f64 / self.clicks_since.max(1) as f64;
         [
             self.now.expected_gain.into(),
@@ -178,68 +171,9 @@ impl UpliftModel {
         Ok(())
     }
 
-    /// Least squares with a ridge on standardised features: a weight costs `ridge` times
-    /// its square beside the mean squared error of the gain, both in units of the
-    /// features' standard deviations. A feature that never varies gets no weight.
-    ///
-    /// # Errors
-    /// [`CollaborationError::InvalidParameter`] for a ridge that is not above 0 (without
-    /// one, features that say the same would have no answer), no sample, or a sample that
-    /// is no number.
-    pub fn fit(samples: &[UpliftSample], ridge: f64) -> Result<Self, CollaborationError> {
-        let refuse = |parameter, expected, found| {
-            Err(CollaborationError::InvalidParameter { parameter, expected, found })
-        };
-        if ridge.is_nan() || ridge <= 0.0 {
-            return refuse("ridge", "a number above 0", ridge);
-        }
-        if samples.is_empty() {
-            return refuse("samples of the uplift", "at least 1", 0.0);
-        }
-        let count = samples.len() as f64;
-        let mean = |of: &dyn Fn(&UpliftSample) -> f64| samples.iter().map(of).sum::<f64>() / count;
-        let target = mean(&|sample| sample.gain.into());
-        let means: [f64; UPLIFT_FEATURES] =
-            std::array::from_fn(|i| mean(&|sample| sample.evidence.features()[i]));
-        let deviations: [f64; UPLIFT_FEATURES] = std::array::from_fn(|i| {
-            mean(&|sample| (sample.evidence.features()[i] - means[i]).powi(2)).sqrt()
-        });
-        let total = means.iter().chain(&deviations).sum::<f64>() + target;
-        if !total.is_finite() {
-            return refuse("samples of the uplift", "finite numbers", total);
-        }
-
-        // Normal equations, with the right-hand side as the last column.
-        let mut equations = [[0.0; UPLIFT_FEATURES + 1]; UPLIFT_FEATURES];
-        for sample in samples {
-            let features = sample.evidence.features();
-            let scaled: [f64; UPLIFT_FEATURES] = std::array::from_fn(|i| {
-                if deviations[i] > 0.0 { (features[i] - means[i]) / deviations[i] } else { 0.0 }
-            });
-            let gain = f64::from(sample.gain) - target;
-            for (equation, feature) in equations.iter_mut().zip(scaled) {
-                for (sum, other) in equation.iter_mut().zip(scaled.into_iter().chain([gain])) {
-                    *sum += feature * other / count;
-                }
-            }
-        }
-        for (i, equation) in equations.iter_mut().enumerate() {
-            equation[i] += ridge;
-        }
-        let scaled = solve(equations);
-        let weights: [f64; UPLIFT_FEATURES] =
-            std::array::from_fn(
-                |i| {
-                    if deviations[i] > 0.0 { scaled[i] / deviations[i] } else { 0.0 }
-                },
-            );
-        let intercept = target - weights.iter().zip(means).map(|(w, mean)| w * mean).sum::<f64>();
-        Ok(Self::from_weights(intercept as f32, weights.map(|weight| weight as f32)))
-    }
-
     /// The weights in the order of [`UpliftEvidence::features`].
     #[must_use]
-    pub fn weights(&self) -> [f32; UPLIFT_FEATURES] {
+    pub fn weights(&self) -> [f32; FEATURES] {
         [
             self.expected_gain,
             self.expected_gain_baseline,
@@ -259,7 +193,7 @@ impl UpliftModel {
 
     /// A rule of an intercept and weights in the order of [`weights`](Self::weights).
     #[must_use]
-    pub fn from_weights(intercept: f32, weights: [f32; UPLIFT_FEATURES]) -> Self {
+    pub fn from_weights(intercept: f32, weights: [f32; FEATURES]) -> Self {
         let [
             expected_gain,
             expected_gain_baseline,
@@ -318,29 +252,6 @@ fn best_of(scores: impl IntoIterator<Item = f64>) -> Vec<f64> {
 
 fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
-}
-
-/// Solves `A x = b` for a symmetric positive definite `A`, given as rows of `A` with `b` as
-/// the last column, by elimination: no pivoting is needed for such a matrix (Golub & Van
-/// Loan, §4.2).
-fn solve(mut rows: [[f64; UPLIFT_FEATURES + 1]; UPLIFT_FEATURES]) -> [f64; UPLIFT_FEATURES] {
-    for column in 0..UPLIFT_FEATURES {
-        let (done, left) = rows.split_at_mut(column + 1);
-        let pivot = &done[column];
-        for row in left {
-            let factor = row[column] / pivot[column];
-            for (value, pivot) in row.iter_mut().zip(pivot) {
-                *value -= factor * pivot;
-            }
-        }
-    }
-    let mut x = [0.0; UPLIFT_FEATURES];
-    for (at, row) in rows.iter().enumerate().rev() {
-        let known = row[at + 1..UPLIFT_FEATURES].iter().zip(&x[at + 1..]);
-        let known: f64 = known.map(|(a, x)| a * x).sum();
-        x[at] = (row[UPLIFT_FEATURES] - known) / row[at];
-    }
-    x
 }
 
 #[cfg(test)]

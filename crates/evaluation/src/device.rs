@@ -1,5 +1,3 @@
-//! The device under test, and what answers it.
-
 use tandem_collaboration::Trigger;
 use tandem_dataset::{Dataset, ItemIndex};
 use tandem_model::Scorer;
@@ -8,23 +6,25 @@ use tandem_session::{RowStore, Session, Settings};
 
 use crate::EvaluationError;
 
-/// What every session of a protocol begins with: the shared weights and the settings.
+/// What every simulated session starts with: the shared weights, the item rows and the
+/// settings. The sessions themselves are those of the browser.
 #[derive(Clone, Copy, Debug)]
-pub struct Device<'a> {
+pub struct SimulatedDevice<'a> {
     /// The small model.
     pub scorer: &'a Scorer,
-    /// The item rows it has.
+    /// The item rows on the device.
     pub rows: &'a RowStore,
     /// Fusion, policy and learning.
     pub settings: &'a Settings,
 }
 
-impl Device<'_> {
-    /// A session of a user (position in the dataset) who chose `before` earlier, oldest
+impl SimulatedDevice<'_> {
+    /// Starts a session of a user (position in the dataset) with the history `before`, oldest
     /// first.
     ///
     /// # Errors
-    /// [`EvaluationError::Session`] for settings that make no sense, or rows of another width.
+    /// [`EvaluationError::Session`] for invalid settings, or rows of another width than the
+    /// model's.
     pub fn begin(
         &self,
         dataset: &Dataset,
@@ -33,7 +33,7 @@ impl Device<'_> {
     ) -> Result<Session, EvaluationError> {
         let mut settings = self.settings.clone();
         if let Trigger::Random { seed, .. } = &mut settings.policy.trigger {
-            // Or else all users would call at the same clicks.
+            // Without this, all users would call at the same clicks.
             *seed ^= (user as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         }
         let mut session = Session::new(self.scorer.clone(), self.rows.clone(), settings)?;
@@ -41,8 +41,8 @@ impl Device<'_> {
         Ok(session)
     }
 
-    /// The cloud's answer as the device reads it: candidates with log-probabilities (nats),
-    /// best first.
+    /// A list as the response of the cloud: candidates with log-probabilities (nats), best
+    /// first.
     #[must_use]
     pub fn answer(&self, dataset: &Dataset, candidates: &[(ItemIndex, f32)]) -> CandidatesResponse {
         let candidate =
@@ -59,8 +59,8 @@ impl Device<'_> {
     }
 }
 
-/// The shop's own name of an item.
+/// The id of an item in its catalogue.
 #[must_use]
-pub fn id(dataset: &Dataset, item: ItemIndex) -> ItemId {
+pub(crate) fn id(dataset: &Dataset, item: ItemIndex) -> ItemId {
     dataset.catalogue.get(item).id.clone()
 }

@@ -12,22 +12,29 @@
 
 mod device;
 mod error;
+pub mod fitting;
 mod metrics;
 pub mod paper;
 pub mod plot;
 mod rank;
+mod replay;
 mod results;
+mod scored_list;
 mod session;
 mod standard;
 mod strata;
 #[cfg(test)]
 mod testing;
 
-pub use device::{Device, id};
+pub use device::SimulatedDevice;
 pub use error::EvaluationError;
 pub use metrics::{CUTOFFS, Metrics, MetricsAt, hit, ndcg, reciprocal_rank};
 pub use rank::rank_of;
+pub use replay::{
+    CandidateList, CandidateLists, ObservedSession, Progress, SessionReplay, Sessions,
+};
 pub use results::{ResultRow, SessionCost};
+pub use scored_list::ScoredList;
 pub use session::{ClickRecord, SessionProtocol, SessionReport};
 pub use standard::{
     BATCH, History, Part, RankedTargets, StandardProtocol, StandardReport, rank_all,

@@ -11,7 +11,7 @@ use tandem_dataset::{Dataset, ItemIndex, Sequence};
 use tandem_protocol::{Event, EventKind};
 use tandem_session::{Connection, Session};
 
-use crate::{Device, EvaluationError, SessionCost, device::id, hit, ndcg};
+use crate::{EvaluationError, SessionCost, SimulatedDevice, device::id, hit, ndcg};
 
 /// How sessions are cut out of the logs.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -101,7 +101,7 @@ impl SessionProtocol {
         &self,
         dataset: &Dataset,
         users: &[usize],
-        device: Device<'_>,
+        device: SimulatedDevice<'_>,
         progress: impl Fn(usize) + Sync,
         list: impl Fn(usize, &[ItemIndex]) -> Result<L, E> + Sync,
     ) -> Result<SessionReport, EvaluationError> {
@@ -131,7 +131,7 @@ impl SessionProtocol {
         number: usize,
         dataset: &Dataset,
         (user, before, live): (usize, &[ItemIndex], &[ItemIndex]),
-        device: Device<'_>,
+        device: SimulatedDevice<'_>,
         list: impl Fn(&[ItemIndex]) -> Result<L, EvaluationError>,
     ) -> Result<SessionRun, EvaluationError> {
         let mut items = before.to_vec();
@@ -149,6 +149,7 @@ impl SessionProtocol {
         (run.bytes_up, run.bytes_down) = (up, down);
         for (click, &item) in live.iter().enumerate() {
             let shown = session.rank().await?;
+            session.record_shown(&shown);
             let clicked = id(dataset, item);
             let rank = shown.items.iter().position(|shown| shown.item == clicked);
             let mut record =

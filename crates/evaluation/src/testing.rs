@@ -8,7 +8,7 @@ use tandem_model::{Body, ItemTable, LearningConfig, Scorer};
 use tandem_protocol::{ItemId, ModelConfig, ModelKind};
 use tandem_session::{RowStore, Settings};
 
-use crate::Device;
+use crate::SimulatedDevice;
 
 const ITEMS: u32 = 12;
 
@@ -65,7 +65,7 @@ impl Parts {
         Self { scorer, rows: rows.unwrap(), settings }
     }
 
-    pub(crate) fn device(&self) -> Device<'_> {
-        Device { scorer: &self.scorer, rows: &self.rows, settings: &self.settings }
+    pub(crate) fn device(&self) -> SimulatedDevice<'_> {
+        SimulatedDevice { scorer: &self.scorer, rows: &self.rows, settings: &self.settings }
     }
 }

@@ -6,7 +6,7 @@ use crate::{Session, SessionError};
 /// Fusion and policy for the lists of one language model.
 pub type Calibration = LanguageModelCalibration<Fusion, Policy>;
 
-/// What is known of the server's language models, and which one is to make the lists.
+/// Calibrations by language model, and the model that is chosen to make the lists.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Calibrations {
     known: Vec<Calibration>,
@@ -24,13 +24,13 @@ impl Calibrations {
 }
 
 impl Session {
-    /// What fusion and policy become while a list of one of these language models is in use:
-    /// log-probabilities of another model deserve another weight. The settings hold for the
-    /// lists of all others, and for the token bucket, which belongs to the device.
+    /// Sets fusion and policy per language model: they are used while one of its lists is.
+    /// The session's settings apply to the lists of all other models, and to the limit of
+    /// calls over time, which belongs to the device.
     ///
     /// # Errors
-    /// [`SessionError::Collaboration`] for parameters that make no sense; what was known
-    /// before then stays.
+    /// [`SessionError::Collaboration`] for parameters out of range; the calibrations of
+    /// before then stay.
     pub fn calibrate(&mut self, calibrations: Vec<Calibration>) -> Result<(), SessionError> {
         for calibration in &calibrations {
             calibration.fusion.validate()?;
@@ -40,8 +40,8 @@ impl Session {
         Ok(())
     }
 
-    /// Which of the server's language models is to make the next lists; `None`: its first.
-    /// The list in use stays until another comes.
+    /// Chooses the language model that makes the next lists; `None` for the server's first.
+    /// The list in use stays until the next one.
     pub fn choose_language_model(&mut self, name: Option<String>) {
         self.calibrations.chosen = name;
     }
@@ -57,6 +57,6 @@ impl Session {
     }
 
     fn calibration(&self) -> Option<&Calibration> {
-        self.calibrations.of(&self.list.as_ref()?.model)
+        self.calibrations.of(&self.list.as_ref()?.model())
     }
 }

@@ -6,10 +6,10 @@ use tandem_protocol::ItemId;
 use crate::{Session, SessionError};
 
 impl Session {
-    /// How far the small model's order of `items` is from the order given, in \[0, 1\]: what
-    /// a site can measure about its own list before any list of the cloud is used.
+    /// Disagreement between the small model's order of `items` and the given order, in
+    /// \[0, 1\]. A site can measure its own list with it before it uses lists of the cloud.
     ///
-    /// Repeated items count once, items whose rows are not here not at all. `None` without a
+    /// Repeated items count once; items without a row here are ignored. `None` without a
     /// history, or with fewer than two items left.
     ///
     /// # Errors

@@ -3,48 +3,46 @@ use tandem_model::ModelError;
 use tandem_protocol::ErrorCode;
 use thiserror::Error;
 
-/// What can go wrong in a session. Nothing of the session is lost by any of these.
+/// Errors of a session. The session is unchanged after each of them.
 #[derive(Debug, Error)]
 pub enum SessionError {
-    /// Weights, rows or a computation.
+    /// Weights, rows or a computation of the small model.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// Parameters of fusion or policy.
+    /// Parameters of fusion or policy out of range.
     #[error(transparent)]
     Collaboration(#[from] CollaborationError),
-    /// A row of an item is not Base64.
-    #[error("row of item {item}: not Base64 ({reason})")]
+    /// An item row is not Base64.
+    #[error("row of item {item}: expected Base64 ({reason}); check the server's answer")]
     Row {
         /// The item.
         item: String,
-        /// What the decoder says.
+        /// Message of the decoder.
         reason: String,
     },
-    /// A list is of another catalogue than the model.
-    #[error(
-        "the server's list is of catalogue {found}, the model of {expected}; load the model anew"
-    )]
+    /// A list or a saved session belongs to another catalogue than the model.
+    #[error("expected catalogue {expected}, found {found}; load the current model")]
     ForeignCatalogue {
-        /// The model's catalogue.
+        /// The catalogue of the model.
         expected: String,
-        /// The list's.
+        /// The catalogue of the list or session.
         found: String,
     },
-    /// A saved session is damaged.
-    #[error("saved session: {0}")]
+    /// A saved session cannot be read or written.
+    #[error("saved session is damaged: {0}; import another copy or start a new session")]
     Damaged(String),
     /// A saved session was written by a newer version.
-    #[error("saved session has version {found}, this client reads up to {supported}")]
+    #[error("saved session has version {found}, this client reads up to {supported}; update it")]
     Version {
-        /// What is supported.
+        /// The newest version that this client reads.
         supported: u32,
-        /// What was found.
+        /// The version of the saved session.
         found: u32,
     },
 }
 
 impl SessionError {
-    /// The code under which the error crosses to JavaScript.
+    /// The error code for JavaScript.
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self {

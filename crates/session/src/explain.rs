@@ -1,39 +1,42 @@
+use serde::Serialize;
 use tandem_protocol::ItemId;
 
 use crate::{RankedItem, Session, SessionError};
 
-/// Of the history the newest so many items are asked what they contribute.
+/// Maximum number of history items whose contributions are measured, newest first.
 pub const MAX_EXPLAINED: usize = 10;
 
-/// Why an item stands where it does.
-#[derive(Clone, Debug, PartialEq)]
+/// Why an item has its rank.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Explanation {
-    /// What each model says of it.
+    /// The item with the scores of each model.
     pub item: RankedItem,
-    /// Its place in the fused order, from 0.
+    /// Its position in the fused order, from 0.
     pub rank: usize,
-    /// How many items were ranked.
+    /// Number of ranked items.
     pub of: usize,
-    /// What the newest items of the history did to it, strongest first.
+    /// Contributions of the newest items of the history, largest magnitude first.
     pub contributions: Vec<Contribution>,
 }
 
-/// What one item of the history does to a candidate.
-#[derive(Clone, Debug, PartialEq)]
+/// What one item of the history contributes to the score of another item.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Contribution {
     /// The item of the history.
     pub item: ItemId,
-    /// By how much the candidate's score (a logit) is further above the mean of the list
-    /// than it would be without this item; negative if the item pushes it down.
+    /// Change of the score (a logit, relative to the mean over the ranked items) that this
+    /// item causes. Negative if it lowers the score.
     pub logit: f32,
 }
 
 impl Session {
-    /// Why `item` stands where it does; `None` if it is not among the candidates left.
+    /// Why `item` has its rank. `None` if it is not ranked.
     ///
-    /// A logit is measured by leaving the item out of the history and scoring again, which
-    /// holds for any small model. The scores are taken relative to the list's mean, for a
-    /// shift of all of them moves nobody.
+    /// A contribution is measured by leaving one item out of the history and scoring again,
+    /// which works for every small model. Scores are taken relative to their mean, because a
+    /// shift of all scores changes no order.
     ///
     /// # Errors
     /// [`SessionError::Model`] if the device fails.
@@ -44,20 +47,20 @@ impl Session {
         };
         let names: Vec<&ItemId> = ranked.items.iter().map(|ranked| &ranked.item).collect();
         let history = self.readable_history();
-        let whole = self.above_mean(&history, &names, rank).await?;
+        let with_all = self.above_mean(&history, &names, rank).await?;
         let mut contributions: Vec<Contribution> = Vec::new();
         for (at, cause) in history.iter().enumerate().rev() {
             if contributions.len() == MAX_EXPLAINED {
                 break;
             }
-            // An item clicked twice is left out at both places, and told once.
+            // An item that was clicked twice is left out twice and reported once.
             if history[at + 1..].contains(cause) {
                 continue;
             }
             let others: Vec<&ItemId> =
                 history.iter().filter(|other| other != &cause).copied().collect();
             let without = self.above_mean(&others, &names, rank).await?;
-            let logit = whole - without;
+            let logit = with_all - without;
             if logit.is_finite() {
                 contributions.push(Contribution { item: (*cause).clone(), logit });
             }
@@ -68,8 +71,8 @@ impl Session {
         Ok(found.map(|item| Explanation { item, rank, of, contributions }))
     }
 
-    /// How far the score of the item at `at` lies above the mean of the list; 0 without a
-    /// history, for then the small model prefers nobody.
+    /// How far the score of the item at `at` is above the mean of all. 0 without a history:
+    /// the small model then has no preference.
     async fn above_mean(
         &self,
         history: &[&ItemId],

@@ -1,38 +1,83 @@
-//! The device's state machine: history, candidate list, re-ranking, decision, learning.
+//! The session on the device: history, candidate list, re-ranking, decision, learning.
 //!
-//! What a click does, in the order it happens:
+//! The path of a click:
 //!
 //! 1. [`Session::track`] adds it to the history and notes what there is to learn;
-//! 2. [`Session::rank`] scores the candidates left in the list with the small model and
-//!    fuses the two models' scores;
-//! 3. [`Session::decide`] says whether the cloud is worth a call, and why: with a learnt
-//!    rule, by what the small model expects of items outside the list;
-//! 4. if so, [`Session::begin_request`] and [`Session::accept`] stand around the caller's
-//!    network;
+//! 2. [`Session::rank`] scores the remaining candidates of the list with the small model and
+//!    fuses the scores of the two models; [`Session::record_shown`] is told what is shown;
+//! 3. [`Session::decide`] says whether a call to the cloud is worthwhile, and why;
+//! 4. if so, the caller sends the body of [`Session::begin_request`] and passes the answer to
+//!    [`Session::accept`];
 //! 5. [`Session::learn`] takes one step on the personal delta, after the page has painted.
 //!
-//! What is absent: a network, a clock, storage and threads. The browser's bindings bring
-//! those, and the evaluation simulates them, so that what is measured is what runs.
+//! There is no network, clock, storage or thread in this crate. The browser's bindings
+//! provide them and the evaluation simulates them, so that the evaluated code is the code
+//! that runs in the browser.
+//!
+//! ```
+//! use std::collections::HashMap;
+//!
+//! use futures_lite::future::block_on;
+//! use tandem_collaboration::{Fusion, Policy, Reason};
+//! use tandem_model::{Body, Device, ItemTable, LearningConfig, Scorer};
+//! use tandem_protocol::{Event, EventKind, ItemId, ModelConfig, ModelKind};
+//! use tandem_session::{Connection, RowStore, Session, Settings};
+//!
+//! // A small model with random weights and a table of three items, 4 dimensions each.
+//! let config =
+//!     ModelConfig { kind: ModelKind::Gru4rec, dims: 4, blocks: 1, heads: 1, max_length: 10 };
+//! let device = Device::flex();
+//! let weights = Body::new(&config, 0.0, &device)?.to_bytes(&HashMap::new())?;
+//! let scorer = Scorer::new(&config, &weights, &device)?;
+//! let table = ItemTable::quantise(&[0.5, 0.1, -0.2, 0.3, 0.1, 0.9, 0.4, -0.6, 0.7, 0.2, 0.2, 0.1], 4)?;
+//! let rows = RowStore::whole(table, ["a", "b", "c"].map(ItemId::from))?;
+//! let settings = Settings {
+//!     fusion: Fusion::default(),
+//!     policy: Policy::default(),
+//!     learning: LearningConfig::default(),
+//!     base: "hash of weights and rows".into(),
+//!     catalogue_hash: "hash of the item ids".into(),
+//! };
+//!
+//! let mut session = Session::new(scorer, rows, settings)?;
+//! session.track(&Event { kind: EventKind::Click, item: "a".into() });
+//! let ranked = block_on(session.rank())?;
+//! let decision = session.decide(&ranked, Connection::default(), 0.0);
+//! assert_eq!(decision.reason, Reason::NoCandidates);
+//! let (request, _ticket) = session.begin_request(None, 0.0);
+//! assert_eq!(request.history, [ItemId::from("a")]);
+//! # Ok::<(), tandem_session::SessionError>(())
+//! ```
 
+mod baseline;
 mod calibration;
+mod candidate_list;
 mod compare;
+mod decision;
+mod encoding;
 mod error;
 mod explain;
+mod learning;
 mod list_advantage;
-mod ranked;
+mod ranking;
+mod requests;
 mod rows;
-mod scoring;
+mod saved;
 mod session;
 mod similar;
-mod state;
 mod undo;
+mod visitor;
 
 pub use calibration::Calibration;
+pub use candidate_list::MAX_CANDIDATES;
+pub use decision::Connection;
 pub use error::SessionError;
 pub use explain::{Contribution, Explanation, MAX_EXPLAINED};
-pub use ranked::{Ranked, RankedItem};
+pub use ranking::{Ranked, RankedItem};
+pub use requests::{MAX_SENT_HISTORY, RequestTicket};
 pub use rows::{RowStore, decode_row, encode_row};
-pub use session::{Connection, MAX_HISTORY, MAX_SENT_HISTORY, RequestTicket, Session, Settings};
+pub use saved::{RestoreOutcome, STATE_VERSION};
+pub use session::{Session, Settings};
 pub use similar::Similar;
-pub use state::{RestoreOutcome, STATE_VERSION};
 pub use undo::UNDO_LIMIT;
+pub use visitor::{MAX_DISLIKES, MAX_HISTORY};

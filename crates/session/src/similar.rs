@@ -1,10 +1,11 @@
-use tandem_model::QuantisedRow;
+use serde::Serialize;
 use tandem_protocol::ItemId;
 
-use crate::{RowStore, Session};
+use crate::Session;
 
-/// An item and how alike it is to another.
-#[derive(Clone, Debug, PartialEq)]
+/// An item and its similarity to another.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Similar {
     /// The item.
     pub item: ItemId,
@@ -13,11 +14,10 @@ pub struct Similar {
 }
 
 impl Session {
-    /// The `k` items that the small model holds to be most like `item`, best first, among
-    /// those whose rows are here; ties by name. `None` if the item's own row is not.
+    /// The `k` items most similar to `item` by the small model, best first, among those whose
+    /// rows are here; ties by name. `None` if the item's own row is not here.
     ///
-    /// Takes time in proportion to the rows held: all of a small catalogue, else what the
-    /// visitor has met.
+    /// Takes time in proportion to the rows that are here.
     #[must_use]
     pub fn similar(&self, item: &ItemId, k: usize) -> Option<Vec<Similar>> {
         let mut target = Vec::new();
@@ -40,33 +40,7 @@ impl Session {
     }
 }
 
-impl RowStore {
-    /// Calls `take` with every item here and its values, which it may change.
-    fn for_each(&self, mut take: impl FnMut(&ItemId, &mut [f32])) {
-        let mut values = vec![0.0; self.dims()];
-        let mut give = |item: &ItemId, row: &QuantisedRow| {
-            for (value, held) in values.iter_mut().zip(row.values()) {
-                *value = held;
-            }
-            take(item, &mut values);
-        };
-        for (item, row) in &self.met {
-            give(item, row);
-        }
-        let Some(whole) = &self.whole else { return };
-        let (table, positions) = whole.as_ref();
-        for (item, &at) in positions {
-            if self.met.contains_key(item) {
-                continue;
-            }
-            if let Some(Ok(row)) = table.row(at) {
-                give(item, &row);
-            }
-        }
-    }
-}
-
-/// Cosine of the angle between two vectors; 0 where one of them has no direction.
+/// Cosine of the angle between two vectors; 0 if one of them has length 0.
 fn cosine(a: &[f32], b: &[f32]) -> f32 {
     let dot: f32 = a.iter().zip(b).map(|(a, b)| a * b).sum();
     let length = |values: &[f32]| values.iter().map(|value| value * value).sum::<f32>().sqrt();

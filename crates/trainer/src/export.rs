@@ -7,19 +7,15 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::Args;
-use serde::{Deserialize, Serialize};
-use tandem_collaboration::{Fusion, Policy};
+use serde::Serialize;
 use tandem_dataset::{
     Catalogue, Dataset,
     files::{FolderDraft, sha256_hex},
 };
-use tandem_model::{Device, LearningConfig, Scorer};
-use tandem_protocol::{
-    Artifact, CatalogueInfo, ItemId, LanguageModelCalibration, LanguageModelInfo, Manifest,
-    PROTOCOL_VERSION,
-};
+use tandem_model::{Device, Scorer};
+use tandem_protocol::{Artifact, CatalogueInfo, ItemId, Manifest, PROTOCOL_VERSION};
 
-use crate::{failure::BadInput, small_model::read_checkpoint, write_atomically};
+use crate::{calibration::read_calibration, small_model::read_checkpoint, write_atomically};
 
 /// Digits of a hash that go into a name.
 const NAME_DIGITS: usize = 16;
@@ -41,19 +37,6 @@ pub(crate) struct Export {
     /// it.
     #[arg(long)]
     calibration: Option<PathBuf>,
-}
-
-/// What is chosen on validation data and shipped in the manifest.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Calibration {
-    pub(crate) fusion: Fusion,
-    pub(crate) policy: Policy,
-    pub(crate) learning: LearningConfig,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    language_model: Option<LanguageModelInfo>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    language_models: Vec<LanguageModelCalibration<Fusion, Policy>>,
 }
 
 /// One entry of the `items` artefact.
@@ -119,24 +102,6 @@ pub(crate) fn run(args: &Export) -> Result<()> {
     let bytes: u64 = files.iter().map(|file| file.artifact.bytes).sum();
     println!("{}: {} files, {bytes} bytes, now current", release.display(), files.len() + 1);
     Ok(())
-}
-
-pub(crate) fn read_calibration(path: Option<&Path>) -> Result<Calibration> {
-    let Some(path) = path else { return Ok(Calibration::default()) };
-    let bad = |error: &dyn std::fmt::Display| {
-        BadInput(format!("{} is no calibration: {error}", path.display()))
-    };
-    let bytes = fs::read(path)
-        .map_err(|error| BadInput(format!("cannot read {}: {error}", path.display())))?;
-    let calibration: Calibration = serde_json::from_slice(&bytes).map_err(|error| bad(&error))?;
-    calibration.fusion.validate().map_err(|error| bad(&error))?;
-    calibration.policy.validate().map_err(|error| bad(&error))?;
-    calibration.learning.validate().map_err(|error| bad(&error))?;
-    for model in &calibration.language_models {
-        model.fusion.validate().map_err(|error| bad(&error))?;
-        model.policy.validate().map_err(|error| bad(&error))?;
-    }
-    Ok(calibration)
 }
 
 fn items_json(catalogue: &Catalogue) -> serde_json::Result<Vec<u8>> {

@@ -1,6 +1,7 @@
 //! What a failure means for the caller.
 
 use tandem_dataset::DatasetError;
+use tandem_evaluation::EvaluationError;
 use tandem_model::ModelError;
 use tandem_training::TrainingError;
 
@@ -15,6 +16,7 @@ pub(crate) fn exit_status(error: &anyhow::Error) -> u8 {
         cause.is::<BadInput>()
             || cause.downcast_ref().is_some_and(DatasetError::blames_input)
             || cause.downcast_ref().is_some_and(TrainingError::blames_input)
+            || cause.downcast_ref().is_some_and(EvaluationError::blames_input)
             || cause.downcast_ref().is_some_and(|model| !matches!(model, ModelError::Device(_)))
     });
     if bad_input { 2 } else { 1 }

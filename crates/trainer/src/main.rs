@@ -5,15 +5,17 @@
 //! or not at all.
 
 mod calibrate;
+mod calibration;
+mod candidate_lists;
 mod evaluate;
 mod export;
 #[cfg(feature = "llama")]
 mod extend;
 mod failure;
 mod import;
+#[cfg(feature = "llama")]
 mod lists;
 mod memory;
-mod sessions;
 mod small_model;
 #[cfg(feature = "llama")]
 mod titles;

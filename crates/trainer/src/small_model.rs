@@ -4,15 +4,15 @@ use std::{fs, path::Path};
 
 use anyhow::{Context, Result};
 use futures_lite::future::block_on;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use tandem_dataset::{Dataset, ItemIndex};
-use tandem_evaluation::Device;
+use tandem_evaluation::{CandidateLists, Progress, SessionReplay, SimulatedDevice};
 use tandem_model::{ModelError, Scorer};
 use tandem_protocol::ModelKind;
 use tandem_session::{RowStore, Settings};
 use tandem_training::Checkpoint;
 
-use crate::{export::Calibration, failure::BadInput};
+use crate::{calibration::Calibration, failure::BadInput};
 
 /// Reads a trained model and makes sure that it is of this dataset.
 pub(crate) fn read_checkpoint(path: &Path, dataset: &Dataset) -> Result<Checkpoint> {
@@ -82,9 +82,18 @@ impl SmallModel {
         format!("srm-{}", self.kind())
     }
 
-    /// What a session begins with, under these settings.
-    pub(crate) fn device<'a>(&'a self, settings: &'a Settings) -> Device<'a> {
-        Device { scorer: &self.scorer, rows: &self.rows, settings }
+    /// What a simulated session starts with, under these settings.
+    pub(crate) fn device<'a>(&'a self, settings: &'a Settings) -> SimulatedDevice<'a> {
+        SimulatedDevice { scorer: &self.scorer, rows: &self.rows, settings }
+    }
+
+    /// Sessions on a device with this model, with a progress bar for each pass.
+    pub(crate) fn replay<'a>(
+        &'a self,
+        dataset: &'a Dataset,
+        lists: &'a CandidateLists,
+    ) -> SessionReplay<'a> {
+        SessionReplay::new(dataset, &self.scorer, &self.rows, lists, &ProgressBars)
     }
 
     /// Scores of the whole catalogue for each history.
@@ -104,8 +113,20 @@ impl SmallModel {
     }
 }
 
-/// A bar over so many users.
-pub(crate) fn bar(users: usize, what: &str) -> Result<ProgressBar> {
-    let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} users, {eta} left")?;
-    Ok(ProgressBar::new(users as u64).with_style(style).with_message(what.to_owned()))
+/// A progress bar over users, which is removed when it is dropped.
+pub(crate) fn bar(users: usize, task: &str) -> ProgressBar {
+    let bar = ProgressBar::new(users as u64).with_finish(ProgressFinish::AndClear);
+    let template = "{msg} {bar:30} {pos}/{len} users, {eta} left";
+    let style = ProgressStyle::with_template(template).unwrap_or(ProgressStyle::default_bar());
+    bar.with_style(style).with_message(task.to_owned())
+}
+
+/// A progress bar for each pass over the users.
+struct ProgressBars;
+
+impl Progress for ProgressBars {
+    fn begin(&self, task: &str, users: usize) -> Box<dyn Fn(usize) + Send + Sync> {
+        let bar = bar(users, task);
+        Box::new(move |users| bar.inc(users as u64))
+    }
 }

@@ -7,8 +7,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
-use sha2::{Digest, Sha256};
-use tandem_dataset::{Catalogue, Item};
+use tandem_dataset::{Catalogue, Item, files::Sha256Hex};
 use tandem_generator::{llama::TextEmbedder, titles::label};
 
 use crate::{failure::BadInput, write_atomically};
@@ -71,14 +70,13 @@ fn text(item: &Item) -> String {
 
 /// Named by the hash of what the vectors depend on.
 fn file_name(embedder: &TextEmbedder, texts: &[String]) -> PathBuf {
-    let mut hash = Sha256::new();
+    let mut hash = Sha256Hex::default();
     hash.update(embedder.sha256());
     for text in texts {
         hash.update((text.len() as u64).to_le_bytes());
         hash.update(text);
     }
-    let first = hash.finalize().iter().take(8).fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
-    format!("titles-{first:016x}.f32").into()
+    format!("titles-{}.f32", &hash.finish()[..16]).into()
 }
 
 /// A file of another size than expected counts as absent, and is written anew.

@@ -1,8 +1,12 @@
 use rayon::prelude::*;
 use tandem_collaboration::{Consistency, Fusion};
 
-use super::{FusionFit, PaperUser, Requests, asking, share_of, threshold_for};
-use crate::{EvaluationError, History, ndcg};
+use super::{PaperUser, Requests, asking, share_of};
+use crate::{
+    EvaluationError, History, ScoredList,
+    fitting::{FusionFit, SCALES, threshold_for},
+    ndcg,
+};
 
 /// Measures of disagreement among which validation chooses.
 const MEASURES: [Consistency; 4] = [
@@ -49,6 +53,27 @@ pub struct Measured {
     pub ranks: Vec<Option<usize>>,
 }
 
+/// The fits of the fusion on the validation users' lists without a request and after one.
+pub(super) struct PaperFit {
+    stale: FusionFit,
+    fresh: FusionFit,
+}
+
+impl PaperFit {
+    pub(super) fn over(validation: &[PaperUser]) -> Result<Self, EvaluationError> {
+        let fit = |fresh| {
+            let lists: Vec<&ScoredList> = validation.iter().map(|user| list(user, fresh)).collect();
+            FusionFit::over(&lists, &SCALES)
+        };
+        Ok(Self { stale: fit(false)?, fresh: fit(true)? })
+    }
+
+    /// The best fusion where a share `budget` of the users has a fresh list.
+    pub(super) fn fusion(&self, budget: f64) -> Fusion {
+        self.stale.mixed_with(&self.fresh, budget).highest_beyond_error()
+    }
+}
+
 /// How urgently each user asks, by one rule.
 struct Signal {
     consistency: Option<Consistency>,
@@ -72,25 +97,20 @@ pub fn measure(
         let name = format!("{}-list", options.small_model);
         rows.push(Measured::plain(&name, budget, reported.iter().map(list).collect()));
     }
-    let fit = FusionFit::over(validation)?;
+    let fit = PaperFit::over(validation)?;
     let signals = signals(validation, reported, options.seed)?;
     for fitted in [false, true] {
-        let fusion = |budget| if fitted { fit.best(budget) } else { Fusion::default() };
+        let fusion = |budget| if fitted { fit.fusion(budget) } else { Fusion::default() };
         for (name, budget, fresh) in [("fusion-none", 0.0, false), ("fusion-always", 1.0, true)] {
             let fusion = fusion(budget);
             let ranks = ranks(reported, &fusion, |_| fresh)?;
             rows.push(Measured { fusion: Some(fusion), ..Measured::plain(name, budget, ranks) });
         }
         for &budget in options.budgets.iter().filter(|&&budget| budget > 0.0 && budget < 1.0) {
+            let fusion = fusion(budget);
             for (name, signals) in &signals {
-                rows.push(with_requests(
-                    name,
-                    signals,
-                    fusion(budget),
-                    budget,
-                    validation,
-                    reported,
-                )?);
+                let users = (validation, reported);
+                rows.push(with_requests(name, signals, fusion, budget, users)?);
             }
         }
     }
@@ -138,8 +158,7 @@ fn with_requests(
     signals: &[Signal],
     fusion: Fusion,
     budget: f64,
-    validation: &[PaperUser],
-    reported: &[PaperUser],
+    (validation, reported): (&[PaperUser], &[PaperUser]),
 ) -> Result<Measured, EvaluationError> {
     let mut best: Option<(f64, &Signal, f32)> = None;
     for signal in signals {
@@ -188,7 +207,7 @@ fn ranks(
     users.par_iter().enumerate().map(|(at, user)| list(user, asked(at)).rank(fusion)).collect()
 }
 
-fn list(user: &PaperUser, fresh: bool) -> &super::ScoredList {
+fn list(user: &PaperUser, fresh: bool) -> &ScoredList {
     if fresh { &user.fresh } else { &user.stale }
 }
 

@@ -11,10 +11,8 @@
 //! user; [`measure`] fits fusion and thresholds on the validation users and reports every
 //! row on the others.
 
-mod fit;
 mod measure;
 mod request;
-mod scored;
 
 use std::error::Error;
 
@@ -23,12 +21,10 @@ use rayon::prelude::*;
 use tandem_dataset::{Dataset, HeldOutTarget, ItemIndex};
 use tandem_protocol::{Event, EventKind};
 
-pub use fit::FusionFit;
 pub use measure::{Measured, Options, measure};
-pub use request::{BATCH_OF_USERS, Requests, asking, share_of, threshold_for};
-pub use scored::ScoredList;
+pub use request::{BATCH_OF_USERS, Requests, asking, share_of};
 
-use crate::{Device, EvaluationError, Part, device::id};
+use crate::{EvaluationError, Part, ScoredList, SimulatedDevice, device::id};
 
 /// Interactions that the language model has not seen unless it was asked again.
 pub const STALENESS: usize = 2;
@@ -112,7 +108,7 @@ impl PaperProtocol {
     pub fn run<L: AsRef<[(ItemIndex, f32)]>, E: Into<Box<dyn Error + Send + Sync>>>(
         cuts: &[PaperCut<'_>],
         dataset: &Dataset,
-        device: Device<'_>,
+        device: SimulatedDevice<'_>,
         learn: bool,
         progress: impl Fn(usize) + Sync,
         list: impl Fn(usize, &[ItemIndex]) -> Result<L, E> + Sync,
@@ -135,7 +131,7 @@ impl PaperProtocol {
 async fn score(
     cut: &PaperCut<'_>,
     dataset: &Dataset,
-    device: Device<'_>,
+    device: SimulatedDevice<'_>,
     learn: bool,
     stale: &[(ItemIndex, f32)],
     fresh: &[(ItemIndex, f32)],

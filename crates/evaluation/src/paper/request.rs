@@ -57,17 +57,6 @@ impl Requests {
     }
 }
 
-/// The lowest threshold above which at most a share of `budget` lies; with a budget of 1
-/// all do.
-#[must_use]
-pub fn threshold_for(budget: f64, urgency: &[f32]) -> f32 {
-    let mut sorted = urgency.to_vec();
-    sorted.sort_by(|a, b| b.total_cmp(a));
-    #[allow(clippy::cast_sign_loss, reason = "a negative budget saturates at none")]
-    let allowed = (budget * urgency.len() as f64).round() as usize;
-    sorted.get(allowed).copied().unwrap_or(f32::NEG_INFINITY)
-}
-
 /// Who asks for a new list: users above the threshold, one after another, as long as the
 /// requests so far stay within a share of `budget` of the users so far. A threshold was
 /// fitted on other users, and of these more may lie above it.

@@ -2,9 +2,10 @@ use std::convert::Infallible;
 
 use tandem_collaboration::{Consistency, Fusion, LanguageModelScore, Normalisation, Trigger};
 
-use super::*;
+use super::{measure::PaperFit, *};
 use crate::{
     History,
+    fitting::threshold_for,
     testing::{Parts, dataset, next_items},
 };
 
@@ -134,16 +135,6 @@ fn rows_are_those_of_the_protocol() {
 }
 
 #[test]
-fn a_threshold_lets_no_more_ask_than_the_budget() {
-    let urgency = [0.9, 0.1, 0.5, 0.5, 0.2];
-    for (budget, count) in [(0.0, 0), (0.2, 1), (0.4, 1), (0.6, 3), (1.0, 5)] {
-        let threshold = threshold_for(budget, &urgency);
-        let above = urgency.iter().filter(|&&urgency| urgency > threshold).count();
-        assert_eq!(above, count, "{budget}");
-    }
-}
-
-#[test]
 fn among_other_users_the_budget_holds_too() {
     let asked = |budget| asking(&[0.9, 0.1, 0.8, 0.7, 0.2, 0.6], 0.5, budget).unwrap();
     // Half of the users so far: nobody of the first one, one of the first two or three, two
@@ -185,9 +176,9 @@ fn the_weight_is_fitted_on_the_list_that_the_budget_brings() {
         stale: list(Some(3), REVERSED),
         fresh: list(Some(0), REVERSED),
     };
-    let fit = FusionFit::over(std::slice::from_ref(&user)).unwrap();
-    assert_eq!(user.stale.rank(&fit.best(0.0)).unwrap(), Some(0));
-    assert_eq!(user.fresh.rank(&fit.best(1.0)).unwrap(), Some(0));
+    let fit = PaperFit::over(std::slice::from_ref(&user)).unwrap();
+    assert_eq!(user.stale.rank(&fit.fusion(0.0)).unwrap(), Some(0));
+    assert_eq!(user.fresh.rank(&fit.fusion(1.0)).unwrap(), Some(0));
 }
 
 #[test]
@@ -203,7 +194,7 @@ fn the_gain_of_a_few_users_is_no_reason_to_mix() {
     let alpha = |gaining: usize| {
         let mut users = vec![settled.clone(); 10];
         users[..gaining].fill(mixed.clone());
-        match FusionFit::over(&users).unwrap().best(0.0) {
+        match PaperFit::over(&users).unwrap().fusion(0.0) {
             Fusion::Weighted { alpha, .. } => alpha,
             other @ Fusion::Paper { .. } => panic!("{other:?}"),
         }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use tandem_dataset::{Dataset, ItemIndex};
 use tandem_evaluation::{
-    History, Part, ResultRow,
+    CandidateList, CandidateLists, EvaluationError, History, Part, ResultRow,
     paper::{Measured, Options, PaperCut, PaperProtocol, PaperUser, measure},
     rank_all,
 };
@@ -14,9 +14,9 @@ use super::{
     strata::Strata,
 };
 use crate::{
-    export::read_calibration,
+    calibration::read_calibration,
+    candidate_lists::load,
     failure::BadInput,
-    lists::{self, List, ListsByPrefix},
     small_model::{SmallModel, bar},
 };
 
@@ -31,7 +31,7 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
     let dataset = Dataset::load(&args.data)?;
     let calibration = read_calibration(args.calibration.as_deref())?;
     let model = SmallModel::read(srm, &dataset, &calibration)?;
-    let lists = lists::load(path, &dataset)?;
+    let lists = load(path, &dataset)?;
     let (validation, test) = cuts(&dataset, &lists);
     if test.is_empty() {
         let text = format!(
@@ -50,7 +50,7 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
     let mut rows = Vec::new();
     if !args.lists_only {
         let name = model.row_name();
-        let bar = bar(reported.len(), &name)?;
+        let bar = bar(reported.len(), &name);
         let held = PaperProtocol::held(reported);
         let (items, done) = (dataset.catalogue.len(), |users| bar.inc(users as u64));
         let ranked = rank_all(&held, items, History::Removed, done, |it| model.score_all(it))?;
@@ -61,7 +61,7 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
     for &learning in ways {
         let scored = |cuts: &[PaperCut<'_>], what: &str| -> Result<Vec<PaperUser>> {
             let bar =
-                bar(cuts.len(), &format!("{what}{}", if learning { ", learning" } else { "" }))?;
+                bar(cuts.len(), &format!("{what}{}", if learning { ", learning" } else { "" }));
             let device = model.device(&model.settings);
             let list = |user, items: &[ItemIndex]| find(&lists, user, items.len());
             let users = PaperProtocol::run(cuts, &dataset, device, learning, |_| bar.inc(1), list)?;
@@ -85,7 +85,10 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
 }
 
 /// The users whose lists are all there.
-fn cuts<'a>(dataset: &'a Dataset, lists: &ListsByPrefix) -> (Vec<PaperCut<'a>>, Vec<PaperCut<'a>>) {
+fn cuts<'a>(
+    dataset: &'a Dataset,
+    lists: &CandidateLists,
+) -> (Vec<PaperCut<'a>>, Vec<PaperCut<'a>>) {
     let validation = PaperProtocol { part: Part::Validation }.cuts(dataset);
     let test = PaperProtocol { part: Part::Test }.cuts(dataset);
     let known = |cut: &PaperCut<'_>| {
@@ -95,10 +98,12 @@ fn cuts<'a>(dataset: &'a Dataset, lists: &ListsByPrefix) -> (Vec<PaperCut<'a>>, 
     validation.into_iter().zip(test).filter(|(older, newer)| known(older) && known(newer)).unzip()
 }
 
-fn find(lists: &ListsByPrefix, user: usize, length: usize) -> Result<&List, BadInput> {
-    lists.get(&(user, length)).ok_or_else(|| {
-        BadInput(format!("there is no list for the first {length} items of user {user}"))
-    })
+fn find(
+    lists: &CandidateLists,
+    user: usize,
+    length: usize,
+) -> Result<&CandidateList, EvaluationError> {
+    lists.get(&(user, length)).ok_or(EvaluationError::MissingList { user, length })
 }
 
 /// Turns ranks into rows, of all users and of parts of them.

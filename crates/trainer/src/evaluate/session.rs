@@ -1,23 +1,19 @@
 //! `tandem evaluate --protocol session`: live clicks through the device's own code.
 
-use std::path::Path;
-
-use anyhow::Result;
+use anyhow::{Context, Result};
 use tandem_collaboration::{Policy, Trigger};
 use tandem_dataset::Dataset;
-use tandem_evaluation::{Part, ResultRow, SessionReport};
+use tandem_evaluation::{
+    Part, ResultRow, SessionReport,
+    fitting::{DecisionFit, FitChoices, HORIZON, RIDGE, SessionFit, fit_session},
+};
 use tandem_session::Settings;
 
 use super::{
     Evaluate,
     rows::{Origin, earlier, keep, publish},
 };
-use crate::{
-    calibrate::{Decision, HORIZON, RIDGE, best, fusion, learning},
-    export::read_calibration,
-    sessions::{SessionReplay, Sessions},
-    small_model::SmallModel,
-};
+use crate::{calibration::read_calibration, candidate_lists::load, small_model::SmallModel};
 
 /// Draws the random calls, where no seed is named.
 const SEED: u64 = 7;
@@ -28,24 +24,39 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
     let path = args.need(args.lists.as_ref(), "lists (made by `tandem lists --for session`)")?;
     let dataset = Dataset::load(&args.data)?;
     let calibration = read_calibration(args.calibration.as_deref())?;
-    let read = |srm: &Path, lists: &Path| {
-        SessionReplay::new(&dataset, SmallModel::read(srm, &dataset, &calibration)?, lists)
-    };
-    let bench = read(srm, path)?;
-    let test = bench.sessions(args.clicks, args.skip)?;
-    let mut settings = bench.model().settings.clone();
+    let model = SmallModel::read(srm, &dataset, &calibration)?;
+    let lists = load(path, &dataset)?;
+    let replay = model.replay(&dataset, &lists);
+    let in_lists = || path.display().to_string();
+    let test = replay.sessions(args.clicks, args.skip).with_context(in_lists)?;
+    let mut settings = model.settings.clone();
     let rules = rules(&budgets, args, settings.policy);
 
-    // Where nothing is fitted, nobody needs to have sessions to fit on.
+    // Validation sessions are only needed if something is fitted on them.
     let given = args.calibration.is_some();
     let other = args.fit_srm.as_deref().zip(args.fit_lists.as_deref());
     let to_fit = !given || rules.iter().any(|rule| matches!(rule.asks, Asks::Above(..)));
-    let older = other.filter(|_| to_fit).map(|(srm, lists)| read(srm, lists)).transpose()?;
-    let fit_on = older.as_ref().unwrap_or(&bench);
-    let validation =
-        to_fit.then(|| fit_on.sessions(args.clicks, args.skip + args.clicks)).transpose()?;
+    let older = match other.filter(|_| to_fit) {
+        Some((srm, lists)) => {
+            Some((SmallModel::read(srm, &dataset, &calibration)?, load(lists, &dataset)?))
+        }
+        None => None,
+    };
+    let older = older.as_ref().map(|(model, lists)| model.replay(&dataset, lists));
+    let fit_on = older.as_ref().unwrap_or(&replay);
+    let validation = if to_fit {
+        let skip = args.skip + args.clicks;
+        let fit_lists = other.map_or(path, |(_, lists)| lists);
+        let sessions = fit_on.sessions(args.clicks, skip);
+        Some(sessions.with_context(|| fit_lists.display().to_string())?)
+    } else {
+        None
+    };
     if let Some(validation) = validation.as_ref().filter(|_| !given) {
-        settings = choose(fit_on, validation, settings)?;
+        let choices = FitChoices { fusion: true, learning: true };
+        let fit = fit_session(fit_on, validation, &settings, choices)?;
+        report_choices(&fit);
+        settings = fit.settings;
     }
 
     let origin = Origin::new(args, Part::Test);
@@ -62,7 +73,7 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
         for rule in &rules {
             let asked = ResultRow {
                 budget: rule.budget,
-                small_model: Some(bench.model().kind().to_owned()),
+                small_model: Some(model.kind().to_owned()),
                 variant: args.srm_variant.clone(),
                 learning: Some(learn),
                 fusion: Some(settings.fusion),
@@ -79,7 +90,7 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
                     if decision.is_none() {
                         let validation = validation.learning(learn);
                         let how = (HORIZON, RIDGE);
-                        decision = Some(Decision::fit(fit_on, &validation, &settings, how)?);
+                        decision = Some(DecisionFit::fit(fit_on, &validation, &settings, how)?);
                     }
                     match &decision {
                         Some(decision) => evidence.policy(decision, budget, settings.policy)?,
@@ -90,7 +101,7 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
                 (Asks::Above(..), None) => settings.policy,
             };
             let settings = Settings { policy, ..settings.clone() };
-            let report = bench.run(&test, &settings, rule.name)?;
+            let report = replay.run(&test, &settings, rule.name)?;
             eprintln!("{}", summary(rule.name, &report));
             let ranks: Vec<Option<usize>> =
                 report.records.iter().map(|record| record.rank).collect();
@@ -118,27 +129,15 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
     publish(args, &rows)
 }
 
-/// Fusion, and how the device learns, as validation sessions like them best.
-fn choose(
-    bench: &SessionReplay<'_>,
-    validation: &Sessions,
-    mut settings: Settings,
-) -> Result<Settings> {
-    let (fit, _) = fusion(bench, validation, &settings)?;
-    settings.fusion = fit.fusion;
-    let tried = learning(bench, validation, &settings)?;
-    for (config, ndcg) in &tried {
-        let [never, always] = ndcg;
-        let (rows, preference) = (config.row_rate, config.preference_rate);
+fn report_choices(fit: &SessionFit) {
+    let alpha = fit.fusion.as_ref().map_or(f32::NAN, |(fusion, _)| fusion.alpha);
+    for trial in &fit.learning {
+        let (rows, preference) = (trial.config.row_rate, trial.config.preference_rate);
+        let (never, always) = (trial.never, trial.always);
         eprintln!(
-            "validation, α = {:.2}: NDCG@10 {never:.4} without calls, {always:.4} with all of them, where rows learn by {rows}, the preference by {preference}",
-            fit.alpha
+            "validation, α = {alpha:.2}, learning rate of rows {rows}, of the preference {preference}: NDCG@10 {never:.4} without calls, {always:.4} with a call after every click"
         );
     }
-    if let Some(best) = best(&tried) {
-        settings.learning = best.clone();
-    }
-    Ok(settings)
 }
 
 /// A way of deciding about calls.
@@ -166,7 +165,7 @@ enum Evidence {
 }
 
 impl Evidence {
-    fn policy(self, decision: &Decision, budget: f64, usual: Policy) -> Result<Policy> {
+    fn policy(self, decision: &DecisionFit, budget: f64, usual: Policy) -> Result<Policy> {
         Ok(match self {
             Self::Disagreement => Policy {
                 consistency: usual.consistency,

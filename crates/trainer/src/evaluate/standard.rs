@@ -16,7 +16,7 @@ use super::{
     rows::{Origin, publish},
 };
 use crate::{
-    export::Calibration,
+    calibration::Calibration,
     failure::BadInput,
     small_model::{SmallModel, bar},
 };
@@ -100,7 +100,7 @@ impl Measurement<'_> {
         score: impl Fn(&[&[ItemIndex]]) -> Result<Vec<Vec<f32>>, E> + Sync,
     ) -> Result<()> {
         for history in [History::Removed, History::Kept] {
-            let bar = bar(self.users, name)?;
+            let bar = bar(self.users, name);
             let protocol = StandardProtocol { part: self.origin.part, history };
             let report = protocol.run(self.dataset, |users| bar.inc(users as u64), &score)?;
             bar.finish_and_clear();
@@ -126,12 +126,12 @@ impl Measurement<'_> {
         let mut generator = model.generator()?;
         let protocol = StandardProtocol { part: self.origin.part, history: History::Removed };
         let targets = protocol.targets(self.dataset);
-        let bar = bar(targets.len(), &model.info().name)?;
+        let bar = bar(targets.len(), &model.info().name);
         // Ranks beyond the last cut-off are misses at every one.
         let k = CUTOFFS.into_iter().max().unwrap_or(0);
         let mut ranks = Vec::with_capacity(targets.len());
         for held in targets {
-            let history = crate::lists::distinct(held.history);
+            let history = crate::candidate_lists::distinct(held.history);
             let list = generator.generate(&Query { history: &history, exclude: &[], k })?;
             ranks.push(list.candidates.iter().position(|ranked| ranked.item == held.target));
             bar.inc(1);

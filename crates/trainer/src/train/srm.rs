@@ -197,7 +197,7 @@ impl TrainSrm {
             ListLossName::Softmax => ListLoss::Softmax,
         };
         let objective = ListObjective { loss, ranked: self.ranked };
-        let lists = crate::lists::load(path, dataset)?;
+        let lists = crate::candidate_lists::load(path, dataset)?;
         Ok(TrainingData::lists(dataset, config, &lists, self.listed, objective)?)
     }
 

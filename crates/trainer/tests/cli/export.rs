@@ -127,7 +127,7 @@ fn a_calibration_goes_into_the_manifest() {
     for bad in ["{", r#"{"fuison":{}}"#, r#"{"policy":{"threshold":7.0}}"#] {
         bench.write("c.json", bad);
         let said = bench.failed(2, &format!("{EXPORT} --calibration c.json"));
-        assert!(said.starts_with("c.json is no calibration: "), "{said}");
+        assert!(said.starts_with("c.json: expected a calibration: "), "{said}");
     }
     assert_eq!(release(&bench), new);
 }

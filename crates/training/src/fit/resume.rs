@@ -8,13 +8,15 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsString,
     fs::{self, File},
-    io::{self, BufRead, BufReader, BufWriter, Read, Write},
+    io::{self, BufRead, BufReader, Read, Write},
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use tandem_dataset::Dataset;
+use tandem_dataset::{
+    Dataset,
+    files::{FileDraft, Sha256Hex},
+};
 
 use super::{Epoch, FitJob, best_epoch};
 use crate::{SequenceModel, Trainer, TrainingError};
@@ -100,13 +102,12 @@ impl<'a> ResumeFile<'a> {
         let draft = self.draft();
         let write = || -> io::Result<()> {
             let header = Header { training: self.settings.clone(), progress: progress.clone() };
-            let mut file = BufWriter::new(File::create(&draft)?);
+            let mut file = FileDraft::at(&draft, &self.path)?;
             file.write_all(MAGIC.as_bytes())?;
             serde_json::to_writer(&mut file, &header)?;
             file.write_all(b"\n")?;
             trainer.save(&mut file)?;
-            file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-            fs::rename(&draft, &self.path)
+            file.publish()
         };
         write().map_err(TrainingError::io("write", &self.path))
     }
@@ -168,7 +169,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 /// The first 64 bits of a SHA-256 over the item ids and all sequences, in hexadecimal.
 fn fingerprint(dataset: &Dataset) -> String {
-    let mut hash = Sha256::new();
+    let mut hash = Sha256Hex::default();
     hash.update(dataset.catalogue.hash());
     for sequence in &dataset.sequences {
         hash.update((sequence.items.len() as u64).to_le_bytes());
@@ -176,6 +177,5 @@ fn fingerprint(dataset: &Dataset) -> String {
             hash.update(item.0.to_le_bytes());
         }
     }
-    let first = hash.finalize().iter().take(8).fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
-    format!("{first:016x}")
+    hash.finish()[..16].to_owned()
 }

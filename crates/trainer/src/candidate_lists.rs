@@ -1,4 +1,6 @@
-//! A file of lists: a header, then a line of JSON a list.
+//! Files of candidate lists that a language model made before, so that protocols can be run
+//! many times over the same answers. A file is a header line, then one line of JSON for each
+//! list.
 
 use std::{
     collections::HashMap,
@@ -10,50 +12,45 @@ use std::{
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use tandem_dataset::{Dataset, ItemIndex};
+use tandem_evaluation::CandidateLists;
 
 use crate::failure::BadInput;
 
-/// First line of a file of lists: what they are of.
+/// First line of a file: the model, the catalogue and the length of the lists.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Header {
-    pub(super) model: String,
-    pub(super) model_sha256: String,
-    pub(super) catalogue_hash: String,
-    pub(super) k: usize,
+pub(crate) struct Header {
+    pub(crate) model: String,
+    pub(crate) model_sha256: String,
+    pub(crate) catalogue_hash: String,
+    pub(crate) k: usize,
 }
 
 /// One list: for the first `length` items of a user.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Line {
-    pub(super) user: usize,
-    pub(super) length: usize,
-    pub(super) items: Vec<ItemIndex>,
-    pub(super) logprobs: Vec<f32>,
+pub(crate) struct Line {
+    pub(crate) user: usize,
+    pub(crate) length: usize,
+    pub(crate) items: Vec<ItemIndex>,
+    pub(crate) logprobs: Vec<f32>,
 }
-
-/// Candidates with log-probabilities in nats, best first.
-pub(crate) type List = Vec<(ItemIndex, f32)>;
-
-/// Lists by user and length.
-pub(crate) type ListsByPrefix = HashMap<(usize, usize), List>;
 
 /// What a file holds.
 #[derive(Debug)]
-pub(super) struct Content {
-    pub(super) header: Header,
-    pub(super) lists: ListsByPrefix,
-    /// Bytes of the lines that are whole. What comes after was cut off while it was written.
-    pub(super) whole: u64,
+pub(crate) struct Content {
+    pub(crate) header: Header,
+    pub(crate) lists: CandidateLists,
+    /// Bytes of the complete lines. What follows was cut off while it was written.
+    pub(crate) complete_bytes: u64,
 }
 
-/// The lists of a file, which must be of this dataset.
-pub(crate) fn load(path: &Path, dataset: &Dataset) -> Result<ListsByPrefix> {
+/// Reads the lists of a file, which must be of this dataset.
+pub(crate) fn load(path: &Path, dataset: &Dataset) -> Result<CandidateLists> {
     let Some(Content { header, lists, .. }) = read(path)? else {
         return Err(bad_line(path, 1, &"the end of the file").into());
     };
     if header.catalogue_hash != dataset.catalogue.hash() {
         let text = format!(
-            "{}: expected lists of catalogue {}, found some of {}; make them again",
+            "{}: expected lists of catalogue {}, found lists of {}; make them again with `tandem lists`",
             path.display(),
             dataset.catalogue.hash(),
             header.catalogue_hash
@@ -63,12 +60,12 @@ pub(crate) fn load(path: &Path, dataset: &Dataset) -> Result<ListsByPrefix> {
     Ok(lists)
 }
 
-/// Reads what is whole: a line counts once its end is there. `None` if not even the header
-/// is.
-pub(super) fn read(path: &Path) -> Result<Option<Content>> {
+/// Reads all complete lines; a line is complete once its line feed is there. `None` if the
+/// header is not complete.
+pub(crate) fn read(path: &Path) -> Result<Option<Content>> {
     let file = File::open(path)
         .map_err(|error| BadInput(format!("cannot read {}: {error}", path.display())))?;
-    let mut lines = Whole { source: BufReader::new(file), text: String::new(), bytes: 0 };
+    let mut lines = CompleteLines { source: BufReader::new(file), text: String::new(), bytes: 0 };
     let Some(first) = lines.next()? else { return Ok(None) };
     let header = serde_json::from_str(first).map_err(|error| bad_line(path, 1, &error))?;
     let mut lists = HashMap::new();
@@ -82,28 +79,28 @@ pub(super) fn read(path: &Path) -> Result<Option<Content>> {
             return Err(bad_line(
                 path,
                 number,
-                &format!("a log-probability an item, found {found}"),
+                &format!("one log-probability for each item, found {found}"),
             )
             .into());
         }
         let list = line.items.into_iter().zip(line.logprobs).collect();
         lists.insert((line.user, line.length), list);
     }
-    Ok(Some(Content { header, lists, whole: lines.bytes }))
+    Ok(Some(Content { header, lists, complete_bytes: lines.bytes }))
 }
 
 fn bad_line(path: &Path, line: usize, error: &dyn std::fmt::Display) -> BadInput {
     BadInput(format!("{}:{line}: expected a candidate list: {error}", path.display()))
 }
 
-/// The lines of a file that have an end.
-struct Whole<R> {
+/// The complete lines of a file.
+struct CompleteLines<R> {
     source: R,
     text: String,
     bytes: u64,
 }
 
-impl<R: BufRead> Whole<R> {
+impl<R: BufRead> CompleteLines<R> {
     fn next(&mut self) -> std::io::Result<Option<&str>> {
         self.text.clear();
         let read = self.source.read_line(&mut self.text)?;
@@ -113,6 +110,16 @@ impl<R: BufRead> Whole<R> {
         self.bytes += read as u64;
         Ok(Some(&self.text))
     }
+}
+
+/// A history as the server makes it: of repeats, only the newest stays.
+#[cfg(feature = "llama")]
+pub(crate) fn distinct(items: &[ItemIndex]) -> Vec<ItemIndex> {
+    let mut seen = std::collections::HashSet::new();
+    let mut newest: Vec<ItemIndex> =
+        items.iter().rev().copied().filter(|item| seen.insert(*item)).collect();
+    newest.reverse();
+    newest
 }
 
 #[cfg(test)]
@@ -133,13 +140,13 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_was_cut_off_does_not_count() {
+    fn an_incomplete_line_does_not_count() {
         let second = FIRST.replace("\"user\":0", "\"user\":1");
         let whole = format!("{HEADER}{FIRST}");
         // Cut anywhere, its end included.
         for cut in 0..second.len() {
             let content = read_text(&format!("{whole}{}", &second[..cut])).unwrap().unwrap();
-            assert_eq!(content.whole, whole.len() as u64);
+            assert_eq!(content.complete_bytes, whole.len() as u64);
             assert_eq!(content.lists.len(), 1);
             assert_eq!(content.lists[&(0, 1)], [(ItemIndex(3), -0.5), (ItemIndex(1), -1.5)]);
         }
@@ -148,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_no_list_is_refused_by_its_number() {
+    fn a_malformed_line_is_refused_with_its_number() {
         let said = |text: &str| read_text(text).unwrap_err().to_string();
         assert!(said(&format!("{HEADER}{FIRST}{{\"user\":1\n")).contains(":3: expected a"));
         let uneven = FIRST.replace("[3,1]", "[3]");

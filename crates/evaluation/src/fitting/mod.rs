@@ -1,0 +1,25 @@
+//! Everything that is chosen on validation data: the fusion of the two models, the learning
+//! rates of the device, the uplift rule and the thresholds of a call budget.
+//!
+//! `tandem calibrate` and `tandem evaluate` fit through this module, so that what is shipped
+//! and what is measured are chosen the same way. `collaboration` only predicts with what is
+//! fitted here. Nothing here looks at test targets.
+//!
+//! - [`FusionFit`]: the weight of the language model, over scored lists;
+//! - [`fit_learning`]: the learning rates, over replayed sessions;
+//! - [`fit_uplift`]: the ridge regression of the gain of a call;
+//! - [`threshold_for`], [`fit_threshold`]: the threshold that meets a call budget;
+//! - [`fit_session`], [`DecisionFit`]: all of these over the sessions of a
+//!   [`SessionReplay`](crate::SessionReplay).
+
+mod fusion;
+mod learning;
+mod session;
+mod threshold;
+mod uplift;
+
+pub use fusion::{FittedFusion, FusionFit, SCALES, Scales};
+pub use learning::{LearningTrial, best_learning, fit_learning};
+pub use session::{DecisionFit, FitChoices, HORIZON, RIDGE, RuleOutcome, SessionFit, fit_session};
+pub use threshold::{fit_threshold, threshold_for};
+pub use uplift::{UpliftSample, fit_uplift};

@@ -1,0 +1,141 @@
+use std::collections::VecDeque;
+
+use tandem_model::{LearningExample, LearningOutcome, PersonalDelta, StepUndo, UserState};
+use tandem_protocol::ItemId;
+
+use crate::{Session, SessionError, encoding::Window};
+
+/// Maximum number of clicks that wait to be learnt from. The oldest are dropped.
+const MAX_PENDING: usize = 64;
+
+/// A click that waits to be learnt from.
+///
+/// It holds names and no rows, for a burst of clicks may leave many of them. Rows are
+/// gathered when it is learnt from; until the row of its item is here it waits.
+#[derive(Clone, Debug)]
+pub(crate) struct PendingExample {
+    /// Number of the event.
+    number: u64,
+    /// Position of the click in the history: the model reads the items before it.
+    position: usize,
+    /// The encoded history before the click, if it was known then.
+    encoded: Option<(Window, UserState)>,
+    /// The clicked item, then the items that it was chosen from.
+    items: Vec<ItemId>,
+}
+
+/// A learning step that can be taken back.
+#[derive(Clone, Debug)]
+struct LearntStep {
+    example: PendingExample,
+    undo: StepUndo<ItemId>,
+}
+
+/// Clicks that wait to be learnt from, and the steps that can be taken back.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LearningQueue {
+    /// By event, oldest first.
+    pending: VecDeque<PendingExample>,
+    /// In the order in which they were taken.
+    steps: VecDeque<LearntStep>,
+}
+
+impl LearningQueue {
+    fn push(&mut self, example: PendingExample) {
+        if self.pending.len() == MAX_PENDING {
+            self.pending.pop_front();
+        }
+        self.pending.push_back(example);
+    }
+
+    /// Moves the positions of all examples: items were added before the history.
+    pub(crate) fn shift(&mut self, added: usize) {
+        let steps = self.steps.iter_mut().map(|step| &mut step.example);
+        for example in self.pending.iter_mut().chain(steps) {
+            example.position += added;
+            example.encoded = None;
+        }
+    }
+
+    /// Forgets how to take back the steps before event `oldest`. A step of an older event
+    /// stays while a step before it in time can be taken back.
+    pub(crate) fn keep_steps_from(&mut self, oldest: u64) {
+        while self.steps.front().is_some_and(|step| step.example.number < oldest) {
+            self.steps.pop_front();
+        }
+    }
+
+    /// Takes back what was learnt from an event, or no longer waits to learn from it.
+    ///
+    /// Steps that were taken later are reverted as well, for each was taken on top of the one
+    /// before it; their examples wait again.
+    pub(crate) fn take_back(&mut self, number: u64, delta: &mut PersonalDelta<ItemId>) {
+        self.pending.retain(|example| example.number != number);
+        let is_it = |step: &LearntStep| step.example.number == number;
+        let Some(at) = self.steps.iter().position(is_it) else { return };
+        for LearntStep { example, undo } in self.steps.drain(at..).rev().collect::<Vec<_>>() {
+            delta.revert(undo);
+            if example.number != number {
+                let place = self.pending.partition_point(|other| other.number < example.number);
+                self.pending.insert(place, example);
+            }
+        }
+    }
+}
+
+impl Session {
+    /// Learns from the oldest click that can be learnt from. `None` if there is none: a click
+    /// on an item whose row is missing waits for [`accept_rows`](Self::accept_rows).
+    ///
+    /// # Errors
+    /// [`SessionError::Model`] if the device fails or the step would leave the finite
+    /// numbers. The delta is then unchanged and the click is dropped.
+    pub async fn learn(&mut self) -> Result<Option<LearningOutcome>, SessionError> {
+        let ready = self.learning.pending.iter().position(|example| self.is_ready(example));
+        let Some(mut example) = ready.and_then(|at| self.learning.pending.remove(at)) else {
+            return Ok(None);
+        };
+        let (window, history) = self.readable_before(example.position);
+        let user = match example.encoded.take() {
+            Some((known, user)) if known == window => user,
+            _ => self.encode(&history).await?.user().clone(),
+        };
+        let keys: Vec<ItemId> =
+            example.items.iter().filter(|item| self.rows.contains(item)).cloned().collect();
+        let rows = self.gather(&keys.iter().collect::<Vec<_>>());
+        let learnt = LearningExample { keys, rows, target: 0 };
+        let learning = &self.settings.learning;
+        let (outcome, undo) = self.scorer.learn(&mut self.delta, &user, &learnt, learning).await?;
+        self.learning.steps.push_back(LearntStep { example, undo });
+        self.learning.keep_steps_from(self.undo.oldest());
+        Ok(Some(outcome))
+    }
+
+    /// Whether the rows are here of the item, of one that it was chosen from, and of one of
+    /// the history before it.
+    fn is_ready(&self, example: &PendingExample) -> bool {
+        let Some((item, others)) = example.items.split_first() else { return false };
+        self.rows.contains(item)
+            && others.iter().any(|other| self.rows.contains(other))
+            && !self.readable_before(example.position).1.is_empty()
+    }
+
+    /// Notes what the click on `item`, which is about to join the history, teaches: it was
+    /// chosen from the best candidates. A first click and a click without a list teach
+    /// nothing.
+    pub(crate) fn note_example(&mut self, number: u64, item: &ItemId) {
+        if self.visitor.history().is_empty() {
+            return;
+        }
+        let others = self.remaining_candidates().map(|candidate| &candidate.item);
+        let others = others.filter(|other| *other != item).take(self.settings.learning.negatives);
+        let items: Vec<ItemId> = [item].into_iter().chain(others).cloned().collect();
+        if items.len() < 2 {
+            return;
+        }
+        let position = self.visitor.end();
+        let (window, history) = self.readable_before(position);
+        let encoded = self.encoding_cache.of(&history).map(|user| (window, user));
+        self.learning.push(PendingExample { number, position, encoded, items });
+    }
+}

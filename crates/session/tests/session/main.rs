@@ -1,0 +1,13 @@
+//! Sessions driven as the browser drives them, with a small random model.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod decisions;
+mod example;
+mod learning;
+mod questions;
+mod ranking;
+mod requests;
+mod saved;
+#[path = "../../examples/session.rs"]
+mod session_example;
+mod support;
