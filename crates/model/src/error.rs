@@ -60,6 +60,35 @@ pub enum ModelError {
         /// What was found.
         found: u32,
     },
+    /// A file was written in a newer version of its format.
+    #[error(
+        "{what} has format version {found}, expected {supported}; update this program, or export \
+         the files again"
+    )]
+    FormatVersion {
+        /// Which file.
+        what: &'static str,
+        /// The version that is read.
+        supported: u32,
+        /// The version found.
+        found: u32,
+    },
+    /// A cell does not have the hash that the index names.
+    #[error("cell has SHA-256 {found}, expected {expected}; load it again")]
+    Integrity {
+        /// Hash in the index.
+        expected: String,
+        /// Hash of the bytes.
+        found: String,
+    },
+    /// The index has no such cell.
+    #[error("cell {cell} is not in the index, which has {cells} cells; use a cell of this index")]
+    UnknownCell {
+        /// Number of the cell.
+        cell: u32,
+        /// Number of cells in the index.
+        cells: usize,
+    },
     /// The device did not compute.
     #[error("device: {0}")]
     Device(String),

@@ -18,6 +18,7 @@
 
 mod attention;
 mod body;
+pub mod cells;
 mod din;
 mod error;
 mod gru4rec;

@@ -111,6 +111,32 @@ impl ItemTable {
         Ok(Self { dims, bytes })
     }
 
+    /// A table without rows, for rows of `dims` values.
+    ///
+    /// # Errors
+    /// [`ModelError::Length`] if `dims` is 0.
+    pub fn new(dims: usize) -> Result<Self, ModelError> {
+        Self::quantise(&[], dims)
+    }
+
+    /// Appends a row.
+    ///
+    /// # Errors
+    /// [`ModelError::Length`] if the row has another width.
+    pub fn push(&mut self, row: &QuantisedRow) -> Result<(), ModelError> {
+        if row.dims() != self.dims {
+            return Err(ModelError::Length {
+                what: "dimensions of an item row",
+                expected: self.dims,
+                found: row.dims(),
+            });
+        }
+        row.write(&mut self.bytes);
+        let items = self.len() as u32;
+        self.bytes[..4].copy_from_slice(&items.to_le_bytes());
+        Ok(())
+    }
+
     /// Takes a table as stored: `u32` items, `u32` dimensions, the rows.
     ///
     /// # Errors
@@ -143,6 +169,11 @@ impl ItemTable {
         &self.bytes
     }
 
+    /// The stored rows without the header.
+    pub(crate) fn row_bytes(&self) -> &[u8] {
+        &self.bytes[HEADER..]
+    }
+
     /// Number of items.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -163,7 +194,7 @@ impl ItemTable {
 
     /// All rows in order, borrowed.
     pub(crate) fn stored_rows(&self) -> impl ExactSizeIterator<Item = StoredRow<'_>> {
-        self.bytes[HEADER..].chunks_exact(4 + self.dims).map(|bytes| StoredRow { bytes })
+        self.row_bytes().chunks_exact(4 + self.dims).map(|bytes| StoredRow { bytes })
     }
 
     /// The row at a position, borrowed.
@@ -239,6 +270,14 @@ mod tests {
             ItemTable::from_bytes(good[..good.len() - 1].to_vec()),
             Err(ModelError::Length { expected: 22, found: 21, .. })
         ));
+        let mut pushed = ItemTable::new(3).unwrap();
+        for position in 0..2 {
+            pushed.push(&table.row(position).unwrap().unwrap()).unwrap();
+        }
+        assert_eq!(pushed, table);
+        let wide = QuantisedRow::quantise(&[0.5; 4]).unwrap();
+        assert!(matches!(pushed.push(&wide), Err(ModelError::Length { .. })));
+        assert!(ItemTable::new(0).is_err());
         let mut nan = good;
         nan[8..12].copy_from_slice(&f32::NAN.to_le_bytes());
         let table = ItemTable::from_bytes(nan).unwrap();
