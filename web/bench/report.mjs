@@ -6,6 +6,7 @@ const TITLES = {
   onnxruntime: 'onnxruntime-web',
   tensorflow: 'TensorFlow.js',
   'tensorflow-js': 'TensorFlow.js cpu',
+  hnswlib: 'hnswlib-wasm exact',
 };
 
 /**

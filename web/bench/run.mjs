@@ -16,12 +16,19 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { callInFreshPage, launch } from './browser.mjs';
 import { bundleTensorflow } from './bundle.mjs';
-import { onnxModel } from './model/onnx.mjs';
-import { syntheticBody } from './model/synthetic.mjs';
+import { readItemTable, writeItemTable } from './model/item-table.mjs';
+import { onnxModel, searchModel } from './model/onnx.mjs';
+import { shape } from './model/shape.mjs';
+import { syntheticBody, syntheticRows } from './model/synthetic.mjs';
 import { gpuTable, memoryTable, ratio, round, sizesTable, timesTable } from './report.mjs';
 import { clientFolder, packageVersion, serve, wasmFolder } from './server.mjs';
 import { runtimeSize } from './sizes.mjs';
 import { coldStarts, memory } from './whole.mjs';
+
+/** Numbers of rows that are searched. */
+const SEARCH_SIZES = [12_000, 200_000];
+/** Results per search; the same in `page/search.js`. */
+const SEARCH_K = 100;
 
 const RUNTIMES = ['tandem', 'onnxruntime', 'tensorflow'];
 
@@ -39,6 +46,7 @@ async function main() {
   const server = await serve({
     '/model/body.safetensors': body,
     '/model/model.onnx': onnxModel(body),
+    ...searchFiles(),
     ...Object.fromEntries(bundled),
   });
   let cpu;
@@ -52,6 +60,19 @@ async function main() {
   const { memory_growth, ...ratios } = cpu;
   const kilobytes = await sizes(devices, options, tensorflow);
   console.log(JSON.stringify({ ...ratios, ...webgpu, ...kilobytes, memory_growth }));
+}
+
+/** For each size the item table and the ONNX file of the same rows. */
+function searchFiles() {
+  const files = SEARCH_SIZES.flatMap((size) => {
+    const table = writeItemTable(syntheticRows(size, 15), shape.dims);
+    const { rows } = readItemTable(new Uint8Array(table).buffer);
+    return [
+      [`/model/rows${size}.bin`, table],
+      [`/model/search${size}.onnx`, searchModel(rows, SEARCH_K)],
+    ];
+  });
+  return Object.fromEntries(files);
 }
 
 function read(words) {
@@ -96,20 +117,21 @@ async function onCpu(server, options) {
         rounds: options.rounds,
         warmUp: 60,
         learnRounds: options.rounds,
+        searchSizes: SEARCH_SIZES,
       },
     );
     log('cold starts');
     const names = RUNTIMES.filter((name) => included(options, name));
     const cold = await coldStarts(browser, server, names);
     const all = { ...samples, ...cold };
-    const versions = ['onnxruntime-web', '@tensorflow/tfjs-core'].map(
+    const versions = ['onnxruntime-web', '@tensorflow/tfjs-core', 'hnswlib-wasm'].map(
       (name) => `${name} ${packageVersion(name)}`,
     );
     console.log(`Chromium ${browser.version()}, ${versions.join(', ')}`);
     console.log(`Largest differences: ${JSON.stringify(agreement)}`);
     for (const note of notes) console.log(`Note: ${note}`);
     console.log(
-      `\n${timesTable('CPU: one thread, 30-click session; rerank: encodes the newest click; whole: encodes all 30 clicks; cold: from a loaded script to the first list', all)}\n`,
+      `\n${timesTable('CPU: one thread, 30-click session; rerank: encodes the newest click; whole: encodes all 30 clicks; cold: from a loaded script to the first list; searchN: best 100 of N rows', all)}\n`,
     );
     const memoryGrowth = included(options, 'tandem') ? await growth(browser) : null;
     return {
@@ -119,6 +141,10 @@ async function onCpu(server, options) {
       whole100_vs_ort: ratio(all, 'whole100', ['onnxruntime']),
       learn_vs_tfjs: ratio(all, 'learn', ['tensorflow', 'tensorflow-js']),
       cold_start_vs_ort: ratio(all, 'cold', ['onnxruntime']),
+      search_vs_ort: ratio(all, 'search12000', ['onnxruntime']),
+      search_vs_hnswlib: ratio(all, 'search12000', ['hnswlib']),
+      search_200000_vs_ort: ratio(all, 'search200000', ['onnxruntime']),
+      search_200000_vs_hnswlib: ratio(all, 'search200000', ['hnswlib']),
       webgpu_rerank_vs_ort: null,
       webgpu_rerank_vs_tfjs: null,
       memory_growth: memoryGrowth,
@@ -144,7 +170,7 @@ async function onWebGpu(server, options) {
       browser,
       `${server.url}/page/measure.html`,
       'measure',
-      { device: 'webgpu', only: options.only, rounds: 24, warmUp: 4, learnRounds: 0 },
+      { device: 'webgpu', only: options.only, rounds: 24, warmUp: 4, learnRounds: 0, searchSizes: [] },
     );
     console.log(`Largest differences: ${JSON.stringify(agreement)}`);
     console.log(`\n${timesTable('WebGPU: one adapter, 30-click session', samples)}\n`);

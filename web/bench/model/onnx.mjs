@@ -1,4 +1,4 @@
-import { bytes, float, integer, join, message, text } from './protobuf.mjs';
+import { FLOAT, Graph, INT64 } from './onnx-graph.mjs';
 import { readSafetensors } from './safetensors.mjs';
 import { EPSILON, MASKED, shape } from './shape.mjs';
 
@@ -14,8 +14,43 @@ export function onnxModel(body) {
   for (const [name, { size, values }] of readSafetensors(body)) graph.floats(name, size, values);
   const last = history(graph);
   const column = graph.node('Gemm', ['candidates', last], { transB: 1 }); // [count, 1]
-  graph.node('Reshape', [column, graph.ints('flat', [-1])], {}, 'scores');
-  return graph.file({ history: ['length', shape.dims], candidates: ['count', shape.dims] });
+  graph.node('Reshape', [column, graph.ints('flat', [-1])], {}, ['scores']);
+  return graph.file(
+    { history: ['length', shape.dims], candidates: ['count', shape.dims] },
+    { scores: { type: FLOAT, size: ['count'] } },
+  );
+}
+
+/**
+ * Exact search as an ONNX file: input `query` `[1, dims]`, outputs `scores` and `positions`
+ * `[k]`, best first. The rows are a constant right operand `[dims, items]`, which
+ * onnxruntime packs when it loads the model: three times as fast as rows on the left.
+ *
+ * @param {Float32Array} rows `[items, dims]`
+ * @param {number} k
+ * @returns {Uint8Array}
+ */
+export function searchModel(rows, k) {
+  const { dims } = shape;
+  const graph = new Graph();
+  const table = graph.floats('table', [dims, rows.length / dims], transposed(rows, dims));
+  const products = graph.node('MatMul', ['query', table]); // [1, items]
+  const scores = graph.node('Reshape', [products, graph.ints('flat', [-1])]);
+  graph.node('TopK', [scores, graph.ints('k', [k])], { axis: 0 }, ['scores', 'positions']);
+  return graph.file(
+    { query: [1, dims] },
+    { scores: { type: FLOAT, size: [k] }, positions: { type: INT64, size: [k] } },
+  );
+}
+
+/** `[items, dims]` to `[dims, items]`. */
+function transposed(rows, dims) {
+  const items = rows.length / dims;
+  const columns = new Float32Array(rows.length);
+  for (let item = 0; item < items; item += 1) {
+    for (let dim = 0; dim < dims; dim += 1) columns[dim * items + item] = rows[item * dims + dim];
+  }
+  return columns;
 }
 
 /** Hidden state of the newest item, `[1, dims]`. */
@@ -69,80 +104,3 @@ const norm = (graph, name, input) =>
     axis: -1,
     epsilon: EPSILON,
   });
-
-/** Values of ONNX enums (`onnx.proto3`). */
-const FLOAT = 1;
-const INT64 = 7;
-const ATTRIBUTE = { float: 1, int: 2, ints: 7 };
-
-/** Collects nodes and constants; names refer to tensors. */
-class Graph {
-  #nodes = [];
-  #constants = new Map();
-
-  /** @returns {string} name of the output */
-  node(type, inputs, attributes = {}, output = `${type}_${this.#nodes.length}`) {
-    const named = Object.entries(attributes).map(([name, value]) => {
-      // The only float attribute used here.
-      if (name === 'epsilon') {
-        return message(5, [text(1, name), float(2, value), integer(20, ATTRIBUTE.float)]);
-      }
-      if (Array.isArray(value)) {
-        const items = value.map((item) => integer(8, item));
-        return message(5, [text(1, name), ...items, integer(20, ATTRIBUTE.ints)]);
-      }
-      return message(5, [text(1, name), integer(3, value), integer(20, ATTRIBUTE.int)]);
-    });
-    const fields = [...inputs.map((input) => text(1, input)), text(2, output), text(3, output)];
-    this.#nodes.push(message(1, [...fields, text(4, type), ...named]));
-    return output;
-  }
-
-  floats(name, size, values) {
-    return this.#constant(name, FLOAT, size, values);
-  }
-
-  scalar(name, value) {
-    return this.floats(name, [], Float32Array.of(value));
-  }
-
-  ints(name, values) {
-    return this.#constant(name, INT64, [values.length], BigInt64Array.from(values, BigInt));
-  }
-
-  #constant(name, type, size, values) {
-    const raw = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-    const sides = size.map((side) => integer(1, side));
-    this.#constants.set(
-      name,
-      message(5, [...sides, integer(2, type), text(8, name), bytes(9, raw)]),
-    );
-    return name;
-  }
-
-  /** @param {Record<string, (string | number)[]>} inputs shapes by name; strings are dynamic */
-  file(inputs) {
-    const value = (field, name, size) => {
-      const sides = size.map((side) =>
-        message(1, [typeof side === 'string' ? text(2, side) : integer(1, side)]),
-      );
-      const type = message(1, [integer(1, FLOAT), message(2, sides)]);
-      return message(field, [text(1, name), message(2, [type])]);
-    };
-    const graph = [
-      ...this.#nodes,
-      text(2, 'sasrec'),
-      ...this.#constants.values(),
-      ...Object.entries(inputs).map(([name, size]) => value(11, name, size)),
-      value(12, 'scores', ['count']),
-    ];
-    const irVersion = 8;
-    const operators = 17; // the first opset with LayerNormalization
-    return join([
-      integer(1, irVersion),
-      text(2, 'tandem-bench'),
-      message(7, graph),
-      message(8, [text(1, ''), integer(2, operators)]),
-    ]);
-  }
-}

@@ -1,6 +1,7 @@
 import { sameScores, sameSteps } from './agreement.js';
 import { countGpuWork } from './dispatches.js';
 import { takeTurns } from './rounds.js';
+import { measureSearch } from './search.js';
 import { runtimes } from './runtimes.js';
 import { sessions } from './workload.js';
 
@@ -11,9 +12,9 @@ const EXAMPLE_CANDIDATES = 50;
  * Runs all measurements of one page; called by `run.mjs`.
  *
  * @param {{ device: 'cpu' | 'webgpu', only: string[] | null, rounds: number, warmUp: number,
- *   learnRounds: number }} plan
+ *   learnRounds: number, searchSizes: number[] }} plan `searchSizes`: numbers of rows
  */
-globalThis.measure = async ({ device, only, rounds, warmUp, learnRounds }) => {
+globalThis.measure = async ({ device, only, rounds, warmUp, learnRounds, searchSizes }) => {
   if (!crossOriginIsolated) throw new Error('the page is not cross-origin isolated');
   const gpu = device === 'webgpu' ? countGpuWork() : null;
   const entries = [];
@@ -65,9 +66,10 @@ globalThis.measure = async ({ device, only, rounds, warmUp, learnRounds }) => {
     }
   }
   const learning = device === 'cpu' ? await learn(entries, work, { learnRounds, warmUp }) : null;
+  const search = await measureSearch({ sizes: searchSizes, only, rounds, warmUp });
   return {
-    samples: { ...rerank, ...learning?.samples },
-    agreement: { scores, ...learning?.agreement },
+    samples: { ...rerank, ...learning?.samples, ...search.samples },
+    agreement: { scores, ...learning?.agreement, search: search.agreement },
     gpuWork,
     notes: learning?.notes ?? [],
   };
