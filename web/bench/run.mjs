@@ -170,7 +170,14 @@ async function onWebGpu(server, options) {
       browser,
       `${server.url}/page/measure.html`,
       'measure',
-      { device: 'webgpu', only: options.only, rounds: 24, warmUp: 4, learnRounds: 0, searchSizes: [] },
+      {
+        device: 'webgpu',
+        only: options.only,
+        rounds: 24,
+        warmUp: 4,
+        learnRounds: 0,
+        searchSizes: [],
+      },
     );
     console.log(`Largest differences: ${JSON.stringify(agreement)}`);
     console.log(`\n${timesTable('WebGPU: one adapter, 30-click session', samples)}\n`);

@@ -21,7 +21,7 @@ const TYPES = {
 };
 
 /** Cross-origin isolation gives the page a clock resolution of 5 µs instead of 100 µs. */
-const ISOLATION = {
+export const ISOLATION = {
   'cross-origin-opener-policy': 'same-origin',
   'cross-origin-embedder-policy': 'require-corp',
   'cross-origin-resource-policy': 'same-origin',

@@ -1,61 +1,5 @@
-import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
-import { shape } from '../bench/model/shape.mjs';
-import { syntheticBody, syntheticRows } from '../bench/model/synthetic.mjs';
-
-const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
-
-/**
- * A release in the format of `tandem export`, with an untrained small model. `seed` selects the
- * weights, `prefix` and `count` the catalogue.
- */
-function release({ seed = 1, prefix = 'i', count = 200 } = {}) {
-  const items = Array.from({ length: count }, (_, number) => `${prefix}${number}`);
-  const files = {
-    'body.safetensors': Buffer.from(syntheticBody(seed)),
-    'rows.bin': rowsFile(syntheticRows(count, seed + 1)),
-    'items.json': Buffer.from(JSON.stringify(items.map((item) => ({ item, title: item })))),
-  };
-  const artifact = (path) => ({
-    path,
-    sha256: sha256(files[path]),
-    bytes: files[path].length,
-  });
-  const catalogue = sha256(items.map((item) => `${item}\n`).join(''));
-  const manifest = Buffer.from(
-    JSON.stringify({
-      version: 1,
-      catalogue: { hash: catalogue, items: count },
-      model: shape,
-      body: artifact('body.safetensors'),
-      rows: artifact('rows.bin'),
-      items: artifact('items.json'),
-      fusion: { rule: 'paper', beta: 1 },
-      policy: { bucket: null },
-      learning: {},
-    }),
-  );
-  return { items, files, manifest, hash: sha256(manifest).slice(0, 16), catalogue };
-}
-
-/** The item table file: item count, dimensions, then per item an f32 scale and int8 values. */
-function rowsFile(values) {
-  const { dims } = shape;
-  const count = values.length / dims;
-  const file = Buffer.alloc(8 + count * (4 + dims));
-  file.writeUInt32LE(count, 0);
-  file.writeUInt32LE(dims, 4);
-  for (let item = 0; item < count; item += 1) {
-    const row = values.subarray(item * dims, (item + 1) * dims);
-    const scale = row.reduce((most, value) => Math.max(most, Math.abs(value)), 0) / 127;
-    const at = 8 + item * (4 + dims);
-    file.writeFloatLE(scale, at);
-    row.forEach((value, dim) => {
-      file.writeInt8(Math.round(value / scale), at + 4 + dim);
-    });
-  }
-  return file;
-}
+import { release } from './fake-release.mjs';
 
 /** A copy with one flipped bit in the middle. */
 function flipped(file) {
@@ -84,7 +28,7 @@ export class FakeServer {
     this.#release = release(changes);
   }
 
-  /** Starts a server; for `changes` see {@link release}. */
+  /** Starts a server; for `changes` see `release`. */
   static async start(changes) {
     const server = new FakeServer(changes);
     await server.listen(0);

@@ -66,8 +66,12 @@ const ADAPTER = `
   }
 `;
 
-/** Serves the built package and a page that loads it, under the strict policy. */
-export async function servePackage() {
+/**
+ * Serves the built package and a page that loads it, under the strict policy.
+ *
+ * @param {{ headers?: Record<string, string> }} [options] `headers` for every response
+ */
+export async function servePackage({ headers = {} } = {}) {
   const made = { '/': PAGE, '/page.js': SCRIPT, '/sw.js': SERVICE_WORKER, '/adapter.js': ADAPTER };
   const requests = [];
   const server = createServer(async (request, response) => {
@@ -81,6 +85,7 @@ export async function servePackage() {
       response.writeHead(200, {
         'content-type': type ?? 'application/octet-stream',
         'content-security-policy': POLICY,
+        ...headers,
       });
       response.end(body);
     } catch {

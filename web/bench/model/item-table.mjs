@@ -24,7 +24,9 @@ export function writeRows(values, dims) {
   const file = Buffer.alloc(items * (4 + dims));
   for (let item = 0; item < items; item += 1) {
     const row = values.subarray(item * dims, (item + 1) * dims);
-    const scale = Math.fround(row.reduce((most, value) => Math.max(most, Math.abs(value)), 0) / 127);
+    const scale = Math.fround(
+      row.reduce((most, value) => Math.max(most, Math.abs(value)), 0) / 127,
+    );
     const at = item * (4 + dims);
     file.writeFloatLE(scale, at);
     for (let dim = 0; dim < dims; dim += 1) {

@@ -1,8 +1,8 @@
 import { sameScores, sameSteps } from './agreement.js';
 import { countGpuWork } from './dispatches.js';
 import { takeTurns } from './rounds.js';
-import { measureSearch } from './search.js';
 import { runtimes } from './runtimes.js';
+import { measureSearch } from './search.js';
 import { sessions } from './workload.js';
 
 /** Candidates per training example, including the target. */

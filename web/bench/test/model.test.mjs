@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest';
-import { onnxModel } from '../model/onnx.mjs';
+import { readItemTable, writeItemTable } from '../model/item-table.mjs';
+import { onnxModel, searchModel } from '../model/onnx.mjs';
 import { bytes, float, integer, message, text } from '../model/protobuf.mjs';
 import { readSafetensors, writeSafetensors } from '../model/safetensors.mjs';
 import { shape, tensors } from '../model/shape.mjs';
-import { syntheticBody } from '../model/synthetic.mjs';
+import { syntheticBody, syntheticRows } from '../model/synthetic.mjs';
 
 test('fields are encoded as in the Protocol Buffers documentation', () => {
   expect([...integer(1, 150)]).toEqual([0x08, 0x96, 0x01]);
@@ -52,4 +53,25 @@ test('the ONNX file contains every weight exactly once', () => {
     expect(first, name).toBeGreaterThan(0);
     expect(file.indexOf(raw, first + 1), name).toBe(-1);
   }
+});
+
+test('an item table is read back with at most half a quantisation step of error', () => {
+  const written = syntheticRows(3, 5);
+  const { dims, rows } = readItemTable(new Uint8Array(writeItemTable(written, shape.dims)).buffer);
+  expect(dims).toBe(shape.dims);
+  expect(rows.length).toBe(written.length);
+  for (let item = 0; item < 3; item += 1) {
+    const row = written.subarray(item * dims, (item + 1) * dims);
+    const step = Math.max(...row.map(Math.abs)) / 127;
+    row.forEach((value, dim) => {
+      expect(Math.abs(rows[item * dims + dim] - value)).toBeLessThanOrEqual(0.501 * step);
+    });
+  }
+});
+
+test('the ONNX file for search contains the transposed rows', () => {
+  const rows = Float32Array.from({ length: 2 * shape.dims }, (_, at) => at);
+  const file = Buffer.from(searchModel(rows, 1));
+  const columns = Float32Array.from(rows, (_, at) => (at % 2) * shape.dims + (at >> 1));
+  expect(file.indexOf(Buffer.from(columns.buffer))).toBeGreaterThan(0);
 });
