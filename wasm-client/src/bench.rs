@@ -4,13 +4,13 @@
 //! other runtime is given.
 
 use js_sys::Float32Array;
-use tandem_model::{
-    EncodedHistory, ItemTable, LearningConfig, LearningExample, PersonalDelta, Scorer,
-};
+use tandem_model::{EncodedHistory, LearningConfig, LearningExample, PersonalDelta, Scorer};
 use tandem_protocol::ItemId;
 use wasm_bindgen::prelude::*;
 
 use crate::device;
+
+mod search;
 
 /// A model and a personal delta that learns on it.
 #[wasm_bindgen]
@@ -105,31 +105,3 @@ impl Bench {
 #[wasm_bindgen]
 #[derive(Debug)]
 pub struct BenchReading(EncodedHistory);
-
-/// An item table that is searched, for measuring the speed of exact search.
-#[wasm_bindgen]
-#[derive(Debug)]
-pub struct BenchTable(ItemTable);
-
-#[wasm_bindgen]
-impl BenchTable {
-    /// Reads an item table file.
-    ///
-    /// # Errors
-    /// If the file is not an item table.
-    #[wasm_bindgen(constructor)]
-    pub fn new(file: Vec<u8>) -> Result<BenchTable, JsError> {
-        Ok(Self(ItemTable::from_bytes(file)?))
-    }
-
-    /// The best `k` rows for a query `[dims]`, best first: `k` positions, then `k` scores.
-    ///
-    /// # Errors
-    /// If the query does not have the width of the table.
-    pub fn search(&self, query: &[f32], k: usize) -> Result<Float32Array, JsError> {
-        let hits = self.0.top_k(query, k, |_| true)?;
-        let positions = hits.iter().map(|hit| hit.position as f32);
-        let found: Vec<f32> = positions.chain(hits.iter().map(|hit| hit.score)).collect();
-        Ok(Float32Array::from(found.as_slice()))
-    }
-}

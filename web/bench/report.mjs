@@ -72,6 +72,12 @@ export function ratio(samples, job, names) {
   return round(median(ours) / Math.min(...theirs.map(median)));
 }
 
+/** Our median in milliseconds, or `null` if it was not measured. */
+export function time(samples, job) {
+  const ours = samples[`${job} tandem`];
+  return ours?.length ? round(median(ours)) : null;
+}
+
 export const round = (value) => Number(value.toPrecision(4));
 
 const kilobytes = (bytes) => (bytes / 1000).toFixed(1);

@@ -16,11 +16,12 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { callInFreshPage, launch } from './browser.mjs';
 import { bundleTensorflow } from './bundle.mjs';
+import { clickTimes } from './clicks.mjs';
 import { readItemTable, writeItemTable } from './model/item-table.mjs';
 import { onnxModel, searchModel } from './model/onnx.mjs';
 import { shape } from './model/shape.mjs';
 import { syntheticBody, syntheticRows } from './model/synthetic.mjs';
-import { gpuTable, memoryTable, ratio, round, sizesTable, timesTable } from './report.mjs';
+import { gpuTable, memoryTable, ratio, round, sizesTable, time, timesTable } from './report.mjs';
 import { clientFolder, packageVersion, serve, wasmFolder } from './server.mjs';
 import { runtimeSize } from './sizes.mjs';
 import { coldStarts, memory } from './whole.mjs';
@@ -29,6 +30,10 @@ import { coldStarts, memory } from './whole.mjs';
 const SEARCH_SIZES = [12_000, 200_000];
 /** Results per search; the same in `page/search.js`. */
 const SEARCH_K = 100;
+
+/** Catalogues of the whole clicks, by number of items. */
+const CATALOGUES = { 20000: { count: 20_000, search: { k: SEARCH_K } } };
+const CLICKS = 100;
 
 const RUNTIMES = ['tandem', 'onnxruntime', 'tensorflow'];
 
@@ -123,7 +128,8 @@ async function onCpu(server, options) {
     log('cold starts');
     const names = RUNTIMES.filter((name) => included(options, name));
     const cold = await coldStarts(browser, server, names);
-    const all = { ...samples, ...cold };
+    const clicks = included(options, 'tandem') ? await wholeClicks(browser) : {};
+    const all = { ...samples, ...cold, ...clicks };
     const versions = ['onnxruntime-web', '@tensorflow/tfjs-core', 'hnswlib-wasm'].map(
       (name) => `${name} ${packageVersion(name)}`,
     );
@@ -131,7 +137,7 @@ async function onCpu(server, options) {
     console.log(`Largest differences: ${JSON.stringify(agreement)}`);
     for (const note of notes) console.log(`Note: ${note}`);
     console.log(
-      `\n${timesTable('CPU: one thread, 30-click session; rerank: encodes the newest click; whole: encodes all 30 clicks; cold: from a loaded script to the first list; searchN: best 100 of N rows', all)}\n`,
+      `\n${timesTable('CPU: one thread, 30-click session; rerank: encodes the newest click; whole: encodes all 30 clicks; cold: from a loaded script to the first list; searchN: best 100 of N rows; clickN: the whole click in the package with N items, in the worker; trackN: the same on the page', all)}\n`,
     );
     const memoryGrowth = included(options, 'tandem') ? await growth(browser) : null;
     return {
@@ -141,6 +147,8 @@ async function onCpu(server, options) {
       whole100_vs_ort: ratio(all, 'whole100', ['onnxruntime']),
       learn_vs_tfjs: ratio(all, 'learn', ['tensorflow', 'tensorflow-js']),
       cold_start_vs_ort: ratio(all, 'cold', ['onnxruntime']),
+      search_12000_ms: time(all, 'search12000'),
+      click_20000_ms: time(all, 'click20000'),
       search_vs_ort: ratio(all, 'search12000', ['onnxruntime']),
       search_vs_hnswlib: ratio(all, 'search12000', ['hnswlib']),
       search_200000_vs_ort: ratio(all, 'search200000', ['onnxruntime']),
@@ -152,6 +160,18 @@ async function onCpu(server, options) {
   } finally {
     await browser.close();
   }
+}
+
+/** Milliseconds of whole clicks, by `<job> tandem`. */
+async function wholeClicks(browser) {
+  log('whole clicks');
+  const samples = {};
+  for (const [items, catalogue] of Object.entries(CATALOGUES)) {
+    const { device, page } = await clickTimes(browser, { catalogue, clicks: CLICKS });
+    samples[`click${items} tandem`] = device;
+    samples[`track${items} tandem`] = page;
+  }
+  return samples;
 }
 
 async function growth(browser) {
