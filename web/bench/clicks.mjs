@@ -14,8 +14,9 @@ const WARM_UP = 30;
  * @param {import('playwright-core').Browser} browser
  * @param {{ catalogue: object, options?: object, clicks: number }} plan `catalogue`: see
  *   `release` in `fake-release.mjs`; `options`: options of the recommender
- * @returns {Promise<{ device: number[], page: number[], wasm: number }>} milliseconds per click
- *   in the worker (`timings.rerankMs`) and on the page (`track()`); bytes of WebAssembly memory
+ * @returns {Promise<{ device: number[], page: number[], wasm: number, cellBytes: number }>}
+ *   milliseconds per click in the worker (`timings.rerankMs`) and on the page (`track()`); bytes
+ *   of WebAssembly memory; bytes of the cells that were downloaded
  */
 export async function clickTimes(browser, { catalogue, options = {}, clicks }) {
   const [server, site] = await Promise.all([
@@ -31,7 +32,7 @@ export async function clickTimes(browser, { catalogue, options = {}, clicks }) {
     await tab.listed();
     const samples = await tab.page.evaluate(playClicks, { warmUp: WARM_UP, clicks });
     const { wasm } = await memory.measure();
-    return { ...samples, wasm };
+    return { ...samples, wasm, cellBytes: server.cellBytes };
   } finally {
     await visitor.leave();
     await Promise.all([server.close(), site.close()]);

@@ -32,7 +32,10 @@ const SEARCH_SIZES = [12_000, 200_000];
 const SEARCH_K = 100;
 
 /** Catalogues of the whole clicks, by number of items. */
-const CATALOGUES = { 20000: { count: 20_000, search: { k: SEARCH_K } } };
+const CATALOGUES = {
+  20000: { count: 20_000, search: { k: SEARCH_K } },
+  1000000: { count: 1_000_000, search: { k: SEARCH_K }, cells: true },
+};
 const CLICKS = 100;
 
 const RUNTIMES = ['tandem', 'onnxruntime', 'tensorflow'];
@@ -149,6 +152,8 @@ async function onCpu(server, options) {
       cold_start_vs_ort: ratio(all, 'cold', ['onnxruntime']),
       search_12000_ms: time(all, 'search12000'),
       click_20000_ms: time(all, 'click20000'),
+      click_1000000_ms: time(all, 'click1000000'),
+      click_cells_vs_whole: relative(time(all, 'click1000000'), time(all, 'click20000')),
       search_vs_ort: ratio(all, 'search12000', ['onnxruntime']),
       search_vs_hnswlib: ratio(all, 'search12000', ['hnswlib']),
       search_200000_vs_ort: ratio(all, 'search200000', ['onnxruntime']),
@@ -162,12 +167,15 @@ async function onCpu(server, options) {
   }
 }
 
+const relative = (a, b) => (a === null || b === null ? null : round(a / b));
+
 /** Milliseconds of whole clicks, by `<job> tandem`. */
 async function wholeClicks(browser) {
   log('whole clicks');
   const samples = {};
   for (const [items, catalogue] of Object.entries(CATALOGUES)) {
-    const { device, page } = await clickTimes(browser, { catalogue, clicks: CLICKS });
+    const { device, page, ...bytes } = await clickTimes(browser, { catalogue, clicks: CLICKS });
+    log(`  ${items} items: ${JSON.stringify(bytes)}`);
     samples[`click${items} tandem`] = device;
     samples[`track${items} tandem`] = page;
   }

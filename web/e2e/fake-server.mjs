@@ -45,6 +45,12 @@ export class FakeServer {
     return this.#release.items;
   }
 
+  /** Bytes of all cells that were requested. */
+  get cellBytes() {
+    const cells = this.requests.flatMap(({ path }) => /cells\/[0-9a-f]+$/.exec(path)?.[0] ?? []);
+    return cells.reduce((sum, path) => sum + this.#release.files[path].length, 0);
+  }
+
   /** Replaces the release, from the next request on. */
   replaceRelease(changes) {
     this.#release = release(changes);
@@ -112,6 +118,8 @@ export class FakeServer {
       response.end(this.fault === 'flipped' ? flipped(file) : file);
     } else if (path === '/v1/candidates') {
       response.end(JSON.stringify(this.#list(JSON.parse(body))));
+    } else if (path === '/v1/rows') {
+      response.end(JSON.stringify(this.#rows(JSON.parse(body))));
     } else if (path === '/v1/models') {
       const models = ['small', 'large'].map((name) => ({ name, ready: true }));
       response.end(JSON.stringify({ models }));
@@ -125,8 +133,18 @@ export class FakeServer {
     }
   }
 
+  #row(wanted, item) {
+    return wanted ? { row: this.#release.rowOf(item) } : {};
+  }
+
+  #rows({ items }) {
+    const found = items.map((item) => ({ item, row: this.#release.rowOf(item) }));
+    const rows = found.filter(({ row }) => row !== null);
+    return { rows_hash: this.#release.rowsHash, rows, unknown: items.length - rows.length };
+  }
+
   /** Fifty unseen items in the format of a candidate list. */
-  #list({ history, exclude = [], model = 'small' }) {
+  #list({ history, exclude = [], model = 'small', rows = false }) {
     const seen = new Set([...history, ...exclude]);
     const unseen = this.items.filter((item) => !seen.has(item));
     const start = (history.length * 7) % (unseen.length - 50);
@@ -136,7 +154,8 @@ export class FakeServer {
       ranking: history.length === 0 ? 'popularity' : 'language_model',
       candidates: unseen
         .slice(start, start + 50)
-        .map((item, rank) => ({ item, logprob: -1 - rank / 10 })),
+        .map((item, rank) => ({ item, logprob: -1 - rank / 10, ...this.#row(rows, item) })),
+      history_rows: rows ? this.#rows({ items: history }).rows : [],
       ignored: { unknown: 0, duplicate: 0, truncated: 0 },
       timings: {
         queue_ms: 0,
