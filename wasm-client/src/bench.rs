@@ -60,7 +60,7 @@ impl Bench {
     /// # Errors
     /// Those of `Scorer::read`.
     pub async fn read(&self, history: Vec<f32>) -> Result<BenchReading, JsError> {
-        Ok(BenchReading(self.scorer.read(&history).await?))
+        Ok(BenchReading(self.scorer.encode(&history).await?))
     }
 
     /// As [`rerank`](Self::rerank), for a history of which all but the newest items
@@ -74,7 +74,7 @@ impl Bench {
         newest: Vec<f32>,
         candidates: Vec<f32>,
     ) -> Result<Float32Array, JsError> {
-        let reading = self.scorer.read_on(&before.0, &newest).await?;
+        let reading = self.scorer.encode_next(&before.0, &newest).await?;
         let reading = reading.ok_or_else(|| JsError::new("the history is too long to read on"))?;
         let scores = self.scorer.score_for(reading.user(), &candidates).await?;
         Ok(Float32Array::from(scores.as_slice()))

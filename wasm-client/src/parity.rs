@@ -75,12 +75,12 @@ pub async fn run(
 async fn read(scorer: &Scorer, history: &[f32]) -> Result<EncodedHistory, ModelError> {
     let newest = history.len().saturating_sub(scorer.config().dims);
     if newest == 0 {
-        return scorer.read(history).await;
+        return scorer.encode(history).await;
     }
-    let before = scorer.read(&history[..newest]).await?;
-    match scorer.read_on(&before, &history[newest..]).await? {
+    let before = scorer.encode(&history[..newest]).await?;
+    match scorer.encode_next(&before, &history[newest..]).await? {
         Some(reading) => Ok(reading),
-        None => scorer.read(history).await,
+        None => scorer.encode(history).await,
     }
 }
 

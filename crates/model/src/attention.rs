@@ -1,4 +1,4 @@
-//! Causal self-attention and the point-wise network of a SASRec block.
+//! Causal self-attention and the feed-forward network of a SASRec block.
 
 use burn::{
     Tensor,
@@ -7,7 +7,7 @@ use burn::{
     tensor::{Bool, Device, activation},
 };
 
-/// Multi-head self-attention in which a position sees itself and older ones only.
+/// Multi-head self-attention in which a position attends to itself and older positions only.
 #[derive(Module, Debug)]
 pub(crate) struct CausalSelfAttention {
     query: Linear,
@@ -31,8 +31,8 @@ impl CausalSelfAttention {
         }
     }
 
-    /// Keys and values of `items` `[batch, rows, dims]`, behind those of older ones.
-    fn remember(&self, items: Tensor<3>, past: Option<&KvCache>) -> KvCache {
+    /// Appends keys and values of `items` `[batch, rows, dims]` to those of older items.
+    fn extend_cache(&self, items: Tensor<3>, past: Option<&KvCache>) -> KvCache {
         let new = KvCache {
             keys: self.split(self.key.forward(items.clone())),
             values: self.split(self.value.forward(items)),
@@ -46,27 +46,27 @@ impl CausalSelfAttention {
         }
     }
 
-    /// What `queries` `[batch, rows, dims]` find in `memory`: `[batch, rows, dims]`. `mask`
-    /// `[rows, length]` is true where attention is forbidden; without one everything is seen.
+    /// Attention of `queries` `[batch, rows, dims]` over `cache`: `[batch, rows, dims]`. `mask`
+    /// `[rows, length]` is true where attention is forbidden; `None` allows all positions.
     fn forward(
         &self,
         queries: Tensor<3>,
-        memory: &KvCache,
+        cache: &KvCache,
         mask: Option<Tensor<2, Bool>>,
     ) -> Tensor<3> {
         let [batch, rows, dims] = queries.dims();
         let query = self.split(self.query.forward(queries));
-        let [_, _, length, width] = memory.keys.dims();
+        let [_, _, length, width] = cache.keys.dims();
 
-        let keys = memory.keys.clone().transpose();
+        let keys = cache.keys.clone().transpose();
         let mut scores = query.matmul(keys) / (width as f64).sqrt(); // [batch, heads, rows, length]
         if let Some(mask) = mask {
             let mask = mask.unsqueeze::<4>().expand([batch, self.heads, rows, length]);
-            // A finite number: -inf would make NaN of a row that is masked throughout.
+            // Finite, because a fully masked row of -inf would become NaN.
             scores = scores.mask_fill(mask, -1e9);
         }
         let weights = self.dropout.forward(activation::softmax(scores, 3));
-        let context = weights.matmul(memory.values.clone()); // [batch, heads, rows, width]
+        let context = weights.matmul(cache.values.clone()); // [batch, heads, rows, width]
         self.output.forward(context.swap_dims(1, 2).reshape([batch, rows, dims]))
     }
 
@@ -77,7 +77,8 @@ impl CausalSelfAttention {
     }
 }
 
-/// What a layer of attention keeps of the items it has read: `[batch, heads, length, width]`.
+/// Keys and values of the items that an attention layer has read, each `[batch, heads,
+/// length, width]`.
 #[derive(Clone, Debug)]
 pub(crate) struct KvCache {
     keys: Tensor<4>,
@@ -85,26 +86,25 @@ pub(crate) struct KvCache {
 }
 
 impl KvCache {
-    /// Items that were read.
+    /// Number of items.
     pub(crate) fn length(&self) -> usize {
         self.keys.dims()[2]
     }
 }
 
-/// The mask `[length, past + length]` of `length` items behind `past` older ones: true where
-/// the key is newer than the query. `None` where there is nothing to forbid.
+/// The causal mask `[length, past + length]` for `length` items after `past` older ones: true
+/// where the key is newer than the query. `None` for a single item, which sees all others.
 #[must_use]
 pub fn causal_mask(length: usize, past: usize, device: &Device) -> Option<Tensor<2, Bool>> {
-    // `past` is at most a window of items.
     let diagonal = past.cast_signed() as i64 + 1;
     (length > 1).then(|| {
         Tensor::<2>::ones([length, past + length], device).triu(diagonal).greater_elem(0.5)
     })
 }
 
-/// One block: attention, then a position-wise feed-forward network, each behind a layer
-/// normalisation and with a residual connection (SASRec, Kang & `McAuley` 2018, §3.2–3.3,
-/// with the normalisation first on both).
+/// One block: attention, then a position-wise feed-forward network, each with a residual
+/// connection and a layer normalisation before it (SASRec, Kang & `McAuley` 2018, §3.2–3.3;
+/// pre-norm in both parts).
 #[derive(Module, Debug)]
 pub(crate) struct Block {
     attention_norm: LayerNorm,
@@ -127,8 +127,8 @@ impl Block {
         }
     }
 
-    /// `[batch, length, dims]` to the same, with `mask` as in [`causal_mask`], and what there
-    /// is to keep for the items that follow; `past` is what was kept of those before.
+    /// `[batch, length, dims]` to the same shape, with `mask` as in [`causal_mask`]. `past` is
+    /// the cache of older items; returned is the cache that includes `input`.
     pub(crate) fn forward(
         &self,
         input: Tensor<3>,
@@ -136,22 +136,22 @@ impl Block {
         mask: Option<Tensor<2, Bool>>,
     ) -> (Tensor<3>, KvCache) {
         let normed = self.attention_norm.forward(input.clone());
-        let memory = self.attention.remember(normed.clone(), past);
-        let attended = self.attention.forward(normed, &memory, mask);
-        (self.feed_forward(input + self.dropout.forward(attended)), memory)
+        let cache = self.attention.extend_cache(normed.clone(), past);
+        let attended = self.attention.forward(normed, &cache, mask);
+        (self.feed_forward(input + self.dropout.forward(attended)), cache)
     }
 
-    /// The newest position of [`forward`](Self::forward) alone, `[batch, 1, dims]`: it sees
-    /// everything, so there is nothing to mask, and all others need keys and values only.
-    pub(crate) fn forward_newest(
+    /// Only the last position of [`forward`](Self::forward), `[batch, 1, dims]`. It attends to
+    /// all positions, so there is no mask, and the others need only keys and values.
+    pub(crate) fn forward_last(
         &self,
         input: Tensor<3>,
         past: Option<&KvCache>,
     ) -> (Tensor<3>, KvCache) {
         let normed = self.attention_norm.forward(input.clone());
-        let memory = self.attention.remember(normed.clone(), past);
-        let attended = self.attention.forward(newest(normed), &memory, None);
-        (self.feed_forward(newest(input) + self.dropout.forward(attended)), memory)
+        let cache = self.attention.extend_cache(normed.clone(), past);
+        let attended = self.attention.forward(last_position(normed), &cache, None);
+        (self.feed_forward(last_position(input) + self.dropout.forward(attended)), cache)
     }
 
     fn feed_forward(&self, hidden: Tensor<3>) -> Tensor<3> {
@@ -162,8 +162,8 @@ impl Block {
     }
 }
 
-/// The newest position of `[batch, length, dims]`, as `[batch, 1, dims]`.
-fn newest(x: Tensor<3>) -> Tensor<3> {
+/// The last position of `[batch, length, dims]`, as `[batch, 1, dims]`.
+fn last_position(x: Tensor<3>) -> Tensor<3> {
     match x.dims()[1] {
         1 => x,
         length => x.narrow(1, length - 1, 1),

@@ -2,32 +2,28 @@ use burn::{
     Tensor,
     module::{Module, Param},
     nn::{Dropout, DropoutConfig, Initializer, Linear, LinearConfig},
-    tensor::{Device, activation},
+    tensor::{Device, Int, TensorData, activation},
 };
 use tandem_protocol::ModelConfig;
 
-use crate::scorer::indices;
-
-/// So many pairs of a history's item and a candidate are weighed at a time: 4 MiB of
-/// products at 64 dimensions, which stay in a processor's cache.
+/// Number of pairs of a history item and a candidate that are weighted at a time. At 64
+/// dimensions their products take 4 MiB, which fits a CPU cache.
 const PAIRS_AT_A_TIME: usize = 1 << 14;
 
-/// Deep interest network without its item table (Zhou et al., KDD 2018): for each candidate
-/// the items of the history are weighed anew.
+/// Deep interest network without its item table (Zhou et al., KDD 2018). The items of the
+/// history are weighted for each candidate.
 ///
 /// With `h` a row of the history, `v` the candidate's, `t` the item's age (0 is the newest)
 /// and `φ` the `SiLU`:
 ///
-/// - activation unit (§4.3): `a = w·φ(W_h h + W_v v + W_p (h ⊙ v) + T_t) + b`. The unit of
-///   the authors' code reads `h − v` too, which is a linear combination of the first two and
-///   adds nothing to what the layer can express. `T` holds a learned row for each age: the
-///   paper's unit sees a set, and the order of a history is what a session is about;
-/// - interest: `u = Σ a·h` (eq. 3), without softmax, so that many matching items weigh more
-///   than one;
+/// - activation unit (§4.3): `a = w·φ(W_h h + W_v v + W_p (h ⊙ v) + T_t) + b`. The authors' code
+///   also has the input `h − v`, which a linear layer can compute from the first two. `T` holds
+///   a learnt row for each age, because the paper's unit ignores the order of the history;
+/// - interest: `u = Σ a·h` (eq. 3), without softmax, so that the intensity of interest is kept;
 /// - score: a network with one output on `[u, v, u ⊙ v]`.
 ///
-/// `φ` is the paper's Dice (eq. 4) with mean 0, variance 1 and slope 0: a device with one
-/// user has no batch to take the statistics of.
+/// `φ` is the paper's Dice (eq. 4) with mean 0, variance 1 and slope 0, because a device with
+/// one user has no batch statistics.
 #[derive(Module, Debug)]
 pub struct Din {
     history: Linear,        // W_h [dims, units], with the layer's bias
@@ -64,8 +60,8 @@ impl Din {
         }
     }
 
-    /// Scores of candidates `[batch, candidates, dims]` for histories `[batch, length,
-    /// dims]`, oldest first, nothing padded: `[batch, candidates]`.
+    /// Scores of candidates `[batch, candidates, dims]` for histories `[batch, length, dims]`,
+    /// oldest first and without padding: `[batch, candidates]`.
     #[must_use]
     pub fn score(&self, history: Tensor<3>, candidates: &Tensor<3>) -> Tensor<2> {
         let [batch, length, _] = history.dims();
@@ -76,9 +72,9 @@ impl Din {
         self.score_chunks(history, ages, None, candidates)
     }
 
-    /// The same at places of histories that are padded on the right: `newest` holds
-    /// positions in `[batch, length]`, each with a history that ends there, and `candidates`
-    /// is `[newest, candidates, dims]`. Returns `[newest, candidates]`.
+    /// The same for beginnings of histories `[batch, length, dims]` that are padded on the
+    /// right. `newest` holds flat indices into `[batch, length]`, the last item of each
+    /// beginning; `candidates` is `[newest, candidates, dims]`. Returns `[newest, candidates]`.
     #[must_use]
     pub fn score_at(
         &self,
@@ -86,13 +82,11 @@ impl Din {
         newest: &[u32],
         candidates: &Tensor<3>,
     ) -> Tensor<2> {
-        use burn::tensor::TensorData;
-
         let [_, length, _] = history.dims();
         let device = history.device();
-        let places = || newest.iter().map(|&at| (at as usize / length, at as usize % length));
-        let rows: Vec<u32> = places().map(|(row, _)| row as u32).collect();
-        let columns = || places().flat_map(|(_, last)| (0..length).map(move |at| (at, last)));
+        let ends = || newest.iter().map(|&at| (at as usize / length, at as usize % length));
+        let rows: Vec<u32> = ends().map(|(row, _)| row as u32).collect();
+        let columns = || ends().flat_map(|(_, last)| (0..length).map(move |at| (at, last)));
         let ages: Vec<u32> = columns().map(|(at, last)| last.saturating_sub(at) as u32).collect();
         let seen: Vec<f32> = columns().map(|(at, last)| f32::from(u8::from(at <= last))).collect();
 
@@ -104,9 +98,9 @@ impl Din {
         self.score_chunks(history.select(0, indices(&rows, &device)), ages, Some(&seen), candidates)
     }
 
-    /// `history` `[batch, length, dims]`, `ages` (rows of `T`) `[batch, length, units]`,
-    /// `seen` `[batch, 1, length]` 0 at padding, `candidates` `[batch, candidates, dims]`;
-    /// returns `[batch, candidates]`.
+    /// Scores candidates in chunks of [`PAIRS_AT_A_TIME`]. `history` `[batch, length, dims]`,
+    /// `ages` (rows of `T`) `[batch, length, units]`, `seen` `[batch, 1, length]` with 0 at
+    /// padding, `candidates` `[batch, candidates, dims]`; returns `[batch, candidates]`.
     fn score_chunks(
         &self,
         history: Tensor<3>,
@@ -116,14 +110,15 @@ impl Din {
     ) -> Tensor<2> {
         let [batch, length, dims] = history.dims();
         let [_, count, _] = candidates.dims();
-        // Rows start small; at this scale their products are not lost beside the biases.
+        // Trained rows are small; scaled, their products are comparable to the biases.
         let scale = (dims as f64).sqrt();
         let history = self.dropout.forward(history * scale);
         let of_history = self.history.forward(history.clone()) + ages; // [batch, length, units]
         let chunk = (PAIRS_AT_A_TIME / (batch * length)).max(1);
         let scores = (0..count).step_by(chunk).map(|start| {
             let candidates = candidates.clone().narrow(1, start, chunk.min(count - start)) * scale;
-            let weights = self.weigh(history.clone(), of_history.clone(), candidates.clone());
+            let weights =
+                self.activation_unit(history.clone(), of_history.clone(), candidates.clone());
             let weights = match seen {
                 Some(seen) => weights * seen.clone(),
                 None => weights,
@@ -133,8 +128,13 @@ impl Din {
         Tensor::cat(scores.collect(), 1)
     }
 
-    /// The activation unit: `a` for each pair, `[batch, candidates, length]`.
-    fn weigh(&self, history: Tensor<3>, of_history: Tensor<3>, candidates: Tensor<3>) -> Tensor<3> {
+    /// The activation unit: the weight `a` of each pair, `[batch, candidates, length]`.
+    fn activation_unit(
+        &self,
+        history: Tensor<3>,
+        of_history: Tensor<3>,
+        candidates: Tensor<3>,
+    ) -> Tensor<3> {
         let [batch, length, _] = history.dims();
         let [_, count, _] = candidates.dims();
         let of_candidates = self.candidate.forward(candidates.clone()); // [batch, candidates, units]
@@ -145,8 +145,8 @@ impl Din {
         self.weight.forward(activation::silu(inner)).reshape([batch, count, length])
     }
 
-    /// The score of each candidate `v` for the interest `u` in it, both `[batch,
-    /// candidates, dims]`: `[batch, candidates]`.
+    /// The scores `[batch, candidates]` of candidates `v` for interests `u`, both `[batch,
+    /// candidates, dims]`.
     fn score_mlp(&self, interests: Tensor<3>, candidates: Tensor<3>) -> Tensor<2> {
         let [batch, count, _] = candidates.dims();
         let both = interests.clone() * candidates.clone();
@@ -155,4 +155,11 @@ impl Din {
             self.hidden.iter().fold(inner, |inner, layer| activation::silu(layer.forward(inner)));
         self.output.forward(inner).reshape([batch, count])
     }
+}
+
+/// Positions as a tensor of indices.
+fn indices(values: &[u32], device: &Device) -> Tensor<1, Int> {
+    let values: Vec<i32> = values.iter().map(|value| value.cast_signed()).collect();
+    let shape = [values.len()];
+    Tensor::from_data(TensorData::new(values, shape), device)
 }

@@ -1,63 +1,67 @@
 use thiserror::Error;
 
-/// What can be wrong with weights, rows and inputs of a model.
+/// Errors of weights, rows, cells and inputs of a model.
 #[derive(Debug, Error, PartialEq)]
 pub enum ModelError {
-    /// The shape asked for makes no model.
+    /// A setting of the model is out of range.
     #[error("model configuration: {0}")]
     Config(String),
-    /// The bytes are not a weight file, or a damaged one.
-    #[error("weight file: {0}")]
+    /// The bytes are not a file of the expected format, or are damaged.
+    #[error("{0}; export the file again")]
     Format(String),
     /// A tensor is missing from the weight file.
-    #[error("weight file: tensor `{name}` is missing; it is of another kind of model or version")]
+    #[error(
+        "weight file: expected tensor `{name}`, which is missing; use the weights of this model"
+    )]
     MissingTensor {
-        /// Its path in the model.
+        /// Path in the model.
         name: String,
     },
-    /// A tensor of the weight file does not fit.
-    #[error("weight file: tensor `{name}` has shape {found:?}, the model needs {expected:?}")]
+    /// A tensor of the weight file has another shape.
+    #[error(
+        "weight file: tensor `{name}` has shape {found:?}, expected {expected:?}; use the weights of this model"
+    )]
     TensorShape {
-        /// Its path in the model.
+        /// Path in the model.
         name: String,
-        /// What the model needs.
+        /// Shape in the model.
         expected: Vec<usize>,
-        /// What the file holds.
+        /// Shape in the file.
         found: Vec<usize>,
     },
-    /// A weight or row is not a finite number.
-    #[error("{what} holds a value that is not finite")]
+    /// A value is `NaN` or infinite.
+    #[error("{what} contains a value that is not finite")]
     NotFinite {
-        /// Where.
+        /// The weight, row or input with the value.
         what: String,
     },
-    /// A slice or file has another length than its shape says.
-    #[error("{what}: expected {expected} values, found {found}")]
+    /// A slice or file has another length than expected.
+    #[error("{what}: expected {expected}, found {found}")]
     Length {
-        /// Which input.
+        /// What is counted.
         what: &'static str,
-        /// What the shape says.
+        /// Expected length.
         expected: usize,
-        /// What there is.
+        /// Length found.
         found: usize,
     },
-    /// There is nothing to compute on.
+    /// An input is empty.
     #[error("{0} is empty")]
     Empty(&'static str),
     /// A personal delta belongs to other shared weights.
-    #[error("personal delta was learnt on base {found}, the weights in use are {expected}")]
+    #[error("personal delta belongs to the weights {found}, expected {expected}; start a new one")]
     ForeignBase {
         /// Hash of the weights in use.
         expected: String,
-        /// Hash the delta was learnt on.
+        /// Hash of the weights of the delta.
         found: String,
     },
     /// A personal delta was stored by a newer version.
-    #[error("personal delta has version {found}, this client reads up to {supported}; update it")]
+    #[error("personal delta has version {found}, expected at most {supported}; update this client")]
     Version {
-        /// What is supported.
+        /// Newest version that is read.
         supported: u32,
-        /// What was found.
+        /// Version found.
         found: u32,
     },
     /// A file was written in a newer version of its format.
@@ -89,7 +93,7 @@ pub enum ModelError {
         /// Number of cells in the index.
         cells: usize,
     },
-    /// The device did not compute.
-    #[error("device: {0}")]
+    /// The compute device failed.
+    #[error("compute device: {0}")]
     Device(String),
 }

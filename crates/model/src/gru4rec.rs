@@ -7,10 +7,10 @@ use burn::{
 use tandem_protocol::ModelConfig;
 
 /// GRU4Rec without its item table: gated recurrent units over the rows of a history
-/// (Hidasi et al., ICLR 2016), then a projection to the space of the rows, where an item's
-/// score is the dot product with its own.
+/// (Hidasi et al., ICLR 2016), then a projection to the space of the rows. An item's score is
+/// the dot product of the projection with its row.
 ///
-/// A state depends on older items only: sequences of a batch are padded on the right.
+/// A state depends only on older items, so sequences of a batch are padded on the right.
 #[derive(Module, Debug)]
 pub struct Gru4rec {
     layers: Vec<GruLayer>,
@@ -40,28 +40,28 @@ impl Gru4rec {
         self.output.forward(self.dropout.forward(states))
     }
 
-    /// The hidden state after the newest of `items` `[batch, length, dims]` alone, `[batch, 1,
-    /// dims]`, nothing padded, and the state `[batch, 1, dims]` that each layer is left in;
-    /// `past` are the states that older items left.
-    pub(crate) fn read(
+    /// The hidden state after the newest of `items` `[batch, length, dims]`, `[batch, 1, dims]`,
+    /// and the state of each layer, `[batch, 1, dims]`. There must be no padding. `past` holds
+    /// the layers' states after older items, which precede `items`.
+    pub(crate) fn encode(
         &self,
         items: Tensor<3>,
         past: Option<&[Tensor<3>]>,
     ) -> (Tensor<3>, Vec<Tensor<3>>) {
         let mut outputs = self.embed(items);
         let length = outputs.dims()[1];
-        let mut left = Vec::with_capacity(self.layers.len());
+        let mut layer_states = Vec::with_capacity(self.layers.len());
         for (at, layer) in self.layers.iter().enumerate() {
             let states = layer.states(outputs, past.and_then(|past| past.get(at)));
             let newest = states[length - 1].clone();
             let last = at + 1 == self.layers.len();
             outputs = if last { newest.clone() } else { Tensor::cat(states, 1) };
-            left.push(newest);
+            layer_states.push(newest);
         }
-        (self.output.forward(self.dropout.forward(outputs)), left)
+        (self.output.forward(self.dropout.forward(outputs)), layer_states)
     }
 
-    /// Rows at the scale of the gates' inputs: they start small.
+    /// Rows multiplied by sqrt(dims), because trained rows are small.
     fn embed(&self, history: Tensor<3>) -> Tensor<3> {
         let dims = history.dims()[2];
         self.dropout.forward(history * (dims as f64).sqrt())
@@ -71,9 +71,9 @@ impl Gru4rec {
 /// One layer of gated recurrent units.
 #[derive(Module, Debug)]
 struct GruLayer {
-    /// `W`: the update gate, the reset gate and the new state, side by side.
+    /// `W` of the update gate, the reset gate and the new state, concatenated.
     input: Linear, // [dims, 3·dims]
-    /// `U`, likewise.
+    /// `U` of the same three.
     recurrent: Linear, // [dims, 3·dims]
 }
 
@@ -83,11 +83,11 @@ impl GruLayer {
         Self { input: linear(), recurrent: linear() }
     }
 
-    /// The state after each input: `[batch, length, dims]` to `length` times
-    /// `[batch, 1, dims]`. The first follows on the state `before`, or on zeros.
+    /// The state after each input: `[batch, length, dims]` to `length` tensors
+    /// `[batch, 1, dims]`. The initial state is `before`, or zeros.
     ///
-    /// Hidasi et al. eq. 1–4, with the reset gate after the matrix (Cho et al. 2014, first
-    /// version), so that a step has one matrix product and inputs have one for all steps:
+    /// Hidasi et al. eq. 1–4, with the reset gate applied after the matrix product (Cho et al.
+    /// 2014, first version), so that a step needs one product, and the inputs one for all steps:
     /// `z = σ(W_z x + U_z h)`, `r = σ(W_r x + U_r h)`, `n = tanh(W_n x + r ⊙ U_n h)`,
     /// `h ← (1 − z) ⊙ h + z ⊙ n`.
     fn states(&self, inputs: Tensor<3>, before: Option<&Tensor<3>>) -> Vec<Tensor<3>> {

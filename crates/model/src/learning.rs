@@ -1,4 +1,4 @@
-//! One step of learning on the device: the loss of a click, its gradient, and the step.
+//! Learning on the device: the loss of a click, its gradient and one step of gradient descent.
 
 use std::sync::Arc;
 
@@ -6,41 +6,42 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ModelError, PersonalDelta, RowKey, Scorer, StepUndo, UserState,
-    personal::StepSizes,
+    personal::LearningRates,
     preference::{PreferenceExample, PreferenceStep},
 };
 
-/// How a device learns from a click.
+/// How a device learns from clicks.
 ///
-/// Plain gradient descent, on purpose: with one example a step, a method that normalises
-/// gradients (Adam) moves each of the fifty negatives as far as the item that was clicked.
+/// The optimiser is plain gradient descent. With one example per step, a method that normalises
+/// gradients (Adam) would move each of the fifty negatives as far as the clicked item.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LearningConfig {
-    /// Rank of the adapter; 0 learns row deltas only.
+    /// Rank of the adapter; 0 for none.
     pub rank: usize,
-    /// Step size of the row deltas.
+    /// Learning rate of the row deltas.
     pub row_rate: f32,
-    /// Step size of the adapter.
+    /// Learning rate of the adapter.
     pub adapter_rate: f32,
-    /// Pull of what was learnt towards zero, a share of it per unit of step size: what keeps
-    /// the delta from drifting away from the shared weights.
+    /// Weight decay of row deltas and adapter: each step multiplies them by
+    /// `1 − decay · learning rate`.
     pub decay: f32,
-    /// Longest gradient (Euclidean norm over all parts) that is followed in full; a longer
-    /// one is shortened to it, so that one surprising click cannot throw the delta off.
+    /// Largest norm of the gradient of row deltas and adapter together; a larger gradient is
+    /// scaled down to it.
     pub max_norm: f32,
-    /// Candidates of the list that serve as negatives, from the top.
+    /// Number of candidates, from the top of the list, that are used as negatives.
     pub negatives: usize,
-    /// Step size of the preference: about by how much a click that surprised raises the
-    /// score of its own item (a logit). 0 learns none.
+    /// Learning rate of the preference, relative to the size of the rows: about how much a
+    /// click that the model gave a low probability raises its item's score (logits). 0 for none.
     pub preference_rate: f32,
-    /// Share of the preference that is forgotten at each click, 0 to 1.
-    pub forgetting: f32,
-    /// Clicks that a step of the preference is taken on, the newest included.
+    /// Decay of the preference: each click multiplies it by `1 − preference_decay`, 0 to 1.
+    #[serde(alias = "forgetting")]
+    pub preference_decay: f32,
+    /// Number of clicks, including the newest, that a step of the preference uses.
     pub replay: usize,
 }
 
-/// More clicks than this are not gone over again: each is kept with its rows.
+/// Largest value of [`LearningConfig::replay`], because every click is kept with its rows.
 const MAX_REPLAY: usize = 64;
 
 impl Default for LearningConfig {
@@ -53,86 +54,86 @@ impl Default for LearningConfig {
             max_norm: 1.0,
             negatives: 50,
             preference_rate: 0.5,
-            forgetting: 0.2,
+            preference_decay: 0.2,
             replay: 3,
         }
     }
 }
 
 impl LearningConfig {
-    /// Refuses settings that make no sense; call it on what a manifest brings.
+    /// Checks settings that come from a manifest.
     ///
     /// # Errors
-    /// [`ModelError::Config`] naming the setting.
+    /// [`ModelError::Config`] that names the setting.
     pub fn validate(&self) -> Result<(), ModelError> {
         let sizes = [
             ("row_rate", self.row_rate, f32::MAX),
             ("adapter_rate", self.adapter_rate, f32::MAX),
             ("decay", self.decay, f32::MAX),
-            // Infinite for no limit.
+            // Infinity disables the limit.
             ("max_norm", self.max_norm, f32::INFINITY),
             ("preference_rate", self.preference_rate, f32::MAX),
-            ("forgetting", self.forgetting, 1.0),
+            ("preference_decay", self.preference_decay, 1.0),
         ];
-        for (name, value, most) in sizes {
-            // Refuses what is no number as well.
-            if !(0.0..=most).contains(&value) {
+        for (name, value, largest) in sizes {
+            // Refuses `NaN` too.
+            if !(0.0..=largest).contains(&value) {
                 return Err(ModelError::Config(format!(
-                    "`learning.{name}` is {value}; it must be 0 to {most}"
+                    "`learning.{name}` is {value}, expected 0 to {largest}"
                 )));
             }
         }
         if self.replay > MAX_REPLAY {
             return Err(ModelError::Config(format!(
-                "`learning.replay` is {}; it must be 0 to {MAX_REPLAY}",
+                "`learning.replay` is {}, expected 0 to {MAX_REPLAY}",
                 self.replay
             )));
         }
         Ok(())
     }
 
-    /// Whether there is anything to learn beside the preference.
+    /// Whether row deltas or the adapter are learnt.
     fn learns_rows(&self) -> bool {
         self.row_rate > 0.0 || (self.rank > 0 && self.adapter_rate > 0.0)
     }
 }
 
-/// A click to learn from: what it was chosen from.
+/// A click and the items it was chosen from.
 #[derive(Clone, Debug)]
 pub struct LearningExample<K: RowKey> {
-    /// The items it was chosen from, distinct.
+    /// The clicked item and the negatives, distinct.
     pub keys: Vec<K>,
-    /// Their rows of the shared table, `[keys, dims]`, without any delta.
+    /// Their rows in the item table, `[keys, dims]`, without deltas.
     pub rows: Vec<f32>,
-    /// Position in `keys` of the item that was clicked.
+    /// Index in `keys` of the clicked item.
     pub target: usize,
 }
 
-/// What a learning step did.
+/// Effect of a learning step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LearningOutcome {
-    /// Loss of the example before the step, in nats.
+    /// Loss of the example before the step (nats).
     pub loss_before: f32,
-    /// Loss of the same example after it.
+    /// Loss of the example after the step (nats).
     pub loss_after: f32,
 }
 
 impl Scorer {
-    /// Takes one step on `delta` for `example`, a click of the visitor whom `user` describes
-    /// as of before it: listwise softmax cross-entropy of the clicked item among the others.
-    /// First the rows of the example and the adapter, then, on the scores that are left, the
+    /// Takes one step of gradient descent on `delta` for `example`. `user` is the user state
+    /// before the click. The loss is the softmax cross-entropy of the clicked item among the
+    /// example's items. Row deltas and adapter are updated first, then the preference on the
+    /// resulting scores.
+    ///
+    /// The network is not differentiated: for a given user state a score is a dot product, whose
+    /// gradient has a closed form. DIN does not score by a dot product and learns only the
     /// preference.
     ///
-    /// The network is not differentiated: with the user's state given, a score is a product of
-    /// vectors, and its gradient a line of algebra. A model whose scores are no such product
-    /// (DIN) learns the preference alone.
-    ///
-    /// The shared weights do not change, and a step that would leave a value that is not
-    /// finite is not taken. Returned is also what takes the step back.
+    /// The shared weights do not change. On an error `delta` is unchanged. The returned
+    /// [`StepUndo`] reverts the step.
     ///
     /// # Errors
-    /// [`ModelError::Length`] for a malformed example, [`ModelError::NotFinite`] for a loss or
-    /// gradient that is no number, [`ModelError::Device`] if the device fails.
+    /// [`ModelError::Length`] for a malformed example, [`ModelError::NotFinite`] if a loss or
+    /// gradient is not finite, [`ModelError::Device`] if the compute device fails.
     pub async fn learn<K: RowKey>(
         &self,
         delta: &mut PersonalDelta<K>,
@@ -141,31 +142,31 @@ impl Scorer {
         config: &LearningConfig,
     ) -> Result<(LearningOutcome, StepUndo<K>), ModelError> {
         self.check_example(example)?;
-        let rows = self.effective(delta, example);
+        let rows = self.effective_rows(delta, example);
         let mut scored = self.preference_example(delta, user, rows.clone(), example.target).await?;
         let loss_before = finite(scored.loss(&delta.preference), "loss of a click")?;
-        let mut stepped = delta.part(&example.keys);
+        let mut stepped = delta.subset(&example.keys);
         stepped.count_step();
         if let Some(embedding) = user.embedding().filter(|_| config.learns_rows()) {
             let logit_gradients = scored.logit_gradients(&delta.preference);
             let mut gradient = delta.gradient(embedding, &rows, &logit_gradients);
             finite(gradient.norm(), "gradient of a click")?;
-            gradient.shorten(config.max_norm);
+            gradient.clip_norm(config.max_norm);
             let (rows, adapter) = (config.row_rate, config.adapter_rate);
-            let sizes = StepSizes { rows, adapter, decay: config.decay };
-            stepped.descend(&example.keys, &gradient, &sizes);
-            let rows = self.effective(&stepped, example);
+            let sizes = LearningRates { rows, adapter, decay: config.decay };
+            stepped.apply_gradient(&example.keys, &gradient, &sizes);
+            let rows = self.effective_rows(&stepped, example);
             scored = self.preference_example(&stepped, user, rows, example.target).await?;
         }
         let scored = Arc::new(scored);
         let step = PreferenceStep {
             rate: config.preference_rate,
-            forgetting: config.forgetting,
+            decay: config.preference_decay,
             replay: config.replay,
         };
-        stepped.prefer(Arc::clone(&scored), step);
+        stepped.step_preference(Arc::clone(&scored), step);
         let loss_after = finite(scored.loss(&stepped.preference), "loss after a learning step")?;
-        Ok((LearningOutcome { loss_before, loss_after }, delta.replace(stepped)))
+        Ok((LearningOutcome { loss_before, loss_after }, delta.merge(stepped)))
     }
 
     fn check_example<K: RowKey>(&self, example: &LearningExample<K>) -> Result<(), ModelError> {
@@ -182,7 +183,7 @@ impl Scorer {
     }
 
     /// The example's rows with their deltas, `[keys, dims]`.
-    fn effective<K: RowKey>(
+    fn effective_rows<K: RowKey>(
         &self,
         delta: &PersonalDelta<K>,
         example: &LearningExample<K>,
@@ -194,7 +195,7 @@ impl Scorer {
         rows
     }
 
-    /// Loss of the example under `delta`, in nats.
+    /// Loss of the example with `delta` (nats).
     ///
     /// # Errors
     /// As [`learn`](Self::learn).
@@ -205,12 +206,12 @@ impl Scorer {
         example: &LearningExample<K>,
     ) -> Result<f32, ModelError> {
         self.check_example(example)?;
-        let rows = self.effective(delta, example);
+        let rows = self.effective_rows(delta, example);
         let scored = self.preference_example(delta, user, rows, example.target).await?;
         Ok(scored.loss(&delta.preference))
     }
 
-    /// An example of effective `rows` `[keys, dims]` under `delta`, but for its preference.
+    /// The example with scores of the adapted `rows` `[keys, dims]`, without the preference.
     async fn preference_example<K: RowKey>(
         &self,
         delta: &PersonalDelta<K>,

@@ -1,20 +1,20 @@
-//! The small recommendation models (SRM) in Burn, and what the device needs around them.
+//! The small recommendation models (SRM) in Burn: encoding, scoring, search and learning on the
+//! device.
 //!
-//! A model is in two parts, so that a device's cost does not grow with the catalogue:
+//! A model has two parts, so that the cost on a device does not grow with the catalogue:
 //!
-//! - the **body** ([`Body`]): the network without an item table, tens of thousands of
-//!   weights, the same for everyone;
-//! - **item rows** ([`QuantisedRow`], [`ItemTable`]): one vector an item, of which a device
-//!   holds only those it meets.
+//! - the **body** ([`Body`]): the network without an item table, tens of thousands of shared
+//!   weights;
+//! - **item rows** ([`QuantisedRow`], [`ItemTable`]): one vector per item. A device holds the
+//!   whole table, some of its [`cells`], or only the rows it was sent.
 //!
-//! A body scores *gathered rows*: the rows of a history and of the candidates go in, one
-//! score a candidate comes out ([`Scorer`]). What is learnt on the device is a
-//! [`PersonalDelta`] on the last layer, held in plain memory beside the immutable weights:
-//! the network itself is never differentiated there. Training is in `tandem-training`.
+//! A [`Scorer`] encodes the rows of a history and scores the rows of candidates; [`search`]
+//! finds the best rows of a table. What is learnt on the device is a [`PersonalDelta`] beside
+//! the shared weights; the network itself is not differentiated there. Training of whole models
+//! is in `tandem-training`.
 //!
-//! This crate knows no item ids, no files and no network; it computes on whatever
-//! [`burn::tensor::Device`] it is given. Reads are `async` because a browser's GPU can be
-//! read in no other way; on the CPU they are ready at once.
+//! This crate does no I/O. It computes on any [`Device`]. Methods that read results are `async`
+//! because a browser's GPU cannot be read synchronously; on the CPU they are ready at once.
 
 mod attention;
 mod body;

@@ -1,7 +1,7 @@
-/// Sums kept side by side, so that the compiler can use vector instructions.
+/// Number of partial sums, which lets the compiler use vector instructions.
 const LANES: usize = 8;
 
-/// `Σ a_i·b_i`, over the shorter of the two.
+/// `Σ a_i·b_i` over the length of the shorter slice.
 pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     let length = a.len().min(b.len());
     let (a, a_rest) = a[..length].as_chunks::<LANES>();
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whole_lanes_and_the_rest_are_summed() {
+    fn products_match_hand_computed_values() {
         for length in [0_usize, 1, 7, 8, 9, 64, 65] {
             let a: Vec<f32> = (0..length).map(|at| at as f32).collect();
             // Σ i·2 = n(n − 1), exact in f32 here.

@@ -2,7 +2,16 @@ use std::ops::Range;
 
 use crate::ModelError;
 
-/// One item's row in 8 bits: `scale * i8` a dimension. 64 dimensions take 68 bytes.
+/// An item's row with 8 bits per dimension: `scale * i8`. 64 dimensions take 68 bytes.
+///
+/// ```
+/// use tandem_model::QuantisedRow;
+///
+/// let row = QuantisedRow::quantise(&[1.27, -0.5])?;
+/// let values: Vec<f32> = row.values().collect();
+/// assert!((values[1] + 0.5).abs() < 0.005);
+/// # Ok::<(), tandem_model::ModelError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct QuantisedRow {
     scale: f32,
@@ -10,11 +19,11 @@ pub struct QuantisedRow {
 }
 
 impl QuantisedRow {
-    /// Rounds a row to 8 bits; the largest magnitude becomes 127. The error of a dimension
-    /// is at most half a step, `max / 254`.
+    /// Quantises a row `[dims]`. The largest magnitude becomes 127, and the error of a value is
+    /// at most half a step, `max / 254`.
     ///
     /// # Errors
-    /// [`ModelError::NotFinite`] if a value is not a finite number.
+    /// [`ModelError::NotFinite`] if a value is not finite.
     pub fn quantise(row: &[f32]) -> Result<Self, ModelError> {
         if row.iter().any(|value| !value.is_finite()) {
             return Err(ModelError::NotFinite { what: "item row".into() });
@@ -28,11 +37,11 @@ impl QuantisedRow {
         Ok(Self { scale, values })
     }
 
-    /// Reads a row: a little-endian `f32` scale, then one `i8` a dimension.
+    /// Reads a row: a little-endian `f32` scale, then one `i8` per dimension.
     ///
     /// # Errors
-    /// [`ModelError::Length`] if there are not `4 + dims` bytes, [`ModelError::NotFinite`]
-    /// for a scale that is no number.
+    /// [`ModelError::Length`] if there are not `4 + dims` bytes, [`ModelError::NotFinite`] if
+    /// the scale is not finite.
     pub fn from_bytes(bytes: &[u8], dims: usize) -> Result<Self, ModelError> {
         let wrong = ModelError::Length {
             what: "bytes of an item row",
@@ -50,7 +59,7 @@ impl QuantisedRow {
         Ok(Self { scale, values: values.iter().map(|byte| byte.cast_signed()).collect() })
     }
 
-    /// Appends the row as [`from_bytes`](Self::from_bytes) reads it.
+    /// Appends the row to `out` in the format of [`from_bytes`](Self::from_bytes).
     pub fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.scale.to_le_bytes());
         out.extend(self.values.iter().map(|value| value.cast_unsigned()));
@@ -62,14 +71,15 @@ impl QuantisedRow {
         self.values.len()
     }
 
-    /// The row's values.
+    /// The dequantised values `[dims]`.
     #[must_use]
     pub fn values(&self) -> impl ExactSizeIterator<Item = f32> + '_ {
         self.values.iter().map(|value| self.scale * f32::from(*value))
     }
 }
 
-/// The rows of a whole catalogue, in its order, as they are stored and served.
+/// The rows of a catalogue in its order, as stored and served: `u32` little-endian number of
+/// items and of dimensions, then one [`QuantisedRow`] per item.
 #[derive(Clone, PartialEq)]
 pub struct ItemTable {
     dims: usize,
@@ -88,11 +98,11 @@ impl std::fmt::Debug for ItemTable {
 const HEADER: usize = 8;
 
 impl ItemTable {
-    /// Rounds a table `[items, dims]`, row by row.
+    /// Quantises a table `[items, dims]` row by row.
     ///
     /// # Errors
-    /// [`ModelError::Length`] if `table` is not whole rows, [`ModelError::NotFinite`] as in
-    /// [`QuantisedRow::quantise`].
+    /// [`ModelError::Length`] if the length is not a multiple of `dims` or `dims` is 0,
+    /// [`ModelError::NotFinite`] if a value is not finite.
     pub fn quantise(table: &[f32], dims: usize) -> Result<Self, ModelError> {
         if dims == 0 || !table.len().is_multiple_of(dims) {
             return Err(ModelError::Length {
@@ -137,10 +147,11 @@ impl ItemTable {
         Ok(())
     }
 
-    /// Takes a table as stored: `u32` items, `u32` dimensions, the rows.
+    /// Takes the bytes of a stored table.
     ///
     /// # Errors
-    /// [`ModelError::Format`] or [`ModelError::Length`] if the bytes are no table.
+    /// [`ModelError::Format`] or [`ModelError::Length`] if the bytes are not a table. Scales are
+    /// checked when a row is read.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, ModelError> {
         let header = |at: usize| -> Option<usize> {
             let word = bytes.get(at..at + 4)?.try_into().ok()?;
@@ -148,7 +159,7 @@ impl ItemTable {
         };
         let (Some(items), Some(dims)) = (header(0), header(4)) else {
             return Err(ModelError::Format(format!(
-                "an item table starts with {HEADER} bytes of sizes, found {} in all",
+                "item table: expected a header of {HEADER} bytes, found {} bytes in all",
                 bytes.len()
             )));
         };
@@ -163,7 +174,7 @@ impl ItemTable {
         Ok(Self { dims, bytes })
     }
 
-    /// The table as stored.
+    /// The table in the stored format.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
@@ -209,10 +220,10 @@ impl ItemTable {
         Some(start..start.checked_add(width)?)
     }
 
-    /// The row at a position of the catalogue, or `None` beyond it.
+    /// The row at a position, `None` beyond the last one.
     ///
     /// # Errors
-    /// [`ModelError::NotFinite`] if the stored scale is no number.
+    /// [`ModelError::NotFinite`] if the stored scale is not finite.
     #[must_use]
     pub fn row(&self, position: usize) -> Option<Result<QuantisedRow, ModelError>> {
         let bytes = self.bytes.get(self.range(position)?)?;
@@ -287,7 +298,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn rounding_errs_by_half_a_step_at_most(row in prop::collection::vec(-8.0_f32..8.0, 1..80)) {
+        fn the_quantisation_error_is_at_most_half_a_step(row in prop::collection::vec(-8.0_f32..8.0, 1..80)) {
             let quantised = QuantisedRow::quantise(&row).unwrap();
             let mut bytes = Vec::new();
             quantised.write(&mut bytes);

@@ -11,9 +11,8 @@ use crate::attention::{Block, KvCache, causal_mask};
 /// SASRec without its item table: self-attentive sequential recommendation (Kang &
 /// `McAuley`, ICDM 2018).
 ///
-/// Positions count from the oldest item that is read, and there is no padding token:
-/// sequences of a batch are padded on the right, where the causal mask keeps padding out
-/// of every real position.
+/// Positions are counted from the oldest item. There is no padding token: sequences of a batch
+/// are padded on the right, where the causal mask hides padding from all items.
 #[derive(Module, Debug)]
 pub struct Sasrec {
     positions: Param<Tensor<2>>, // [max_length, dims]
@@ -51,44 +50,42 @@ impl Sasrec {
         self.output_norm.forward(hidden)
     }
 
-    /// The hidden state after the newest of `items` `[batch, length, dims]` alone, `[batch, 1,
-    /// dims]`: the last row of [`hidden`](Self::hidden) without the work that only the others
-    /// need. Nothing may be padded. Returned is also what each block keeps; with `past`, what
-    /// they kept of older items, those need not be read again.
-    pub(crate) fn read(
+    /// The hidden state after the newest of `items` `[batch, length, dims]`, `[batch, 1, dims]`,
+    /// which is the last row of [`hidden`](Self::hidden), and the cache of each block. There
+    /// must be no padding. `past` holds the caches of older items, which precede `items`.
+    pub(crate) fn encode(
         &self,
         items: Tensor<3>,
         past: Option<&[KvCache]>,
     ) -> (Tensor<3>, Vec<KvCache>) {
         let length = items.dims()[1];
         let device = items.device();
-        let of = |at: usize| past.and_then(|past| past.get(at));
-        let before = of(0).map_or(0, KvCache::length);
+        let cache_of = |block: usize| past.and_then(|past| past.get(block));
+        let before = cache_of(0).map_or(0, KvCache::length);
         let mut hidden = self.embed(items, before);
-        let mut kept = Vec::with_capacity(self.blocks.len());
+        let mut caches = Vec::with_capacity(self.blocks.len());
         if let Some((last, earlier)) = self.blocks.split_last() {
             if !earlier.is_empty() {
                 let mask = causal_mask(length, before, &device);
                 for (at, block) in earlier.iter().enumerate() {
-                    let (output, memory) = block.forward(hidden, of(at), mask.clone());
+                    let (output, cache) = block.forward(hidden, cache_of(at), mask.clone());
                     hidden = output;
-                    kept.push(memory);
+                    caches.push(cache);
                 }
             }
-            let (output, memory) = last.forward_newest(hidden, of(earlier.len()));
+            let (output, cache) = last.forward_last(hidden, cache_of(earlier.len()));
             hidden = output;
-            kept.push(memory);
+            caches.push(cache);
         }
-        (self.output_norm.forward(hidden), kept)
+        (self.output_norm.forward(hidden), caches)
     }
 
-    /// What the first block reads of items behind `before` older ones: rows and positions,
-    /// `[batch, length, dims]`.
+    /// The input of the first block, `[batch, length, dims]`: scaled rows plus position
+    /// embeddings, for items that follow `before` older ones.
     fn embed(&self, items: Tensor<3>, before: usize) -> Tensor<3> {
         let [_, length, dims] = items.dims();
         let positions = self.positions.val().narrow(0, before, length); // [length, dims]
-        // Rows are scaled by sqrt(dims), as in Vaswani et al. 2017 §3.4, to weigh more
-        // than positions; both start small.
+        // Rows are multiplied by sqrt(dims), as in Vaswani et al. 2017, §3.4.
         self.dropout.forward(items * (dims as f64).sqrt() + positions.unsqueeze::<3>())
     }
 }

@@ -2,7 +2,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use burn::{
     Tensor,
-    tensor::{Device, Int, TensorData},
+    tensor::{Device, TensorData},
 };
 use tandem_protocol::ModelConfig;
 
@@ -15,9 +15,32 @@ use crate::{
 /// Rows of a history that make up the search query of a model without a user embedding.
 const MEAN_OF_NEWEST: usize = 10;
 
-/// A body ready to score, with its weights resident on a device.
+/// A model with its weights on a compute device.
 ///
-/// Weights are shared and never change; see [`PersonalDelta`] for what does. Cheap to clone.
+/// The weights never change; what a visitor's clicks have taught is in a [`PersonalDelta`].
+/// Cheap to clone.
+///
+/// ```
+/// use std::collections::HashMap;
+///
+/// use futures_lite::future::block_on;
+/// use tandem_model::{Body, Device, PersonalDelta, Scorer};
+/// use tandem_protocol::{ModelConfig, ModelKind};
+///
+/// let kind = ModelKind::Sasrec;
+/// let config = ModelConfig { kind, dims: 4, blocks: 1, heads: 1, max_length: 10 };
+/// let device = Device::flex();
+/// let weights = Body::new(&config, 0.0, &device)?.to_bytes(&HashMap::new())?;
+/// let scorer = Scorer::new(&config, &weights, &device)?;
+///
+/// let history = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]; // [2 items, 4 dims]
+/// let candidates = vec![1.0; 12]; // [3 items, 4 dims]
+/// let encoded = block_on(scorer.encode(&history))?;
+/// let delta = PersonalDelta::<u32>::new("hash of the weights", 4, 2);
+/// let scores = block_on(scorer.personal_scores(encoded.user(), &delta, candidates.into()))?;
+/// assert_eq!(scores.len(), 3);
+/// # Ok::<(), tandem_model::ModelError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Scorer {
     config: ModelConfig,
@@ -25,37 +48,37 @@ pub struct Scorer {
     device: Device,
 }
 
-/// What a model makes of a history: all of the visitor that a score needs.
+/// The output of the network for a history: everything about the visitor that a score needs.
 ///
-/// It depends on shared weights and rows alone, and on nothing that was learnt on the device:
-/// as long as the history stays the same it can be kept, and the network rests. Cheap to clone.
+/// It depends on the shared weights and rows only, not on what was learnt on the device, so it
+/// can be cached until the history changes. Cheap to clone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UserState(State);
 
 #[derive(Clone, Debug, PartialEq)]
 enum State {
-    /// The hidden state after the newest item, `[dims]`, of models that score a candidate
-    /// row by a dot product with it.
+    /// The hidden state after the newest item, `[dims]`, for models that score a candidate row
+    /// by a dot product with it.
     Embedding(Arc<[f32]>),
-    /// The rows that are read, `[length, dims]`, of models that weigh them anew for every
-    /// candidate.
+    /// The rows of the history, `[length, dims]`, for models that weight them for every
+    /// candidate (DIN).
     History(Arc<[f32]>),
 }
 
-/// A history as the network has read it: what it makes of the visitor, and what it needs to go
-/// on reading where it stopped.
+/// An encoded history: the user state, and the network's internal state from which more items
+/// can be encoded.
 ///
-/// Of 50 items and a `SASRec` 64 wide with two blocks that is 51 KB; with `GRU4Rec` less than
-/// one. Cheap to clone.
+/// For 50 items and a `SASRec` with 64 dimensions and two blocks it takes 51 KB; for `GRU4Rec`
+/// less than 1 KB. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct EncodedHistory {
     user: UserState,
-    memory: Option<IncrementalState>,
+    state: Option<IncrementalState>,
     length: usize,
 }
 
 impl EncodedHistory {
-    /// What the network makes of the visitor.
+    /// The user state after the newest item.
     #[must_use]
     pub fn user(&self) -> &UserState {
         &self.user
@@ -63,8 +86,8 @@ impl EncodedHistory {
 }
 
 impl UserState {
-    /// The vector `u` `[dims]` with which a candidate row `v` scores `u·v`; `None` of a model
-    /// that scores in another way (DIN).
+    /// The vector `u` `[dims]` with which a candidate row `v` scores `u·v`; `None` for DIN,
+    /// which does not score by a dot product.
     #[must_use]
     pub fn embedding(&self) -> Option<&[f32]> {
         match &self.0 {
@@ -97,61 +120,61 @@ impl Scorer {
         &self.config
     }
 
-    /// Reads a history of rows `[length, dims]`, oldest first; of more than `max_length` only
-    /// the newest are read. Nothing is padded: the cost is that of the real length.
+    /// Encodes a history of rows `[length, dims]`, oldest first. Only the newest `max_length`
+    /// items are read. Nothing is padded, so the cost is that of the real length.
     ///
     /// # Errors
-    /// [`ModelError::Empty`] without history, [`ModelError::Length`] if the rows are not
-    /// whole, [`ModelError::Device`] if the device fails.
-    pub async fn read(&self, history: &[f32]) -> Result<EncodedHistory, ModelError> {
+    /// [`ModelError::Empty`] for an empty history, [`ModelError::Length`] if the length is not
+    /// a multiple of `dims`, [`ModelError::Device`] if the compute device fails.
+    pub async fn encode(&self, history: &[f32]) -> Result<EncodedHistory, ModelError> {
         let length = self.items("the history", history)?;
         let dims = self.config.dims;
         let skipped = length.saturating_sub(self.config.max_length);
-        self.read_after(None, &history[skipped * dims..]).await
+        self.encode_after(None, &history[skipped * dims..]).await
     }
 
-    /// Reads on: `items` `[length, dims]`, oldest first, follow on a history that was read
-    /// before, which costs as much as they alone. It comes to the same as reading all of them
-    /// at once. `None` if they would be more than `max_length` together: then the oldest are
-    /// to be left out, and all others move to another position.
+    /// Encodes further items `[length, dims]`, oldest first, of a history that was encoded
+    /// before. The result is that of encoding the whole history; the cost is that of the new
+    /// items. `None` if history and items are longer than `max_length` together: the oldest
+    /// items must then be left out, which changes the position of all others.
     ///
     /// # Errors
-    /// As [`read`](Self::read).
-    pub async fn read_on(
+    /// As [`encode`](Self::encode).
+    pub async fn encode_next(
         &self,
         before: &EncodedHistory,
         items: &[f32],
     ) -> Result<Option<EncodedHistory>, ModelError> {
-        let length = before.length + self.items("what is to be read", items)?;
+        let length = before.length + self.items("the items to encode", items)?;
         if length > self.config.max_length {
             return Ok(None);
         }
-        Ok(Some(self.read_after(Some(before), items).await?))
+        Ok(Some(self.encode_after(Some(before), items).await?))
     }
 
-    async fn read_after(
+    async fn encode_after(
         &self,
         before: Option<&EncodedHistory>,
         items: &[f32],
     ) -> Result<EncodedHistory, ModelError> {
         let length = before.map_or(0, |before| before.length) + items.len() / self.config.dims;
-        let past = before.and_then(|before| before.memory.as_ref());
-        let (state, memory) =
-            if let Some((hidden, memory)) = self.body.read(self.upload(items), past) {
-                (State::Embedding(read(hidden).await?.into()), Some(memory))
+        let past = before.and_then(|before| before.state.as_ref());
+        let (user, state) =
+            if let Some((hidden, state)) = self.body.encode(self.upload(items), past) {
+                (State::Embedding(download(hidden).await?.into()), Some(state))
             } else {
                 let older = before.map_or(&[][..], |before| before.user.history());
                 (State::History([older, items].concat().into()), None)
             };
-        Ok(EncodedHistory { user: UserState(state), memory, length })
+        Ok(EncodedHistory { user: UserState(user), state, length })
     }
 
-    /// Scores candidate rows `[candidates, dims]` for what was made of a history: one logit a
-    /// candidate, higher is better.
+    /// Scores candidate rows `[candidates, dims]` for a user state: one logit per candidate,
+    /// higher is better.
     ///
     /// # Errors
-    /// [`ModelError::Length`] if the rows are not whole, [`ModelError::Device`] if the device
-    /// fails.
+    /// [`ModelError::Length`] if the length is not a multiple of `dims`,
+    /// [`ModelError::Device`] if the compute device fails.
     pub async fn score_for(
         &self,
         user: &UserState,
@@ -163,22 +186,21 @@ impl Scorer {
             _ if count == 0 => Ok(Vec::new()),
             State::Embedding(embedding) => Ok(products(embedding, candidates)),
             State::History(history) => {
-                read(self.body.score(self.upload(history), self.upload(candidates))).await
+                download(self.body.score(self.upload(history), self.upload(candidates))).await
             }
         }
     }
 
-    /// Scores candidates for one history: [`read`](Self::read) and
-    /// [`score_for`](Self::score_for).
+    /// Encodes a history and scores candidates for it.
     ///
     /// # Errors
-    /// As these.
+    /// As [`encode`](Self::encode) and [`score_for`](Self::score_for).
     pub async fn score(&self, history: &[f32], candidates: &[f32]) -> Result<Vec<f32>, ModelError> {
-        self.score_for(self.read(history).await?.user(), candidates).await
+        self.score_for(self.encode(history).await?.user(), candidates).await
     }
 
-    /// Scores candidates as a visitor sees them who learnt `delta`. `rows` `[candidates,
-    /// dims]` have their row deltas already ([`PersonalDelta::apply_row`]).
+    /// Scores candidates with a personal delta: one logit per candidate. `rows` `[candidates,
+    /// dims]` must include their row deltas ([`PersonalDelta::apply_row`]).
     ///
     /// # Errors
     /// As [`score_for`](Self::score_for).
@@ -203,9 +225,9 @@ impl Scorer {
     /// learnt `delta`; adapter and preference are included, row deltas are not.
     ///
     /// For a model that scores by a dot product, the inner product of a row with this vector is
-    /// the row's score in [`personal_scores`](Self::personal_scores). DIN has no such vector: it
-    /// gets the mean of the newest rows of the history, which finds similar items, and the finds
-    /// are to be scored by the model itself.
+    /// the row's score in [`personal_scores`](Self::personal_scores). DIN does not: its query is
+    /// the mean of the newest rows of the history, which finds similar items. Score the finds
+    /// with [`personal_scores`](Self::personal_scores) before they are compared with others.
     #[must_use]
     pub fn search_query<K: RowKey>(&self, user: &UserState, delta: &PersonalDelta<K>) -> Vec<f32> {
         match &user.0 {
@@ -227,7 +249,7 @@ impl Scorer {
         mean
     }
 
-    /// How many rows there are, at least one.
+    /// The number of rows, which must be at least one.
     fn items(&self, what: &'static str, rows: &[f32]) -> Result<usize, ModelError> {
         match whole_rows(what, rows, self.config.dims)? {
             0 => Err(ModelError::Empty(what)),
@@ -242,7 +264,7 @@ impl Scorer {
     }
 }
 
-/// The product of `vector` `[dims]` with each of `rows` `[n, dims]`.
+/// The dot products of `vector` `[dims]` with `rows` `[n, dims]`.
 fn products(vector: &[f32], rows: &[f32]) -> Vec<f32> {
     rows.chunks_exact(vector.len()).map(|row| dot(vector, row)).collect()
 }
@@ -256,16 +278,9 @@ fn whole_rows(what: &'static str, values: &[f32], dims: usize) -> Result<usize, 
     }
 }
 
-/// Reads a tensor's values without blocking: the only way on a browser's GPU.
-async fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, ModelError> {
+/// Reads a tensor's values without blocking, which a browser's GPU does not allow.
+async fn download<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, ModelError> {
     let data =
         tensor.into_data_async().await.map_err(|error| ModelError::Device(format!("{error:?}")))?;
     data.try_into_vec::<f32>().map_err(|error| ModelError::Device(format!("{error:?}")))
-}
-
-/// Positions as a tensor of indices.
-pub(crate) fn indices(values: &[u32], device: &Device) -> Tensor<1, Int> {
-    let values: Vec<i32> = values.iter().map(|value| value.cast_signed()).collect();
-    let shape = [values.len()];
-    Tensor::from_data(TensorData::new(values, shape), device)
 }

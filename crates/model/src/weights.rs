@@ -1,5 +1,4 @@
-//! A body's weights to bytes and back: `safetensors`, one tensor a parameter, named by its
-//! path in the module.
+//! Weights in `safetensors` format: one tensor per parameter, named by its path in the module.
 
 use std::collections::HashMap;
 
@@ -16,19 +15,19 @@ use crate::{Body, ModelError};
 /// A parameter of a module.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameter {
-    /// Its path in the module, joined by dots (`blk.0.attn_q.weight`).
+    /// Path in the module, joined by dots (`blk.0.attn_q.weight`).
     pub name: String,
-    /// Its shape; a linear layer's is `[inputs, outputs]`.
+    /// Shape; that of a linear layer is `[inputs, outputs]`.
     pub shape: Vec<usize>,
-    /// Its values, the last dimension fastest.
+    /// Values in row-major order.
     pub values: Vec<f32>,
 }
 
-/// The parameters of a module in the order of its fields; reads the device without waiting,
-/// so not for a browser's GPU.
+/// The parameters of a module in the order of its fields. Reads the device synchronously, which
+/// a browser's GPU does not support.
 ///
 /// # Errors
-/// [`ModelError::Device`] if the device fails.
+/// [`ModelError::Device`] if the compute device fails.
 pub fn parameters(module: &impl Module) -> Result<Vec<Parameter>, ModelError> {
     let mut collector = Collector::default();
     module.visit(&mut collector);
@@ -39,7 +38,8 @@ impl Body {
     /// The weights as a `safetensors` file with `metadata` in its header.
     ///
     /// # Errors
-    /// [`ModelError::Format`] if the file cannot be put together.
+    /// [`ModelError::Format`] if the file cannot be written, [`ModelError::Device`] if the
+    /// compute device fails.
     pub fn to_bytes(&self, metadata: &HashMap<String, String>) -> Result<Vec<u8>, ModelError> {
         let parameters = parameters(self)?;
         let bytes: Vec<Vec<u8>> = parameters
@@ -49,36 +49,38 @@ impl Body {
         let mut views = Vec::new();
         for (parameter, bytes) in parameters.iter().zip(&bytes) {
             let view = TensorView::new(Dtype::F32, parameter.shape.clone(), bytes)
-                .map_err(|error| ModelError::Format(error.to_string()))?;
+                .map_err(|error| ModelError::Format(format!("weight file: {error}")))?;
             views.push((parameter.name.as_str(), view));
         }
         safetensors::serialize(views, Some(metadata.clone()))
-            .map_err(|error| ModelError::Format(error.to_string()))
+            .map_err(|error| ModelError::Format(format!("weight file: {error}")))
     }
 
     /// Reads weights written by [`to_bytes`](Self::to_bytes) into a model of this shape.
     ///
     /// # Errors
-    /// [`ModelError::Format`] if the bytes are damaged or no `safetensors` file,
-    /// [`ModelError::MissingTensor`] or [`ModelError::TensorShape`] if they are of another
-    /// model, [`ModelError::NotFinite`] if a weight is no number.
+    /// [`ModelError::Config`] for an invalid shape, [`ModelError::Format`] if the bytes are not
+    /// a valid `safetensors` file, [`ModelError::MissingTensor`] or
+    /// [`ModelError::TensorShape`] if they belong to another model, [`ModelError::NotFinite`]
+    /// if a weight is not finite.
     pub fn from_bytes(
         config: &ModelConfig,
         bytes: &[u8],
         device: &Device,
     ) -> Result<Self, ModelError> {
-        // Shared weights never change on a device: recording their gradients would cost time.
+        // The device does not train the shared weights, so no gradients are recorded.
         Self::new(config, 0.0, device)?.no_grad().load(bytes, device)
     }
 
-    /// Puts weights written by [`to_bytes`](Self::to_bytes) in the place of its own, which
-    /// are on `device`.
+    /// Replaces the weights, which are on `device`, by those of a file written by
+    /// [`to_bytes`](Self::to_bytes).
     ///
     /// # Errors
     /// As [`from_bytes`](Self::from_bytes).
     pub fn load(self, bytes: &[u8], device: &Device) -> Result<Self, ModelError> {
-        let file = SafeTensors::deserialize(bytes)
-            .map_err(|error| ModelError::Format(format!("not a safetensors file: {error}")))?;
+        let file = SafeTensors::deserialize(bytes).map_err(|error| {
+            ModelError::Format(format!("weight file: expected safetensors: {error}"))
+        })?;
         let mut loader = Loader { file, device, path: Vec::new(), error: None };
         let body = self.map(&mut loader);
         match loader.error {
@@ -130,7 +132,7 @@ impl Loader<'_> {
             .map_err(|_| ModelError::MissingTensor { name: name.clone() })?;
         if view.dtype() != Dtype::F32 {
             return Err(ModelError::Format(format!(
-                "tensor `{name}` is of type {:?}, expected F32",
+                "weight file: tensor `{name}` has type {:?}, expected F32",
                 view.dtype()
             )));
         }
@@ -167,7 +169,7 @@ impl ModuleMapper for Loader<'_> {
         match self.read(&shape) {
             Ok(values) => {
                 let loaded = Tensor::from_data(TensorData::new(values, shape), self.device);
-                // Else a model that is trained further would stand still.
+                // Training can be continued from loaded weights.
                 param.map(|own| loaded.set_require_grad(own.is_require_grad()))
             }
             Err(error) => {

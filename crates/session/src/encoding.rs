@@ -119,11 +119,11 @@ impl Session {
             if new.is_empty() {
                 return Ok(prefix);
             }
-            if let Some(encoded) = self.scorer.read_on(&prefix, &new).await? {
+            if let Some(encoded) = self.scorer.encode_next(&prefix, &new).await? {
                 return Ok(encoded);
             }
         }
-        Ok(self.scorer.read(&self.gather(history)).await?)
+        Ok(self.scorer.encode(&self.gather(history)).await?)
     }
 
     /// Rows of the shared table `[items, dims]`, without those that are not here.

@@ -111,7 +111,7 @@ impl Session {
         };
         // Large enough at once: a buffer that grows by doubling leaves the browser's memory
         // twice as large, for good.
-        let values = (self.delta.touched() + 2 * self.delta.rank() + 1) * self.rows.dims();
+        let values = (self.delta.row_count() + 2 * self.delta.rank() + 1) * self.rows.dims();
         let mut json = Vec::with_capacity(values * BYTES_PER_VALUE + BYTES_OF_THE_REST);
         let written = serde_json::to_writer(&mut json, &saved);
         written.map_err(|error| SessionError::Damaged(error.to_string()))?;

@@ -13,9 +13,9 @@ fn example(dims: usize) -> LearningExample<u32> {
     LearningExample { keys: vec![13, 14, 15], rows: random_rows(3, dims, 4), target: 1 }
 }
 
-/// A visitor with three items.
+/// The state of a visitor with three items.
 fn user(scorer: &Scorer) -> UserState {
-    block_on(scorer.read(&random_rows(3, scorer.config().dims, 5))).unwrap().user().clone()
+    block_on(scorer.encode(&random_rows(3, scorer.config().dims, 5))).unwrap().user().clone()
 }
 
 fn learn(
@@ -32,13 +32,13 @@ fn loss(scorer: &Scorer, delta: &PersonalDelta<u32>, example: &LearningExample<u
 }
 
 #[test]
-fn a_learning_step_lowers_the_loss_and_touches_only_the_example() {
+fn a_learning_step_lowers_the_loss_and_changes_only_rows_of_the_example() {
     for kind in KINDS {
         let scorer = scorer(&config(kind, 8, 1, 2), 1);
         let mut delta = PersonalDelta::new("base", 8, 2);
         let before = delta.clone();
-        // What is forgotten raises a loss that is next to nothing already.
-        let learning = LearningConfig { forgetting: 0.0, ..LearningConfig::default() };
+        // Decay of the preference would raise a loss that is almost 0.
+        let learning = LearningConfig { preference_decay: 0.0, ..LearningConfig::default() };
         let mut losses = Vec::new();
         for _ in 0..5 {
             let outcome = learn(&scorer, &mut delta, &example(8), &learning).unwrap();
@@ -46,10 +46,10 @@ fn a_learning_step_lowers_the_loss_and_touches_only_the_example() {
             losses.push(outcome.loss_before);
         }
         assert!(losses.windows(2).all(|pair| pair[1] < pair[0]), "{kind:?}: {losses:?}");
-        // DIN's scores are no product with a row: it learns the preference alone.
-        assert_eq!(delta.touched(), if kind == ModelKind::Din { 0 } else { 3 });
+        // DIN learns only the preference.
+        assert_eq!(delta.row_count(), if kind == ModelKind::Din { 0 } else { 3 });
         assert!(delta.row(&99).is_none());
-        // The loss of a new delta is that of the shared weights: nothing else has changed.
+        // The shared weights have not changed.
         let untouched = loss(&scorer, &before, &example(8));
         assert!((untouched - losses[0]).abs() < 1e-5, "{untouched} {losses:?}");
     }
@@ -61,7 +61,7 @@ fn gradients_agree_with_finite_differences() {
         let scorer = scorer(&config(kind, 4, 1, 2), 2);
         let example = example(4);
         let rate = 1e-3;
-        // An adapter and a preference that have learnt already, and stay as they are.
+        // Adapter and preference are not 0 and stay fixed.
         let mut delta = PersonalDelta::new("base", 4, 2);
         for target in 0..3 {
             let example = LearningExample { target, ..example.clone() };
@@ -94,7 +94,7 @@ fn gradients_agree_with_finite_differences() {
                 largest = largest.max(gradient.abs());
             }
         }
-        assert!(largest > 1e-2, "{kind:?}: there is nothing to compare");
+        assert!(largest > 1e-2, "{kind:?}: all gradients are close to 0");
     }
 }
 
@@ -117,7 +117,7 @@ fn personal_scores_are_those_of_the_loss() {
 }
 
 #[test]
-fn a_step_that_is_taken_back_leaves_no_trace() {
+fn a_reverted_step_restores_the_delta() {
     for kind in KINDS {
         let scorer = scorer(&config(kind, 8, 1, 2), 2);
         let mut delta = PersonalDelta::new("base", 8, 2);
@@ -126,9 +126,9 @@ fn a_step_that_is_taken_back_leaves_no_trace() {
         let learning = LearningConfig::default();
         let (user, example) = (user(&scorer), example(8));
         let step = block_on(scorer.learn(&mut delta, &user, &example, &learning));
-        let (_, replaced) = step.unwrap();
+        let (_, undo) = step.unwrap();
         assert_ne!(delta, before);
-        delta.revert(replaced);
+        delta.revert(undo);
         assert_eq!(delta, before);
     }
 }
@@ -151,56 +151,56 @@ fn malformed_examples_are_refused() {
     ));
     let nan = LearningExample { rows: vec![f32::NAN; 24], ..good };
     assert!(matches!(refused(&nan), ModelError::NotFinite { .. }));
-    assert_eq!(delta, PersonalDelta::new("base", 8, 2), "a failed step leaves no trace");
+    assert_eq!(delta, PersonalDelta::new("base", 8, 2), "a failed step changes nothing");
 }
 
-/// Only the preference is learnt.
-fn preferring() -> LearningConfig {
+/// Settings that learn only the preference.
+fn preference_only() -> LearningConfig {
     LearningConfig { row_rate: 0.0, adapter_rate: 0.0, ..LearningConfig::default() }
 }
 
 #[test]
-fn a_preference_lifts_what_resembles_the_click_and_touches_no_row() {
+fn a_preference_raises_items_similar_to_the_click_and_changes_no_row() {
     for kind in KINDS {
         let scorer = scorer(&config(kind, 8, 1, 2), 3);
         let mut delta = PersonalDelta::new("base", 8, 2);
         let example = example(8);
-        let outcome = learn(&scorer, &mut delta, &example, &preferring()).unwrap();
+        let outcome = learn(&scorer, &mut delta, &example, &preference_only()).unwrap();
         assert!(outcome.loss_after < outcome.loss_before, "{kind:?}: {outcome:?}");
         let after = loss(&scorer, &delta, &example);
         assert!((after - outcome.loss_after).abs() < 1e-5, "{kind:?}: {after} {outcome:?}");
-        assert_eq!((delta.touched(), delta.steps()), (0, 1));
-        // Items never met, with the rows of the clicked one and of another candidate.
-        let mut lifted = [0.0, 0.0];
+        assert_eq!((delta.row_count(), delta.steps()), (0, 1));
+        // Other items with the rows of the clicked one and of another candidate.
+        let mut raised = [0.0, 0.0];
         delta.add_preference_logits(
             &[&example.rows[8..16], &example.rows[..8]].concat(),
-            &mut lifted,
+            &mut raised,
         );
-        assert!(lifted[0] > 0.0 && lifted[0] > lifted[1], "{kind:?}: {lifted:?}");
+        assert!(raised[0] > 0.0 && raised[0] > raised[1], "{kind:?}: {raised:?}");
     }
 }
 
 #[test]
-fn a_preference_is_forgotten_as_clicks_go_elsewhere() {
+fn a_preference_decays_when_other_items_are_clicked() {
     let scorer = scorer(&config(ModelKind::Sasrec, 8, 1, 2), 3);
     let mut delta = PersonalDelta::new("base", 8, 0);
     let first = example(8);
-    let lift = |delta: &PersonalDelta<u32>| {
-        let mut lift = [0.0];
-        delta.add_preference_logits(&first.rows[8..16], &mut lift);
-        lift[0]
+    let raise = |delta: &PersonalDelta<u32>| {
+        let mut raise = [0.0];
+        delta.add_preference_logits(&first.rows[8..16], &mut raise);
+        raise[0]
     };
-    learn(&scorer, &mut delta, &first, &preferring()).unwrap();
-    let learnt = lift(&delta);
-    let elsewhere = LearningExample { target: 0, ..first.clone() };
+    learn(&scorer, &mut delta, &first, &preference_only()).unwrap();
+    let learnt = raise(&delta);
+    let other = LearningExample { target: 0, ..first.clone() };
     for _ in 0..5 {
-        learn(&scorer, &mut delta, &elsewhere, &preferring()).unwrap();
+        learn(&scorer, &mut delta, &other, &preference_only()).unwrap();
     }
-    assert!(lift(&delta) < learnt, "{} of {learnt}", lift(&delta));
+    assert!(raise(&delta) < learnt, "{} of {learnt}", raise(&delta));
 }
 
 #[test]
-fn both_kinds_of_learning_agree_with_the_loss_they_report() {
+fn reported_losses_are_those_of_the_delta() {
     for kind in KINDS {
         let scorer = scorer(&config(kind, 8, 1, 2), 4);
         let mut delta = PersonalDelta::new("base", 8, 2);
@@ -216,12 +216,12 @@ fn both_kinds_of_learning_agree_with_the_loss_they_report() {
 }
 
 #[test]
-fn a_step_that_leaves_the_finite_numbers_is_not_taken() {
+fn a_step_to_values_that_are_not_finite_is_not_taken() {
     let scorer = scorer(&config(ModelKind::Sasrec, 8, 1, 2), 1);
     let mut delta = PersonalDelta::new("base", 8, 2);
     learn(&scorer, &mut delta, &example(8), &LearningConfig::default()).unwrap();
     let before = delta.clone();
-    // Rows as short as these make the step, which is relative to their length, overflow.
+    // The step is divided by the squared norm of the rows; small rows make it overflow.
     let mut short = example(8);
     for value in &mut short.rows {
         *value *= 1e-3;
@@ -233,12 +233,20 @@ fn a_step_that_leaves_the_finite_numbers_is_not_taken() {
 }
 
 #[test]
-fn learning_that_makes_no_sense_is_refused() {
+fn settings_of_older_manifests_are_read() {
+    let old: LearningConfig = serde_json::from_str(r#"{"forgetting": 0.7}"#).unwrap();
+    assert_eq!(old, LearningConfig { preference_decay: 0.7, ..LearningConfig::default() });
+    let json = serde_json::to_string(&old).unwrap();
+    assert!(json.contains(r#""preference_decay":0.7"#), "{json}");
+}
+
+#[test]
+fn settings_outside_their_range_are_refused() {
     assert_eq!(LearningConfig::default().validate(), Ok(()));
     let good = LearningConfig::default;
     for bad in [
-        LearningConfig { forgetting: 1.5, ..good() },
-        LearningConfig { forgetting: f32::NAN, ..good() },
+        LearningConfig { preference_decay: 1.5, ..good() },
+        LearningConfig { preference_decay: f32::NAN, ..good() },
         LearningConfig { preference_rate: -1.0, ..good() },
         LearningConfig { row_rate: f32::INFINITY, ..good() },
         LearningConfig { replay: 1_000_000, ..good() },

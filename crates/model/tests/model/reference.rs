@@ -1,10 +1,10 @@
-//! The models in plain loops over `f64`, written from the papers' equations and sharing
-//! nothing with the crate but the names in the weight file.
+//! A reference implementation of the models in loops over `f64`, written from the equations of
+//! the papers. It shares only the names in the weight file with the crate.
 
 use safetensors::SafeTensors;
 use tandem_protocol::{ModelConfig, ModelKind};
 
-/// One logit a candidate, for one history.
+/// The logits of candidates for one history.
 pub(crate) fn score(
     bytes: &[u8],
     config: &ModelConfig,

@@ -8,7 +8,7 @@ use tandem_model::{ModelError, Scorer};
 use super::{KINDS, config, random_rows, reference, scorer, weights_of, within};
 
 #[test]
-fn scores_agree_with_plain_loops() {
+fn scores_agree_with_the_reference() {
     for kind in KINDS {
         for (dims, blocks, heads) in [(4, 1, 1), (8, 2, 2), (5, 1, 5)] {
             let config = config(kind, dims, blocks, heads);
@@ -19,15 +19,15 @@ fn scores_agree_with_plain_loops() {
             let expected = reference::score(&bytes, &config, &history, &candidates);
             let expected: Vec<f32> = expected.into_iter().map(|score| score as f32).collect();
             within(&scores, &expected, 1e-4);
-            // Constant scores would agree with a model that looks at nothing.
+            // Constant scores would not test anything.
             assert!(scores.iter().any(|score| (score - scores[0]).abs() > 1e-2), "{scores:?}");
         }
     }
 }
 
 #[test]
-fn many_candidates_are_scored_as_few_are() {
-    // More pairs than are weighed at a time.
+fn scores_do_not_depend_on_the_number_of_candidates() {
+    // More pairs than DIN weights at a time.
     for kind in KINDS {
         let scorer = scorer(&config(kind, 4, 1, 2), 3);
         let (history, candidates) = (random_rows(6, 4, 1), random_rows(6_000, 4, 2));
@@ -40,43 +40,43 @@ fn many_candidates_are_scored_as_few_are() {
 }
 
 #[test]
-fn the_order_of_a_history_is_seen() {
+fn the_order_of_a_history_matters() {
     for kind in KINDS {
         let scorer = scorer(&config(kind, 8, 1, 2), 3);
         let (history, candidates) = (random_rows(3, 8, 1), random_rows(4, 8, 2));
-        let turned = [&history[16..], &history[8..16], &history[..8]].concat();
+        let reversed = [&history[16..], &history[8..16], &history[..8]].concat();
         let scores = block_on(scorer.score(&history, &candidates)).unwrap();
-        let other = block_on(scorer.score(&turned, &candidates)).unwrap();
+        let other = block_on(scorer.score(&reversed, &candidates)).unwrap();
         assert!(scores.iter().zip(other).any(|(a, b)| (a - b).abs() > 1e-4), "{kind:?}");
     }
 }
 
 proptest! {
     #[test]
-    fn reading_on_comes_to_the_same_as_reading_anew(
+    fn encoding_further_items_equals_encoding_the_whole_history(
         kind in prop::sample::select(&KINDS[..]),
         pieces in prop::collection::vec(1_usize..4, 1..5),
         seed in 0_u64..8,
     ) {
         let config = config(kind, 8, 2, 2);
         let scorer = scorer(&config, 3);
-        let (count, most) = (pieces.iter().sum::<usize>(), config.max_length);
+        let (count, limit) = (pieces.iter().sum::<usize>(), config.max_length);
         let (history, candidates) = (random_rows(count, 8, seed), random_rows(6, 8, 2));
         let whole = block_on(scorer.score(&history, &candidates)).unwrap();
         let mut end = pieces[0];
-        let mut reading = block_on(scorer.read(&history[..end * 8])).unwrap();
+        let mut encoded = block_on(scorer.encode(&history[..end * 8])).unwrap();
         for piece in &pieces[1..] {
             let start = end;
             end += piece;
-            let next = block_on(scorer.read_on(&reading, &history[start * 8..end * 8])).unwrap();
-            // Positions count from the oldest item that is read: one more than fit moves all.
-            prop_assert_eq!(next.is_some(), end <= most);
-            reading = match next {
+            let next = block_on(scorer.encode_next(&encoded, &history[start * 8..end * 8])).unwrap();
+            // Beyond `max_length` the oldest items must be left out.
+            prop_assert_eq!(next.is_some(), end <= limit);
+            encoded = match next {
                 Some(next) => next,
-                None => block_on(scorer.read(&history[..end * 8])).unwrap(),
+                None => block_on(scorer.encode(&history[..end * 8])).unwrap(),
             };
         }
-        let scores = block_on(scorer.score_for(reading.user(), &candidates)).unwrap();
+        let scores = block_on(scorer.score_for(encoded.user(), &candidates)).unwrap();
         for (score, expected) in scores.iter().zip(&whole) {
             prop_assert!((score - expected).abs() < 1e-4, "{:?} is not {:?}", scores, whole);
         }
@@ -84,7 +84,7 @@ proptest! {
 }
 
 #[test]
-fn only_the_newest_items_are_read() {
+fn only_the_newest_items_are_encoded() {
     for kind in KINDS {
         let scorer = scorer(&config(kind, 8, 1, 2), 1);
         let (history, candidates) = (random_rows(9, 8, 1), random_rows(3, 8, 2));
@@ -95,7 +95,7 @@ fn only_the_newest_items_are_read() {
 }
 
 #[test]
-fn bad_input_is_refused_by_name() {
+fn invalid_input_is_refused() {
     for kind in KINDS {
         let scorer = scorer(&config(kind, 8, 1, 2), 1);
         let rows = random_rows(2, 8, 1);
@@ -109,7 +109,7 @@ fn bad_input_is_refused_by_name() {
 }
 
 #[test]
-fn a_candidate_that_is_no_number_spoils_its_own_score_only() {
+fn a_candidate_of_nans_affects_only_its_own_score() {
     for kind in KINDS {
         let scorer = scorer(&config(kind, 8, 1, 2), 1);
         let (history, mut candidates) = (random_rows(4, 8, 1), random_rows(5, 8, 2));

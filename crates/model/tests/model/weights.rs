@@ -1,4 +1,4 @@
-//! Weight files: what is written is read, and nothing else.
+//! Weight files are written and read, and other files are refused.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ fn load(config: &ModelConfig, bytes: &[u8]) -> Result<(), ModelError> {
 }
 
 #[test]
-fn what_is_written_is_read() {
+fn weights_are_written_and_read() {
     for kind in KINDS {
         let config = config(kind, 8, 2, 2);
         let bytes = weights_of(&config, 1);
@@ -72,7 +72,7 @@ fn weights_of_another_kind_or_shape_are_refused() {
 }
 
 #[test]
-fn a_model_reads_another_length_only_where_it_has_no_places() {
+fn weights_of_another_maximum_length_are_read_only_without_position_embeddings() {
     for kind in KINDS {
         let own = config(kind, 8, 1, 2);
         let longer = ModelConfig { max_length: 9, ..own.clone() };

@@ -140,7 +140,7 @@ fn settings_out_of_range_are_refused() {
 
 #[test]
 fn learning_settings_out_of_range_are_refused() {
-    let learning = LearningConfig { forgetting: 2.0, ..LearningConfig::default() };
+    let learning = LearningConfig { preference_decay: 2.0, ..LearningConfig::default() };
     let bad = Session::new(scorer(), whole_rows(), Settings { learning, ..settings() });
     assert!(matches!(bad, Err(SessionError::Model(ModelError::Config(_)))));
 }
