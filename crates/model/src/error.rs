@@ -7,7 +7,7 @@ pub enum ModelError {
     #[error("model configuration: {0}")]
     Config(String),
     /// The bytes are not a file of the expected format, or are damaged.
-    #[error("{0}; export the file again")]
+    #[error("{0}")]
     Format(String),
     /// A tensor is missing from the weight file.
     #[error(

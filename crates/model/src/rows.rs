@@ -159,7 +159,7 @@ impl ItemTable {
         };
         let (Some(items), Some(dims)) = (header(0), header(4)) else {
             return Err(ModelError::Format(format!(
-                "item table: expected a header of {HEADER} bytes, found {} bytes in all",
+                "item table: expected a header of {HEADER} bytes, found {} bytes in all; export it again",
                 bytes.len()
             )));
         };

@@ -79,7 +79,9 @@ impl Body {
     /// As [`from_bytes`](Self::from_bytes).
     pub fn load(self, bytes: &[u8], device: &Device) -> Result<Self, ModelError> {
         let file = SafeTensors::deserialize(bytes).map_err(|error| {
-            ModelError::Format(format!("weight file: expected safetensors: {error}"))
+            ModelError::Format(format!(
+                "weight file: expected safetensors: {error}; export it again"
+            ))
         })?;
         let mut loader = Loader { file, device, path: Vec::new(), error: None };
         let body = self.map(&mut loader);
@@ -132,7 +134,7 @@ impl Loader<'_> {
             .map_err(|_| ModelError::MissingTensor { name: name.clone() })?;
         if view.dtype() != Dtype::F32 {
             return Err(ModelError::Format(format!(
-                "weight file: tensor `{name}` has type {:?}, expected F32",
+                "weight file: tensor `{name}` has type {:?}, expected F32; export it again",
                 view.dtype()
             )));
         }

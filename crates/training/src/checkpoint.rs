@@ -42,7 +42,8 @@ impl Checkpoint {
     /// # Errors
     /// [`ModelError::Format`] if serialisation fails.
     pub fn to_bytes(&self) -> Result<Vec<u8>, ModelError> {
-        let failed = |error: &dyn std::fmt::Display| ModelError::Format(error.to_string());
+        let failed =
+            |error: &dyn std::fmt::Display| ModelError::Format(format!("weight file: {error}"));
         let header = Header {
             config: self.config.clone(),
             catalogue_hash: self.catalogue_hash.clone(),
@@ -67,18 +68,22 @@ impl Checkpoint {
     /// bytes are damaged or not a checkpoint.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ModelError> {
         let format = |error: safetensors::SafeTensorError| {
-            ModelError::Format(format!("not a safetensors file: {error}"))
+            ModelError::Format(format!(
+                "weight file: expected safetensors: {error}; train the model again"
+            ))
         };
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(format)?;
         let file = SafeTensors::deserialize(bytes).map_err(format)?;
         let header = header.metadata().as_ref().and_then(|metadata| metadata.get(HEADER));
         let header = header.ok_or_else(|| {
             ModelError::Format(format!(
-                "the header has no entry `{HEADER}`; train the model again with `tandem train srm`"
+                "weight file: the header has no entry `{HEADER}`; train the model again with `tandem train srm`"
             ))
         })?;
-        let Header { config, catalogue_hash, provenance } = serde_json::from_str(header)
-            .map_err(|error| ModelError::Format(format!("`{HEADER}` in its header: {error}")))?;
+        let Header { config, catalogue_hash, provenance } =
+            serde_json::from_str(header).map_err(|error| {
+                ModelError::Format(format!("weight file: header entry `{HEADER}`: {error}"))
+            })?;
         let tensor = |name: &str| match file.tensor(name) {
             Ok(view) => Ok(view.data().to_vec()),
             Err(_) => Err(ModelError::MissingTensor { name: name.to_owned() }),

@@ -83,8 +83,9 @@ fn every_feature_has_its_own_weight() {
     ] {
         near(only(&format!("{{\"{field}\":1}}")), expected);
     }
-    let weights = std::array::from_fn(|at| at as f32);
-    assert_eq!(UpliftModel::from_weights(0.5, weights).weights(), weights);
+    let weights: [f32; FEATURES] = std::array::from_fn(|at| at as f32);
+    let found = UpliftModel::from_weights(0.5, weights).weights();
+    assert_eq!(found.map(f32::to_bits), weights.map(f32::to_bits));
 }
 
 #[test]

@@ -3,7 +3,7 @@ use tandem_protocol::ItemId;
 use super::reader::Reader;
 use crate::{ItemTable, ModelError};
 
-const MAGIC: &[u8; 8] = b"TNDMCEL1";
+const MAGIC: [u8; 8] = *b"TNDMCEL1";
 
 /// A part of the item table, with the ids of its items.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,7 +49,9 @@ impl Cell {
         for _ in 0..items {
             let length = reader.u16()?;
             let id = std::str::from_utf8(reader.take(usize::from(length))?);
-            let id = id.map_err(|error| ModelError::Format(format!("cell: item id: {error}")))?;
+            let id = id.map_err(|error| {
+                ModelError::Format(format!("cell: item id: {error}; export it again"))
+            })?;
             ids.push(ItemId::new(id));
         }
         let width = (dims as usize).saturating_add(4);

@@ -2,10 +2,10 @@ use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
-use super::{Cell, reader::Reader};
+use super::{cell::Cell, reader::Reader};
 use crate::{ItemTable, ModelError, QuantisedRow};
 
-const MAGIC: &[u8; 8] = b"TNDMCIX1";
+const MAGIC: [u8; 8] = *b"TNDMCIX1";
 
 /// Number of a cell in its [`CellIndex`], from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -100,7 +100,7 @@ impl CellIndex {
         let index = Self::new(dims, cells)?;
         if index.items() != u64::from(items) {
             return Err(ModelError::Format(format!(
-                "cell index: expected {items} items in all cells, found {}",
+                "cell index: expected {items} items in all cells, found {}; export it again",
                 index.items()
             )));
         }

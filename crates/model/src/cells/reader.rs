@@ -10,12 +10,12 @@ impl<'a> Reader<'a> {
     /// Checks the magic bytes, which end with the version of the format as a digit.
     pub(super) fn new(
         what: &'static str,
-        magic: &[u8; 8],
+        magic: [u8; 8],
         bytes: &'a [u8],
     ) -> Result<Self, ModelError> {
         let mut reader = Self { what, rest: bytes };
         let found = reader.take(8)?;
-        if found == magic {
+        if found == magic.as_slice() {
             return Ok(reader);
         }
         let (name, version) = magic.split_at(7);
@@ -27,7 +27,7 @@ impl<'a> Reader<'a> {
             }
         } else {
             ModelError::Format(format!(
-                "{what}: expected a file that starts with {}, found other bytes",
+                "{what}: expected a file that starts with {}, found other bytes; export it again",
                 magic.escape_ascii()
             ))
         })

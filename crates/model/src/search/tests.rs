@@ -140,7 +140,7 @@ proptest! {
             .map(|value| if coarse { value.round() } else { *value })
             .collect();
         let table = ItemTable::quantise(&values, dims).unwrap();
-        let allowed = |position: usize| position % modulus == 0;
+        let allowed = |position: usize| position.is_multiple_of(modulus);
         let found = table.top_k(&query[..dims], k, allowed).unwrap();
         prop_assert_eq!(places(&found), brute_force(&table, &query[..dims], k, allowed));
     }

@@ -3,7 +3,8 @@
 use burn::tensor::Device;
 use futures_lite::future::block_on;
 use proptest::prelude::*;
-use tandem_model::{ModelError, Scorer};
+use tandem_model::{ItemTable, LearningConfig, LearningExample, ModelError, PersonalDelta, Scorer};
+use tandem_protocol::{ModelConfig, ModelKind};
 
 use super::{KINDS, config, random_rows, reference, scorer, weights_of, within};
 
@@ -81,6 +82,47 @@ proptest! {
             prop_assert!((score - expected).abs() < 1e-4, "{:?} is not {:?}", scores, whole);
         }
     }
+}
+
+#[test]
+fn a_search_query_gives_the_scores_of_a_personal_delta() {
+    for kind in [ModelKind::Sasrec, ModelKind::Gru4rec] {
+        let scorer = scorer(&config(kind, 8, 1, 2), 3);
+        let rows = random_rows(40, 8, 2);
+        let table = ItemTable::quantise(&rows, 8).unwrap();
+        let encoded = block_on(scorer.encode(&random_rows(4, 8, 1))).unwrap();
+        // A delta with a preference and an adapter that are not 0.
+        let mut delta = PersonalDelta::<u32>::new("base", 8, 2);
+        let example = LearningExample { keys: vec![1, 2], rows: rows[..16].to_vec(), target: 0 };
+        let learning = LearningConfig::default();
+        block_on(scorer.learn(&mut delta, encoded.user(), &example, &learning)).unwrap();
+        let query = scorer.search_query(encoded.user(), &delta);
+        let hits = table.top_k(&query, 40, |_| true).unwrap();
+        let stored: Vec<f32> = (0..40)
+            .flat_map(|at| table.row(at).unwrap().unwrap().values().collect::<Vec<_>>())
+            .collect();
+        let scores =
+            block_on(scorer.personal_scores(encoded.user(), &delta, stored.into())).unwrap();
+        assert_eq!(hits.len(), 40);
+        for hit in &hits {
+            assert_eq!(hit.score.to_bits(), scores[hit.position].to_bits(), "{kind:?}");
+        }
+        assert!(hits.windows(2).all(|pair| pair[0].score >= pair[1].score));
+    }
+}
+
+#[test]
+fn the_search_query_of_din_is_the_mean_of_the_newest_rows() {
+    let config = ModelConfig { max_length: 20, ..config(ModelKind::Din, 2, 1, 1) };
+    let scorer = scorer(&config, 3);
+    let history: Vec<f32> = (0..24).map(|value| value as f32).collect();
+    let encoded = block_on(scorer.encode(&history)).unwrap();
+    // The newest ten of twelve rows are (4, 5), (6, 7), … (22, 23).
+    let query = scorer.search_query(encoded.user(), &PersonalDelta::<u32>::new("base", 2, 1));
+    within(&query, &[13.0, 14.0], 1e-5);
+    let short = block_on(scorer.encode(&history[..4])).unwrap();
+    let query = scorer.search_query(short.user(), &PersonalDelta::<u32>::new("base", 2, 0));
+    within(&query, &[1.0, 2.0], 1e-6);
 }
 
 #[test]
