@@ -101,6 +101,9 @@ impl Release {
             learning: manifest.learning,
             base: base(&manifest.body, &manifest.rows),
             catalogue_hash: manifest.catalogue.hash,
+            search_k: 0,
+            popular: Vec::new(),
+            repeats: false,
         };
         let mut session = Session::new(scorer, rows, settings)?;
         session.calibrate(manifest.language_models)?;

@@ -60,6 +60,9 @@ impl Parts {
             learning: LearningConfig::default(),
             base: "base".into(),
             catalogue_hash: "catalogue".into(),
+            search_k: 0,
+            popular: Vec::new(),
+            repeats: false,
         };
         let scorer = Scorer::new(&config, &bytes, &cpu).unwrap();
         Self { scorer, rows: rows.unwrap(), settings }

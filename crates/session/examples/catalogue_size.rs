@@ -72,6 +72,9 @@ fn click(rows: &RowStore, items: usize, trigger: Trigger) -> (Duration, Duration
         learning: LearningConfig::default(),
         base: String::new(),
         catalogue_hash: String::new(),
+        search_k: 0,
+        popular: Vec::new(),
+        repeats: false,
     };
     let scorer = Scorer::new(&config, &body, &device).unwrap();
     let mut session = Session::new(scorer, rows.clone(), settings).unwrap();

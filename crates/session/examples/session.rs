@@ -113,6 +113,9 @@ fn new_session() -> Result<Session, Box<dyn Error>> {
         learning: LearningConfig::default(),
         base: "weights".into(),
         catalogue_hash: "catalogue".into(),
+        search_k: 10,
+        popular: Vec::new(),
+        repeats: false,
     };
     Ok(Session::new(scorer, rows, settings)?)
 }

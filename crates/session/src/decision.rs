@@ -31,7 +31,7 @@ impl Session {
                 new_items_since: since.distinct as u64,
                 unseen: ranked.items.iter().filter(|item| item.listed).count(),
                 personal: list.is_personal(),
-                device_search: false,
+                device_search: ranked.searched,
             }
         });
         let nothing_to_show = list.is_none() && ranked.items.is_empty();
@@ -63,7 +63,8 @@ impl Session {
             disagreement: ranked.disagreement?,
             clicks_since,
             missed: newest.filter(|item| !list.contains(item)).count() as u64,
-            ..UpliftEvidence::default()
+            state_drift: list.baseline().drift(ranked.user.as_deref()),
+            pool: ranked.pool,
         })
     }
 }

@@ -204,6 +204,9 @@ mod tests {
             learning: LearningConfig::default(),
             base: String::new(),
             catalogue_hash: String::new(),
+            search_k: 0,
+            popular: Vec::new(),
+            repeats: false,
         };
         let scorer = Scorer::new(config, weights, &Device::flex()).unwrap();
         Session::new(scorer, store, settings).unwrap()

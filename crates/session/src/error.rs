@@ -28,6 +28,9 @@ pub enum SessionError {
         /// The catalogue of the list or session.
         found: String,
     },
+    /// A cell was passed to a session that does not search cells.
+    #[error("this catalogue has no cells; open the session with a cell index")]
+    NoCells,
     /// A saved session cannot be read or written.
     #[error("saved session is damaged: {0}; import another copy or start a new session")]
     Damaged(String),
@@ -48,12 +51,13 @@ impl SessionError {
         match self {
             Self::Model(ModelError::Device(_)) => ErrorCode::DeviceLost,
             Self::Model(ModelError::Empty(_)) => ErrorCode::InvalidArgument,
-            Self::Model(ModelError::Version { .. }) | Self::Version { .. } => {
-                ErrorCode::UnsupportedVersion
-            }
+            Self::Model(ModelError::Integrity { .. }) => ErrorCode::Integrity,
+            Self::Model(ModelError::Version { .. } | ModelError::FormatVersion { .. })
+            | Self::Version { .. } => ErrorCode::UnsupportedVersion,
             Self::Model(_) | Self::Collaboration(_) | Self::Damaged(_) => {
                 ErrorCode::InvalidArtifact
             }
+            Self::NoCells => ErrorCode::InvalidArgument,
             Self::Row { .. } => ErrorCode::BadResponse,
             Self::ForeignCatalogue { .. } => ErrorCode::CatalogueChanged,
         }

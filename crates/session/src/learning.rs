@@ -121,15 +121,22 @@ impl Session {
     }
 
     /// Notes what the click on `item`, which is about to join the history, teaches: it was
-    /// chosen from the best candidates. A first click and a click without a list teach
-    /// nothing.
+    /// chosen from the ranking that is shown (without a search on the device: from the list).
+    /// A first click, and a click where nothing is shown, teach nothing.
     pub(crate) fn note_example(&mut self, number: u64, item: &ItemId) {
         if self.visitor.history().is_empty() {
             return;
         }
-        let others = self.remaining_candidates().map(|candidate| &candidate.item);
-        let others = others.filter(|other| *other != item).take(self.settings.learning.negatives);
-        let items: Vec<ItemId> = [item].into_iter().chain(others).cloned().collect();
+        let most = self.settings.learning.negatives;
+        let others = |items: &mut dyn Iterator<Item = &ItemId>| -> Vec<ItemId> {
+            items.filter(|other| *other != item).take(most).cloned().collect()
+        };
+        let others = if self.settings.search_k > 0 && !self.shown.is_empty() {
+            others(&mut self.shown.iter().filter(|item| self.may_recommend(item)))
+        } else {
+            others(&mut self.remaining_candidates().map(|candidate| &candidate.item))
+        };
+        let items: Vec<ItemId> = [item.clone()].into_iter().chain(others).collect();
         if items.len() < 2 {
             return;
         }

@@ -37,6 +37,9 @@
 //!     learning: LearningConfig::default(),
 //!     base: "hash of weights and rows".into(),
 //!     catalogue_hash: "hash of the item ids".into(),
+//!     search_k: 0,
+//!     popular: Vec::new(),
+//!     repeats: false,
 //! };
 //!
 //! let mut session = Session::new(scorer, rows, settings)?;
@@ -49,9 +52,11 @@
 //! # Ok::<(), tandem_session::SessionError>(())
 //! ```
 
+mod availability;
 mod baseline;
 mod calibration;
 mod candidate_list;
+mod cell_store;
 mod compare;
 mod decision;
 mod encoding;
@@ -63,6 +68,7 @@ mod ranking;
 mod requests;
 mod rows;
 mod saved;
+mod search;
 mod session;
 mod similar;
 mod undo;
@@ -70,6 +76,7 @@ mod visitor;
 
 pub use calibration::Calibration;
 pub use candidate_list::MAX_CANDIDATES;
+pub use cell_store::DEFAULT_CELL_MEMORY;
 pub use decision::Connection;
 pub use error::SessionError;
 pub use explain::{Contribution, Explanation, MAX_EXPLAINED};
@@ -77,6 +84,7 @@ pub use ranking::{Ranked, RankedItem};
 pub use requests::{MAX_SENT_HISTORY, RequestTicket};
 pub use rows::{RowStore, decode_row, encode_row};
 pub use saved::{RestoreOutcome, STATE_VERSION};
+pub use search::{SearchMode, SearchSource};
 pub use session::{Session, Settings};
 pub use similar::Similar;
 pub use undo::UNDO_LIMIT;

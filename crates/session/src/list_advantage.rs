@@ -1,6 +1,7 @@
 use std::{borrow::Cow, collections::HashMap};
 
 use tandem_collaboration::{ListAdvantage, Trigger};
+use tandem_model::UserState;
 use tandem_protocol::ItemId;
 
 use crate::{RowStore, Session, SessionError, candidate_list::CandidateList};
@@ -28,18 +29,23 @@ impl NegativeSample {
 }
 
 impl Session {
-    /// What the small model expects of the list beside a sample of other items. `None` if the
-    /// policy does not ask, or there is nothing to compare. `shown` are its scores of the
-    /// list in the order in which the list is shown.
+    /// How the small model sees the list beside other items. `None` if the policy does not
+    /// ask, or there is nothing to compare. `shown` are its scores of the list in the order in
+    /// which the list is shown; `found` are those of the unlisted items that the device found.
+    /// A device that does not search compares the list with a sample.
     pub(crate) async fn list_advantage(
         &self,
-        shown: &[f32],
+        user: &UserState,
+        shown: Vec<f32>,
+        found: Option<&[f32]>,
     ) -> Result<Option<ListAdvantage>, SessionError> {
         let Some(list) = &self.list else { return Ok(None) };
         if !matches!(self.policy().trigger, Trigger::Uplift { .. }) {
             return Ok(None);
         }
-        let Some(user) = self.user().await? else { return Ok(None) };
+        if let Some(found) = found {
+            return Ok(ListAdvantage::new(&shown, found));
+        }
         let negatives = list.negatives(|| NegativeSample::new(&self.rows, list));
         let dims = self.rows.dims();
         let mut rows = Cow::Borrowed(&negatives.rows[..]);
@@ -48,13 +54,13 @@ impl Session {
                 self.delta.apply_row(item, &mut rows.to_mut()[start..start + dims]);
             }
         }
-        let mut scores = self.scorer.personal_scores(&user, &self.delta, rows).await?;
+        let mut scores = self.scorer.personal_scores(user, &self.delta, rows).await?;
         for item in self.visitor.history().iter().chain(self.visitor.dislikes()) {
             if let Some(position) = negatives.positions.get(item) {
                 // Left out: it will not be recommended.
                 scores[*position] = f32::NAN;
             }
         }
-        Ok(ListAdvantage::new(shown, &scores))
+        Ok(ListAdvantage::new(&shown, &scores))
     }
 }

@@ -1,10 +1,16 @@
+use std::collections::HashSet;
+
 use serde::Serialize;
-use tandem_collaboration::{ListAdvantage, order_descending, positions};
+use tandem_collaboration::{ListAdvantage, PoolFeatures, order_descending, positions};
+use tandem_model::UserState;
 use tandem_protocol::{Candidate, ItemId};
 
-use crate::{Session, SessionError};
+use crate::{Session, SessionError, search::Found};
 
-/// The remaining candidates, ranked.
+/// With fewer items than this in a ranking, popular items are added.
+const MIN_RANKED: usize = 20;
+
+/// The items that can be recommended, ranked: the pool.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Ranked {
     /// Best first by the fused score.
@@ -12,10 +18,18 @@ pub struct Ranked {
     /// How far the two models' orders of the list differ, in \[0, 1\]. `None` where there is
     /// nothing to compare: no history yet, or fewer than two candidates.
     pub disagreement: Option<f32>,
-    /// What the small model expects of the list beside other items, if the policy asks.
+    /// How the small model sees the list beside other items, if the policy asks.
     pub list_advantage: Option<ListAdvantage>,
+    /// How the list compares with what the device found itself.
+    pub pool: PoolFeatures,
+    /// Whether the device has searched the rows that are here.
+    pub searched: bool,
+    /// Whether a deeper search ([`Session::rank_deeper`]) would find no more items.
+    pub exhausted: bool,
     /// Number of scores that were not finite. Such an item comes last.
     pub non_finite: usize,
+    /// The user embedding `[dims]`, for models that have one.
+    pub(crate) user: Option<Vec<f32>>,
 }
 
 /// One item with the scores of each model.
@@ -31,7 +45,8 @@ pub struct RankedItem {
     /// Position in the language model's order of the remaining items, from 0. `None` for an
     /// unlisted item.
     pub llm_rank: Option<usize>,
-    /// Position in the small model's order, from 0; as `llm_rank` while there is none.
+    /// Position in the small model's order, from 0; the position in the ranking while there
+    /// is none.
     pub srm_rank: usize,
     /// The language model's log-probability (nats). `None` for an unlisted item.
     pub logprob: Option<f32>,
@@ -40,8 +55,13 @@ pub struct RankedItem {
 }
 
 impl Session {
-    /// Ranks the remaining candidates: neither in the history nor disliked. Empty while there
-    /// is no list.
+    /// Ranks the pool: the remaining candidates of the list together with the best
+    /// [`Settings::search_k`](crate::Settings::search_k) items that the device finds itself.
+    /// Items of the history, disliked, excluded and unavailable items are left out.
+    ///
+    /// Without a list, these are the device's own finds. Without a history that the small
+    /// model can read, the list is in the language model's order. If there are few items, the
+    /// popular ones are added at the end.
     ///
     /// Changes nothing. Tell the session which ranking the visitor sees with
     /// [`record_shown`](Self::record_shown).
@@ -49,57 +69,129 @@ impl Session {
     /// # Errors
     /// [`SessionError::Model`] if the device fails.
     pub async fn rank(&self) -> Result<Ranked, SessionError> {
-        let remaining: Vec<&Candidate> = self.remaining_candidates().collect();
-        let items: Vec<&ItemId> = remaining.iter().map(|candidate| &candidate.item).collect();
-        let Some(scores) = self.score(&items).await? else {
-            return Ok(by_language_model(&remaining));
-        };
-        let logprobs: Vec<f32> = remaining.iter().map(|candidate| candidate.logprob).collect();
-        let fused = self.fusion().fuse(&logprobs, &scores)?;
-        let srm_order = order_descending(&scores);
-        let srm_ranks = positions(&srm_order)?;
-        let llm_order: Vec<usize> = (0..remaining.len()).collect();
-        let disagreement = if remaining.len() < 2 {
-            None
-        } else {
-            Some(self.policy().consistency.disagreement(&llm_order, &srm_order)?)
-        };
-        let items = fused.order.iter().map(|&at| RankedItem {
-            item: remaining[at].item.clone(),
-            score: fused.scores[at],
-            listed: true,
-            llm_rank: Some(at),
-            srm_rank: srm_ranks[at],
-            logprob: Some(remaining[at].logprob),
-            srm_score: scores[at].is_finite().then_some(scores[at]),
-        });
-        let shown: Vec<f32> = fused.order.iter().map(|&at| scores[at]).collect();
-        let list_advantage = self.list_advantage(&shown).await?;
-        let non_finite = fused.non_finite;
-        Ok(Ranked { items: items.collect(), disagreement, list_advantage, non_finite })
+        self.rank_deeper(self.settings.search_k).await
     }
 
-    /// Records that the visitor sees this ranking. The first ranking of a list becomes the
-    /// baseline that later ones are compared with.
+    /// As [`rank`](Self::rank), with the best `k` items of the search. A page that filters the
+    /// ranking doubles `k` until enough items are left or [`Ranked::exhausted`] is set.
+    ///
+    /// # Errors
+    /// As [`rank`](Self::rank).
+    pub async fn rank_deeper(&self, k: usize) -> Result<Ranked, SessionError> {
+        let listed: Vec<&Candidate> = self.remaining_candidates().collect();
+        let mut ranked = match self.user().await? {
+            Some(user) => self.rank_for(&user, &listed, k).await?,
+            None => by_language_model(&listed),
+        };
+        self.add_popular(&mut ranked.items);
+        Ok(ranked)
+    }
+
+    async fn rank_for(
+        &self,
+        user: &UserState,
+        listed: &[&Candidate],
+        k: usize,
+    ) -> Result<Ranked, SessionError> {
+        let found = if self.settings.search_k > 0 { self.find(user, k)? } else { Found::nothing() };
+        let unlisted: Vec<&ItemId> =
+            found.items.iter().filter(|item| !self.is_listed(item)).collect();
+        let of_list = listed.iter().map(|candidate| &candidate.item);
+        let items: Vec<&ItemId> = of_list.chain(unlisted).collect();
+        let Some(scores) = self.score_for(user, &items).await? else {
+            return Ok(Ranked { exhausted: found.exhausted, ..Ranked::default() });
+        };
+        let logprobs: Vec<f32> = listed.iter().map(|candidate| candidate.logprob).collect();
+        let last = self.list.as_ref().and_then(|list| list.candidates().last());
+        let last_logprob = last.map_or(f32::NAN, |candidate| candidate.logprob);
+        let fused = self.fusion().fuse_pool(&logprobs, last_logprob, &scores)?;
+        let srm_ranks = positions(&order_descending(&scores))?;
+        let ranked = |&at: &usize| RankedItem {
+            item: items[at].clone(),
+            score: fused.scores[at],
+            listed: at < listed.len(),
+            llm_rank: (at < listed.len()).then_some(at),
+            srm_rank: srm_ranks[at],
+            logprob: logprobs.get(at).copied(),
+            srm_score: scores[at].is_finite().then_some(scores[at]),
+        };
+        let (of_list, of_others) = scores.split_at(listed.len());
+        let shown = fused.order.iter().filter_map(|&at| of_list.get(at)).copied().collect();
+        let searched = !found.items.is_empty();
+        Ok(Ranked {
+            items: fused.order.iter().map(ranked).collect(),
+            disagreement: self.disagreement(of_list)?,
+            list_advantage: self.list_advantage(user, shown, searched.then_some(of_others)).await?,
+            pool: if searched {
+                PoolFeatures::new(listed.len(), &scores, &fused.order)
+            } else {
+                PoolFeatures::default()
+            },
+            searched,
+            exhausted: found.exhausted,
+            non_finite: fused.non_finite,
+            user: user.embedding().map(<[f32]>::to_vec),
+        })
+    }
+
+    /// How far the small model's order of the remaining list is from the language model's.
+    fn disagreement(&self, srm: &[f32]) -> Result<Option<f32>, SessionError> {
+        if srm.len() < 2 {
+            return Ok(None);
+        }
+        let llm_order: Vec<usize> = (0..srm.len()).collect();
+        let consistency = &self.policy().consistency;
+        Ok(Some(consistency.disagreement(&llm_order, &order_descending(srm))?))
+    }
+
+    /// Adds popular items at the end of a short ranking.
+    fn add_popular(&self, items: &mut Vec<RankedItem>) {
+        if items.len() >= MIN_RANKED || self.settings.popular.is_empty() {
+            return;
+        }
+        let ranked: HashSet<ItemId> = items.iter().map(|ranked| ranked.item.clone()).collect();
+        let mut score = items.last().map_or(0.0, |last| last.score);
+        for item in &self.settings.popular {
+            if ranked.contains(item) || !self.may_recommend(item) {
+                continue;
+            }
+            score -= 1.0;
+            items.push(RankedItem {
+                item: item.clone(),
+                score,
+                listed: false,
+                llm_rank: None,
+                srm_rank: items.len(),
+                logprob: None,
+                srm_score: None,
+            });
+        }
+    }
+
+    /// Records that the visitor sees this ranking: what is clicked next was chosen from it,
+    /// and the first ranking of a list becomes the baseline that later ones are compared with.
     pub fn record_shown(&mut self, ranked: &Ranked) {
+        let first = ranked.items.iter().take(self.settings.learning.negatives + 1);
+        self.shown = first.map(|ranked| ranked.item.clone()).collect();
         if let Some(list) = &mut self.list {
-            list.baseline_mut().record(ranked.list_advantage);
+            list.baseline_mut().record(ranked.list_advantage, ranked.user.as_deref());
         }
     }
 
     /// Candidates that may be recommended, in the language model's order.
     pub(crate) fn remaining_candidates(&self) -> impl Iterator<Item = &Candidate> {
         let candidates = self.list.iter().flat_map(|list| list.candidates());
-        candidates.filter(|candidate| {
-            let item = &candidate.item;
-            !self.visitor.has_seen(item) && !self.visitor.dislikes_item(item)
-        })
+        candidates.filter(|candidate| self.may_recommend(&candidate.item))
+    }
+
+    fn is_listed(&self, item: &ItemId) -> bool {
+        self.list.as_ref().is_some_and(|list| list.contains(item))
     }
 }
 
 /// The language model's order, where the small model has none.
-fn by_language_model(remaining: &[&Candidate]) -> Ranked {
-    let items = remaining.iter().enumerate().map(|(rank, candidate)| RankedItem {
+fn by_language_model(listed: &[&Candidate]) -> Ranked {
+    let items = listed.iter().enumerate().map(|(rank, candidate)| RankedItem {
         item: candidate.item.clone(),
         score: candidate.logprob,
         listed: true,
@@ -108,5 +200,5 @@ fn by_language_model(remaining: &[&Candidate]) -> Ranked {
         logprob: Some(candidate.logprob),
         srm_score: None,
     });
-    Ranked { items: items.collect(), ..Ranked::default() }
+    Ranked { items: items.collect(), exhausted: true, ..Ranked::default() }
 }

@@ -19,6 +19,17 @@ pub const MAX_SENT_HISTORY: usize = 200;
 pub struct RequestTicket {
     generation: u64,
     counts: Counts,
+    /// Number of the request.
+    number: u64,
+}
+
+/// The visitor's state at the newest request, for the drift since then.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RequestedState {
+    /// Number of the request.
+    number: u64,
+    /// The user embedding `[dims]`, if it was known.
+    user: Option<Vec<f32>>,
 }
 
 impl Session {
@@ -36,7 +47,12 @@ impl Session {
         self.visitor.count_call();
         let history = self.visitor.history();
         let (older, newest) = history.split_at(history.len().saturating_sub(MAX_SENT_HISTORY));
-        let exclude: BTreeSet<&ItemId> = self.visitor.dislikes().iter().chain(older).collect();
+        // The server leaves out the history that it is sent; older items only if they are not
+        // to be recommended again.
+        let older = older.iter().filter(|_| !self.settings.repeats);
+        let dislikes = self.visitor.dislikes().iter();
+        let exclude: BTreeSet<&ItemId> =
+            dislikes.chain(older).chain(self.availability.sent()).collect();
         let request = CandidatesRequest {
             model: self.calibrations.chosen().map(str::to_owned),
             history: newest.to_vec(),
@@ -44,8 +60,12 @@ impl Session {
             k,
             rows: !self.rows.is_whole(),
         };
-        let ticket = RequestTicket { generation: self.generation, counts: self.visitor.counts() };
-        (request, ticket)
+        let user = self.encoding_cache.of(&self.readable_history());
+        let user = user.and_then(|user| user.embedding().map(<[f32]>::to_vec));
+        let number = self.requested_state.number + 1;
+        self.requested_state = RequestedState { number, user };
+        let (generation, counts) = (self.generation, self.visitor.counts());
+        (request, RequestTicket { generation, counts, number })
     }
 
     /// Replaces the list by the server's answer. Returns `false`, and changes nothing, if the
@@ -82,7 +102,10 @@ impl Session {
             received_ms: now_ms,
             requested_at: ticket.counts,
         };
-        self.list = Some(CandidateList::new(response.candidates, origin, ListBaseline::default()));
+        let state = &mut self.requested_state;
+        let user = if state.number == ticket.number { state.user.take() } else { None };
+        let baseline = ListBaseline::at_request(user);
+        self.list = Some(CandidateList::new(response.candidates, origin, baseline));
         Ok(true)
     }
 

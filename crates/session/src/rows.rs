@@ -1,37 +1,40 @@
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use tandem_model::{ItemTable, ModelError, QuantisedRow};
+use tandem_model::{ItemTable, ModelError, QuantisedRow, cells::CellIndex};
 use tandem_protocol::{ItemId, ItemRow};
 
-use crate::SessionError;
+use crate::{SessionError, cell_store::CellStore};
 
 /// Maximum number of items outside a list that are compared with it: the cost of a decision
 /// does not grow with the catalogue.
 const SAMPLE: usize = 1024;
 
-/// The item rows that a device holds: those it was sent, and the whole table if it has it.
+/// The item rows that a device holds: those it was sent, and the whole table or some cells of
+/// it.
 ///
-/// Grows with what the visitor meets, never with the catalogue. Clones share the whole table.
+/// Grows with what the visitor meets, never with the catalogue; cells stay within a memory
+/// bound. Clones share tables and cells.
 #[derive(Clone, Debug)]
 pub struct RowStore {
     dims: usize,
     whole: Option<Arc<WholeTable>>,
-    /// Rows that came from the server.
-    met: HashMap<ItemId, QuantisedRow>,
+    cells: Option<CellStore>,
+    /// Rows that came from the server, by item.
+    met: BTreeMap<ItemId, QuantisedRow>,
     /// Items for which the server has no row.
     unknown: HashSet<ItemId>,
-    /// Items of the whole table, for [`sample`](Self::sample).
-    sample: Arc<[ItemId]>,
 }
 
 /// The rows of the whole catalogue.
 #[derive(Debug)]
 struct WholeTable {
     table: ItemTable,
+    /// Names of the rows, in order.
+    items: Vec<ItemId>,
     positions: HashMap<ItemId, usize>,
 }
 
@@ -39,13 +42,7 @@ impl RowStore {
     /// An empty store of rows with `dims` values each.
     #[must_use]
     pub fn new(dims: usize) -> Self {
-        Self {
-            dims,
-            whole: None,
-            met: HashMap::new(),
-            unknown: HashSet::new(),
-            sample: Arc::default(),
-        }
+        Self { dims, whole: None, cells: None, met: BTreeMap::new(), unknown: HashSet::new() }
     }
 
     /// The whole table, for small catalogues and for work without a network. `items` are the
@@ -57,18 +54,9 @@ impl RowStore {
         table: ItemTable,
         items: impl IntoIterator<Item = ItemId>,
     ) -> Result<Self, SessionError> {
-        // True for the first item of each of `SAMPLE` equal slices of the table.
-        let slice = |at: usize| (at as u64 * SAMPLE as u64) / (table.len() as u64).max(1);
-        let is_first = |at: usize| at == 0 || table.len() <= SAMPLE || slice(at) != slice(at - 1);
-        let mut sample = Vec::new();
-        let mut positions = HashMap::new();
-        for (at, item) in items.into_iter().enumerate() {
-            if is_first(at) {
-                sample.push(item.clone());
-            }
-            positions.insert(item, at);
-        }
-        if positions.len() != table.len() {
+        let items: Vec<ItemId> = items.into_iter().collect();
+        let positions: HashMap<ItemId, usize> = items.iter().cloned().zip(0..).collect();
+        if items.len() != table.len() || positions.len() != table.len() {
             return Err(SessionError::Model(ModelError::Length {
                 what: "names of the item table's rows",
                 expected: table.len(),
@@ -76,8 +64,17 @@ impl RowStore {
             }));
         }
         let dims = table.dims();
-        let whole = Some(Arc::new(WholeTable { table, positions }));
-        Ok(Self { whole, sample: sample.into(), ..Self::new(dims) })
+        let whole = Some(Arc::new(WholeTable { table, items, positions }));
+        Ok(Self { whole, ..Self::new(dims) })
+    }
+
+    /// No rows yet, and the index of the cells in which they can be fetched. Cells take at most
+    /// `max_bytes` of memory ([`DEFAULT_CELL_MEMORY`](crate::DEFAULT_CELL_MEMORY)); one cell is
+    /// kept in any case.
+    #[must_use]
+    pub fn with_cells(index: CellIndex, max_bytes: usize) -> Self {
+        let cells = CellStore::new(index, max_bytes);
+        Self { dims: cells.dims(), cells: Some(cells), ..Self::new(0) }
     }
 
     /// Whether it holds the whole catalogue.
@@ -117,19 +114,67 @@ impl RowStore {
     /// Whether the item's row is here.
     #[must_use]
     pub fn contains(&self, item: &ItemId) -> bool {
-        let in_whole = self.whole.as_ref().is_some_and(|whole| whole.positions.contains_key(item));
-        in_whole || self.met.contains_key(item)
+        self.is_in_table(item) || self.met.contains_key(item)
     }
 
     /// At most [`SAMPLE`] of the items whose rows are here, the same each time: spread evenly
     /// over the whole table if it is here, else the first by name of those that were sent.
     pub(crate) fn sample(&self) -> Vec<ItemId> {
-        if self.whole.is_some() {
-            return self.sample.to_vec();
+        let Some(items) = self.whole_items() else {
+            return self.met.keys().take(SAMPLE).cloned().collect();
+        };
+        let slices = items.len().min(SAMPLE);
+        // The first item of each of `SAMPLE` equal slices.
+        let first = |slice: usize| (slice as u64 * items.len() as u64).div_ceil(slices as u64);
+        (0..slices).map(|slice| items[first(slice) as usize].clone()).collect()
+    }
+
+    /// The whole table with the names of its rows, if it is here.
+    pub(crate) fn whole_table(&self) -> Option<(&ItemTable, &[ItemId])> {
+        self.whole.as_ref().map(|whole| (&whole.table, &whole.items[..]))
+    }
+
+    /// Names of the rows of the whole table, in order, if it is here.
+    pub(crate) fn whole_items(&self) -> Option<&[ItemId]> {
+        self.whole.as_ref().map(|whole| &whole.items[..])
+    }
+
+    /// Items whose rows came from the server, by name.
+    pub(crate) fn met_items(&self) -> impl Iterator<Item = &ItemId> {
+        self.met.keys()
+    }
+
+    /// Whether the item has a row in the whole table or in a cell that is here.
+    pub(crate) fn is_in_table(&self, item: &ItemId) -> bool {
+        self.whole.as_ref().is_some_and(|whole| whole.positions.contains_key(item))
+            || self.cells.as_ref().is_some_and(|cells| cells.contains(item))
+    }
+
+    /// The cells, for a large catalogue.
+    pub(crate) fn cells(&self) -> Option<&CellStore> {
+        self.cells.as_ref()
+    }
+
+    /// The cells, for a large catalogue.
+    pub(crate) fn cells_mut(&mut self) -> Option<&mut CellStore> {
+        self.cells.as_mut()
+    }
+
+    /// Copies the item's row out of its cell, so that it stays when the cell is dropped.
+    pub(crate) fn keep(&mut self, item: &ItemId) {
+        if self.met.contains_key(item) {
+            return;
         }
-        let mut met: Vec<&ItemId> = self.met.keys().collect();
-        met.sort_unstable();
-        met.into_iter().take(SAMPLE).cloned().collect()
+        let found = self.cells.as_ref().and_then(|cells| cells.find(item));
+        if let Some(Ok(row)) = found.and_then(|(cell, position)| cell.rows().row(position)) {
+            self.met.insert(item.clone(), row);
+        }
+    }
+
+    /// Whether no row of the item can be had: it is not in the whole table, or the server does
+    /// not know it.
+    pub(crate) fn is_unknown(&self, item: &ItemId) -> bool {
+        !self.contains(item) && (self.is_whole() || self.unknown.contains(item))
     }
 
     /// The row that the server sent for an item.
@@ -143,17 +188,22 @@ impl RowStore {
             out.extend(row.values());
             return true;
         }
-        let row = self.whole.as_ref().and_then(|whole| {
-            let position = whole.positions.get(item)?;
-            whole.table.row(*position)
-        });
-        match row {
+        match self.table_row(item) {
             Some(Ok(row)) => {
                 out.extend(row.values());
                 true
             }
             _ => false,
         }
+    }
+
+    /// The item's row in the whole table or in a cell.
+    fn table_row(&self, item: &ItemId) -> Option<Result<QuantisedRow, ModelError>> {
+        if let Some(whole) = &self.whole {
+            return whole.table.row(*whole.positions.get(item)?);
+        }
+        let (cell, position) = self.cells.as_ref()?.find(item)?;
+        cell.rows().row(position)
     }
 
     /// Calls `take` with every item here and its values `[dims]`, which it may change.
@@ -168,13 +218,15 @@ impl RowStore {
         for (item, row) in &self.met {
             give(item, row);
         }
-        let Some(whole) = &self.whole else { return };
-        for (item, &position) in &whole.positions {
-            if self.met.contains_key(item) {
-                continue;
-            }
-            if let Some(Ok(row)) = whole.table.row(position) {
-                give(item, &row);
+        let whole = self.whole.iter().map(|whole| (&whole.table, &whole.items[..]));
+        let held = self.cells.iter().flat_map(CellStore::held);
+        for (table, items) in whole.chain(held.map(|cell| (cell.rows(), cell.ids()))) {
+            for (position, item) in items.iter().enumerate() {
+                if let Some(Ok(row)) = table.row(position)
+                    && !self.met.contains_key(item)
+                {
+                    give(item, &row);
+                }
             }
         }
     }

@@ -55,6 +55,9 @@ struct SavedList<'a> {
     /// The baseline.
     #[serde(default, alias = "outlook", skip_serializing_if = "Option::is_none")]
     list_advantage: Option<ListAdvantage>,
+    /// The user embedding when the list was requested.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    user: Option<Cow<'a, [f32]>>,
 }
 
 /// The parts of a saved session.
@@ -95,6 +98,7 @@ impl Session {
             clicks: list.requested_at().clicks,
             distinct: list.requested_at().distinct,
             list_advantage: list.baseline().advantage(),
+            user: list.baseline().user().map(Cow::Borrowed),
         });
         let saved = SavedSession {
             version: STATE_VERSION,
@@ -192,7 +196,8 @@ impl Session {
                 received_ms: now_ms,
                 requested_at: Counts { clicks: list.clicks, distinct: list.distinct },
             };
-            let baseline = ListBaseline::restored(list.list_advantage);
+            let baseline =
+                ListBaseline::restored(list.list_advantage, list.user.map(Cow::into_owned));
             CandidateList::new(list.candidates.into_owned(), origin, baseline)
         });
         Ok(())

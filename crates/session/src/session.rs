@@ -3,8 +3,9 @@ use tandem_model::{LearningConfig, ModelError, PersonalDelta, Scorer};
 use tandem_protocol::{Event, EventKind, ItemId, Ranking};
 
 use crate::{
-    RowStore, SessionError, calibration::Calibrations, candidate_list::CandidateList,
-    encoding::EncodingCache, learning::LearningQueue, undo::UndoLog, visitor::Visitor,
+    RowStore, SessionError, availability::Availability, calibration::Calibrations,
+    candidate_list::CandidateList, encoding::EncodingCache, learning::LearningQueue,
+    requests::RequestedState, undo::UndoLog, visitor::Visitor,
 };
 
 /// How a session behaves, as the manifest says.
@@ -20,6 +21,13 @@ pub struct Settings {
     pub base: String,
     /// Hash of the catalogue that the model was trained on.
     pub catalogue_hash: String,
+    /// Number of items that the device adds to the list by its own search; 0 for no search.
+    pub search_k: usize,
+    /// Items to show while there is too little else, most popular first.
+    pub popular: Vec<ItemId>,
+    /// Whether items of the history may be recommended again, for shops where things are
+    /// bought repeatedly.
+    pub repeats: bool,
 }
 
 /// One visitor's session on a device.
@@ -35,6 +43,11 @@ pub struct Session {
     pub(crate) learning: LearningQueue,
     pub(crate) undo: UndoLog,
     pub(crate) calibrations: Calibrations,
+    pub(crate) availability: Availability,
+    /// The first items of the ranking that the visitor sees.
+    pub(crate) shown: Vec<ItemId>,
+    /// State of the visitor at the newest request.
+    pub(crate) requested_state: RequestedState,
     pub(crate) encoding_cache: EncodingCache,
     /// Number of resets and imports: an answer to a request from before one is dropped.
     pub(crate) generation: u64,
@@ -69,6 +82,9 @@ impl Session {
             learning: LearningQueue::default(),
             undo: UndoLog::default(),
             calibrations: Calibrations::default(),
+            availability: Availability::default(),
+            shown: Vec::new(),
+            requested_state: RequestedState::default(),
             encoding_cache: EncodingCache::default(),
             generation: 0,
         })
@@ -103,6 +119,8 @@ impl Session {
         self.learning = LearningQueue::default();
         self.undo.clear();
         self.encoding_cache = EncodingCache::default();
+        self.shown.clear();
+        self.requested_state = RequestedState::default();
         self.generation += 1;
     }
 
@@ -112,6 +130,7 @@ impl Session {
             EventKind::Click | EventKind::Purchase => {
                 self.note_example(self.undo.next(), &event.item);
                 self.undo.clicked(event);
+                self.rows.keep(&event.item);
                 self.visitor.click(event.item.clone());
             }
             EventKind::Dislike => {
@@ -121,6 +140,12 @@ impl Session {
             EventKind::View => return,
         }
         self.learning.keep_steps_from(self.undo.oldest());
+    }
+
+    /// Whether the item is not in the catalogue, as far as this device can know.
+    #[must_use]
+    pub fn is_unknown(&self, item: &ItemId) -> bool {
+        self.rows.is_unknown(item)
     }
 
     /// The visitor's items, oldest first.

@@ -15,7 +15,8 @@ pub struct Similar {
 
 impl Session {
     /// The `k` items most similar to `item` by the small model, best first, among those whose
-    /// rows are here; ties by name. `None` if the item's own row is not here.
+    /// rows are here and that the site allows; ties by name. `None` if the item's own row is
+    /// not here.
     ///
     /// Takes time in proportion to the rows that are here.
     #[must_use]
@@ -27,7 +28,7 @@ impl Session {
         self.delta.apply_row(item, &mut target);
         let mut found: Vec<Similar> = Vec::new();
         self.rows.for_each(|other, row| {
-            if other != item {
+            if other != item && self.availability.allows(other) {
                 self.delta.apply_row(other, row);
                 found.push(Similar { item: other.clone(), similarity: cosine(&target, row) });
             }

@@ -63,6 +63,9 @@ impl SmallModel {
             learning: calibration.learning.clone(),
             base: String::new(),
             catalogue_hash: dataset.catalogue.hash().to_owned(),
+            search_k: 0,
+            popular: Vec::new(),
+            repeats: false,
         };
         let rows = RowStore::whole(checkpoint.items, items)?;
         Ok(Self { scorer, dims, table, rows, settings })

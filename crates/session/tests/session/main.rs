@@ -1,6 +1,7 @@
 //! Sessions driven as the browser drives them, with a small random model.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod cells;
 mod decisions;
 mod example;
 mod learning;
@@ -8,6 +9,7 @@ mod questions;
 mod ranking;
 mod requests;
 mod saved;
+mod search;
 #[path = "../../examples/session.rs"]
 mod session_example;
 mod support;

@@ -159,7 +159,7 @@ fn an_import_beyond_the_limits_is_trimmed() {
     let large = text
         .replacen(r#""history":["sku-3"]"#, &format!(r#""history":{}"#, array(12_000)), 1)
         .replacen(r#""disliked":[]"#, &format!(r#""disliked":{}"#, array(MAX_DISLIKES + 1)), 1);
-    assert!(large.len() > text.len() + 200_000);
+    assert!(large.contains(r#""history":["x-0","#) && large.contains(r#""disliked":["x-0","#));
     let mut other = crate::support::session();
     other.import(large.as_bytes(), 0.0).unwrap();
     assert_eq!(other.history().len(), MAX_HISTORY);

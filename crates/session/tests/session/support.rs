@@ -35,6 +35,9 @@ pub(crate) fn settings() -> Settings {
         learning: LearningConfig::default(),
         base: "base".into(),
         catalogue_hash: "catalogue".into(),
+        search_k: 0,
+        popular: Vec::new(),
+        repeats: false,
     }
 }
 
@@ -43,11 +46,14 @@ pub(crate) fn scorer() -> Scorer {
     static WEIGHTS: OnceLock<Vec<u8>> = OnceLock::new();
     let config =
         ModelConfig { kind: ModelKind::Sasrec, dims: DIMS, blocks: 1, heads: 2, max_length: 5 };
-    let bytes = WEIGHTS.get_or_init(|| {
-        let body = Body::new(&config, 0.0, &Device::flex()).unwrap();
-        body.to_bytes(&HashMap::new()).unwrap()
-    });
+    let bytes = WEIGHTS.get_or_init(|| weights(&config));
     Scorer::new(&config, bytes, &Device::flex()).unwrap()
+}
+
+/// Random weights of a model.
+pub(crate) fn weights(config: &ModelConfig) -> Vec<u8> {
+    let body = Body::new(config, 0.0, &Device::flex()).unwrap();
+    body.to_bytes(&HashMap::new()).unwrap()
 }
 
 pub(crate) fn whole_rows() -> RowStore {

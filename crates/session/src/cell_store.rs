@@ -1,0 +1,132 @@
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use tandem_model::{
+    ModelError,
+    cells::{Cell, CellId, CellIndex},
+};
+use tandem_protocol::ItemId;
+
+/// Default of the memory for cells, in bytes.
+pub const DEFAULT_CELL_MEMORY: usize = 8 << 20;
+
+/// Memory per item of a cell beside its row and the text of its id, in bytes, about: the id in
+/// the cell and in the map of positions.
+const BYTES_PER_ITEM: usize = 96;
+
+/// The cells of a large catalogue that are here, within a memory bound. The least recently
+/// used cell is dropped first.
+#[derive(Clone, Debug)]
+pub(crate) struct CellStore {
+    index: Arc<CellIndex>,
+    held: BTreeMap<CellId, HeldCell>,
+    /// The cell and the position in it of each item.
+    positions: HashMap<ItemId, (CellId, usize)>,
+    bytes: usize,
+    max_bytes: usize,
+    /// Counts uses.
+    clock: u64,
+}
+
+#[derive(Clone, Debug)]
+struct HeldCell {
+    cell: Arc<Cell>,
+    bytes: usize,
+    /// When it was used last.
+    used: u64,
+}
+
+impl CellStore {
+    pub(crate) fn new(index: CellIndex, max_bytes: usize) -> Self {
+        Self {
+            index: Arc::new(index),
+            held: BTreeMap::new(),
+            positions: HashMap::new(),
+            bytes: 0,
+            max_bytes,
+            clock: 0,
+        }
+    }
+
+    pub(crate) fn dims(&self) -> usize {
+        self.index.dims()
+    }
+
+    /// Those of the `n` cells nearest to `query` that are not here. The others count as used.
+    pub(crate) fn wanted(&mut self, query: &[f32], n: usize) -> Result<Vec<CellId>, ModelError> {
+        let mut nearest = self.index.nearest(query, n, |_| false)?;
+        self.clock += 1;
+        nearest.retain(|id| match self.held.get_mut(id) {
+            Some(held) => {
+                held.used = self.clock;
+                false
+            }
+            None => true,
+        });
+        Ok(nearest)
+    }
+
+    /// Checks and keeps a cell. Drops the least recently used ones beyond the memory bound, but
+    /// never this one.
+    pub(crate) fn accept(&mut self, id: CellId, file: &[u8]) -> Result<(), ModelError> {
+        let cell = Arc::new(self.index.open(id, file)?);
+        self.remove(id);
+        let names: usize = cell.ids().iter().map(|item| item.as_str().len()).sum();
+        let bytes = cell.rows().as_bytes().len() + names + cell.ids().len() * BYTES_PER_ITEM;
+        self.bytes += bytes;
+        self.clock += 1;
+        for (position, item) in cell.ids().iter().enumerate() {
+            self.positions.insert(item.clone(), (id, position));
+        }
+        self.held.insert(id, HeldCell { cell, bytes, used: self.clock });
+        while self.bytes > self.max_bytes && self.held.len() > 1 {
+            let oldest = self.held.iter().min_by_key(|(_, held)| held.used).map(|(id, _)| *id);
+            let Some(oldest) = oldest else { break };
+            self.remove(oldest);
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, id: CellId) {
+        let Some(held) = self.held.remove(&id) else { return };
+        self.bytes -= held.bytes;
+        for item in held.cell.ids() {
+            if self.positions.get(item).is_some_and(|(cell, _)| *cell == id) {
+                self.positions.remove(item);
+            }
+        }
+    }
+
+    /// The cells that are here, the nearest to `query` first.
+    pub(crate) fn nearest_held(&self, query: &[f32]) -> Result<Vec<&Cell>, ModelError> {
+        let skip = |id| !self.held.contains_key(&id);
+        let nearest = self.index.nearest(query, self.held.len(), skip)?;
+        Ok(nearest.iter().filter_map(|id| Some(&*self.held.get(id)?.cell)).collect())
+    }
+
+    /// All cells that are here.
+    pub(crate) fn held(&self) -> impl Iterator<Item = &Cell> {
+        self.held.values().map(|held| &*held.cell)
+    }
+
+    /// Number of cells that are here, and the memory that they take in bytes.
+    pub(crate) fn usage(&self) -> (usize, usize) {
+        (self.held.len(), self.bytes)
+    }
+
+    pub(crate) fn contains(&self, item: &ItemId) -> bool {
+        self.positions.contains_key(item)
+    }
+
+    /// The cell of an item and its position in it.
+    pub(crate) fn find(&self, item: &ItemId) -> Option<(&Cell, usize)> {
+        let (id, position) = self.positions.get(item)?;
+        Some((&self.held.get(id)?.cell, *position))
+    }
+
+    pub(crate) fn index(&self) -> &CellIndex {
+        &self.index
+    }
+}
