@@ -1,4 +1,4 @@
-//! `tandem extend`: items that came after a language model of item tokens was trained.
+//! `tandem extend`: adds new items to a trained language model of item tokens.
 
 use std::{
     collections::HashMap,
@@ -12,32 +12,36 @@ use tandem_generator::item_tokens::ItemTokenModel;
 use tandem_protocol::ItemId;
 use tandem_training::initial::Ridge;
 
-use crate::{failure::BadInput, titles::TitleVectors, train::Storage};
+use crate::{
+    failure::BadInput,
+    gguf_encoding::GgufEncoding,
+    title_vectors::TitleVectors,
+    values::{ADVANCED, FILES},
+};
 
-/// Of the items that the model knows, one in so many chooses the penalty.
+/// Every `HELD`-th known item is held out to choose the penalty.
 const HELD: usize = 10;
-/// Penalties tried, in units of the vectors' mean variance.
+/// Candidate penalties, in units of the mean variance of the title vectors.
 const PENALTIES: [f32; 5] = [0.001, 0.01, 0.1, 1.0, 10.0];
 
 /// Options of `tandem extend`.
 #[derive(Args, Debug)]
 pub(crate) struct Extend {
-    /// The model that `tandem train llm` made (a .gguf file).
-    #[arg(long)]
+    /// Model of `tandem train llm` (.gguf).
+    #[arg(long, value_name = "GGUF", help_heading = FILES)]
     gguf: PathBuf,
-    /// Dataset folder whose catalogue has the new items; items that it no longer has are left
-    /// out.
-    #[arg(long)]
+    /// Dataset folder with the new catalogue; items missing from it are removed.
+    #[arg(long, value_name = "FOLDER", help_heading = FILES)]
     data: PathBuf,
-    /// A language model of text (.gguf), which reads the titles.
-    #[arg(long, value_name = "GGUF")]
+    /// Text language model that embeds the titles (.gguf).
+    #[arg(long, value_name = "GGUF", help_heading = FILES)]
     titles: PathBuf,
-    /// Where the extended model goes (a .gguf file).
-    #[arg(long)]
+    /// File of the extended model (.gguf).
+    #[arg(long, value_name = "FILE", help_heading = FILES)]
     out: PathBuf,
-    /// How its matrices are stored.
-    #[arg(long, value_enum, default_value_t = Storage::Q8_0)]
-    encoding: Storage,
+    /// Encoding of the matrices in the GGUF file.
+    #[arg(long, value_enum, default_value_t = GgufEncoding::Q8_0, help_heading = ADVANCED)]
+    encoding: GgufEncoding,
 }
 
 pub(crate) fn run(args: &Extend) -> Result<()> {
@@ -56,11 +60,11 @@ pub(crate) fn run(args: &Extend) -> Result<()> {
     Ok(())
 }
 
-/// The model for `catalogue`: rows of items that it knew stay, those of new ones are
-/// predicted from their titles. Items without a title get the mean row.
+/// The model for `catalogue` and the number of added items. Known items keep their rows; rows
+/// of new items are predicted from their titles. Items without a title get the mean row.
 ///
-/// The map from titles to rows is learnt on the items that the model was trained on, each
-/// weighed by its interactions: rows of rare items are mostly noise.
+/// The regression from title vectors to rows is fitted on the items with interactions, each
+/// weighted by their number, because rows of rare items are mostly noise.
 fn extend(
     model: &ItemTokenModel,
     catalogue: &Catalogue,
@@ -75,7 +79,7 @@ fn extend(
         .collect();
     if titled.len() < 2 * HELD {
         let text = format!(
-            "expected at least {} items with a title and interactions that the model knows, found {}; is it a model of this catalogue?",
+            "expected at least {} titled items with interactions that the model knows, found {}; give a model and a catalogue of the same shop, with titles",
             2 * HELD,
             titled.len()
         );
@@ -85,7 +89,7 @@ fn extend(
     let rows = |table: &[f32]| -> Vec<f32> {
         let (map, penalty) = fit(table, dims, &titled, &old, catalogue, vectors);
         let mean = map.mean();
-        // Of all items in one product; those of known ones and without titles are not used.
+        // Predicts all items in one product; rows of known and untitled items are not used.
         let mut predicted = map.predict(&vectors.values, penalty);
         widen(&mut predicted, &mean, table, &old);
         let row = |at: usize| match old[at] {
@@ -109,9 +113,8 @@ fn extend(
     Ok((extended, added))
 }
 
-/// Gives predictions the spread that known rows have around `mean`. Regression pulls them
-/// together, as is right for the least error; but an item whose row is near the mean is never
-/// among the best for anyone.
+/// Scales predictions to the spread of the known rows around `mean`. Regression shrinks them
+/// towards the mean, and an item with a row near the mean is never recommended.
 fn widen(predicted: &mut [f32], mean: &[f32], table: &[f32], old: &[Option<usize>]) {
     let dims = mean.len();
     let square = |row: &[f32]| row.iter().zip(mean).map(|(a, b)| (a - b).powi(2)).sum::<f32>();
@@ -130,8 +133,8 @@ fn widen(predicted: &mut [f32], mean: &[f32], table: &[f32], old: &[Option<usize
     }
 }
 
-/// The map from titles to a table's rows, and the penalty that predicts held-out items'
-/// rows best.
+/// The regression from title vectors to the rows of a table, and the penalty with the smallest
+/// error on held-out items.
 fn fit(
     table: &[f32],
     dims: usize,
@@ -171,9 +174,9 @@ mod tests {
 
     use super::*;
 
-    /// A model without blocks' worth: 40 items whose row is a linear map of their title.
+    /// 40 items whose row is a linear function of their title vector.
     #[test]
-    fn a_new_item_gets_the_row_its_title_asks_for_and_old_ones_keep_theirs() {
+    fn new_items_get_rows_predicted_from_titles_and_known_items_keep_theirs() {
         let title = |at: usize| [at as f32 * 0.1, (at as f32).sin()];
         let row = |at: usize| [1.0 + 2.0 * title(at)[0], title(at)[1] - title(at)[0]];
         let item = |at: usize| Item {
@@ -182,7 +185,7 @@ mod tests {
             ..Item::untitled(at.to_string().as_str().into())
         };
         let old = Catalogue::new((0..40).map(item).collect()).unwrap();
-        // One goes, one comes, one comes without a title.
+        // One item is removed, one added with and one without a title.
         let mut items: Vec<Item> = (1..41).map(item).collect();
         items.push(Item::untitled("untitled".into()));
         let new = Catalogue::new(items).unwrap();
@@ -216,7 +219,10 @@ mod tests {
             assert!((found - expected).abs() < 0.02, "{found} {expected}");
         }
         let output = extended.output.unwrap();
-        assert!((output[78] + row(40)[0]).abs() < 0.02, "the output rows have a map of their own");
+        assert!(
+            (output[78] + row(40)[0]).abs() < 0.02,
+            "output rows have a regression of their own"
+        );
         let mean: f32 = model.token_embedding[2..].chunks(2).map(|row| row[0]).sum::<f32>() / 39.0;
         assert!((extended.token_embedding[80] - mean).abs() < 1e-3);
 

@@ -12,14 +12,17 @@ mod export;
 #[cfg(feature = "llama")]
 mod extend;
 mod failure;
+#[cfg(feature = "llama")]
+mod gguf_encoding;
 mod import;
 #[cfg(feature = "llama")]
 mod lists;
 mod memory;
 mod small_model;
 #[cfg(feature = "llama")]
-mod titles;
+mod title_vectors;
 mod train;
+mod values;
 
 use std::process::ExitCode;
 

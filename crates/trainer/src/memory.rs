@@ -1,6 +1,6 @@
 use std::fs;
 
-/// `, peak memory N MB` of this process where the system says so, else nothing.
+/// `, peak memory N MB` of this process, or nothing if the system does not report it.
 pub(crate) fn peak() -> String {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     high_water_mark(&status)
@@ -18,7 +18,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_mark_is_read_from_the_line_that_has_it() {
+    fn the_peak_is_read_from_proc_status() {
         let status = "VmPeak:\t  900 kB\nVmHWM:\t  812345 kB\nVmRSS:\t 7 kB\n";
         assert_eq!(high_water_mark(status), Some(812_345));
         assert_eq!(high_water_mark("VmRSS:\t 7 kB\n"), None);

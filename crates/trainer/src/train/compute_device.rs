@@ -5,22 +5,22 @@ use tandem_model::Device;
 #[cfg(not(all(feature = "wgpu", feature = "cuda")))]
 use crate::failure::BadInput;
 
-/// What a training computes on.
+/// Compute device of a training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ComputeDevice {
-    /// All cores of this machine.
+    /// All CPU cores.
     Cpu,
-    /// A GPU through Vulkan, Metal or `DirectX`, if `tandem` was built with `wgpu`.
+    /// A GPU by Vulkan, Metal or `DirectX`; needs a build with `--features wgpu`.
     Wgpu,
-    /// An NVIDIA GPU, if `tandem` was built with `cuda`.
+    /// An NVIDIA GPU; needs a build with `--features cuda`.
     Cuda,
 }
 
 impl ComputeDevice {
-    /// The device.
+    /// The Burn device.
     ///
     /// # Errors
-    /// If its feature was not built in, naming it.
+    /// If the build lacks the feature of the device.
     pub(crate) fn device(self) -> Result<Device> {
         match self {
             Self::Cpu => Ok(Device::flex()),

@@ -1,4 +1,4 @@
-//! `tandem train llm`: a language model whose words are the items.
+//! `tandem train llm`: trains a language model of item tokens.
 
 use std::path::{Path, PathBuf};
 
@@ -15,78 +15,61 @@ use tandem_training::{
 };
 
 use super::{options::FitOptions, report::fit};
-use crate::titles::TitleVectors;
+use crate::{
+    gguf_encoding::GgufEncoding,
+    title_vectors::TitleVectors,
+    values::{self, ADVANCED, BASIC, FILES},
+};
 
 /// Options of `tandem train llm`.
 #[derive(Args, Debug, Serialize)]
 pub(crate) struct TrainLlm {
-    /// Dataset folder, as `tandem import` wrote it.
-    #[arg(long)]
+    /// Dataset folder of `tandem import`.
+    #[arg(long, value_name = "FOLDER", help_heading = FILES)]
     #[serde(skip)]
     data: PathBuf,
-    /// Where the trained model goes (a .gguf file).
-    #[arg(long)]
+    /// File of the trained model (.gguf).
+    #[arg(long, value_name = "FILE", help_heading = FILES)]
     #[serde(skip)]
     out: PathBuf,
-    /// How its matrices are stored.
-    #[arg(long, value_enum, default_value_t = Storage::Q8_0)]
+    /// Encoding of the matrices in the GGUF file.
+    #[arg(long, value_enum, default_value_t = GgufEncoding::Q8_0, help_heading = FILES)]
     #[serde(skip)]
-    encoding: Storage,
-    /// Width of the model and of an item's vector.
-    #[arg(long, default_value_t = 64)]
+    encoding: GgufEncoding,
+    /// Width of the model and of an item row.
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = values::positive)]
+    #[arg(help_heading = BASIC)]
     dims: usize,
-    /// Blocks.
-    #[arg(long, default_value_t = 2)]
+    /// Number of transformer blocks.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = values::positive)]
+    #[arg(help_heading = BASIC)]
     blocks: usize,
-    /// Query heads.
-    #[arg(long, default_value_t = 2)]
+    /// Number of query heads.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = values::positive)]
+    #[arg(help_heading = BASIC)]
     heads: usize,
-    /// Key and value heads; as many as query heads if absent.
-    #[arg(long)]
-    kv_heads: Option<usize>,
-    /// Width of the feed-forward network; 8/3 of `dims` if absent.
-    #[arg(long)]
-    feed_forward: Option<usize>,
-    /// Standard deviation of the item vectors at the start.
-    #[arg(long, default_value_t = 0.05)]
-    row_std: f32,
-    /// Begin with what this language model of text (.gguf) makes of the items' titles; it
-    /// helps where items have few interactions. The titles are read once and kept beside
-    /// `--out`.
-    #[arg(long, value_name = "GGUF")]
+    /// Text language model (.gguf) whose title embeddings initialise the item rows.
+    #[arg(long, value_name = "GGUF", help_heading = BASIC)]
     titles: Option<PathBuf>,
-    /// Begin with item rows that reproduce, as far as their width allows, how often items
-    /// were taken shortly after one another. With `--untied` it knows which came first.
-    #[arg(long, conflicts_with = "titles")]
+    /// Number of key and value heads [default: --heads].
+    #[arg(long, value_name = "N", value_parser = values::positive, help_heading = ADVANCED)]
+    kv_heads: Option<usize>,
+    /// Width of the feed-forward network [default: 8/3 of --dims].
+    #[arg(long, value_name = "N", value_parser = values::positive, help_heading = ADVANCED)]
+    feed_forward: Option<usize>,
+    /// Standard deviation of the initial item rows.
+    #[arg(long, value_name = "STD", default_value_t = 0.05)]
+    #[arg(value_parser = values::zero_or_more_f32, help_heading = ADVANCED)]
+    row_std: f32,
+    /// Initialise the item rows from co-occurrence in the log.
+    #[arg(long, conflicts_with = "titles", help_heading = ADVANCED)]
     co_occurrence: bool,
-    /// Give the items output rows of their own, apart from those that are read.
-    #[arg(long)]
+    /// Use separate input and output item rows.
+    #[arg(long, help_heading = ADVANCED)]
     untied: bool,
     #[command(flatten)]
     #[serde(flatten)]
     fit: FitOptions,
-}
-
-/// Encodings of a matrix in the GGUF file.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum Storage {
-    /// 32 bits a weight.
-    F32,
-    /// 16 bits a weight.
-    F16,
-    /// 8 bits a weight and a scale for each 32 of them.
-    #[value(name = "q8_0")]
-    Q8_0,
-}
-
-impl From<Storage> for Encoding {
-    fn from(storage: Storage) -> Self {
-        match storage {
-            Storage::F32 => Self::F32,
-            Storage::F16 => Self::F16,
-            Storage::Q8_0 => Self::Q8_0,
-        }
-    }
 }
 
 pub(crate) fn run(args: &TrainLlm) -> Result<()> {
@@ -109,7 +92,7 @@ pub(crate) fn run(args: &TrainLlm) -> Result<()> {
         &args.fit.device.device()?,
     )?;
     if let Some(gguf) = &args.titles {
-        begin_with_titles(&mut trainer, gguf, &dataset, args)?;
+        start_from_titles(&mut trainer, gguf, &dataset, args)?;
     }
     if args.co_occurrence {
         let log: Vec<&[ItemIndex]> =
@@ -141,9 +124,9 @@ pub(crate) fn run(args: &TrainLlm) -> Result<()> {
     Ok(())
 }
 
-/// Titled items begin with the principal components of their titles' vectors, at the standard
-/// deviation that random rows have.
-fn begin_with_titles(
+/// Initialises the rows of titled items by the principal components of their title vectors,
+/// scaled to `--row-std`.
+fn start_from_titles(
     trainer: &mut Trainer<Decoder>,
     gguf: &Path,
     dataset: &Dataset,
@@ -162,14 +145,14 @@ fn begin_with_titles(
     Ok(trainer.set_initial_rows(&rows, &rows)?)
 }
 
-/// How the file came about, for people.
+/// Provenance written to the GGUF file.
 fn provenance(dataset: &Dataset, args: &TrainLlm, epoch: &Epoch) -> Vec<(String, String)> {
     let mut facts = vec![
         ("dataset", dataset.name.clone()),
         ("loss", args.fit.loss().to_string()),
         ("seed", args.fit.seed.to_string()),
         ("epoch", epoch.number.to_string()),
-        // Read again by whoever evaluates the file: what it may be measured on.
+        // Read by `tandem evaluate`, which refuses targets that the model was trained on.
         ("hold_out", args.fit.fit_config().held_out().to_string()),
     ];
     if let Some(validation) = epoch.validation {
@@ -198,7 +181,7 @@ mod tests {
 
     /// Two of the thirty blocks of `SmolLM2-135M`.
     #[test]
-    fn llama_cpp_scores_as_the_trainer_does_at_the_width_of_a_language_model() {
+    fn llama_cpp_scores_as_the_trainer_does_at_the_width_of_smollm2() {
         let usual = DecoderConfig::usual(576, 2, 9, 8);
         one_model(
             &DecoderConfig { kv_heads: 3, feed_forward: 1536, rope_base: 100_000.0, ..usual },
@@ -206,7 +189,7 @@ mod tests {
         );
     }
 
-    /// What is trained in Burn and what llama.cpp runs are one model.
+    /// The GGUF file in llama.cpp gives the scores of the trainer.
     fn one_model(config: &DecoderConfig, untied: bool) {
         let items = (0..40).map(|id| Item::untitled(id.to_string().as_str().into())).collect();
         let catalogue = Catalogue::new(items).unwrap();
@@ -215,7 +198,7 @@ mod tests {
         let build = |device: &Device| Decoder::new(config, 0.0, device);
         let mut trainer =
             Trainer::new(build, (40, config.dims), 8, training, &Device::flex()).unwrap();
-        // A few steps, so that norms and rows are no longer what they began as.
+        // A few steps change norms and rows from their initial values.
         for start in 0..5 {
             let window = [start, start + 7, start + 14, start + 30];
             trainer.step(&[&window], Rates { network: 0.01, rows: 0.01 }).unwrap();

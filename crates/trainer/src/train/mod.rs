@@ -21,9 +21,6 @@ pub(crate) enum Train {
     Llm(llm::TrainLlm),
 }
 
-#[cfg(feature = "llama")]
-pub(crate) use llm::Storage;
-
 pub(crate) fn run(train: &Train) -> Result<()> {
     match train {
         Train::Srm(args) => srm::run(args),

@@ -5,95 +5,103 @@ use serde::{Serialize, Serializer};
 use tandem_training::{Objective, TrainingConfig, fit::FitConfig};
 
 use super::compute_device::ComputeDevice;
+use crate::values::{self, ADVANCED, BASIC, FILES, RESEARCH};
 
-/// Options of every training. Those that the weights depend on are serialised: a training
-/// that was interrupted goes on only under the same.
+/// Options of both trainings. Those that the weights depend on are serialised: an interrupted
+/// training resumes only with the same values.
 #[derive(Args, Clone, Debug, Serialize)]
 pub(crate) struct FitOptions {
-    /// At most so many passes over the data.
-    #[arg(long, default_value_t = 200)]
+    /// Maximum number of epochs.
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = values::positive_u32)]
+    #[arg(help_heading = BASIC)]
     #[serde(skip)]
     pub(crate) epochs: u32,
-    /// At most so many minutes; the best epoch until then is kept.
-    #[arg(long, default_value_t = 3.0)]
+    /// Time limit in minutes; the best epoch so far is kept.
+    #[arg(long, default_value_t = 3.0, value_parser = values::minutes, help_heading = BASIC)]
     #[serde(skip)]
     pub(crate) minutes: f64,
-    /// Stop after so many epochs without a better validation NDCG@10.
-    #[arg(long, default_value_t = 10)]
-    #[serde(skip)]
-    pub(crate) patience: u32,
-    /// Newest items of a history that are read.
-    #[arg(long, default_value_t = 50)]
+    /// Maximum history length in items.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = values::positive)]
+    #[arg(help_heading = BASIC)]
     pub(crate) max_length: usize,
-    /// The loss: `full` softmax, `sampled:N` softmax over N items a batch, or `bce:N`,
-    /// binary cross-entropy with N negatives a position; the model's usual one if absent.
-    #[arg(long)]
-    pub(crate) loss: Option<Loss>,
-    /// Step size of the optimiser.
-    #[arg(long, default_value_t = 1e-3)]
-    pub(crate) learning_rate: f64,
-    /// Step size of the item rows; `learning_rate` if absent. With a sampled loss a row is
-    /// moved in few steps only, and may go further in each.
-    #[arg(long)]
-    pub(crate) row_rate: Option<f64>,
-    /// Steps over which the step sizes grow from zero.
-    #[arg(long, default_value_t = 100)]
-    pub(crate) warm_up: u32,
-    /// Share of activations dropped in training.
-    #[arg(long, default_value_t = 0.2)]
-    pub(crate) dropout: f64,
-    /// Weight decay of the network.
-    #[arg(long, default_value_t = 0.01)]
-    pub(crate) weight_decay: f32,
-    /// Weight decay of the item rows.
-    #[arg(long, default_value_t = 0.01)]
-    pub(crate) row_decay: f32,
-    /// Validate, and keep, a moving average of the weights over about so many epochs; 0
-    /// keeps the weights themselves.
-    #[arg(long, default_value_t = 0)]
-    pub(crate) average: u32,
-    /// Items that are predicted in a step, at most; of lists, each counts as `max_length`.
-    #[arg(long, default_value_t = 1024)]
-    pub(crate) batch: usize,
-    /// Newest items of each user that are not trained on; the first of them is the
-    /// validation target. More than 2 for the session protocol.
-    #[arg(long, default_value_t = 2)]
+    /// Newest items of each user held out from training; the first is the validation target.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = values::positive)]
+    #[arg(help_heading = BASIC)]
     pub(crate) hold_out: usize,
-    /// Refit, once everything is chosen: train on all but each user's last item for exactly
-    /// so many epochs and keep the last. Nothing is validated, for nothing is left for it.
-    #[arg(long, value_name = "EPOCHS", conflicts_with_all = ["hold_out", "epochs", "patience"])]
-    pub(crate) refit: Option<u32>,
-    /// Validate on so many users, drawn by `--seed`, rather than on all: ranking a large
-    /// catalogue for everyone takes longer than training.
-    #[arg(long)]
-    pub(crate) validation_users: Option<usize>,
-    /// Seed of weights, order and dropout.
-    #[arg(long, default_value_t = 7)]
-    pub(crate) seed: u64,
-    /// What computes.
-    #[arg(long, value_enum, default_value_t = ComputeDevice::Cpu)]
+    /// Compute device.
+    #[arg(long, value_enum, default_value_t = ComputeDevice::Cpu, help_heading = BASIC)]
     #[serde(skip)]
     pub(crate) device: ComputeDevice,
-    /// Write a line of JSON an epoch.
-    #[arg(long)]
+    /// Random seed of weights, batch order and dropout.
+    #[arg(long, value_name = "N", default_value_t = 7, help_heading = BASIC)]
+    pub(crate) seed: u64,
+    /// Early stopping: epochs without a better validation NDCG@10.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = values::positive_u32)]
+    #[arg(help_heading = ADVANCED)]
     #[serde(skip)]
-    pub(crate) log: Option<PathBuf>,
-    /// Draw loss and validation NDCG@10 over the epochs (an .svg file).
-    #[arg(long)]
-    #[serde(skip)]
-    pub(crate) plot: Option<PathBuf>,
-    /// Start over, even if a checkpoint of an interrupted training is there.
-    #[arg(long)]
+    pub(crate) patience: u32,
+    /// Loss: `full` softmax, `sampled:N` softmax with N negatives per batch, or `bce:N`, binary
+    /// cross-entropy with N negatives per position [default: full; DIN sampled:32].
+    #[arg(long, help_heading = ADVANCED)]
+    pub(crate) loss: Option<Loss>,
+    /// Learning rate of the network.
+    #[arg(long, value_name = "RATE", default_value_t = 1e-3, value_parser = values::above_zero)]
+    #[arg(help_heading = ADVANCED)]
+    pub(crate) learning_rate: f64,
+    /// Learning rate of the item rows [default: --learning-rate].
+    #[arg(long, value_name = "RATE", value_parser = values::above_zero, help_heading = ADVANCED)]
+    pub(crate) row_rate: Option<f64>,
+    /// Learning-rate warm-up in steps.
+    #[arg(long, value_name = "STEPS", default_value_t = 100, help_heading = ADVANCED)]
+    pub(crate) warm_up: u32,
+    /// Dropout probability.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.2, value_parser = values::share)]
+    #[arg(help_heading = ADVANCED)]
+    pub(crate) dropout: f64,
+    /// Weight decay of the network.
+    #[arg(long, value_name = "RATE", default_value_t = 0.01)]
+    #[arg(value_parser = values::zero_or_more_f32, help_heading = ADVANCED)]
+    pub(crate) weight_decay: f32,
+    /// Weight decay of the item rows.
+    #[arg(long, value_name = "RATE", default_value_t = 0.01)]
+    #[arg(value_parser = values::zero_or_more_f32, help_heading = ADVANCED)]
+    pub(crate) row_decay: f32,
+    /// Span of the moving average of the weights in epochs; 0 for none.
+    #[arg(long, value_name = "EPOCHS", default_value_t = 0, help_heading = ADVANCED)]
+    pub(crate) average: u32,
+    /// Maximum number of predictions per step; a candidate list counts as --max-length.
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = values::positive)]
+    #[arg(help_heading = ADVANCED)]
+    pub(crate) batch: usize,
+    /// Number of users to validate on, sampled by --seed [default: all].
+    #[arg(long, value_name = "N", value_parser = values::positive, help_heading = ADVANCED)]
+    pub(crate) validation_users: Option<usize>,
+    /// Discard the checkpoint of an interrupted training.
+    #[arg(long, help_heading = ADVANCED)]
     #[serde(skip)]
     pub(crate) fresh: bool,
-    /// Write a checkpoint after every epoch and, within a long one, every so many minutes.
-    #[arg(long, default_value_t = 5.0)]
+    /// Minutes between checkpoints within an epoch; one is also written after each epoch.
+    #[arg(long, value_name = "MINUTES", default_value_t = 5.0, value_parser = values::minutes)]
+    #[arg(help_heading = ADVANCED)]
     #[serde(skip)]
     pub(crate) checkpoint_minutes: f64,
+    /// Train for exactly this number of epochs on all but each user's last item, without
+    /// validation.
+    #[arg(long, value_name = "EPOCHS", conflicts_with_all = ["hold_out", "epochs", "patience"])]
+    #[arg(value_parser = values::positive_u32, help_heading = RESEARCH)]
+    pub(crate) refit: Option<u32>,
+    /// Log file, one line of JSON per epoch.
+    #[arg(long, value_name = "FILE", help_heading = FILES)]
+    #[serde(skip)]
+    pub(crate) log: Option<PathBuf>,
+    /// Chart of loss and validation NDCG@10 by epoch (.svg).
+    #[arg(long, value_name = "FILE", help_heading = FILES)]
+    #[serde(skip)]
+    pub(crate) plot: Option<PathBuf>,
 }
 
 impl FitOptions {
-    /// The loss that was asked for, or the full softmax.
+    /// The loss given, or the full softmax.
     pub(crate) fn loss(&self) -> Loss {
         self.loss.unwrap_or(Loss(Objective::FullSoftmax))
     }
@@ -102,7 +110,7 @@ impl FitOptions {
     pub(crate) fn fit_config(&self) -> FitConfig {
         FitConfig {
             epochs: self.epochs,
-            time_limit: Duration::from_secs_f64(self.minutes.max(0.0) * 60.0),
+            time_limit: Duration::from_secs_f64(self.minutes * 60.0),
             patience: self.patience,
             max_length: self.max_length,
             batch: self.batch,
@@ -115,7 +123,7 @@ impl FitOptions {
             validation_users: self.validation_users,
             seed: self.seed,
             fresh: self.fresh,
-            checkpoint_interval: Duration::from_secs_f64(self.checkpoint_minutes.max(0.0) * 60.0),
+            checkpoint_interval: Duration::from_secs_f64(self.checkpoint_minutes * 60.0),
         }
     }
 
@@ -131,15 +139,20 @@ impl FitOptions {
     }
 }
 
-/// An [`Objective`] as it is written on the command line.
+/// The command-line form of an [`Objective`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Loss(pub(crate) Objective);
 
-impl FromStr for Loss {
-    type Err = String;
+/// A text that names no loss.
+#[derive(Debug, thiserror::Error)]
+#[error("expected `full`, `sampled:N` or `bce:N` with N of at least 1, found `{0}`")]
+pub(crate) struct LossError(String);
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("expected `full`, `sampled:N` or `bce:N`, found `{text}`");
+impl FromStr for Loss {
+    type Err = LossError;
+
+    fn from_str(text: &str) -> Result<Self, LossError> {
+        let wrong = || LossError(text.to_owned());
         if text == "full" {
             return Ok(Self(Objective::FullSoftmax));
         }
@@ -174,12 +187,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn losses_are_read_as_they_are_written() {
+    fn losses_round_trip_through_text() {
         for text in ["full", "sampled:256", "bce:4"] {
             assert_eq!(text.parse::<Loss>().unwrap().to_string(), text);
         }
         for text in ["", "sampled", "sampled:0", "bce:x", "hinge:3"] {
-            let error = text.parse::<Loss>().unwrap_err();
+            let error = text.parse::<Loss>().unwrap_err().to_string();
             assert!(error.contains("expected `full`"), "{error}");
         }
     }

@@ -1,4 +1,4 @@
-//! `tandem train srm`: the small model that re-ranks on the device.
+//! `tandem train srm`: trains the small model that re-ranks on the device.
 
 use std::{collections::HashMap, path::PathBuf};
 
@@ -19,74 +19,85 @@ use super::{
     options::{FitOptions, Loss},
     report::fit,
 };
-use crate::{small_model::read_checkpoint, write_atomically};
+use crate::{
+    small_model::read_checkpoint,
+    values::{self, BASIC, FILES, RESEARCH},
+    write_atomically,
+};
 
 /// Options of `tandem train srm`.
 #[derive(Args, Debug, Serialize)]
 pub(crate) struct TrainSrm {
-    /// Dataset folder, as `tandem import` wrote it.
-    #[arg(long)]
+    /// Dataset folder of `tandem import`.
+    #[arg(long, value_name = "FOLDER", help_heading = FILES)]
     #[serde(skip)]
     data: PathBuf,
-    /// Where the trained model goes (a .safetensors file).
-    #[arg(long)]
+    /// File of the trained model (.safetensors).
+    #[arg(long, value_name = "FILE", help_heading = FILES)]
     #[serde(skip)]
     out: PathBuf,
-    /// The kind of model.
+    /// Model architecture.
     #[arg(long, value_enum, default_value_t = Model::Sasrec, conflicts_with = "start")]
+    #[arg(help_heading = BASIC)]
     model: Model,
     /// Width of an item row.
-    #[arg(long, default_value_t = 64, conflicts_with = "start")]
+    #[arg(long, value_name = "N", default_value_t = 64, conflicts_with = "start")]
+    #[arg(value_parser = values::positive, help_heading = BASIC)]
     dims: usize,
-    /// Blocks of attention (`SASRec`, 2 if absent), recurrent layers (`GRU4Rec`, 1) or hidden
-    /// layers above the history (DIN, 1).
-    #[arg(long, conflicts_with = "start")]
+    /// Number of attention blocks (`SASRec`), recurrent layers (`GRU4Rec`) or hidden layers (DIN)
+    /// [default: 2, 1, 1].
+    #[arg(long, value_name = "N", conflicts_with = "start")]
+    #[arg(value_parser = values::positive, help_heading = BASIC)]
     blocks: Option<usize>,
-    /// Attention heads (`SASRec`).
-    #[arg(long, default_value_t = 2, conflicts_with = "start")]
+    /// Number of attention heads (`SASRec`).
+    #[arg(long, value_name = "N", default_value_t = 2, conflicts_with = "start")]
+    #[arg(value_parser = values::positive, help_heading = BASIC)]
     heads: usize,
-    /// Go on from this trained model, in its shape, rather than from random weights.
-    #[arg(long)]
+    /// Trained model to continue from, with its configuration.
+    #[arg(long, value_name = "FILE", help_heading = RESEARCH)]
     start: Option<PathBuf>,
-    /// Predict only so many of the newest items of each user's training part: a few epochs
-    /// from `--start` fit a model to the newest interactions (adaptive re-training).
-    #[arg(long, conflicts_with = "lists")]
+    /// Adaptive re-training: number of newest training items per user that are targets
+    /// [default: all].
+    #[arg(long, value_name = "N", conflicts_with = "lists")]
+    #[arg(value_parser = values::positive, help_heading = RESEARCH)]
     newest: Option<usize>,
-    /// Learn to rank the next item above a language model's lists for training histories, as
-    /// `tandem lists` made them (cooperative training).
-    #[arg(long)]
+    /// Cooperative training: candidate lists of `tandem lists --for training`.
+    #[arg(long, value_name = "FILE", help_heading = RESEARCH)]
     lists: Option<PathBuf>,
-    /// The loss over a list.
+    /// Loss over a candidate list.
     #[arg(long, value_enum, default_value_t = ListLossName::Bce, requires = "lists")]
+    #[arg(help_heading = RESEARCH)]
     list_loss: ListLossName,
-    /// Items of a list that are learnt from, from the top.
-    #[arg(long, default_value_t = 20, requires = "lists")]
+    /// Number of items taken from the top of a list.
+    #[arg(long, value_name = "N", default_value_t = 20, requires = "lists")]
+    #[arg(help_heading = RESEARCH)]
     listed: usize,
-    /// Items ranked in all: the next one, those of the list, and random ones for the rest.
-    #[arg(long, default_value_t = 100, requires = "lists")]
+    /// Number of items ranked per list: the target, list items, then random items.
+    #[arg(long, value_name = "N", default_value_t = 100, requires = "lists")]
+    #[arg(value_parser = values::positive, help_heading = RESEARCH)]
     ranked: usize,
     #[command(flatten)]
     #[serde(flatten)]
     fit: FitOptions,
 }
 
-/// Kinds of small model.
+/// Architectures of the small model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 enum Model {
-    /// Self-attention over the history.
+    /// Self-attention (Kang & `McAuley` 2018).
     Sasrec,
-    /// A recurrent state of the history.
+    /// Gated recurrent units (Hidasi et al. 2016).
     Gru4rec,
-    /// The history weighed for each candidate.
+    /// Deep interest network: attention per candidate (Zhou et al. 2018).
     Din,
 }
 
-/// Losses over a list.
+/// Losses over a candidate list.
 #[derive(Clone, Copy, Debug, Serialize, ValueEnum)]
 enum ListLossName {
-    /// Binary cross-entropy of each item, the paper's.
+    /// Binary cross-entropy of each item, as in the paper.
     Bce,
-    /// Cross-entropy of the next item among all of them.
+    /// Cross-entropy of the target over the ranked items.
     Softmax,
 }
 
@@ -147,7 +158,7 @@ pub(crate) fn run(args: &TrainSrm) -> Result<()> {
 }
 
 impl TrainSrm {
-    /// The shape of a new model.
+    /// Configuration of a new model.
     fn config(&self) -> ModelConfig {
         let (kind, blocks, heads) = match self.model {
             Model::Sasrec => (ModelKind::Sasrec, 2, self.heads),
@@ -163,12 +174,12 @@ impl TrainSrm {
         }
     }
 
-    /// The options with what the kind of model changes of them.
+    /// The options with the defaults of the architecture.
     fn fit_options(&self, config: &ModelConfig) -> FitOptions {
         let mut options = self.fit.clone();
         options.max_length = config.max_length;
         if config.kind == ModelKind::Din {
-            // The full softmax would weigh each history anew for every item there is.
+            // The full softmax would encode each history once per item of the catalogue.
             let sampled = Loss(Objective::SampledSoftmax { negatives: 32 });
             options.loss.get_or_insert(sampled);
         }
@@ -204,13 +215,14 @@ impl TrainSrm {
     #[cfg(not(feature = "llama"))]
     fn lists(&self, path: &std::path::Path, _: &Dataset, _: &FitConfig) -> Result<TrainingData> {
         let text = format!(
-            "{}: this build has no language model: build with --features llama",
+            "--lists {}: this `tandem` was built without language models; build it with \
+             `--features llama`",
             path.display()
         );
         Err(crate::failure::BadInput(text).into())
     }
 
-    /// How the model is trained, for people.
+    /// The training strategy, as text for people.
     fn strategy(&self, options: &FitOptions) -> String {
         let what = match (&self.lists, self.newest) {
             (Some(_), _) => format!("cooperative training, list loss {:?}", self.list_loss),

@@ -22,6 +22,8 @@ use super::{Epoch, FitJob, best_epoch};
 use crate::{SequenceModel, Trainer, TrainingError};
 
 const MAGIC: &str = "tandem training 1\n";
+/// Hexadecimal digits of the hash of the data.
+const FINGERPRINT_DIGITS: usize = 16;
 
 /// Progress of a training.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -98,11 +100,10 @@ impl<'a> ResumeFile<'a> {
         trainer: &Trainer<M>,
         progress: &Progress,
     ) -> Result<(), TrainingError> {
-        // A fixed name: a killed run leaves at most one draft, which the next run overwrites.
-        let draft = self.draft();
         let write = || -> io::Result<()> {
             let header = Header { training: self.settings.clone(), progress: progress.clone() };
-            let mut file = FileDraft::at(&draft, &self.path)?;
+            // A fixed name: a killed run leaves at most one draft, which the next overwrites.
+            let mut file = FileDraft::at(&self.draft(), &self.path)?;
             file.write_all(MAGIC.as_bytes())?;
             serde_json::to_writer(&mut file, &header)?;
             file.write_all(b"\n")?;
@@ -167,7 +168,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// The first 64 bits of a SHA-256 over the item ids and all sequences, in hexadecimal.
+/// The first digits of a SHA-256 over the item ids and all sequences.
 fn fingerprint(dataset: &Dataset) -> String {
     let mut hash = Sha256Hex::default();
     hash.update(dataset.catalogue.hash());
@@ -177,5 +178,5 @@ fn fingerprint(dataset: &Dataset) -> String {
             hash.update(item.0.to_le_bytes());
         }
     }
-    hash.finish()[..16].to_owned()
+    hash.finish()[..FINGERPRINT_DIGITS].to_owned()
 }

@@ -14,7 +14,7 @@ use crate::{failure::BadInput, write_atomically};
 
 const MAGIC: &[u8; 16] = b"tandem titles 1\n";
 
-/// What a language model of text makes of each title of a catalogue.
+/// Embeddings of the titles of a catalogue.
 #[derive(Debug)]
 pub(crate) struct TitleVectors {
     /// Width of a vector.
@@ -24,11 +24,12 @@ pub(crate) struct TitleVectors {
 }
 
 impl TitleVectors {
-    /// Computes the vectors, or reads them if they were computed before for the same texts
-    /// by the same model: they are kept in `folder`.
+    /// Computes the embeddings, or reads them from the cache file in `folder` that an earlier
+    /// run wrote for the same texts and model.
     pub(crate) fn of(gguf: &Path, catalogue: &Catalogue, folder: &Path) -> Result<Self> {
         if catalogue.items().iter().all(|item| item.title.is_empty()) {
-            let text = "the catalogue has no titles to read; import it with titles, or train without --titles";
+            let text =
+                "the catalogue has no titles; import it with titles, or train without --titles";
             return Err(BadInput(text.to_owned()).into());
         }
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -39,7 +40,7 @@ impl TitleVectors {
             return Ok(known);
         }
         let style =
-            ProgressStyle::with_template("reading titles {bar:30} {pos}/{len}, {eta} left")?;
+            ProgressStyle::with_template("embedding titles {bar:30} {pos}/{len}, {eta} left")?;
         let bar = ProgressBar::new(texts.len() as u64).with_style(style);
         let values = embedder.embed(&texts, |count| bar.inc(count as u64))?;
         bar.finish_and_clear();
@@ -53,13 +54,13 @@ impl TitleVectors {
 }
 
 impl TitleVectors {
-    /// The vector of the item at a position of the catalogue.
+    /// The vector of the item at a catalogue position.
     pub(crate) fn of_item(&self, at: usize) -> &[f32] {
         &self.values[at * self.dims..(at + 1) * self.dims]
     }
 }
 
-/// What is read of an item: its title and its categories; nothing if it has no title.
+/// The embedded text: title and categories, empty without a title.
 fn text(item: &Item) -> String {
     if item.title.is_empty() {
         return String::new();
@@ -68,7 +69,7 @@ fn text(item: &Item) -> String {
     if item.genres.is_empty() { title } else { format!("{title} ({})", item.genres.join(", ")) }
 }
 
-/// Named by the hash of what the vectors depend on.
+/// A name with the hash of the model and the texts.
 fn file_name(embedder: &TextEmbedder, texts: &[String]) -> PathBuf {
     let mut hash = Sha256Hex::default();
     hash.update(embedder.sha256());
@@ -79,7 +80,7 @@ fn file_name(embedder: &TextEmbedder, texts: &[String]) -> PathBuf {
     format!("titles-{}.f32", &hash.finish()[..16]).into()
 }
 
-/// A file of another size than expected counts as absent, and is written anew.
+/// The cached vectors; `None` if the file is missing or has another size.
 fn read(path: &Path, dims: usize, items: usize) -> Option<TitleVectors> {
     let bytes = fs::read(path).ok()?;
     let values = bytes.strip_prefix(MAGIC)?;
