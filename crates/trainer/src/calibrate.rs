@@ -13,49 +13,56 @@ use tandem_evaluation::{
 };
 
 use crate::{
-    calibration::read_calibration, candidate_lists::load, small_model::SmallModel, write_atomically,
+    calibration::read_calibration,
+    candidate_lists::load,
+    small_model::SmallModel,
+    values::{self, ADVANCED, BASIC, FILES, RESEARCH},
+    write_atomically,
 };
 
 /// Options of `tandem calibrate`.
 #[derive(Args, Debug)]
 pub(crate) struct Calibrate {
-    /// Dataset folder, written by `tandem import`.
-    #[arg(long)]
+    /// Dataset folder of `tandem import`.
+    #[arg(long, value_name = "FOLDER", help_heading = FILES)]
     data: PathBuf,
     /// Small model (.safetensors), not trained on the live clicks or anything newer.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE", help_heading = FILES)]
     srm: PathBuf,
-    /// Candidate lists for the same clicks, written by `tandem lists`.
-    #[arg(long)]
+    /// Candidate lists of `tandem lists` for the same clicks.
+    #[arg(long, value_name = "FILE", help_heading = FILES)]
     lists: PathBuf,
-    /// Calibration to start from: learning rates, limits of the policy, scales of the fusion.
-    #[arg(long)]
+    /// Calibration to start from (JSON) [default: built-in settings].
+    #[arg(long, value_name = "FILE", help_heading = FILES)]
     calibration: Option<PathBuf>,
-    /// Where the calibration is written.
-    #[arg(long)]
+    /// File of the new calibration (JSON).
+    #[arg(long, value_name = "FILE", help_heading = FILES)]
     out: PathBuf,
     /// Live clicks per session.
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = values::positive)]
+    #[arg(help_heading = BASIC)]
     clicks: usize,
-    /// Number of newest interactions of each user that are left out: the clicks of the test,
-    /// so that nothing is chosen on what is tested.
-    #[arg(long)]
+    /// Newest interactions of each user left out, usually the clicks of the test.
+    #[arg(long, value_name = "N", help_heading = BASIC)]
     skip: usize,
-    /// Call budget: mean share of clicks after which the cloud may be called, 0 to 1.
-    #[arg(long, default_value_t = 0.1)]
+    /// Call budget: mean share of clicks with a call to the cloud.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = values::share)]
+    #[arg(help_heading = BASIC)]
     budget: f64,
-    /// Number of clicks over which the gain of a call is averaged.
-    #[arg(long, default_value_t = HORIZON)]
+    /// Keep the fusion of --calibration.
+    #[arg(long, help_heading = ADVANCED)]
+    keep_fusion: bool,
+    /// Keep the learning rates of --calibration.
+    #[arg(long, help_heading = ADVANCED)]
+    keep_learning: bool,
+    /// Clicks over which the gain of a call is averaged.
+    #[arg(long, value_name = "N", default_value_t = HORIZON, value_parser = values::positive)]
+    #[arg(help_heading = RESEARCH)]
     horizon: usize,
     /// Ridge (L2) penalty of the uplift regression.
-    #[arg(long, default_value_t = RIDGE)]
+    #[arg(long, value_name = "PENALTY", default_value_t = RIDGE)]
+    #[arg(value_parser = values::zero_or_more, help_heading = RESEARCH)]
     ridge: f64,
-    /// Keep the fusion of the calibration.
-    #[arg(long)]
-    keep_fusion: bool,
-    /// Keep the learning rates of the calibration.
-    #[arg(long)]
-    keep_learning: bool,
 }
 
 pub(crate) fn run(args: &Calibrate) -> Result<()> {

@@ -15,7 +15,9 @@ use tandem_dataset::{
 use tandem_model::{Device, Scorer};
 use tandem_protocol::{Artifact, CatalogueInfo, ItemId, Manifest, PROTOCOL_VERSION};
 
-use crate::{calibration::read_calibration, small_model::read_checkpoint, write_atomically};
+use crate::{
+    calibration::read_calibration, small_model::read_checkpoint, values::FILES, write_atomically,
+};
 
 /// Digits of a hash that go into a name.
 const NAME_DIGITS: usize = 16;
@@ -23,19 +25,17 @@ const NAME_DIGITS: usize = 16;
 /// Options of `tandem export`.
 #[derive(Args, Debug)]
 pub(crate) struct Export {
-    /// Dataset folder the model was trained on.
-    #[arg(long)]
+    /// Dataset folder that the model was trained on.
+    #[arg(long, value_name = "FOLDER", help_heading = FILES)]
     data: PathBuf,
-    /// The trained small model (.safetensors).
-    #[arg(long)]
+    /// Small model (.safetensors).
+    #[arg(long, value_name = "FILE", help_heading = FILES)]
     srm: PathBuf,
-    /// The folder of artefacts; a release goes into a folder named by its hash.
-    #[arg(long)]
+    /// Folder of artefacts; the release is written to a subfolder named by its hash.
+    #[arg(long, value_name = "FOLDER", help_heading = FILES)]
     out: PathBuf,
-    /// Calibration (JSON with `fusion`, `policy`, `learning`, `language_model` and, for lists
-    /// of certain language models, `language_models`; each optional); the defaults without
-    /// it.
-    #[arg(long)]
+    /// Calibration of `tandem calibrate` (JSON) [default: built-in settings].
+    #[arg(long, value_name = "FILE", help_heading = FILES)]
     calibration: Option<PathBuf>,
 }
 

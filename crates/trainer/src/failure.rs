@@ -1,16 +1,16 @@
-//! What a failure means for the caller.
+//! Exit status and message of a failure.
 
 use tandem_dataset::DatasetError;
 use tandem_evaluation::EvaluationError;
 use tandem_model::ModelError;
 use tandem_training::TrainingError;
 
-/// What was given cannot be used; the text says what was expected, found and what to do.
+/// Unusable input; the text says what was expected, what was found and what to do.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct BadInput(pub(crate) String);
 
-/// 2 if what was given is at fault, else 1.
+/// 2 for unusable input, else 1.
 pub(crate) fn exit_status(error: &anyhow::Error) -> u8 {
     let bad_input = error.chain().any(|cause| {
         cause.is::<BadInput>()
@@ -22,7 +22,7 @@ pub(crate) fn exit_status(error: &anyhow::Error) -> u8 {
     if bad_input { 2 } else { 1 }
 }
 
-/// The error and its causes in one line, without the causes that an error repeats itself.
+/// The error and its causes in one line, without causes that the message already contains.
 pub(crate) fn sentence(error: &anyhow::Error) -> String {
     let mut sentence = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_input_is_blamed_for_what_it_is_to_blame_for() {
+    fn the_exit_status_tells_input_errors_from_failures() {
         let io = |action| {
             let (path, source) = ("x".into(), std::io::Error::other("no"));
             anyhow::Error::new(DatasetError::Io { action, path, source })
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn causes_are_said_once() {
+    fn each_cause_appears_once() {
         let error = Err::<(), _>(std::io::Error::other("disk full")).context("cannot write x");
         assert_eq!(sentence(&error.unwrap_err()), "cannot write x: disk full");
         let source = std::io::Error::other("gone");

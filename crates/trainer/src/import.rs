@@ -1,4 +1,4 @@
-//! `tandem import`: foreign logs to a dataset folder.
+//! `tandem import`: converts logs to a dataset folder.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -10,37 +10,39 @@ use tandem_dataset::{
     readers::{self, Provenance},
 };
 
-/// The formats of `tandem import`.
+use crate::values::{BASIC, FILES};
+
+/// Input formats.
 #[derive(Subcommand, Debug)]
 pub(crate) enum Import {
     /// `RecBole`'s atomic files: tab-separated with typed headers.
     Recbole {
-        /// The interactions (.inter).
-        #[arg(long)]
+        /// Interactions (.inter).
+        #[arg(long, value_name = "FILE", help_heading = FILES)]
         inter: PathBuf,
-        /// The catalogue (.item).
-        #[arg(long)]
+        /// Catalogue (.item).
+        #[arg(long, value_name = "FILE", help_heading = FILES)]
         item: Option<PathBuf>,
         #[command(flatten)]
         common: Common,
     },
-    /// A folder with sequences.txt (`user item item …`, oldest first) and, if there are
-    /// any, times.txt and items.tsv.
+    /// A folder with sequences.txt (`user item item …`, oldest first) and optionally times.txt
+    /// and items.tsv.
     Sequences {
-        /// The folder.
-        #[arg(long)]
+        /// Input folder.
+        #[arg(long, value_name = "FOLDER", help_heading = FILES)]
         dir: PathBuf,
         #[command(flatten)]
         common: Common,
     },
-    /// Comma-separated values with a header: user, item and, if known, timestamp.
+    /// Comma-separated values with a header: user, item, optionally timestamp.
     Csv {
         #[command(flatten)]
         files: LogFiles,
         #[command(flatten)]
         common: Common,
     },
-    /// One JSON object a line: user, item and, if known, timestamp.
+    /// One JSON object per line: user, item, optionally timestamp.
     Jsonl {
         #[command(flatten)]
         files: LogFiles,
@@ -49,28 +51,28 @@ pub(crate) enum Import {
     },
 }
 
-/// A log and, perhaps, its catalogue.
+/// A log and optionally its catalogue.
 #[derive(Args, Debug)]
 pub(crate) struct LogFiles {
-    /// The interactions.
-    #[arg(long)]
+    /// Interactions.
+    #[arg(long, value_name = "FILE", help_heading = FILES)]
     log: PathBuf,
-    /// The items: item, title, year, genres.
-    #[arg(long)]
+    /// Catalogue with the columns item, title, year, genres.
+    #[arg(long, value_name = "FILE", help_heading = FILES)]
     catalogue: Option<PathBuf>,
 }
 
-/// What every import needs.
+/// Options of all formats.
 #[derive(Args, Debug)]
 pub(crate) struct Common {
     /// Short name of the dataset.
-    #[arg(long)]
+    #[arg(long, help_heading = BASIC)]
     name: String,
-    /// Citation and terms of use, shown wherever the data is used.
-    #[arg(long)]
+    /// Citation and terms of use, shown by the demo.
+    #[arg(long, value_name = "TEXT", help_heading = BASIC)]
     notice: Option<String>,
-    /// The folder to write; an older dataset there is replaced.
-    #[arg(long)]
+    /// Dataset folder to write; an existing dataset is replaced.
+    #[arg(long, value_name = "FOLDER", help_heading = FILES)]
     out: PathBuf,
 }
 

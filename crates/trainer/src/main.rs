@@ -1,8 +1,8 @@
 //! The `tandem` command: import logs, train, evaluate, export.
 //!
-//! Exit status: 0 if all went well, 2 if the fault lies in what was given (arguments,
-//! files), 1 for every other failure, 130 after Ctrl-C. Whatever is written appears whole
-//! or not at all.
+//! Each subcommand is one module and imports no other subcommand; modules at the top that are no
+//! subcommand are shared. Exit status: 0 for success, 2 for unusable input (options, files), 1
+//! for any other failure, 130 after an interruption. Files are written atomically.
 
 mod calibrate;
 mod calibration;
@@ -30,7 +30,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use tandem_dataset::files::{clean_up_on_interrupt, write_atomically};
 
-/// Recommendations by a large model in the cloud and a small one in the browser.
+/// Recommendations by a language model in the cloud and a small model in the browser.
 #[derive(Parser, Debug)]
 #[command(name = "tandem", version)]
 struct Cli {
@@ -40,23 +40,23 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    /// Turn interaction logs into a dataset folder.
+    /// Convert interaction logs to a dataset folder.
     #[command(subcommand)]
     Import(import::Import),
     /// Train a model.
     #[command(subcommand)]
     Train(train::Train),
-    /// Add new items to a trained language model of item tokens, by their titles.
+    /// Add new items to a trained language model by their titles.
     #[cfg(feature = "llama")]
     Extend(extend::Extend),
-    /// Make a language model's candidate lists once, for evaluations.
+    /// Generate candidate lists of a language model for calibration and evaluation.
     #[cfg(feature = "llama")]
     Lists(lists::Lists),
-    /// Choose fusion and policy on validation sessions.
+    /// Fit fusion, learning rates and call policy on validation sessions.
     Calibrate(calibrate::Calibrate),
     /// Measure models on held-out interactions.
     Evaluate(evaluate::Evaluate),
-    /// Write what server and device load.
+    /// Write the artefacts that server and device load.
     Export(export::Export),
 }
 

@@ -1,4 +1,4 @@
-//! `tandem evaluate`: figures on held-out interactions.
+//! `tandem evaluate`: measures models on held-out interactions.
 
 mod charts;
 mod paper;
@@ -14,92 +14,94 @@ use anyhow::Result;
 use clap::{Args, ValueEnum, builder::PossibleValue};
 use tandem_evaluation::Part;
 
-use crate::failure::BadInput;
+use crate::{
+    failure::BadInput,
+    values::{self, ADVANCED, BASIC, FILES, RESEARCH},
+};
 
 /// Options of `tandem evaluate`.
 #[derive(Args, Debug)]
 pub(crate) struct Evaluate {
-    /// What is asked of the models.
-    #[arg(long, value_enum)]
+    /// Evaluation protocol.
+    #[arg(long, value_enum, help_heading = BASIC)]
     protocol: Protocol,
-    /// Dataset folder, as `tandem import` wrote it.
-    #[arg(long)]
+    /// Dataset folder of `tandem import`.
+    #[arg(long, value_name = "FOLDER", help_heading = FILES)]
     data: PathBuf,
-    /// Which targets: choose on validation, report on test (standard, paper).
-    #[arg(long, value_enum, default_value_t = Targets::Test)]
-    part: Targets,
-    /// A trained small model (.safetensors).
-    #[arg(long)]
+    /// Small model (.safetensors).
+    #[arg(long, value_name = "FILE", help_heading = FILES)]
     srm: Option<PathBuf>,
-    /// How the small model was trained, to be written into its rows where several ways are
-    /// compared, for instance `cooperative`.
-    #[arg(long)]
-    srm_variant: Option<String>,
-    /// A language model (.gguf) to measure beside the baselines, its history removed
-    /// (standard).
-    #[arg(long)]
+    /// Language model (.gguf) to measure (standard).
+    #[arg(long, value_name = "FILE", help_heading = FILES)]
     gguf: Option<PathBuf>,
-    /// What the language model's row is called, after `llm-` (standard).
-    #[arg(long, default_value = "gguf")]
-    variant: String,
-    /// The seed that the models were trained with, to be written into their rows; random
-    /// calls are drawn by it (7 if absent).
-    #[arg(long)]
-    seed: Option<u64>,
-    /// Add the rows to this file; those measured again take the place of the older ones.
-    #[arg(long)]
-    json: Option<PathBuf>,
-    /// Draw the rows of `--json`, or of this run without it (an .svg file; paper, session).
-    #[arg(long)]
-    plot: Option<PathBuf>,
-    /// Candidate lists made by `tandem lists` (paper, session).
-    #[arg(long)]
+    /// Candidate lists of `tandem lists` (paper, session).
+    #[arg(long, value_name = "FILE", help_heading = FILES)]
     lists: Option<PathBuf>,
-    /// Fusion, policy and learning as for `tandem export` (paper: learning; session: all).
-    #[arg(long)]
+    /// Calibration (JSON): learning (paper), fusion, policy and learning (session)
+    /// [default: fitted on validation sessions].
+    #[arg(long, value_name = "FILE", help_heading = FILES)]
     calibration: Option<PathBuf>,
-    /// Shares of targets or clicks that may call the cloud (paper, session).
-    #[arg(long, value_delimiter = ',', default_values_t = [0.0, 0.05, 0.1, 0.2, 0.5, 1.0])]
+    /// Result rows (JSON), merged with the rows in the file.
+    #[arg(long, value_name = "FILE", help_heading = FILES)]
+    json: Option<PathBuf>,
+    /// Chart of the rows of --json, or of this run (.svg; paper, session).
+    #[arg(long, value_name = "FILE", help_heading = FILES)]
+    plot: Option<PathBuf>,
+    /// Held-out targets: choose on validation, report on test (standard, paper).
+    #[arg(long, value_enum, default_value_t = Targets::Test, help_heading = BASIC)]
+    part: Targets,
+    /// Call budgets: shares of targets or clicks with a call to the cloud (paper, session).
+    #[arg(long, value_name = "SHARES", value_delimiter = ',', value_parser = values::share)]
+    #[arg(default_values_t = [0.0, 0.05, 0.1, 0.2, 0.5, 1.0], help_heading = BASIC)]
     budgets: Vec<f64>,
-    /// A small model that knows nothing of the clicks before those that are tested, to choose
-    /// on them, where `--srm` may have learnt from them (session; `--srm` if absent).
-    #[arg(long, requires = "fit_lists")]
-    fit_srm: Option<PathBuf>,
-    /// Lists for these clicks by a language model that knows nothing of them either (session;
-    /// `--lists` if absent).
-    #[arg(long, requires = "fit_srm")]
-    fit_lists: Option<PathBuf>,
-    /// Live clicks a session (session).
-    #[arg(long, default_value_t = 10)]
+    /// Live clicks per session (session).
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = values::positive)]
+    #[arg(help_heading = BASIC)]
     clicks: usize,
-    /// Newest interactions left out (session).
-    #[arg(long, default_value_t = 0)]
+    /// Newest interactions of each user left out (session).
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = BASIC)]
     skip: usize,
-    /// The device does not learn (paper: no rows where it does).
-    #[arg(long)]
+    /// Training seed of the models, written to the rows; also the seed of random calls
+    /// [default: 7 for random calls].
+    #[arg(long, value_name = "N", help_heading = ADVANCED)]
+    seed: Option<u64>,
+    /// Training strategy of the small model, written to its rows, for example `cooperative`.
+    #[arg(long, value_name = "NAME", help_heading = ADVANCED)]
+    srm_variant: Option<String>,
+    /// Suffix of the language model's row name `llm-…` (standard).
+    #[arg(long, value_name = "NAME", default_value = "gguf", help_heading = ADVANCED)]
+    variant: String,
+    /// Measure without learning on the device only.
+    #[arg(long, help_heading = ADVANCED)]
     no_learning: bool,
-    /// Do not rank the whole catalogue by the small model alone: with DIN that weighs every
-    /// history anew for every item (paper).
-    #[arg(long)]
+    /// Skip ranking the whole catalogue by the small model, which is slow for DIN (paper).
+    #[arg(long, help_heading = ADVANCED)]
     lists_only: bool,
+    /// Small model for fitting, not trained on the fitting clicks (session) [default: --srm].
+    #[arg(long, value_name = "FILE", requires = "fit_lists", help_heading = RESEARCH)]
+    fit_srm: Option<PathBuf>,
+    /// Candidate lists for fitting, by a model not trained on the fitting clicks (session)
+    /// [default: --lists].
+    #[arg(long, value_name = "FILE", requires = "fit_srm", help_heading = RESEARCH)]
+    fit_lists: Option<PathBuf>,
 }
 
-/// The protocols.
+/// Evaluation protocols.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Protocol {
-    /// Leave one out, whole catalogue, full history: as published figures are made.
+    /// Leave one out over the whole catalogue with the full history.
     Standard,
-    /// That of `LSC4Rec`: a language model that has not seen the last two interactions, and a
-    /// device that has.
+    /// Protocol of `LSC4Rec`: the language model has not seen the last two interactions, the
+    /// device has.
     Paper,
-    /// Each user's newest interactions as live clicks, answered by the device's own code.
+    /// Each user's newest interactions as live clicks, run by the code of the device.
     Session,
 }
 
-/// The held-out targets.
+/// Held-out targets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Targets {
-    /// Each user's last item but one.
+    /// Each user's second last item.
     Validation,
     /// Each user's last item.
     Test,
@@ -115,7 +117,7 @@ impl From<Targets> for Part {
 }
 
 impl Evaluate {
-    /// An option that a protocol cannot do without.
+    /// An option that the protocol requires.
     fn need<'a>(&self, option: Option<&'a PathBuf>, name: &str) -> Result<&'a Path, BadInput> {
         let protocol = self.protocol.to_possible_value();
         let protocol = protocol.as_ref().map_or("this", PossibleValue::get_name);
@@ -125,15 +127,11 @@ impl Evaluate {
     }
 
     /// The budgets, ascending.
-    fn budgets(&self) -> Result<Vec<f64>, BadInput> {
-        if let Some(wrong) = self.budgets.iter().find(|budget| !(0.0..=1.0).contains(*budget)) {
-            let text = format!("--budgets: expected shares from 0 to 1, found {wrong}");
-            return Err(BadInput(text));
-        }
+    fn budgets(&self) -> Vec<f64> {
         let mut budgets = self.budgets.clone();
         budgets.sort_by(f64::total_cmp);
         budgets.dedup();
-        Ok(budgets)
+        budgets
     }
 }
 

@@ -25,7 +25,7 @@ const SEED: u64 = 7;
 
 pub(super) fn run(args: &Evaluate) -> Result<()> {
     let part = args.part.into();
-    let budgets = args.budgets()?;
+    let budgets = args.budgets();
     let srm = args.need(args.srm.as_ref(), "srm")?;
     let path = args.need(args.lists.as_ref(), "lists (made by `tandem lists --for paper`)")?;
     let dataset = Dataset::load(&args.data)?;

@@ -19,7 +19,7 @@ use crate::{calibration::read_calibration, candidate_lists::load, small_model::S
 const SEED: u64 = 7;
 
 pub(super) fn run(args: &Evaluate) -> Result<()> {
-    let budgets = args.budgets()?;
+    let budgets = args.budgets();
     let srm = args.need(args.srm.as_ref(), "srm")?;
     let path = args.need(args.lists.as_ref(), "lists (made by `tandem lists --for session`)")?;
     let dataset = Dataset::load(&args.data)?;

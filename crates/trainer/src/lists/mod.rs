@@ -1,4 +1,4 @@
-//! `tandem lists`: makes the lists that a protocol or a training asks for.
+//! `tandem lists`: generates candidate lists for a protocol or for cooperative training.
 
 mod prefixes;
 
@@ -22,44 +22,49 @@ use crate::{
     candidate_lists::{Content, Header, Line, distinct, read},
     failure::BadInput,
     memory,
+    values::{self, ADVANCED, BASIC, FILES},
 };
 
 /// Options of `tandem lists`.
 #[derive(Args, Debug)]
 pub(crate) struct Lists {
-    /// The language model.
-    #[arg(long)]
+    /// Language model (.gguf).
+    #[arg(long, value_name = "GGUF", help_heading = FILES)]
     gguf: PathBuf,
-    /// Dataset folder, as `tandem import` wrote it.
-    #[arg(long)]
+    /// Dataset folder of `tandem import`.
+    #[arg(long, value_name = "FOLDER", help_heading = FILES)]
     data: PathBuf,
-    /// Where the lists go; lists that are there already are not made again.
-    #[arg(long)]
+    /// File of the lists (JSON lines); missing lists are appended to an existing file.
+    #[arg(long, value_name = "FILE", help_heading = FILES)]
     out: PathBuf,
-    /// What for.
-    #[arg(long = "for", value_enum, default_value_t = Purpose::Session)]
+    /// Purpose of the lists.
+    #[arg(long = "for", value_enum, default_value_t = Purpose::Session, help_heading = BASIC)]
     purpose: Purpose,
-    /// So many users, drawn by `--seed`; all of them if there are fewer, or if it is absent.
-    #[arg(long)]
-    users: Option<usize>,
-    /// Live clicks of a session (session).
-    #[arg(long, default_value_t = 10)]
-    clicks: usize,
-    /// Newest interactions left out (session).
-    #[arg(long, default_value_t = 0)]
-    skip: usize,
-    /// Newest items of each user that are not trained on (training); as in `train srm`.
-    #[arg(long, default_value_t = 3)]
-    hold_out: usize,
-    /// Lists for so many of each user's newest targets (training).
-    #[arg(long, default_value_t = 4)]
-    newest: usize,
-    /// Candidates a list.
-    #[arg(long, default_value_t = 50)]
+    /// Candidates per list.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = values::positive)]
+    #[arg(help_heading = BASIC)]
     k: usize,
-    /// Which users.
-    #[arg(long, default_value_t = 7)]
+    /// Number of users, sampled by --seed [default: all].
+    #[arg(long, value_name = "N", value_parser = values::positive, help_heading = BASIC)]
+    users: Option<usize>,
+    /// Random seed of the sampled users.
+    #[arg(long, value_name = "N", default_value_t = 7, help_heading = BASIC)]
     seed: u64,
+    /// Live clicks per session (session).
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = values::positive)]
+    #[arg(help_heading = BASIC)]
+    clicks: usize,
+    /// Newest interactions of each user left out (session).
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = ADVANCED)]
+    skip: usize,
+    /// Newest items of each user held out from training, as in `tandem train srm` (training).
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = values::positive)]
+    #[arg(help_heading = ADVANCED)]
+    hold_out: usize,
+    /// Newest training targets per user (training).
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = values::positive)]
+    #[arg(help_heading = ADVANCED)]
+    newest: usize,
 }
 
 pub(crate) fn run(args: &Lists) -> Result<()> {
@@ -75,7 +80,11 @@ pub(crate) fn run(args: &Lists) -> Result<()> {
     };
     let wanted = wanted.prefixes(&dataset);
     if wanted.is_empty() {
-        let text = format!("{}: no user has enough items for such lists", args.data.display());
+        let text = format!(
+            "{}: no user has enough items for the requested lists; import more data, or give fewer \
+             --clicks, --skip or --hold-out",
+            args.data.display()
+        );
         return Err(BadInput(text).into());
     }
     let model =
@@ -97,7 +106,7 @@ pub(crate) fn run(args: &Lists) -> Result<()> {
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} lists, {eta} left")?;
     let bar = ProgressBar::new(missing.len() as u64).with_style(style);
     let mut generator = model.generator()?;
-    let begun = Instant::now();
+    let started = Instant::now();
     for prefixes in missing.chunks(generator.together()) {
         let histories: Vec<Vec<ItemIndex>> = prefixes
             .iter()
@@ -112,12 +121,12 @@ pub(crate) fn run(args: &Lists) -> Result<()> {
             serde_json::to_writer(&mut out, &Line { user, length, items, logprobs })?;
             out.write_all(b"\n")?;
         }
-        // Killed at any moment, at most the lists made together are lost.
+        // An interruption loses at most the current batch.
         out.flush()?;
         bar.inc(prefixes.len() as u64);
     }
     bar.finish_and_clear();
-    let each = begun.elapsed().as_secs_f64() * 1e3 / missing.len().max(1) as f64;
+    let each = started.elapsed().as_secs_f64() * 1e3 / missing.len().max(1) as f64;
     println!(
         "{}: {} lists by {}, {} of them new, {each:.2} ms each{}",
         args.out.display(),
@@ -129,7 +138,7 @@ pub(crate) fn run(args: &Lists) -> Result<()> {
     Ok(())
 }
 
-/// Begins a file, or finds what it holds already and removes a line that was cut off.
+/// Creates the file, or reads its lists and removes a truncated last line.
 fn resume(path: &Path, header: &Header) -> Result<HashSet<(usize, usize)>> {
     let begin = || {
         let line = format!("{}\n", serde_json::to_string(header)?);
@@ -144,7 +153,7 @@ fn resume(path: &Path, header: &Header) -> Result<HashSet<(usize, usize)>> {
     };
     if found != *header {
         let text = format!(
-            "{} holds lists of {} by {} ({}), not of {} by {} ({}); name another file",
+            "{} holds lists of {} by {} ({}), not of {} by {} ({}); give another --out",
             path.display(),
             found.k,
             found.model,
@@ -170,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_goes_on_where_its_last_whole_line_ends() {
+    fn a_file_is_continued_after_its_last_complete_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lists.jsonl");
         assert!(resume(&path, &header(2)).unwrap().is_empty());
@@ -179,7 +188,7 @@ mod tests {
         fs::write(&path, format!("{begun}{line}{}", &line[..20])).unwrap();
         assert_eq!(resume(&path, &header(2)).unwrap(), HashSet::from([(0, 1)]));
         assert_eq!(fs::read_to_string(&path).unwrap(), format!("{begun}{line}"));
-        // Cut off within the header: begun anew.
+        // Truncated within the header: started again.
         fs::write(&path, &begun[..10]).unwrap();
         assert!(resume(&path, &header(2)).unwrap().is_empty());
         assert_eq!(fs::read_to_string(&path).unwrap(), begun);

@@ -1,22 +1,22 @@
-//! Which beginnings of the users' items lists are made for.
+//! The prefixes of users' items that lists are generated for.
 
 use clap::ValueEnum;
 use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 use tandem_dataset::Dataset;
 use tandem_evaluation::{Part, SessionProtocol, paper::PaperProtocol};
 
-/// What lists are made for.
+/// Purposes of candidate lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Purpose {
-    /// Sessions to test and, before them, sessions to choose on: a list for every click.
+    /// Session protocol: a list for each click of test and validation sessions.
     Session,
-    /// The paper's protocol, validation and test: an old list and a new one for each.
+    /// Paper protocol: a stale and a fresh list for each validation and test target.
     Paper,
-    /// Cooperative training: targets that are not held out.
+    /// Cooperative training: a list for each training target.
     Training,
 }
 
-/// The options that decide.
+/// The options that select the prefixes.
 pub(super) struct Wanted {
     pub(super) purpose: Purpose,
     pub(super) users: Option<usize>,
@@ -28,7 +28,7 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    /// Users (positions in the dataset) and lengths, ascending.
+    /// Users (positions in the dataset) and prefix lengths, ascending.
     pub(super) fn prefixes(&self, dataset: &Dataset) -> Vec<(usize, usize)> {
         let mut by_user: Vec<(usize, Vec<usize>)> = match self.purpose {
             Purpose::Session => self.session(dataset),
@@ -47,7 +47,7 @@ impl Wanted {
     }
 
     fn session(&self, dataset: &Dataset) -> Vec<(usize, Vec<usize>)> {
-        // One session of twice the clicks: the older half to choose on, the newer to test.
+        // One session of twice the clicks: the older half for validation, the newer for test.
         let both = SessionProtocol {
             clicks: 2 * self.clicks,
             skip: self.skip,
@@ -67,8 +67,8 @@ impl Wanted {
         let sequences = dataset.sequences.iter().enumerate();
         sequences
             .filter_map(|(user, sequence)| {
-                // The list is for what comes before a target; the last target is the newest
-                // item that is not held out.
+                // A prefix ends before its target; the last target is the newest item that is
+                // not held out.
                 let end = sequence.items.len().checked_sub(self.hold_out)?;
                 let start = end.saturating_sub(self.newest).max(1);
                 (start < end).then(|| (user, (start..end).collect()))
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn every_protocol_gets_the_lists_it_asks_for() {
+    fn each_purpose_selects_its_prefixes() {
         // Validation: 4 and 2 items before the target but one; test: one more of each.
         let paper = prefixes(Purpose::Paper, None);
         assert_eq!(paper[..4], [(0, 5), (0, 6), (0, 7), (0, 8)]);
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn users_are_drawn_whole() {
+    fn sampled_users_have_all_their_prefixes() {
         let one = prefixes(Purpose::Paper, Some(1));
         assert_eq!(one.len(), 4);
         assert!(one.iter().all(|(user, _)| *user == one[0].0));

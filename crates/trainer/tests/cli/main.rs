@@ -1,4 +1,4 @@
-//! The command as a shell sees it.
+//! The `tandem` command, run as a process.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -7,6 +7,9 @@ mod calibrate;
 mod evaluate;
 mod export;
 mod import;
+#[cfg(all(feature = "llama", unix))]
+mod interrupt;
+mod options;
 mod train;
 
 use std::{
@@ -17,7 +20,7 @@ use std::{
 
 use tempfile::TempDir;
 
-/// A folder to work in, and the command in it.
+/// A temporary working directory for the command.
 struct Bench(TempDir);
 
 impl Bench {
@@ -38,14 +41,14 @@ impl Bench {
         command.args(line.split_whitespace()).current_dir(self.0.path()).output().unwrap()
     }
 
-    /// Standard output of a run that has to succeed.
+    /// Standard output of a run that must succeed.
     fn done(&self, line: &str) -> String {
         let output = self.run(line);
         assert!(output.status.success(), "{line}: {}", text(&output.stderr));
         text(&output.stdout)
     }
 
-    /// The sentence of a run that has to fail with this status.
+    /// The message of a run that must fail with this status.
     fn failed(&self, status: i32, line: &str) -> String {
         let output = self.run(line);
         let message = text(&output.stderr);

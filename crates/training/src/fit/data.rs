@@ -1,9 +1,8 @@
 //! The training examples and their batches.
 
-use std::collections::HashMap;
-
 use rand::{Rng, seq::SliceRandom};
-use tandem_dataset::{Dataset, ItemIndex, Sequence};
+use tandem_dataset::{Dataset, Sequence};
+use tandem_evaluation::CandidateLists;
 use tandem_model::ModelError;
 
 use super::{FitConfig, training_part};
@@ -91,7 +90,7 @@ impl TrainingData {
     pub fn lists(
         dataset: &Dataset,
         config: &FitConfig,
-        lists: &HashMap<(usize, usize), Vec<(ItemIndex, f32)>>,
+        lists: &CandidateLists,
         listed: usize,
         objective: ListObjective,
     ) -> Result<Self, TrainingError> {
