@@ -151,6 +151,7 @@ fn status_of(code: ErrorCode) -> StatusCode {
         ErrorCode::InvalidRequest | ErrorCode::InvalidField => StatusCode::BAD_REQUEST,
         ErrorCode::NotFound => StatusCode::NOT_FOUND,
         ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        ErrorCode::Unauthorized => StatusCode::UNAUTHORIZED,
         ErrorCode::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorCode::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         ErrorCode::NotReady | ErrorCode::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
@@ -164,6 +165,7 @@ fn status_of(code: ErrorCode) -> StatusCode {
         | ErrorCode::InvalidArtifact
         | ErrorCode::CatalogueChanged
         | ErrorCode::InvalidArgument
+        | ErrorCode::UnknownItem
         | ErrorCode::NoAdapter
         | ErrorCode::DeviceLost
         | ErrorCode::Disposed

@@ -25,7 +25,7 @@ describe('calls', () => {
     recommender.on('decision', ({ code }) => seen.push(code));
     await recommender.track({ type: 'view', item: 'x' });
     seen.push('resolved');
-    expect(seen).toEqual(['event 1', 'agreement', 'resolved']);
+    expect(seen).toEqual(['event 1', 'rankings_agree', 'resolved']);
   });
 
   it('leave out what exclude, filter and k say, in this order', async () => {
@@ -77,7 +77,7 @@ describe('calls', () => {
     expect(await recommender.compare(['a', 'b'])).toBeNull();
     await expect(recommender.explain('')).rejects.toThrow(UsageError);
     await expect(recommender.similar('a', { k: 0 })).rejects.toThrow(UsageError);
-    await expect(recommender.compare([7 as never])).rejects.toThrow(UsageError);
+    await expect(recommender.compare([null as never])).rejects.toThrow(UsageError);
   });
 
   it('refuse an event that is none, without entering the worker', async () => {

@@ -72,7 +72,7 @@ it('another model is asked at once, though the rankings agree', async () => {
   const shown = await recommender.useModel('large');
   await settle();
   expect(client.calls).toEqual(['model large', 'recommend', 'request']);
-  expect(client.reasons).toEqual(['the page chose large']);
+  expect(client.reasons).toEqual(['the page selected large']);
   expect(shown.items).toHaveLength(4);
   client.requests[0]?.resolve(update([], { model: 'large' }));
   await settle();

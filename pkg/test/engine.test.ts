@@ -4,7 +4,7 @@ import type { OpenSettings } from '../src/shared/messages.js';
 import type { Progress } from '../src/shared/update.js';
 import { FileCache } from '../src/worker/cache.js';
 import { loadEngine, type Surroundings } from '../src/worker/engine.js';
-import { LedgerBook } from '../src/worker/ledger.js';
+import { Ledger } from '../src/worker/ledger.js';
 import { Network, ownFetch } from '../src/worker/network.js';
 import type { GlueLog } from './glue.js';
 
@@ -25,7 +25,7 @@ const settings: OpenSettings = {
 
 function surroundings(onProgress: Surroundings['onProgress'] = () => {}): Surroundings {
   const cache = new FileCache(false, () => {});
-  return { cache, network: new Network(ownFetch, cache, new LedgerBook(), null), onProgress };
+  return { cache, network: new Network(ownFetch, cache, new Ledger(), null), onProgress };
 }
 
 const onCpu = 'cpu open {"server":"http://cloud.example","device":"cpu"}';

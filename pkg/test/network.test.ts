@@ -1,22 +1,29 @@
-// The worker's network: the ledger, the time a request may take, the cache.
+// The worker's network: the ledger, the cache, aborts.
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { HttpRequest, HttpResponse } from '../src/shared/generated.js';
 import { FileCache } from '../src/worker/cache.js';
-import { LedgerBook, LISTED, LISTED_BYTES } from '../src/worker/ledger.js';
-import { type Call, type Fetcher, MANIFEST_PATIENCE_MS, Network } from '../src/worker/network.js';
+import { Ledger, LISTED, LISTED_BYTES } from '../src/worker/ledger.js';
+import { type Fetcher, MANIFEST_PATIENCE_MS, Network } from '../src/worker/network.js';
 import { PageFetcher } from '../src/worker/page-fetch.js';
 
 const HASH = 'a'.repeat(64);
 const OTHER = 'b'.repeat(64);
-const call = (changes: Partial<Call> = {}): Call => ({
+const call = (changes: Partial<HttpRequest> = {}): HttpRequest => ({
   url: 'http://cloud.example/v1/candidates',
-  timeoutMs: 1_000,
+  body: null,
   why: 'a test',
+  sha256: null,
   fresh: false,
   ...changes,
 });
+const send = (
+  network: Network,
+  request: HttpRequest,
+  signal = new AbortController().signal,
+): Promise<HttpResponse> => network.send(request, signal);
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 
-/** As much of the Cache API as is used. */
+/** The part of the Cache API that is used. */
 class FakeCache {
   readonly kept = new Map<string, Response>();
   full = false;
@@ -50,7 +57,7 @@ afterEach(() => {
 
 function network(fetcher: Fetcher, { consent = false, key = null as string | null } = {}) {
   const cache = new FileCache(consent, ({ code }) => faults.push(code));
-  const ledger = new LedgerBook();
+  const ledger = new Ledger();
   return { cache, ledger, network: new Network(fetcher, cache, ledger, key) };
 }
 
@@ -58,10 +65,10 @@ const never: Fetcher = (_, signal) =>
   new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
 
 describe('the ledger', () => {
-  it('has every request: when, where, why, what, and its answer', async () => {
+  it('has every request with time, address, purpose, body and status', async () => {
     const { network: net, ledger } = network(async () => new Response('', { status: 500 }));
     const before = Date.now();
-    await net.send(1, call({ body: '{"history":["é"]}' }));
+    await send(net, call({ body: '{"history":["é"]}' }));
     const { entries, bytes } = ledger.read();
     expect(entries).toEqual([
       {
@@ -78,9 +85,9 @@ describe('the ledger', () => {
     expect(bytes).toBe(18);
   });
 
-  it('has those without an answer, too', async () => {
+  it('has requests without a response', async () => {
     const { network: net, ledger } = network(() => Promise.reject(new TypeError('no route')));
-    await expect(net.send(1, call())).rejects.toMatchObject({
+    await expect(send(net, call())).rejects.toMatchObject({
       code: 'unreachable',
       message: expect.stringContaining('no route'),
     });
@@ -88,7 +95,7 @@ describe('the ledger', () => {
   });
 
   it('lists the newest and counts the rest', () => {
-    const ledger = new LedgerBook();
+    const ledger = new Ledger();
     for (let number = 0; number < LISTED + 3; number += 1) {
       ledger.note({ url: `${number}`, method: 'POST', why: '', body: 'four' });
     }
@@ -97,8 +104,8 @@ describe('the ledger', () => {
     expect(bytes).toBe(4 * (LISTED + 3));
   });
 
-  it('lists fewer of long requests, and at least the newest', () => {
-    const ledger = new LedgerBook();
+  it('lists fewer long requests, and at least the newest', () => {
+    const ledger = new Ledger();
     const note = (length: number): void => {
       ledger.note({ url: '/', method: 'POST', why: '', body: 'x'.repeat(length) });
     };
@@ -120,16 +127,15 @@ describe('a request', () => {
       },
       { key: 'pub_1' },
     );
-    await net.send(1, call({ body: '{}' }));
-    await net.send(2, call());
+    await send(net, call({ body: '{}' }));
+    await send(net, call());
     expect(seen).toEqual([
       { authorization: 'Bearer pub_1', 'content-type': 'application/json' },
       { authorization: 'Bearer pub_1' },
     ]);
   });
 
-  it('ends when its time is up, body included', async () => {
-    vi.useFakeTimers();
+  it('ends when its signal is aborted, body included', async () => {
     const slow: Fetcher = async (_, signal) =>
       new Response(
         new ReadableStream({
@@ -138,61 +144,56 @@ describe('a request', () => {
       );
     for (const fetcher of [never, slow]) {
       const { network: net } = network(fetcher);
-      const late = expect(net.send(1, call())).rejects.toMatchObject({ code: 'timeout' });
-      await vi.advanceTimersByTimeAsync(1_000);
-      await late;
+      const controller = new AbortController();
+      const aborted = expect(send(net, call(), controller.signal)).rejects.toMatchObject({
+        code: 'unreachable',
+      });
+      controller.abort();
+      await aborted;
     }
-  });
-
-  it('ends when it is aborted, and aborting it again does no harm', async () => {
-    const { network: net } = network(never);
-    const aborted = expect(net.send(7, call())).rejects.toMatchObject({ code: 'aborted' });
-    net.abort(7);
-    await aborted;
-    net.abort(7);
   });
 });
 
 describe('files of the model', () => {
   const file = call({ url: 'http://cloud.example/artifacts/1/body', sha256: HASH });
 
-  it('are kept by their hash, once there is consent, and served from there', async () => {
+  it('are stored under their hash with consent, and served from the cache', async () => {
     let fetched = 0;
     const fetcher: Fetcher = async () => {
       fetched += 1;
       return new Response('weights');
     };
     const without = network(fetcher);
-    await without.network.send(1, file);
+    await send(without.network, file);
     expect(files.kept.size).toBe(0);
 
     const { network: net } = network(fetcher, { consent: true });
-    expect((await net.send(1, file)).cached).toBe(false);
+    expect((await send(net, file)).cached).toBe(false);
     const moved = { ...file, url: 'http://cloud.example/artifacts/2/body' };
-    const again = await net.send(2, moved);
+    const again = await send(net, moved);
     expect([text(again.body), again.cached, fetched]).toEqual(['weights', true, 2]);
-    // The copy was damaged.
-    expect((await net.send(3, { ...file, fresh: true })).cached).toBe(false);
+    // `fresh` bypasses a damaged copy.
+    expect((await send(net, { ...file, fresh: true })).cached).toBe(false);
     expect(fetched).toBe(3);
   });
 
-  it('are not kept if the server did not have them', async () => {
+  it('are not stored if the server does not have them', async () => {
     const { network: net } = network(async () => new Response('', { status: 404 }), {
       consent: true,
     });
-    await net.send(1, file);
+    await send(net, file);
     expect(files.kept.size).toBe(0);
   });
 
-  it('come from the network where the cache fails, which is told once', async () => {
+  it('come from the network if the cache fails, which is reported once', async () => {
     files.full = true;
     const { network: net } = network(async () => new Response('weights'), { consent: true });
-    await net.send(1, file);
-    await net.send(2, file);
+    await send(net, file);
+    await send(net, file);
     expect(faults).toEqual(['quota']);
   });
 
-  it('leave the cache when no manifest names them', async () => {
+  it('are removed from the cache when no manifest names them', async () => {
     const { cache } = network(never, { consent: true });
     await cache.put(`sha256/${HASH}`, new Response('new'));
     await cache.put(`sha256/${OTHER}`, new Response('old'));
@@ -205,41 +206,41 @@ describe('files of the model', () => {
 });
 
 describe('the manifest', () => {
-  const manifest = call({ url: 'http://cloud.example/v1/manifest', timeoutMs: 60_000 });
+  const manifest = call({ url: 'http://cloud.example/v1/manifest' });
   const ok: Fetcher = async () => new Response('{}', { headers: { 'x-artifacts': 'beef' } });
 
   it.each<[string, Fetcher]>([
-    ['away', () => Promise.reject(new TypeError('no route'))],
+    ['unreachable', () => Promise.reject(new TypeError('no route'))],
     ['broken', async () => new Response('', { status: 500 })],
     ['overloaded', async () => new Response('', { status: 429 })],
-  ])('is the last one known where the server is %s', async (_, fetcher) => {
-    await network(ok, { consent: true }).network.send(1, manifest);
-    const reply = await network(fetcher, { consent: true }).network.send(1, manifest);
+  ])('is the cached one if the server is %s', async (_, fetcher) => {
+    await send(network(ok, { consent: true }).network, manifest);
+    const reply = await send(network(fetcher, { consent: true }).network, manifest);
     expect(reply).toMatchObject({ status: 200, artifacts: 'beef', cached: true });
   });
 
-  it('is waited for in vain only so long where one is known', async () => {
-    await network(ok, { consent: true }).network.send(1, manifest);
+  it('has a short time limit if one is cached', async () => {
+    await send(network(ok, { consent: true }).network, manifest);
     vi.useFakeTimers();
-    const reply = network(never, { consent: true }).network.send(1, manifest);
+    const reply = send(network(never, { consent: true }).network, manifest);
     await vi.advanceTimersByTimeAsync(MANIFEST_PATIENCE_MS);
     expect((await reply).cached).toBe(true);
   });
 
-  it('is the server’s own where it answers', async () => {
-    await network(ok, { consent: true }).network.send(1, manifest);
+  it('is the server’s if it answers', async () => {
+    await send(network(ok, { consent: true }).network, manifest);
     const newer: Fetcher = async () => new Response('{"version":1}');
-    const reply = await network(newer, { consent: true }).network.send(1, manifest);
+    const reply = await send(network(newer, { consent: true }).network, manifest);
     expect([text(reply.body), reply.cached]).toEqual(['{"version":1}', false]);
   });
 });
 
 describe('a fetch of the page’s own', () => {
-  it('is asked for and answered by message', async () => {
+  it('is requested and answered by message', async () => {
     const asked: unknown[] = [];
     const page = new PageFetcher((notice) => asked.push(notice));
     const { network: net } = network(page.fetch);
-    const reply = net.send(1, call({ body: '{}' }));
+    const reply = send(net, call({ body: '{}' }));
     await vi.waitFor(() => expect(asked).toHaveLength(1));
     expect(asked[0]).toMatchObject({ kind: 'fetch', id: 1, request: { method: 'POST' } });
     page.answer(1, { status: 429, headers: { 'retry-after': '7' }, body: new Uint8Array([65]) });
@@ -247,17 +248,20 @@ describe('a fetch of the page’s own', () => {
     expect(text((await reply).body)).toBe('A');
   });
 
-  it('may fail, and may be aborted', async () => {
+  it('can fail and be aborted', async () => {
     const asked: unknown[] = [];
     const page = new PageFetcher((notice) => asked.push(notice));
     const { network: net } = network(page.fetch);
-    const failed = expect(net.send(1, call())).rejects.toMatchObject({ code: 'unreachable' });
+    const failed = expect(send(net, call())).rejects.toMatchObject({ code: 'unreachable' });
     await vi.waitFor(() => expect(asked).toHaveLength(1));
     page.answer(1, { error: 'no route' });
     await failed;
-    const aborted = expect(net.send(2, call())).rejects.toMatchObject({ code: 'aborted' });
+    const controller = new AbortController();
+    const aborted = expect(send(net, call(), controller.signal)).rejects.toMatchObject({
+      code: 'unreachable',
+    });
     await vi.waitFor(() => expect(asked).toHaveLength(2));
-    net.abort(2);
+    controller.abort();
     await aborted;
     expect(asked[2]).toEqual({ kind: 'abortFetch', id: 2 });
   });

@@ -1,24 +1,26 @@
-/** A client that is worked by hand, and a worker that lives in the test's own thread. */
+/** A scripted client, and a worker in the thread of the test. */
 import { setImmediate as turn } from 'node:timers/promises';
 import { vi } from 'vitest';
 import type { WorkerLike } from '../src/page/channel.js';
 import type { RecommenderOptions } from '../src/page/options.js';
 import { Recommender } from '../src/page/recommender.js';
-import type { ToPage, ToWorker } from '../src/shared/messages.js';
 import type {
+  ClientUpdate,
   Connection,
   Decision,
+  HistoryChange,
   LearnReport,
   TrackedEvent,
-  Update,
-} from '../src/shared/update.js';
+} from '../src/shared/generated.js';
+import type { ToPage, ToWorker } from '../src/shared/messages.js';
 import type { Client, Engine, EngineLoader } from '../src/worker/engine.js';
 import { Host } from '../src/worker/host.js';
+import type { Network } from '../src/worker/network.js';
 
 export const online: Connection = { state: 'online', code: null, message: null, retryInMs: null };
 export const keep: Decision = {
   action: 'keep',
-  code: 'agreement',
+  code: 'rankings_agree',
   reason: 'rankings agree',
   disagreement: 0.2,
   threshold: 0.6,
@@ -26,11 +28,13 @@ export const keep: Decision = {
 };
 export const request: Decision = { ...keep, action: 'request', code: 'no_candidates' };
 
-export function update(history: string[] = [], changes: Partial<Update> = {}): Update {
+/** An update after events with these items. */
+export function update(history: string[] = [], changes: Partial<ClientUpdate> = {}): ClientUpdate {
   return {
     items: ['a', 'b', 'c', 'd'].map((item, rank) => ({
       item,
       score: -rank,
+      listed: true,
       llmRank: rank,
       srmRank: 3 - rank,
       logprob: -1 - rank,
@@ -52,7 +56,6 @@ export function update(history: string[] = [], changes: Partial<Update> = {}): U
       nonFinite: 0,
     },
     timings: { rerankMs: 1, requestMs: null, serverMs: null },
-    history,
     ...changes,
   };
 }
@@ -74,46 +77,46 @@ export function held<T>(): Held<T> {
   return { promise, resolve, reject };
 }
 
-/**
- * Stands for the WebAssembly client: writes down what is called, and fails the test's
- * expectations (`overlaps`) if two calls are inside at once.
- */
+/** Replaces the WebAssembly client: records its calls, and counts calls that overlap. */
 export class FakeClient implements Client {
   readonly calls: string[] = [];
   overlaps = 0;
   decision: Decision = keep;
   connection: Connection = online;
   history: string[] = [];
-  requests: Held<Update>[] = [];
-  /** Why each was made. */
+  requests: Held<ClientUpdate>[] = [];
+  /** The purpose of each. */
   reasons: string[] = [];
   aborted = 0;
-  /** Calls that last until the test lets them end, by what `calls` says of them. */
+  /** Calls that last until the test ends them, by their entry in `calls`. */
   readonly slow = new Map<string, Promise<void>>();
-  /** The list; `null`: the usual four. */
-  items: Update['items'] | null = null;
+  /** The list; `null`: the default of four items. */
+  items: ClientUpdate['items'] | null = null;
   learnFails: unknown = null;
-  /** Clicks that wait to be learnt from. */
+  /** The network and server of {@link request}. */
+  network: { network: Network; server: string } | null = null;
+  /** Pending learning steps. */
   #waiting = 0;
+
   #steps = 0;
   #inside = 0;
 
-  track({ type, item }: TrackedEvent): Promise<Update> {
+  track({ type, item }: TrackedEvent): Promise<ClientUpdate> {
     return this.#one(`track ${item}`, () => {
       if (item === 'trap') throw new WebAssembly.RuntimeError('unreachable executed');
-      if (item === 'broken') throw new Error('a fault of ours');
-      if (item === 'refused') throw { code: 'invalid_argument', message: 'no such item' };
+      if (item === 'broken') throw new Error('a bug');
+      if (item === 'refused') throw { code: 'unknown_item', message: 'no such item' };
       this.history.push(item);
       if (type === 'click' || type === 'purchase') this.#waiting += 1;
       return this.#now();
     });
   }
 
-  recommend(): Promise<Update> {
+  recommend(): Promise<ClientUpdate> {
     return this.#one('recommend', () => this.#now());
   }
 
-  replay(events: TrackedEvent[]): Promise<Update> {
+  replay(events: TrackedEvent[]): Promise<ClientUpdate> {
     return this.#one(`replay ${events.map(({ item }) => item)}`, () => {
       this.history.push(...events.map(({ item }) => item));
       return this.#now();
@@ -131,7 +134,7 @@ export class FakeClient implements Client {
   explain(item: string): ReturnType<Client['explain']> {
     return this.#one(`explain ${item}`, () => {
       const found = this.#now().items.find((ranked) => ranked.item === item);
-      return found === undefined ? null : { item: found, rank: 0, of: 4, pulls: [] };
+      return found === undefined ? null : { item: found, rank: 0, of: 4, contributions: [] };
     });
   }
 
@@ -151,13 +154,30 @@ export class FakeClient implements Client {
     this.calls.push('free');
   }
 
-  requestCandidates(why: string): Promise<Update> {
+  requestCandidates(why: string): Promise<ClientUpdate> {
     this.calls.push('request');
     this.reasons.push(why);
     if (this.#inside > 0) this.overlaps += 1;
-    const answer = held<Update>();
+    const answer = held<ClientUpdate>();
     this.requests.push(answer);
     return answer.promise;
+  }
+
+  async request(path: string, body: string | undefined, why: string): Promise<string> {
+    if (this.network === null) throw new Error('this test has no network');
+    if (this.connection.state === 'offline') throw { code: 'unreachable', message: 'offline' };
+    const { network, server } = this.network;
+    const url = `${server}${path}`;
+    const request = { url, body: body ?? null, why, sha256: null, fresh: false };
+    const response = await network.send(request, new AbortController().signal);
+    const text = new TextDecoder().decode(response.body);
+    if (response.status > 299) throw { code: codes[response.status], message: text };
+    return text;
+  }
+
+  /** As for a page that has nothing yet: the whole history. */
+  historyChange(): HistoryChange {
+    return { dropped: 0, kept: 0, added: [...this.history] };
   }
 
   learn(): Promise<LearnReport | null> {
@@ -175,7 +195,7 @@ export class FakeClient implements Client {
     this.connection = { ...online, state: offline ? 'offline' : 'online' };
   }
 
-  reset(): Promise<Update> {
+  reset(): Promise<ClientUpdate> {
     return this.#one('reset', () => {
       this.history = [];
       this.#waiting = 0;
@@ -187,7 +207,7 @@ export class FakeClient implements Client {
     return new TextEncoder().encode(this.history.join(','));
   }
 
-  importPersonal(bytes: Uint8Array): Promise<Update> {
+  importPersonal(bytes: Uint8Array): Promise<ClientUpdate> {
     return this.#one('import', () => {
       if (bytes.length === 0) throw { code: 'integrity', message: 'damaged' };
       this.history = new TextDecoder().decode(bytes).split(',');
@@ -195,7 +215,7 @@ export class FakeClient implements Client {
     });
   }
 
-  restorePersonal(bytes: Uint8Array): Promise<Update> {
+  restorePersonal(bytes: Uint8Array): Promise<ClientUpdate> {
     return this.#one('restore', () => {
       const text = new TextDecoder().decode(bytes);
       if (text === 'damaged') throw { code: 'invalid_artifact', message: 'damaged' };
@@ -208,7 +228,7 @@ export class FakeClient implements Client {
     this.aborted += 1;
   }
 
-  #now(): Update {
+  #now(): ClientUpdate {
     const { decision, connection, items } = this;
     const changes = { decision, connection, ...(items === null ? {} : { items }) };
     return update([...this.history], changes);
@@ -228,7 +248,16 @@ export class FakeClient implements Client {
   }
 }
 
-/** A worker whose messages take a turn of the event loop, as real ones do. */
+/** Codes for {@link FakeClient.request}, as the WebAssembly client has them. */
+const codes: Record<number, string> = {
+  400: 'invalid_field',
+  401: 'unauthorized',
+  404: 'not_found',
+  429: 'overloaded',
+  500: 'internal',
+};
+
+/** A worker whose messages take a turn of the event loop, as those of real workers do. */
 export class FakeWorker implements WorkerLike {
   terminated = false;
   readonly #host: Host;
@@ -277,7 +306,7 @@ export class FakeWorker implements WorkerLike {
   }
 }
 
-/** Animation frames that happen when the test says so. */
+/** Animation frames that the test triggers. */
 export class Frames {
   #waiting: (() => void)[] = [];
   readonly #document = Object.assign(new EventTarget(), { visibilityState: 'visible' });
@@ -295,7 +324,7 @@ export class Frames {
     this.#document.dispatchEvent(new Event('visibilitychange'));
   }
 
-  /** Two frames: what is needed to know that something was painted. */
+  /** Two frames: the second follows a paint. */
   paint(): void {
     for (let frame = 0; frame < 2; frame += 1) {
       const callbacks = this.#waiting;
@@ -306,7 +335,7 @@ export class Frames {
 }
 
 export interface Stand {
-  /** The newest worker's. */
+  /** The client of the newest worker. */
   client: FakeClient;
   worker: FakeWorker;
   recommender: Recommender;
@@ -315,13 +344,14 @@ export interface Stand {
   clients: FakeClient[];
 }
 
-/** Opens a recommender on fake clients: the first, and others when it dies. */
+/** Opens a recommender on fake clients: the first, and one for each new worker. */
 export async function stand(options: Partial<RecommenderOptions> = {}): Promise<Stand> {
   const clients: FakeClient[] = [];
   const workers: FakeWorker[] = [];
   const spawn = (): FakeWorker => {
-    const worker = new FakeWorker(async () => {
+    const worker = new FakeWorker(async (settings, { network }) => {
       const client = new FakeClient();
+      client.network = { network, server: settings.server };
       clients.push(client);
       return engineOf(client);
     });
@@ -360,7 +390,7 @@ export function open(
   return Recommender.open({ server: '/', ...options }, 'http://shop.example/', () => worker);
 }
 
-/** Lets everything that is under way between page and worker arrive; no clock is involved. */
+/** Delivers all messages between page and worker; no clock is involved. */
 export async function settle(): Promise<void> {
   for (let turns = 0; turns < 50; turns += 1) await turn();
 }

@@ -1,9 +1,9 @@
-//! Writes a case for comparing backends, with what it gives natively on the CPU:
+//! Writes a case to compare backends, with the results of the native CPU:
 //! `cargo run --release -p wasm-client --features cpu --example parity_case -- FOLDER`.
 //!
 //! Files: `body.safetensors`, `rows.bin`, `config.json` (the arguments of `parity` in
 //! JavaScript) and `case.json` (`history`, `candidates`, `expected`). The weights are random
-//! but the same each time.
+//! with a fixed seed.
 
 use std::{collections::HashMap, env, error::Error, fs, path::PathBuf};
 

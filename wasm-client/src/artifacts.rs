@@ -1,46 +1,45 @@
-//! The model's files: what the manifest names, fetched and checked before anything reads
-//! them.
+//! The model's files: named by the manifest, and verified before they are parsed.
 
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use tandem_collaboration::{Fusion, Policy};
+use tandem_collaboration::{BucketLimits, Fusion, Policy};
 use tandem_model::{Device, ItemTable, LearningConfig, Scorer};
 use tandem_protocol::{Artifact, ErrorCode, ItemId, Manifest, PROTOCOL_VERSION};
 use tandem_session::{RowStore, Session, Settings};
 
 use crate::error::{ClientError, Failure};
 
-/// Up to this many items a device takes the whole item table and can do without the
-/// network; of larger catalogues rows come with the candidates.
+/// Up to this many items a device loads the whole item table and works without the network.
+/// For larger catalogues, rows come with the candidates.
 const WHOLE_TABLE_ITEMS: usize = 20_000;
 
-/// Digits of a manifest's hash in its address.
+/// Number of digits of a manifest's hash in its address.
 const ADDRESS_DIGITS: usize = 16;
 
 pub(crate) type DeviceManifest = Manifest<Fusion, Policy, LearningConfig>;
 
-/// A manifest that was checked, and where its files lie.
+/// A verified manifest, and the folder of its files.
 pub(crate) struct Release {
     pub(crate) manifest: DeviceManifest,
-    /// First digits of the SHA-256 over the manifest's bytes: its files' folder.
+    /// First digits of the SHA-256 of the manifest's bytes: the folder of its files.
     pub(crate) hash: String,
 }
 
-/// Contents of the files that a device loads; checked.
+/// Contents of the files that a device loads; verified.
 pub(crate) struct Files {
     pub(crate) body: Vec<u8>,
-    /// Item table and item names, unless the catalogue is too large to hold.
+    /// Item table and items file; `None` if the catalogue is too large for a device.
     pub(crate) table: Option<(Vec<u8>, Vec<u8>)>,
 }
 
-/// What is read before the rest, so that a newer layout is told from a damaged one.
+/// Read before the rest, to tell a newer version from a damaged file.
 #[derive(Deserialize)]
 struct Version {
     version: u32,
 }
 
 impl Release {
-    /// Reads a manifest. `named` is the hash the server says it has, if it says one.
+    /// Reads a manifest. `named` is its hash by the server's header, if there is one.
     pub(crate) fn read(bytes: &[u8], named: Option<&str>) -> Result<Self, ClientError> {
         let digest = sha256(bytes);
         let hash = digest[..ADDRESS_DIGITS].to_owned();
@@ -50,12 +49,12 @@ impl Release {
             return Err(ClientError::new(
                 ErrorCode::Integrity,
                 format!(
-                    "manifest.json is damaged: expected SHA-256 {named}…, found {hash}…; load it anew"
+                    "manifest.json is damaged: expected SHA-256 {named}…, found {hash}…; load it again"
                 ),
             ));
         }
         let Version { version } =
-            crate::reply::json(bytes, "a manifest").map_err(ClientError::from)?;
+            crate::response::json(bytes, "a manifest").map_err(ClientError::from)?;
         if version > PROTOCOL_VERSION {
             return Err(ClientError::new(
                 ErrorCode::UnsupportedVersion,
@@ -67,7 +66,7 @@ impl Release {
         let manifest: DeviceManifest = serde_json::from_slice(bytes).map_err(|error| {
             ClientError::new(
                 ErrorCode::InvalidArtifact,
-                format!("manifest.json is not as version {version} has it: {error}"),
+                format!("manifest.json does not match version {version} of the format: {error}; export the artefacts again"),
             )
         })?;
         for artifact in [&manifest.body, &manifest.rows, &manifest.items] {
@@ -76,12 +75,20 @@ impl Release {
         Ok(Self { manifest, hash })
     }
 
-    /// Whether the device takes the whole item table.
+    /// Whether the device loads the whole item table.
     pub(crate) fn takes_whole_table(&self) -> bool {
         self.manifest.catalogue.items <= WHOLE_TABLE_ITEMS
     }
 
-    /// Puts a session together. `files` must have been checked.
+    /// Replaces the call budget of the manifest, for the lists of every language model.
+    pub(crate) fn set_budget(&mut self, budget: BucketLimits) {
+        self.manifest.policy.bucket = Some(budget);
+        for calibration in &mut self.manifest.language_models {
+            calibration.policy.bucket = Some(budget);
+        }
+    }
+
+    /// Creates the session. `files` must have been verified.
     pub(crate) fn session(self, files: Files, device: &Device) -> Result<Session, ClientError> {
         let manifest = self.manifest;
         let scorer = Scorer::new(&manifest.model, &files.body, device)
@@ -111,12 +118,12 @@ impl Release {
     }
 }
 
-/// What a personal delta belongs to: body and item rows together.
+/// Identifies the shared weights of a personal delta: body and item rows.
 fn base(body: &Artifact, rows: &Artifact) -> String {
     sha256(format!("{}\n{}\n", body.sha256, rows.sha256).as_bytes())
 }
 
-/// Refuses bytes that are not what the manifest names.
+/// Refuses bytes whose hash is not the manifest's.
 pub(crate) fn verify(bytes: &[u8], artifact: &Artifact) -> Result<(), Failure> {
     let found = sha256(bytes);
     if found == artifact.sha256 {
@@ -126,7 +133,7 @@ pub(crate) fn verify(bytes: &[u8], artifact: &Artifact) -> Result<(), Failure> {
         ErrorCode::Integrity,
         format!(
             "{} is damaged: expected SHA-256 {} ({} bytes), found {found} ({} bytes); \
-             empty the cache or export the artefacts again",
+             clear the cache or export the artefacts again",
             artifact.path,
             artifact.sha256,
             artifact.bytes,
@@ -135,13 +142,13 @@ pub(crate) fn verify(bytes: &[u8], artifact: &Artifact) -> Result<(), Failure> {
     ))
 }
 
-/// An entry of the items' file; what else it says is for people.
+/// An entry of the items file; its other fields are for people.
 #[derive(Deserialize)]
 struct Named {
     item: ItemId,
 }
 
-/// Ids of the catalogue in order, checked against the catalogue's hash.
+/// Ids of the catalogue in order, verified by the catalogue's hash.
 fn item_names(bytes: &[u8], manifest: &DeviceManifest) -> Result<Vec<ItemId>, ClientError> {
     let listed: Vec<Named> =
         serde_json::from_slice(bytes).map_err(|error| damaged(&manifest.items, &error))?;
@@ -156,7 +163,7 @@ fn item_names(bytes: &[u8], manifest: &DeviceManifest) -> Result<Vec<ItemId>, Cl
         return Err(ClientError::new(
             ErrorCode::Integrity,
             format!(
-                "{} names another catalogue: expected hash {expected}, found {found}; export the artefacts again",
+                "{} belongs to another catalogue: expected hash {expected}, found {found}; export the artefacts again",
                 manifest.items.path
             ),
         ));
@@ -164,7 +171,7 @@ fn item_names(bytes: &[u8], manifest: &DeviceManifest) -> Result<Vec<ItemId>, Cl
     Ok(names)
 }
 
-/// A manifest names files beside it, nothing else.
+/// A manifest may only name files in its own folder.
 fn check_path(path: &str) -> Result<(), ClientError> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if !path.is_empty() && !path.starts_with('.') && path.chars().all(plain) {
@@ -217,13 +224,13 @@ mod tests {
 
     fn refusal(bytes: &[u8], named: Option<&str>) -> ClientError {
         match Release::read(bytes, named) {
-            Ok(_) => panic!("it was read"),
+            Ok(_) => panic!("expected a refusal"),
             Err(error) => error,
         }
     }
 
     #[test]
-    fn a_flipped_byte_is_refused_with_name_and_both_hashes() {
+    fn a_flipped_byte_is_refused_with_file_name_and_both_hashes() {
         assert!(verify(b"abc", &artifact("body.safetensors")).is_ok());
         let error = verify(b"abb", &artifact("body.safetensors")).unwrap_err().error;
         assert_eq!(error.code, ErrorCode::Integrity);
@@ -233,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manifest_is_read_and_lies_under_its_own_hash() {
+    fn a_manifest_is_read_and_has_its_own_hash_as_folder() {
         let json = manifest_json(PROTOCOL_VERSION, "body.safetensors");
         let hash = &sha256(json.as_bytes())[..16];
         let release = Release::read(json.as_bytes(), Some(hash)).unwrap();
@@ -243,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manifest_that_cannot_be_used_says_why() {
+    fn an_unusable_manifest_is_refused_with_its_cause() {
         let json = manifest_json(PROTOCOL_VERSION, "body.safetensors");
         let wrong = refusal(json.as_bytes(), Some("0123456789abcdef"));
         assert_eq!(wrong.code, ErrorCode::Integrity);
@@ -259,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn item_names_must_be_of_the_catalogue() {
+    fn item_names_must_have_the_hash_of_the_catalogue() {
         let json = manifest_json(PROTOCOL_VERSION, "b");
         let mut manifest = Release::read(json.as_bytes(), None).unwrap().manifest;
         let items = br#"[{"item":"a","title":"A"},{"item":"b","title":"B","year":1999}]"#;

@@ -1,7 +1,7 @@
-//! The bare model, for measuring its speed beside other runtimes (`web/bench`).
+//! The model alone, to measure its speed against other runtimes (`web/bench`).
 //!
-//! No session and no network: gathered rows go in and scores come out, which is what any
-//! other runtime is given.
+//! Without session and network: the input is gathered rows and the output scores, as for the
+//! other runtimes.
 
 use js_sys::Float32Array;
 use tandem_model::{EncodedHistory, LearningConfig, LearningExample, PersonalDelta, Scorer};
@@ -41,7 +41,7 @@ impl Bench {
     }
 
     /// Scores `[candidates]` of rows `[candidates, dims]` for a history `[length, dims]`,
-    /// oldest first. Nothing learnt is applied: that is the caller's, with the rows.
+    /// oldest first. The personal delta is not applied; the caller can apply it to the rows.
     ///
     /// # Errors
     /// Those of `Scorer::score`.
@@ -54,20 +54,20 @@ impl Bench {
         Ok(Float32Array::from(scores.as_slice()))
     }
 
-    /// Reads a history `[length, dims]`, oldest first: what a session has at hand when the next
-    /// click comes.
+    /// Encodes a history `[length, dims]`, oldest first: the state of a session before the next
+    /// click.
     ///
     /// # Errors
-    /// Those of `Scorer::read`.
+    /// Those of `Scorer::encode`.
     pub async fn read(&self, history: Vec<f32>) -> Result<BenchReading, JsError> {
         Ok(BenchReading(self.scorer.encode(&history).await?))
     }
 
-    /// As [`rerank`](Self::rerank), for a history of which all but the newest items
-    /// `[length, dims]` were read before.
+    /// Like [`rerank`](Self::rerank), for a history of which all but the newest items
+    /// `[length, dims]` were encoded before.
     ///
     /// # Errors
-    /// Those of `Scorer::read_on`, and if the history is longer than the model reads.
+    /// Those of `Scorer::encode_next`, and if the history is longer than the model reads.
     pub async fn rerank_after(
         &self,
         before: &BenchReading,
@@ -75,14 +75,16 @@ impl Bench {
         candidates: Vec<f32>,
     ) -> Result<Float32Array, JsError> {
         let reading = self.scorer.encode_next(&before.0, &newest).await?;
-        let reading = reading.ok_or_else(|| JsError::new("the history is too long to read on"))?;
+        let reading = reading.ok_or_else(|| {
+            JsError::new("the history is too long to append to; encode it again with read()")
+        })?;
         let scores = self.scorer.score_for(reading.user(), &candidates).await?;
         Ok(Float32Array::from(scores.as_slice()))
     }
 
     /// One learning step on a click after `before`; returns the loss before and after it, in
-    /// nats. `rows` `[keys, dims]` are the shared ones of what the click was chosen from, and
-    /// `target` is a position in `keys`.
+    /// nats. `rows` `[keys, dims]` are the shared rows of the items that the click was chosen
+    /// from, and `target` is a position in `keys`.
     ///
     /// # Errors
     /// Those of `Scorer::learn`.
@@ -101,7 +103,7 @@ impl Bench {
     }
 }
 
-/// A history that was read.
+/// An encoded history.
 #[wasm_bindgen]
 #[derive(Debug)]
 pub struct BenchReading(EncodedHistory);

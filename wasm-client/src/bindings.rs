@@ -1,9 +1,9 @@
-//! What JavaScript sees: the class `Client`, and [`parity`] for tests.
+//! The API for JavaScript: the class `Client`.
 //!
-//! Values cross as plain objects in camelCase, errors are thrown as `{ code, message }`
-//! with the codes of `tandem_protocol::ErrorCode`. Methods return promises made here rather
-//! than being `async`: each holds the engine itself, so that `free()` is allowed while one
-//! is pending.
+//! Values cross as plain objects in camelCase, and errors are thrown as `{ code, message }`
+//! with the codes of `tandem_protocol::ErrorCode`. Their TypeScript types are generated
+//! (`src/typescript.rs`). Methods return promises instead of being `async`: each promise
+//! holds the engine itself, so that `free()` is allowed while one is pending.
 
 use std::{fmt, future::Future, rc::Rc};
 
@@ -20,13 +20,22 @@ use crate::{
     device,
     engine::Engine,
     error::ClientError,
-    parity as comparison,
 };
 
+/// Types are those of the package; only the network is described here.
 #[wasm_bindgen(typescript_custom_section)]
-const TYPES: &str = include_str!("bindings.d.ts");
+const TYPES: &str = r"
+import type {
+  ClientUpdate, Explanation, HistoryChange, HttpRequest, HttpResponse, LearnReport, OpenConfig,
+  SimilarItem, TrackedEvent, Undone,
+} from '../../src/shared/generated.js';
+/** Sends requests. Rejects with `{ code, message }`. */
+export interface Network {
+  send(request: HttpRequest, signal: AbortSignal): Promise<HttpResponse>;
+}
+";
 
-/// Panics are faults of this program: they go to the console with their place.
+/// Panics are bugs: they are printed to the console with their location.
 #[wasm_bindgen(start)]
 pub fn start() {
     #[cfg(target_family = "wasm")]
@@ -34,18 +43,22 @@ pub fn start() {
     console_error_panic_hook::set_once();
 }
 
-/// Runs the static constructors that crates bring (CubeCL registers its types in them).
+/// Runs the static constructors of the linked crates (CubeCL registers its types in them).
 ///
-/// Unless a module calls them itself, the linker holds it for a command that is run once and
-/// calls them at the beginning of *every* export: each call from JavaScript, each allocation
-/// for one and each resolved promise registers thousands of types again.
+/// Unless a module calls its constructors itself, wasm-ld treats it as a command and prepends
+/// them to every export: each call from JavaScript, each allocation and each resolved promise
+/// would register thousands of types again.
 #[cfg(target_family = "wasm")]
-#[expect(unsafe_code, reason = "the linker makes this function, and there is no other way to it")]
+#[expect(
+    unsafe_code,
+    reason = "the linker provides this function; there is no safe way to call it"
+)]
 fn run_constructors() {
     unsafe extern "C" {
         fn __wasm_call_ctors();
     }
-    // SAFETY: a function without parameters that every module has; this is its only call.
+    // SAFETY: a function without parameters that the linker puts into every module; it is
+    // called only here.
     unsafe { __wasm_call_ctors() }
 }
 
@@ -55,7 +68,7 @@ pub struct Client {
     engine: Rc<Engine<Browser>>,
 }
 
-/// A freed client asks for nothing more: what is pending settles without the network.
+/// A freed client makes no more requests: pending promises settle without the network.
 impl Drop for Client {
     fn drop(&mut self) {
         self.engine.set_offline(true);
@@ -70,7 +83,7 @@ impl fmt::Debug for Client {
 
 #[wasm_bindgen]
 impl Client {
-    /// Loads and verifies the model's files; weights are resident once it resolves.
+    /// Loads and verifies the model's files. Once it resolves, the weights are on the device.
     ///
     /// # Errors
     /// `no_adapter`, `unreachable`, `timeout`, `not_found`, `bad_response`, `integrity`,
@@ -83,7 +96,7 @@ impl Client {
     }
 
     /// Takes an event and ranks again. No network.
-    #[wasm_bindgen(unchecked_return_type = "Promise<Update>")]
+    #[wasm_bindgen(unchecked_return_type = "Promise<ClientUpdate>")]
     pub fn track(
         &self,
         #[wasm_bindgen(unchecked_param_type = "TrackedEvent")] event: JsValue,
@@ -96,7 +109,7 @@ impl Client {
     }
 
     /// Takes events that happened before, one after another, and ranks once.
-    #[wasm_bindgen(unchecked_return_type = "Promise<Update>")]
+    #[wasm_bindgen(unchecked_return_type = "Promise<ClientUpdate>")]
     pub fn replay(
         &self,
         #[wasm_bindgen(unchecked_param_type = "TrackedEvent[]")] events: JsValue,
@@ -109,44 +122,62 @@ impl Client {
     }
 
     /// Ranks again without an event. No network.
-    #[wasm_bindgen(unchecked_return_type = "Promise<Update>")]
+    #[wasm_bindgen(unchecked_return_type = "Promise<ClientUpdate>")]
     pub fn recommend(&self) -> Promise {
         let engine = Rc::clone(&self.engine);
         promise(async move { engine.recommend().await })
     }
 
-    /// Asks the server for a new list and ranks it. Resolves also when the server fails:
-    /// `connection` then says what is wrong, and the last list stays in use. May be pending
+    /// Requests a new list from the server and ranks it. Also resolves if the server fails:
+    /// `connection` then has the cause, and the last list stays in use. May be pending
     /// while other calls run.
-    #[wasm_bindgen(js_name = requestCandidates, unchecked_return_type = "Promise<Update>")]
+    #[wasm_bindgen(js_name = requestCandidates, unchecked_return_type = "Promise<ClientUpdate>")]
     pub fn request_candidates(&self, why: String) -> Promise {
         let engine = Rc::clone(&self.engine);
         promise(async move { engine.request_candidates(&why).await })
     }
 
-    /// Takes back the newest event, with what was learnt from it, and ranks again.
+    /// Makes another request to the server (`GET` without a body) and resolves with the text
+    /// of the response. May be pending while other calls run.
+    #[wasm_bindgen(unchecked_return_type = "Promise<string>")]
+    pub fn request(&self, path: String, body: Option<String>, why: String) -> Promise {
+        let engine = Rc::clone(&self.engine);
+        promise(async move { engine.request(&path, body, why).await })
+    }
+
+    /// What changed in the history since the last call of this method.
+    ///
+    /// # Errors
+    /// `internal` if the change cannot be converted.
+    #[wasm_bindgen(js_name = historyChange, unchecked_return_type = "HistoryChange")]
+    pub fn history_change(&self) -> Result<JsValue, JsValue> {
+        to_js(&self.engine.history_change())
+    }
+
+    /// Reverts the newest event and its learning step, and ranks again.
     #[wasm_bindgen(unchecked_return_type = "Promise<Undone>")]
     pub fn undo(&self) -> Promise {
         let engine = Rc::clone(&self.engine);
         promise(async move { engine.undo().await })
     }
 
-    /// Why an item stands where it does; `null` if it is not in the list.
+    /// Why an item has its rank; `null` if it is not recommended.
     #[wasm_bindgen(unchecked_return_type = "Promise<Explanation | null>")]
     pub fn explain(&self, item: String) -> Promise {
         let engine = Rc::clone(&self.engine);
         promise(async move { engine.explain(&ItemId::new(item)).await })
     }
 
-    /// The `k` items most like one, among those whose rows are here; `null` if its own is not.
+    /// The `k` items most similar to one, among those whose rows are on the device; `null` if
+    /// its own row is not.
     #[wasm_bindgen(unchecked_return_type = "Promise<SimilarItem[] | null>")]
     pub fn similar(&self, item: String, k: usize) -> Promise {
         let engine = Rc::clone(&self.engine);
         promise(async move { Ok(engine.similar(&ItemId::new(item), k).await) })
     }
 
-    /// How far the small model's order of `items` is from the order given, 0 to 1; `null`
-    /// where there is nothing to compare.
+    /// Disagreement of the small model's order of `items` with the given order, 0 to 1; `null`
+    /// without a history or with fewer than two known items.
     #[wasm_bindgen(unchecked_return_type = "Promise<number | null>")]
     pub fn compare(&self, items: Vec<String>) -> Promise {
         let engine = Rc::clone(&self.engine);
@@ -156,7 +187,7 @@ impl Client {
         })
     }
 
-    /// Which of the server's language models makes the next lists; absent: its first.
+    /// Selects the language model for the next lists; absent: the server's default.
     #[wasm_bindgen(js_name = chooseModel, unchecked_return_type = "Promise<null>")]
     pub fn choose_model(&self, name: Option<String>) -> Promise {
         let engine = Rc::clone(&self.engine);
@@ -166,22 +197,21 @@ impl Client {
         })
     }
 
-    /// One learning step for the oldest click that waits; `null` if there is nothing to
-    /// learn from.
+    /// One learning step for the oldest pending click; `null` if there is none.
     #[wasm_bindgen(unchecked_return_type = "Promise<LearnReport | null>")]
     pub fn learn(&self) -> Promise {
         let engine = Rc::clone(&self.engine);
         promise(async move { engine.learn().await })
     }
 
-    /// Forbids or allows the network; forbidding ends a request in flight.
+    /// Forbids or allows the network; forbidding aborts a request in flight.
     #[wasm_bindgen(js_name = setOffline)]
     pub fn set_offline(&self, offline: bool) {
         self.engine.set_offline(offline);
     }
 
-    /// Forgets session and personal delta.
-    #[wasm_bindgen(unchecked_return_type = "Promise<Update>")]
+    /// Deletes session and personal delta.
+    #[wasm_bindgen(unchecked_return_type = "Promise<ClientUpdate>")]
     pub fn reset(&self) -> Promise {
         let engine = Rc::clone(&self.engine);
         promise(async move { engine.reset().await })
@@ -196,22 +226,23 @@ impl Client {
         self.engine.export().map_err(|error| thrown(&error))
     }
 
-    /// Takes exported bytes in place of this session; refused, and nothing changed, if they
-    /// are damaged or of another model.
-    #[wasm_bindgen(js_name = importPersonal, unchecked_return_type = "Promise<Update>")]
+    /// Replaces the session by exported bytes. Rejects, and changes nothing, if they are
+    /// damaged or of another model.
+    #[wasm_bindgen(js_name = importPersonal, unchecked_return_type = "Promise<ClientUpdate>")]
     pub fn import_personal(&self, bytes: Vec<u8>) -> Promise {
         let engine = Rc::clone(&self.engine);
         promise(async move { engine.import(&bytes).await })
     }
 
-    /// Takes up a session that this device stored; of another model's, history and dislikes.
-    #[wasm_bindgen(js_name = restorePersonal, unchecked_return_type = "Promise<Update>")]
+    /// Restores a session that this device stored. From a session of another model only
+    /// history and dislikes are taken.
+    #[wasm_bindgen(js_name = restorePersonal, unchecked_return_type = "Promise<ClientUpdate>")]
     pub fn restore_personal(&self, bytes: Vec<u8>) -> Promise {
         let engine = Rc::clone(&self.engine);
         promise(async move { engine.restore(&bytes).await })
     }
 
-    /// Ends a request in flight, if there is one.
+    /// Aborts a request for a list that is in flight, if there is one.
     pub fn abort(&self) {
         self.engine.abort();
     }
@@ -229,33 +260,13 @@ async fn open(config: JsValue, network: Network) -> Result<Client, ClientError> 
     Ok(Client { engine: Rc::new(engine) })
 }
 
-/// Runs one fixed computation, for comparing backends: see `src/parity.rs`.
-///
-/// # Errors
-/// `invalid_argument`, `invalid_artifact`, `no_adapter`.
-#[wasm_bindgen(unchecked_return_type = "Promise<ParityOutcome>")]
-pub fn parity(
-    body: Vec<u8>,
-    rows: Vec<u8>,
-    config_json: String,
-    history: Vec<u32>,
-    candidates: Vec<u32>,
-) -> Promise {
-    promise(async move {
-        let setup: comparison::Setup =
-            serde_json::from_str(&config_json).map_err(|error| invalid("configJson", &error))?;
-        let device = device::open().await?;
-        let outcome = comparison::run(&setup, &body, rows, &history, &candidates, &device).await?;
-        Ok::<_, ClientError>(outcome)
-    })
-}
-
-fn promise<T: Serialize + 'static>(
+/// A promise of the result, or of its error as `{ code, message }`.
+pub(crate) fn promise<T: Serialize + 'static>(
     result: impl Future<Output = Result<T, ClientError>> + 'static,
 ) -> Promise {
     future_to_promise(async move {
         let value = result.await.map_err(|error| thrown(&error))?;
-        written(&value)
+        to_js(&value)
     })
 }
 
@@ -263,12 +274,15 @@ fn read<T: DeserializeOwned>(value: JsValue, what: &str) -> Result<T, ClientErro
     serde_wasm_bindgen::from_value(value).map_err(|error| invalid(what, &error))
 }
 
-fn invalid(what: &str, error: &dyn fmt::Display) -> ClientError {
-    ClientError::new(ErrorCode::InvalidArgument, format!("{what} is not as documented: {error}"))
+pub(crate) fn invalid(what: &str, error: &dyn fmt::Display) -> ClientError {
+    ClientError::new(
+        ErrorCode::InvalidArgument,
+        format!("{what}: {error}; see the types of the package"),
+    )
 }
 
-/// A value as a plain object; what is absent is `null`.
-fn written<T: Serialize>(value: &T) -> Result<JsValue, JsValue> {
+/// A value as a plain object, with `null` for `None`.
+pub(crate) fn to_js<T: Serialize>(value: &T) -> Result<JsValue, JsValue> {
     let serializer =
         Serializer::new().serialize_missing_as_null(true).serialize_maps_as_objects(true);
     value
@@ -277,6 +291,6 @@ fn written<T: Serialize>(value: &T) -> Result<JsValue, JsValue> {
 }
 
 fn thrown(error: &ClientError) -> JsValue {
-    // Two strings: this cannot fail.
+    // Two strings: the conversion cannot fail.
     serde_wasm_bindgen::to_value(error).unwrap_or(JsValue::NULL)
 }

@@ -1,80 +1,68 @@
-//! The browser as a [`Host`]: its clock, its chance, and the worker's network.
+//! The browser as a [`Host`]: its clock and timers, its random numbers, and the worker's
+//! network.
 //!
-//! Requests are made by JavaScript, which keeps the ledger and the cache; here they are a
-//! number to abort them by and a promise of the answer.
+//! JavaScript makes the requests, because it keeps the ledger and the cache and may use a
+//! function of the page. Time limits and aborts are kept here.
 
-use std::cell::Cell;
+use std::{cell::Cell, rc::Rc};
 
+use gloo_timers::callback::Timeout;
+use js_sys::{Promise, Uint8Array};
+use serde::Deserialize;
 use tandem_protocol::ErrorCode;
 use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{AbortController, AbortSignal, Performance};
 
 use crate::{
-    error::Failure,
-    host::{Abort, Call, Host, Reply},
+    bindings::to_js,
+    error::{ClientError, Failure},
+    host::{Abort, Host, HttpRequest, HttpResponse},
 };
 
 #[wasm_bindgen]
 extern "C" {
-    /// What sends requests: `Network` in `bindings.d.ts`.
+    /// The worker's network; `Network` in TypeScript.
     #[derive(Clone, Debug)]
     #[wasm_bindgen(typescript_type = "Network")]
     pub type Network;
 
     #[wasm_bindgen(method, catch)]
-    async fn send(this: &Network, number: u32, call: &Outgoing) -> Result<JsValue, JsValue>;
-    #[wasm_bindgen(method)]
-    fn abort(this: &Network, number: u32);
+    fn send(this: &Network, request: JsValue, signal: &AbortSignal) -> Result<Promise, JsValue>;
 
-    /// A call as an object; made here field by field.
-    type Outgoing;
-    #[wasm_bindgen(js_namespace = Object, js_name = create)]
-    fn outgoing(prototype: JsValue) -> Outgoing;
-    #[wasm_bindgen(method, setter)]
-    fn set_url(this: &Outgoing, url: &str);
-    #[wasm_bindgen(method, setter)]
-    fn set_body(this: &Outgoing, body: Option<&str>);
-    #[wasm_bindgen(method, setter, js_name = timeoutMs)]
-    fn set_timeout_ms(this: &Outgoing, ms: u32);
-    #[wasm_bindgen(method, setter)]
-    fn set_why(this: &Outgoing, why: &str);
-    #[wasm_bindgen(method, setter)]
-    fn set_sha256(this: &Outgoing, hash: Option<&str>);
-    #[wasm_bindgen(method, setter)]
-    fn set_fresh(this: &Outgoing, fresh: bool);
+    /// Of the window or of the worker: `web-sys` has it only as a property of either.
+    #[wasm_bindgen(thread_local_v2, js_name = performance)]
+    static PERFORMANCE: Performance;
+}
 
-    /// An answer, or a `{ code, message }` that was thrown in its place.
-    type Incoming;
-    #[wasm_bindgen(method, getter)]
-    fn status(this: &Incoming) -> u16;
-    #[wasm_bindgen(method, getter, js_name = retryAfter)]
-    fn retry_after(this: &Incoming) -> Option<String>;
-    #[wasm_bindgen(method, getter)]
-    fn artifacts(this: &Incoming) -> Option<String>;
-    #[wasm_bindgen(method, getter)]
-    fn body(this: &Incoming) -> Vec<u8>;
-    #[wasm_bindgen(method, getter)]
-    fn cached(this: &Incoming) -> bool;
-    #[wasm_bindgen(method, getter)]
-    fn code(this: &Incoming) -> Option<String>;
-    #[wasm_bindgen(method, getter)]
-    fn message(this: &Incoming) -> Option<String>;
-
-    #[wasm_bindgen(js_namespace = performance, js_name = now)]
-    fn performance_now() -> f64;
+/// A response as the network resolves with it; the body is copied out of it once.
+#[derive(Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(rename = "HttpResponse"))]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Received {
+    status: u16,
+    /// The header `retry-after`.
+    retry_after: Option<String>,
+    /// The header `x-artifacts`.
+    artifacts: Option<String>,
+    #[cfg_attr(feature = "typescript", ts(type = "Uint8Array"))]
+    #[serde(with = "serde_wasm_bindgen::preserve")]
+    body: Uint8Array,
+    /// Whether it came from a cache of this device.
+    cached: bool,
 }
 
 /// A window or a worker.
 pub(crate) struct Browser {
     network: Network,
-    last: Cell<u32>,
-    /// State of a seeded generator; `None` draws from the browser's own.
-    random: Option<Cell<u64>>,
+    /// State of a seeded generator; `None` uses the browser's own.
+    seeded: Option<Cell<u64>>,
 }
 
 impl Browser {
-    /// `seed` makes [`Host::chance`] repeatable.
+    /// `seed` makes [`Host::random`] repeatable.
     pub(crate) fn new(network: Network, seed: Option<f64>) -> Self {
-        Self { network, last: Cell::new(0), random: seed.map(|seed| Cell::new(seed.to_bits())) }
+        Self { network, seeded: seed.map(|seed| Cell::new(seed.to_bits())) }
     }
 }
 
@@ -82,12 +70,12 @@ impl Host for Browser {
     type Abort = Canceller;
 
     fn now_ms(&self) -> f64 {
-        performance_now()
+        PERFORMANCE.with(Performance::now)
     }
 
-    fn chance(&self) -> f64 {
-        let Some(state) = &self.random else { return js_sys::Math::random() };
-        // Knuth's linear congruential generator (MMIX); its high bits are good enough to
+    fn random(&self) -> f64 {
+        let Some(state) = &self.seeded else { return js_sys::Math::random() };
+        // Knuth's linear congruential generator (MMIX). Its high bits are good enough to
         // spread retries.
         let next = state
             .get()
@@ -98,54 +86,67 @@ impl Host for Browser {
     }
 
     fn new_abort(&self) -> Canceller {
-        self.last.set(self.last.get().wrapping_add(1));
-        Canceller { network: self.network.clone(), number: self.last.get() }
+        Canceller(AbortController::new().ok())
     }
 
-    async fn send(&self, call: &Call, abort: &Canceller) -> Result<Reply, Failure> {
-        let outgoing = outgoing(JsValue::NULL);
-        outgoing.set_url(&call.url);
-        outgoing.set_body(call.body.as_deref());
-        outgoing.set_timeout_ms(call.timeout_ms);
-        outgoing.set_why(&call.why);
-        outgoing.set_sha256(call.sha256.as_deref());
-        outgoing.set_fresh(call.fresh);
-        match self.network.send(abort.number, &outgoing).await {
-            Ok(answer) => {
-                let answer: Incoming = answer.unchecked_into();
-                Ok(Reply {
-                    status: answer.status(),
-                    retry_after: answer.retry_after(),
-                    artifacts: answer.artifacts(),
-                    body: answer.body(),
-                    cached: answer.cached(),
-                })
+    async fn send(
+        &self,
+        request: &HttpRequest,
+        canceller: &Canceller,
+    ) -> Result<HttpResponse, Failure> {
+        let Some(controller) = &canceller.0 else {
+            return Err(Failure::new(ErrorCode::Internal, "this browser has no AbortController"));
+        };
+        let late = Rc::new(Cell::new(false));
+        // Covers the body of the response as well as its head; cancelled when dropped.
+        let _timer = Timeout::new(request.timeout_ms, {
+            let (late, controller) = (Rc::clone(&late), controller.clone());
+            move || {
+                late.set(true);
+                controller.abort();
             }
-            Err(thrown) => Err(failure(&thrown.unchecked_into())),
+        });
+        let received = async {
+            let promise = self.network.send(to_js(request)?, &controller.signal())?;
+            JsFuture::from(promise).await
+        };
+        match received.await {
+            Ok(value) => response(value),
+            Err(_) if late.get() => Err(Failure::new(
+                ErrorCode::Timeout,
+                format!("{} did not answer within {} ms", request.url, request.timeout_ms),
+            )),
+            Err(_) if controller.signal().aborted() => {
+                Err(Failure::new(ErrorCode::Aborted, "the request was aborted"))
+            }
+            Err(thrown) => Err(failure(thrown)),
         }
     }
 }
 
-/// What a network may throw; anything else is its fault, not the server's.
-fn failure(thrown: &Incoming) -> Failure {
-    let code = match thrown.code().as_deref() {
-        Some("unreachable") => ErrorCode::Unreachable,
-        Some("timeout") => ErrorCode::Timeout,
-        Some("aborted") => ErrorCode::Aborted,
-        _ => ErrorCode::Internal,
-    };
-    Failure::new(code, thrown.message().unwrap_or_else(|| "the request failed".to_owned()))
+fn response(value: JsValue) -> Result<HttpResponse, Failure> {
+    let Received { status, retry_after, artifacts, body, cached } =
+        serde_wasm_bindgen::from_value(value).map_err(|error| {
+            Failure::new(ErrorCode::Internal, format!("the network's response: {error}"))
+        })?;
+    Ok(HttpResponse { status, retry_after, artifacts, body: body.to_vec(), cached })
 }
 
-/// Ends the request of its number.
-#[derive(Clone)]
-pub(crate) struct Canceller {
-    network: Network,
-    number: u32,
+/// The `{ code, message }` that the network rejects with.
+fn failure(thrown: JsValue) -> Failure {
+    let error: ClientError = serde_wasm_bindgen::from_value(thrown)
+        .unwrap_or_else(|_| ClientError::new(ErrorCode::Internal, "the request failed"));
+    Failure { error, retry_after_ms: None }
 }
+
+/// Aborts one request.
+#[derive(Clone)]
+pub(crate) struct Canceller(Option<AbortController>);
 
 impl Abort for Canceller {
     fn abort(&self) {
-        self.network.abort(self.number);
+        if let Some(controller) = &self.0 {
+            controller.abort();
+        }
     }
 }

@@ -6,33 +6,36 @@ use crate::error::ClientError;
 
 const DEFAULT_TIMEOUT_MS: u32 = 20_000;
 
-/// What `Client.open` is called with.
+/// Options of `Client.open`.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(optional_fields))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct OpenConfig {
-    /// Where the server is, with or without a slash at the end; empty for this page's own.
+    /// Address of the server, with or without a slash at the end; empty: this page's own.
     server: String,
-    /// Which backend is meant: a check that the right module was loaded.
+    /// The backend that is expected; refused if the module was built for the other.
     #[serde(default)]
+    #[cfg_attr(feature = "typescript", ts(type = "'cpu' | 'webgpu'"))]
     device: Option<String>,
-    /// How long a list may take.
+    /// How long a request may take, in milliseconds (20,000).
     #[serde(default)]
     timeout_ms: Option<f64>,
     /// Makes the jitter of retries repeatable.
     #[serde(default)]
     pub(crate) seed: Option<f64>,
-    /// How often the cloud may be asked; the manifest's own limit if absent.
+    /// Limit of requests for lists, in place of the manifest's.
     #[serde(default)]
     budget: Option<Budget>,
 }
 
-/// A limit of calls over time.
+/// A call budget: a token bucket.
 #[derive(Clone, Copy, Debug, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
-struct Budget {
-    /// So many at once, at least 1.
+pub(crate) struct Budget {
+    /// Lists that may be requested at once, at least 1.
     burst: u32,
-    /// So many are regained per minute.
+    /// Requests regained per minute.
     per_minute: f32,
 }
 
@@ -42,7 +45,7 @@ impl OpenConfig {
         self.server.trim_end_matches('/')
     }
 
-    /// How long a list may take, in milliseconds.
+    /// How long a request may take, in milliseconds.
     pub(crate) fn timeout_ms(&self) -> Result<u32, ClientError> {
         match self.timeout_ms {
             None => Ok(DEFAULT_TIMEOUT_MS),
@@ -51,12 +54,12 @@ impl OpenConfig {
             Some(ms) if (1.0..=2_147_483_647.0).contains(&ms) => Ok(ms as u32),
             Some(ms) => Err(ClientError::new(
                 ErrorCode::InvalidArgument,
-                format!("timeoutMs must be a number of milliseconds from 1, found {ms}"),
+                format!("timeoutMs: expected milliseconds from 1 to 2147483647, found {ms}"),
             )),
         }
     }
 
-    /// The page's own limit of calls, if it has one.
+    /// The page's call budget, if it has one.
     pub(crate) fn budget(&self) -> Result<Option<BucketLimits>, ClientError> {
         let Some(Budget { burst, per_minute }) = self.budget else { return Ok(None) };
         let limits = BucketLimits { capacity: burst, refill_per_minute: per_minute };
@@ -74,7 +77,7 @@ impl OpenConfig {
             Some(device) => Err(ClientError::new(
                 ErrorCode::InvalidArgument,
                 format!(
-                    "this module computes on '{built_for}', '{device}' was asked for; load the module built for it"
+                    "expected device '{built_for}', for which this module was built, found '{device}'; load the module of that device"
                 ),
             )),
         }
@@ -94,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_alone_is_enough() {
+    fn only_the_server_is_required() {
         let config = config(r#"{"server":"http://127.0.0.1:8080/"}"#);
         assert_eq!(config.server(), "http://127.0.0.1:8080");
         assert_eq!(config.timeout_ms(), Ok(DEFAULT_TIMEOUT_MS));
@@ -111,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused_by_name() {
+    fn an_invalid_option_is_named() {
         for timeout in ["0", "-5", "1e300"] {
             let config = config(&format!(r#"{{"server":"","timeoutMs":{timeout}}}"#));
             let error = config.timeout_ms().unwrap_err();
@@ -121,7 +124,7 @@ mod tests {
         let config = config(r#"{"server":"","device":"webgpu"}"#);
         assert!(config.check_device("webgpu").is_ok());
         let error = config.check_device("cpu").unwrap_err();
-        assert!(error.message.contains("'webgpu' was asked for"));
+        assert!(error.message.contains("found 'webgpu'"));
         let budget = config_of(r#"{"burst":0,"perMinute":1}"#).budget().unwrap_err();
         assert_eq!(budget.code, ErrorCode::InvalidArgument);
     }

@@ -1,4 +1,4 @@
-//! The backend this module was built for.
+//! The backend of this module.
 
 use tandem_model::Device;
 
@@ -16,14 +16,14 @@ pub(crate) const NAME: &str = "webgpu";
 /// # Errors
 /// `no_adapter` without a usable WebGPU adapter; never on the CPU.
 #[cfg(not(feature = "webgpu"))]
-#[allow(clippy::unused_async, reason = "the GPU's twin has to wait")]
+#[allow(clippy::unused_async, reason = "the version for WebGPU is asynchronous")]
 pub(crate) async fn open() -> Result<Device, ClientError> {
     Ok(Device::flex())
 }
 
 /// The device to compute on.
 ///
-/// Burn's runtime is opened once a module: a second call gives the same device.
+/// Burn's runtime is initialised once per module: a second call returns the same device.
 ///
 /// # Errors
 /// `no_adapter` without a usable WebGPU adapter.
@@ -42,7 +42,7 @@ pub(crate) async fn open() -> Result<Device, ClientError> {
     let device = Device::wgpu_options().init_async().await.map_err(|error| {
         ClientError::new(
             ErrorCode::NoAdapter,
-            format!("WebGPU is not usable here ({error}); compute on the CPU"),
+            format!("WebGPU is not usable in this browser ({error}); use the device 'cpu'"),
         )
     })?;
     OPENED.set(Some(device.clone()));

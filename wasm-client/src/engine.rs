@@ -1,41 +1,44 @@
-//! A session with a network: what each call of the client does.
+//! A session with a network: the methods of the client.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use futures_util::{future::try_join, lock::Mutex};
 use tandem_collaboration::BucketLimits;
 use tandem_model::{Device, ModelError};
 use tandem_protocol::{Artifact, CandidatesRequest, ErrorCode, Event, ItemId};
-use tandem_session::{RequestTicket, Session, SessionError};
+use tandem_session::{Explanation, RequestTicket, Session, SessionError, Similar};
 
 use crate::{
     artifacts::{self, Files, Release},
-    connection::Line,
     error::{ClientError, Failure},
-    host::{Call, Host, Reply},
-    reply,
-    update::{Explained, LearnReport, SimilarItem, Stats, Timings, Undone, Update},
+    history::{HistoryChange, HistoryReport},
+    host::{Host, HttpRequest, HttpResponse},
+    response,
+    server_link::ServerLink,
+    update::{LearnReport, Stats, Timings, Undone, Update},
 };
 
-/// Weights may take longer than lists, for they are larger and fetched once.
+/// Time limit for files, which are larger than lists and fetched once.
 const LOAD_TIMEOUT_MS: u32 = 60_000;
 
-/// One visitor's session and its line to the server.
+/// One visitor's session and its link to the server.
 ///
-/// The session is behind an async lock, for a GPU is read with `await`. The lock is never
-/// held while waiting for the network, and `line` never borrowed across an `await`.
+/// The session is behind an async lock, because results are read from a GPU with `await`.
+/// The lock is never held while waiting for the network, and `link` is never borrowed across
+/// an `await`.
 pub(crate) struct Engine<H: Host> {
     host: H,
     server: String,
     timeout_ms: u32,
     session: Mutex<Session>,
-    line: RefCell<Line<H::Abort>>,
-    /// Clicks that were given up because a learning step left the finite numbers.
-    not_learnt: std::cell::Cell<u64>,
+    link: RefCell<ServerLink<H::Abort>>,
+    history: RefCell<HistoryReport>,
+    /// Clicks that were skipped because their learning step was not finite.
+    not_learnt: Cell<u64>,
 }
 
 impl<H: Host> Engine<H> {
-    /// Loads and checks the manifest and the files it names; nothing unverified is read.
+    /// Loads the manifest and the files it names. Nothing is parsed before its hash is checked.
     pub(crate) async fn open(
         host: H,
         server: &str,
@@ -43,12 +46,12 @@ impl<H: Host> Engine<H> {
         device: &Device,
         budget: Option<BucketLimits>,
     ) -> Result<Self, ClientError> {
-        let line = RefCell::new(Line::new());
-        let loader = Loader { host: &host, line: &line, server };
+        let link = RefCell::new(ServerLink::new());
+        let loader = Loader { host: &host, link: &link, server };
         let manifest = loader.get("/v1/manifest", "what to load").await?;
         let mut release = Release::read(&manifest.body, manifest.artifacts.as_deref())?;
-        if budget.is_some() {
-            release.manifest.policy.bucket = budget;
+        if let Some(budget) = budget {
+            release.set_budget(budget);
         }
         let files = loader.files(&release).await?;
         let session = release.session(files, device)?;
@@ -57,13 +60,27 @@ impl<H: Host> Engine<H> {
             server: server.to_owned(),
             timeout_ms,
             session: Mutex::new(session),
-            line,
-            not_learnt: std::cell::Cell::new(0),
+            link,
+            history: RefCell::default(),
+            not_learnt: Cell::new(0),
         })
     }
 
     /// Takes an event and ranks again. No network.
+    ///
+    /// # Errors
+    /// `unknown_item` if the device holds the whole catalogue and the item is not in it.
     pub(crate) async fn track(&self, event: &Event) -> Result<Update, ClientError> {
+        if self.session.lock().await.is_unknown(&event.item) {
+            return Err(ClientError::new(
+                ErrorCode::UnknownItem,
+                format!(
+                    "event.item: expected an item of the catalogue, found {:?}; export the \
+                     artefacts again if the item is new",
+                    event.item.as_str()
+                ),
+            ));
+        }
         self.replay(std::slice::from_ref(event)).await
     }
 
@@ -72,7 +89,7 @@ impl<H: Host> Engine<H> {
         if events.iter().any(|event| event.item.as_str().is_empty()) {
             return Err(ClientError::new(
                 ErrorCode::InvalidArgument,
-                "event.item is empty; expected the shop's name of an item",
+                "event.item: expected the shop's id of an item, found an empty string",
             ));
         }
         let mut session = self.session.lock().await;
@@ -82,31 +99,29 @@ impl<H: Host> Engine<H> {
         self.update(&mut session).await
     }
 
-    /// Takes back the newest event and ranks again. No network.
+    /// Reverts the newest event and ranks again. No network.
     pub(crate) async fn undo(&self) -> Result<Undone, ClientError> {
         let mut session = self.session.lock().await;
         let event = session.undo();
         Ok(Undone { event, update: self.update(&mut session).await? })
     }
 
-    /// Why an item stands where it does; `None` if it is not in the list.
-    pub(crate) async fn explain(&self, item: &ItemId) -> Result<Option<Explained>, ClientError> {
-        let explanation = self.session.lock().await.explain(item).await?;
-        Ok(explanation.map(Into::into))
+    /// Why an item has its rank; `None` if it is not recommended.
+    pub(crate) async fn explain(&self, item: &ItemId) -> Result<Option<Explanation>, ClientError> {
+        Ok(self.session.lock().await.explain(item).await?)
     }
 
-    /// The `k` items most like one; `None` if its row is not here.
-    pub(crate) async fn similar(&self, item: &ItemId, k: usize) -> Option<Vec<SimilarItem>> {
-        let found = self.session.lock().await.similar(item, k)?;
-        Some(found.into_iter().map(Into::into).collect())
+    /// The `k` items most similar to one; `None` if its row is not on the device.
+    pub(crate) async fn similar(&self, item: &ItemId, k: usize) -> Option<Vec<Similar>> {
+        self.session.lock().await.similar(item, k)
     }
 
-    /// How far the small model's order of a list of the page's own is from its order.
+    /// Disagreement of the small model with the page's own order of items.
     pub(crate) async fn compare(&self, items: &[ItemId]) -> Result<Option<f32>, ClientError> {
         Ok(self.session.lock().await.compare(items).await?)
     }
 
-    /// Which of the server's language models makes the next lists.
+    /// Selects the language model for the next lists.
     pub(crate) async fn choose_model(&self, name: Option<String>) {
         self.session.lock().await.choose_language_model(name);
     }
@@ -116,10 +131,10 @@ impl<H: Host> Engine<H> {
         self.update(&mut *self.session.lock().await).await
     }
 
-    /// Asks the server for a new list and ranks it. Fails only if the device does: what is
-    /// wrong with the server stands in the update's `connection`, and the last list stays.
+    /// Requests a new list and ranks it. Fails only if the device fails: a failure of the
+    /// server is reported in the update's `connection`, and the last list stays in use.
     ///
-    /// Does nothing but rank while offline or while another request is under way.
+    /// Only ranks while offline or while another request is in flight.
     pub(crate) async fn request_candidates(&self, why: &str) -> Result<Update, ClientError> {
         let Some(Started { request, ticket, number, abort }) = self.start_request().await? else {
             return self.recommend().await;
@@ -127,30 +142,63 @@ impl<H: Host> Engine<H> {
         let started_ms = self.host.now_ms();
         let received = self.fetch_list(&request, &abort, why).await;
 
-        // The session may have gone on: clicks, a reset, even another request.
+        // In the meantime there may have been clicks, a reset, even another request.
         let mut session = self.session.lock().await;
         let now_ms = self.host.now_ms();
         let took_ms = now_ms - started_ms;
-        if !self.line.borrow_mut().end(number) {
+        if !self.link.borrow_mut().end(number) {
             return self.update_after_abort(&mut session).await;
         }
         let outcome = received.and_then(|list| {
             let server_ms = list.timings.total_ms;
-            session.accept(ticket, list, now_ms).map_err(|error| Failure::from_session(&error))?;
+            session.accept(ticket, list, now_ms)?;
             Ok(server_ms)
         });
         match outcome {
-            Ok(server_ms) => self.line.borrow_mut().succeeded(took_ms, server_ms),
+            Ok(server_ms) => self.link.borrow_mut().succeeded(took_ms, server_ms),
             Err(failure) => {
-                let chance = self.host.chance();
-                self.line.borrow_mut().failed(failure, now_ms, took_ms, chance);
+                let random = self.host.random();
+                self.link.borrow_mut().failed(failure, now_ms, took_ms, random);
             }
         }
         self.update(&mut session).await
     }
 
-    /// One learning step for the oldest click that waits; `None` if none does, or if its
-    /// step would have left the finite numbers (counted in `nonFinite`).
+    /// Makes another request to the server: `POST` with a body, `GET` without. Independent of
+    /// the session and of requests for lists.
+    ///
+    /// # Errors
+    /// `unreachable` also while offline; else those of `response::expect_ok`.
+    pub(crate) async fn request(
+        &self,
+        path: &str,
+        body: Option<String>,
+        why: String,
+    ) -> Result<String, ClientError> {
+        if self.link.borrow().is_offline() {
+            let message = format!("{path}: the page has forbidden the network (setOffline)");
+            return Err(ClientError::new(ErrorCode::Unreachable, message));
+        }
+        let request = HttpRequest {
+            url: format!("{}{path}", self.server),
+            body,
+            why,
+            timeout_ms: self.timeout_ms,
+            ..HttpRequest::default()
+        };
+        let response = self.host.send(&request, &self.host.new_abort()).await?;
+        let method = if request.body.is_some() { "POST" } else { "GET" };
+        response::expect_ok(&response, &format!("{method} {path}"))?;
+        Ok(String::from_utf8_lossy(&response.body).into_owned())
+    }
+
+    /// What changed in the history since the last call of this method.
+    pub(crate) fn history_change(&self) -> HistoryChange {
+        self.history.borrow_mut().take_change()
+    }
+
+    /// One learning step for the oldest pending click; `None` if there is none, or if its
+    /// step was not finite (counted in `nonFinite`).
     pub(crate) async fn learn(&self) -> Result<Option<LearnReport>, ClientError> {
         let mut session = self.session.lock().await;
         let started_ms = self.host.now_ms();
@@ -171,69 +219,70 @@ impl<H: Host> Engine<H> {
         }))
     }
 
-    /// Forbids or allows the network; forbidding ends a request in flight.
+    /// Forbids or allows the network; forbidding aborts a request in flight.
     pub(crate) fn set_offline(&self, offline: bool) {
-        self.line.borrow_mut().set_offline(offline);
+        self.link.borrow_mut().set_offline(offline);
     }
 
-    /// Ends a request in flight.
+    /// Aborts a request in flight.
     pub(crate) fn abort(&self) {
-        self.line.borrow_mut().abort();
+        self.link.borrow_mut().abort();
     }
 
-    /// Forgets session and personal delta; a list that is still under way is given up.
+    /// Deletes session and personal delta, and aborts a request in flight.
     pub(crate) async fn reset(&self) -> Result<Update, ClientError> {
         self.abort();
         let mut session = self.session.lock().await;
         session.reset();
-        self.forget_counters();
+        self.reset_counters();
         self.update(&mut session).await
     }
 
     /// Session and delta as bytes.
     ///
     /// # Errors
-    /// `not_ready` while a GPU computes for another call.
+    /// `not_ready` while another call computes on the GPU.
     pub(crate) fn export(&self) -> Result<Vec<u8>, ClientError> {
         let session = self.session.try_lock().ok_or_else(|| {
             ClientError::new(
                 ErrorCode::NotReady,
-                "another call is computing; export once it has resolved",
+                "the session is in use by another call; export once it has resolved",
             )
         })?;
         Ok(session.export()?)
     }
 
-    /// Takes an exported session in place of this one.
+    /// Replaces this session by an exported one.
     pub(crate) async fn import(&self, bytes: &[u8]) -> Result<Update, ClientError> {
         let mut session = self.session.lock().await;
         session.import(bytes, self.host.now_ms())?;
-        self.forget_counters();
+        self.reset_counters();
         self.update(&mut session).await
     }
 
-    /// Takes up a session of this device; of another model's, history and dislikes.
+    /// Restores a session that this device stored. From a session of another model only
+    /// history and dislikes are taken.
     pub(crate) async fn restore(&self, bytes: &[u8]) -> Result<Update, ClientError> {
         let mut session = self.session.lock().await;
         session.restore(bytes, self.host.now_ms())?;
-        self.forget_counters();
+        self.reset_counters();
         self.update(&mut session).await
     }
 
-    fn forget_counters(&self) {
-        self.line.borrow_mut().forget_session();
+    fn reset_counters(&self) {
+        self.link.borrow_mut().reset_session();
         self.not_learnt.set(0);
     }
 
-    /// Makes the request and notes that it is under way; `None` if none may start.
+    /// Prepares a request and marks it as in flight; `None` if none may start.
     async fn start_request(&self) -> Result<Option<Started<H::Abort>>, ClientError> {
         let mut session = self.session.lock().await;
-        if !self.line.borrow().is_free() {
+        if !self.link.borrow().is_free() {
             return Ok(None);
         }
         let abort = self.host.new_abort();
         let (request, ticket) = session.begin_request(None, self.host.now_ms());
-        let number = self.line.borrow_mut().begin(abort.clone());
+        let number = self.link.borrow_mut().begin(abort.clone());
         Ok(Some(Started { request, ticket, number, abort }))
     }
 
@@ -245,18 +294,18 @@ impl<H: Host> Engine<H> {
     ) -> Result<tandem_protocol::CandidatesResponse, Failure> {
         let body = serde_json::to_string(request)
             .map_err(|error| Failure::new(ErrorCode::Internal, error.to_string()))?;
-        self.line.borrow_mut().bytes_up += body.len() as u64;
+        self.link.borrow_mut().bytes_up += body.len() as u64;
         let url = format!("{}/v1/candidates", self.server);
-        let call = Call {
+        let request = HttpRequest {
             url,
             body: Some(body),
             timeout_ms: self.timeout_ms,
             why: why.to_owned(),
-            ..Call::default()
+            ..HttpRequest::default()
         };
-        let reply = self.host.send(&call, abort).await?;
-        self.line.borrow_mut().bytes_down += reply.body.len() as u64;
-        reply::candidates(&reply)
+        let response = self.host.send(&request, abort).await?;
+        self.link.borrow_mut().bytes_down += response.body.len() as u64;
+        response::candidates(&response)
     }
 
     async fn update(&self, session: &mut Session) -> Result<Update, ClientError> {
@@ -264,21 +313,22 @@ impl<H: Host> Engine<H> {
         let ranked = session.rank().await?;
         session.record_shown(&ranked);
         let now_ms = self.host.now_ms();
-        let line = self.line.borrow();
-        let decision = session.decide(&ranked, line.situation(now_ms), now_ms);
+        let link = self.link.borrow();
+        let decision = session.decide(&ranked, link.status(now_ms), now_ms);
+        self.history.borrow_mut().note(session.history());
         let origin = session.list_origin();
         let age = session.list_age(now_ms);
         Ok(Update {
-            decision: decision.into(),
+            decision,
             ranking: origin.map(|(ranking, _)| ranking),
             model: origin.map(|(_, model)| model.to_owned()),
-            connection: line.report(now_ms),
+            connection: link.report(now_ms),
             stats: Stats {
                 clicks: session.clicks(),
-                calls: line.calls,
-                failed_calls: line.failed_calls,
-                bytes_up: line.bytes_up,
-                bytes_down: line.bytes_down,
+                calls: link.calls,
+                failed_calls: link.failed_calls,
+                bytes_up: link.bytes_up,
+                bytes_down: link.bytes_down,
                 list_age_ms: age.map(|(age_ms, _)| age_ms),
                 clicks_since_list: age.map_or(0, |(_, clicks)| clicks),
                 learn_steps: session.delta().steps(),
@@ -286,16 +336,15 @@ impl<H: Host> Engine<H> {
             },
             timings: Timings {
                 rerank_ms: now_ms - started_ms,
-                request_ms: line.request_ms,
-                server_ms: line.server_ms,
+                request_ms: link.request_ms,
+                server_ms: link.server_ms,
             },
-            history: session.history().to_vec(),
-            items: ranked.items.into_iter().map(Into::into).collect(),
+            items: ranked.items,
         })
     }
 
-    /// The state as it is, with a word on the request that was ended: no failure of the
-    /// server, hence no back-off.
+    /// The state after an aborted request, which is no failure of the server and causes no
+    /// back-off.
     async fn update_after_abort(&self, session: &mut Session) -> Result<Update, ClientError> {
         let mut update = self.update(session).await?;
         if update.connection.code.is_none() {
@@ -306,7 +355,7 @@ impl<H: Host> Engine<H> {
     }
 }
 
-/// A request that is under way.
+/// A request in flight.
 struct Started<A> {
     request: CandidatesRequest,
     ticket: RequestTicket,
@@ -314,53 +363,50 @@ struct Started<A> {
     abort: A,
 }
 
-impl Failure {
-    fn from_session(error: &SessionError) -> Self {
-        Self::new(error.code(), error.to_string())
-    }
-}
-
-/// Fetches files before there is a session.
+/// Fetches files before the session exists.
 struct Loader<'a, H: Host> {
     host: &'a H,
-    line: &'a RefCell<Line<H::Abort>>,
+    link: &'a RefCell<ServerLink<H::Abort>>,
     server: &'a str,
 }
 
 impl<H: Host> Loader<'_, H> {
-    async fn get(&self, path: &str, why: &str) -> Result<Reply, Failure> {
-        let url = format!("{}{path}", self.server);
-        let call =
-            Call { url, timeout_ms: LOAD_TIMEOUT_MS, why: why.to_owned(), ..Call::default() };
-        self.send(&call, path).await
+    async fn get(&self, path: &str, why: &str) -> Result<HttpResponse, Failure> {
+        let request = HttpRequest {
+            url: format!("{}{path}", self.server),
+            timeout_ms: LOAD_TIMEOUT_MS,
+            why: why.to_owned(),
+            ..HttpRequest::default()
+        };
+        self.send(&request, path).await
     }
 
-    async fn send(&self, call: &Call, path: &str) -> Result<Reply, Failure> {
-        let reply = self.host.send(call, &self.host.new_abort()).await?;
-        if !reply.cached {
-            self.line.borrow_mut().bytes_down += reply.body.len() as u64;
+    async fn send(&self, request: &HttpRequest, path: &str) -> Result<HttpResponse, Failure> {
+        let response = self.host.send(request, &self.host.new_abort()).await?;
+        if !response.cached {
+            self.link.borrow_mut().bytes_down += response.body.len() as u64;
         }
-        reply::expect_ok(&reply, &format!("GET {path}"))?;
-        Ok(reply)
+        response::expect_ok(&response, &format!("GET {path}"))?;
+        Ok(response)
     }
 
-    /// A file of the release, checked. A copy in the cache that is damaged is fetched anew.
+    /// A verified file of the release. A damaged copy in the cache is fetched again.
     async fn file(&self, release: &Release, artifact: &Artifact) -> Result<Vec<u8>, Failure> {
         let path = format!("/artifacts/{}/{}", release.hash, artifact.path);
-        let mut call = Call {
+        let mut request = HttpRequest {
             url: format!("{}{path}", self.server),
             timeout_ms: LOAD_TIMEOUT_MS,
             why: "the small model".to_owned(),
             sha256: Some(artifact.sha256.clone()),
-            ..Call::default()
+            ..HttpRequest::default()
         };
-        let mut reply = self.send(&call, &path).await?;
-        if reply.cached && artifacts::verify(&reply.body, artifact).is_err() {
-            call.fresh = true;
-            reply = self.send(&call, &path).await?;
+        let mut response = self.send(&request, &path).await?;
+        if response.cached && artifacts::verify(&response.body, artifact).is_err() {
+            request.fresh = true;
+            response = self.send(&request, &path).await?;
         }
-        artifacts::verify(&reply.body, artifact)?;
-        Ok(reply.body)
+        artifacts::verify(&response.body, artifact)?;
+        Ok(response.body)
     }
 
     async fn files(&self, release: &Release) -> Result<Files, Failure> {

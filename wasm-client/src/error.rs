@@ -1,11 +1,11 @@
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tandem_model::ModelError;
 use tandem_protocol::ErrorCode;
 use tandem_session::SessionError;
 use thiserror::Error;
 
-/// What is thrown into JavaScript: `{ code, message }`.
-#[derive(Clone, Debug, PartialEq, Eq, Error, Serialize)]
+/// An error as it crosses to and from JavaScript: `{ code, message }`.
+#[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
 #[error("{code}: {message}")]
 pub(crate) struct ClientError {
     /// For programs.
@@ -32,17 +32,23 @@ impl From<ModelError> for ClientError {
     }
 }
 
-/// Why a request brought nothing.
+/// Why a request failed.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Failure {
     pub(crate) error: ClientError,
-    /// How long the server asks to be left alone, in milliseconds.
+    /// Milliseconds for which the server asks not to be called (`Retry-After`).
     pub(crate) retry_after_ms: Option<f64>,
 }
 
 impl Failure {
     pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self { error: ClientError::new(code, message), retry_after_ms: None }
+    }
+}
+
+impl From<SessionError> for Failure {
+    fn from(error: SessionError) -> Self {
+        Self::new(error.code(), error.to_string())
     }
 }
 

@@ -1,57 +1,67 @@
-//! What the engine needs from around it: time, chance and a network.
+//! What the engine needs from its environment: time, randomness and a network.
+
+use serde::Serialize;
 
 use crate::error::Failure;
 
-/// The surroundings of an engine: a browser, or a test's stand-in.
+/// The environment of an engine: the browser, or a scripted one in tests.
 pub(crate) trait Host {
-    /// Ends a request.
+    /// Aborts a request.
     type Abort: Abort;
 
     /// Monotonic time in milliseconds, from any fixed point.
     fn now_ms(&self) -> f64;
 
     /// A random number in `[0, 1)`.
-    fn chance(&self) -> f64;
+    fn random(&self) -> f64;
 
-    /// A way to end a request that is about to be sent.
+    /// A handle to abort a request that is about to be sent.
     fn new_abort(&self) -> Self::Abort;
 
-    /// Sends a request and reads the whole answer, of whatever status.
+    /// Sends a request and reads the whole response, of any status.
     ///
     /// # Errors
     /// `unreachable`, `timeout` or `aborted`.
-    async fn send(&self, call: &Call, abort: &Self::Abort) -> Result<Reply, Failure>;
+    async fn send(
+        &self,
+        request: &HttpRequest,
+        abort: &Self::Abort,
+    ) -> Result<HttpResponse, Failure>;
 }
 
-/// A handle that ends one request; without effect once that is over.
+/// A handle that aborts one request; without effect once the request is over.
 pub(crate) trait Abort: Clone {
     fn abort(&self);
 }
 
-/// A request.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Call {
+/// A request, as the worker's network gets it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct HttpRequest {
     pub(crate) url: String,
-    /// JSON to post; `None` for a GET.
+    /// JSON to post; `null` for a GET.
     pub(crate) body: Option<String>,
-    pub(crate) timeout_ms: u32,
-    /// Why it is made, in words: for the visitor's ledger.
+    /// The purpose in words, for the visitor's ledger.
     pub(crate) why: String,
-    /// SHA-256 of the content, where it is known: what it may be cached under.
+    /// SHA-256 of the content, where it is known: the key in the cache.
     pub(crate) sha256: Option<String>,
-    /// Past every cache: the copy in it was damaged.
+    /// Bypasses the cache, whose copy was damaged.
     pub(crate) fresh: bool,
+    /// How long the response may take, in milliseconds. The engine's timer, not the page's.
+    #[serde(skip)]
+    pub(crate) timeout_ms: u32,
 }
 
-/// An answer of any status.
+/// A response of any status.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Reply {
+pub(crate) struct HttpResponse {
     pub(crate) status: u16,
     /// The header `retry-after`.
     pub(crate) retry_after: Option<String>,
-    /// The header `x-artifacts`: the hash under which the manifest's files lie.
+    /// The header `x-artifacts`: the hash under which the manifest's files are served.
     pub(crate) artifacts: Option<String>,
     pub(crate) body: Vec<u8>,
-    /// It came from a cache of this device.
+    /// Whether it came from this device's cache.
     pub(crate) cached: bool,
 }

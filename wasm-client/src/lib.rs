@@ -1,32 +1,39 @@
-//! The device: a visitor's session in the browser, compiled to WebAssembly.
+//! The browser's side of Tandem: a visitor's session, compiled to WebAssembly.
 //!
-//! [`bindings`] is what JavaScript sees: one class, `Client`. Behind it, `engine` joins the
-//! session (`tandem-session`: no clock, no network) with what a browser brings (`browser`:
-//! time, fetch, abort). `engine` knows the browser only as a trait, so its tests run
-//! natively against a scripted one.
+//! [`bindings`] is the API for JavaScript: one class, `Client`. Behind it, `engine` joins
+//! the session (`tandem-session`, which has no clock and no network) with what the browser
+//! provides (`browser`: time, timers, requests). `engine` knows the browser only as the
+//! trait `Host`, so its tests run natively against a scripted server.
 //!
-//! Built twice, with exactly one of the features `cpu` and `webgpu`: with both backends in
-//! one module, reads on the CPU become slower, and every visitor would load the larger file.
+//! Two modules are built, each with exactly one of the features `cpu` and `webgpu`. With
+//! both backends in one module, reads on the CPU become slower, and every visitor would
+//! load the larger file.
 //!
 //! What is absent: the DOM, storage and any decision of its own. The worker that owns a
-//! `Client` calls it once at a time; only `requestCandidates` may be pending beside other
-//! calls, for it holds no lock while it waits for the network.
+//! `Client` makes one call at a time. Only `requestCandidates` and `request` may be pending
+//! beside other calls, because they hold no lock while they wait for the network.
 
 #[cfg(all(feature = "cpu", feature = "webgpu"))]
-compile_error!("choose one of the features `cpu` and `webgpu`: one module a backend");
+compile_error!("enable only one of the features `cpu` and `webgpu`: one module per backend");
 #[cfg(not(any(feature = "cpu", feature = "webgpu")))]
-compile_error!("choose one of the features `cpu` and `webgpu`: --features cpu");
+compile_error!("enable one of the features `cpu` and `webgpu`, for example --features cpu");
 
 mod artifacts;
+#[cfg(feature = "bench")]
 pub mod bench;
 pub mod bindings;
 mod browser;
 mod config;
-mod connection;
 mod device;
 mod engine;
 mod error;
+mod history;
 mod host;
+// In the browser only for tests; natively always, for the reference values.
+#[cfg(any(feature = "bench", not(target_family = "wasm")))]
 pub mod parity;
-mod reply;
+mod response;
+mod server_link;
+#[cfg(all(test, feature = "typescript"))]
+mod typescript;
 mod update;

@@ -1,8 +1,8 @@
-//! The same computation on every backend, for comparing them.
+//! One fixed computation, to compare the backends.
 //!
-//! Natively, on WebAssembly's CPU and on WebGPU the same weights must give the same scores,
-//! and one learning step must lead to the same scores again. `examples/parity_case.rs`
-//! writes a case with what it gives natively.
+//! The native CPU, the CPU in WebAssembly and WebGPU must give the same scores for the same
+//! weights, before and after a learning step. `examples/parity_case.rs` writes a case with
+//! the native results.
 
 use serde::{Deserialize, Serialize};
 use tandem_model::{
@@ -11,21 +11,21 @@ use tandem_model::{
 };
 use tandem_protocol::{ItemId, ModelConfig};
 
-/// The model, and how it learns.
+/// Model and learning configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Setup {
-    /// The model's shape.
+    /// Shape of the model.
     pub model: ModelConfig,
-    /// How it learns.
+    /// Learning configuration.
     #[serde(default)]
     pub learning: LearningConfig,
 }
 
-/// What a backend computed.
+/// The results of a backend.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Outcome {
-    /// One logit a candidate.
+    /// One logit per candidate.
     pub scores: Vec<f32>,
     /// Loss of a click on the first candidate among all of them, in nats.
     pub loss: f32,
@@ -71,7 +71,7 @@ pub async fn run(
     Ok(Outcome { scores: before, loss: learnt.loss_before, scores_after: after })
 }
 
-/// Reads a history as a session does: the newest item on its own, after the others.
+/// Encodes a history as a session does: the newest item on its own, after the others.
 async fn read(scorer: &Scorer, history: &[f32]) -> Result<EncodedHistory, ModelError> {
     let newest = history.len().saturating_sub(scorer.config().dims);
     if newest == 0 {
@@ -98,6 +98,30 @@ fn gather(table: &ItemTable, items: &[u32]) -> Result<Vec<f32>, ModelError> {
     Ok(rows)
 }
 
+/// [`run`] for JavaScript; `config_json` is a [`Setup`].
+///
+/// # Errors
+/// `invalid_argument`, `invalid_artifact`, `no_adapter`.
+#[cfg(feature = "bench")]
+#[wasm_bindgen::prelude::wasm_bindgen(unchecked_return_type = "Promise<unknown>")]
+pub fn parity(
+    body: Vec<u8>,
+    rows: Vec<u8>,
+    config_json: String,
+    history: Vec<u32>,
+    candidates: Vec<u32>,
+) -> js_sys::Promise {
+    use crate::{bindings, device, error::ClientError};
+
+    bindings::promise(async move {
+        let setup: Setup = serde_json::from_str(&config_json)
+            .map_err(|error| bindings::invalid("configJson", &error))?;
+        let device = device::open().await?;
+        let outcome = run(&setup, &body, rows, &history, &candidates, &device).await?;
+        Ok::<_, ClientError>(outcome)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
@@ -120,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_raises_the_clicked_item_and_the_loss_is_of_the_scores() {
+    fn a_step_raises_the_clicked_item_and_the_loss_belongs_to_the_scores() {
         let outcome = case(&[1, 2, 3, 4, 5], &[7, 8, 9]).unwrap();
         let sum: f32 = outcome.scores.iter().map(|score| score.exp()).sum();
         let loss = sum.ln() - outcome.scores[0];

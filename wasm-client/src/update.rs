@@ -1,159 +1,101 @@
-//! What a call of the client resolves to, in the shape JavaScript reads.
+//! What the client's methods resolve with.
 
 use serde::Serialize;
-use tandem_collaboration::{Action, Decision};
-use tandem_protocol::{Event, ItemId, Ranking};
-use tandem_session::{Contribution, Explanation, RankedItem, Similar};
+use tandem_collaboration::Decision;
+use tandem_protocol::{Event, Ranking};
+use tandem_session::RankedItem;
 
-use crate::connection::ConnectionReport;
+use crate::server_link::Connection;
 
-/// The state of the recommendations after something happened.
+/// The state of the recommendations after an event.
 #[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(rename = "ClientUpdate"))]
 pub(crate) struct Update {
-    pub(crate) items: Vec<ItemReport>,
-    pub(crate) decision: DecisionReport,
+    /// Fused order, best first.
+    pub(crate) items: Vec<RankedItem>,
+    pub(crate) decision: Decision,
+    /// What the candidate list in use is ordered by; `null` without a list.
     pub(crate) ranking: Option<Ranking>,
+    /// Name of the language model that made the list.
     pub(crate) model: Option<String>,
-    pub(crate) connection: ConnectionReport,
+    pub(crate) connection: Connection,
     pub(crate) stats: Stats,
     pub(crate) timings: Timings,
-    pub(crate) history: Vec<ItemId>,
 }
 
+/// Counters of the session; bytes count from when the recommender was opened.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct ItemReport {
-    item: ItemId,
-    score: f32,
-    listed: bool,
-    llm_rank: Option<usize>,
-    srm_rank: usize,
-    logprob: Option<f32>,
-    srm_score: Option<f32>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct DecisionReport {
-    pub(crate) action: Action,
-    pub(crate) code: &'static str,
-    pub(crate) reason: String,
-    pub(crate) disagreement: Option<f32>,
-    pub(crate) threshold: f32,
-    /// When time alone may turn it, in milliseconds.
-    pub(crate) wait_ms: Option<f64>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Stats {
+    /// Clicks, purchases and dislikes.
     pub(crate) clicks: u64,
+    /// Requests for lists that were answered.
     pub(crate) calls: u64,
+    /// Requests for lists that failed.
     pub(crate) failed_calls: u64,
+    /// Bytes of request bodies.
     pub(crate) bytes_up: u64,
+    /// Bytes of responses and artefacts, decompressed.
     pub(crate) bytes_down: u64,
+    /// Age of the candidate list in milliseconds; `null` without a list.
     pub(crate) list_age_ms: Option<f64>,
+    /// Clicks since the list was requested.
     pub(crate) clicks_since_list: u64,
+    /// Learning steps on this device.
     pub(crate) learn_steps: u64,
+    /// Scores and learning steps that were not finite numbers and were left out.
     pub(crate) non_finite: u64,
 }
 
+/// Durations in milliseconds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 #[allow(clippy::struct_field_names, reason = "the unit belongs to the name")]
 pub(crate) struct Timings {
+    /// Scoring and fusing on the device.
     pub(crate) rerank_ms: f64,
+    /// The last request for a list, as the device sees it; `null` before the first.
     pub(crate) request_ms: Option<f64>,
+    /// The part of it that the server reports as its own.
     pub(crate) server_ms: Option<f64>,
 }
 
-/// One learning step.
+/// One learning step on the device.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct LearnReport {
+    /// Number of the step in this session, from 1.
     pub(crate) step: u64,
+    /// Cross-entropy of the click before the step, in nats.
     pub(crate) loss_before: f32,
+    /// The same after the step.
     pub(crate) loss_after: f32,
+    /// Duration in milliseconds.
     pub(crate) ms: f64,
 }
 
-/// What `undo` came to.
+/// The result of `undo`.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub(crate) struct Undone {
-    /// The event that was taken back, if there was one.
+    /// The event that was taken back; `null` if there was none.
     pub(crate) event: Option<Event>,
     pub(crate) update: Update,
 }
 
-/// Why an item stands where it does.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Explained {
-    item: ItemReport,
-    rank: usize,
-    of: usize,
-    pulls: Vec<PullReport>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(crate) struct PullReport {
-    item: ItemId,
-    pull: f32,
-}
-
-/// An item like another.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(crate) struct SimilarItem {
-    item: ItemId,
-    similarity: f32,
-}
-
-impl From<Explanation> for Explained {
-    fn from(explanation: Explanation) -> Self {
-        let Explanation { item, rank, of, contributions } = explanation;
-        let pulls = contributions
-            .into_iter()
-            .map(|Contribution { item, logit }| PullReport { item, pull: logit });
-        Self { item: item.into(), rank, of, pulls: pulls.collect() }
-    }
-}
-
-impl From<Similar> for SimilarItem {
-    fn from(Similar { item, similarity }: Similar) -> Self {
-        Self { item, similarity }
-    }
-}
-
-impl From<RankedItem> for ItemReport {
-    fn from(item: RankedItem) -> Self {
-        let RankedItem { item, score, listed, llm_rank, srm_rank, logprob, srm_score } = item;
-        Self { item, score, listed, llm_rank, srm_rank, logprob, srm_score }
-    }
-}
-
-impl From<Decision> for DecisionReport {
-    fn from(decision: Decision) -> Self {
-        Self {
-            action: decision.action,
-            code: decision.reason.code(),
-            reason: decision.reason.to_string(),
-            disagreement: decision.disagreement,
-            threshold: decision.threshold,
-            wait_ms: decision.reason.wait_ms(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use tandem_collaboration::Reason;
+    use tandem_collaboration::{Action, Reason};
+    use tandem_protocol::ItemId;
 
     use super::*;
 
     #[test]
-    fn shapes_are_spelt_for_javascript() {
-        let item = ItemReport::from(RankedItem {
+    fn results_are_camel_case_in_javascript() {
+        let item = RankedItem {
             item: ItemId::from("50"),
             score: 0.5,
             listed: true,
@@ -161,20 +103,20 @@ mod tests {
             srm_rank: 0,
             logprob: Some(-1.5),
             srm_score: None,
-        });
+        };
         assert_eq!(
             serde_json::to_string(&item).unwrap(),
             r#"{"item":"50","score":0.5,"listed":true,"llmRank":2,"srmRank":0,"logprob":-1.5,"srmScore":null}"#
         );
-        let decision = DecisionReport::from(Decision {
+        let decision = Decision {
             action: Action::Request,
             reason: Reason::NoCandidates,
             disagreement: None,
             threshold: 0.5,
-        });
+        };
         assert_eq!(
             serde_json::to_string(&decision).unwrap(),
-            r#"{"action":"request","code":"no_candidates","reason":"no candidates yet","disagreement":null,"threshold":0.5,"waitMs":null}"#
+            r#"{"action":"request","code":"no_candidates","reason":"no candidates yet","waitMs":null,"disagreement":null,"threshold":0.5}"#
         );
         let report = LearnReport { step: 1, loss_before: 2.5, loss_after: 2.0, ms: 3.5 };
         assert_eq!(

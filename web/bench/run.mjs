@@ -22,7 +22,7 @@ import { onnxModel, searchModel } from './model/onnx.mjs';
 import { shape } from './model/shape.mjs';
 import { syntheticBody, syntheticRows } from './model/synthetic.mjs';
 import { gpuTable, memoryTable, ratio, round, sizesTable, time, timesTable } from './report.mjs';
-import { clientFolder, packageVersion, serve, wasmFolder } from './server.mjs';
+import { benchWasmFolder, clientFolder, packageVersion, serve, wasmFolder } from './server.mjs';
 import { runtimeSize } from './sizes.mjs';
 import { coldStarts, memory } from './whole.mjs';
 
@@ -102,9 +102,14 @@ function read(words) {
 const included = ({ only }, name) => only === null || only.includes(name);
 
 function requireBuilt(device) {
-  const module = join(wasmFolder, device, 'tandem_bg.wasm');
-  if (!existsSync(module)) {
-    throw new Error(`pkg/wasm/${device} is not built: run \`cargo xtask wasm --only ${device}\``);
+  for (const [folder, option] of [
+    [wasmFolder, ''],
+    [benchWasmFolder, ' --bench'],
+  ]) {
+    const module = join(folder, device, 'tandem_bg.wasm');
+    if (!existsSync(module)) {
+      throw new Error(`${module} is missing: run \`cargo xtask wasm --only ${device}${option}\``);
+    }
   }
   if (!existsSync(join(clientFolder, 'tandem.global.js'))) {
     throw new Error('pkg/dist is not built: run `npm run build`');

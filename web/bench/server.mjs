@@ -10,6 +10,9 @@ const require = createRequire(import.meta.url);
 /** Folder of the built modules of `wasm-client`. */
 export const wasmFolder = join(here, '../../pkg/wasm');
 
+/** Folder of the modules with exports for benchmarks. */
+export const benchWasmFolder = join(here, 'wasm');
+
 /** Folder of the built JavaScript of the client package. */
 export const clientFolder = join(here, '../../pkg/dist');
 
@@ -91,6 +94,7 @@ function read(path) {
 function locate(path) {
   const [, first, ...rest] = path.split('/');
   if (first === 'page' || first === 'model') return join(here, path);
+  if (first === 'bench' && rest[0] === 'wasm') return join(benchWasmFolder, ...rest.slice(1));
   if (first === 'pkg' && rest[0] === 'wasm') return join(wasmFolder, ...rest.slice(1));
   if (first === 'pkg' && rest[0] === 'dist') return join(clientFolder, ...rest.slice(1));
   if (first !== 'vendor') return null;

@@ -8,6 +8,7 @@ import type {
   ErrorCode,
   Explanation,
   LearnReport,
+  ReasonCode,
   SimilarItem,
   TrackedEvent,
   Update,
@@ -95,6 +96,7 @@ export class Client {
         return {
           item,
           score,
+          listed: true,
           llmRank,
           srmRank,
           logprob: -2 - llmRank / 9,
@@ -145,7 +147,7 @@ export class Client {
     const { items } = await this.recommend();
     const rank = items.findIndex((ranked) => ranked.item === item);
     const found = items[rank];
-    return found === undefined ? null : { item: found, rank, of: items.length, pulls: [] };
+    return found === undefined ? null : { item: found, rank, of: items.length, contributions: [] };
   }
 
   async similar(item: string, k: number): Promise<SimilarItem[]> {
@@ -155,6 +157,15 @@ export class Client {
 
   async compare(): Promise<number | null> {
     return this.#history.length === 0 ? null : 0.4;
+  }
+
+  /** As for a page that has nothing yet: the whole history. */
+  historyChange(): { dropped: number; kept: number; added: string[] } {
+    return { dropped: 0, kept: 0, added: [...this.#history] };
+  }
+
+  async request(path: string): Promise<string> {
+    return (await fetch(`${this.#server}${path}`)).text();
   }
 
   async chooseModel(name?: string): Promise<null> {
@@ -229,24 +240,25 @@ export class Client {
   abort(): void {}
 
   #decide(disagreement: number | null): Decision {
-    const is = (action: 'keep' | 'request', code: string, reason: string): Decision => ({
+    const is = (action: 'keep' | 'request', code: ReasonCode, reason: string): Decision => ({
       action,
       code,
       reason,
       disagreement,
       threshold: THRESHOLD,
-      waitMs: code === 'backing_off' ? 4_000 : null,
+      waitMs: code === 'last_call_failed' ? 4_000 : null,
     });
     if (this.#offline) return is('keep', 'offline', 'offline');
-    if (this.#message !== null) return is('keep', 'backing_off', 'waiting before the next attempt');
+    if (this.#message !== null)
+      return is('keep', 'last_call_failed', 'waiting before the next attempt');
     if (this.#list === null) return is('request', 'no_candidates', 'no candidates yet');
     if (this.#list.cold && this.#history.length > 0) {
-      return is('request', 'first_history', 'the list is not personal yet');
+      return is('request', 'list_not_personal', 'the list is not personal yet');
     }
     const figure = (disagreement ?? 0).toFixed(2);
     return (disagreement ?? 0) > THRESHOLD && this.#sinceList > 0
-      ? is('request', 'disagreement', `rankings disagree (${figure} > ${THRESHOLD})`)
-      : is('keep', 'agreement', `rankings agree (${figure} ≤ ${THRESHOLD})`);
+      ? is('request', 'rankings_disagree', `rankings disagree (${figure} > ${THRESHOLD})`)
+      : is('keep', 'rankings_agree', `rankings agree (${figure} ≤ ${THRESHOLD})`);
   }
 
   #connection(): Connection {

@@ -13,7 +13,7 @@ import { outputFile } from './environment.mjs';
 
 /** A secure context without a server: all requests are served from files. */
 const ORIGIN = 'http://localhost:4173';
-const wasm = (device, file) => new URL(`../../pkg/wasm/${device}/${file}`, import.meta.url);
+const wasm = (device, file) => new URL(`../bench/wasm/${device}/${file}`, import.meta.url);
 
 const folder = outputFile('parity');
 const config = await readFile(join(folder, 'config.json'), 'utf8');

@@ -50,12 +50,12 @@ it('shows enough digits to distinguish value and threshold', () => {
 });
 
 it('shows no threshold for decisions by expected gain', () => {
-  const helps = { ...asked, code: 'fresh_list_helps' };
+  const helps = { ...asked, code: 'fresh_list_helps' as const };
   expect(disagreementText(helps, null)).toEqual({ value: '0.45', note: '' });
 });
 
 it('shows a dash when there is no disagreement value', () => {
-  const first = { ...asked, code: 'no_candidates', disagreement: null };
+  const first = { ...asked, code: 'no_candidates' as const, disagreement: null };
   expect(disagreementText(first, after(first, 0)).value).toBe('–');
   expect(disagreementText(first, after(kept, 0)).note).toContain('with the new list 0.20');
 });

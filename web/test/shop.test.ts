@@ -16,7 +16,7 @@ function update(history: string[]): Update {
     items: [],
     decision: {
       action: 'keep',
-      code: 'agree',
+      code: 'rankings_agree',
       reason: 'agree',
       disagreement: 0,
       threshold: 1,

@@ -8,7 +8,7 @@ use crate::{
     pipeline,
     process::Program,
     say, setup, site,
-    wasm::{self, Device},
+    wasm::{self, Device, Purpose},
     workspace::Workspace,
 };
 
@@ -38,7 +38,8 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<(), Failur
 fn device(workspace: &Workspace) -> Result<(), Failure> {
     setup::browser(workspace)?;
     for device in Device::ALL {
-        wasm::build(workspace, device)?;
+        wasm::build(workspace, device, Purpose::Package)?;
+        wasm::build(workspace, device, Purpose::Bench)?;
     }
     site::build(workspace)?;
     say("Measuring", "the package in a browser, and its model beside other runtimes");

@@ -22,8 +22,7 @@ pub(crate) const NATIVE: [&str; 11] = [
 ];
 
 /// Features of [`NATIVE`] beside the defaults.
-pub(crate) const FEATURES: &str =
-    "tandem-generator/llama,tandem-generator/testing,tandem-trainer/llama,wasm-client/cpu";
+pub(crate) const FEATURES: &str = "tandem-generator/llama,tandem-generator/testing,tandem-trainer/llama,wasm-client/cpu,wasm-client/typescript";
 
 /// Packages whose unit tests take seconds.
 pub(crate) const SMALL: [&str; 3] = ["tandem-protocol", "tandem-collaboration", "tandem-dataset"];

@@ -11,7 +11,7 @@ use crate::{
     process, say,
     server::{self, Server},
     setup, site,
-    wasm::{self, Device},
+    wasm::{self, Device, Purpose},
     workspace::Workspace,
 };
 
@@ -77,7 +77,7 @@ pub(crate) fn build(workspace: &Workspace, browser: bool) -> Result<Built, Failu
     let assets = setup::everything(workspace, browser)?;
     let prepared = pipeline::build_and_prepare(workspace, &assets)?;
     for device in Device::ALL {
-        wasm::build(workspace, device)?;
+        wasm::build(workspace, device, Purpose::Package)?;
     }
     let site = site::build(workspace)?;
     process::go_on()?;

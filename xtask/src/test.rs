@@ -10,7 +10,7 @@ use crate::{
     failure::Failure,
     node, say, setup, site,
     tally::Tally,
-    wasm::{self, Device},
+    wasm::{self, Device, Purpose},
     workspace::Workspace,
 };
 
@@ -78,7 +78,9 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<(), Failur
     })?;
     ledger.step("rust", || rust(workspace, &assets))?;
     let modules = ledger.step("wasm modules", || {
-        Device::ALL.iter().try_for_each(|device| wasm::build(workspace, *device))?;
+        for device in Device::ALL {
+            wasm::build(workspace, device, Purpose::Package)?;
+        }
         Ok(Tally::default())
     })?;
     if modules {
@@ -90,7 +92,12 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<(), Failur
     }
     ledger.step("the npm package as it is published", || node::package(workspace))?;
     if !options.no_browser {
-        ledger.step("parity of backends", || browser::parity(workspace))?;
+        ledger.step("parity of backends", || {
+            for device in Device::ALL {
+                wasm::build(workspace, device, Purpose::Bench)?;
+            }
+            browser::parity(workspace)
+        })?;
         ledger.step("the package in a browser", || browser::package(workspace))?;
         in_browser(workspace, &mut ledger)?;
     }

@@ -17,6 +17,9 @@ pub(crate) struct Options {
     /// Build only this one.
     #[arg(long)]
     only: Option<Device>,
+    /// Build the modules for benchmarks instead, in `web/bench/wasm`.
+    #[arg(long)]
+    bench: bool,
 }
 
 /// A device of the browser, and the module for it.
@@ -36,6 +39,32 @@ impl Device {
         match self {
             Self::Cpu => "cpu",
             Self::Webgpu => "webgpu",
+        }
+    }
+}
+
+/// The purpose of a module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Part of the npm package: `pkg/wasm`.
+    Package,
+    /// With the exports for benchmarks and for comparing backends: `web/bench/wasm`.
+    Bench,
+}
+
+impl Purpose {
+    /// Folder of the modules, one subfolder per device.
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Package => "pkg/wasm",
+            Self::Bench => "web/bench/wasm",
+        }
+    }
+
+    fn features(self, device: Device) -> String {
+        match self {
+            Self::Package => device.name().to_owned(),
+            Self::Bench => format!("{},bench", device.name()),
         }
     }
 }
@@ -69,20 +98,25 @@ const OPTIMISE: [&str; 9] = [
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<(), Failure> {
     setup::wasm_target(workspace)?;
     node::packages(workspace)?;
+    let purpose = if options.bench { Purpose::Bench } else { Purpose::Package };
     let devices = options.only.map_or_else(|| Device::ALL.to_vec(), |only| vec![only]);
     for device in &devices {
-        build(workspace, *device)?;
+        build(workspace, *device, purpose)?;
     }
-    print_sizes(workspace, &devices)
+    print_sizes(workspace, purpose, &devices)
 }
 
 /// Compiles, binds and optimises the module for `device`, unless that was done before.
-pub(crate) fn build(workspace: &Workspace, device: Device) -> Result<(), Failure> {
-    let folder = folder(workspace, device);
-    let name = format!("wasm-{}", device.name());
+pub(crate) fn build(
+    workspace: &Workspace,
+    device: Device,
+    purpose: Purpose,
+) -> Result<(), Failure> {
+    let folder = workspace.at(purpose.folder()).join(device.name());
+    let name = format!("wasm-{}", purpose.features(device).replace(',', "-"));
     workspace.stamp(&name).unless_done(&inputs(workspace)?, std::slice::from_ref(&folder), || {
-        let compiled = compile(workspace, device)?;
-        say("Binding", format!("pkg/wasm/{}", device.name()));
+        let compiled = compile(workspace, &purpose.features(device))?;
+        say("Binding", format!("{}/{}", purpose.folder(), device.name()));
         let scratch = workspace.target().join("xtask").join(&name);
         remake(&scratch)?;
         bind(&compiled, &scratch)?;
@@ -107,14 +141,9 @@ fn inputs(workspace: &Workspace) -> Result<Inputs, Failure> {
     Ok(inputs)
 }
 
-fn folder(workspace: &Workspace, device: Device) -> PathBuf {
-    workspace.at("pkg/wasm").join(device.name())
-}
-
-fn compile(workspace: &Workspace, device: Device) -> Result<PathBuf, Failure> {
-    let name = device.name();
-    cargo::cargo(workspace, &format!("compiling wasm-client for {name}"))
-        .args(["build", "--profile", "wasm", "--package", "wasm-client", "--features", name])
+fn compile(workspace: &Workspace, features: &str) -> Result<PathBuf, Failure> {
+    cargo::cargo(workspace, &format!("compiling wasm-client with the features {features}"))
+        .args(["build", "--profile", "wasm", "--package", "wasm-client", "--features", features])
         .args(["--target", "wasm32-unknown-unknown"])
         // For this target alone: with `--target`, cargo keeps them from build scripts.
         .env("RUSTFLAGS", RUSTFLAGS)
@@ -186,9 +215,11 @@ for (const path of process.argv.slice(1)) {
   console.log(`${path}: raw ${mb(raw)}, gzip ${mb(zlib.gzipSync(raw, { level: 9 }))}, brotli ${mb(brotli)}`);
 }";
 
-fn print_sizes(workspace: &Workspace, devices: &[Device]) -> Result<(), Failure> {
+fn print_sizes(workspace: &Workspace, purpose: Purpose, devices: &[Device]) -> Result<(), Failure> {
     node::node(workspace, "measuring the modules")
         .args(["-e", SIZES])
-        .args(devices.iter().map(|device| format!("pkg/wasm/{}/{MODULE}", device.name())))
+        .args(
+            devices.iter().map(|device| format!("{}/{}/{MODULE}", purpose.folder(), device.name())),
+        )
         .run()
 }

@@ -12,6 +12,7 @@ const MS_PER_MINUTE: f64 = 60_000.0;
 
 /// Size and refill of a [`TokenBucket`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct BucketLimits {
     /// Number of calls that may be made in immediate succession, at least 1.
     pub capacity: u32,
@@ -115,6 +116,7 @@ impl TokenBucket {
 /// A limit of calls as a share of interactions.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct CallShare(f32);
 
 impl CallShare {

@@ -19,6 +19,7 @@ use crate::{CollaborationError, error::check_range, ranking::positions};
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "measure", rename_all = "snake_case")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub enum Consistency {
     /// Spearman's footrule `Σ |rank_a - rank_b|` divided by its maximum `⌊C² / 2⌋`, which the
     /// reverse order has. This is the paper's `D` divided by its maximum.

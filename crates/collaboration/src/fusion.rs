@@ -24,6 +24,7 @@ use crate::{
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "rule", rename_all = "snake_case")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub enum Fusion {
     /// The rule of `LSC4Rec`'s code: `score_j = -(j + 1) / C + β (p_j - 0.5)` with `C` listed
     /// items and `p_j = σ(small model's score)`. Unlisted items have `j = C`.
@@ -64,6 +65,7 @@ fn default_unlisted_gap() -> f32 {
 /// The language model's score in [`Fusion::Weighted`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub enum LanguageModelScore {
     /// The rank only: equal steps from the first item to the last. All unlisted items have the
     /// rank after the last one.

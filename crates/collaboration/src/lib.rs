@@ -38,7 +38,9 @@ pub use consistency::Consistency;
 pub use error::CollaborationError;
 pub use fusion::{DEFAULT_UNLISTED_GAP, Fused, Fusion, LanguageModelScore};
 pub use normalise::Normalisation;
-pub use policy::{Action, Decision, ListState, NextCall, Policy, Reason, Situation, Trigger};
+pub use policy::{
+    Action, Decision, ListState, NextCall, Policy, Reason, ReasonCode, Situation, Trigger,
+};
 pub use pool::{PoolFeatures, state_drift};
 pub use ranking::{order_descending, positions};
 pub use uplift::{ListAdvantage, UpliftEvidence, UpliftModel};

@@ -17,6 +17,7 @@ use crate::ranking::order_descending;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub enum Normalisation {
     /// `σ(x) = 1 / (1 + e^-x)` of each score; the choice of `LSC4Rec`.
     #[default]

@@ -10,7 +10,7 @@ mod reason;
 
 use serde::{Deserialize, Serialize};
 
-pub use reason::{NextCall, Reason};
+pub use reason::{NextCall, Reason, ReasonCode};
 
 use crate::{
     BucketLimits, CallShare, CollaborationError, Consistency, TokenBucket, UpliftEvidence,
@@ -39,6 +39,7 @@ use crate::{
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct Policy {
     /// Measure of the disagreement of the two orders. Default: [`Consistency::Footrule`].
     pub consistency: Consistency,
@@ -66,6 +67,7 @@ pub struct Policy {
 /// nothing happened since the last request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "when", rename_all = "snake_case")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub enum Trigger {
     /// The two orders disagree by more than [`Policy::threshold`].
     #[default]
@@ -150,6 +152,7 @@ pub struct ListState {
 /// What to do with the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub enum Action {
     /// Keep it.
     Keep,
@@ -158,11 +161,13 @@ pub enum Action {
 }
 
 /// A decision and the reason for it.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct Decision {
     /// What to do.
     pub action: Action,
     /// The reason.
+    #[serde(flatten)]
     pub reason: Reason,
     /// Disagreement of the two orders, if there was a list to compare.
     pub disagreement: Option<f32>,

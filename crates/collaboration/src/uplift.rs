@@ -61,6 +61,7 @@ pub struct UpliftEvidence {
 /// replaced. The fields are the weights of [`UpliftEvidence::features`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct UpliftModel {
     /// Gain if all features are 0.
     pub intercept: f32,

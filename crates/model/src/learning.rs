@@ -16,6 +16,7 @@ use crate::{
 /// gradients (Adam) would move each of the fifty negatives as far as the clicked item.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct LearningConfig {
     /// Rank of the adapter; 0 for none.
     pub rank: usize,

@@ -5,6 +5,7 @@ use crate::ItemId;
 /// Body of `POST /v1/candidates`: a request for a candidate list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct CandidatesRequest {
     /// The visitor's items, oldest first. Unknown ids and repeated items are skipped and
     /// counted in [`Ignored`]. May be empty.
@@ -28,6 +29,7 @@ pub struct CandidatesRequest {
 
 /// Response of `POST /v1/candidates`: a candidate list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct CandidatesResponse {
     /// Name of the language model that made the list.
     pub model: String,
@@ -51,6 +53,7 @@ pub struct CandidatesResponse {
 /// What a candidate list is ordered by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub enum Ranking {
     /// The language model's log-probability given the history.
     LanguageModel,
@@ -60,6 +63,7 @@ pub enum Ranking {
 
 /// An item of a candidate list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct Candidate {
     /// The item.
     pub item: ItemId,
@@ -73,6 +77,7 @@ pub struct Candidate {
 
 /// An item's row of the small model's item table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct ItemRow {
     /// The item.
     pub item: ItemId,
@@ -83,6 +88,7 @@ pub struct ItemRow {
 
 /// Number of items of a request that the server did not use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct Ignored {
     /// Ids that are not in the catalogue, in history and exclusions.
     pub unknown: usize,
@@ -94,6 +100,7 @@ pub struct Ignored {
 
 /// Durations of a request's parts in milliseconds, and the number of decoded tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(rename = "ServerTimings"))]
 pub struct Timings {
     /// Waiting until the model was free.
     pub queue_ms: f64,
@@ -112,6 +119,7 @@ pub struct Timings {
 /// Body of `POST /v1/rows`: a request for the rows of items that are on no list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct RowsRequest {
     /// The items.
     pub items: Vec<ItemId>,
@@ -119,6 +127,7 @@ pub struct RowsRequest {
 
 /// Response of `POST /v1/rows`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct RowsResponse {
     /// SHA-256 of the item table file, as in [`Manifest::rows`](crate::Manifest::rows).
     pub rows_hash: String,

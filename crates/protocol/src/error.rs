@@ -16,6 +16,7 @@ macro_rules! error_codes {
         /// assert_eq!(ErrorCode::NotReady.as_str(), "not_ready");
         /// ```
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(rename = "WireErrorCode"))]
         pub enum ErrorCode {
             $($(#[doc = $doc])+ #[serde(rename = $name)] $code,)+
         }
@@ -46,6 +47,8 @@ error_codes! {
     NotFound = "not_found",
     /// The resource does not support the HTTP method.
     MethodNotAllowed = "method_not_allowed",
+    /// The server or a gateway refused the key.
+    Unauthorized = "unauthorized",
     /// The `Content-Type` is not JSON.
     UnsupportedMediaType = "unsupported_media_type",
     /// The model is still being loaded.
@@ -70,6 +73,8 @@ error_codes! {
     CatalogueChanged = "catalogue_changed",
     /// An argument of the call is invalid.
     InvalidArgument = "invalid_argument",
+    /// The item is not in the catalogue.
+    UnknownItem = "unknown_item",
     /// There is no WebGPU adapter.
     NoAdapter = "no_adapter",
     /// The GPU device was lost.
@@ -89,6 +94,7 @@ impl fmt::Display for ErrorCode {
 /// An error response of the server: `application/problem+json` (RFC 9457) with the additional
 /// members `code` and `field`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct Problem {
     /// Always `about:blank`; errors are told apart by [`Problem::code`].
     #[serde(rename = "type")]

@@ -4,6 +4,7 @@ use crate::ItemId;
 
 /// An action of a visitor on an item.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(rename = "TrackedEvent"))]
 pub struct Event {
     /// The action.
     #[serde(rename = "type")]
@@ -15,6 +16,7 @@ pub struct Event {
 /// Body of `POST /v1/events`: events for the server's log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct EventsRequest {
     /// Random name of the visit; contains no other information.
     pub session: String,
@@ -25,6 +27,7 @@ pub struct EventsRequest {
 /// An [`Event`] for the server's log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct LoggedEvent {
     /// Name of the event. It is the same each time the event is sent, so that the server can
     /// drop repetitions.
@@ -40,6 +43,7 @@ pub struct LoggedEvent {
 
 /// Response of `POST /v1/events`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct EventsResponse {
     /// Number of events added to the log.
     pub accepted: usize,
@@ -53,6 +57,7 @@ pub struct EventsResponse {
 /// the shop's order. Contains nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct DisagreementReport {
     /// Disagreement, 0 to 1.
     pub disagreement: f32,
@@ -61,6 +66,7 @@ pub struct DisagreementReport {
 /// Action of an [`Event`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub enum EventKind {
     /// The item was opened. It joins the history, and the device learns from it.
     Click,

@@ -10,6 +10,7 @@ pub const MAX_POPULAR: usize = 200;
 /// `fusion`, `policy` and `learning` have the configuration types of `tandem-collaboration` and
 /// `tandem-model`. They are type parameters here because this crate depends on neither.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct Manifest<Fusion, Policy, Learning> {
     /// [`PROTOCOL_VERSION`](crate::PROTOCOL_VERSION) of the writer.
     pub version: u32,
@@ -50,6 +51,7 @@ pub struct Manifest<Fusion, Policy, Learning> {
 
 /// Settings of the search on the device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct SearchConfig {
     /// Number of items that the search adds to the candidate list.
     #[serde(default = "default_search_k")]
@@ -74,6 +76,7 @@ fn default_search_k() -> usize {
 
 /// Fusion and policy for the lists of one language model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct LanguageModelCalibration<Fusion, Policy> {
     /// [`CandidatesResponse::model`](crate::CandidatesResponse::model) of its lists.
     pub name: String,
@@ -88,6 +91,7 @@ pub struct LanguageModelCalibration<Fusion, Policy> {
 
 /// A file beside the manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct Artifact {
     /// File name relative to the manifest.
     pub path: String,
@@ -99,6 +103,7 @@ pub struct Artifact {
 
 /// Hash and size of a catalogue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct CatalogueInfo {
     /// SHA-256 over the item ids in catalogue order, lower-case hexadecimal.
     pub hash: String,
@@ -108,6 +113,7 @@ pub struct CatalogueInfo {
 
 /// The language model that makes the candidate lists.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct LanguageModelInfo {
     /// Name for display.
     pub name: String,
@@ -118,6 +124,7 @@ pub struct LanguageModelInfo {
 /// Architecture of a small recommendation model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub enum ModelKind {
     /// Self-attentive sequential recommendation (Kang & `McAuley` 2018).
     Sasrec,
@@ -129,6 +136,7 @@ pub enum ModelKind {
 
 /// Shape of a small model. An architecture ignores the fields it does not use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct ModelConfig {
     /// Architecture.
     pub kind: ModelKind,

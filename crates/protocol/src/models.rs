@@ -2,6 +2,7 @@ use serde::{Deserialize, Serialize};
 
 /// Response of `GET /v1/models`: the language models of a server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct ModelsResponse {
     /// The models; the first one is used by requests that name none.
     pub models: Vec<HostedModel>,
@@ -9,6 +10,7 @@ pub struct ModelsResponse {
 
 /// A language model that a server hosts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct HostedModel {
     /// Name for [`CandidatesRequest::model`](crate::CandidatesRequest::model).
     pub name: String,
@@ -25,6 +27,7 @@ pub struct HostedModel {
 /// How a language model's vocabulary represents items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub enum EngineKind {
     /// A text model: an item is represented by its title.
     Titles,

@@ -9,6 +9,7 @@ pub const MAX_EXPLAINED: usize = 10;
 /// Why an item has its rank.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct Explanation {
     /// The item with the scores of each model.
     pub item: RankedItem,
@@ -23,6 +24,7 @@ pub struct Explanation {
 /// What one item of the history contributes to the score of another item.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct Contribution {
     /// The item of the history.
     pub item: ItemId,

@@ -35,6 +35,7 @@ pub struct Ranked {
 /// One item with the scores of each model.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct RankedItem {
     /// The item.
     pub item: ItemId,

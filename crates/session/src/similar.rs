@@ -6,6 +6,7 @@ use crate::Session;
 /// An item and its similarity to another.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(rename = "SimilarItem"))]
 pub struct Similar {
     /// The item.
     pub item: ItemId,

@@ -1,7 +1,15 @@
 import { errorFrom, LifecycleError, type TandemError } from '../shared/errors.js';
-import type { Command, Results, ToPage, ToWorker } from '../shared/messages.js';
+import type {
+  Command,
+  Delivery,
+  Results,
+  SentUpdate,
+  ToPage,
+  ToWorker,
+} from '../shared/messages.js';
+import type { Update } from '../shared/update.js';
 
-/** The part of `Worker` that is used; tests put a port here. */
+/** The part of `Worker` that is used; tests replace it. */
 export interface WorkerLike {
   postMessage(message: ToWorker): void;
   terminate(): void;
@@ -9,19 +17,29 @@ export interface WorkerLike {
   addEventListener(type: 'error', listener: (event: { message?: string }) => void): void;
 }
 
-/** Messages of the worker that answer no call. */
-export type Notice = Exclude<ToPage, { kind: 'result' | 'failure' }>;
+/** An update for the listeners. */
+export interface UpdateNotice extends Delivery {
+  kind: 'update';
+  update: Update;
+}
+
+/** Messages of the worker other than results, with whole updates. */
+export type Notice = Exclude<ToPage, { kind: 'result' | 'failure' | 'update' }> | UpdateNotice;
 
 interface Pending {
-  resolve(value: Results[keyof Results]): void;
+  resolve(value: unknown): void;
   reject(error: TandemError): void;
 }
 
-/** Calls into the worker as promises; every promise settles, at the latest on close. */
+/**
+ * Calls into the worker as promises, which settle at the latest on close. Puts the history
+ * together again, of which the worker sends only changes.
+ */
 export class Channel {
   readonly #worker: WorkerLike;
   readonly #pending = new Map<number, Pending>();
   #lastId = 0;
+  #history: string[] = [];
   #closed: TandemError | null = null;
 
   constructor(
@@ -32,13 +50,24 @@ export class Channel {
     this.#worker = worker;
     worker.addEventListener('message', ({ data }) => {
       if (this.#closed !== null) return;
-      if (data.kind === 'result') this.#take(data.id)?.resolve(data.value);
-      else if (data.kind === 'failure') this.#take(data.id)?.reject(errorFrom(data.error));
-      else onNotice(data);
+      if (data.kind === 'failure') {
+        this.#take(data.id)?.reject(errorFrom(data.error));
+      } else if (data.kind === 'update') {
+        onNotice({ kind: 'update', update: this.#whole(data.update), ...data.delivery });
+      } else if (data.kind !== 'result') {
+        onNotice(data);
+      } else if (data.update === undefined) {
+        this.#take(data.id)?.resolve(data.value);
+      } else {
+        const update = this.#whole(data.update);
+        if (data.delivery !== undefined) onNotice({ kind: 'update', update, ...data.delivery });
+        const { value } = data;
+        this.#take(data.id)?.resolve(value === null ? update : { ...(value as object), update });
+      }
     });
     worker.addEventListener('error', (event) => {
       if (this.#closed !== null) return;
-      // A worker that could not be loaded gives no message.
+      // A worker that could not be loaded has no message.
       const cause = event.message
         ? `the worker failed: ${event.message}`
         : 'the worker could not be loaded: check workerUrl, and that the page’s ' +
@@ -67,12 +96,12 @@ export class Channel {
     return this.#closed !== null;
   }
 
-  /** Sends what has no answer. */
+  /** Sends a message without a result. */
   post(message: Exclude<ToWorker, { kind: 'call' }>): void {
     if (this.#closed === null) this.#worker.postMessage(message);
   }
 
-  /** Ends the worker at once; what is pending and what comes later rejects with `reason`. */
+  /** Ends the worker at once. Pending and later calls reject with `reason`. */
   close(
     reason: TandemError = new LifecycleError('disposed', 'the recommender was disposed of'),
   ): void {
@@ -81,6 +110,12 @@ export class Channel {
     this.#worker.terminate();
     for (const { reject } of this.#pending.values()) reject(reason);
     this.#pending.clear();
+  }
+
+  #whole({ history, ...update }: SentUpdate): Update {
+    const { dropped, kept, added } = history;
+    this.#history = [...this.#history.slice(dropped, dropped + kept), ...added];
+    return { ...update, history: [...this.#history] };
   }
 
   #take(id: number): Pending | undefined {

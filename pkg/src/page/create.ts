@@ -3,19 +3,19 @@ import type { RecommenderOptions } from './options.js';
 import { Recommender } from './recommender.js';
 
 /**
- * Starts the worker, fetches and verifies the model, and resolves once the device can rank.
+ * Starts the worker, loads and verifies the model, and resolves once the device can rank.
  *
  * Rejects with an {@link ArtifactError} if a file is damaged, a {@link ServerError} if the
- * server is away, a {@link LifecycleError} if `signal` is aborted, a {@link DeviceError} if
- * the browser lacks what is needed. Importing this module in Node is safe; calling this
- * there rejects.
+ * server cannot be reached, a {@link LifecycleError} if `signal` is aborted, and a
+ * {@link DeviceError} if the browser lacks what is needed. This module can be imported in
+ * Node, where this function rejects.
  */
 export async function createRecommender(options: RecommenderOptions): Promise<Recommender> {
   if (!Recommender.isSupported()) {
     throw new DeviceError(
       'unsupported',
-      'this environment has no module workers or no WebAssembly SIMD; ' +
-        'in server-side rendering create the recommender in the browser only',
+      'expected module workers and WebAssembly with SIMD, which this environment lacks; ' +
+        'with server-side rendering, create the recommender only in the browser',
     );
   }
   return Recommender.open(options, document.baseURI, () =>

@@ -9,13 +9,10 @@ import type {
   StoredState,
 } from './storage.js';
 
-/**
- * Version of the stores below. What a database of an older version holds is left behind: it
- * is a session, which begins anew.
- */
+/** Version of the stores below. A database of an older version is emptied. */
 export const LAYOUT = 2;
 
-/** How long the browser may take to open the database, in milliseconds. */
+/** Time limit for opening the database, in milliseconds. */
 export const OPEN_PATIENCE_MS = 3_000;
 
 const STORES = ['session', 'journal', 'outgoing'] as const;
@@ -35,7 +32,7 @@ export class IndexedDbStorage implements PersonalStorage {
   /** The database was deleted while this tab had it open. */
   #gone = false;
 
-  /** `server`: whose sessions these are; one database a server. */
+  /** `server`: there is one database per server. */
   constructor(server: string) {
     this.#name = `${DATABASE_NAME} ${server}`;
   }
@@ -89,7 +86,7 @@ export class IndexedDbStorage implements PersonalStorage {
       const surplus = (await requested(outgoing.count())) - limit;
       if (surplus <= 0) return;
       const oldest = await requested(outgoing.index('at').getAllKeys(null, surplus));
-      // The index yields its own order; its keys are those of the store.
+      // The keys of the index are those of the store.
       for (const key of oldest) outgoing.delete(key);
     });
   }
@@ -110,7 +107,7 @@ export class IndexedDbStorage implements PersonalStorage {
 
   clear(): Promise<void> {
     return this.#run('readwrite', async (transaction) => {
-      // The counters stay, so that other tabs see that this is not what they had.
+      // The counters stay, so that other tabs notice the change.
       const { generation, through } = await readSession(transaction);
       const empty: SessionRecord = { generation: generation + 1, through, snapshot: null };
       transaction.objectStore('session').put(empty, SESSION_KEY);
@@ -127,7 +124,7 @@ export class IndexedDbStorage implements PersonalStorage {
     this.#database = null;
   }
 
-  /** Runs a job in one transaction over all stores; resolves once it is written. */
+  /** Runs a job in one transaction over all stores; resolves once it is committed. */
   async #run<T>(
     mode: IDBTransactionMode,
     job: (transaction: IDBTransaction) => Promise<T>,
@@ -143,7 +140,7 @@ export class IndexedDbStorage implements PersonalStorage {
         transaction.oncomplete = () => resolve();
         transaction.onabort = () => reject(transaction.error ?? new Error('aborted'));
       });
-      // Both are waited for below; whichever fails first must not leave the other unheard.
+      // Both are awaited below; if one fails, the other must not be an unhandled rejection.
       done.catch(() => undefined);
       const result = await job(transaction);
       await done;
@@ -156,7 +153,8 @@ export class IndexedDbStorage implements PersonalStorage {
   #open(): Promise<IDBDatabase> {
     return new Promise((resolve, reject) => {
       const late = setTimeout(
-        () => reject(new Error(`the browser did not open it within ${OPEN_PATIENCE_MS} ms`)),
+        () =>
+          reject(new Error(`the browser did not open the database within ${OPEN_PATIENCE_MS} ms`)),
         OPEN_PATIENCE_MS,
       );
       const request = indexedDB.open(this.#name, LAYOUT);
@@ -187,7 +185,7 @@ export class IndexedDbStorage implements PersonalStorage {
   }
 }
 
-/** The database was deleted under us; the next attempt makes a new one. */
+/** The database was deleted while it was open; the next attempt creates a new one. */
 export class Gone extends Error {
   override name = 'Gone';
 }

@@ -1,76 +1,73 @@
 import { UsageError } from '../shared/errors.js';
+import type { Budget, EventKind, ItemId, RankedItem, TrackedEvent } from '../shared/generated.js';
 import type { OpenSettings } from '../shared/messages.js';
-import type { Progress, RankedItem } from '../shared/update.js';
+import type { Progress } from '../shared/update.js';
 import { applyRules, type Rule } from './rules.js';
 import type { PersonalStorage } from './storage.js';
 
-/** How a recommender is made; all but `server` may be left out. */
+/** Options of {@link createRecommender}; only `server` is required. */
 export interface RecommenderOptions {
-  /** Address of the cloud server; relative ones are resolved against the page. */
+  /** Address of the cloud server, absolute or relative to the page. */
   server: string;
   /** Sent to the server as `Authorization: Bearer …`, for a gateway in front of it. */
   key?: string;
   /**
-   * Where the small model runs. `auto`, the default, begins on the CPU. With consent, and
-   * where there is a GPU that is not made of software, it measures both once, aside from the
-   * session, and the next visits run on the faster ({@link RecommenderState.deviceTrial}).
-   * `webgpu` falls back to the CPU where there is none; `state().device` says which it is.
+   * The device of the small model. `auto`, the default, starts on the CPU. With consent and a
+   * hardware GPU, it measures both devices once, beside the session, and later visits use the
+   * faster one ({@link RecommenderState.deviceTrial}). `webgpu` falls back to the CPU if there
+   * is no GPU; `state().device` is the device in use.
    */
   device?: 'auto' | 'webgpu' | 'cpu';
-  /** The language model that makes the lists, one of {@link Recommender.models}. */
+  /** The language model for the lists, one of {@link Recommender.models}. */
   model?: string;
   /**
-   * Whether the visitor agreed that session, personal delta and the model's files are kept
-   * on this device. Without it, the default, nothing outlives the page; see
+   * Whether the visitor agreed that session, personal delta and the model's files are stored
+   * on this device. Without consent, the default, nothing outlives the page; see
    * {@link Recommender.setConsent}.
    */
   consent?: boolean;
-  /** Where a session is kept once there is consent; IndexedDB if absent. */
+  /** Storage for the session with consent; IndexedDB if absent. */
   storage?: PersonalStorage;
   /**
-   * Whether events are sent to the server's log, which it must offer (`cloud-server
-   * --events`). They wait while it cannot be reached.
+   * Whether events are sent to the server's log (`cloud-server --events`). They are queued
+   * while the server cannot be reached. After the visitor withdrew the consent
+   * ({@link Recommender.setConsent}), queued events are deleted and no more are sent.
    */
   events?: boolean;
   /**
-   * Measures without showing: the cloud is asked for nothing, and all that leaves the device
-   * is the number that {@link Recommender.compare} finds.
+   * Measures without recommending: no lists are requested, and only the number of
+   * {@link Recommender.compare} is sent to the server.
    */
   shadow?: boolean;
-  /** How often the cloud may be asked for a list, in place of the limit that it ships. */
-  budget?: {
-    /** So many lists at once, at least 1. */
-    burst: number;
-    /** So many are regained per minute. */
-    perMinute: number;
-  };
-  /** How long a request to the server may take, in milliseconds. */
+  /** Limit of requests for lists, in place of the manifest's. */
+  budget?: Budget;
+  /** Time limit of a request to the server, in milliseconds (20,000). */
   timeoutMs?: number;
-  /** Ends opening when aborted, and disposes of the recommender afterwards. */
+  /** Aborts opening, or disposes of the recommender later. */
   signal?: AbortSignal;
-  /** Called while files are being fetched. */
+  /** Called while files are loaded. */
   onProgress?: (progress: Progress) => void;
-  /** Makes the requests to the server, on the page, in place of the worker's own `fetch`. */
+  /** Makes the requests to the server on the page, in place of the worker's own `fetch`. */
   fetch?: typeof fetch;
-  /** Address of the package's worker, where a bundler cannot find it by itself. */
+  /** Address of the package's worker, if the bundler does not find it. */
   workerUrl?: string | URL;
   /** Address of the folder with `cpu/tandem_bg.wasm` and `webgpu/tandem_bg.wasm`. */
   wasmUrl?: string | URL;
 }
 
-/** What {@link Recommender.recommend} leaves in; evaluated on the page, never sent. */
+/** Selection of {@link Recommender.recommend}; evaluated on the page, never sent. */
 export interface RecommendOptions {
-  /** At most this many items; all of the list if absent. */
+  /** Maximum number of items; all if absent. */
   k?: number;
-  /** Items not to show. */
-  exclude?: Iterable<string>;
+  /** Items to leave out; a number is taken as its decimal text. */
+  exclude?: Iterable<ItemId | number>;
   /** Keeps the items for which it returns `true`. */
   filter?: (item: RankedItem) => boolean;
   /** Applied in their order, before `k`. */
   rules?: readonly Rule[];
 }
 
-/** Checks options and makes addresses absolute: a worker has another base than its page. */
+/** Checks the options and makes addresses absolute: the base of a worker is not the page. */
 export function openSettings(options: RecommenderOptions, base: string): OpenSettings {
   const { server, key, device = 'auto', model, budget, timeoutMs, wasmUrl } = options;
   if (typeof server !== 'string') throw argument('server', 'an address', server);
@@ -79,7 +76,7 @@ export function openSettings(options: RecommenderOptions, base: string): OpenSet
   }
   for (const [name, value] of Object.entries({ key, model })) {
     if (value !== undefined && (typeof value !== 'string' || value === '')) {
-      throw argument(name, 'some text', value);
+      throw argument(name, 'a non-empty string', value);
     }
   }
   if (timeoutMs !== undefined && !(Number.isFinite(timeoutMs) && timeoutMs > 0)) {
@@ -88,7 +85,7 @@ export function openSettings(options: RecommenderOptions, base: string): OpenSet
   if (budget !== undefined) {
     const { burst, perMinute } = budget;
     if (!(Number.isInteger(burst) && burst >= 1)) {
-      throw argument('budget.burst', 'a whole number from 1', burst);
+      throw argument('budget.burst', 'an integer from 1', burst);
     }
     if (!(Number.isFinite(perMinute) && perMinute >= 0)) {
       throw argument('budget.perMinute', 'a number from 0', perMinute);
@@ -97,7 +94,7 @@ export function openSettings(options: RecommenderOptions, base: string): OpenSet
   if (options.shadow === true && options.events === true) {
     throw new UsageError(
       'invalid_argument',
-      'shadow, events: expected at most one of them, since in shadow mode no event is sent',
+      'shadow, events: expected at most one of them, because shadow mode sends no events',
     );
   }
   return {
@@ -116,13 +113,13 @@ export function openSettings(options: RecommenderOptions, base: string): OpenSet
   };
 }
 
-/** Applies exclusions, filter, rules and length to a fused list, in this order. */
+/** Applies exclusions, filter, rules and `k` to ranked items, in this order. */
 export function select(items: readonly RankedItem[], options: RecommendOptions): RankedItem[] {
   const { k, exclude, filter, rules = [] } = options;
   if (k !== undefined && !(Number.isInteger(k) && k > 0)) {
-    throw argument('k', 'a positive whole number', k);
+    throw argument('k', 'an integer from 1', k);
   }
-  const excluded = new Set(exclude);
+  const excluded = new Set([...(exclude ?? [])].map((item) => itemId('exclude', item)));
   const kept = items.filter(
     (item) => !excluded.has(item.item) && (filter === undefined || filter(item)),
   );
@@ -130,18 +127,40 @@ export function select(items: readonly RankedItem[], options: RecommendOptions):
   return k === undefined ? ruled : ruled.slice(0, k);
 }
 
-/** The id of an item, or an error that names the argument. */
+/** The id of an item as a string, or an error that names the argument. */
 export function itemId(name: string, item: unknown): string {
-  if (typeof item !== 'string' || item === '') throw argument(name, 'the id of an item', item);
+  if (typeof item === 'number' && Number.isFinite(item)) return String(item);
+  if (typeof item !== 'string' || item === '') {
+    throw argument(name, 'the id of an item, a non-empty string or a number', item);
+  }
   return item;
 }
 
-/** The error for an argument that is not what it should be. */
+const eventKinds: readonly EventKind[] = ['click', 'view', 'purchase', 'dislike'];
+
+/** A valid event, or an error that names the invalid field. */
+export function trackedEvent(type: EventKind, item: ItemId | number): TrackedEvent {
+  if (!eventKinds.includes(type)) {
+    throw argument('event.type', [...eventKinds, 'undo'].join(', '), type);
+  }
+  return { type, item: itemId('event.item', item) };
+}
+
+/** The error for an invalid argument. */
 export function argument(name: string, expected: string, found: unknown): UsageError {
   return new UsageError(
     'invalid_argument',
-    `${name}: expected ${expected}, found ${JSON.stringify(found) ?? String(found)}`,
+    `${name}: expected ${expected}, found ${described(found)}`,
   );
+}
+
+/** A value in a message. `JSON.stringify` refuses `BigInt` and circular values. */
+function described(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? String(value);
+  } catch {
+    return typeof value;
+  }
 }
 
 function absolute(name: string, address: string | URL, base: string): URL {

@@ -1,6 +1,6 @@
 import type { PageFetch, PageFetched } from '../shared/messages.js';
 
-/** What the page is asked to do; part of what a worker posts. */
+/** Requests of the worker: a part of its messages. */
 type FetchNotice =
   | { kind: 'fetch'; id: number; request: PageFetch }
   | { kind: 'abortFetch'; id: number };

@@ -1,10 +1,10 @@
-/** How long a page that is not shown is waited for, in milliseconds. */
+/** Delay in a hidden page, in milliseconds. */
 export const HIDDEN_PAINT_MS = 250;
 
 /**
- * Calls back once the browser has painted what the page shows now: the first animation
- * frame runs before that paint, the second after it, however long they take. A hidden tab
- * gets no frames, so there, and only as long as it is hidden, a timer stands in.
+ * Calls back after the browser has painted the page as it is now. The first animation frame
+ * runs before that paint, the second after it. A hidden tab gets no frames; there, and only
+ * while it is hidden, a timer is used.
  */
 export function afterPaint(done: () => void): void {
   let called = false;

@@ -1,22 +1,25 @@
-import { errorFrom, LifecycleError, type TandemError, type WireError } from '../shared/errors.js';
-import type { Command, Opened, Results } from '../shared/messages.js';
-import { CACHE_NAME } from '../shared/names.js';
+import {
+  type ErrorCode,
+  errorFrom,
+  LifecycleError,
+  TandemError,
+  type WireError,
+} from '../shared/errors.js';
 import type {
-  Device,
-  DeviceTrial,
+  EventKind,
   Explanation,
   HostedModel,
+  ItemId,
   LearnReport,
-  Ledger,
   SimilarItem,
   TrackedEvent,
-  Update,
-  UpdateCause,
-} from '../shared/update.js';
+} from '../shared/generated.js';
+import type { Command, Delivery, Opened, Results } from '../shared/messages.js';
+import { CACHE_NAME } from '../shared/names.js';
+import type { Device, DeviceTrial, Ledger, Update } from '../shared/update.js';
 import type { Notice, WorkerLike } from './channel.js';
 import { Emitter } from './emitter.js';
 import { IndexedDbStorage } from './indexed-db.js';
-import { Keeper } from './keeper.js';
 import {
   argument,
   itemId,
@@ -24,32 +27,33 @@ import {
   type RecommenderOptions,
   type RecommendOptions,
   select,
+  trackedEvent,
 } from './options.js';
 import { Outbox } from './outbox.js';
 import { PageRequests } from './page-fetch.js';
 import { afterPaint } from './paint.js';
+import { SessionJournal } from './session-journal.js';
 import type { RecommenderEvents, RecommenderState } from './state.js';
 import { MemoryStorage, type PersonalStorage } from './storage.js';
 import { Supervisor } from './supervisor.js';
 import { isSupported } from './support.js';
-import { Tabs } from './tabs.js';
+import { randomId, Tabs } from './tabs.js';
 import { Trial } from './trial.js';
 
-const eventTypes: readonly string[] = ['click', 'view', 'purchase', 'dislike'];
-/** Events of this page that are kept for a consent that may come. */
+/** Maximum number of events that are kept until there is consent. */
 const REMEMBERED = 1_000;
 
 /**
- * Recommendations on this page. Made by {@link createRecommender}. Calls may overlap: they
- * are carried out in the order in which they were made. After {@link dispose} every call
- * rejects with a {@link LifecycleError} of code `disposed`.
+ * Recommendations on this page; created by {@link createRecommender}. Calls may overlap; they
+ * are carried out in their order. After {@link dispose} every call rejects with a
+ * {@link LifecycleError} of code `disposed`.
  */
 export class Recommender {
   readonly #options: RecommenderOptions;
   readonly #server: string;
   readonly #events = new Emitter<RecommenderEvents>();
   readonly #supervisor: Supervisor;
-  readonly #keeper: Keeper;
+  readonly #journal: SessionJournal;
   readonly #requests: PageRequests | null;
   readonly #outbox: Outbox | null;
   readonly #trial: Trial;
@@ -77,7 +81,7 @@ export class Recommender {
     options.signal?.addEventListener('abort', this.#onAbort);
     this.#supervisor = new Supervisor(spawn, settings, {
       notice: (notice) => this.#receive(notice),
-      restore: (except) => this.#keeper.restore(except),
+      restore: (except) => this.#journal.restore(except),
       restarted: (opened) => this.#restarted(opened),
       failed: (error) => {
         this.#status = 'failed';
@@ -92,8 +96,8 @@ export class Recommender {
         this.#deviceTrial = trial;
       },
     });
-    const tab = randomName();
-    this.#keeper = new Keeper(
+    const tab = randomId();
+    this.#journal = new SessionJournal(
       settings.consent ? this.#lasting() : new MemoryStorage(),
       tab,
       {
@@ -106,7 +110,7 @@ export class Recommender {
           this.#storageFault = { code: error.code, message: error.message };
           this.#events.emit('error', error);
         },
-        onStored: () => this.#tabs?.tell('stored'),
+        onStored: () => this.#tabs?.post('stored'),
       },
     );
     const own = options.fetch;
@@ -119,19 +123,19 @@ export class Recommender {
     this.#outbox =
       options.events === true
         ? new Outbox(tab, {
-            storage: () => this.#keeper.storage,
+            storage: () => this.#journal.storage,
             send: (path, body, why) => this.#call({ type: 'send', path, body, why }),
             refused: (error) => this.#events.emit('error', error),
           })
         : null;
   }
 
-  /** Whether this browser has what is needed: module workers and WebAssembly with SIMD. */
+  /** Whether this browser has module workers and WebAssembly with SIMD. */
   static isSupported(): boolean {
     return isSupported();
   }
 
-  /** Removes the model's files that recommenders of this origin have kept on the device. */
+  /** Removes the model's files that recommenders of this origin have stored on the device. */
   static async clearCache(): Promise<void> {
     if (typeof caches !== 'undefined') await caches.delete(CACHE_NAME);
   }
@@ -157,45 +161,47 @@ export class Recommender {
   }
 
   /**
-   * Tells what the visitor did, or, with `undo`, that the last of it does not count.
-   * Resolves with the re-ranked list once the event is safe where the session is kept; the
-   * network is not waited for. Rejects with `invalid_argument` for an event of the wrong
-   * shape.
+   * Tracks an event of the visitor or, with `undo`, reverts the last one. Resolves with the
+   * new ranking once the event is stored with the session, without waiting for the network.
+   * Rejects with `invalid_argument` for an invalid event, and with `unknown_item` if the device
+   * has the whole catalogue and the item is not in it.
    */
-  async track(event: TrackedEvent | { type: 'undo' }): Promise<Update> {
+  async track(
+    event: { type: EventKind; item: ItemId | number } | { type: 'undo' },
+  ): Promise<Update> {
     if (event.type === 'undo') return (await this.#undo()).update;
-    if (!eventTypes.includes(event.type)) {
-      throw argument('event.type', [...eventTypes, 'undo'].join(', '), event.type);
-    }
-    const tracked: TrackedEvent = { type: event.type, item: itemId('event.item', event.item) };
-    if (this.#keeper.busy) await this.#keeper.idle();
+    const tracked = trackedEvent(event.type, event.item);
+    if (this.#journal.busy) await this.#journal.idle();
     if (this.#status !== 'ready') return this.#call({ type: 'recommend' });
-    const id = this.#keeper.nextId();
-    const safe = this.#keeper.record(id, tracked);
+    const id = this.#journal.nextId();
+    const safe = this.#journal.record(id, tracked);
     try {
       const [update] = await Promise.all([this.#call({ type: 'track', event: tracked, id }), safe]);
       this.#remember(tracked);
       await this.#outbox?.add(tracked);
       return update;
     } catch (error) {
-      // It is in no session; with the worker or the recommender gone, it may yet be.
-      if (this.#status === 'ready') await this.#keeper.forget(id);
+      // Refused. After the end of the worker or the recommender it stays in the journal.
+      if (this.#status === 'ready') await this.#journal.forget(id);
+      // The server's log may know the item already.
+      if (hasCode(error, 'unknown_item')) await this.#outbox?.add(tracked);
       throw error;
     }
   }
 
   /**
-   * Takes back the newest click, purchase or dislike, with what was learnt from it, and
-   * resolves with it; with `null` if none of the last ten is left, or none since the page
-   * was opened. One that is in the server's log already stays there.
+   * Reverts the newest click, purchase or dislike and its learning step, and resolves with the
+   * event; with `null` if there is none. The last ten events since the page was opened can be
+   * reverted. An event that was sent to the server's log stays there.
    */
   async undo(): Promise<TrackedEvent | null> {
     return (await this.#undo()).event;
   }
 
   /**
-   * The list as it stands, ranked anew on the device. If there is none yet, the cloud is
-   * asked and an `update` follows.
+   * The current recommendations, ranked on the device. Without any, it requests a list and
+   * waits for it; `items` is empty only if that fails or the network is forbidden, and
+   * `connection` has the cause.
    */
   async recommend(options: RecommendOptions = {}): Promise<Update> {
     select([], options);
@@ -206,36 +212,42 @@ export class Recommender {
     return { ...update, items: select(update.items, options) };
   }
 
-  /** Why an item stands where it does; `null` if it is not in the list. No network. */
-  async explain(item: string): Promise<Explanation | null> {
+  /** Why an item has its rank; `null` if it is not recommended. No network. */
+  async explain(item: ItemId | number): Promise<Explanation | null> {
     return this.#call({ type: 'explain', item: itemId('item', item) });
   }
 
   /**
-   * Items like this one, best first, as the small model has them. Looks among the items
-   * whose rows the device holds: all of a catalogue of at most 20,000, else those of lists
-   * and history. `null` if this item's own row is not among them. No network.
+   * The most similar items by the small model, best first, among the items whose rows are on
+   * the device: the whole catalogue up to 20,000 items, else those of lists and history.
+   * `null` if this item's own row is not on the device. No network.
    */
-  async similar(item: string, { k = 10 }: { k?: number } = {}): Promise<SimilarItem[] | null> {
-    if (!(Number.isInteger(k) && k > 0)) throw argument('k', 'a positive whole number', k);
+  async similar(
+    item: ItemId | number,
+    { k = 10 }: { k?: number } = {},
+  ): Promise<SimilarItem[] | null> {
+    if (!(Number.isInteger(k) && k > 0)) throw argument('k', 'an integer from 1', k);
     return this.#call({ type: 'similar', item: itemId('item', item), k });
   }
 
   /**
-   * How far the small model would order a list of the page's own otherwise, 0 to 1; `null`
-   * without a history, or with fewer than two items it knows. In shadow mode, and only there,
-   * the number (two digits of it) is sent to the server.
+   * Disagreement of the small model with the page's own order of items, 0 to 1; `null` without
+   * a history or with fewer than two known items. Only in shadow mode, the number is sent to
+   * the server, rounded to two digits.
    */
-  async compare(items: Iterable<string>): Promise<number | null> {
+  async compare(items: Iterable<ItemId | number>): Promise<number | null> {
     return this.#call({ type: 'compare', items: [...items].map((item) => itemId('items', item)) });
   }
 
-  /** The language models of the server; the first is asked if none is chosen. */
+  /** The language models of the server; the first is its default. */
   models(): Promise<HostedModel[]> {
     return this.#call({ type: 'models' });
   }
 
-  /** Which language model makes the lists; `null`: the server's first. Asks it for a list. */
+  /**
+   * Selects the language model for the lists, and requests one; `null`: the server's default.
+   * Rejects with `invalid_argument` for a name that the server does not have.
+   */
   async useModel(name: string | null): Promise<Update> {
     if (name !== null) itemId('name', name);
     const update = await this.#call({ type: 'useModel', name });
@@ -244,7 +256,7 @@ export class Recommender {
     return update;
   }
 
-  /** Keeps the package off the network, or lets it on again. */
+  /** Forbids the network, or allows it again. */
   async setOffline(offline: boolean): Promise<void> {
     this.#supervisor.remember({ offline });
     await this.#call({ type: 'setOffline', offline });
@@ -252,9 +264,10 @@ export class Recommender {
   }
 
   /**
-   * The visitor agreed, or does so no more, that things are kept on this device. From then
-   * on session, personal delta and the model's files outlive the page; without consent what
-   * was kept is erased, and the session goes on in memory.
+   * Grants or withdraws the visitor's consent to storage on this device. With consent, session,
+   * personal delta and the model's files outlive the page. A withdrawal deletes them and the
+   * events that are queued for the server, and the session continues in memory; events are sent
+   * again only after a new consent.
    */
   async setConsent(granted: boolean): Promise<void> {
     if (granted === this.#consent) return;
@@ -262,23 +275,23 @@ export class Recommender {
     this.#supervisor.remember({ consent: granted });
     if (granted) {
       this.#storageFault = null;
-      await this.#keeper.moveTo(this.#lasting(), this.#pageEvents);
+      this.#outbox?.suspend(false);
+      await this.#journal.moveTo(this.#lasting(), this.#pageEvents, true);
       this.#pageEvents = [];
       this.#joinTabs();
     } else {
-      this.#trial.close();
-      this.#tabs?.tell('erased');
+      this.#tabs?.post('erased');
       await this.#goToMemory();
     }
     await this.#call({ type: 'setConsent', granted });
     if (!granted) await Recommender.clearCache();
   }
 
-  /** Forgets the session and all that was learnt from it, wherever it is kept. */
+  /** Deletes the session and the personal delta, on the device and in memory. */
   async reset(): Promise<void> {
-    await this.#keeper.replace(async () => {
+    await this.#journal.replace(async () => {
       await this.#call({ type: 'reset' });
-      return null;
+      return { value: null, snapshot: null };
     });
     this.#outbox?.forget();
     this.#learned = null;
@@ -291,32 +304,36 @@ export class Recommender {
   }
 
   /**
-   * Takes up an exported session in place of this one. Rejects, and changes nothing, if the
-   * bytes are damaged or belong to another model.
+   * Replaces the session by an exported one. Rejects, and changes nothing, if the bytes are
+   * damaged or belong to another model.
    */
   async importPersonalData(bytes: Uint8Array): Promise<void> {
-    await this.#keeper.replace(async () => {
+    await this.#journal.replace(async () => {
       await this.#call({ type: 'import', bytes });
-      return this.#call({ type: 'export' });
+      return { value: null, snapshot: await this.#call({ type: 'export' }) };
     });
   }
 
-  /** All that was sent from this device since the recommender was opened: when, where, why, what. */
+  /** All requests since the recommender was opened, with their time, address, purpose and body. */
   ledger(): Promise<Ledger> {
     return this.#call({ type: 'ledger' });
   }
 
-  /** What is known now, without asking the worker. */
+  /** The current state, without a call to the worker. */
   state(): RecommenderState {
     const latest = this.#latest;
-    if (latest === null) throw errorFrom({ code: 'not_ready', message: 'not open yet' });
+    if (latest === null)
+      throw errorFrom({
+        code: 'not_ready',
+        message: 'the recommender is not open yet: await createRecommender first',
+      });
     return {
       status: this.#status,
       device: this.#device,
       deviceFallback: this.#deviceFallback,
       deviceTrial: this.#deviceTrial,
       consent: this.#consent,
-      storage: this.#keeper.storage instanceof MemoryStorage ? 'memory' : 'device',
+      storage: this.#journal.storage instanceof MemoryStorage ? 'memory' : 'device',
       storageFault: this.#storageFault,
       model: this.#model,
       connection: latest.connection,
@@ -327,7 +344,7 @@ export class Recommender {
     };
   }
 
-  /** Listens; the function it returns stops that. */
+  /** Adds a listener; returns the function that removes it. */
   on<Name extends keyof RecommenderEvents>(
     name: Name,
     listener: (payload: RecommenderEvents[Name]) => void,
@@ -335,13 +352,13 @@ export class Recommender {
     return this.#events.on(name, listener);
   }
 
-  /** Ends the worker and frees what it holds. May be called twice. */
+  /** Ends the worker and frees its memory. May be called twice. */
   dispose(): void {
     this.#end();
   }
 
   async #open(): Promise<void> {
-    const restore = this.#consent ? this.#keeper.restore() : Promise.resolve(null);
+    const restore = this.#consent ? this.#journal.restore() : Promise.resolve(null);
     const opened = await this.#supervisor.open(restore);
     this.#device = opened.device;
     this.#deviceFallback = opened.fallback;
@@ -349,25 +366,23 @@ export class Recommender {
     this.#latest ??= opened.update;
     if (this.#consent) this.#joinTabs();
     if (typeof window !== 'undefined') window.addEventListener('online', this.#onOnline);
-    // What an earlier visit could not send.
+    // Events that an earlier visit could not send.
     this.#outbox?.flush();
   }
 
   async #undo(): Promise<Results['undo']> {
-    let undone: Results['undo'] | null = null;
-    await this.#keeper.replace(async () => {
-      undone = await this.#call({ type: 'undo' });
-      return this.#call({ type: 'export' });
+    const undone = await this.#journal.replace(async () => {
+      const value = await this.#call({ type: 'undo' });
+      return { value, snapshot: await this.#call({ type: 'export' }) };
     });
-    const done = undone as unknown as Results['undo'];
-    const { event } = done;
+    const { event } = undone;
     if (event !== null) {
       const names = this.#pageEvents.map(({ type, item }) => `${type} ${item}`);
       const at = names.lastIndexOf(`${event.type} ${event.item}`);
       if (at >= 0) this.#pageEvents.splice(at, 1);
       this.#outbox?.takeBack(event);
     }
-    return done;
+    return undone;
   }
 
   #call<C extends Command>(command: C): Promise<Results[C['type']]> {
@@ -389,11 +404,10 @@ export class Recommender {
     this.#tabs ??= new Tabs(
       this.#server,
       () => {
-        this.#keeper.sync().catch((error: TandemError) => this.#events.emit('error', error));
+        this.#journal.sync().catch((error: TandemError) => this.#events.emit('error', error));
       },
       () => {
         this.#consent = false;
-        this.#trial.close();
         this.#supervisor.remember({ consent: false });
         void this.#goToMemory().catch(() => undefined);
         this.#call({ type: 'setConsent', granted: false }).catch(() => undefined);
@@ -401,13 +415,16 @@ export class Recommender {
     );
   }
 
+  /** The visitor withdrew the consent. */
   #goToMemory(): Promise<void> {
+    this.#trial.close();
+    this.#outbox?.suspend(true);
     this.#tabs?.close();
     this.#tabs = null;
-    return this.#keeper.moveTo(new MemoryStorage(), []);
+    return this.#journal.moveTo(new MemoryStorage(), [], false);
   }
 
-  /** The browser says that there is a network again: the server need not be spared. */
+  /** The browser reports a network again: the server is tried at once. */
   #online(): void {
     this.#outbox?.flush();
     if (this.#latest?.connection.state === 'failing') {
@@ -417,7 +434,7 @@ export class Recommender {
 
   #end(reason = new LifecycleError('disposed', 'the recommender was disposed of')): void {
     this.#status = 'disposed';
-    // A signal may outlive many recommenders: it must not hold on to this one.
+    // The signal may outlive this recommender and must not keep it in memory.
     this.#options.signal?.removeEventListener('abort', this.#onAbort);
     if (typeof window !== 'undefined') window.removeEventListener('online', this.#onOnline);
     this.#supervisor.close(reason);
@@ -435,7 +452,7 @@ export class Recommender {
         this.#options.onProgress?.(notice.progress);
         break;
       case 'update':
-        this.#deliver(notice.cause, notice.update, notice.decided);
+        this.#deliver(notice.update, notice);
         afterPaint(() => this.#supervisor.post({ kind: 'painted', sequence: notice.sequence }));
         break;
       case 'learned':
@@ -443,7 +460,7 @@ export class Recommender {
         this.#events.emit('learn', notice.report);
         break;
       case 'snapshot':
-        void this.#keeper.keep(notice.bytes, notice.through);
+        void this.#journal.keep(notice.bytes, notice.through);
         if (this.#consent && this.#latest?.items.length) this.#trial.offer(notice.bytes);
         break;
       case 'fetch':
@@ -459,10 +476,10 @@ export class Recommender {
   #restarted({ device, fallback, update }: Opened): void {
     this.#device = device;
     this.#deviceFallback = fallback;
-    this.#deliver('restart', update, false);
+    this.#deliver(update, { cause: 'restart', decided: false });
   }
 
-  #deliver(cause: UpdateCause, update: Update, decided: boolean): void {
+  #deliver(update: Update, { cause, decided }: Omit<Delivery, 'sequence'>): void {
     const connectionChanged = this.#note(update);
     this.#sequence += 1;
     this.#events.emit('update', { ...update, cause, sequence: this.#sequence });
@@ -472,7 +489,7 @@ export class Recommender {
     if (update.connection.state === 'online') this.#outbox?.flush();
   }
 
-  /** Remembers the newest state; returns whether the connection is another one now. */
+  /** Stores the newest state; returns whether the state of the connection changed. */
   #note(update: Update): boolean {
     const before = this.#latest?.connection.state ?? update.connection.state;
     this.#latest = update;
@@ -480,12 +497,10 @@ export class Recommender {
   }
 }
 
-function aborted(): LifecycleError {
-  return new LifecycleError('aborted', 'opening was aborted by its signal');
+function hasCode(error: unknown, code: ErrorCode): boolean {
+  return error instanceof TandemError && error.code === code;
 }
 
-/** Letters and digits that no other tab has. */
-function randomName(): string {
-  const words = crypto.getRandomValues(new Uint32Array(3));
-  return [...words].map((word) => word.toString(36)).join('');
+function aborted(): LifecycleError {
+  return new LifecycleError('aborted', 'opening was aborted by its signal');
 }

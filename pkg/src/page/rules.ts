@@ -1,20 +1,17 @@
-import type { RankedItem } from '../shared/update.js';
+import type { RankedItem } from '../shared/generated.js';
 
-/**
- * A rule of the page or of the visitor for what is shown. Rules are evaluated on the page
- * and never sent; the cloud's list only becomes shorter by them.
- */
+/** A rule of the page or the visitor for the shown items; evaluated on the page, never sent. */
 export type Rule =
-  /** Never these items. */
+  /** Removes these items. */
   | { type: 'never'; items: Iterable<string> }
-  /** At most so many of a kind, the best of them; `group` names the kind, `null` for none. */
+  /** Keeps the best `count` items of each group; `null` is no group and has no limit. */
   | { type: 'atMost'; count: number; group: (item: string) => string | null }
-  /** These items before all others, where they are in the list. */
+  /** Moves these items to the front. */
   | { type: 'first'; items: Iterable<string> }
-  /** These items after all others. */
+  /** Moves these items to the end. */
   | { type: 'last'; items: Iterable<string> };
 
-/** Applies rules in their order to a list, best first. */
+/** Applies rules in their order to items, best first. */
 export function applyRules(items: readonly RankedItem[], rules: readonly Rule[]): RankedItem[] {
   return rules.reduce<RankedItem[]>((list, rule) => applyRule(list, rule), [...items]);
 }
@@ -22,8 +19,8 @@ export function applyRules(items: readonly RankedItem[], rules: readonly Rule[])
 function applyRule(list: RankedItem[], rule: Rule): RankedItem[] {
   switch (rule.type) {
     case 'never': {
-      const barred = new Set(rule.items);
-      return list.filter(({ item }) => !barred.has(item));
+      const removed = new Set(rule.items);
+      return list.filter(({ item }) => !removed.has(item));
     }
     case 'atMost': {
       const counts = new Map<string, number>();

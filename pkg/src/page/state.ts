@@ -1,45 +1,41 @@
 import type { TandemError, WireError } from '../shared/errors.js';
-import type {
-  Connection,
-  Decision,
-  DeliveredUpdate,
-  Device,
-  DeviceTrial,
-  LearnReport,
-  Stats,
-} from '../shared/update.js';
+import type { Connection, Decision, LearnReport, Stats } from '../shared/generated.js';
+import type { DeliveredUpdate, Device, DeviceTrial } from '../shared/update.js';
 
-/** What {@link Recommender.on} can be asked to tell, and what its listeners get. */
+/** Events of {@link Recommender.on}, with what their listeners get. */
 export interface RecommenderEvents {
-  /** The list or what is known about it changed. */
+  /** The recommendations changed. */
   update: DeliveredUpdate;
-  /** The device decided anew whether the cloud is called, and acts on it. */
+  /** The device decided whether to call the cloud, and acts on it. */
   decision: Decision;
   /** The device made one learning step. */
   learn: LearnReport;
-  /** The connection went from one state to another, in either direction. */
+  /** The state of the connection changed, in either direction. */
   offline: Connection;
-  /** Something failed that no call of yours is waiting for. */
+  /**
+   * A failure that does not reject a call. Errors before the first listener is added are
+   * delivered to it.
+   */
   error: TandemError;
 }
 
-/** A snapshot, for showing; see {@link Recommender.state}. */
+/** The state of a recommender, for display; see {@link Recommender.state}. */
 export interface RecommenderState {
-  /** `failed`: no worker can be had; nothing works any more but {@link Recommender.dispose}. */
+  /** `failed`: no worker can be started; only {@link Recommender.dispose} still works. */
   status: 'ready' | 'failed' | 'disposed';
-  /** Where the small model really runs. */
+  /** The device on which the small model runs. */
   device: Device;
-  /** Why it is not the device that was asked for; `null` if it is. */
+  /** Why it is not the requested device; `null` if it is. */
   deviceFallback: WireError | null;
-  /** What `auto` measured, at this visit or before; `null` if nothing. */
+  /** The measurement of `auto`, in this visit or before; `null` without one. */
   deviceTrial: DeviceTrial | null;
-  /** Whether the visitor agreed that things are kept on this device. */
+  /** Whether the visitor agreed to storage on this device. */
   consent: boolean;
-  /** Whether they are: `memory` without consent, or where the storage failed. */
+  /** Where the session is stored: `memory` without consent, or after the storage failed. */
   storage: 'memory' | 'device';
   /** Why the storage failed; `null` if it did not. */
   storageFault: WireError | null;
-  /** The language model that was chosen; `null`: the server's first. */
+  /** The selected language model; `null`: the server's default. */
   model: string | null;
   connection: Connection;
   decision: Decision;

@@ -1,8 +1,8 @@
-import type { TrackedEvent } from '../shared/update.js';
+import type { TrackedEvent } from '../shared/generated.js';
 
-/** An event in the journal: what a snapshot does not have yet. */
+/** An event in the journal, which is not yet in a snapshot. */
 export interface JournalEntry {
-  /** Place in the journal; rises, and is never given twice. */
+  /** Position in the journal; increasing, and never reused. */
   key: number;
   /** The tab that wrote it, and its number there. */
   tab: string;
@@ -10,25 +10,25 @@ export interface JournalEntry {
   event: TrackedEvent;
 }
 
-/** An event that waits to be sent to the server. */
+/** An event that is queued for the server. */
 export interface OutgoingEvent extends TrackedEvent {
-  /** Its name, the same at every attempt. */
+  /** Its id, the same at every attempt. */
   id: string;
-  /** When it happened, in milliseconds since 1970. */
+  /** Its time in milliseconds since 1970. */
   at: number;
 }
 
-/** What is stored, without the bytes. */
+/** The stored state, without the bytes. */
 export interface StoredState {
-  /** Rises when a session is replaced as a whole: forgotten, brought in, taken back. */
+  /** Increases when a session is replaced: by a reset, an import or an undo. */
   generation: number;
-  /** Highest key of an entry that is in the snapshot. */
+  /** Highest key of the entries in the snapshot. */
   through: number;
-  /** Keys in the journal, rising. */
+  /** Keys in the journal, increasing. */
   keys: number[];
 }
 
-/** What {@link PersonalStorage.update} is to store. */
+/** A new state for {@link PersonalStorage.update}. */
 export interface Change {
   generation: number;
   through: number;
@@ -38,41 +38,42 @@ export interface Change {
   drop: readonly number[];
 }
 
-/** What {@link PersonalStorage.load} finds. */
+/** The result of {@link PersonalStorage.load}. */
 export interface Saved extends StoredState {
   snapshot: Uint8Array | null;
   entries: JournalEntry[];
 }
 
 /**
- * Where a visitor's session is kept: a snapshot, the events since (the journal), and events
- * that wait to be sent. The package has two, in memory and in IndexedDB; a page may bring its
- * own. A method that rejects makes the recommender go on in memory, with an `error` event.
+ * Storage of a visitor's session: a snapshot, the events since (the journal), and events that
+ * are queued for the server. The package has two, in memory and in IndexedDB; a page may
+ * provide its own. If a method rejects, the recommender emits an `error` and continues in
+ * memory.
  */
 export interface PersonalStorage {
   load(): Promise<Saved>;
-  /** Appends to the journal; returns the key of the first, the others follow without gaps. */
+  /** Appends to the journal; returns the key of the first entry. Keys have no gaps. */
   append(entries: Omit<JournalEntry, 'key'>[]): Promise<number>;
-  /** Removes entries from the journal that are not to be replayed. */
+  /** Removes entries from the journal. */
   remove(keys: readonly number[]): Promise<void>;
   /**
-   * In one transaction, shows `decide` what is stored and stores what it returns; `false` if
-   * that was `null`.
+   * In one transaction, calls `decide` with the stored state and stores the result. Returns
+   * `false` if it was `null`.
    */
   update(decide: (stored: StoredState) => Change | null): Promise<boolean>;
-  /** Queues events to be sent; of more than `limit` the oldest are dropped. */
+  /** Queues events for the server; beyond `limit` the oldest are dropped. */
   queue(events: readonly OutgoingEvent[], limit: number): Promise<void>;
-  /** The oldest events that wait to be sent. */
+  /** The oldest queued events, at most `limit` (a number below 2³²). */
   unsent(limit: number): Promise<OutgoingEvent[]>;
   /** Removes events from the queue. */
   unqueue(ids: readonly string[]): Promise<void>;
   /** Removes everything. */
   clear(): Promise<void>;
-  /** Ends the use of it. */
+  /** Closes the storage. */
   close(): void;
 }
 
-/** A session for as long as the page is open. */
+/** Keeps a session while the page is open. */
 export class MemoryStorage implements PersonalStorage {
   #snapshot: Uint8Array | null = null;
   #generation = 0;

@@ -3,49 +3,49 @@ import type { Command, Opened, OpenSettings, Restore, Results } from '../shared/
 import type { Device } from '../shared/update.js';
 import { Channel, type Notice, type WorkerLike } from './channel.js';
 
-/** So many new workers within {@link RESTART_SPAN_MS}, and the recommender gives up. */
+/** Maximum number of new workers within {@link RESTART_SPAN_MS}. */
 export const MAX_RESTARTS = 3;
 export const RESTART_SPAN_MS = 60_000;
 
-/** Pauses before the next attempts to open a worker that the server had no files for. */
+/** Pauses between attempts to open a worker while the server cannot be reached. */
 export const REOPEN_PAUSES_MS = [1_000, 2_000, 4_000, 8_000, 15_000, 30_000];
 
-/** What a supervisor needs from the recommender around it. */
+/** What a supervisor needs from the recommender. */
 export interface Supervised {
   notice(notice: Notice): void;
   /**
-   * What a new worker begins with. `except` names the events that it is sent anyway; asked
-   * when the journal has been read, for until then more may come.
+   * The session for a new worker. `except` returns the events that are sent to it as calls;
+   * it is called after the journal has been read, because there may be more until then.
    */
   restore(except: () => ReadonlySet<number>): Promise<Restore>;
-  /** Another worker has taken over. */
+  /** A new worker has replaced one that died. */
   restarted(opened: Opened): void;
-  /** There is no worker any more, and will be none. */
+  /** No worker can be started any more. */
   failed(error: TandemError): void;
 }
 
 interface Call {
   command: Command;
-  resolve(value: Results[keyof Results]): void;
+  resolve(value: unknown): void;
   reject(error: TandemError): void;
 }
 
 /**
- * Keeps a worker at work. When it dies, or its WebAssembly traps, or its GPU is lost, another
- * takes its place, goes on with the kept session, and is asked what the old one still owed.
+ * Keeps a worker running. If it dies, its WebAssembly traps or its GPU is lost, a new worker
+ * continues with the stored session and gets the pending calls.
  *
- * A worker that ends gives no sign of it. It therefore holds a lock as long as it lives
- * (Web Locks API), which the page waits for.
+ * The end of a worker causes no event. It therefore holds a lock while it lives (Web Locks
+ * API), and the page waits for that lock.
  */
 export class Supervisor {
   readonly #spawn: () => WorkerLike;
   readonly #supervised: Supervised;
   #settings: OpenSettings;
   #channel: Channel | null = null;
-  /** The channel once its worker is open; calls wait for it. */
+  /** The channel of an open worker; without one, calls wait. */
   #serving: Channel | null = null;
   #opened = false;
-  /** Where the last worker that was opened computes. */
+  /** The device of the last worker that was opened. */
   #device: Device = 'cpu';
   readonly #calls = new Set<Call>();
   #restarts: number[] = [];
@@ -61,7 +61,7 @@ export class Supervisor {
     return this.#settings;
   }
 
-  /** Changes what a later worker is opened with. */
+  /** Changes the settings of later workers. */
   remember(changes: Partial<OpenSettings>): void {
     this.#settings = { ...this.#settings, ...changes };
   }
@@ -78,7 +78,7 @@ export class Supervisor {
     return opened;
   }
 
-  /** Asks the worker, or the one after it. */
+  /** Calls the worker, or the next one. */
   call<C extends Command>(command: C): Promise<Results[C['type']]> {
     if (this.#ended !== null) return Promise.reject(this.#ended);
     return new Promise((resolve, reject) => {
@@ -96,7 +96,7 @@ export class Supervisor {
     this.#channel?.post(message);
   }
 
-  /** Ends it all; what is pending and what comes later rejects with `reason`. */
+  /** Ends the worker for good. Pending and later calls reject with `reason`. */
   close(reason: TandemError): void {
     if (this.#ended !== null) return;
     this.#ended = reason;
@@ -105,7 +105,7 @@ export class Supervisor {
     this.#calls.clear();
   }
 
-  /** A worker is open: it gets what waits. */
+  /** A worker is open: it gets the waiting calls. */
   #serve(channel: Channel): void {
     this.#serving = channel;
     for (const call of [...this.#calls]) this.#send(call);
@@ -113,7 +113,7 @@ export class Supervisor {
 
   #send(call: Call): void {
     const channel = this.#serving;
-    // Between two workers: sent once the next is open.
+    // Between two workers: sent when the next one is open.
     if (channel === null) return;
     channel.call(call.command).then(
       (value) => {
@@ -121,16 +121,16 @@ export class Supervisor {
         call.resolve(value);
       },
       (error: TandemError) => {
-        // What the old worker owed the next one is asked.
+        // The call is repeated with the next worker.
         if (this.#channel !== channel || channel.closed) return;
-        // Whether it says so or traps, the GPU is to blame first: the CPU is asked again.
+        // On WebGPU, the GPU is the likely cause: the call is repeated on the CPU.
         if (this.#device === 'webgpu' && (error.fatal || error.code === 'device_lost')) {
           this.#replace(error, { device: 'cpu' });
           return;
         }
         this.#calls.delete(call);
         call.reject(error);
-        // What trapped once would again: its event is left out.
+        // The same event would trap again: it is left out.
         if (error.fatal) this.#replace(error, { without: call.command });
       },
     );
@@ -143,7 +143,7 @@ export class Supervisor {
       this.#spawn(),
       (notice) => this.#receive(channel, lock, notice),
       (error) => {
-        // One that could not even be loaded will not be another time.
+        // A worker that cannot be loaded would fail again.
         if (this.#opened) this.#replace(error);
         else this.#fail(error);
       },
@@ -165,16 +165,16 @@ export class Supervisor {
     }
   }
 
-  /** Waits for the lock that ends with the worker. */
+  /** Waits for the lock that the worker releases when it ends. */
   #watch(channel: Channel, lock: string | null): void {
     if (lock === null) return;
     const ended = navigator.locks.request(lock, () => {
       if (this.#channel !== channel || channel.closed) return;
-      const error = errorFrom({ code: 'worker_failed', message: 'the worker was ended' });
+      const error = errorFrom({ code: 'worker_failed', message: 'the browser ended the worker' });
       if (this.#opened) this.#replace(error);
       else this.#fail(error);
     });
-    // Without locks its end is not noticed; nothing else is amiss.
+    // Without locks, the end of a worker is not noticed.
     ended.catch(() => undefined);
   }
 
@@ -197,12 +197,12 @@ export class Supervisor {
       if (without !== undefined) commands.push(without);
       return new Set(commands.flatMap((command) => (command.type === 'track' ? [command.id] : [])));
     };
-    this.#goOn(error, device !== undefined, except).catch((failure: TandemError) =>
+    this.#continue(error, device !== undefined, except).catch((failure: TandemError) =>
       this.#fail(failure),
     );
   }
 
-  async #goOn(
+  async #continue(
     cause: TandemError,
     toCpu: boolean,
     except: () => ReadonlySet<number>,
@@ -223,10 +223,10 @@ export class Supervisor {
         this.#serve(channel);
         return;
       } catch (error) {
-        // One that died as well has its own successor by now.
+        // This worker has died as well and has a successor by now.
         if (this.#ended !== null || this.#channel !== channel) return;
         const pause = REOPEN_PAUSES_MS[attempt];
-        // Without files on the device a server that is away has to be waited for.
+        // Without cached files the worker needs the server.
         if (!(error instanceof ServerError) || pause === undefined) throw error;
         this.#channel = null;
         channel.close(error);
@@ -242,7 +242,7 @@ export class Supervisor {
   }
 }
 
-/** A name for one worker's lock; `null` where there are no locks. */
+/** Name of a worker's lock; `null` where there are no locks. */
 function lockName(): string | null {
   if (typeof navigator === 'undefined' || navigator.locks === undefined) return null;
   return `tandem worker ${crypto.randomUUID()}`;

@@ -1,15 +1,15 @@
 import { CHANNEL_NAME } from '../shared/names.js';
 
-/** What tabs tell each other. */
-type Word = 'stored' | 'erased';
+/** Messages between tabs. */
+type TabMessage = 'stored' | 'erased';
 
-/** The other tabs of this origin that keep the same visitor's session. */
+/** The other tabs of this origin with the same session. */
 export class Tabs {
   readonly #channel: BroadcastChannel | null;
   readonly #onReturn: () => void;
 
   /**
-   * `onStored`: another tab stored something, or this one was away and may have missed it;
+   * `onStored`: another tab stored something, or this tab was hidden and may have missed it;
    * `onErased`: the visitor withdrew the consent in another tab.
    */
   constructor(server: string, onStored: () => void, onErased: () => void) {
@@ -18,7 +18,7 @@ export class Tabs {
         ? null
         : new BroadcastChannel(`${CHANNEL_NAME} ${server}`);
     if (this.#channel !== null) {
-      this.#channel.onmessage = ({ data }: MessageEvent<Word>) => {
+      this.#channel.onmessage = ({ data }: MessageEvent<TabMessage>) => {
         if (data === 'erased') onErased();
         else onStored();
       };
@@ -27,12 +27,12 @@ export class Tabs {
       if (document.visibilityState === 'visible') onStored();
     };
     document.addEventListener('visibilitychange', this.#onReturn);
-    // A page that was frozen missed what was said meanwhile.
+    // A frozen page has missed messages.
     document.addEventListener('resume', this.#onReturn);
   }
 
-  tell(word: Word): void {
-    this.#channel?.postMessage(word);
+  post(message: TabMessage): void {
+    this.#channel?.postMessage(message);
   }
 
   close(): void {
@@ -40,4 +40,10 @@ export class Tabs {
     document.removeEventListener('visibilitychange', this.#onReturn);
     document.removeEventListener('resume', this.#onReturn);
   }
+}
+
+/** Random letters and digits, unique to this tab. */
+export function randomId(): string {
+  const words = crypto.getRandomValues(new Uint32Array(3));
+  return [...words].map((word) => word.toString(36)).join('');
 }

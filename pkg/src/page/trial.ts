@@ -2,10 +2,10 @@ import type { OpenSettings } from '../shared/messages.js';
 import type { DeviceTrial } from '../shared/update.js';
 import { Channel, type WorkerLike } from './channel.js';
 
-/** A GPU that has not shown what it can do by then is left, in milliseconds. */
+/** Time limit of a trial in milliseconds. */
 export const TRIAL_TIMEOUT_MS = 120_000;
 
-/** What a trial needs from the recommender around it. */
+/** What a trial needs from the recommender. */
 export interface TrialHost {
   spawn(): WorkerLike;
   /** Whether there is a GPU that was not measured yet. */
@@ -16,9 +16,8 @@ export interface TrialHost {
 }
 
 /**
- * Measures the GPU beside the CPU, once, on a copy of the session and in a worker of its
- * own: whatever happens to the GPU there, the session does not notice, and what was loaded
- * for it goes with the worker.
+ * Measures CPU and GPU once, on a copy of the session and in a worker of its own, so that a
+ * failure of the GPU does not affect the session and the memory is freed afterwards.
  */
 export class Trial {
   readonly #host: TrialHost;
@@ -30,17 +29,17 @@ export class Trial {
     this.#host = host;
   }
 
-  /** The session is at rest; only the first offer is taken. */
+  /** Starts the trial with a snapshot; only the first call has an effect. */
   offer(snapshot: Uint8Array): void {
     if (this.#offered) return;
     this.#offered = true;
-    // Without a result the CPU remains, which needs no telling.
+    // Without a result the CPU stays in use; that is no error.
     this.#run(snapshot)
       .catch(() => undefined)
       .finally(() => this.close());
   }
 
-  /** Ends it, if it is under way. */
+  /** Aborts the trial, if it is running. */
   close(): void {
     this.#closed = true;
     this.#channel?.close();

@@ -1,35 +1,12 @@
-/**
- * Every code an error of this package can have. All but the last four are the codes of the
- * wire protocol; those four exist only in a browser.
- */
-export type ErrorCode =
-  | 'invalid_request'
-  | 'invalid_field'
-  | 'payload_too_large'
-  | 'not_found'
-  | 'method_not_allowed'
-  | 'unsupported_media_type'
-  | 'not_ready'
-  | 'overloaded'
-  | 'timeout'
-  | 'internal'
-  | 'unreachable'
-  | 'bad_response'
-  | 'integrity'
-  | 'unsupported_version'
-  | 'invalid_artifact'
-  | 'catalogue_changed'
-  | 'invalid_argument'
-  | 'no_adapter'
-  | 'device_lost'
-  | 'disposed'
-  | 'aborted'
-  | 'unsupported'
-  | 'worker_failed'
-  | 'quota'
-  | 'storage';
+import type { WireErrorCode } from './generated.js';
 
-/** An error as it crosses from the worker: structured cloning would lose its class. */
+/** Codes that exist only in a browser. */
+type BrowserErrorCode = 'unsupported' | 'worker_failed' | 'quota' | 'storage';
+
+/** Codes of the errors of this package: those of the wire protocol, and those of the browser. */
+export type ErrorCode = WireErrorCode | BrowserErrorCode;
+
+/** An error as it crosses from the worker; structured cloning would lose its class. */
 export interface WireError {
   code: ErrorCode;
   message: string;
@@ -37,13 +14,13 @@ export interface WireError {
   fatal?: true;
 }
 
-/** What every rejection and every `error` event of this package is. */
+/** The class of every rejection and every `error` event of this package. */
 export class TandemError extends Error {
   override name = 'TandemError';
-  /** For programs; stays while the message may change. */
+  /** For programs; stable, while the message may change. */
   readonly code: ErrorCode;
 
-  /** The WebAssembly of the worker trapped; the session goes on in another. */
+  /** The worker's WebAssembly trapped; the session continues in a new worker. */
   readonly fatal: boolean;
 
   constructor(code: ErrorCode, message: string, fatal = false) {
@@ -53,27 +30,27 @@ export class TandemError extends Error {
   }
 }
 
-/** The server could not be reached, refused, was late, or answered something unreadable. */
+/** The server could not be reached, refused the request, was late, or sent an invalid response. */
 export class ServerError extends TandemError {
   override name = 'ServerError';
 }
 
-/** A downloaded file is damaged, foreign, or newer than this package. */
+/** A downloaded file is damaged, belongs to another model, or is newer than this package. */
 export class ArtifactError extends TandemError {
   override name = 'ArtifactError';
 }
 
-/** The browser, its worker or its GPU cannot do what was asked. */
+/** The browser, its worker or its GPU lacks what is needed. */
 export class DeviceError extends TandemError {
   override name = 'DeviceError';
 }
 
-/** The browser's storage is full, blocked or gone; the session goes on in memory. */
+/** The browser's storage is full, blocked or deleted; the session continues in memory. */
 export class StorageError extends TandemError {
   override name = 'StorageError';
 }
 
-/** The call makes no sense as it was made. */
+/** The call has invalid arguments. */
 export class UsageError extends TandemError {
   override name = 'UsageError';
 }
@@ -83,13 +60,16 @@ export class LifecycleError extends TandemError {
   override name = 'LifecycleError';
 }
 
-const families: Record<ErrorCode, typeof TandemError> = {
+/** The class of each code. */
+const classes: Record<ErrorCode, typeof TandemError> = {
   invalid_request: UsageError,
   invalid_field: UsageError,
   invalid_argument: UsageError,
+  unknown_item: UsageError,
   payload_too_large: ServerError,
   not_found: ServerError,
   method_not_allowed: ServerError,
+  unauthorized: ServerError,
   unsupported_media_type: ServerError,
   not_ready: ServerError,
   overloaded: ServerError,
@@ -112,27 +92,28 @@ const families: Record<ErrorCode, typeof TandemError> = {
 };
 
 function isErrorCode(code: unknown): code is ErrorCode {
-  return typeof code === 'string' && Object.hasOwn(families, code);
+  return typeof code === 'string' && Object.hasOwn(classes, code);
 }
 
-/** Makes the class that belongs to a code. */
+/** An error of the class that belongs to the code. */
 export function errorFrom({ code, message, fatal }: WireError): TandemError {
-  return new families[code](code, message, fatal);
+  return new classes[code](code, message, fatal);
+}
+
+/** An error to throw inside the worker. */
+export function wireError(code: ErrorCode, message: string): WireError {
+  return { code, message };
 }
 
 /**
- * Brings anything thrown into `{ code, message }`. What is no error of ours, such as a trap
- * inside WebAssembly, becomes `internal` and keeps its message.
+ * Converts any thrown value to `{ code, message }`. A value that is not an error of this
+ * package, such as a trap of WebAssembly, becomes `internal` and keeps its message.
  */
 export function toWire(thrown: unknown): WireError {
-  if (typeof thrown === 'object' && thrown !== null) {
-    const { code, message } = thrown as { code?: unknown; message?: unknown };
-    const text = typeof message === 'string' ? message : String(thrown);
-    const error: WireError = { code: isErrorCode(code) ? code : 'internal', message: text };
-    // What a trap of WebAssembly throws is called so; nothing else in a browser is.
-    return (thrown as { name?: unknown }).name === 'RuntimeError'
-      ? { ...error, fatal: true }
-      : error;
-  }
-  return { code: 'internal', message: String(thrown) };
+  if (typeof thrown !== 'object' || thrown === null) return wireError('internal', String(thrown));
+  const { code, message, name } = thrown as { code?: unknown; message?: unknown; name?: unknown };
+  const text = typeof message === 'string' ? message : String(thrown);
+  const error = wireError(isErrorCode(code) ? code : 'internal', text);
+  // The name of what a WebAssembly trap throws; nothing else in a browser has it.
+  return name === 'RuntimeError' ? { ...error, fatal: true } : error;
 }

@@ -1,66 +1,64 @@
 import type { WireError } from './errors.js';
 import type {
-  Device,
-  DeviceTrial,
+  Budget,
+  ClientUpdate,
   Explanation,
+  HistoryChange,
   HostedModel,
   LearnReport,
-  Ledger,
-  Progress,
   SimilarItem,
   TrackedEvent,
-  Update,
-  UpdateCause,
-} from './update.js';
+} from './generated.js';
+import type { Device, DeviceTrial, Ledger, Progress, Update, UpdateCause } from './update.js';
 
-/** What the worker needs to open a session. */
+/** Options of the worker to open a session. */
 export interface OpenSettings {
   server: string;
   device: Device | 'auto';
   timeoutMs: number | null;
-  /** Absolute address of the folder that holds `cpu/` and `webgpu/`; `null`: beside the worker. */
+  /** Absolute address of the folder with `cpu/` and `webgpu/`; `null`: beside the worker. */
   wasmUrl: string | null;
   /** Sent as `Authorization: Bearer …`. */
   key: string | null;
-  budget: { burst: number; perMinute: number } | null;
-  /** The language model to ask; `null`: the server's first. */
+  budget: Budget | null;
+  /** The language model for the lists; `null`: the server's default. */
   model: string | null;
-  /** Whether files may be kept on this device. */
+  /** Whether files may be stored on this device. */
   consent: boolean;
-  /** Requests are made by the page, with a function of its own. */
+  /** The page makes the requests, with a function of its own. */
   pageFetch: boolean;
-  /** The cloud is never asked for a list, and nothing but a disagreement is sent. */
+  /** No lists are requested; only a disagreement is sent. */
   shadow: boolean;
-  /** Kept off the network from the first. */
+  /** The network is forbidden from the start. */
   offline: boolean;
-  /** A lock to hold as long as the worker lives. */
+  /** Name of a lock that the worker holds while it lives. */
   lock: string | null;
 }
 
-/** A session to go on with: its last snapshot, and the events since. */
+/** A session to continue: its last snapshot, and the events since. */
 export interface Restore {
   snapshot: Uint8Array | null;
   events: NumberedEvent[];
 }
 
-/** An event with its number in this page, from 1 and rising. */
+/** An event with its number on this page, counted from 1. */
 export interface NumberedEvent {
   id: number;
   event: TrackedEvent;
 }
 
-/** What came of opening. */
+/** The result of opening. */
 export interface Opened {
   device: Device;
-  /** Why it is not the device that was asked for. */
+  /** Why it is not the requested device. */
   fallback: WireError | null;
-  /** What `auto` goes by; `null` if nothing was measured yet, or the device was chosen. */
+  /** The measurement that `auto` uses; `null` without one, or if the device was chosen. */
   trial: DeviceTrial | null;
-  /** The state before anything happened. */
+  /** The state after opening. */
   update: Update;
 }
 
-/** What the page asks of the worker. */
+/** Calls of the page to the worker. */
 export type Command =
   | { type: 'open'; settings: OpenSettings; restore: Restore | null }
   | { type: 'track'; event: TrackedEvent; id: number; tab?: true }
@@ -76,16 +74,16 @@ export type Command =
   | { type: 'reset' }
   | { type: 'export' }
   | { type: 'import'; bytes: Uint8Array }
-  /** Another tab changed the session as a whole. */
+  /** Another tab replaced the session. */
   | { type: 'restore'; restore: Restore }
   | { type: 'send'; path: string; body: string; why: string }
   | { type: 'ledger' }
   /** Whether there is a GPU that `auto` has not measured yet. */
   | { type: 'trialDue' }
-  /** Measures both devices on a session; for a worker that does nothing else. */
+  /** Measures both devices on a session, in a worker that does nothing else. */
   | { type: 'trial'; settings: OpenSettings; snapshot: Uint8Array };
 
-/** What each command resolves with. */
+/** Result of each command. */
 export interface Results {
   open: Opened;
   track: Update;
@@ -105,11 +103,11 @@ export interface Results {
   send: null;
   ledger: Ledger;
   trialDue: boolean;
-  /** `null`: not measured, since another tab does it. */
+  /** `null`: another tab is measuring. */
   trial: DeviceTrial | null;
 }
 
-/** A request that the page is to make with a function of its own. */
+/** A request for the page to make with a function of its own. */
 export interface PageFetch {
   url: string;
   method: 'GET' | 'POST';
@@ -117,37 +115,55 @@ export interface PageFetch {
   body: string | null;
 }
 
-/** The answer to a {@link PageFetch}. */
+/** The response to a {@link PageFetch}. */
 export type PageFetched =
   | { status: number; headers: Record<string, string>; body: Uint8Array }
   | { error: string };
 
 /**
- * Page to worker. `painted` acknowledges that an update has reached the screen, `fetched`
- * answers a `fetch`.
+ * Messages from the page to the worker. `painted`: an update is on the screen; `fetched`: the
+ * response to a `fetch`.
  */
 export type ToWorker =
   | { kind: 'call'; id: number; command: Command }
   | { kind: 'painted'; sequence: number }
   | { kind: 'fetched'; id: number; answer: PageFetched };
 
-/** Worker to page. */
+/** An {@link Update} as the worker sends it: once, and with only the change of the history. */
+export interface SentUpdate extends ClientUpdate {
+  history: HistoryChange;
+}
+
+/** How an update is delivered to listeners. */
+export interface Delivery {
+  sequence: number;
+  cause: UpdateCause;
+  /** Whether the worker acts on the update's decision. */
+  decided: boolean;
+}
+
+/** Messages from the worker to the page. */
 export type ToPage =
-  | { kind: 'result'; id: number; value: Results[keyof Results] }
+  /**
+   * The result of a call. One that has an update resolves with it, or, if `value` is not
+   * `null`, with `value` and the update as a further field.
+   */
+  | {
+      kind: 'result';
+      id: number;
+      value: unknown;
+      update?: SentUpdate;
+      /** Listeners get the update as well. */
+      delivery?: Delivery;
+    }
   | { kind: 'failure'; id: number; error: WireError }
-  /** The worker holds its lock: from now on its end can be noticed. */
+  /** An update that is not the result of a call. */
+  | { kind: 'update'; update: SentUpdate; delivery: Delivery }
+  /** The worker holds its lock: from now on the page can notice its end. */
   | { kind: 'alive' }
   | { kind: 'progress'; progress: Progress }
-  | {
-      kind: 'update';
-      sequence: number;
-      cause: UpdateCause;
-      update: Update;
-      /** The update's decision is acted on, not only carried along. */
-      decided: boolean;
-    }
   | { kind: 'learned'; report: LearnReport }
-  /** The session at rest: all events up to `through` are in it, learnt from. */
+  /** The session after learning; it includes all events up to `through`. */
   | { kind: 'snapshot'; bytes: Uint8Array; through: number }
   | { kind: 'fetch'; id: number; request: PageFetch }
   | { kind: 'abortFetch'; id: number }

@@ -1,14 +1,13 @@
-import type { WireError } from '../shared/errors.js';
+import { type WireError, wireError } from '../shared/errors.js';
 import { CACHE_NAME } from '../shared/names.js';
 
 /**
- * Files on this device, for the next visit and for other tabs. Kept in the Cache API, which
- * every tab of an origin shares, which holds files outside of JavaScript's heap, and whose
- * WebAssembly the browser need not compile anew; IndexedDB has none of the three.
+ * Files on this device, for the next visit and for other tabs. They are stored in the Cache
+ * API: all tabs of an origin share it, its files are outside of JavaScript's heap, and browsers
+ * cache the compiled code of its WebAssembly. IndexedDB offers none of the three.
  *
- * Files of the model lie under their SHA-256, and whoever reads them checks it. Nothing is
- * kept before {@link allow}. A cache that fails is as good as none: it is told once, by
- * `onFault`, and the network serves.
+ * Files of the model are stored under their SHA-256, which readers verify. Nothing is stored
+ * before {@link allow}. If the cache fails, `onFault` is called once and the network is used.
  */
 export class FileCache {
   readonly #onFault: (error: WireError) => void;
@@ -22,12 +21,12 @@ export class FileCache {
     this.#readOnly = readOnly;
   }
 
-  /** Whether files may be kept; what is there already is left to {@link clearFiles}. */
+  /** Whether files may be stored from now on; stored files stay. */
   allow(allowed: boolean): void {
     this.#allowed = allowed;
   }
 
-  /** Whether something may be put here now. */
+  /** Whether files may be stored now. */
   get takes(): boolean {
     return this.#allowed && !this.#readOnly;
   }
@@ -44,7 +43,7 @@ export class FileCache {
     });
   }
 
-  /** Removes the model's files that no manifest in the cache names any more. */
+  /** Removes the model's files that no cached manifest names any more. */
   async prune(): Promise<void> {
     if (!this.takes) return;
     await this.#use(async (cache) => {
@@ -72,7 +71,7 @@ export class FileCache {
         this.#told = true;
         const { name, message } = error as { name?: string; message?: string };
         const code = name === 'QuotaExceededError' ? 'quota' : 'storage';
-        this.#onFault({ code, message: `the model’s files cannot be kept: ${message ?? name}` });
+        this.#onFault(wireError(code, `the model’s files cannot be stored: ${message ?? name}`));
       }
       return null;
     }
@@ -81,7 +80,12 @@ export class FileCache {
 
 const FOLDER = '__tandem';
 
-/** Keys of the Cache API are addresses; these are never asked for. */
+/**
+ * Keys of the Cache API are addresses; these are never requested. The API refuses the schemes of
+ * extensions and app shells, so their files have a reserved name that no host can have.
+ */
 function address(name: string): string {
-  return new URL(`/${FOLDER}/${name}`, self.location.href).href;
+  const { href } = self.location;
+  const base = href.startsWith('http') ? href : 'https://tandem.invalid/';
+  return new URL(`/${FOLDER}/${name}`, base).href;
 }

@@ -3,14 +3,14 @@ import { VERSION } from '../shared/names.js';
 import type { DeviceTrial } from '../shared/update.js';
 import type { FileCache } from './cache.js';
 
-/** Trials that ended without a word, after which the CPU is kept. */
+/** Number of unfinished trials after which the CPU stays in use. */
 const MAX_ATTEMPTS = 2;
 
-/** What is kept of a trial; one for each server, since models differ in size. */
-interface Kept {
+/** The record of a trial: one per server, because models differ in size. */
+interface TrialRecord {
   version: string;
   adapter: string;
-  /** Trials begun: one that takes its worker or the whole browser down leaves only this. */
+  /** Trials begun: one that crashes its worker or the browser leaves only this. */
   attempts: number;
   trial: DeviceTrial | null;
 }
@@ -18,23 +18,23 @@ interface Kept {
 /** A GPU. */
 export interface Adapter {
   name: string;
-  /** The processor pretends to be one: never the faster. */
+  /** Emulated by the CPU: never faster. */
   software: boolean;
 }
 
-/** The GPU that the browser would compute on; `null` if there is none. */
+/** The GPU that the browser would use; `null` if there is none. */
 export async function findAdapter(): Promise<Adapter | null> {
   const { gpu } = navigator as { gpu?: Gpu };
   const adapter = (await gpu?.requestAdapter()) ?? null;
   if (adapter === null) return null;
   const { vendor = '', architecture = '', device = '', description = '' } = adapter.info ?? {};
   const name = [vendor, architecture, device, description].filter((part) => part !== '').join(' ');
-  // Where the second stands depends on the browser's age.
+  // Older browsers have the flag on the adapter.
   const software = adapter.info?.isFallbackAdapter ?? adapter.isFallbackAdapter ?? false;
-  return { name: name === '' ? 'a GPU without a name' : name, software };
+  return { name: name === '' ? 'unnamed GPU' : name, software };
 }
 
-/** What this version measured; of which adapter, the trial says. */
+/** The measurement of this version of the package; it names its adapter. */
 export async function lastTrial(
   { server }: OpenSettings,
   cache: FileCache,
@@ -42,44 +42,48 @@ export async function lastTrial(
   return (await read(server, cache))?.trial ?? null;
 }
 
-/** Whether a trial is to be made: there is a GPU, and it has had none. */
+/** Whether a trial is due: there is a GPU that was not measured. */
 export async function trialDue(
   settings: OpenSettings | null,
   cache: FileCache | null,
 ): Promise<boolean> {
-  // A trial that cannot be remembered would be made at every visit.
+  // A trial that cannot be stored would be repeated at every visit.
   if (settings?.device !== 'auto' || cache?.takes !== true) return false;
   const adapter = await findAdapter();
   if (adapter === null || adapter.software) return false;
-  const kept = await read(settings.server, cache);
-  if (kept?.adapter !== adapter.name) return true;
-  return kept.trial === null && kept.attempts < MAX_ATTEMPTS;
+  const record = await read(settings.server, cache);
+  if (record?.adapter !== adapter.name) return true;
+  return record.trial === null && record.attempts < MAX_ATTEMPTS;
 }
 
-/** Notes that a trial begins. */
+/** Records that a trial begins. */
 export async function beginTrial(server: string, adapter: string, cache: FileCache): Promise<void> {
   const before = await read(server, cache);
   const attempts = before?.adapter === adapter ? before.attempts + 1 : 1;
   await write(server, cache, { version: VERSION, adapter, attempts, trial: null });
 }
 
-/** Notes what came of it. */
+/** Records the result of a trial. */
 export function endTrial(server: string, trial: DeviceTrial, cache: FileCache): Promise<void> {
   return write(server, cache, { version: VERSION, adapter: trial.adapter, attempts: 0, trial });
 }
 
-async function read(server: string, cache: FileCache): Promise<Kept | null> {
-  const kept = (await (await cache.get(name(server)))?.json().catch(() => null)) as Kept | null;
-  return kept?.version === VERSION ? kept : null;
+async function read(server: string, cache: FileCache): Promise<TrialRecord | null> {
+  const record = (await (
+    await cache.get(name(server))
+  )
+    ?.json()
+    .catch(() => null)) as TrialRecord | null;
+  return record?.version === VERSION ? record : null;
 }
 
-function write(server: string, cache: FileCache, kept: Kept): Promise<void> {
-  return cache.put(name(server), Response.json(kept));
+function write(server: string, cache: FileCache, record: TrialRecord): Promise<void> {
+  return cache.put(name(server), Response.json(record));
 }
 
 const name = (server: string): string => `trial/${encodeURIComponent(server)}`;
 
-/** The part of WebGPU's interface that is used. */
+/** The part of WebGPU's interface that is used; TypeScript's libraries lack it. */
 interface Gpu {
   requestAdapter(): Promise<{
     info?: {

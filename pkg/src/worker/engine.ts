@@ -1,91 +1,89 @@
-import { toWire, type WireError } from '../shared/errors.js';
-import type { OpenSettings } from '../shared/messages.js';
+import { toWire, type WireError, wireError } from '../shared/errors.js';
 import type {
-  Device,
-  DeviceTrial,
+  ClientUpdate,
   Explanation,
+  HistoryChange,
   LearnReport,
-  Progress,
+  OpenConfig,
   SimilarItem,
   TrackedEvent,
-  Update,
-} from '../shared/update.js';
+  Undone,
+} from '../shared/generated.js';
+import type { OpenSettings } from '../shared/messages.js';
+import type { Device, DeviceTrial, Progress } from '../shared/update.js';
 import type { FileCache } from './cache.js';
 import { findAdapter, lastTrial } from './choice.js';
 import type { Network } from './network.js';
 
 /**
- * The session inside WebAssembly. Not re-entrant: one call at a time, with one exception,
- * {@link requestCandidates}, which may be pending while others run.
+ * The session inside WebAssembly. Not re-entrant: one call at a time. Only
+ * {@link requestCandidates} and {@link request} may be pending while others run.
  */
 export interface Client {
-  track(event: TrackedEvent): Promise<Update>;
-  /** Takes events that happened before, and ranks once. */
-  replay(events: TrackedEvent[]): Promise<Update>;
-  undo(): Promise<{ event: TrackedEvent | null; update: Update }>;
-  recommend(): Promise<Update>;
+  track(event: TrackedEvent): Promise<ClientUpdate>;
+  /** Takes earlier events, and ranks once. */
+  replay(events: TrackedEvent[]): Promise<ClientUpdate>;
+  undo(): Promise<Undone>;
+  recommend(): Promise<ClientUpdate>;
   explain(item: string): Promise<Explanation | null>;
   similar(item: string, k: number): Promise<SimilarItem[] | null>;
   compare(items: string[]): Promise<number | null>;
   chooseModel(name?: string): Promise<null>;
   /**
-   * Resolves also when the server fails: `connection` then says what is wrong. `why` is for
-   * the ledger.
+   * Also resolves if the server fails: `connection` then has the cause. `why` is the purpose
+   * for the ledger.
    */
-  requestCandidates(why: string): Promise<Update>;
-  /** One step for the oldest click that waits; `null` if none does. */
+  requestCandidates(why: string): Promise<ClientUpdate>;
+  /** Another request to the server (`GET` without a body); resolves with the response's text. */
+  request(path: string, body: string | undefined, why: string): Promise<string>;
+  /** What changed in the history since the last call of this method. */
+  historyChange(): HistoryChange;
+  /** One step for the oldest pending click; `null` if there is none. */
   learn(): Promise<LearnReport | null>;
   setOffline(offline: boolean): void;
-  reset(): Promise<Update>;
+  reset(): Promise<ClientUpdate>;
   exportPersonal(): Uint8Array;
-  importPersonal(bytes: Uint8Array): Promise<Update>;
-  /** As an import; of a session of another model, history and dislikes are kept. */
-  restorePersonal(bytes: Uint8Array): Promise<Update>;
+  importPersonal(bytes: Uint8Array): Promise<ClientUpdate>;
+  /** Like an import; from a session of another model only history and dislikes are taken. */
+  restorePersonal(bytes: Uint8Array): Promise<ClientUpdate>;
   /** Aborts the request in flight, if there is one. */
   abort(): void;
-  /** Gives back its memory; it must not be called afterwards. */
+  /** Frees its memory; it must not be called afterwards. */
   free(): void;
 }
 
-interface ClientConfig {
-  server: string;
-  device: Device;
-  timeoutMs?: number;
-  budget?: { burst: number; perMinute: number };
-}
-
-/** The JavaScript that `wasm-bindgen` writes beside each WebAssembly file. */
-interface Glue {
+/** The JavaScript that `wasm-bindgen` generates for each WebAssembly file. */
+export interface WasmModule {
   default(input: { module_or_path: Response }): Promise<unknown>;
-  Client: { open(config: ClientConfig, network: Network): Promise<Client> };
+  Client: { open(config: OpenConfig, network: Network): Promise<Client> };
 }
 
-/** A session ready for use, and where it runs. */
+/** An open session, and its device. */
 export interface Engine {
   client: Client;
   device: Device;
   fallback: WireError | null;
-  /** What the choice of device rests on, if it was measured. */
+  /** The measurement behind the choice of device, if there is one. */
   trial: DeviceTrial | null;
-  /** Opens another one on the same device: the server's catalogue has changed. */
+  /** Opens another client on the same device, after a change of the catalogue. */
   reopen(): Promise<Client>;
-  /** Fetches all files again, for a cache that may keep them from now on. */
+  /** Fetches all files again, for a cache that may store them from now on. */
   keepFiles(): Promise<void>;
 }
 
-/** What an engine needs from the worker around it. */
+/** What an engine needs from the worker. */
 export interface Surroundings {
   network: Network;
   cache: FileCache;
   onProgress(progress: Progress): void;
 }
 
-/** How a session is opened; tests put their own here. */
+/** Opens a session; tests use their own. */
 export type EngineLoader = (settings: OpenSettings, surroundings: Surroundings) => Promise<Engine>;
 
 /**
- * Opens a session on the wanted device, or on the CPU if there is no usable GPU. Only the
- * WebAssembly file of the device that is tried is fetched.
+ * Opens a session on the requested device, or on the CPU if there is no usable GPU. Only the
+ * WebAssembly file of that device is fetched.
  */
 export const loadEngine: EngineLoader = async (settings, surroundings) => {
   const trial = settings.device === 'auto' ? await lastTrial(settings, surroundings.cache) : null;
@@ -96,7 +94,7 @@ export const loadEngine: EngineLoader = async (settings, surroundings) => {
     return await open('webgpu', settings, surroundings, { fallback: null, trial });
   } catch (error) {
     const fallback = toWire(error);
-    // Both devices read the same artefacts: these would be damaged on the CPU, too.
+    // Both devices load the same artefacts: the CPU would fail as well.
     if (artifactFaults.has(fallback.code)) throw error;
     return open('cpu', settings, surroundings, { fallback, trial });
   }
@@ -114,13 +112,17 @@ async function open(
   { network, cache, onProgress }: Surroundings,
   choice: Pick<Engine, 'fallback' | 'trial'>,
 ): Promise<Engine> {
-  const glue = device === 'cpu' ? await importCpu() : await importWebGpu();
+  // Bundlers follow these two imports and the addresses in `wasmAddress` only as literals.
+  const module: WasmModule =
+    device === 'cpu'
+      ? await import('../../wasm/cpu/tandem.js')
+      : await import('../../wasm/webgpu/tandem.js');
   const address = wasmAddress(device, settings.wasmUrl);
   const module_or_path = await download(address, cache, onProgress);
   try {
-    await glue.default({ module_or_path });
+    await module.default({ module_or_path });
   } catch (error) {
-    // What browsers say of a policy names `unsafe-eval`, which allows far more than is needed.
+    // The browsers' own messages name `unsafe-eval`, which allows more than is needed.
     throw wireError(
       'unsupported',
       `${address.href} could not be compiled: check that it is this package’s file, and that the ` +
@@ -129,16 +131,16 @@ async function open(
     );
   }
   const { server, timeoutMs, budget } = settings;
-  const config: ClientConfig = {
+  const config: OpenConfig = {
     server,
     device,
     ...(timeoutMs === null ? {} : { timeoutMs }),
     ...(budget === null ? {} : { budget }),
   };
-  const reopen = (): Promise<Client> => glue.Client.open(config, network);
+  const reopen = (): Promise<Client> => module.Client.open(config, network);
   const keepFiles = async (): Promise<void> => {
     await download(address, cache, () => {});
-    // Opened once more, only for what it fetches.
+    // Opened only to fetch its files.
     (await reopen()).free();
   };
   onProgress({ phase: 'model', loaded: 0, total: null });
@@ -146,19 +148,6 @@ async function open(
   await cache.prune();
   onProgress({ phase: 'ready', loaded: 0, total: null });
   return { client, device, ...choice, reopen, keepFiles };
-}
-
-// Bundlers follow these two imports and the two addresses below only as they are written.
-async function importCpu(): Promise<Glue> {
-  // biome-ignore lint/suspicious/noTsIgnore: an expected error would be none once it is built
-  // @ts-ignore: the module is generated and may be absent while types are checked
-  return (await import('../../wasm/cpu/tandem.js')) as unknown as Glue;
-}
-
-async function importWebGpu(): Promise<Glue> {
-  // biome-ignore lint/suspicious/noTsIgnore: an expected error would be none once it is built
-  // @ts-ignore: the module is generated and may be absent while types are checked
-  return (await import('../../wasm/webgpu/tandem.js')) as unknown as Glue;
 }
 
 function wasmAddress(device: Device, folder: string | null): URL {
@@ -169,8 +158,9 @@ function wasmAddress(device: Device, folder: string | null): URL {
 }
 
 /**
- * Fetches with progress; the body stays a stream, so that compiling starts at once. The
- * network comes first and the cache stands in: a newer package may lie at the same address.
+ * Fetches a file and reports progress. The body stays a stream, so that compilation starts at
+ * once. The network comes first, because a newer package may be at the same address; without
+ * a usable response the cached copy is used.
  */
 async function download(
   address: URL,
@@ -178,32 +168,31 @@ async function download(
   onProgress: (progress: Progress) => void,
 ): Promise<Response> {
   const name = `wasm/${encodeURIComponent(address.href)}`;
-  let response: Response;
-  try {
-    response = await fetch(address);
-  } catch (error) {
-    const kept = await cache.get(name);
-    if (kept !== null) return kept;
-    throw wireError('unreachable', `fetching ${address.href} failed: ${toWire(error).message}`);
-  }
-  if (!response.ok || response.body === null) {
-    throw wireError('not_found', `fetching ${address.href}: HTTP status ${response.status}`);
+  const fetched: Response | WireError = await fetch(address).catch((error: unknown) =>
+    wireError('unreachable', `${address.href} could not be fetched: ${toWire(error).message}`),
+  );
+  if ('code' in fetched || !fetched.ok || fetched.body === null) {
+    const cached = await cache.get(name);
+    if (cached !== null) return cached;
+    if ('code' in fetched) throw fetched;
+    const { status } = fetched;
+    throw wireError('not_found', `${address.href} could not be fetched: HTTP status ${status}`);
   }
   if (cache.takes) {
-    const copy = new Response(response.clone().body, {
+    const copy = new Response(fetched.clone().body, {
       headers: { 'content-type': 'application/wasm' },
     });
-    // Not waited for: it is read as the original is.
+    // Not awaited: it is read together with the original.
     void cache.put(name, copy);
   }
-  // The length of a compressed answer is not that of its content.
-  const length = response.headers.has('content-encoding')
+  // The length of a compressed response is not that of its content.
+  const length = fetched.headers.has('content-encoding')
     ? null
-    : response.headers.get('content-length');
+    : fetched.headers.get('content-length');
   const total = length === null ? null : Number(length);
   let loaded = 0;
   onProgress({ phase: 'runtime', loaded, total });
-  const counted = response.body.pipeThrough(
+  const counted = fetched.body.pipeThrough(
     new TransformStream<Uint8Array, Uint8Array>({
       transform(chunk, controller) {
         loaded += chunk.byteLength;
@@ -215,20 +204,16 @@ async function download(
   return new Response(counted, { headers: { 'content-type': 'application/wasm' } });
 }
 
-/** There must be a GPU; where one was measured, the same. */
+/** Requires a GPU and, after a measurement, the same GPU. */
 async function requireAdapter(trial: DeviceTrial | null): Promise<void> {
   const { gpu } = navigator as { gpu?: unknown };
   if (gpu === undefined) throw wireError('no_adapter', 'this browser has no WebGPU');
   const adapter = await findAdapter();
-  if (adapter === null) throw wireError('no_adapter', 'WebGPU is there, but no adapter');
+  if (adapter === null) throw wireError('no_adapter', 'this browser has WebGPU, but no adapter');
   if (trial !== null && trial.adapter !== adapter.name) {
     throw wireError(
       'no_adapter',
-      `${trial.adapter} was measured, and now there is ${adapter.name}`,
+      `expected the measured GPU ${trial.adapter}, found ${adapter.name}`,
     );
   }
-}
-
-function wireError(code: WireError['code'], message: string): WireError {
-  return { code, message };
 }

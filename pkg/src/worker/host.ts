@@ -1,49 +1,57 @@
-import { toWire, type WireError } from '../shared/errors.js';
+import { toWire, wireError } from '../shared/errors.js';
+import type {
+  ClientUpdate,
+  HostedModel,
+  ModelsResponse,
+  TrackedEvent,
+} from '../shared/generated.js';
 import type {
   Command,
-  Opened,
+  Delivery,
   OpenSettings,
   Restore,
-  Results,
   ToPage,
   ToWorker,
 } from '../shared/messages.js';
-import type { HostedModel, TrackedEvent, Update, UpdateCause } from '../shared/update.js';
-import { Asking } from './asking.js';
+import type { UpdateCause } from '../shared/update.js';
 import { FileCache } from './cache.js';
+import { CandidateRequester } from './candidate-requester.js';
 import { trialDue } from './choice.js';
 import type { Client, Engine, EngineLoader } from './engine.js';
 import { Learning } from './learning.js';
-import { LedgerBook } from './ledger.js';
-import { Network, ownFetch, type Reply } from './network.js';
+import { Ledger } from './ledger.js';
+import { Network, ownFetch } from './network.js';
 import { PageFetcher } from './page-fetch.js';
 import { JobQueue } from './queue.js';
 import { tryDevices } from './trial.js';
 
-/** Where the host's messages go: a worker's global scope, or a test's port. */
+/** Receiver of the host's messages: the worker's global scope, or a port in tests. */
 export interface Port {
   postMessage(message: ToPage, transfer?: ArrayBuffer[]): void;
 }
 
-/** A server whose lists are of another catalogue than its manifest is not followed for ever. */
+/**
+ * Shortest time between two reloads of the catalogue, so that a server whose lists contradict
+ * its manifest does not cause an endless loop.
+ */
 const REOPEN_PAUSE_MS = 60_000;
-/** How long the server may take for what is not a list, in milliseconds. */
-const SEND_TIMEOUT_MS = 20_000;
+
+/** The result of a command has been posted already, with an update. */
+const POSTED = Symbol('posted');
 
 /**
- * The worker's side of a recommender: owns the one client and enters it one call at a time.
- * {@link Asking} calls the cloud, {@link Learning} learns.
+ * The worker's side of a recommender. Owns the client and makes one call to it at a time.
+ * {@link CandidateRequester} requests lists, {@link Learning} learns.
  */
 export class Host {
   readonly #port: Port;
   readonly #load: EngineLoader;
   readonly #queue = new JobQueue();
-  readonly #ledger = new LedgerBook();
+  readonly #ledger = new Ledger();
   readonly #pageFetcher: PageFetcher;
-  readonly #asking: Asking;
+  readonly #requester: CandidateRequester;
   readonly #learning: Learning;
   #settings: OpenSettings | null = null;
-  #network: Network | null = null;
   #cache: FileCache | null = null;
   #engine: Engine | null = null;
   #client: Client | null = null;
@@ -56,10 +64,11 @@ export class Host {
     this.#load = load;
     this.#pageFetcher = new PageFetcher((notice) => port.postMessage(notice));
     this.#learning = new Learning(port, this.#queue, () => this.#opened());
-    this.#asking = new Asking({
+    this.#requester = new CandidateRequester({
       enter: (job) => this.#enter(job),
       answered: (update, decided) => this.#answered(update, decided),
-      retry: () => this.#enter(async (client) => this.#publish('retry', await client.recommend())),
+      retry: () =>
+        this.#enter(async (client) => this.#publish('retry', await client.recommend(), null)),
       fault: (error) => this.#fault(error),
     });
   }
@@ -81,7 +90,8 @@ export class Host {
 
   async #answer(id: number, command: Command): Promise<void> {
     try {
-      const value = await this.#carryOut(command);
+      const value = await this.#carryOut(id, command);
+      if (value === POSTED) return;
       const transfer = value instanceof Uint8Array ? [value.buffer as ArrayBuffer] : [];
       this.#port.postMessage({ kind: 'result', id, value }, transfer);
     } catch (error) {
@@ -89,25 +99,25 @@ export class Host {
     }
   }
 
-  #carryOut(command: Command): Promise<Results[keyof Results]> {
+  #carryOut(id: number, command: Command): Promise<unknown> {
     switch (command.type) {
       case 'open':
-        return this.#queue.run(() => this.#open(command.settings, command.restore));
+        return this.#queue.run(() => this.#open(id, command.settings, command.restore));
       case 'track':
         return this.#enter(async (client) => {
           const update = await client.track(command.event);
           this.#tracked(command.id, command.event);
-          return this.#publish(command.tab ? 'tab' : 'event', update);
+          return this.#publish(command.tab ? 'tab' : 'event', update, id);
         });
       case 'undo':
         return this.#enter(async (client) => {
-          const undone = await client.undo();
+          const { event, update } = await client.undo();
           this.#learning.changed();
-          if (undone.event !== null) this.#publish('undo', undone.update);
-          return undone;
+          if (event === null) return this.#post(update, { id, value: { event } }, null);
+          return this.#publish('undo', update, id, { event });
         });
       case 'recommend':
-        return this.#enter(async (client) => this.#follow(await client.recommend()));
+        return this.#recommend(id);
       case 'explain':
         return this.#enter((client) => client.explain(command.item));
       case 'similar':
@@ -117,14 +127,14 @@ export class Host {
       case 'models':
         return this.#models();
       case 'useModel':
-        return this.#useModel(command.name);
+        return this.#useModel(id, command.name);
       case 'setOffline':
         this.#offline = command.offline;
         this.#abort();
         return this.#enter(async (client) => {
-          this.#asking.cancelRetry();
+          this.#requester.cancelRetry();
           client.setOffline(command.offline);
-          return this.#publish('connection', await client.recommend());
+          return this.#publish('connection', await client.recommend(), id);
         });
       case 'setConsent':
         return this.#setConsent(command.granted);
@@ -132,19 +142,19 @@ export class Host {
         this.#abort();
         return this.#enter(async (client) => {
           this.#replaceSession();
-          return this.#publish('reset', await client.reset());
+          return this.#publish('reset', await client.reset(), id);
         });
       case 'export':
-        // A copy of its own: the client's bytes may be a view of WebAssembly memory.
+        // A copy: the client's bytes may be a view of WebAssembly memory.
         return this.#enter((client) => client.exportPersonal().slice());
       case 'import':
         return this.#enter(async (client) => {
           const update = await client.importPersonal(command.bytes);
-          // Only now: a refused import leaves the request in flight alone. The client has
-          // aborted it by itself.
-          this.#asking.drop();
+          // Not earlier: a refused import must not affect the request in flight. The client
+          // has aborted it itself.
+          this.#requester.drop();
           this.#replaceSession();
-          return this.#publish('import', update);
+          return this.#publish('import', update, id);
         });
       case 'restore':
         this.#abort();
@@ -152,10 +162,10 @@ export class Host {
           this.#replaceSession();
           await client.reset();
           await this.#restore(client, command.restore);
-          return this.#publish('tab', await client.recommend());
+          return this.#publish('tab', await client.recommend(), id);
         });
       case 'send':
-        return this.#send(command.path, command.body, command.why);
+        return this.#request(command.path, command.body, command.why).then(() => null);
       case 'ledger':
         return Promise.resolve(this.#ledger.read());
       case 'trialDue':
@@ -165,15 +175,14 @@ export class Host {
     }
   }
 
-  async #open(settings: OpenSettings, restore: Restore | null): Promise<Opened> {
+  async #open(id: number, settings: OpenSettings, restore: Restore | null): Promise<unknown> {
     if (settings.lock !== null) this.#holdLock(settings.lock);
     this.#settings = settings;
     this.#model = settings.model;
     this.#cache = new FileCache(settings.consent, (error) => this.#fault(error));
     const fetcher = settings.pageFetch ? this.#pageFetcher.fetch : ownFetch;
-    this.#network = new Network(fetcher, this.#cache, this.#ledger, settings.key);
     this.#engine = await this.#load(settings, {
-      network: this.#network,
+      network: new Network(fetcher, this.#cache, this.#ledger, settings.key),
       cache: this.#cache,
       onProgress: (progress) => this.#port.postMessage({ kind: 'progress', progress }),
     });
@@ -183,10 +192,11 @@ export class Host {
     if (this.#offline) client.setOffline(true);
     if (this.#model !== null) await client.chooseModel(this.#model);
     if (restore !== null) await this.#restore(client, restore);
-    return { device, fallback, trial, update: await client.recommend() };
+    const value = { device, fallback, trial };
+    return this.#post(await client.recommend(), { id, value }, null);
   }
 
-  /** Held until this worker ends, however it does: the page waits for it. */
+  /** Held until this worker ends for any reason; the page waits for its release. */
   #holdLock(name: string): void {
     const held = navigator.locks.request(name, () => {
       this.#port.postMessage({ kind: 'alive' });
@@ -195,7 +205,7 @@ export class Host {
     held.catch(() => undefined);
   }
 
-  /** Takes up a session. One that cannot be read is told and left behind. */
+  /** Restores a session. A snapshot that cannot be read is reported and skipped. */
   async #restore(client: Client, { snapshot, events }: Restore): Promise<void> {
     if (snapshot !== null) {
       try {
@@ -210,7 +220,7 @@ export class Host {
   }
 
   #tracked(id: number, { type }: TrackedEvent): void {
-    this.#asking.noteEvent();
+    this.#requester.noteEvent();
     this.#learning.tracked(id, type === 'click' || type === 'purchase');
   }
 
@@ -220,34 +230,78 @@ export class Host {
 
   #opened(): Client {
     if (this.#client === null) {
-      throw { code: 'not_ready', message: 'the session is not open yet: call open first' };
+      throw wireError('not_ready', 'the session is not open yet: call open first');
     }
     return this.#client;
   }
 
-  /** Shows an update to the page, then does what its decision asks for. */
-  #publish(cause: UpdateCause, update: Update): Update {
-    this.#show(cause, update, true);
-    return this.#follow(update);
+  /**
+   * Posts an update to the listeners of the page and, with `id`, as the result of a call. Then
+   * acts on its decision.
+   */
+  #publish(
+    cause: UpdateCause,
+    update: ClientUpdate,
+    id: number | null,
+    value: unknown = null,
+  ): typeof POSTED {
+    const delivery = this.#delivery(cause, true);
+    this.#post(update, id === null ? null : { id, value }, delivery);
+    this.#follow(update);
+    return POSTED;
   }
 
-  #show(cause: UpdateCause, update: Update, decided: boolean): void {
-    const sequence = this.#learning.nextSequence();
-    this.#port.postMessage({ kind: 'update', sequence, cause, update, decided });
+  #delivery(cause: UpdateCause, decided: boolean): Delivery {
+    return { sequence: this.#learning.nextSequence(), cause, decided };
   }
 
-  #follow(update: Update): Update {
-    if (this.#settings?.shadow !== true) this.#asking.follow(update);
-    return update;
+  /** Posts an update, once; its history as the change since the last one that was posted. */
+  #post(
+    update: ClientUpdate,
+    call: { id: number; value: unknown } | null,
+    delivery: Delivery | null,
+  ): typeof POSTED {
+    const sent = { ...update, history: this.#opened().historyChange() };
+    if (call !== null) {
+      const delivered = delivery === null ? {} : { delivery };
+      this.#port.postMessage({ kind: 'result', ...call, update: sent, ...delivered });
+    } else if (delivery !== null) {
+      this.#port.postMessage({ kind: 'update', update: sent, delivery });
+    }
+    return POSTED;
   }
 
-  #answered(update: Update, decided: boolean): void {
-    this.#show('request', update, decided);
+  #follow(update: ClientUpdate): void {
+    if (this.#settings?.shadow !== true) this.#requester.follow(update);
+  }
+
+  #answered(update: ClientUpdate, decided: boolean): void {
+    this.#post(update, null, this.#delivery('request', decided));
     this.#learning.changed();
     if (update.connection.code === 'catalogue_changed') this.#reopenSoon();
   }
 
-  /** The server has another catalogue: loads its model and goes on with the history. */
+  /** Ranks again. Without anything to rank it waits for a list that is in flight. */
+  async #recommend(id: number): Promise<unknown> {
+    const waiting = await this.#enter(async (client) => {
+      const update = await client.recommend();
+      this.#follow(update);
+      const { pending } = this.#requester;
+      if (update.items.length > 0 || pending === null) {
+        this.#post(update, { id, value: null }, null);
+        return null;
+      }
+      // Wrapped in an object, because the queue would wait for a bare promise.
+      return { pending };
+    });
+    if (waiting === null) return POSTED;
+    await waiting.pending;
+    return this.#enter(async (client) =>
+      this.#post(await client.recommend(), { id, value: null }, null),
+    );
+  }
+
+  /** The server has another catalogue: loads its model and continues with the history. */
   #reopenSoon(): void {
     if (performance.now() - this.#reopened < REOPEN_PAUSE_MS) return;
     this.#reopened = performance.now();
@@ -259,77 +313,75 @@ export class Host {
       await next.restorePersonal(bytes);
       if (this.#offline) next.setOffline(true);
       this.#client = next;
-      this.#asking.drop();
+      this.#requester.drop();
       this.#replaceSession();
       old.free();
-      this.#publish('catalogue', await next.recommend());
+      this.#publish('catalogue', await next.recommend(), null);
     }).catch((error: unknown) => this.#fault(error));
   }
 
-  async #useModel(name: string | null): Promise<Update> {
+  async #useModel(id: number, name: string | null): Promise<unknown> {
+    if (name !== null) await this.#checkModel(name);
     this.#abort();
     return this.#enter(async (client) => {
       await client.chooseModel(name ?? undefined);
       this.#model = name;
-      this.#asking.cancelRetry();
-      this.#asking.want(`the page chose ${name === null ? 'the server’s language model' : name}`);
-      return this.#publish('model', await client.recommend());
+      this.#requester.cancelRetry();
+      this.#requester.want(
+        `the page selected ${name === null ? 'the server’s default language model' : name}`,
+      );
+      return this.#publish('model', await client.recommend(), id);
     });
   }
 
+  /** Rejects a name that the server does not have. Without an answer any name is accepted. */
+  async #checkModel(name: string): Promise<void> {
+    const models = await this.#models().catch(() => null);
+    if (models === null || models.some((model) => model.name === name)) return;
+    const known = models.map((model) => `'${model.name}'`).join(', ');
+    throw wireError('invalid_argument', `name: expected one of ${known}, found '${name}'`);
+  }
+
   async #models(): Promise<HostedModel[]> {
-    const reply = await this.#request('/v1/models', undefined, 'which language models there are');
-    const models = modelsOf(new TextDecoder().decode(reply.body));
+    const text = await this.#request('/v1/models', undefined, 'list of language models');
+    const models = modelsOf(text);
     if (models === null) {
-      throw wireError('bad_response', 'expected a list of models at /v1/models');
+      throw wireError('bad_response', '/v1/models: expected JSON with a list of models');
     }
     return models;
   }
 
   async #compare(items: string[]): Promise<number | null> {
-    const apart = await this.#enter((client) => client.compare(items));
-    if (apart === null || this.#settings?.shadow !== true) return apart;
-    // Two digits: enough for a mean over visitors, and no fingerprint of this one.
-    const disagreement = Math.round(apart * 100) / 100;
-    if (!this.#offline) {
-      await this.#send('/v1/disagreements', JSON.stringify({ disagreement }), 'shadow mode');
-    }
-    return apart;
+    const disagreement = await this.#enter((client) => client.compare(items));
+    if (disagreement === null || this.#settings?.shadow !== true) return disagreement;
+    // Two digits: enough for a mean over visitors, and no fingerprint of one.
+    const body = JSON.stringify({ disagreement: Math.round(disagreement * 100) / 100 });
+    if (!this.#offline) await this.#request('/v1/disagreements', body, 'shadow mode');
+    return disagreement;
   }
 
-  async #send(path: string, body: string, why: string): Promise<null> {
-    await this.#request(path, body, why);
-    return null;
-  }
-
-  /** A request beside those for lists; rejects unless it is answered with success. */
-  async #request(path: string, body: string | undefined, why: string): Promise<Reply> {
-    if (this.#network === null || this.#settings === null) this.#opened();
-    if (this.#offline) throw wireError('unreachable', 'offline, as the page wished');
-    const url = `${this.#settings?.server}${path}`;
-    const timeoutMs = SEND_TIMEOUT_MS;
-    const reply = await (this.#network as Network).request({ url, body, timeoutMs, why });
-    if (reply.status < 200 || reply.status > 299) throw refusal(path, reply);
-    return reply;
+  /** A request other than those for lists. May be pending while the client is called. */
+  #request(path: string, body: string | undefined, why: string): Promise<string> {
+    return this.#opened().request(path, body, why);
   }
 
   async #setConsent(granted: boolean): Promise<null> {
     this.#cache?.allow(granted);
-    // What is kept already goes with the consent; the page sees to that.
+    // After a withdrawal the page deletes what is stored.
     if (granted) {
       await this.#engine?.keepFiles().catch((error: unknown) => this.#fault(error));
     }
     return null;
   }
 
-  /** What was owed to the old session is not done to the new one. */
+  /** Pending learning and retries belong to the old session. */
   #replaceSession(): void {
     this.#learning.forget();
-    this.#asking.cancelRetry();
+    this.#requester.cancelRetry();
   }
 
   #abort(): void {
-    this.#asking.abort(() => {
+    this.#requester.abort(() => {
       try {
         this.#client?.abort();
       } catch (error) {
@@ -343,36 +395,12 @@ export class Host {
   }
 }
 
-/** The models of an answer; `null` if it is none. */
+/** The models of a response; `null` if it has none. */
 function modelsOf(text: string): HostedModel[] | null {
   try {
-    const { models } = JSON.parse(text) as { models?: HostedModel[] };
+    const { models } = JSON.parse(text) as Partial<ModelsResponse>;
     return Array.isArray(models) ? models : null;
   } catch {
     return null;
   }
-}
-
-/** What a status means for a request beside those for lists. */
-function refusal(path: string, { status, body }: Reply): WireError {
-  let detail = 'the server gave no reason';
-  try {
-    const problem = JSON.parse(new TextDecoder().decode(body)) as { detail?: unknown };
-    if (typeof problem.detail === 'string') detail = problem.detail;
-  } catch {
-    // No problem document: the status has to do.
-  }
-  const code: WireError['code'] =
-    status === 404
-      ? 'not_found'
-      : status === 429 || status === 503
-        ? 'overloaded'
-        : status >= 500
-          ? 'internal'
-          : 'bad_response';
-  return wireError(code, `${path} was answered with status ${status}: ${detail}`);
-}
-
-function wireError(code: WireError['code'], message: string): WireError {
-  return { code, message };
 }

@@ -1,11 +1,11 @@
-/** Entry of the module worker: everything heavy happens behind this file. */
+/** Entry of the module worker. */
 import type { ToWorker } from '../shared/messages.js';
 import { loadEngine } from './engine.js';
 import { Host } from './host.js';
 
 declare const self: DedicatedWorkerGlobalScope;
 
-// The timings of its requests would stay for as long as the worker, and nobody reads them.
+// The browser would store the timings of all requests as long as the worker lives.
 performance.setResourceTimingBufferSize(0);
 
 const host = new Host(

@@ -3,25 +3,25 @@ import type { Client } from './engine.js';
 import type { Port } from './host.js';
 import type { JobQueue } from './queue.js';
 
-/** Shortest pause between two snapshots of a session, in milliseconds. */
+/** Shortest time between two snapshots of a session, in milliseconds. */
 export const SNAPSHOT_PAUSE_MS = 1_000;
 
 /**
- * Learning, after the paint and never before it, and, once all is learnt, a snapshot of the
- * session for the page to keep.
+ * Learns from clicks after their update was painted, never before. After the last step it
+ * posts a snapshot of the session for the page to store.
  */
 export class Learning {
   readonly #port: Port;
   readonly #queue: JobQueue;
   readonly #client: () => Client;
-  /** Number of the last update sent, and of the last one seen on the screen. */
+  /** Number of the last update that was sent, and of the last one that was painted. */
   #sent = 0;
   #painted = 0;
-  /** A click has not been learnt from yet. */
-  #owed = false;
-  /** Number of the newest event that is in the session. */
+  /** A learning step is pending. */
+  #pending = false;
+  /** Number of the newest event in the session. */
   #through = 0;
-  /** Something changed that no snapshot has. */
+  /** The session changed since the last snapshot. */
   #changed = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #lastSnapshot = Number.NEGATIVE_INFINITY;
@@ -32,71 +32,71 @@ export class Learning {
     this.#client = client;
   }
 
-  /** The number for an update that is about to be sent. */
+  /** The number for the next update. */
   nextSequence(): number {
     this.#sent += 1;
     return this.#sent;
   }
 
-  /** An update has reached the screen. */
+  /** An update was painted. */
   painted(sequence: number): void {
     this.#painted = Math.max(this.#painted, sequence);
     this.#step();
   }
 
-  /** An event is in the session; `teaches` if there may be something to learn from it. */
+  /** An event is in the session; `teaches`: there may be something to learn from it. */
   tracked(id: number, teaches: boolean): void {
     this.#through = Math.max(this.#through, id);
-    this.#owed ||= teaches;
+    this.#pending ||= teaches;
     this.changed();
   }
 
-  /** There is something new to keep. */
+  /** The session changed. */
   changed(): void {
     this.#changed = true;
-    this.#keepSoon();
+    this.#snapshotSoon();
   }
 
-  /** What was owed to an old session is not done to a new one. */
+  /** The session was replaced: its pending steps are dropped. */
   forget(): void {
-    this.#owed = false;
+    this.#pending = false;
     this.changed();
   }
 
   /**
-   * One learning step, once everything that was sent is on the screen; then the next, until
-   * no click waits. Each takes its own turn, so that a new click never waits for more than one.
+   * One learning step, once all updates are painted, then the next, until no click is pending.
+   * Each step is a job of its own, so that a new click waits for one step at most.
    */
   #step(): void {
-    if (!this.#owed || this.#painted < this.#sent) return;
-    this.#owed = false;
+    if (!this.#pending || this.#painted < this.#sent) return;
+    this.#pending = false;
     this.#queue
       .whenIdle(async () => {
-        // If another update went out meanwhile, its paint comes first.
+        // If another update was sent in the meantime, its paint comes first.
         const report = this.#painted < this.#sent ? null : await this.#client().learn();
-        this.#owed ||= report !== null || this.#painted < this.#sent;
+        this.#pending ||= report !== null || this.#painted < this.#sent;
         if (report !== null) {
           this.#port.postMessage({ kind: 'learned', report });
           this.#changed = true;
         }
         this.#step();
-        this.#keepSoon();
+        this.#snapshotSoon();
       })
       .catch((error: unknown) => this.#port.postMessage({ kind: 'fault', error: toWire(error) }));
   }
 
-  #keepSoon(): void {
-    if (!this.#changed || this.#owed || this.#timer !== undefined) return;
+  #snapshotSoon(): void {
+    if (!this.#changed || this.#pending || this.#timer !== undefined) return;
     const rest = this.#lastSnapshot + SNAPSHOT_PAUSE_MS - performance.now();
-    this.#timer = setTimeout(() => this.#keep(), Math.max(rest, 0));
+    this.#timer = setTimeout(() => this.#snapshot(), Math.max(rest, 0));
   }
 
-  #keep(): void {
+  #snapshot(): void {
     this.#queue
       .whenIdle(() => {
         this.#timer = undefined;
-        // An event came in meanwhile: once it is learnt from, its step keeps.
-        if (this.#owed || !this.#changed) return;
+        // There was another event: the snapshot follows its learning step.
+        if (this.#pending || !this.#changed) return;
         this.#changed = false;
         this.#lastSnapshot = performance.now();
         const bytes = this.#client().exportPersonal().slice();

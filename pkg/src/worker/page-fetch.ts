@@ -1,12 +1,12 @@
 import type { PageFetch, PageFetched } from '../shared/messages.js';
 import type { Fetcher } from './network.js';
 
-/** What the page is told; part of what a worker posts. */
+/** Messages to the page: a part of those of the worker. */
 export type FetchNotice =
   | { kind: 'fetch'; id: number; request: PageFetch }
   | { kind: 'abortFetch'; id: number };
 
-/** Requests that the page makes for the worker, with a function of its own. */
+/** Requests that the page makes for the worker with its own function. */
 export class PageFetcher {
   readonly #post: (notice: FetchNotice) => void;
   readonly #waiting = new Map<number, (answer: PageFetched) => void>();
@@ -16,7 +16,7 @@ export class PageFetcher {
     this.#post = post;
   }
 
-  /** Takes the page's answer. */
+  /** Takes the page's response. */
   answer(id: number, answer: PageFetched): void {
     this.#waiting.get(id)?.(answer);
     this.#waiting.delete(id);
@@ -37,7 +37,7 @@ export class PageFetcher {
           return;
         }
         const { status, headers, body } = answer;
-        // A status that may have no body must be given none.
+        // `Response` refuses a body for these statuses.
         const empty = status === 204 || status === 205 || status === 304;
         const content = empty ? null : (body as Uint8Array<ArrayBuffer>);
         resolve(new Response(content, { status, headers }));

@@ -1,21 +1,20 @@
 type Job = () => Promise<void>;
 
 /**
- * Runs jobs one after another: the WebAssembly client must never be entered twice at once.
- * Jobs handed to {@link whenIdle} wait until no other job does, so that learning never
- * stands in the way of a click.
+ * Runs jobs one after another, because the WebAssembly client is not re-entrant. Jobs of
+ * {@link whenIdle} run only while no other job waits, so that learning never delays a click.
  */
 export class JobQueue {
   readonly #waiting: Job[] = [];
   readonly #idle: Job[] = [];
   #running = false;
 
-  /** Runs a job after those before it, and settles as it does. */
+  /** Runs a job after those before it, and settles with its result. */
   run<T>(job: () => T | Promise<T>): Promise<T> {
     return this.#add(this.#waiting, job);
   }
 
-  /** Runs a job when nothing else waits. */
+  /** Runs a job when no other job waits. */
   whenIdle<T>(job: () => T | Promise<T>): Promise<T> {
     return this.#add(this.#idle, job);
   }

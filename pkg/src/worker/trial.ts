@@ -1,26 +1,27 @@
-import { toWire, type WireError } from '../shared/errors.js';
+import { wireError } from '../shared/errors.js';
+import type { RankedItem } from '../shared/generated.js';
 import type { OpenSettings } from '../shared/messages.js';
-import type { Device, DeviceTrial, Update } from '../shared/update.js';
+import type { Device, DeviceTrial } from '../shared/update.js';
 import { FileCache } from './cache.js';
 import { beginTrial, endTrial, findAdapter } from './choice.js';
 import type { Client, EngineLoader } from './engine.js';
-import { LedgerBook } from './ledger.js';
+import { Ledger } from './ledger.js';
 import { type Fetcher, Network } from './network.js';
 
-/** Clicks before any is measured, while shaders are compiled and caches fill. */
+/** Clicks before the measurement, while shaders are compiled and caches fill. */
 export const WARM_UP_CLICKS = 2;
-/** Clicks that are measured. */
+/** Clicks of the measurement. */
 export const TRIAL_CLICKS = 7;
-/** A device that has not done with them by then is measured by what it did, in milliseconds. */
+/** Time limit of the measurement in milliseconds; after it, the clicks so far count. */
 const PATIENCE_MS = 20_000;
 
-/** Held while a tab measures: two at once would measure each other. */
+/** Held while a tab measures: two measurements at once would disturb each other. */
 const LOCK = 'tandem trial';
 
 /**
- * Measures both devices on copies of a session, by turns, and keeps what was found. Only
- * what the cache holds is read: nothing is asked of the server. `null` if another tab is at
- * it. Rejects if the GPU turns out to be of no use; the attempt is counted then.
+ * Measures both devices alternately on copies of a session, and records the result. Only the
+ * cache is read; there are no requests. `null` if another tab is measuring. Rejects if the GPU
+ * cannot be used; the attempt counts then.
  */
 export function tryDevices(
   load: EngineLoader,
@@ -39,9 +40,9 @@ async function measure(
 ): Promise<DeviceTrial> {
   const cache = new FileCache(true, () => {});
   const adapter = (await findAdapter())?.name;
-  if (adapter === undefined) throw wireError('no_adapter', 'the GPU is gone');
+  if (adapter === undefined) throw wireError('no_adapter', 'the GPU is not available any more');
   await beginTrial(settings.server, adapter, cache);
-  // One after the other: both may want the same files.
+  // One after the other, because both may load the same files.
   const cpu = await contestant('cpu', load, settings, snapshot);
   const webgpu = await contestant('webgpu', load, settings, snapshot);
   const end = performance.now() + PATIENCE_MS;
@@ -59,7 +60,7 @@ async function measure(
 
 interface Contestant {
   client: Client;
-  list: Update['items'];
+  list: RankedItem[];
   /** Milliseconds of each click. */
   times: number[];
 }
@@ -70,18 +71,19 @@ async function contestant(
   settings: OpenSettings,
   snapshot: Uint8Array,
 ): Promise<Contestant> {
-  // What is loaded for the trial alone need not be kept.
+  // Files that only the trial loads are not stored.
   const cache = new FileCache(true, () => {}, true);
-  const network = new Network(nowhere, cache, new LedgerBook(), null);
+  const network = new Network(noNetwork, cache, new Ledger(), null);
   const surroundings = { network, cache, onProgress: () => {} };
   const engine = await load({ ...settings, device, offline: true }, surroundings);
   if (engine.device !== device) {
-    throw engine.fallback ?? wireError('no_adapter', 'there is no such device');
+    throw engine.fallback ?? wireError('no_adapter', `this browser has no device '${device}'`);
   }
   const { client } = engine;
   client.setOffline(true);
   const { items: list } = await client.restorePersonal(snapshot.slice());
-  if (list.length === 0) throw wireError('not_ready', 'there is no list to click on');
+  if (list.length === 0)
+    throw wireError('not_ready', 'the session has no candidate list to measure with');
   return { client, list, times: [] };
 }
 
@@ -93,17 +95,12 @@ async function takeClick({ client, list, times }: Contestant, number: number): P
   times.push(performance.now() - start);
 }
 
-/** The median of what was measured once it was warm, or of the warming up if that was all. */
+/** The median of the measured clicks, or of the warm-up if there were no others. */
 function middle(times: number[]): number {
   const warm = times.length > WARM_UP_CLICKS ? times.slice(WARM_UP_CLICKS) : times;
   const sorted = [...warm].sort((a, b) => a - b);
   return sorted[sorted.length >> 1] ?? Number.POSITIVE_INFINITY;
 }
 
-/** No request leaves the device for a trial. */
-const nowhere: Fetcher = () =>
-  Promise.reject(toWire(new Error('a trial reads what is on the device')));
-
-function wireError(code: WireError['code'], message: string): WireError {
-  return { code, message };
-}
+/** A trial makes no requests. */
+const noNetwork: Fetcher = () => Promise.reject(new Error('a trial only reads the cache'));

@@ -7,15 +7,15 @@ use std::{
 };
 
 use futures_lite::future::{block_on, yield_now, zip};
-use tandem_collaboration::{Fusion, Policy};
+use tandem_collaboration::{Fusion, Policy, ReasonCode};
 use tandem_model::{Body, ItemTable, LearningConfig};
 use tandem_protocol::{
-    Candidate, CandidatesResponse, CatalogueInfo, EventKind, Ignored, ItemId, Manifest,
-    ModelConfig, ModelKind, PROTOCOL_VERSION, Ranking,
+    Candidate, CandidatesResponse, CatalogueInfo, EventKind, Ignored, ItemId,
+    LanguageModelCalibration, Manifest, ModelConfig, ModelKind, PROTOCOL_VERSION, Ranking,
 };
 
 use super::*;
-use crate::{artifacts::sha256, connection::ConnectionState, device, host::Abort};
+use crate::{artifacts::sha256, device, host::Abort, server_link::ConnectionState};
 
 const DIMS: usize = 8;
 const ITEMS: usize = 30;
@@ -29,15 +29,15 @@ impl Abort for Flag {
     }
 }
 
-/// A server by heart: files by path, and the answers to come for lists.
+/// A scripted server: files by path, and the next responses for lists.
 #[derive(Clone, Default)]
 struct Script {
-    files: Rc<RefCell<HashMap<String, Reply>>>,
-    lists: Rc<RefCell<VecDeque<Result<Reply, Failure>>>>,
-    /// Answers to lists wait until this is open.
-    shut: Rc<Cell<bool>>,
+    files: Rc<RefCell<HashMap<String, HttpResponse>>>,
+    lists: Rc<RefCell<VecDeque<Result<HttpResponse, Failure>>>>,
+    /// Responses for lists are held back while this is set.
+    held: Rc<Cell<bool>>,
     asked: Rc<RefCell<Vec<String>>>,
-    /// Files that were asked for past the cache.
+    /// Files that were requested with `fresh`.
     refetched: Rc<RefCell<Vec<String>>>,
     clock: Rc<Cell<f64>>,
 }
@@ -49,7 +49,7 @@ impl Host for Script {
         self.clock.get()
     }
 
-    fn chance(&self) -> f64 {
+    fn random(&self) -> f64 {
         0.0
     }
 
@@ -57,31 +57,31 @@ impl Host for Script {
         Flag::default()
     }
 
-    async fn send(&self, call: &Call, abort: &Flag) -> Result<Reply, Failure> {
-        let path = call.url.strip_prefix("http://shop").unwrap().to_owned();
-        self.asked.borrow_mut().push(call.body.clone().unwrap_or_else(|| path.clone()));
-        if call.body.is_none() {
-            let missing = Reply { status: 404, ..Reply::default() };
-            if call.fresh {
+    async fn send(&self, request: &HttpRequest, abort: &Flag) -> Result<HttpResponse, Failure> {
+        let path = request.url.strip_prefix("http://shop").unwrap().to_owned();
+        self.asked.borrow_mut().push(request.body.clone().unwrap_or_else(|| path.clone()));
+        if request.body.is_none() {
+            let missing = HttpResponse { status: 404, ..HttpResponse::default() };
+            if request.fresh {
                 self.refetched.borrow_mut().push(path.clone());
             }
             let mut reply = self.files.borrow().get(&path).cloned().unwrap_or(missing);
-            if reply.cached && call.fresh {
-                // What the cache had was damaged; the server's own copy is not.
+            if reply.cached && request.fresh {
+                // Only the cached copy is damaged.
                 *reply.body.last_mut().unwrap() ^= 1;
                 reply.cached = false;
             }
             return Ok(reply);
         }
-        while self.shut.get() && !abort.0.get() {
+        while self.held.get() && !abort.0.get() {
             yield_now().await;
         }
         self.lists.borrow_mut().pop_front().unwrap()
     }
 }
 
-fn ok(body: impl Into<Vec<u8>>) -> Reply {
-    Reply { status: 200, body: body.into(), ..Reply::default() }
+fn ok(body: impl Into<Vec<u8>>) -> HttpResponse {
+    HttpResponse { status: 200, body: body.into(), ..HttpResponse::default() }
 }
 
 fn item(number: usize) -> ItemId {
@@ -94,7 +94,7 @@ fn catalogue_hash() -> String {
     sha256(ids.as_bytes())
 }
 
-/// A list of all items from `first` on.
+/// A list of all items from number `first`.
 fn list(first: usize) -> CandidatesResponse {
     let candidates = (first..ITEMS).map(|number| Candidate {
         item: item(number),
@@ -112,13 +112,17 @@ fn list(first: usize) -> CandidatesResponse {
     }
 }
 
-#[allow(clippy::unnecessary_wraps, reason = "an answer, as a script holds them")]
-fn listed(list: &CandidatesResponse) -> Result<Reply, Failure> {
+#[allow(clippy::unnecessary_wraps, reason = "the type of a scripted response")]
+fn listed(list: &CandidatesResponse) -> Result<HttpResponse, Failure> {
     Ok(ok(serde_json::to_vec(list).unwrap()))
 }
 
-/// A script that serves a model, made here.
+/// A scripted server with a model of random weights.
 fn shop() -> Script {
+    shop_with(Vec::new())
+}
+
+fn shop_with(language_models: Vec<Calibration>) -> Script {
     let model =
         ModelConfig { kind: ModelKind::Sasrec, dims: DIMS, blocks: 1, heads: 1, max_length: 10 };
     let device = block_on(device::open()).unwrap();
@@ -148,7 +152,7 @@ fn shop() -> Script {
         fusion: Fusion::default(),
         policy: Policy::default(),
         learning: LearningConfig::default(),
-        language_models: Vec::new(),
+        language_models,
         search: None,
         popular: Vec::new(),
     };
@@ -159,14 +163,20 @@ fn shop() -> Script {
     files.insert(format!("/artifacts/{hash}/body.safetensors"), ok(body));
     files.insert(format!("/artifacts/{hash}/rows.bin"), ok(rows));
     files.insert(format!("/artifacts/{hash}/items.json"), ok(items));
-    files.insert("/v1/manifest".into(), Reply { artifacts: Some(hash), ..ok(manifest) });
+    files.insert("/v1/manifest".into(), HttpResponse { artifacts: Some(hash), ..ok(manifest) });
     drop(files);
     script
 }
 
+type Calibration = LanguageModelCalibration<Fusion, Policy>;
+
 fn try_open(script: &Script) -> Result<Engine<Script>, ClientError> {
+    open_with(script, None)
+}
+
+fn open_with(script: &Script, budget: Option<BucketLimits>) -> Result<Engine<Script>, ClientError> {
     let device = block_on(device::open()).unwrap();
-    block_on(Engine::open(script.clone(), "http://shop", 1_000, &device, None))
+    block_on(Engine::open(script.clone(), "http://shop", 1_000, &device, budget))
 }
 
 fn open(script: &Script) -> Engine<Script> {
@@ -179,6 +189,11 @@ fn click(number: usize) -> Event {
     Event { kind: EventKind::Click, item: item(number) }
 }
 
+/// The session's whole history.
+fn history(engine: &Engine<Script>) -> Vec<ItemId> {
+    block_on(engine.session.lock()).history().to_vec()
+}
+
 fn request(engine: &Engine<Script>) -> Update {
     block_on(engine.request_candidates("a test")).unwrap()
 }
@@ -188,11 +203,11 @@ fn track(engine: &Engine<Script>, number: usize) -> Update {
 }
 
 #[test]
-fn a_visit_asks_clicks_and_learns() {
+fn a_session_requests_tracks_and_learns() {
     let script = shop();
     let engine = open(&script);
     let empty = block_on(engine.recommend()).unwrap();
-    assert_eq!((empty.items.len(), empty.decision.code), (0, "no_candidates"));
+    assert_eq!((empty.items.len(), empty.decision.reason.code()), (0, ReasonCode::NoCandidates));
     assert!(empty.stats.bytes_down > 0);
 
     script.lists.borrow_mut().push_back(listed(&list(0)));
@@ -208,7 +223,7 @@ fn a_visit_asks_clicks_and_learns() {
     track(&engine, 3);
     let second = track(&engine, 5);
     assert_eq!(second.items.len(), ITEMS - 2);
-    assert_eq!(second.history, [item(3), item(5)]);
+    assert_eq!(engine.history_change().added, [item(3), item(5)]);
     assert_eq!((second.stats.clicks, second.stats.clicks_since_list), (2, 2));
     assert!(second.decision.disagreement.is_some());
     let learnt = block_on(engine.learn()).unwrap().unwrap();
@@ -220,12 +235,13 @@ fn a_visit_asks_clicks_and_learns() {
 
 #[test]
 fn failures_leave_the_list_and_back_off() {
-    let overloaded = Reply { status: 429, retry_after: Some("9".into()), ..Reply::default() };
+    let overloaded =
+        HttpResponse { status: 429, retry_after: Some("9".into()), ..HttpResponse::default() };
     let foreign = CandidatesResponse { catalogue_hash: "another".into(), ..list(4) };
     let none = CandidatesResponse { candidates: Vec::new(), ..list(0) };
     let cases = [
         (Err(Failure::new(ErrorCode::Timeout, "late")), ErrorCode::Timeout, 1_000.0),
-        (Ok(Reply { status: 500, ..Reply::default() }), ErrorCode::Internal, 1_000.0),
+        (Ok(HttpResponse { status: 500, ..HttpResponse::default() }), ErrorCode::Internal, 1_000.0),
         (Ok(overloaded), ErrorCode::Overloaded, 9_000.0),
         (Ok(ok("<html>")), ErrorCode::BadResponse, 1_000.0),
         (listed(&foreign), ErrorCode::CatalogueChanged, 1_000.0),
@@ -249,15 +265,15 @@ fn failures_leave_the_list_and_back_off() {
 }
 
 #[test]
-fn a_wanted_call_waits_for_the_back_off() {
+fn a_call_waits_for_the_back_off() {
     let script = shop();
     let engine = open(&script);
     script.lists.borrow_mut().push_back(Err(Failure::new(ErrorCode::Unreachable, "gone")));
     let failing = request(&engine);
-    assert_eq!(failing.decision.reason, "last call failed (next try in 1 s)");
+    assert_eq!(failing.decision.reason.to_string(), "last call failed (next try in 1 s)");
     script.clock.set(1_001.0);
     let due = block_on(engine.recommend()).unwrap();
-    assert_eq!(due.decision.code, "no_candidates");
+    assert_eq!(due.decision.reason.code(), ReasonCode::NoCandidates);
 }
 
 #[test]
@@ -267,7 +283,7 @@ fn offline_never_touches_the_network() {
     engine.set_offline(true);
     let update = request(&engine);
     assert_eq!(update.connection.state, ConnectionState::Offline);
-    assert_eq!(update.decision.code, "offline");
+    assert_eq!(update.decision.reason.code(), ReasonCode::Offline);
     track(&engine, 1);
     assert!(script.asked.borrow().is_empty());
     engine.set_offline(false);
@@ -276,19 +292,19 @@ fn offline_never_touches_the_network() {
 }
 
 #[test]
-fn clicks_go_on_while_a_list_is_under_way() {
+fn clicks_go_on_while_a_request_is_in_flight() {
     let script = shop();
     let engine = open(&script);
     script.lists.borrow_mut().push_back(listed(&list(0)));
-    script.shut.set(true);
+    script.held.set(true);
     let visitor = async {
         yield_now().await;
         let update = engine.track(&click(2)).await.unwrap();
-        assert_eq!(update.decision.code, "call_under_way");
+        assert_eq!(update.decision.reason.code(), ReasonCode::CallUnderWay);
         // A second request does not start.
         let second = engine.request_candidates("a test").await.unwrap();
-        assert_eq!(second.decision.code, "call_under_way");
-        script.shut.set(false);
+        assert_eq!(second.decision.reason.code(), ReasonCode::CallUnderWay);
+        script.held.set(false);
     };
     let (update, ()) = block_on(zip(engine.request_candidates("a test"), visitor));
     let update = update.unwrap();
@@ -302,12 +318,13 @@ fn a_list_that_arrives_after_a_reset_is_dropped() {
     let script = shop();
     let engine = open(&script);
     script.lists.borrow_mut().push_back(listed(&list(0)));
-    script.shut.set(true);
+    script.held.set(true);
     let visitor = async {
         yield_now().await;
         let update = engine.reset().await.unwrap();
-        assert!(update.history.is_empty());
-        assert_eq!(update.decision.code, "no_candidates");
+        assert!(history(&engine).is_empty());
+        assert_eq!(update.stats.clicks, 0);
+        assert_eq!(update.decision.reason.code(), ReasonCode::NoCandidates);
     };
     let (update, ()) = block_on(zip(engine.request_candidates("a test"), visitor));
     let update = update.unwrap();
@@ -318,11 +335,11 @@ fn a_list_that_arrives_after_a_reset_is_dropped() {
 }
 
 #[test]
-fn an_aborted_request_is_no_failure() {
+fn an_aborted_request_is_not_a_failure() {
     let script = shop();
     let engine = open(&script);
     script.lists.borrow_mut().push_back(listed(&list(0)));
-    script.shut.set(true);
+    script.held.set(true);
     let visitor = async {
         yield_now().await;
         engine.abort();
@@ -334,7 +351,7 @@ fn an_aborted_request_is_no_failure() {
 }
 
 #[test]
-fn a_session_moves_to_another_client_of_the_same_model() {
+fn an_exported_session_goes_on_in_another_client_of_the_same_model() {
     let script = shop();
     let engine = open(&script);
     script.lists.borrow_mut().push_back(listed(&list(0)));
@@ -348,7 +365,7 @@ fn a_session_moves_to_another_client_of_the_same_model() {
     let other = open(&script);
     let taken = block_on(other.import(&engine.export().unwrap())).unwrap();
     assert_eq!(taken.items, learnt.items);
-    assert_eq!((taken.history, taken.stats.learn_steps), (learnt.history, 1));
+    assert_eq!((history(&other), taken.stats.learn_steps), (history(&engine), 1));
 
     let stranger = open(&shop()); // other random weights
     let error = block_on(stranger.import(&engine.export().unwrap())).unwrap_err();
@@ -358,7 +375,7 @@ fn a_session_moves_to_another_client_of_the_same_model() {
 }
 
 #[test]
-fn a_flipped_byte_in_any_file_is_refused_by_name() {
+fn a_flipped_byte_in_any_file_is_refused_with_its_name() {
     for name in ["body.safetensors", "rows.bin", "items.json"] {
         let script = shop();
         for (path, reply) in script.files.borrow_mut().iter_mut() {
@@ -373,7 +390,7 @@ fn a_flipped_byte_in_any_file_is_refused_by_name() {
 }
 
 #[test]
-fn a_server_without_artefacts_says_so() {
+fn missing_artefacts_are_not_found() {
     let script = shop();
     script.files.borrow_mut().retain(|path, _| path == "/v1/manifest");
     let error = try_open(&script).err().unwrap();
@@ -390,7 +407,7 @@ fn an_event_needs_an_item() {
 }
 
 #[test]
-fn a_damaged_copy_in_the_cache_is_fetched_anew() {
+fn a_damaged_copy_in_the_cache_is_fetched_again() {
     let script = shop();
     for (path, reply) in script.files.borrow_mut().iter_mut() {
         if path.ends_with("rows.bin") {
@@ -405,7 +422,7 @@ fn a_damaged_copy_in_the_cache_is_fetched_anew() {
 }
 
 #[test]
-fn what_came_from_the_cache_was_not_downloaded() {
+fn cached_files_do_not_count_as_downloaded() {
     let script = shop();
     for reply in script.files.borrow_mut().values_mut() {
         reply.cached = true;
@@ -415,7 +432,7 @@ fn what_came_from_the_cache_was_not_downloaded() {
 }
 
 #[test]
-fn a_list_is_asked_of_the_chosen_model() {
+fn the_selected_model_is_named_in_the_request() {
     let script = shop();
     let engine = open(&script);
     block_on(engine.choose_model(Some("large".to_owned())));
@@ -425,7 +442,7 @@ fn a_list_is_asked_of_the_chosen_model() {
 }
 
 #[test]
-fn an_event_that_is_taken_back_leaves_no_trace() {
+fn a_reverted_event_leaves_no_trace() {
     let script = shop();
     let engine = open(&script);
     script.lists.borrow_mut().push_back(listed(&list(0)));
@@ -435,21 +452,21 @@ fn an_event_that_is_taken_back_leaves_no_trace() {
     block_on(engine.learn()).unwrap().unwrap();
     let undone = block_on(engine.undo()).unwrap();
     assert_eq!(undone.event, Some(click(5)));
-    assert_eq!((undone.update.items, undone.update.history), (before.items, before.history));
+    assert_eq!((undone.update.items, history(&engine)), (before.items, vec![item(3)]));
     assert_eq!(undone.update.stats.learn_steps, 0);
 }
 
 #[test]
-fn a_stored_session_of_another_model_keeps_its_history() {
+fn a_restored_session_of_another_model_keeps_its_history() {
     let engine = open(&shop());
     track(&engine, 3);
     let stranger = open(&shop()); // other random weights
-    let taken = block_on(stranger.restore(&engine.export().unwrap())).unwrap();
-    assert_eq!(taken.history, [item(3)]);
+    block_on(stranger.restore(&engine.export().unwrap())).unwrap();
+    assert_eq!(history(&stranger), [item(3)]);
 }
 
 #[test]
-fn events_of_before_are_taken_at_once_as_if_one_by_one() {
+fn replayed_events_act_as_if_tracked_one_by_one() {
     let (script, events) = (shop(), [click(3), click(5), click(7)]);
     let one_by_one = open(&script);
     for event in &events {
@@ -457,10 +474,56 @@ fn events_of_before_are_taken_at_once_as_if_one_by_one() {
     }
     let at_once = open(&script);
     let replayed = block_on(at_once.replay(&events)).unwrap();
-    assert_eq!(replayed.history, [item(3), item(5), item(7)]);
+    assert_eq!(history(&at_once), [item(3), item(5), item(7)]);
     assert_eq!(replayed.stats.clicks, 3);
     assert_eq!(at_once.export().unwrap(), one_by_one.export().unwrap());
     let nameless = Event { kind: EventKind::Click, item: ItemId::from("") };
     assert!(block_on(at_once.replay(&[click(1), nameless])).is_err());
-    assert_eq!(block_on(at_once.recommend()).unwrap().history.len(), 3, "all or none");
+    assert_eq!(history(&at_once).len(), 3, "all or none");
+}
+
+#[test]
+fn the_budget_of_the_page_applies_to_every_language_model() {
+    let unlimited = Policy { bucket: None, ..Policy::default() };
+    let calibration = LanguageModelCalibration {
+        name: "stand-in".into(),
+        sha256: None,
+        fusion: Fusion::default(),
+        policy: Policy { trigger: tandem_collaboration::Trigger::Always, ..unlimited },
+    };
+    let script = shop_with(vec![calibration]);
+    let budget = BucketLimits { capacity: 2, refill_per_minute: 0.0 };
+    let engine = open_with(&script, Some(budget)).unwrap_or_else(|error| panic!("{error}"));
+    for number in [1, 2] {
+        script.lists.borrow_mut().push_back(listed(&list(0)));
+        request(&engine);
+        track(&engine, number);
+    }
+    let spent = track(&engine, 3);
+    assert_eq!(spent.decision.reason.code(), ReasonCode::BudgetSpent);
+}
+
+#[test]
+fn an_item_that_the_catalogue_lacks_is_refused_and_changes_nothing() {
+    let engine = open(&shop());
+    let error = block_on(engine.track(&click(ITEMS))).unwrap_err();
+    assert_eq!(error.code, ErrorCode::UnknownItem);
+    assert!(error.message.contains(r#""i30""#), "{}", error.message);
+    assert!(history(&engine).is_empty());
+    // A stored session may be older than the catalogue.
+    assert!(block_on(engine.replay(&[click(ITEMS)])).is_ok());
+}
+
+#[test]
+fn other_requests_are_independent_of_lists() {
+    let script = shop();
+    let engine = open(&script);
+    let models = ok(r#"{"models":[]}"#);
+    script.files.borrow_mut().insert("/v1/models".into(), models);
+    let ask = |path| block_on(engine.request(path, None, "a test".into()));
+    assert_eq!(ask("/v1/models").unwrap(), r#"{"models":[]}"#);
+    assert_eq!(ask("/v1/other").unwrap_err().code, ErrorCode::NotFound);
+    engine.set_offline(true);
+    assert_eq!(ask("/v1/models").unwrap_err().code, ErrorCode::Unreachable);
+    assert_eq!(script.asked.borrow().len(), 2);
 }

@@ -12,7 +12,8 @@ interface Order {
   id: 'llm' | 'srm' | 'fused';
   name: string;
   by: string;
-  rank(item: RankedItem, fusedRank: number): number;
+  /** `null`: the model did not rank the item. */
+  rank(item: RankedItem, fusedRank: number): number | null;
   note(item: RankedItem, rank: number): { text: string; words: string };
 }
 
@@ -23,8 +24,8 @@ const orders: readonly Order[] = [
     by: 'language model',
     rank: ({ llmRank }) => llmRank,
     note: ({ logprob }) => ({
-      text: logprob.toFixed(2),
-      words: `log-probability ${logprob.toFixed(2)} nats`,
+      text: logprob?.toFixed(2) ?? '',
+      words: logprob === null ? '' : `log-probability ${logprob.toFixed(2)} nats`,
     }),
   },
   {
@@ -43,7 +44,8 @@ const orders: readonly Order[] = [
   },
 ];
 
-function moved(from: number, to: number): { text: string; words: string } {
+function moved(from: number | null, to: number): { text: string; words: string } {
+  if (from === null) return { text: 'new', words: 'found on the device, not on the cloud’s list' };
   const { mark, words } = movement(from, to);
   return { text: mark, words: `${words} compared with the cloud’s order` };
 }
@@ -104,7 +106,10 @@ export function ordersView(): { element: HTMLElement; render(state: ShopState): 
     if (update === null || catalogue === null) return;
     for (const { order, list } of lists) {
       const rows = update.items
-        .map((item, fusedRank) => ({ item, rank: order.rank(item, fusedRank) }))
+        .flatMap((item, fusedRank) => {
+          const rank = order.rank(item, fusedRank);
+          return rank === null ? [] : [{ item, rank }];
+        })
         .sort((a, b) => a.rank - b.rank)
         .slice(0, all ? undefined : SHORT);
       list.replaceChildren(...rows.map(({ item, rank }) => row(order, item, rank, catalogue)));

@@ -55,7 +55,10 @@ export function shelf(actions: CardActions): {
       items.forEach(({ item, llmRank }, position) => {
         const mark = cards.get(item)?.querySelector('.card-move');
         if (!mark) return;
-        const moved = movement(llmRank, position);
+        const moved =
+          llmRank === null
+            ? { mark: '=', words: 'found on the device, not' }
+            : movement(llmRank, position);
         setText(mark, moved.mark === '=' ? '' : moved.mark);
         setAttribute(mark, 'title', `${moved.words} compared with the language model’s order`);
       });

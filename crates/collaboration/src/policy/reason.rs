@@ -1,10 +1,13 @@
 use std::fmt;
 
+use serde::Serialize;
+
 /// The reason for a [`Decision`](super::Decision).
 ///
 /// [`Reason::code`] is for programs and does not change; the [`Display`](fmt::Display) text is
 /// for people.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(into = "ReasonReport")]
 pub enum Reason {
     /// There is no list yet.
     NoCandidates,
@@ -103,26 +106,90 @@ impl Reason {
 
     /// The reason's name for programs.
     #[must_use]
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> ReasonCode {
         match self {
-            Self::NoCandidates => "no_candidates",
-            Self::RankingsDisagree { .. } => "rankings_disagree",
-            Self::RankingsAgree { .. } => "rankings_agree",
-            Self::FreshListHelps { .. } => "fresh_list_helps",
-            Self::FreshListHelpsLittle { .. } => "fresh_list_helps_little",
-            Self::NothingToCompare => "nothing_to_compare",
-            Self::ListNotPersonal => "list_not_personal",
-            Self::ListUsedUp { .. } => "list_used_up",
-            Self::ListTooOld { .. } => "list_too_old",
-            Self::ManyClicks { .. } => "many_clicks",
-            Self::ListUpToDate => "list_up_to_date",
-            Self::Scheduled => "scheduled",
-            Self::NotScheduled => "not_scheduled",
-            Self::CallUnderWay => "call_under_way",
-            Self::Offline => "offline",
-            Self::LastCallFailed { .. } => "last_call_failed",
-            Self::BudgetSpent { .. } => "budget_spent",
+            Self::NoCandidates => ReasonCode::NoCandidates,
+            Self::RankingsDisagree { .. } => ReasonCode::RankingsDisagree,
+            Self::RankingsAgree { .. } => ReasonCode::RankingsAgree,
+            Self::FreshListHelps { .. } => ReasonCode::FreshListHelps,
+            Self::FreshListHelpsLittle { .. } => ReasonCode::FreshListHelpsLittle,
+            Self::NothingToCompare => ReasonCode::NothingToCompare,
+            Self::ListNotPersonal => ReasonCode::ListNotPersonal,
+            Self::ListUsedUp { .. } => ReasonCode::ListUsedUp,
+            Self::ListTooOld { .. } => ReasonCode::ListTooOld,
+            Self::ManyClicks { .. } => ReasonCode::ManyClicks,
+            Self::ListUpToDate => ReasonCode::ListUpToDate,
+            Self::Scheduled => ReasonCode::Scheduled,
+            Self::NotScheduled => ReasonCode::NotScheduled,
+            Self::CallUnderWay => ReasonCode::CallUnderWay,
+            Self::Offline => ReasonCode::Offline,
+            Self::LastCallFailed { .. } => ReasonCode::LastCallFailed,
+            Self::BudgetSpent { .. } => ReasonCode::BudgetSpent,
         }
+    }
+}
+
+/// A [`Reason`] without its figures: a name for programs, in `snake_case` in JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "documented as variants of `Reason`")]
+pub enum ReasonCode {
+    NoCandidates,
+    RankingsDisagree,
+    RankingsAgree,
+    FreshListHelps,
+    FreshListHelpsLittle,
+    NothingToCompare,
+    ListNotPersonal,
+    ListUsedUp,
+    ListTooOld,
+    ManyClicks,
+    ListUpToDate,
+    Scheduled,
+    NotScheduled,
+    CallUnderWay,
+    Offline,
+    LastCallFailed,
+    BudgetSpent,
+}
+
+/// A [`Reason`] as JavaScript gets it, as part of a [`Decision`](super::Decision).
+#[derive(Serialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[serde(rename_all = "camelCase")]
+struct ReasonReport {
+    /// The reason, for programs.
+    code: ReasonCode,
+    /// The reason with its figures, for people.
+    reason: String,
+    /// Milliseconds after which time alone may change the decision (the back-off after a
+    /// failed call, a spent budget); `null` if time changes nothing.
+    wait_ms: Option<f64>,
+}
+
+/// The type of the report: the derive macro cannot replace a flattened field.
+#[cfg(feature = "typescript")]
+impl ts_rs::TS for Reason {
+    type WithoutGenerics = Self;
+    type OptionInnerType = Self;
+
+    fn name(config: &ts_rs::Config) -> String {
+        ReasonReport::name(config)
+    }
+
+    fn inline(config: &ts_rs::Config) -> String {
+        ReasonReport::inline(config)
+    }
+
+    fn inline_flattened(config: &ts_rs::Config) -> String {
+        ReasonReport::inline_flattened(config)
+    }
+}
+
+impl From<Reason> for ReasonReport {
+    fn from(reason: Reason) -> Self {
+        Self { code: reason.code(), reason: reason.to_string(), wait_ms: reason.wait_ms() }
     }
 }
 

@@ -33,8 +33,10 @@ fn with_list(change: impl FnOnce(&mut ListState)) -> Situation {
 
 fn check(policy: &Policy, situation: &Situation, action: Action, code: &str, text: &str) {
     let decision = policy.decide(situation);
-    let found = (decision.action, decision.reason.code(), decision.reason.to_string());
-    assert_eq!(found, (action, code, text.to_owned()));
+    let json = serde_json::to_value(decision).unwrap();
+    assert_eq!(decision.action, action);
+    assert_eq!((json["code"].as_str(), json["reason"].as_str()), (Some(code), Some(text)));
+    assert_eq!(json["waitMs"].as_f64(), decision.reason.wait_ms());
 }
 
 fn policy() -> Policy {

@@ -7,7 +7,7 @@ import { freshDelta, learning } from '../workload.js';
  * @param {'cpu' | 'webgpu'} device
  */
 export async function open(device) {
-  const folder = `/pkg/wasm/${device}`;
+  const folder = `/bench/wasm/${device}`;
   const [glue, body] = await Promise.all([
     import(`${folder}/tandem.js`).then(async (glue) => {
       await glue.default({ module_or_path: fetch(`${folder}/tandem_bg.wasm`) });

@@ -5,7 +5,7 @@
  * @param {{ file: ArrayBuffer, k: number }} input
  */
 export async function open({ file, k }) {
-  const folder = '/pkg/wasm/cpu';
+  const folder = '/bench/wasm/cpu';
   const glue = await import(`${folder}/tandem.js`);
   if (glue.BenchTable === undefined) {
     throw new Error('the module has no BenchTable: build it with `cargo xtask bench browser`');

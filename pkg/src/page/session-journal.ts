@@ -1,56 +1,57 @@
 import { type StorageError, TandemError } from '../shared/errors.js';
+import type { TrackedEvent } from '../shared/generated.js';
 import type { NumberedEvent, Restore } from '../shared/messages.js';
-import type { TrackedEvent } from '../shared/update.js';
 import { Gone } from './indexed-db.js';
+import { QUEUE_LIMIT } from './outbox.js';
 import { type Change, type JournalEntry, MemoryStorage, type PersonalStorage } from './storage.js';
 
-/** What the keeper needs of the session in the worker. */
-export interface KeptSession {
-  /** The session as it is now, with all events that were sent to it. */
+/** What the journal needs of the session in the worker. */
+export interface JournaledSession {
+  /** The session with all events that were sent to it. */
   export(): Promise<Uint8Array>;
-  /** Puts a stored session in its place. */
+  /** Replaces it by a stored session. */
   restore(restore: Restore): Promise<unknown>;
   /** Takes an event of another tab. */
   apply(event: NumberedEvent): Promise<unknown>;
 }
 
-/** What a keeper tells. */
-export interface KeeperListener {
-  /** The storage failed; the session goes on in memory. */
+/** Notifications of a journal. */
+export interface JournalListener {
+  /** The storage failed; the session continues in memory. */
   onFault(error: StorageError | TandemError): void;
-  /** Something was stored that other tabs should look at. */
+  /** Something was stored that other tabs should load. */
   onStored(): void;
 }
 
 /**
- * Sees that nothing is lost that was acknowledged: an event is in the journal before it is
- * acknowledged, and leaves it only when a snapshot that has it is stored. From these two a
- * session goes on after the worker has died and, where the storage outlives the page, at the
+ * A write-ahead journal of the session. An event is in the journal before it is acknowledged,
+ * and is removed only when a snapshot that includes it is stored. From snapshot and journal a
+ * session continues after the worker has died and, in a storage that outlives the page, at the
  * next visit and in other tabs.
  *
- * Tabs share one journal. Each applies what the others write ({@link sync}); only one that
- * has all of it may store a snapshot.
+ * Tabs share one journal. Each applies the entries of the others ({@link sync}). Only a tab
+ * that has applied all entries may store a snapshot.
  */
-export class Keeper {
+export class SessionJournal {
   readonly tab: string;
-  readonly #session: KeptSession;
-  readonly #listener: KeeperListener;
+  readonly #session: JournaledSession;
+  readonly #listener: JournalListener;
   #storage: PersonalStorage;
   #generation = 0;
-  /** All entries up to this key are in the session, or were taken back. */
+  /** All entries up to this key are in the session, or were removed. */
   #through = 0;
-  /** Later entries that are in the session and in the journal: key to the event's number here. */
+  /** Later entries that are in the session and in the journal: key to the event's number. */
   readonly #applied = new Map<number, number>();
-  /** Later entries that are in the session and left the journal for a snapshot. */
+  /** Later entries that are in the session and in a snapshot. */
   readonly #folded = new Set<number>();
   #lastId = 0;
-  /** Events to be written, and the promise of those that are being written. */
+  /** Events to be written, and the promise of the current write. */
   #unwritten: Omit<JournalEntry, 'key'>[] = [];
   #writing: Promise<void> = Promise.resolve();
   #writePlanned: Promise<void> | null = null;
-  /** Events that were refused, and are not to be replayed. */
+  /** Events that were refused, and must not be replayed. */
   readonly #forgotten = new Set<number>();
-  /** Whatever replaces or reads the session as a whole; one after another. */
+  /** Operations on the whole session, one after another. */
   #whole: Promise<unknown> = Promise.resolve();
   #replacing = 0;
   #syncPlanned: Promise<void> | null = null;
@@ -58,8 +59,8 @@ export class Keeper {
   constructor(
     storage: PersonalStorage,
     tab: string,
-    session: KeptSession,
-    listener: KeeperListener,
+    session: JournaledSession,
+    listener: JournalListener,
   ) {
     this.#storage = storage;
     this.tab = tab;
@@ -71,17 +72,17 @@ export class Keeper {
     return this.#storage;
   }
 
-  /** Whether a whole session is being replaced: new events should wait for {@link idle}. */
+  /** Whether the session is being replaced: new events should wait for {@link idle}. */
   get busy(): boolean {
     return this.#replacing > 0;
   }
 
-  /** Resolves once nothing replaces the session any more. */
+  /** Resolves once the session is not being replaced. */
   async idle(): Promise<void> {
     while (this.busy) await this.#whole.catch(() => undefined);
   }
 
-  /** What a session has to begin with, but for events that are sent to it anyway. */
+  /** The stored session, except for events that are sent as calls. */
   async restore(except: () => ReadonlySet<number> = () => new Set()): Promise<Restore> {
     await this.#writing;
     try {
@@ -93,22 +94,22 @@ export class Keeper {
     }
   }
 
-  /** The number for a new event; the caller sends it to the session right after {@link record}. */
+  /** The number of a new event. The caller sends it to the session right after {@link record}. */
   nextId(): number {
     this.#lastId += 1;
     return this.#lastId;
   }
 
-  /** Writes an event down; resolves once it is safe. */
+  /** Writes an event; resolves once it is stored. */
   record(id: number, event: TrackedEvent): Promise<void> {
     this.#unwritten.push({ tab: this.tab, id, event });
-    // Those of a burst go into one transaction.
+    // Simultaneous events are written in one transaction.
     this.#writePlanned ??= this.#writing.then(() => this.#write());
     this.#writing = this.#writePlanned;
     return this.#writePlanned;
   }
 
-  /** An event was refused: it is not to come back. */
+  /** An event was refused: it is removed from the journal. */
   async forget(id: number): Promise<void> {
     this.#forgotten.add(id);
     await this.#writing;
@@ -117,9 +118,9 @@ export class Keeper {
     await this.#attempt(() => this.#storage.remove(keys));
   }
 
-  /** The session at rest, with all events up to `throughId`. */
+  /** Stores a snapshot that includes all events up to `throughId`. */
   async keep(snapshot: Uint8Array, throughId: number): Promise<void> {
-    // Of a session that is being replaced: the one in its place will have its own.
+    // The session is being replaced: its successor will have its own snapshot.
     if (this.busy) return;
     const generation = this.#generation;
     await this.#writing;
@@ -139,12 +140,12 @@ export class Keeper {
     if (stored === true) for (const key of dropped) this.#fold(key);
   }
 
-  /** The session became another one here: what was stored of the old one is replaced. */
-  replace(session: () => Promise<Uint8Array | null>): Promise<void> {
+  /** Replaces the stored session by the snapshot of `session`; resolves with its value. */
+  replace<T>(session: () => Promise<{ value: T; snapshot: Uint8Array | null }>): Promise<T> {
     return this.#exclusively(async () => {
-      // Also what another tab has just written is in the session before it changes.
+      // First applies what another tab has just written.
       await this.#catchUp();
-      const snapshot = await session();
+      const { value, snapshot } = await session();
       await this.#writing;
       await this.#attempt(() =>
         this.#storage.update((found): Change => {
@@ -158,12 +159,13 @@ export class Keeper {
         }),
       );
       this.#listener.onStored();
+      return value;
     });
   }
 
-  /** Takes up what other tabs have stored. */
+  /** Applies what other tabs have stored. */
   sync(): Promise<void> {
-    // One that waits for its turn will see what is stored by then.
+    // A planned sync loads what is stored when it runs.
     this.#syncPlanned ??= this.#exclusively(() => {
       this.#syncPlanned = null;
       return this.#catchUp();
@@ -188,10 +190,14 @@ export class Keeper {
   }
 
   /**
-   * Goes on with another storage. What it has already comes first, and after it the events
-   * of this page, if there are any.
+   * Continues in another storage. If it has a session already, the events of this page are
+   * appended to that. `keepQueue`: events that are queued for the server move as well.
    */
-  moveTo(storage: PersonalStorage, events: readonly TrackedEvent[]): Promise<void> {
+  moveTo(
+    storage: PersonalStorage,
+    events: readonly TrackedEvent[],
+    keepQueue: boolean,
+  ): Promise<void> {
     return this.#exclusively(async () => {
       await this.#writing;
       const throughId = this.#lastId;
@@ -202,8 +208,11 @@ export class Keeper {
       const saved = await this.#attempt(() => storage.load());
       if (saved === undefined || this.#storage !== storage) return;
       const empty = saved.snapshot === null && saved.entries.length === 0;
-      const waiting = await before.unsent(Number.MAX_SAFE_INTEGER).catch(() => []);
-      await this.#attempt(() => storage.queue(waiting, waiting.length));
+      if (keepQueue) {
+        await this.#attempt(async () =>
+          storage.queue(await before.unsent(QUEUE_LIMIT), QUEUE_LIMIT),
+        );
+      }
       if (empty) {
         this.#nothingApplied();
         this.#through = saved.through;
@@ -238,7 +247,7 @@ export class Keeper {
     this.#listener.onStored();
   }
 
-  /** Notes what a stored session has as being in the session here. */
+  /** Marks the entries of a stored session as applied. */
   #adopt(
     saved: {
       generation: number;
@@ -261,12 +270,12 @@ export class Keeper {
     return { snapshot: saved.snapshot, events };
   }
 
-  /** Whether the journal or the snapshot has what the session here does not. */
+  /** Whether the journal or the snapshot has entries that this session lacks. */
   #behind(found: { through: number; keys: number[] }): boolean {
     return this.#missed(found) || found.keys.some((key) => !this.#seen(key));
   }
 
-  /** Whether the stored snapshot has entries that were never seen here. */
+  /** Whether the stored snapshot has entries that this session lacks. */
   #missed({ through }: { through: number }): boolean {
     for (let key = this.#through + 1; key <= through; key += 1) {
       if (!this.#seen(key)) return true;
@@ -278,7 +287,7 @@ export class Keeper {
     return key <= this.#through || this.#applied.has(key) || this.#folded.has(key);
   }
 
-  /** An entry has left the journal, for a snapshot or because it was refused. */
+  /** An entry has left the journal: it is in a snapshot, or was refused. */
   #fold(key: number): void {
     this.#applied.delete(key);
     this.#folded.add(key);
@@ -290,7 +299,7 @@ export class Keeper {
     this.#folded.clear();
   }
 
-  /** Stores the session, with all events up to `throughId`, as the first of a storage. */
+  /** Stores the first snapshot of a storage, with all events up to `throughId`. */
   async #begin(snapshot: Uint8Array, throughId: number): Promise<void> {
     await this.#writing;
     await this.#attempt(() =>
@@ -304,8 +313,8 @@ export class Keeper {
     );
   }
 
-  /** Runs what touches the session as a whole after whatever does so already. */
-  #exclusively(job: () => Promise<void>): Promise<void> {
+  /** Runs an operation on the whole session after those before it. */
+  #exclusively<T>(job: () => Promise<T>): Promise<T> {
     this.#replacing += 1;
     const run = this.#whole
       .catch(() => undefined)
@@ -317,7 +326,7 @@ export class Keeper {
     return run;
   }
 
-  /** Tries the storage; when it fails, `undefined`, and the session goes on elsewhere. */
+  /** Uses the storage. If it fails: `undefined`, and the session continues elsewhere. */
   async #attempt<T>(act: () => Promise<T>): Promise<T | undefined> {
     try {
       return await act();
@@ -328,8 +337,8 @@ export class Keeper {
   }
 
   /**
-   * The storage failed, or its database was deleted. What it had is in the session: it is
-   * stored anew, in memory or in a database made afresh.
+   * The storage failed, or its database was deleted. The session has all of its content and is
+   * stored again, in memory or in a new database.
    */
   #fail(error: unknown): void {
     if (!(error instanceof Gone)) {
@@ -345,12 +354,12 @@ export class Keeper {
     this.#nothingApplied();
     this.#generation = 0;
     this.#through = 0;
-    // All that is recorded by now was sent to the session before it is asked for this.
+    // All events so far were sent to the session before this export.
     const throughId = this.#lastId;
     void this.#session
       .export()
       .then((bytes) => this.#begin(bytes, throughId))
-      // Without a worker there is nothing to store; its end is told by itself.
+      // Without a worker there is nothing to store; the supervisor reports its end.
       .catch(() => undefined);
   }
 }

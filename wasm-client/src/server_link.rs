@@ -1,4 +1,4 @@
-//! The line to the server: whether it may be used, whether it works, what it has carried.
+//! The link to the server: whether it may be used, whether it works, how much it carried.
 
 use serde::Serialize;
 use tandem_collaboration::{Backoff, BackoffLimits};
@@ -9,25 +9,25 @@ use crate::{
     host::Abort,
 };
 
-/// State of the line. Holds no network itself.
-pub(crate) struct Line<A> {
+/// State of the link to the server. Holds no network itself.
+pub(crate) struct ServerLink<A> {
     offline: bool,
     failure: Option<ClientError>,
     backoff: Backoff,
     flight: Option<Flight<A>>,
-    /// Number of the last request, so that one that was given up does not end a later one.
+    /// Number of the last request, so that an aborted one does not end a later one.
     last_flight: u64,
-    /// Requests that brought a list, since the session began.
+    /// Requests for lists that were answered, since the session began.
     pub(crate) calls: u64,
-    /// Requests that failed (those that were aborted did not).
+    /// Requests for lists that failed; aborted ones do not count.
     pub(crate) failed_calls: u64,
     /// Bytes of request bodies, since the client was opened.
     pub(crate) bytes_up: u64,
-    /// Bytes of answers and artefacts, decompressed, since the client was opened.
+    /// Bytes of responses and artefacts, decompressed, since the client was opened.
     pub(crate) bytes_down: u64,
-    /// How long the last request took, in milliseconds.
+    /// Duration of the last request for a list, in milliseconds.
     pub(crate) request_ms: Option<f64>,
-    /// How long the server says it worked on it, in milliseconds.
+    /// The part of it that the server reports as its own, in milliseconds.
     pub(crate) server_ms: Option<f64>,
 }
 
@@ -36,25 +36,34 @@ struct Flight<A> {
     abort: A,
 }
 
-/// The line as an update reports it.
+/// What is known about the connection to the server.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct ConnectionReport {
+pub(crate) struct Connection {
     pub(crate) state: ConnectionState,
+    /// The last failure, for programs; `null` if the last request succeeded.
     pub(crate) code: Option<ErrorCode>,
+    /// The last failure, for people.
     pub(crate) message: Option<String>,
+    /// Milliseconds until the server may be tried again; `null` if no retry is planned.
     pub(crate) retry_in_ms: Option<f64>,
 }
 
+/// State of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ConnectionState {
+    /// The last request succeeded, or none was made yet.
     Online,
+    /// The page forbids the network.
     Offline,
+    /// The last request failed.
     Failing,
 }
 
-impl<A: Abort> Line<A> {
+impl<A: Abort> ServerLink<A> {
     pub(crate) fn new() -> Self {
         Self {
             offline: false,
@@ -71,19 +80,24 @@ impl<A: Abort> Line<A> {
         }
     }
 
-    /// Whether a request may start: not offline, none under way.
+    /// Whether a request for a list may start: not offline, none in flight.
     pub(crate) fn is_free(&self) -> bool {
         !self.offline && self.flight.is_none()
     }
 
-    /// Notes the start of a request; returns its number.
+    /// Whether the page forbids the network.
+    pub(crate) fn is_offline(&self) -> bool {
+        self.offline
+    }
+
+    /// Notes the start of a request for a list; returns its number.
     pub(crate) fn begin(&mut self, abort: A) -> u64 {
         self.last_flight += 1;
         self.flight = Some(Flight { number: self.last_flight, abort });
         self.last_flight
     }
 
-    /// Notes the end of a request; `false` if it was aborted meanwhile.
+    /// Notes the end of a request; `false` if it was aborted in the meantime.
     pub(crate) fn end(&mut self, number: u64) -> bool {
         let ours = self.flight.as_ref().is_some_and(|flight| flight.number == number);
         if ours {
@@ -92,15 +106,15 @@ impl<A: Abort> Line<A> {
         ours
     }
 
-    /// Ends the request in flight, if there is one.
+    /// Aborts the request in flight, if there is one.
     pub(crate) fn abort(&mut self) {
         if let Some(flight) = self.flight.take() {
             flight.abort.abort();
         }
     }
 
-    /// Forbids or allows the network. Allowing forgets past failures: whoever switches it
-    /// on again has a reason to.
+    /// Forbids or allows the network. Allowing it resets the back-off, so that the server is
+    /// tried at once.
     pub(crate) fn set_offline(&mut self, offline: bool) {
         self.offline = offline;
         if offline {
@@ -119,23 +133,23 @@ impl<A: Abort> Line<A> {
         self.server_ms = Some(server_ms);
     }
 
-    pub(crate) fn failed(&mut self, failure: Failure, now_ms: f64, request_ms: f64, chance: f64) {
+    pub(crate) fn failed(&mut self, failure: Failure, now_ms: f64, request_ms: f64, random: f64) {
         self.failed_calls += 1;
-        self.backoff.failed(now_ms, chance, failure.retry_after_ms);
+        self.backoff.failed(now_ms, random, failure.retry_after_ms);
         self.failure = Some(failure.error);
         self.request_ms = Some(request_ms);
         self.server_ms = None;
     }
 
-    /// Starts the session's counters anew; bytes are the client's and go on.
-    pub(crate) fn forget_session(&mut self) {
+    /// Resets the session's counters. Bytes count for the client and go on.
+    pub(crate) fn reset_session(&mut self) {
         self.abort();
         (self.calls, self.failed_calls) = (0, 0);
         (self.request_ms, self.server_ms) = (None, None);
     }
 
-    /// The line as a decision needs it.
-    pub(crate) fn situation(&self, now_ms: f64) -> tandem_session::Connection {
+    /// The connection as a decision sees it.
+    pub(crate) fn status(&self, now_ms: f64) -> tandem_session::Connection {
         tandem_session::Connection {
             in_flight: self.flight.is_some(),
             offline: self.offline,
@@ -143,7 +157,8 @@ impl<A: Abort> Line<A> {
         }
     }
 
-    pub(crate) fn report(&self, now_ms: f64) -> ConnectionReport {
+    /// The connection as an update reports it.
+    pub(crate) fn report(&self, now_ms: f64) -> Connection {
         let (state, code, message) = match &self.failure {
             _ if self.offline => (ConnectionState::Offline, None, None),
             Some(error) => {
@@ -153,7 +168,7 @@ impl<A: Abort> Line<A> {
         };
         let failing = state == ConnectionState::Failing;
         let retry_in_ms = self.backoff.retry_in_ms(now_ms).filter(|_| failing);
-        ConnectionReport { state, code, message, retry_in_ms }
+        Connection { state, code, message, retry_in_ms }
     }
 }
 
@@ -177,55 +192,55 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_reported_until_a_success() {
-        let mut line = Line::<Flag>::new();
-        line.failed(failure(), 0.0, 5.0, 0.0);
-        let report = line.report(400.0);
+    fn a_failure_is_reported_until_a_request_succeeds() {
+        let mut link = ServerLink::<Flag>::new();
+        link.failed(failure(), 0.0, 5.0, 0.0);
+        let report = link.report(400.0);
         assert_eq!(report.state, ConnectionState::Failing);
         assert_eq!(report.code, Some(ErrorCode::Timeout));
         assert_eq!(report.message.as_deref(), Some("late"));
         assert_eq!(report.retry_in_ms, Some(600.0));
-        // The wait is over: it still failed last time, and may be tried.
-        let due = line.report(1_000.0);
+        // The back-off is over: the last request failed, and the server may be tried.
+        let due = link.report(1_000.0);
         assert_eq!((due.state, due.retry_in_ms), (ConnectionState::Failing, None));
-        assert_eq!(line.situation(1_000.0).retry_in_ms, None);
-        line.succeeded(7.0, 3.0);
-        assert_eq!(line.report(1_000.0).state, ConnectionState::Online);
-        assert_eq!((line.calls, line.failed_calls), (1, 1));
+        assert_eq!(link.status(1_000.0).retry_in_ms, None);
+        link.succeeded(7.0, 3.0);
+        assert_eq!(link.report(1_000.0).state, ConnectionState::Online);
+        assert_eq!((link.calls, link.failed_calls), (1, 1));
     }
 
     #[test]
-    fn going_offline_aborts_and_going_online_forgets_failures() {
-        let mut line = Line::<Flag>::new();
-        line.failed(failure(), 0.0, 5.0, 0.0);
+    fn going_offline_aborts_and_going_online_resets_the_back_off() {
+        let mut link = ServerLink::<Flag>::new();
+        link.failed(failure(), 0.0, 5.0, 0.0);
         let flag = Flag::default();
-        let number = line.begin(flag.clone());
-        line.set_offline(true);
-        assert!(flag.0.get() && !line.is_free() && !line.end(number));
-        assert_eq!(line.report(0.0).state, ConnectionState::Offline);
-        assert_eq!(line.report(0.0).retry_in_ms, None);
-        line.set_offline(false);
-        assert_eq!(line.report(0.0).state, ConnectionState::Online);
-        assert!(line.is_free());
+        let number = link.begin(flag.clone());
+        link.set_offline(true);
+        assert!(flag.0.get() && !link.is_free() && !link.end(number));
+        assert_eq!(link.report(0.0).state, ConnectionState::Offline);
+        assert_eq!(link.report(0.0).retry_in_ms, None);
+        link.set_offline(false);
+        assert_eq!(link.report(0.0).state, ConnectionState::Online);
+        assert!(link.is_free());
     }
 
     #[test]
-    fn a_request_that_was_given_up_does_not_end_a_later_one() {
-        let mut line = Line::<Flag>::new();
-        let first = line.begin(Flag::default());
-        line.abort();
-        let second = line.begin(Flag::default());
-        assert!(!line.end(first));
-        assert!(line.situation(0.0).in_flight);
-        assert!(line.end(second));
+    fn an_aborted_request_does_not_end_a_later_one() {
+        let mut link = ServerLink::<Flag>::new();
+        let first = link.begin(Flag::default());
+        link.abort();
+        let second = link.begin(Flag::default());
+        assert!(!link.end(first));
+        assert!(link.status(0.0).in_flight);
+        assert!(link.end(second));
     }
 
     #[test]
-    fn the_report_is_spelt_for_javascript() {
-        let mut line = Line::<Flag>::new();
-        line.failed(failure(), 0.0, 5.0, 0.0);
+    fn the_report_is_camel_case_in_javascript() {
+        let mut link = ServerLink::<Flag>::new();
+        link.failed(failure(), 0.0, 5.0, 0.0);
         assert_eq!(
-            serde_json::to_string(&line.report(0.0)).unwrap(),
+            serde_json::to_string(&link.report(0.0)).unwrap(),
             r#"{"state":"failing","code":"timeout","message":"late","retryInMs":1000.0}"#
         );
     }

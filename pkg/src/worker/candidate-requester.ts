@@ -1,0 +1,143 @@
+import type { ClientUpdate } from '../shared/generated.js';
+import type { Client } from './engine.js';
+
+/** Shortest pause before a retry, in milliseconds. */
+const MIN_RETRY_MS = 250;
+/** Longest delay of a timer; a longer one would fire at once. */
+const MAX_RETRY_MS = 2 ** 31 - 1;
+
+/** What the requester needs from the host. */
+export interface RequesterHost {
+  /** Runs a job in the queue. */
+  enter<T>(job: (client: Client) => T | Promise<T>): Promise<T>;
+  /** A request has ended; `decided`: its decision is acted on. */
+  answered(update: ClientUpdate, decided: boolean): void;
+  /** A retry is due: decides again and shows the result. */
+  retry(): Promise<unknown>;
+  fault(error: unknown): void;
+}
+
+/** Requests candidate lists when decisions ask for them, one request at a time. */
+export class CandidateRequester {
+  readonly #host: RequesterHost;
+  /** Increases when a request is dropped: a later response to it is ignored. */
+  #epoch = 0;
+  #request: Promise<void> | null = null;
+  /** There was an event since the request in flight was sent. */
+  #eventsSinceRequest = false;
+  #retry: ReturnType<typeof setTimeout> | undefined;
+  /** Why a list is wanted regardless of the decision; `null` if none is. */
+  #wanted: string | null = null;
+
+  constructor(host: RequesterHost) {
+    this.#host = host;
+  }
+
+  /** Resolves when the request in flight has ended; `null` without one. */
+  get pending(): Promise<void> | null {
+    return this.#request;
+  }
+
+  /** The session has a new event. */
+  noteEvent(): void {
+    this.#eventsSinceRequest = true;
+  }
+
+  /** A list is wanted as soon as the server may be called, regardless of the decision. */
+  want(why: string): void {
+    this.#wanted = why;
+  }
+
+  /** Acts on the decision of an update. */
+  follow(update: ClientUpdate): void {
+    const { decision, connection } = update;
+    if (decision.action === 'request') this.#start(decision.reason);
+    else if (this.#wanted !== null && mayCall(update)) this.#start(this.#wanted);
+    else if (connection.state !== 'offline') this.#retryLater(update);
+  }
+
+  /** Drops the request in flight, if there is one, and calls `end` to abort it. */
+  abort(end: () => void): void {
+    if (this.#request === null) return;
+    this.drop();
+    end();
+  }
+
+  /** Ignores the response of the request in flight, if there is one. */
+  drop(): void {
+    this.#epoch += 1;
+    this.#request = null;
+  }
+
+  cancelRetry(): void {
+    clearTimeout(this.#retry);
+    this.#retry = undefined;
+  }
+
+  /**
+   * Starts a request. Only its start takes a turn in the queue; clicks are processed while
+   * the response is pending.
+   */
+  #start(why: string): void {
+    if (this.#request !== null || this.#retry !== undefined) return;
+    const epoch = this.#epoch;
+    const request = this.#send(epoch, why).catch((error: unknown) => {
+      if (epoch === this.#epoch) this.#host.fault(error);
+    });
+    this.#request = request;
+    void request.then(() => {
+      if (this.#request === request) this.#request = null;
+    });
+  }
+
+  async #send(epoch: number, why: string): Promise<void> {
+    // The promise is wrapped in an object, because the queue would wait for a bare one.
+    const sent = await this.#host.enter((client) => {
+      // Dropped while it waited for its turn.
+      if (epoch !== this.#epoch) return null;
+      this.#eventsSinceRequest = false;
+      return { answer: client.requestCandidates(why) };
+    });
+    if (sent === null) return;
+    const update = await sent.answer;
+    if (epoch !== this.#epoch) return;
+    this.#request = null;
+    if (update.connection.state === 'online') this.#wanted = null;
+    const followed = update.connection.state === 'online' && this.#eventsSinceRequest;
+    this.#host.answered(update, followed);
+    // The two models may disagree about a new list as well. Without a new event, another
+    // request would return the same list.
+    if (followed) this.follow(update);
+    else if (update.connection.code !== 'catalogue_changed') this.#retryLater(update);
+  }
+
+  /**
+   * Decides again when time may have changed the decision. Not while a list is in use and the
+   * server answers: the list must not change without a click.
+   */
+  #retryLater({ connection, decision, items }: ClientUpdate): void {
+    if (connection.state === 'offline') return;
+    if (connection.state !== 'failing' && items.length > 0 && this.#wanted === null) return;
+    const wait = decision.waitMs ?? connection.retryInMs;
+    // A budget that is never refilled has an infinite wait.
+    if (wait === null || !Number.isFinite(wait)) return;
+    if (this.#retry !== undefined || this.#request !== null) return;
+    this.#retry = setTimeout(
+      () => {
+        this.#retry = undefined;
+        this.#host.retry().catch((error: unknown) => this.#host.fault(error));
+      },
+      Math.min(Math.max(wait, MIN_RETRY_MS), MAX_RETRY_MS),
+    );
+  }
+}
+
+/** Whether the server may be called now, although the decision is to keep the list. */
+function mayCall({ connection, decision }: ClientUpdate): boolean {
+  return (
+    connection.state !== 'offline' &&
+    connection.retryInMs === null &&
+    decision.code !== 'call_under_way' &&
+    decision.code !== 'budget_spent'
+  );
+}

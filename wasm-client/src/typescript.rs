@@ -1,0 +1,88 @@
+//! The TypeScript types of everything that crosses into JavaScript or over HTTP, generated
+//! from the Rust types: `pkg/src/shared/generated.ts`.
+//!
+//! The test fails if the file is not up to date. With `TANDEM_WRITE_TYPES=1` it writes it:
+//! `TANDEM_WRITE_TYPES=1 cargo xtask test --no-browser`, or the test alone with the features
+//! of `xtask/src/cargo.rs`.
+
+use std::{env, fs, path::Path};
+
+use tandem_collaboration::{
+    Action, BucketLimits, CallShare, Consistency, Decision, Fusion, LanguageModelScore,
+    Normalisation, Policy, ReasonCode, Trigger, UpliftModel,
+};
+use tandem_model::LearningConfig;
+use tandem_protocol::{
+    Artifact, Candidate, CandidatesRequest, CandidatesResponse, CatalogueInfo, DisagreementReport,
+    EngineKind, ErrorCode, Event, EventKind, EventsRequest, EventsResponse, HostedModel, Ignored,
+    ItemId, ItemRow, LanguageModelCalibration, LanguageModelInfo, LoggedEvent, Manifest,
+    ModelConfig, ModelKind, ModelsResponse, Problem, Ranking, RowsRequest, RowsResponse,
+    SearchConfig,
+};
+use tandem_session::{Contribution, Explanation, RankedItem, Similar};
+use ts_rs::{Config, TS};
+
+use crate::{
+    browser::Received,
+    config::{Budget, OpenConfig},
+    history::HistoryChange,
+    host::HttpRequest,
+    server_link::{Connection, ConnectionState},
+    update::{LearnReport, Stats, Timings, Undone, Update},
+};
+
+const FILE: &str = "../pkg/src/shared/generated.ts";
+const WRITE: &str = "TANDEM_WRITE_TYPES";
+const HEADER: &str =
+    "// Generated from the Rust types by `wasm-client/src/typescript.rs`: change those.\n";
+
+/// Declarations of the listed types, in their order.
+macro_rules! declarations {
+    ($config:expr, $($type:ty),+ $(,)?) => {
+        [$(declaration::<$type>($config)),+]
+    };
+}
+
+fn declaration<T: TS>(config: &Config) -> String {
+    let docs = T::docs().unwrap_or_default();
+    let declaration = format!("{docs}export {}\n", T::decl(config));
+    // The comments are Rust's: without links to Rust items, and with JavaScript's `null`.
+    declaration.replace("[`", "`").replace("`]", "`").replace("`None`", "`null`")
+}
+
+fn generated() -> String {
+    let config = Config::new().with_large_int("number");
+    let types = declarations![
+        &config,
+        // Results of the client.
+        Update, RankedItem, Decision, Action, ReasonCode, Connection, ConnectionState, Stats,
+        Timings, HistoryChange, Undone, LearnReport, Explanation, Contribution, Similar,
+        // Options of the client, and its network.
+        OpenConfig, Budget, HttpRequest, Received, ErrorCode,
+        // Wire format.
+        ItemId, Event, EventKind, Ranking, CandidatesRequest, CandidatesResponse, Candidate, ItemRow,
+        Ignored, tandem_protocol::Timings, RowsRequest, RowsResponse, ModelsResponse, HostedModel,
+        EngineKind, EventsRequest, LoggedEvent, EventsResponse, DisagreementReport, Problem,
+        // Manifest.
+        Manifest<Fusion, Policy, LearningConfig>, LanguageModelCalibration<Fusion, Policy>,
+        CatalogueInfo, ModelConfig, ModelKind, LanguageModelInfo, Artifact, Fusion,
+        SearchConfig, LanguageModelScore, Normalisation, Policy, Trigger, Consistency, UpliftModel,
+        BucketLimits, CallShare, LearningConfig,
+    ];
+    [vec![HEADER.to_owned()], types.to_vec()].concat().join("\n")
+}
+
+#[test]
+fn the_typescript_types_are_up_to_date() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(FILE);
+    let generated = generated();
+    if env::var_os(WRITE).is_some() {
+        fs::write(&path, &generated).unwrap();
+    }
+    let found = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        found == generated,
+        "{} does not match the Rust types; run this test with {WRITE}=1 and commit the file",
+        path.display()
+    );
+}
