@@ -1,6 +1,6 @@
-//! What is fetched once from package registries: the logs and the language model. Everything
-//! is pinned by its SHA-256, checked after the download and again whenever a file's size or
-//! time of change is not what it was when it was last checked.
+//! Downloads from package registries: MovieLens-100k and the text model. Every file is pinned by
+//! its SHA-256. It is checked after the download, and again when its size or modification time
+//! has changed since the last check.
 
 use std::{
     fs::{self, File},
@@ -15,11 +15,11 @@ use crate::{
     digest::{self, Inputs, Stamp},
     failure::Failure,
     process::Program,
-    say,
+    progress::say,
     workspace::Workspace,
 };
 
-/// A wheel of the Python package index, and the files in it that are wanted.
+/// A wheel of the Python package index, and the files to unpack from it.
 struct Wheel {
     requirement: &'static str,
     file: &'static str,
@@ -33,8 +33,8 @@ struct Member {
     sha256: &'static str,
 }
 
-/// MovieLens-100k as atomic files of `RecBole`. `GroupLens` allows use for research and no
-/// redistribution: hence fetched by whoever runs this, and never part of the repository.
+/// MovieLens-100k as atomic files of `RecBole`. `GroupLens` allows use for research but no
+/// redistribution, so it is downloaded on each machine and never committed.
 const MOVIELENS: Wheel = Wheel {
     requirement: "recbole==1.2.1",
     file: "recbole-1.2.1-py3-none-any.whl",
@@ -80,17 +80,17 @@ impl Member {
     }
 }
 
-/// Checked files, ready for use.
+/// Paths of checked files.
 #[derive(Debug)]
 pub(crate) struct Assets {
     pub(crate) interactions: PathBuf,
     pub(crate) items: PathBuf,
     language_model: PathBuf,
-    /// Where files made from the downloads are kept, shared by all checkouts.
+    /// Folder for files made from the downloads, shared by all checkouts.
     store: PathBuf,
 }
 
-/// Fetches what is missing or damaged.
+/// Downloads what is missing or damaged.
 pub(crate) fn fetch(workspace: &Workspace) -> Result<Assets, Failure> {
     let store = workspace.assets();
     let movielens = MOVIELENS.provide(&store, pip_download)?;
@@ -104,14 +104,14 @@ pub(crate) fn fetch(workspace: &Workspace) -> Result<Assets, Failure> {
 }
 
 impl Assets {
-    /// The language model in a format that llama.cpp multiplies fast on x86; the packaged
-    /// `Q4_1` is not one. Made once, kept under the hash of what it was made from. The
-    /// programs of [`build_programs`](crate::cargo::build_programs) must be there.
+    /// The text model as `Q4_0`: llama.cpp has no fast x86 kernel for the packaged `Q4_1`.
+    /// Converted once and stored under the hash of its source. The programs of
+    /// [`build_programs`](crate::cargo::build_programs) must be built.
     pub(crate) fn language_model(&self, workspace: &Workspace) -> Result<PathBuf, Failure> {
         const FORMAT: &str = "q4_0";
         let source = &LANGUAGE_MODEL.members[0];
         let stem = source.name().split('.').next().unwrap_or_default();
-        // The server calls the model by the name of its file: the hash is the folder's.
+        // The server names the model after its file, so the hash is in the folder's name.
         let folder = self.store.join(format!("from-{}", &source.sha256[..16]));
         fs::create_dir_all(&folder).map_err(Failure::file(&folder))?;
         let made = folder.join(format!("{stem}.{}.gguf", FORMAT.to_uppercase()));
@@ -134,8 +134,8 @@ impl Assets {
 }
 
 impl Wheel {
-    /// The folder with the members, all of them checked. `download` is given the requirement
-    /// and an empty folder to put the wheel in.
+    /// The folder with the checked members. `download` gets the requirement and an empty folder
+    /// for the wheel.
     fn provide(
         &self,
         store: &Path,
@@ -150,15 +150,15 @@ impl Wheel {
         if !wheel.is_file() {
             self.download(store, &wheel, &download)?;
         } else if digest::of_file(&wheel)? != self.sha256 {
-            say("Damaged", format!("{}: fetching it again", wheel.display()));
+            say("Damaged", format!("{}: downloading it again", wheel.display()));
             self.download(store, &wheel, &download)?;
         }
         self.unpack(store, &wheel, &folder)?;
         Ok(folder)
     }
 
-    /// Whether all members are there and what they should be: by size and time of change if
-    /// they were checked before, by their contents otherwise.
+    /// Whether all members exist and are correct. Members that were checked before are compared
+    /// by size and modification time, others by content.
     fn intact(&self, folder: &Path) -> Result<bool, Failure> {
         let stamp = Stamp::at(folder.join("checked.stamp"));
         let Some(shape) = self.shape(folder) else { return Ok(false) };
@@ -191,13 +191,13 @@ impl Wheel {
         wheel: &Path,
         download: &impl Fn(&str, &Path) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        say("Fetching", self.requirement);
+        say("Downloading", self.requirement);
         let scratch = scratch(store)?;
         download(self.requirement, scratch.path())?;
         let fetched = scratch.path().join(self.file);
         if !fetched.is_file() {
             return Err(Failure::Machine(format!(
-                "fetching {} did not bring the file {}: check the package index that pip uses \
+                "downloading {} did not give the file {}: check the package index that pip uses \
                  (`python3 -m pip config list`)",
                 self.requirement, self.file
             )));
@@ -205,7 +205,7 @@ impl Wheel {
         let found = digest::of_file(&fetched)?;
         if found != self.sha256 {
             return Err(Failure::Machine(format!(
-                "{} as fetched has SHA-256 {found}, expected {}: the download is damaged or the \
+                "the downloaded {} has SHA-256 {found}, expected {}: the download is damaged or the \
                  package index serves another file; try again or use another index",
                 self.file, self.sha256
             )));
@@ -231,17 +231,17 @@ impl Wheel {
             let found = digest::of_file(&path)?;
             if found != member.sha256 {
                 return Err(broken(format!(
-                    "{} has SHA-256 {found}, expected {}",
+                    "{} has SHA-256 {found}, expected {}: remove the wheel and try again",
                     member.path, member.sha256
                 )));
             }
         }
-        // A damaged folder makes way as late as possible.
+        // A damaged folder is removed as late as possible.
         if folder.exists() {
             fs::remove_dir_all(folder).map_err(Failure::file(folder))?;
         }
         fs::rename(scratch.keep(), folder).map_err(Failure::file(folder))?;
-        // Contents were checked a moment ago; this writes the stamp.
+        // Writes the stamp.
         self.intact(folder).map(|_| ())
     }
 }
@@ -250,13 +250,13 @@ fn pip_download(requirement: &str, folder: &Path) -> Result<(), Failure> {
     const GET_PYTHON: &str = "install Python 3 with pip (Debian: apt-get install python3-pip)";
     let python = if cfg!(windows) { "python" } else { "python3" };
     let pip = |what: String| Program::new(what, python).args(["-m", "pip"]).remedy(GET_PYTHON);
-    if !pip("asking pip for its version".to_owned()).arg("--version").succeeds()? {
+    if !pip("pip --version".to_owned()).arg("--version").succeeds()? {
         return Err(Failure::Machine(format!(
-            "Python 3 with pip is needed to fetch {requirement}: {GET_PYTHON} and try again"
+            "Python 3 with pip is needed to download {requirement}: {GET_PYTHON} and try again"
         )));
     }
     let talk = if std::env::var_os("CI").is_some() { "--quiet" } else { "--progress-bar=on" };
-    pip(format!("fetching {requirement}"))
+    pip(format!("pip download {requirement}"))
         .args(["download", "--no-deps", "--only-binary=:all:", "--ignore-requires-python"])
         .args(["--no-input", "--no-cache-dir", "--disable-pip-version-check"])
         .args([talk, "--dest"])
@@ -265,8 +265,7 @@ fn pip_download(requirement: &str, folder: &Path) -> Result<(), Failure> {
         .run()
 }
 
-/// A folder for unfinished work beside the final place, so that the rename at the end is
-/// atomic; removed when dropped.
+/// A temporary folder on the same file system, so that the final rename is atomic.
 fn scratch(store: &Path) -> Result<TempDir, Failure> {
     tempfile::Builder::new().prefix(".unfinished-").tempdir_in(store).map_err(Failure::file(store))
 }

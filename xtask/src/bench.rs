@@ -1,40 +1,26 @@
-//! Speed, measured now. Nothing here is a test: a figure is printed, never judged.
-
-use clap::{Args, ValueEnum};
+//! Speed. Figures are printed, never tested.
 
 use crate::{
     browser, cargo,
+    cli::{BenchOptions, BenchPart, Device},
     failure::Failure,
     pipeline,
     process::Program,
-    say, setup, site,
-    wasm::{self, Device, Purpose},
+    progress::say,
+    setup, site,
+    wasm::{self, Purpose},
     workspace::Workspace,
 };
 
-/// What `bench` is asked for.
-#[derive(Debug, Args)]
-pub(crate) struct Options {
-    /// Measure only this; by default, both sides.
-    part: Option<Part>,
-}
-
-/// A side that can be measured by itself.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Part {
-    /// The package, beside onnxruntime-web and TensorFlow.js; the last line is one JSON object.
-    Browser,
-}
-
 /// `cargo xtask bench`
-pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<(), Failure> {
+pub(crate) fn run(workspace: &Workspace, options: &BenchOptions) -> Result<(), Failure> {
     match options.part {
-        Some(Part::Browser) => device(workspace),
+        Some(BenchPart::Browser) => device(workspace),
         None => device(workspace).and_then(|()| cloud(workspace)),
     }
 }
 
-/// The package and the device's model in a browser.
+/// The npm package and the small model in a browser.
 fn device(workspace: &Workspace) -> Result<(), Failure> {
     setup::browser(workspace)?;
     for device in Device::ALL {
@@ -42,11 +28,11 @@ fn device(workspace: &Workspace) -> Result<(), Failure> {
         wasm::build(workspace, device, Purpose::Bench)?;
     }
     site::build(workspace)?;
-    say("Measuring", "the package in a browser, and its model beside other runtimes");
+    say("Measuring", "the npm package in a browser, and its model beside other runtimes");
     browser::benchmark(workspace)
 }
 
-/// Language models on the server.
+/// The language models.
 fn cloud(workspace: &Workspace) -> Result<(), Failure> {
     let assets = setup::everything(workspace, true)?;
     let prepared = pipeline::build_and_prepare(workspace, &assets)?;
@@ -59,13 +45,13 @@ fn cloud(workspace: &Workspace) -> Result<(), Failure> {
             .dir(workspace.root())
             .env("OMP_WAIT_POLICY", "passive")
     };
-    say("Measuring", "titles by a language model, beside llama.cpp's own decoding");
-    speed("the benchmark of titles")
+    say("Measuring", "candidates by titles, beside llama.cpp's own decoding");
+    speed("the titles benchmark")
         .arg("--gguf")
         .arg(prepared.text_model())
         .arg("--data")
         .arg(&prepared.data)
         .run()?;
-    say("Measuring", "item tokens, beside llama.cpp's own decoding");
-    speed("the benchmark of item tokens").arg("--item-tokens").run()
+    say("Measuring", "candidates by item tokens, beside llama.cpp's own decoding");
+    speed("the item-token benchmark").arg("--item-tokens").run()
 }

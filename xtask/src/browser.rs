@@ -1,4 +1,4 @@
-//! Real browsers, driven by the scripts of `web/e2e`.
+//! Browser tests and benchmarks: Chromium, driven by the scripts of `web/e2e` and `web/bench`.
 
 use std::{ffi::OsString, fs, path::PathBuf};
 
@@ -14,54 +14,54 @@ use crate::{
     workspace::Workspace,
 };
 
-/// A Chromium: `$CHROMIUM`, or one of the usual names.
+/// Chromium: `$CHROMIUM`, or one of the usual names on the `PATH`.
 pub(crate) fn chromium() -> Option<OsString> {
     std::env::var_os("CHROMIUM")
         .filter(|path| !path.is_empty())
         .or_else(|| ["chromium", "chromium-browser", "google-chrome"].into_iter().find_map(on_path))
 }
 
-/// Node with what the scripts want to know; screenshots and reports go to
+/// Node with the variables that the scripts read. Screenshots and reports go to
 /// [`Workspace::evidence`].
 fn driver(workspace: &Workspace) -> Result<Program, Failure> {
     let chromium = chromium().ok_or_else(|| {
         Failure::Machine(
-            "no Chromium found: install one, or name it in the variable CHROMIUM".to_owned(),
+            "no Chromium found: install it, or set the variable CHROMIUM to its path".to_owned(),
         )
     })?;
     let evidence = workspace.evidence();
     fs::create_dir_all(&evidence).map_err(Failure::file(&evidence))?;
-    Ok(node::node(workspace, "the browser's driver")
+    Ok(node::node(workspace, "the browser driver")
         .env("CHROMIUM", chromium)
         .env("TANDEM_EVIDENCE", evidence))
 }
 
-/// What a scripted session found.
+/// Result of a scripted session.
 #[derive(Debug)]
 pub(crate) struct Session {
     /// One line of JSON with every figure.
     pub(crate) report: String,
-    /// What held, and what did not, by name.
+    /// Passed and failed assertions.
     pub(crate) tally: Tally,
 }
 
-/// The driver's account of its own assertions.
+/// The assertions that the script reports in a file.
 #[derive(Deserialize)]
 struct Assertions {
     passed: usize,
     failed: Vec<String>,
 }
 
-/// Clicks through the shop on every device and checks what it sees.
+/// Clicks through the demo on every compute device and checks what the page shows.
 pub(crate) fn scripted_session(workspace: &Workspace, server: &Server) -> Result<Session, Failure> {
-    let account = assertions(workspace);
-    if account.exists() {
-        fs::remove_file(&account).map_err(Failure::file(&account))?;
+    let assertions = assertions(workspace);
+    if assertions.exists() {
+        fs::remove_file(&assertions).map_err(Failure::file(&assertions))?;
     }
     let driver = driver(workspace)?.env("TANDEM_URL", server.url()).arg("web/e2e/check.mjs");
     let (output, status) = driver.collect_quietly()?;
     let report = output.lines().last().unwrap_or_default().to_owned();
-    let counted = fs::read_to_string(&account)
+    let counted = fs::read_to_string(&assertions)
         .ok()
         .and_then(|text| serde_json::from_str::<Assertions>(&text).ok());
     let mut tally = counted.map_or_else(Tally::default, |counted| Tally {
@@ -76,7 +76,7 @@ pub(crate) fn scripted_session(workspace: &Workspace, server: &Server) -> Result
     if json.is_ok_and(|json| json["ok"] == (tally.failed == 0)) {
         return Ok(Session { report, tally });
     }
-    tally.fail("web/e2e/check.mjs: its report contradicts its assertions".to_owned());
+    tally.fail("web/e2e/check.mjs: its report and its assertions disagree".to_owned());
     let report = serde_json::json!({ "ok": false, "failed": tally.names }).to_string();
     Ok(Session { report, tally })
 }
@@ -85,8 +85,8 @@ fn assertions(workspace: &Workspace) -> PathBuf {
     workspace.evidence().join("assertions.json")
 }
 
-/// What a page does when artefacts are damaged, the network is gone, the server dies. The
-/// last of it ends `server`.
+/// Tests the demo with damaged artefacts, without a network and with a server that dies. The
+/// last test stops `server`.
 pub(crate) fn faults(workspace: &Workspace, server: &Server) -> Result<Tally, Failure> {
     let program = driver(workspace)?
         .env("TANDEM_URL", server.url())
@@ -94,8 +94,8 @@ pub(crate) fn faults(workspace: &Workspace, server: &Server) -> Result<Tally, Fa
     node::run_tests(program, "web/e2e/faults.test.mjs")
 }
 
-/// The examples, built from the packed package, and what a page is told that a security
-/// policy keeps from working. `server` must allow pages of any origin.
+/// Tests the examples, built from the packed package, and pages whose Content-Security-Policy is
+/// too strict. `server` must allow pages of any origin.
 pub(crate) fn examples(workspace: &Workspace, server: &Server) -> Result<Tally, Failure> {
     let mut tally = Tally::default();
     for script in ["web/e2e/examples.test.mjs", "web/e2e/csp.test.mjs"] {
@@ -105,7 +105,7 @@ pub(crate) fn examples(workspace: &Workspace, server: &Server) -> Result<Tally, 
     Ok(tally)
 }
 
-/// The built package in pages of its own, against a cloud that fails when it is told to.
+/// Tests the built package in pages of its own, against a simulated server.
 pub(crate) fn package(workspace: &Workspace) -> Result<Tally, Failure> {
     let mut tally = Tally::default();
     for part in ["", "-faults", "-storage", "-device", "-weight"] {
@@ -115,7 +115,7 @@ pub(crate) fn package(workspace: &Workspace) -> Result<Tally, Failure> {
     Ok(tally)
 }
 
-/// The same scores natively, on WebAssembly and on WebGPU.
+/// Tests that scores are the same natively, on WebAssembly and on WebGPU.
 pub(crate) fn parity(workspace: &Workspace) -> Result<Tally, Failure> {
     let example = "parity_case";
     cargo::native(workspace, "building the parity case", "build")
@@ -127,7 +127,7 @@ pub(crate) fn parity(workspace: &Workspace) -> Result<Tally, Failure> {
     node::run_tests(driver(workspace)?, "web/e2e/parity.test.mjs")
 }
 
-/// The device's model beside other runtimes, in one page.
+/// Measures the small model beside other runtimes, in one page.
 pub(crate) fn benchmark(workspace: &Workspace) -> Result<(), Failure> {
     driver(workspace)?.args(["web/bench/run.mjs", "--webgpu"]).run()
 }

@@ -1,12 +1,11 @@
-//! How cargo is called. One profile and one fixed choice of packages and features for
-//! programs, tests and lints: another choice would compile Burn and llama.cpp once more.
+//! Calls of cargo. Programs, tests and lints use one profile and one fixed selection of packages
+//! and features, because another selection would compile Burn and llama.cpp again.
 
 use std::env;
 
 use crate::{failure::Failure, process::Program, workspace::Workspace};
 
-/// Every package, all of which also run on the machine itself, but for this one: its dependencies would
-/// switch on features of theirs.
+/// All workspace packages except xtask, whose dependencies would enable extra features.
 pub(crate) const NATIVE: [&str; 11] = [
     "tandem-protocol",
     "tandem-collaboration",
@@ -21,13 +20,13 @@ pub(crate) const NATIVE: [&str; 11] = [
     "wasm-client",
 ];
 
-/// Features of [`NATIVE`] beside the defaults.
+/// Features of [`NATIVE`] in addition to the defaults.
 pub(crate) const FEATURES: &str = "tandem-generator/llama,tandem-generator/testing,tandem-trainer/llama,wasm-client/cpu,wasm-client/typescript";
 
-/// Packages whose unit tests take seconds.
+/// Packages whose unit tests run in seconds.
 pub(crate) const SMALL: [&str; 3] = ["tandem-protocol", "tandem-collaboration", "tandem-dataset"];
 
-/// `cargo` of the toolchain that built us, run in the checkout.
+/// `cargo` of the current toolchain, run in the checkout.
 pub(crate) fn cargo(workspace: &Workspace, what: &str) -> Program {
     Program::new(what, env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .dir(workspace.root())
@@ -39,20 +38,20 @@ pub(crate) fn select<'a>(packages: &[&'a str]) -> Vec<&'a str> {
     packages.iter().flat_map(|package| ["-p", *package]).collect()
 }
 
-/// A command of cargo on all of [`NATIVE`], in the one profile.
+/// A cargo command on all of [`NATIVE`], in the release profile.
 pub(crate) fn native(workspace: &Workspace, what: &str, command: &str) -> Program {
     cargo(workspace, what)
         .args([command, "--release", "--features", FEATURES])
         .args(select(&NATIVE))
 }
 
-/// A command of cargo on this package alone.
+/// A cargo command on xtask only.
 pub(crate) fn xtask(workspace: &Workspace, what: &str, command: &str) -> Program {
     cargo(workspace, what).args([command, "--release", "--package", "xtask"])
 }
 
-/// Builds `tandem`, `cloud-server` and the example that requantises a GGUF file. With an
-/// example among the targets, cargo takes the dependencies' features as it does for tests.
+/// Builds `tandem`, `cloud-server` and the example that requantises a GGUF file. With an example
+/// among the targets, cargo resolves features as it does for tests, so nothing is built twice.
 pub(crate) fn build_programs(workspace: &Workspace) -> Result<(), Failure> {
     native(workspace, "building tandem and cloud-server", "build")
         .args(["--bins", "--example", "requantise"])

@@ -1,23 +1,14 @@
-//! The fast inner loop, cheapest first.
-
-use clap::Args;
+//! The fast checks of the development loop, cheapest first.
 
 use crate::{
-    cargo, failure::Failure, node, process, say, tally::Tally, tidy, workspace::Workspace,
+    cargo, cli::CheckOptions, failure::Failure, node, process, progress::say, tally::Tally, tidy,
+    workspace::Workspace,
 };
 
-/// What `check` is asked for.
-#[derive(Debug, Args)]
-pub(crate) struct Options {
-    /// Lints only, with the documentation's; `test` runs the tests anyway.
-    #[arg(long)]
-    lint: bool,
-}
-
 /// `cargo xtask check`
-pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<(), Failure> {
+pub(crate) fn run(workspace: &Workspace, options: &CheckOptions) -> Result<(), Failure> {
     say("Checking", "formatting");
-    cargo::cargo(workspace, "cargo fmt (`cargo fmt` puts it right)")
+    cargo::cargo(workspace, "cargo fmt --check (`cargo fmt` corrects it)")
         .args(["fmt", "--all", "--check"])
         .run()?;
     tidy::run(workspace)?;
@@ -47,11 +38,11 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<(), Failur
         .run()
 }
 
-/// Biome and the TypeScript compiler; one count each.
+/// Runs Biome and the TypeScript compiler; each counts as one test.
 pub(crate) fn typescript(workspace: &Workspace) -> Result<Tally, Failure> {
     let mut tally = Tally::default();
     for (name, program, args) in [
-        ("biome (`npm run fix` puts most right)", "biome", &["check", "."][..]),
+        ("biome (`npm run fix` corrects most of it)", "biome", &["check", "."][..]),
         ("tsc", "tsc", &["--build"][..]),
     ] {
         say("Checking", name);

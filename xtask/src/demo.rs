@@ -1,38 +1,21 @@
-//! The demo: everything from the logs to a running shop.
+//! The demo: everything from the log to a running shop.
 
 use std::path::PathBuf;
 
-use clap::Args;
-
 use crate::{
     browser::{self, Session},
+    cli::{DemoOptions, Device},
     failure::Failure,
     pipeline::{self, Prepared},
-    process, say,
+    process,
+    progress::say,
     server::{self, Server},
-    setup, site,
-    wasm::{self, Device, Purpose},
+    setup, site, wasm,
     workspace::Workspace,
 };
 
-/// What `demo` is asked for.
-#[derive(Debug, Args)]
-pub(crate) struct Options {
-    /// Port of 127.0.0.1 to serve on.
-    #[arg(long, default_value_t = 8080)]
-    port: u16,
-    /// Drive a real browser through a scripted session on a free port, print one line of
-    /// JSON with what was measured, and stop.
-    #[arg(long, conflicts_with = "port")]
-    check: bool,
-    /// An origin whose pages may ask this server, such as those of `examples`; may be given
-    /// several times.
-    #[arg(long, value_name = "URL", conflicts_with = "check")]
-    allow_origin: Vec<String>,
-}
-
 /// `cargo xtask demo`
-pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<(), Failure> {
+pub(crate) fn run(workspace: &Workspace, options: &DemoOptions) -> Result<(), Failure> {
     if options.check {
         let built = build(workspace, true)?;
         let session = check(workspace, &built)?;
@@ -40,20 +23,24 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<(), Failur
             say("FAILED", name);
         }
         println!("{}", session.report);
-        return if session.tally.failed == 0 { Ok(()) } else { Err(Failure::Told { status: 1 }) };
+        return if session.tally.failed == 0 {
+            Ok(())
+        } else {
+            Err(Failure::Reported { status: 1 })
+        };
     }
     server::port_is_free(options.port)?;
     let built = build(workspace, false)?;
     let mut server = built.serve(workspace, options.port, &options.allow_origin)?;
-    println!("Tandem is at {}  (Ctrl-C stops it)", server.url());
+    println!("Tandem is at {}  (stop it with Ctrl-C)", server.url());
     match server.wait() {
-        // That is how a demo is meant to end.
+        // Ctrl-C is the normal end of a demo.
         Err(Failure::Interrupted) => Ok(()),
         ended => ended,
     }
 }
 
-/// All that a server needs.
+/// Everything the server needs.
 #[derive(Debug)]
 pub(crate) struct Built {
     prepared: Prepared,
@@ -61,7 +48,7 @@ pub(crate) struct Built {
 }
 
 impl Built {
-    /// Starts a server on `port` (0: any free one), for pages of `origins` beside its own.
+    /// Starts a server on `port` (0: any free port). Pages of `origins` may call it too.
     pub(crate) fn serve(
         &self,
         workspace: &Workspace,
@@ -72,7 +59,7 @@ impl Built {
     }
 }
 
-/// Sets up, builds, imports, trains and exports; whatever is up to date is skipped.
+/// Sets up, builds, imports, trains and exports. Steps that are up to date are skipped.
 pub(crate) fn build(workspace: &Workspace, browser: bool) -> Result<Built, Failure> {
     let assets = setup::everything(workspace, browser)?;
     let prepared = pipeline::build_and_prepare(workspace, &assets)?;
@@ -80,11 +67,11 @@ pub(crate) fn build(workspace: &Workspace, browser: bool) -> Result<Built, Failu
         wasm::build(workspace, device, Purpose::Package)?;
     }
     let site = site::build(workspace)?;
-    process::go_on()?;
+    process::check_interrupt()?;
     Ok(Built { prepared, site })
 }
 
-/// The scripted session against a server of its own.
+/// Runs the scripted session against a new server.
 pub(crate) fn check(workspace: &Workspace, built: &Built) -> Result<Session, Failure> {
     let server = built.serve(workspace, 0, &[])?;
     say("Driving", format!("a browser at {}", server.url()));

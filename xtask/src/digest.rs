@@ -1,5 +1,5 @@
-//! What a step depended on, as a hash, and the memory of it: a step whose inputs hash as
-//! they did when it last succeeded is skipped.
+//! Skips steps that are up to date: the hash of a step's inputs and outputs is stored when it
+//! succeeds, and compared the next time.
 
 use std::{
     fmt::Write as _,
@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::failure::Failure;
 
-/// SHA-256 of a file, lower-case hexadecimal.
+/// SHA-256 of a file, as lower-case hexadecimal.
 pub(crate) fn of_file(path: &Path) -> Result<String, Failure> {
     let mut file = File::open(path).map_err(Failure::file(path))?;
     let mut hash = Sha256::new();
@@ -35,7 +35,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
     })
 }
 
-/// Hash over everything a step depends on.
+/// A hash of everything that a step depends on.
 #[derive(Clone)]
 pub(crate) struct Inputs(Sha256);
 
@@ -44,20 +44,20 @@ impl Inputs {
         Self(Sha256::new())
     }
 
-    /// A version, a flag, an argument.
+    /// Adds a text, such as a version or an argument.
     pub(crate) fn text(mut self, text: &str) -> Self {
         self.0.update((text.len() as u64).to_le_bytes());
         self.0.update(text);
         self
     }
 
-    /// The contents of a file, or its absence.
+    /// Adds the contents of a file, or its absence.
     pub(crate) fn file(self, path: &Path) -> Result<Self, Failure> {
         if path.is_file() { Ok(self.text(&of_file(path)?)) } else { Ok(self.text("absent")) }
     }
 
-    /// Names and contents of all files below `folder`, but for folders of the names in
-    /// `leave_out`; an absent folder counts as empty.
+    /// Adds names and contents of all files below `folder`, except in folders named in
+    /// `leave_out`. A missing folder counts as empty.
     pub(crate) fn folder(mut self, folder: &Path, leave_out: &[&str]) -> Result<Self, Failure> {
         for file in files_below(folder, leave_out)? {
             let name = file.strip_prefix(folder).unwrap_or(&file);
@@ -97,7 +97,7 @@ fn files_below(folder: &Path, leave_out: &[&str]) -> Result<Vec<PathBuf>, Failur
     Ok(found)
 }
 
-/// Remembers the inputs of a step's last success.
+/// The stored hash of a step's last success.
 #[derive(Debug)]
 pub(crate) struct Stamp(PathBuf);
 
@@ -106,8 +106,8 @@ impl Stamp {
         Self(path)
     }
 
-    /// Calls `make`, which writes the files or folders `outputs`, unless it did so before
-    /// with the same inputs and nobody has touched the outputs since.
+    /// Calls `make`, which writes the files or folders `outputs`, unless it did so before with
+    /// the same inputs and the outputs have not changed since.
     pub(crate) fn unless_done(
         &self,
         inputs: &Inputs,
@@ -122,7 +122,7 @@ impl Stamp {
         make()?;
         match outputs.iter().find(|output| !output.exists()) {
             Some(absent) => Err(Failure::Check(format!(
-                "a step ended well and yet did not write {}",
+                "a step succeeded without writing {}: its program and xtask disagree about the path",
                 absent.display()
             ))),
             None => self.store(&now()?.finish()),
@@ -143,7 +143,7 @@ impl Stamp {
     }
 
     pub(crate) fn forget(&self) {
-        // If it is not there, it is forgotten.
+        // A missing file is fine.
         let _ = fs::remove_file(&self.0);
     }
 }
@@ -155,7 +155,7 @@ mod tests {
     use super::{Inputs, Stamp, of_file};
 
     #[test]
-    fn a_files_hash_is_the_published_one() {
+    fn a_hash_equals_the_published_value() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("abc");
         fs::write(&file, "abc").unwrap();
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn inputs_change_with_content_name_and_boundary_and_not_with_what_is_left_out() {
+    fn the_hash_depends_on_content_name_and_boundary_but_not_on_excluded_folders() {
         let folder = tempfile::tempdir().unwrap();
         let hash = || Inputs::new().folder(folder.path(), &["dist"]).map(Inputs::finish).unwrap();
         fs::create_dir(folder.path().join("dist")).unwrap();
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stamp_matches_only_what_was_stored() {
+    fn a_stamp_matches_only_the_stored_hash() {
         let folder = tempfile::tempdir().unwrap();
         let stamp = Stamp::at(folder.path().join("deep/step.stamp"));
         assert!(!stamp.matches("x"));
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_is_done_again_when_inputs_change_or_outputs_are_touched() {
+    fn a_step_runs_again_when_inputs_or_outputs_change() {
         let folder = tempfile::tempdir().unwrap();
         let (stamp, output) = (Stamp::at(folder.path().join("s")), folder.path().join("out"));
         let outputs = [output.clone()];
@@ -221,6 +221,6 @@ mod tests {
             Err(crate::failure::Failure::Interrupted)
         });
         assert!(failed.is_err());
-        assert_eq!(step("b"), 5, "a step that failed is not done");
+        assert_eq!(step("b"), 5, "a failed step runs again");
     }
 }

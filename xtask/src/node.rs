@@ -1,10 +1,12 @@
-//! Node and what npm installs.
+//! Node, npm and the programs of npm packages.
 
 use std::{collections::BTreeMap, fs};
 
 use serde::Deserialize;
 
-use crate::{failure::Failure, process::Program, say, tally::Tally, workspace::Workspace};
+use crate::{
+    failure::Failure, process::Program, progress::say, tally::Tally, workspace::Workspace,
+};
 
 const OLDEST_NODE: u32 = 20;
 const GET_NODE: &str = "install Node 20 or newer, with npm, and try again";
@@ -22,29 +24,28 @@ pub(crate) fn npm_run(workspace: &Workspace, what: &str, script: &str) -> Progra
         .remedy(GET_NODE)
 }
 
-/// A program that an npm package brought along.
+/// A program of an installed npm package.
 pub(crate) fn tool(workspace: &Workspace, what: &str, tool: &str) -> Program {
     Program::new(what, workspace.at("node_modules/.bin").join(tool))
         .dir(workspace.root())
         .remedy("run `cargo xtask setup`")
 }
 
-/// Node's own test runner on `script`; `program` is [`node`] with what the script needs.
+/// Runs Node's test runner on `script`; `program` is [`node`] with the variables it needs.
 pub(crate) fn run_tests(program: Program, script: &str) -> Result<Tally, Failure> {
     let options = ["--test", "--test-reporter=tap", "--test-concurrency=1"];
     let (output, status) = program.args(options).arg(script).tee()?;
     Ok(Tally::of_tap(&output).with_status(script, status))
 }
 
-/// What the client package holds when it is packed, who can import it, what it weighs. It
-/// must be built.
+/// Tests the packed client package: contents, imports and size. It must be built.
 pub(crate) fn package(workspace: &Workspace) -> Result<Tally, Failure> {
-    run_tests(node(workspace, "node's test runner"), "pkg/scripts/package.test.mjs")
+    run_tests(node(workspace, "the tests of the npm package"), "pkg/scripts/package.test.mjs")
 }
 
-/// Installs the npm packages of `package-lock.json`, unless they are there.
+/// Installs the npm packages of `package-lock.json` if they are missing.
 pub(crate) fn packages(workspace: &Workspace) -> Result<(), Failure> {
-    let version = node(workspace, "asking Node for its version").arg("--version").output()?;
+    let version = node(workspace, "node --version").arg("--version").output()?;
     if major(&version).is_none_or(|major| major < OLDEST_NODE) {
         return Err(Failure::Machine(format!(
             "Node {OLDEST_NODE} or newer is needed, found {}: {GET_NODE}",
@@ -62,8 +63,7 @@ pub(crate) fn packages(workspace: &Workspace) -> Result<(), Failure> {
         .run()
 }
 
-/// Whether `node_modules` holds what `package-lock.json` asks for, by npm's own list of what
-/// it installed.
+/// Whether `node_modules` has the packages of `package-lock.json`, according to npm's own list.
 fn installed(workspace: &Workspace) -> Result<bool, Failure> {
     let wanted = workspace.at("package-lock.json");
     let wanted = fs::read_to_string(&wanted).map_err(Failure::file(wanted))?;
@@ -82,7 +82,7 @@ struct Lock {
 struct Locked {
     version: Option<String>,
     integrity: Option<String>,
-    /// Absent here when it is of another operating system or processor.
+    /// May be missing: it is for another operating system or processor.
     #[serde(default)]
     optional: bool,
 }
@@ -110,7 +110,7 @@ fn major(version: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn a_version_is_read_as_node_prints_it() {
+    fn the_version_that_node_prints_is_parsed() {
         assert_eq!(super::major("v20.20.2\n"), Some(20));
         assert_eq!(super::major("20.20.2"), None);
         assert_eq!(super::major(""), None);
@@ -124,7 +124,7 @@ mod tests {
     }}"#;
 
     #[test]
-    fn node_modules_is_whole_when_every_locked_package_is_there_as_locked() {
+    fn node_modules_must_have_every_locked_package_in_its_locked_version() {
         let present = |version: &str| {
             format!(
                 r#"{{"packages": {{"node_modules/a": {{"version": "{version}", "integrity": "x"}}}}}}"#

@@ -1,15 +1,15 @@
-//! From the logs to artefacts a device can load, by the `tandem` command.
+//! From the log to exported artefacts, with the `tandem` command.
 
 use std::path::{Path, PathBuf};
 
 use crate::{
-    assets::Assets, cargo, digest::Inputs, failure::Failure, process::Program, say,
+    assets::Assets, cargo, digest::Inputs, failure::Failure, process::Program, progress::say,
     workspace::Workspace,
 };
 
 const NAME: &str = "ml-100k";
 
-/// Shown wherever the data is.
+/// Citation and terms, shown with the data.
 const NOTICE: &str = "MovieLens 100K, collected by GroupLens Research at the University of \
     Minnesota. F. Maxwell Harper and Joseph A. Konstan. 2015. The MovieLens Datasets: History \
     and Context. ACM Transactions on Interactive Intelligent Systems 5, 4, Article 19. \
@@ -17,34 +17,34 @@ const NOTICE: &str = "MovieLens 100K, collected by GroupLens Research at the Uni
     permission, nor used commercially, and without any endorsement by the University of \
     Minnesota or GroupLens.";
 
-/// Minutes on two cores, seed: one fixed choice, so that two machines train alike.
+/// Fixed time limit and seed, so that all machines train alike.
 const TRAINING: [&str; 4] = ["--minutes", "3", "--seed", "7"];
 
-/// How the language model of item tokens is trained; docs/quality.md has its figures.
+/// Training options of the item-token language model; docs/quality.md has its figures.
 const LANGUAGE_MODEL_TRAINING: &str = "--minutes 3 --seed 7 --loss full --untied --co-occurrence --row-std 0.1 --batch 512 --learning-rate 1e-3 --row-rate 2e-3 --dropout 0.3 --average 3";
 
-/// The language models as the server calls them; the first answers whoever asks for none.
-/// Which that is was chosen on validation sessions: docs/quality.md.
+/// Names of the language models on the server. The first is the default; it was chosen on
+/// validation sessions (docs/quality.md).
 const ITEM_TOKENS: &str = "MovieLens-items";
 const TITLES: &str = "SmolLM2-135M";
 
-/// What the server is started with.
+/// Files that the server is started with.
 #[derive(Debug)]
 pub(crate) struct Prepared {
     pub(crate) data: PathBuf,
     pub(crate) artifacts: PathBuf,
-    /// Name and file of each language model, the usual one first.
+    /// Name and file of each language model, the default first.
     pub(crate) language_models: [(&'static str, PathBuf); 2],
 }
 
 impl Prepared {
-    /// The language model of text.
+    /// The text model, which generates titles.
     pub(crate) fn text_model(&self) -> &Path {
         &self.language_models[1].1
     }
 }
 
-/// Imports, trains and exports, each only if its inputs changed. `tandem` must be built.
+/// Imports, trains and exports, each only if its inputs have changed. `tandem` must be built.
 pub(crate) fn prepare(workspace: &Workspace, assets: &Assets) -> Result<Prepared, Failure> {
     let data = workspace.at("data").join(NAME);
     let model = workspace.at("data").join(format!("{NAME}-sasrec.safetensors"));
@@ -69,8 +69,8 @@ pub(crate) fn prepare(workspace: &Workspace, assets: &Assets) -> Result<Prepared
             .run()
     })?;
 
-    // Not the program: training takes minutes, and most changes of the program do not
-    // concern it. Whoever changes what is learnt removes the file, and it is trained anew.
+    // The program is not an input: training takes minutes, and most changes of the program do
+    // not affect it. After a change of training, remove the model file to train again.
     let dataset = Inputs::new().folder(&data, &[])?;
     let training = dataset.clone().text(&TRAINING.join(" "));
     workspace.stamp("train").unless_done(&training, std::slice::from_ref(&model), || {
@@ -88,7 +88,7 @@ pub(crate) fn prepare(workspace: &Workspace, assets: &Assets) -> Result<Prepared
     let items = workspace.at("data").join(format!("{NAME}-items.gguf"));
     let training = dataset.text(LANGUAGE_MODEL_TRAINING);
     workspace.stamp("train-llm").unless_done(&training, std::slice::from_ref(&items), || {
-        say("Training", "a language model of item tokens, at most 3 minutes");
+        say("Training", "the item-token language model, at most 3 minutes");
         tandem("tandem train llm")
             .args(["train", "llm"])
             .args(LANGUAGE_MODEL_TRAINING.split(' '))
@@ -99,7 +99,7 @@ pub(crate) fn prepare(workspace: &Workspace, assets: &Assets) -> Result<Prepared
             .run()
     })?;
 
-    // Chosen on validation sessions: docs/quality.md says how.
+    // Chosen on validation sessions (docs/quality.md).
     let calibration = workspace.at("xtask/calibration").join(format!("{NAME}.json"));
     let exported = program.folder(&data, &[])?.file(&model)?.file(&calibration)?;
     workspace.stamp("export").unless_done(&exported, std::slice::from_ref(&artifacts), || {

@@ -1,5 +1,5 @@
-//! Programs that a chore starts. Each leads a process group, so that it can be stopped with
-//! all that it started in turn; an interrupt stops every group.
+//! Child processes. Each leads a process group, so that it is stopped together with everything it
+//! has started. An interrupt stops every group.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -13,7 +13,7 @@ use std::{
 
 use crate::failure::Failure;
 
-/// How long a group may take to end by itself before it is killed.
+/// Time that a group has to end by itself before it is killed.
 const GRACE: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(25);
 
@@ -29,7 +29,7 @@ fn running() -> MutexGuard<'static, Running> {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// From now on Ctrl-C, SIGTERM and SIGHUP stop all children, and whatever waits for one gets
+/// Makes Ctrl-C, SIGTERM and SIGHUP stop all child processes. Functions that wait for one return
 /// [`Failure::Interrupted`].
 pub(crate) fn stop_children_on_interrupt() -> Result<(), Failure> {
     ctrlc::set_handler(|| {
@@ -39,7 +39,7 @@ pub(crate) fn stop_children_on_interrupt() -> Result<(), Failure> {
             running.groups.clone()
         };
         for group in &groups {
-            signal(*group, Ending::Ask);
+            signal(*group, Ending::Terminate);
         }
         let asked = Instant::now();
         while asked.elapsed() < GRACE {
@@ -49,14 +49,14 @@ pub(crate) fn stop_children_on_interrupt() -> Result<(), Failure> {
             thread::sleep(POLL);
         }
         for group in running().groups.clone() {
-            signal(group, Ending::Force);
+            signal(group, Ending::Kill);
         }
     })
-    .map_err(|error| Failure::Machine(format!("cannot watch for Ctrl-C: {error}")))
+    .map_err(|error| Failure::Machine(format!("cannot install the handler for Ctrl-C: {error}")))
 }
 
-/// Fails if an interrupt has come: for loops that wait for something other than a child.
-pub(crate) fn go_on() -> Result<(), Failure> {
+/// Fails after an interrupt. For loops that wait for something other than a child process.
+pub(crate) fn check_interrupt() -> Result<(), Failure> {
     if running().stopping { Err(Failure::Interrupted) } else { Ok(()) }
 }
 
@@ -73,8 +73,8 @@ impl Program {
     pub(crate) fn new(what: impl Into<String>, program: impl AsRef<OsStr>) -> Self {
         let mut command = Command::new(program);
         command.stdin(Stdio::null());
-        // Cargo tells what it runs about itself; a nested cargo must not see that, or its
-        // build scripts' fingerprints differ from those of a cargo started by hand.
+        // Variables that cargo sets for the programs it runs. With them, the fingerprints of a
+        // nested cargo's build scripts would differ from those of a cargo started by hand.
         for (key, _) in std::env::vars_os() {
             let Some(name) = key.to_str() else { continue };
             if name.starts_with("CARGO_PKG_")
@@ -88,7 +88,7 @@ impl Program {
         Self { what: what.into(), remedy: "install it and try again".to_owned(), command }
     }
 
-    /// What to do if the program cannot be started.
+    /// Sets what the user can do if the program cannot be started.
     pub(crate) fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = remedy.into();
         self
@@ -119,7 +119,7 @@ impl Program {
         self
     }
 
-    /// Runs it to its end; its output goes where ours goes.
+    /// Runs it to its end, with our standard output and error.
     pub(crate) fn run(self) -> Result<(), Failure> {
         let what = self.what.clone();
         let mut service = self.spawn()?;
@@ -127,24 +127,24 @@ impl Program {
         succeeded(&what, status)
     }
 
-    /// Runs it and returns what it wrote to standard output, or [`Failure::Child`].
+    /// Runs it and returns its standard output, or [`Failure::Child`].
     pub(crate) fn output(self) -> Result<String, Failure> {
         let what = self.what.clone();
         let (text, status) = self.collect(|_| {})?;
         succeeded(&what, status).map(|()| text)
     }
 
-    /// Runs it, passes every line of standard output on as it comes, and returns them all
-    /// with the exit status, whatever it is.
+    /// Runs it, prints its standard output line by line, and returns the output with the exit
+    /// status, whatever it is.
     pub(crate) fn tee(self) -> Result<(String, ExitStatus), Failure> {
         let mut out = io::stdout();
         self.collect(move |line| {
-            // A closed pipe at our end is no reason to stop the child.
+            // A closed pipe on our side does not stop the child.
             let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
         })
     }
 
-    /// Whether it starts, ends well, and prints nothing that anybody needs.
+    /// Whether it starts and succeeds; its output is discarded.
     pub(crate) fn succeeds(mut self) -> Result<bool, Failure> {
         self.command.stdout(Stdio::null()).stderr(Stdio::null());
         match self.spawn() {
@@ -154,7 +154,7 @@ impl Program {
         }
     }
 
-    /// Runs it and returns its standard output and exit status; its errors are still seen.
+    /// Runs it and returns its standard output and exit status; standard error is still shown.
     pub(crate) fn collect_quietly(self) -> Result<(String, ExitStatus), Failure> {
         self.collect(|_| {})
     }
@@ -176,7 +176,7 @@ impl Program {
         Ok((text, service.wait()?))
     }
 
-    /// Starts it and returns at once.
+    /// Starts it without waiting.
     pub(crate) fn spawn(mut self) -> Result<Service, Failure> {
         own_group(&mut self.command);
         let mut running = running();
@@ -202,7 +202,7 @@ pub(crate) fn succeeded(what: &str, status: ExitStatus) -> Result<(), Failure> {
     Err(Failure::Child { what: what.to_owned(), how, code: status.code() })
 }
 
-/// A program that runs beside us; stopped, with its whole group, when dropped.
+/// A running program. It is stopped, with its whole group, when dropped.
 #[derive(Debug)]
 pub(crate) struct Service {
     what: String,
@@ -225,12 +225,12 @@ impl Service {
             .wait()
             .map_err(|error| Failure::Machine(format!("cannot wait for {}: {error}", self.what)))?;
         self.over(status);
-        go_on().map(|()| status)
+        check_interrupt().map(|()| status)
     }
 
-    /// Fails if it has ended, in the words of its exit status.
+    /// Fails with the exit status if it has ended.
     pub(crate) fn still_runs(&mut self) -> Result<(), Failure> {
-        go_on()?;
+        check_interrupt()?;
         match self.child.try_wait() {
             Ok(None) => Ok(()),
             Ok(Some(status)) => {
@@ -238,21 +238,22 @@ impl Service {
                 let how = status.to_string();
                 Err(Failure::Child { what: self.what.clone(), how, code: status.code() })
             }
-            Err(error) => {
-                Err(Failure::Machine(format!("cannot look after {}: {error}", self.what)))
-            }
+            Err(error) => Err(Failure::Machine(format!(
+                "cannot check whether {} still runs: {error}",
+                self.what
+            ))),
         }
     }
 
-    /// Ends the whole group: asks first, forces after some seconds.
+    /// Stops the whole group: politely first, by force after some seconds.
     pub(crate) fn stop(mut self) {
         self.end();
     }
 
     fn over(&mut self, status: ExitStatus) {
         self.ended = Some(status);
-        // What it left behind in its group goes as well.
-        signal(self.child.id(), Ending::Force);
+        // Stops what it has left running in its group.
+        signal(self.child.id(), Ending::Kill);
         running().groups.retain(|group| *group != self.child.id());
     }
 
@@ -260,14 +261,14 @@ impl Service {
         if self.ended.is_some() {
             return;
         }
-        signal(self.child.id(), Ending::Ask);
+        signal(self.child.id(), Ending::Terminate);
         let asked = Instant::now();
         let mut forced = false;
         loop {
             match self.child.try_wait() {
                 Ok(Some(status)) => return self.over(status),
                 Ok(None) if asked.elapsed() > GRACE && !forced => {
-                    signal(self.child.id(), Ending::Force);
+                    signal(self.child.id(), Ending::Kill);
                     forced = true;
                 }
                 Ok(None) => thread::sleep(POLL),
@@ -285,8 +286,8 @@ impl Drop for Service {
 
 #[derive(Clone, Copy)]
 enum Ending {
-    Ask,
-    Force,
+    Terminate,
+    Kill,
 }
 
 #[cfg(unix)]
@@ -302,11 +303,11 @@ fn signal(group: u32, ending: Ending) {
         unistd::Pid,
     };
     let signal = match ending {
-        Ending::Ask => Signal::SIGTERM,
-        Ending::Force => Signal::SIGKILL,
+        Ending::Terminate => Signal::SIGTERM,
+        Ending::Kill => Signal::SIGKILL,
     };
     if let Ok(group) = i32::try_from(group) {
-        // "No such group" is what we want to hear.
+        // "No such group" is fine.
         let _ = killpg(Pid::from_raw(group), signal);
     }
 }
@@ -316,7 +317,7 @@ fn own_group(_command: &mut Command) {}
 
 #[cfg(not(unix))]
 fn signal(group: u32, _ending: Ending) {
-    // There is no asking here: the tree is ended at once.
+    // There is no polite signal on this system.
     let _ = Command::new("taskkill").args(["/T", "/F", "/PID", &group.to_string()]).status();
 }
 
@@ -337,13 +338,13 @@ mod tests {
     use crate::failure::Failure;
 
     fn alive(pid: &str) -> bool {
-        // A zombie that nobody reaps yet is not alive.
+        // A zombie does not count as alive.
         std::fs::read_to_string(format!("/proc/{pid}/stat"))
             .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or("").trim().starts_with('Z'))
     }
 
     #[test]
-    fn stopping_a_service_ends_what_it_started_even_if_that_ignores_the_request() {
+    fn stopping_a_service_stops_grandchildren_that_ignore_sigterm() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("pid");
         let script = format!(
@@ -366,14 +367,14 @@ mod tests {
     }
 
     #[test]
-    fn an_exit_status_reaches_the_failure() {
+    fn a_failure_has_the_exit_status() {
         let failure = Program::new("a test", "sh").args(["-c", "exit 2"]).run().unwrap_err();
         assert!(matches!(failure, Failure::Child { code: Some(2), .. }), "{failure}");
         assert_eq!(failure.status(), 2);
     }
 
     #[test]
-    fn a_missing_program_is_named_with_its_remedy() {
+    fn a_missing_program_is_reported_with_its_remedy() {
         let failure = Program::new("a test", "no-such-program-here").remedy("get it").run();
         let text = failure.unwrap_err().to_string();
         assert!(text.contains("no-such-program-here") && text.contains("get it"), "{text}");

@@ -1,4 +1,4 @@
-//! The cloud server as a child.
+//! The cloud server as a child process.
 
 use std::{
     ffi::OsString,
@@ -15,36 +15,36 @@ use crate::{
     failure::Failure,
     pipeline::Prepared,
     process::{Program, Service},
-    say,
+    progress::say,
     workspace::Workspace,
 };
 
-/// Loading a model of this size takes seconds; a busy machine may need many.
+/// Maximum time for loading the language models on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(3);
 const POLL: Duration = Duration::from_millis(50);
 
-/// Servers started so far, for file names of their own.
+/// Number of servers started so far, for unique file names.
 static STARTED: AtomicUsize = AtomicUsize::new(0);
 
-/// A server that is ready.
+/// A server that answers requests.
 #[derive(Debug)]
 pub(crate) struct Server {
     service: Service,
     address: SocketAddr,
 }
 
-/// Fails early, before anything is built, when `port` is taken.
+/// Fails if `port` is in use, before anything is built.
 pub(crate) fn port_is_free(port: u16) -> Result<(), Failure> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map(drop).map_err(|error| {
         Failure::Machine(format!(
-            "port {port} of 127.0.0.1 cannot be used ({error}): stop what uses it, or choose \
+            "port {port} of 127.0.0.1 cannot be used ({error}): stop the program that uses it, or choose \
              another with --port"
         ))
     })
 }
 
-/// Starts it on `port` (0: any free one), for pages of `origins` beside its own, and waits
-/// until the language model is loaded.
+/// Starts the server of the demo on `port` (0: any free port) and waits until its language models
+/// are loaded. Pages of `origins` may call it too.
 pub(crate) fn start(
     workspace: &Workspace,
     prepared: &Prepared,
@@ -57,9 +57,9 @@ pub(crate) fn start(
     fs::create_dir_all(&folder).map_err(Failure::file(&folder))?;
     let started = STARTED.fetch_add(1, Ordering::Relaxed);
     let port_file = folder.join(format!("port-{}-{started}", std::process::id()));
-    let mut service = Program::new("cloud-server", workspace.program("cloud-server"))
+    let program = Program::new("cloud-server", workspace.program("cloud-server"))
         .dir(workspace.root())
-        // Two threads that spin for work starve each other on a busy machine.
+        // Spinning OpenMP threads slow each other down on a busy machine.
         .env("OMP_WAIT_POLICY", "passive")
         .args(prepared.language_models.iter().flat_map(|(name, file)| {
             let mut model = OsString::from(format!("{name}="));
@@ -72,13 +72,18 @@ pub(crate) fn start(
         .arg(&prepared.artifacts)
         .arg("--site")
         .arg(site)
-        .args(["--host", "127.0.0.1", "--port", &port.to_string(), "--port-file"])
-        .arg(&port_file)
-        .args(origins.iter().flat_map(|origin| ["--allow-origin", origin]))
-        .spawn()?;
-    let found = wait_until_ready(&mut service, &port_file);
-    // Its purpose is served; if it was never written there is nothing to remove.
-    let _ = fs::remove_file(&port_file);
+        .args(["--host", "127.0.0.1", "--port", &port.to_string()])
+        .args(origins.iter().flat_map(|origin| ["--allow-origin", origin]));
+    launch(program, &port_file)
+}
+
+/// Starts `program`, which is `cloud-server` with its options, and waits until its language models
+/// are loaded. The server writes its port to `port_file`, which is removed.
+pub(crate) fn launch(program: Program, port_file: &Path) -> Result<Server, Failure> {
+    let mut service = program.arg("--port-file").arg(port_file).spawn()?;
+    let found = wait_until_ready(&mut service, port_file);
+    // Missing if the server never listened.
+    let _ = fs::remove_file(port_file);
     Ok(Server { service, address: found? })
 }
 
@@ -95,7 +100,7 @@ fn wait_until_ready(service: &mut Service, port_file: &Path) -> Result<SocketAdd
         }
         if started.elapsed() > PATIENCE {
             return Err(Failure::Check(format!(
-                "cloud-server was not ready after {} seconds",
+                "cloud-server was not ready after {} seconds: run it by hand to see why",
                 PATIENCE.as_secs()
             )));
         }
@@ -103,22 +108,26 @@ fn wait_until_ready(service: &mut Service, port_file: &Path) -> Result<SocketAdd
     }
 }
 
-/// Status of the answer to a GET, if there is one.
+/// Status of the response to a GET request; `None` without a response.
 fn status(address: SocketAddr, path: &str) -> Option<u16> {
-    let wait = Duration::from_secs(2);
-    let mut stream = TcpStream::connect_timeout(&address, wait).ok()?;
-    stream.set_read_timeout(Some(wait)).ok()?;
-    // In one piece: a server that answers after the first may have closed before the next.
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).ok()?;
-    let mut answer = Vec::new();
-    // What matters stands in the first line; a reset after it does no harm.
-    let _ = stream.take(4096).read_to_end(&mut answer);
-    status_of(&answer)
+    exchange(address, &request, Duration::from_secs(2))
 }
 
-fn status_of(answer: &[u8]) -> Option<u16> {
-    let line = answer.split(|byte| *byte == b'\r').next()?;
+/// Sends a request of HTTP/1.1 and returns the status of the response; `None` without one.
+pub(crate) fn exchange(address: SocketAddr, request: &str, timeout: Duration) -> Option<u16> {
+    let mut stream = TcpStream::connect_timeout(&address, timeout).ok()?;
+    stream.set_read_timeout(Some(timeout)).ok()?;
+    // In one write: a server may answer the first part and close before the next.
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut response = Vec::new();
+    // The status is in the first line; a reset after it does not matter.
+    let _ = stream.take(4096).read_to_end(&mut response);
+    status_of(&response)
+}
+
+fn status_of(response: &[u8]) -> Option<u16> {
+    let line = response.split(|byte| *byte == b'\r').next()?;
     let line = std::str::from_utf8(line).ok()?;
     line.strip_prefix("HTTP/1.1 ")?.split(' ').next()?.parse().ok()
 }
@@ -128,12 +137,16 @@ impl Server {
         format!("http://{}", self.address)
     }
 
-    /// Process id, for a driver that wants to see what a page does when the server dies.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Process id, for tests that kill the server.
     pub(crate) fn id(&self) -> u32 {
         self.service.id()
     }
 
-    /// Waits until it ends or an interrupt comes.
+    /// Waits until it ends or is interrupted.
     pub(crate) fn wait(&mut self) -> Result<(), Failure> {
         let status = self.service.wait()?;
         crate::process::succeeded("cloud-server", status)
@@ -153,7 +166,7 @@ mod tests {
     };
 
     #[test]
-    fn readiness_is_the_status_of_the_first_line() {
+    fn the_status_is_read_from_the_first_line() {
         assert_eq!(super::status_of(b"HTTP/1.1 503 Service Unavailable\r\n\r\n"), Some(503));
         assert_eq!(super::status_of(b"HTTP/1.1 200 OK"), Some(200));
         assert_eq!(super::status_of(b""), None);
@@ -172,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_taken_port_is_named_before_anything_is_built() {
+    fn a_port_in_use_is_an_error_that_names_it() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let failure = super::port_is_free(port).unwrap_err();

@@ -1,45 +1,36 @@
-//! What has to be on the machine before anything can be built.
+//! Programs, packages and data that must be present before anything can be built.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-use clap::Args;
-
 use crate::{
     assets, browser,
+    cli::SetupOptions,
     failure::Failure,
     node,
     process::{Program, on_path},
-    say,
+    progress::say,
     workspace::Workspace,
 };
 
 const WASM_TARGET: &str = "wasm32-unknown-unknown";
 
-/// What `setup` is asked for.
-#[derive(Debug, Args)]
-pub(crate) struct Options {
-    /// Also see to a Chromium, which the tests drive.
-    #[arg(long)]
-    pub(crate) browser: bool,
-}
-
 /// `cargo xtask setup`
-pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<(), Failure> {
+pub(crate) fn run(workspace: &Workspace, options: &SetupOptions) -> Result<(), Failure> {
     everything(workspace, options.browser)?;
-    say("Ready", "all that the other commands need is here");
+    say("Ready", "everything is installed");
     Ok(())
 }
 
-/// All of it, each part only if it is missing.
+/// Installs and downloads everything that is missing.
 pub(crate) fn everything(workspace: &Workspace, browser: bool) -> Result<assets::Assets, Failure> {
     programs(workspace, browser)?;
     assets::fetch(workspace)
 }
 
-/// What building the package and driving it in a browser needs: no data, no language model.
+/// Installs what the npm package and its browser tests need; no data, no language model.
 pub(crate) fn browser(workspace: &Workspace) -> Result<(), Failure> {
     programs(workspace, true)
 }
@@ -50,11 +41,11 @@ fn programs(workspace: &Workspace, browser: bool) -> Result<(), Failure> {
     node::packages(workspace)
 }
 
-/// The target is a part of `rust-toolchain.toml`, which rustup follows by itself; this is for
-/// a toolchain that was there before the target was asked for.
+/// Installs the WebAssembly target. rustup does this by itself from `rust-toolchain.toml`, except
+/// for a toolchain that was installed before the target was listed there.
 pub(crate) fn wasm_target(workspace: &Workspace) -> Result<(), Failure> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let libraries = Program::new("asking rustc for its targets", &rustc)
+    let libraries = Program::new("rustc --print target-libdir", &rustc)
         .args(["--print", "target-libdir", "--target", WASM_TARGET])
         .dir(workspace.root())
         .remedy("install Rust with rustup")
@@ -66,11 +57,11 @@ pub(crate) fn wasm_target(workspace: &Workspace) -> Result<(), Failure> {
     Program::new("rustup target add", "rustup")
         .args(["target", "add", WASM_TARGET])
         .dir(workspace.root())
-        .remedy(format!("install rustup, or the {WASM_TARGET} target of your Rust in its own way"))
+        .remedy(format!("install rustup, or install the target {WASM_TARGET} for your Rust"))
         .run()
 }
 
-/// A program or library that a distribution packages.
+/// A program or library from the Linux distribution.
 struct Need {
     package: &'static str,
     why: &'static str,
@@ -85,7 +76,7 @@ const NEEDS: [Need; 4] = [
     },
     Need { package: "make", why: "builds llama.cpp", present: || either(&["make", "ninja"]) },
     Need { package: "cmake", why: "configures llama.cpp", present: || either(&["cmake"]) },
-    Need { package: "libclang-dev", why: "makes llama.cpp's bindings", present: libclang },
+    Need { package: "libclang-dev", why: "generates llama.cpp's bindings", present: libclang },
 ];
 
 const BROWSER: Need = Need {
@@ -98,8 +89,8 @@ fn either(programs: &[&str]) -> bool {
     programs.iter().any(|program| on_path(program).is_some())
 }
 
-/// Whether bindgen will find a libclang: the library itself counts, in the folders and by
-/// the names it looks for. LLVM's other parts (`llvm-config`, `libclang-cpp`) come without.
+/// Whether bindgen will find libclang. Searches the same folders and names as bindgen; other parts
+/// of LLVM (`llvm-config`, `libclang-cpp`) do not include the library.
 fn libclang() -> bool {
     if std::env::var_os("LIBCLANG_PATH").is_some() {
         return true;
@@ -137,20 +128,20 @@ fn system_packages(browser: bool) -> Result<(), Failure> {
         return Ok(());
     }
     let packages: Vec<&str> = missing.iter().map(|need| need.package).collect();
-    let told = missing
+    let list = missing
         .iter()
         .map(|need| format!("{} ({})", need.package, need.why))
         .collect::<Vec<_>>()
         .join(", ");
     if !debian() {
         return Err(Failure::Machine(format!(
-            "missing: {told}. The names are Debian's; install what your system calls them and \
+            "missing: {list}. These are Debian's package names; install your system's packages and \
              try again"
         )));
     }
     if !root()? {
         return Err(Failure::Machine(format!(
-            "missing: {told}. Run this and try again: sudo apt-get install --yes {}",
+            "missing: {list}. Run this and try again: sudo apt-get install --yes {}",
             packages.join(" ")
         )));
     }
@@ -170,7 +161,7 @@ fn debian() -> bool {
 }
 
 fn root() -> Result<bool, Failure> {
-    Ok(Program::new("asking who we are", "id").arg("-u").output()?.trim() == "0")
+    Ok(Program::new("id -u", "id").arg("-u").output()?.trim() == "0")
 }
 
 #[cfg(test)]
@@ -178,7 +169,7 @@ mod tests {
     use super::is_libclang;
 
     #[test]
-    fn only_the_c_library_counts_as_libclang() {
+    fn only_the_c_library_is_libclang() {
         for name in ["libclang.so", "libclang.so.1", "libclang-14.so", "libclang-14.so.13"] {
             assert!(is_libclang(name), "{name}");
         }

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use crate::{digest::Inputs, failure::Failure, node, say, workspace::Workspace};
+use crate::{digest::Inputs, failure::Failure, node, progress::say, workspace::Workspace};
 
-/// Compiles package and site into `pkg/dist` and `web/dist`; returns the latter. The
-/// WebAssembly modules must be there.
+/// Builds the package into `pkg/dist` and the site into `web/dist`; returns the latter. The
+/// WebAssembly modules must be built.
 pub(crate) fn build(workspace: &Workspace) -> Result<PathBuf, Failure> {
     let leave_out =
         ["dist", "docs", "node_modules", "bench", "e2e", "test", "LICENSE-MIT", "LICENSE-APACHE"];

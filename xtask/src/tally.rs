@@ -1,15 +1,15 @@
-//! How many tests passed and failed, read from what the runners print.
+//! Numbers of passed and failed tests, parsed from the output of the test runners.
 
 use std::{ops::AddAssign, process::ExitStatus};
 
 use serde::Deserialize;
 
-/// Counts of one runner, and the names of what failed.
+/// Results of a test runner.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     pub(crate) passed: usize,
     pub(crate) failed: usize,
-    /// Names of failed tests, as far as the runner says them.
+    /// Names of failed tests, if the runner prints them.
     pub(crate) names: Vec<String>,
 }
 
@@ -22,7 +22,7 @@ impl AddAssign for Tally {
 }
 
 impl Tally {
-    /// One thing that either holds or does not: a lint, a build.
+    /// The result of one check, such as a lint.
     pub(crate) fn single(holds: bool, name: &str) -> Self {
         let mut tally = Self::default();
         if holds {
@@ -38,8 +38,8 @@ impl Tally {
         self.names.push(name);
     }
 
-    /// A runner that ended badly and counted no failure (it did not compile, it crashed)
-    /// counts as one; so does one that ran nothing at all.
+    /// Adds a failure if the runner failed without reporting one (it crashed or did not compile),
+    /// or if no test ran.
     pub(crate) fn with_status(mut self, name: &str, status: ExitStatus) -> Self {
         if self.failed == 0 && !status.success() {
             self.fail(format!("{name} ({status})"));
@@ -49,8 +49,8 @@ impl Tally {
         self
     }
 
-    /// `cargo test`: each binary ends with `test result: ok. 3 passed; 0 failed; …`, and a
-    /// failed test is a line `test its::name ... FAILED`.
+    /// Parses `cargo test`: each binary prints `test result: ok. 3 passed; 0 failed; …`, and each
+    /// failed test a line `test its::name ... FAILED`.
     pub(crate) fn of_cargo(output: &str) -> Self {
         let mut tally = Self::default();
         for line in output.lines() {
@@ -67,7 +67,7 @@ impl Tally {
         tally
     }
 
-    /// Test Anything Protocol as Node prints it: totals `# pass 3` and `# fail 1` at the end.
+    /// Parses the Test Anything Protocol as Node prints it, with `# pass 3` and `# fail 1` at the end.
     pub(crate) fn of_tap(output: &str) -> Self {
         let mut tally = Self::default();
         for line in output.lines() {
@@ -84,7 +84,7 @@ impl Tally {
         tally
     }
 
-    /// Vitest's JSON report; `None` if it is none.
+    /// Parses Vitest's JSON report; `None` if the text is not one.
     pub(crate) fn of_vitest(report: &str) -> Option<Self> {
         let report: VitestReport = serde_json::from_str(report).ok()?;
         let names = report
@@ -119,7 +119,7 @@ struct VitestTest {
     status: String,
 }
 
-/// The number that stands right before `unit`.
+/// The number before `unit`.
 fn count_before(text: &str, unit: &str) -> usize {
     let before = text.split_once(unit).map_or("", |(before, _)| before);
     let digits = before.rsplit(' ').next().unwrap_or_default();
@@ -174,7 +174,7 @@ test result: ok. 12 passed; 0 failed; 3 ignored; 0 measured; 0 filtered out; fin
 
     #[cfg(unix)]
     #[test]
-    fn a_runner_that_counts_nothing_has_failed() {
+    fn a_runner_without_results_counts_as_failed() {
         use std::{os::unix::process::ExitStatusExt, process::ExitStatus};
         let (good, bad) = (ExitStatus::from_raw(0), ExitStatus::from_raw(101 << 8));
         let passed = Tally { passed: 3, ..Tally::default() };

@@ -1,36 +1,30 @@
-//! Every test there is, and their number.
+//! Runs all tests and counts them.
 
 use std::fs;
 
-use clap::Args;
-
 use crate::{
     assets::Assets,
-    browser, cargo, check, demo,
+    browser, cargo, check,
+    cli::{Device, TestOptions},
+    demo, docs,
     failure::Failure,
-    node, say, setup, site,
+    node,
+    progress::say,
+    setup, site,
     tally::Tally,
-    wasm::{self, Device, Purpose},
+    wasm::{self, Purpose},
     workspace::Workspace,
 };
 
-/// What `test` is asked for.
-#[derive(Debug, Args)]
-pub(crate) struct Options {
-    /// Leave out the browser: Rust and TypeScript tests only.
-    #[arg(long)]
-    no_browser: bool,
-}
-
-/// Results so far. A step that fails does not keep the later ones from running.
+/// Results so far. A failed step does not prevent the later steps.
 #[derive(Default)]
-struct Ledger {
+struct Summary {
     total: Tally,
-    broken: Vec<String>,
+    failed_steps: Vec<String>,
 }
 
-impl Ledger {
-    /// Runs a step; an interrupt alone ends the whole run.
+impl Summary {
+    /// Runs a step and returns whether all its tests passed.
     fn step(
         &mut self,
         name: &str,
@@ -46,83 +40,84 @@ impl Ledger {
             Ok(tally) => tally,
         };
         say("Result", format!("{name}: {} passed, {} failed", tally.passed, tally.failed));
-        let whole = tally.failed == 0;
-        if !whole {
-            self.broken.push(name.to_owned());
+        let passed = tally.failed == 0;
+        if !passed {
+            self.failed_steps.push(name.to_owned());
         }
         self.total += tally;
-        Ok(whole)
+        Ok(passed)
     }
 
-    /// The last line is for whoever reads only that.
-    fn close(self) -> Result<(), Failure> {
+    /// Prints the failures and, as the last line, the counts.
+    fn finish(self) -> Result<(), Failure> {
         for name in &self.total.names {
             println!("failed: {name}");
         }
-        if !self.broken.is_empty() {
-            println!("failed steps: {}", self.broken.join(", "));
+        if !self.failed_steps.is_empty() {
+            println!("failed steps: {}", self.failed_steps.join(", "));
         }
         println!("{} passed, {} failed", self.total.passed, self.total.failed);
-        if self.total.failed == 0 { Ok(()) } else { Err(Failure::Told { status: 1 }) }
+        if self.total.failed == 0 { Ok(()) } else { Err(Failure::Reported { status: 1 }) }
     }
 }
 
 /// `cargo xtask test`
-pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<(), Failure> {
+pub(crate) fn run(workspace: &Workspace, options: &TestOptions) -> Result<(), Failure> {
     let assets = setup::everything(workspace, !options.no_browser)?;
-    let mut ledger = Ledger::default();
+    let mut summary = Summary::default();
 
-    ledger.step("xtask", || {
+    summary.step("xtask", || {
         let (output, status) = cargo::xtask(workspace, "cargo test of xtask", "test").tee()?;
         Ok(Tally::of_cargo(&output).with_status("cargo test of xtask", status))
     })?;
-    ledger.step("rust", || rust(workspace, &assets))?;
-    let modules = ledger.step("wasm modules", || {
+    summary.step("rust", || rust(workspace, &assets))?;
+    summary.step("commands in documents", || docs::test(workspace))?;
+    let modules = summary.step("wasm modules", || {
         for device in Device::ALL {
             wasm::build(workspace, device, Purpose::Package)?;
         }
         Ok(Tally::default())
     })?;
     if modules {
-        ledger.step("site", || site::build(workspace).map(|_| Tally::default()))?;
+        summary.step("site", || site::build(workspace).map(|_| Tally::default()))?;
     }
-    ledger.step("types and style", || check::typescript(workspace))?;
+    summary.step("types and style", || check::typescript(workspace))?;
     for package in ["pkg", "web", "web/bench"] {
-        ledger.step(&format!("{package} (vitest)"), || vitest(workspace, package))?;
+        summary.step(&format!("{package} (vitest)"), || vitest(workspace, package))?;
     }
-    ledger.step("the npm package as it is published", || node::package(workspace))?;
+    summary.step("the packed npm package", || node::package(workspace))?;
     if !options.no_browser {
-        ledger.step("parity of backends", || {
+        summary.step("parity of backends", || {
             for device in Device::ALL {
                 wasm::build(workspace, device, Purpose::Bench)?;
             }
             browser::parity(workspace)
         })?;
-        ledger.step("the package in a browser", || browser::package(workspace))?;
-        in_browser(workspace, &mut ledger)?;
+        summary.step("the package in a browser", || browser::package(workspace))?;
+        in_browser(workspace, &mut summary)?;
     }
-    ledger.close()
+    summary.finish()
 }
 
-fn in_browser(workspace: &Workspace, ledger: &mut Ledger) -> Result<(), Failure> {
+fn in_browser(workspace: &Workspace, summary: &mut Summary) -> Result<(), Failure> {
     let mut built = None;
-    ledger.step("demo builds", || {
+    summary.step("demo builds", || {
         built = Some(demo::build(workspace, true)?);
         Ok(Tally::default())
     })?;
     let Some(built) = built else { return Ok(()) };
-    ledger.step("demo in a browser", || {
+    summary.step("demo in a browser", || {
         let session = demo::check(workspace, &built)?;
         println!("{}", session.report);
         Ok(session.tally)
     })?;
-    ledger.step("examples in a browser", || {
+    summary.step("examples in a browser", || {
         let server = built.serve(workspace, 0, &["*".to_owned()])?;
         let tally = browser::examples(workspace, &server);
         server.stop();
         tally
     })?;
-    ledger.step("faults in a browser", || {
+    summary.step("faults in a browser", || {
         let server = built.serve(workspace, 0, &[])?;
         let tally = browser::faults(workspace, &server);
         server.stop();
@@ -132,7 +127,7 @@ fn in_browser(workspace: &Workspace, ledger: &mut Ledger) -> Result<(), Failure>
     Ok(())
 }
 
-/// All native packages by one call, so that Burn and llama.cpp are compiled once.
+/// Tests all native packages in one call, so that Burn and llama.cpp are compiled once.
 fn rust(workspace: &Workspace, assets: &Assets) -> Result<Tally, Failure> {
     cargo::build_programs(workspace)?;
     let (output, status) = cargo::native(workspace, "cargo test", "test")

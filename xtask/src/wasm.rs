@@ -1,59 +1,35 @@
-//! `wasm-client` as two modules in `pkg/wasm`: one with Burn's CPU backend, one with WebGPU.
-//! One module with both makes the CPU backend's reads slower.
+//! Builds `wasm-client` as two modules in `pkg/wasm`: one with Burn's CPU backend, one with WebGPU.
+//! In one module with both, reads on the CPU backend are slower.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-use clap::{Args, ValueEnum};
 use wasm_bindgen_cli_support::Bindgen;
 
-use crate::{cargo, digest::Inputs, failure::Failure, node, say, setup, workspace::Workspace};
-
-/// What `wasm` is asked for.
-#[derive(Debug, Args)]
-pub(crate) struct Options {
-    /// Build only this one.
-    #[arg(long)]
-    only: Option<Device>,
-    /// Build the modules for benchmarks instead, in `web/bench/wasm`.
-    #[arg(long)]
-    bench: bool,
-}
-
-/// A device of the browser, and the module for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Device {
-    /// WebAssembly with SIMD.
-    Cpu,
-    /// WebGPU.
-    Webgpu,
-}
-
-impl Device {
-    pub(crate) const ALL: [Self; 2] = [Self::Cpu, Self::Webgpu];
-
-    /// As it is called everywhere: the feature, the folder, the option.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Cpu => "cpu",
-            Self::Webgpu => "webgpu",
-        }
-    }
-}
+use crate::{
+    cargo,
+    cli::{Device, WasmOptions},
+    digest::Inputs,
+    failure::Failure,
+    node,
+    progress::say,
+    setup,
+    workspace::Workspace,
+};
 
 /// The purpose of a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// Part of the npm package: `pkg/wasm`.
+    /// Part of the npm package, in `pkg/wasm`.
     Package,
-    /// With the exports for benchmarks and for comparing backends: `web/bench/wasm`.
+    /// With exports for benchmarks and for comparing backends, in `web/bench/wasm`.
     Bench,
 }
 
 impl Purpose {
-    /// Folder of the modules, one subfolder per device.
+    /// Folder of the modules, with one subfolder per device.
     fn folder(self) -> &'static str {
         match self {
             Self::Package => "pkg/wasm",
@@ -73,15 +49,15 @@ impl Purpose {
 const NAME: &str = "tandem";
 const MODULE: &str = "tandem_bg.wasm";
 
-/// `wasm-client` and the crates it may know (see `tidy`).
+/// `wasm-client` and the crates that it may depend on (see `tidy`).
 const SOURCES: [&str; 5] =
     ["wasm-client", "crates/session", "crates/model", "crates/collaboration", "crates/protocol"];
 const RUSTFLAGS: &str = "-C target-feature=+simd128";
 
-/// The optimised module with the names of its functions, for `npm run sizes`; not packed.
+/// The optimised module with function names, for `npm run sizes`. It is not packed.
 const NAMED: &str = "tandem_named.wasm";
 
-/// What the compiler and wasm-bindgen may have used; `wasm-opt` refuses a module with more.
+/// Features that the compiler and wasm-bindgen may use; `wasm-opt` refuses a module with others.
 const OPTIMISE: [&str; 9] = [
     "-O2",
     "--debuginfo",
@@ -95,7 +71,7 @@ const OPTIMISE: [&str; 9] = [
 ];
 
 /// `cargo xtask wasm`
-pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<(), Failure> {
+pub(crate) fn run(workspace: &Workspace, options: &WasmOptions) -> Result<(), Failure> {
     setup::wasm_target(workspace)?;
     node::packages(workspace)?;
     let purpose = if options.bench { Purpose::Bench } else { Purpose::Package };
@@ -106,7 +82,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<(), Failur
     print_sizes(workspace, purpose, &devices)
 }
 
-/// Compiles, binds and optimises the module for `device`, unless that was done before.
+/// Compiles, binds and optimises the module for `device`, if it is out of date.
 pub(crate) fn build(
     workspace: &Workspace,
     device: Device,
@@ -125,8 +101,8 @@ pub(crate) fn build(
     })
 }
 
-/// All that a module is made of. Cargo cannot tell: both modules have one file name, so that
-/// after either it takes the other for out of date.
+/// Everything that a module is built from. Cargo's own check does not suffice: both modules have
+/// the same file name, so each build makes the other appear out of date.
 fn inputs(workspace: &Workspace) -> Result<Inputs, Failure> {
     let mut inputs = Inputs::new()
         .text(&OPTIMISE.join(" "))
@@ -145,7 +121,7 @@ fn compile(workspace: &Workspace, features: &str) -> Result<PathBuf, Failure> {
     cargo::cargo(workspace, &format!("compiling wasm-client with the features {features}"))
         .args(["build", "--profile", "wasm", "--package", "wasm-client", "--features", features])
         .args(["--target", "wasm32-unknown-unknown"])
-        // For this target alone: with `--target`, cargo keeps them from build scripts.
+        // Applies to this target only: with `--target`, cargo does not use it for build scripts.
         .env("RUSTFLAGS", RUSTFLAGS)
         .without_env("CARGO_ENCODED_RUSTFLAGS")
         .run()?;
@@ -161,12 +137,12 @@ fn bind(compiled: &Path, to: &Path) -> Result<(), Failure> {
         .map_err(|error| Failure::Check(format!("wasm-bindgen: {error:#}")))
 }
 
-/// Optimises the module in `folder` in place, and leaves the same code with names beside it.
+/// Optimises the module in `folder`, and writes a copy with function names beside it.
 fn optimise(workspace: &Workspace, folder: &Path) -> Result<(), Failure> {
     let (module, named) = (folder.join(MODULE), folder.join(NAMED));
     let tool = |what: &str| node::tool(workspace, what, "wasm-opt");
     tool("wasm-opt").args(OPTIMISE).arg(&module).arg("-o").arg(&named).run()?;
-    tool("wasm-opt, leaving out names")
+    tool("wasm-opt --strip-debug")
         .args(&OPTIMISE[2..])
         .arg("--strip-debug")
         .arg(named)
@@ -182,8 +158,8 @@ fn remake(folder: &Path) -> Result<(), Failure> {
     fs::create_dir_all(folder).map_err(Failure::file(folder))
 }
 
-/// Puts the finished files of `from` in the place of `to`. The two may be on different file
-/// systems: copied beside, then renamed.
+/// Replaces the folder `to` with the files of `from`. The two may be on different file systems, so
+/// files are copied beside `to` and renamed.
 fn replace(from: &Path, to: &Path) -> Result<(), Failure> {
     let beside = to.with_extension("new");
     remake(&beside)?;
@@ -191,7 +167,7 @@ fn replace(from: &Path, to: &Path) -> Result<(), Failure> {
         let entry = entry.map_err(Failure::file(from))?;
         if entry.path().is_dir() {
             return Err(Failure::Check(format!(
-                "wasm-bindgen wrote a folder of snippets, {}: teach xtask to copy it",
+                "wasm-bindgen wrote a folder of snippets, {}: change xtask/src/wasm.rs to copy it",
                 entry.path().display()
             )));
         }
@@ -203,7 +179,7 @@ fn replace(from: &Path, to: &Path) -> Result<(), Failure> {
     fs::rename(&beside, to).map_err(Failure::file(to))
 }
 
-/// Node has both compressors: no need to bring our own.
+/// Prints sizes; Node has both compressors.
 const SIZES: &str = "
 const fs = require('fs'), zlib = require('zlib');
 for (const path of process.argv.slice(1)) {
@@ -216,7 +192,7 @@ for (const path of process.argv.slice(1)) {
 }";
 
 fn print_sizes(workspace: &Workspace, purpose: Purpose, devices: &[Device]) -> Result<(), Failure> {
-    node::node(workspace, "measuring the modules")
+    node::node(workspace, "measuring module sizes")
         .args(["-e", SIZES])
         .args(
             devices.iter().map(|device| format!("{}/{}/{MODULE}", purpose.folder(), device.name())),

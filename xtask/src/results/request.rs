@@ -1,17 +1,18 @@
 use crate::failure::Failure;
 
-/// What a table is to show: `FILE [KEY=VALUE …]`.
+/// The contents of a table: `FILE [KEY=VALUE …]`.
 ///
-/// | key | what |
+/// | key | meaning |
 /// |---|---|
-/// | `show` | further figures as columns, for instance `show=fusion.alpha,cost.rank_ms_p50` |
-/// | `metrics` | figures of quality, `HR@10,NDCG@10` if absent; also `MRR`, at 1, 5, 10, 20 |
-/// | `gain` | a column with the change of NDCG@10 relative to the row of this name |
-/// | any other | only rows whose field has this value, or one of several, separated by commas |
+/// | `show` | further figures as columns, for example `show=fusion.alpha,cost.rank_ms_p50` |
+/// | `metrics` | quality figures; `HR@10,NDCG@10` by default; also `MRR`, at 1, 5, 10, 20 |
+/// | `gain` | adds a column with the change of NDCG@10 relative to the row of this name |
+/// | any other | filter: only rows whose field has one of these values, separated by commas |
 ///
-/// Values are as in the file, but `yes` and `no` for true and false, `none` for what is absent,
-/// and of `fusion` the rule alone. A `*` at the end stands for anything. Rows of parts of the
-/// users are left out unless `stratum` is asked for.
+/// Values are written as in the file, with `yes` and `no` for true and false, `none` for an
+/// absent field, and the rule alone for `fusion`. A `*` at the end matches any ending. Two
+/// filters have a default of `none`: `stratum` (rows of groups of users) and `search` (rows
+/// with on-device search; rows without the field are rows without search). `search=*` shows all.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Request {
     pub(super) file: String,
@@ -26,7 +27,8 @@ impl Request {
         let mut words = text.split_whitespace();
         let wrong = |found: &str| {
             Failure::Check(format!(
-                "expected `FILE [KEY=VALUE …]` in the request of a table, found `{found}`"
+                "expected `FILE [KEY=VALUE …]` after `results:`, found `{found}`: correct the comment \
+                 above the table"
             ))
         };
         let file = words.next().ok_or_else(|| wrong(text))?.to_owned();
@@ -44,13 +46,15 @@ impl Request {
         if request.metrics.is_empty() {
             request.metrics = vec!["HR@10".to_owned(), "NDCG@10".to_owned()];
         }
-        if !request.filters.iter().any(|(key, _)| key == "stratum") {
-            request.filters.push(("stratum".to_owned(), vec!["none".to_owned()]));
+        for key in ["stratum", "search"] {
+            if !request.filters.iter().any(|(name, _)| name == key) {
+                request.filters.push((key.to_owned(), vec!["none".to_owned()]));
+            }
         }
         Ok(request)
     }
 
-    /// Whether a row's field may have this value.
+    /// Whether the filters accept this value of a field.
     pub(super) fn allows(&self, key: &str, value: &str) -> bool {
         let matches = |allowed: &String| match allowed.strip_suffix('*') {
             Some(start) => value.starts_with(start),
@@ -65,16 +69,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_says_which_rows_and_columns() {
+    fn a_request_selects_rows_and_columns() {
         let request = Request::parse(" a-b name=srm-*,x learning=no gain=x show=c.d ").unwrap();
         assert_eq!((request.file.as_str(), request.gain.as_deref()), ("a-b", Some("x")));
         assert_eq!(request.show, ["c.d"]);
         assert_eq!(request.metrics, ["HR@10", "NDCG@10"]);
         assert!(request.allows("name", "srm-din") && request.allows("name", "x"));
         assert!(!request.allows("name", "xy") && !request.allows("learning", "yes"));
-        assert!(request.allows("budget", "0.05"), "nothing was asked of it");
+        assert!(request.allows("budget", "0.05"), "no filter on this field");
         assert!(!request.allows("stratum", "cold-user"));
         assert!(Request::parse("a stratum=cold-user").unwrap().allows("stratum", "cold-user"));
+        assert!(request.allows("search", "none") && !request.allows("search", "whole"));
+        assert!(Request::parse("a search=*").unwrap().allows("search", "cells"));
         assert!(Request::parse("").is_err() && Request::parse("a b").is_err());
     }
 }

@@ -1,13 +1,18 @@
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::{Request, Row};
+use super::request::Request;
 use crate::failure::Failure;
 
-/// What tells rows apart, whatever the seed; a column each where rows differ in it.
-const LABELS: [(&str, &str); 10] = [
+/// One row of a result file.
+pub(super) type Row = Map<String, Value>;
+
+/// Fields that identify a row, apart from its seed, with the heading of their column. A column
+/// is shown only when rows differ in it.
+const LABELS: [(&str, &str); 11] = [
     ("name", ""),
     ("small_model", "small model"),
     ("variant", "training"),
+    ("search", "search"),
     ("learning", "learning"),
     ("fusion", "fusion"),
     ("budget", "budget"),
@@ -17,21 +22,25 @@ const LABELS: [(&str, &str); 10] = [
     ("stratum", "part of the users"),
 ];
 
-/// May be asked for, and tells no rows apart: those of several seeds are one line.
+/// May be filtered on, but does not identify a row: rows of several seeds are one line.
 const SEED: &str = "seed";
 
-/// Rows that differ in their seed alone.
+/// Rows that differ only in their seed.
 struct Group<'a> {
     labels: Vec<String>,
     rows: Vec<&'a Row>,
 }
 
-/// The table of the rows that are asked for.
+/// The Markdown table of the requested rows.
 pub(super) fn markdown(rows: &[Row], request: &Request) -> Result<String, Failure> {
     for (key, _) in &request.filters {
         if key != SEED && !LABELS.iter().any(|(name, _)| name == key) {
-            let text = format!("{}: `{key}` is no field that tells rows apart", request.file);
-            return Err(Failure::Check(text));
+            let fields: Vec<&str> = LABELS.iter().map(|(name, _)| *name).chain([SEED]).collect();
+            return Err(Failure::Check(format!(
+                "{}: cannot filter on `{key}`: use one of {}",
+                request.file,
+                fields.join(", ")
+            )));
         }
     }
     let keys = || LABELS.iter().map(|(key, _)| *key).chain([SEED]);
@@ -45,7 +54,10 @@ pub(super) fn markdown(rows: &[Row], request: &Request) -> Result<String, Failur
         }
     }
     if groups.is_empty() {
-        return Err(Failure::Check(format!("{}: no row is as asked for", request.file)));
+        return Err(Failure::Check(format!(
+            "{}: no row matches the filters: relax them, or add the rows with `tandem evaluate --json`",
+            request.file
+        )));
     }
     let differs = |column: &usize| {
         *column == 0
@@ -105,8 +117,7 @@ fn label(row: &Row, key: &str) -> String {
     }
 }
 
-/// A number of a row: a field, one within another (`cost.bytes_up`), or a figure of quality
-/// (`NDCG@5`).
+/// A number of a row: a field, a nested field (`cost.bytes_up`), or a quality figure (`NDCG@5`).
 fn number(row: &Row, path: &str) -> Option<f64> {
     match path.split_once('@') {
         Some(("HR", "10")) => row.get("hr10")?.as_f64(),
@@ -134,7 +145,7 @@ fn mean(rows: &[&Row], path: &str) -> Option<f64> {
     (!numbers.is_empty()).then(|| numbers.iter().sum::<f64>() / numbers.len() as f64)
 }
 
-/// Mean and, of several seeds, standard deviation of the sample.
+/// The mean and, for several seeds, the sample's standard deviation.
 fn figure(rows: &[&Row], path: &str) -> String {
     let Some(mean) = mean(rows, path) else { return String::new() };
     let write = |value: f64| {
@@ -157,17 +168,25 @@ fn figure(rows: &[&Row], path: &str) -> String {
     format!("{} ± {}", write(mean), write(deviation))
 }
 
-/// Change of NDCG@10 relative to the row of a name, of the same seeds and part of the users,
-/// and with the same learning where that row has any.
+/// The change of NDCG@10 relative to the rows called `name`, with the same seeds and group of
+/// users, and with the same learning and search where those rows have any.
 fn gain(all: &[Row], rows: &[&Row], name: &str) -> String {
     let same = |row: &Row, other: &Row| {
         let learning = other.get("learning").is_none_or(|way| Some(way) == row.get("learning"));
         learning && ["seed", "stratum", "part"].iter().all(|key| row.get(*key) == other.get(*key))
     };
-    let base: Vec<&Row> = all
+    let named: Vec<&Row> = all
         .iter()
         .filter(|other| label(other, "name") == name && label(other, "history") == "removed")
-        .filter(|other| rows.iter().any(|row| same(row, other)))
+        .collect();
+    // A language model alone has no search: its rows are the reference for every search.
+    let search = |other: &Row| label(other, "search");
+    let searched = named.iter().any(|other| rows.iter().any(|row| search(row) == search(other)));
+    let base: Vec<&Row> = named
+        .into_iter()
+        .filter(|other| {
+            rows.iter().any(|row| same(row, other) && (search(row) == search(other) || !searched))
+        })
         .collect();
     match (mean(rows, "NDCG@10"), mean(&base, "NDCG@10")) {
         (Some(value), Some(base)) if base > 0.0 => {
@@ -198,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_what_rows_differ_in() {
+    fn columns_show_only_the_fields_that_differ() {
         let expected = "\
             | | fusion | calls | NDCG@10 | NDCG@10 relative to llm-stale | seeds |\n\
             |---|---|---|---|---|---|\n\
@@ -208,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn figures_are_found_by_their_path() {
+    fn figures_are_addressed_by_path() {
         let expected = "\
             | | alpha | HR@5 | MRR@5 | seeds |\n\
             |---|---|---|---|---|\n\
@@ -218,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn one_seed_can_be_asked_for() {
+    fn rows_can_be_filtered_by_seed() {
         let of_seed = |seed: u8| format!("f name=fusion-none fusion=weighted seed={seed}");
         assert!(table(&of_seed(1)).contains("| fusion-none |"));
         let rows: Vec<Row> = serde_json::from_str(ROWS).unwrap();
@@ -227,9 +246,55 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_on_no_label_is_refused() {
+    fn a_filter_on_an_unknown_field_is_refused() {
         let rows: Vec<Row> = serde_json::from_str(ROWS).unwrap();
         let error = markdown(&rows, &Request::parse("f colour=red").unwrap()).unwrap_err();
         assert!(error.to_string().contains("`colour`"), "{error}");
+    }
+
+    const SEARCH: &str = r#"[
+        {"name":"llm-stale","seed":1,"hr10":0.0,"ndcg10":0.010,"history":"removed"},
+        {"name":"fusion-never","seed":1,"hr10":0.0,"ndcg10":0.020,"history":"removed"},
+        {"name":"fusion-never","seed":2,"hr10":0.0,"ndcg10":0.020,"history":"removed",
+         "search":"none"},
+        {"name":"fusion-never","seed":1,"hr10":0.0,"ndcg10":0.040,"history":"removed",
+         "search":"whole"},
+        {"name":"fusion-always","seed":1,"hr10":0.0,"ndcg10":0.050,"history":"removed",
+         "search":"whole"}
+    ]"#;
+
+    fn search_table(request: &str) -> String {
+        let rows: Vec<Row> = serde_json::from_str(SEARCH).unwrap();
+        markdown(&rows, &Request::parse(request).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn rows_with_search_are_shown_only_on_request() {
+        let expected = "\
+            | | NDCG@10 | seeds |\n\
+            |---|---|---|\n\
+            | llm-stale | .0100 | 1 |\n\
+            | fusion-never | .0200 ± .0000 | 2 |\n";
+        assert_eq!(search_table("f metrics=NDCG@10"), expected);
+        let expected = "\
+            | | NDCG@10 | seeds |\n\
+            |---|---|---|\n\
+            | fusion-never | .0400 | 1 |\n\
+            | fusion-always | .0500 | 1 |\n";
+        assert_eq!(search_table("f metrics=NDCG@10 search=whole"), expected);
+    }
+
+    #[test]
+    fn a_gain_is_relative_to_the_same_search_where_there_is_one() {
+        let expected = "\
+            | | search | NDCG@10 | NDCG@10 relative to fusion-never | seeds |\n\
+            |---|---|---|---|---|\n\
+            | fusion-never | | .0200 ± .0000 | +0.0 % | 2 |\n\
+            | fusion-never | whole | .0400 | +0.0 % | 1 |\n\
+            | fusion-always | whole | .0500 | +25.0 % | 1 |\n";
+        let request = "f name=fusion-* metrics=NDCG@10 search=* gain=fusion-never";
+        assert_eq!(search_table(request), expected);
+        let request = "f name=fusion-* metrics=NDCG@10 search=whole gain=llm-stale";
+        assert!(search_table(request).contains("| fusion-always | .0500 | +400.0 % | 1 |"));
     }
 }

@@ -1,0 +1,174 @@
+//! The command line: every command with its options and help.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// `cargo xtask`
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    disable_help_subcommand = true,
+    about = "Developer commands of the Tandem repository",
+    help_template = "{about}\n\n{usage-heading} {usage}\n\n\
+        Start:\n  \
+        setup    Install programs and packages, download data and language model\n  \
+        demo     Build everything and serve the demo site\n\n\
+        Check:\n  \
+        check    Run the fast checks of the development loop\n  \
+        test     Run all tests\n  \
+        tidy     Check the repository rules\n  \
+        docs     Test the commands in the documents\n\n\
+        Build and measure:\n  \
+        wasm     Build the WebAssembly modules\n  \
+        bench    Measure speed\n  \
+        results  Rewrite the tables of the documents from docs/results\n\n\
+        Options:\n{options}\n\n\
+        `cargo xtask <COMMAND> --help` explains a command's options."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Install programs and packages, download data and language model. Does nothing when
+    /// everything is present.
+    Setup(SetupOptions),
+    /// Build everything and serve the demo site.
+    ///
+    /// Imports MovieLens-100k, trains both models, exports the artefacts and starts the server.
+    /// Steps whose inputs have not changed are skipped. Ctrl-C stops the server.
+    Demo(DemoOptions),
+    /// Run the fast checks of the development loop: formatting, repository rules, types, lints,
+    /// unit tests of the small crates.
+    Check(CheckOptions),
+    /// Run all tests: Rust, WebAssembly, TypeScript, and the demo in a real browser.
+    ///
+    /// The last line is `N passed, N failed`. A failed step does not prevent the later steps.
+    Test(TestOptions),
+    /// Check the repository rules: allowed dependencies, import circles, generated types, file
+    /// lengths, paths in documents, no traces of a machine.
+    Tidy,
+    /// Test the commands in the documents.
+    ///
+    /// Every command in a Markdown file is executed, parsed by its program, or checked for
+    /// existing names. `test` does this too.
+    Docs,
+    /// Build the WebAssembly modules and their bindings into `pkg/wasm`, and print their sizes.
+    Wasm(WasmOptions),
+    /// Measure speed. Every figure printed is from this run.
+    Bench(BenchOptions),
+    /// Rewrite the tables of the documents from `docs/results`.
+    Results,
+}
+
+/// Options of `setup`.
+#[derive(Debug, Args)]
+pub(crate) struct SetupOptions {
+    /// Also install Chromium, for the browser tests.
+    #[arg(long)]
+    pub(crate) browser: bool,
+}
+
+/// Options of `demo`.
+#[derive(Debug, Args)]
+pub(crate) struct DemoOptions {
+    /// Port to serve on, on 127.0.0.1.
+    #[arg(long, default_value_t = 8080)]
+    pub(crate) port: u16,
+    /// Origin whose pages may call the server (CORS), such as those of `examples`. Repeatable.
+    #[arg(long, value_name = "URL", conflicts_with = "check")]
+    pub(crate) allow_origin: Vec<String>,
+    /// Run a scripted session in Chromium instead, on a free port, and print the measured figures
+    /// as one line of JSON.
+    #[arg(long, conflicts_with = "port")]
+    pub(crate) check: bool,
+}
+
+/// Options of `check`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckOptions {
+    /// Check the documentation instead of running unit tests.
+    #[arg(long)]
+    pub(crate) lint: bool,
+}
+
+/// Options of `test`.
+#[derive(Debug, Args)]
+pub(crate) struct TestOptions {
+    /// Leave out the tests that need a browser.
+    #[arg(long)]
+    pub(crate) no_browser: bool,
+}
+
+/// Options of `wasm`.
+#[derive(Debug, Args)]
+pub(crate) struct WasmOptions {
+    /// Build only this module. Default: both.
+    #[arg(long)]
+    pub(crate) only: Option<Device>,
+    /// Build the modules for benchmarks instead, into `web/bench/wasm`.
+    #[arg(long)]
+    pub(crate) bench: bool,
+}
+
+/// Options of `bench`.
+#[derive(Debug, Args)]
+pub(crate) struct BenchOptions {
+    /// Measure only this part. Default: everything.
+    pub(crate) part: Option<BenchPart>,
+}
+
+/// A part of the benchmark.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum BenchPart {
+    /// The device, beside onnxruntime-web and TensorFlow.js. The last line is one JSON object.
+    Browser,
+}
+
+/// A compute device of the browser, and the module for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Device {
+    /// WebAssembly with SIMD.
+    Cpu,
+    /// WebGPU.
+    Webgpu,
+}
+
+impl Device {
+    pub(crate) const ALL: [Self; 2] = [Self::Cpu, Self::Webgpu];
+
+    /// The name of the cargo feature and of the folder in `pkg/wasm`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Webgpu => "webgpu",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_help_lists_every_command_in_a_group() {
+        let mut cli = Cli::command();
+        let help = cli.render_help().to_string();
+        for command in cli.get_subcommands() {
+            let start = format!("\n  {} ", command.get_name());
+            assert_eq!(help.matches(&start).count(), 1, "{start}: {help}");
+        }
+        for heading in ["Start:", "Check:", "Build and measure:", "Options:"] {
+            assert!(help.contains(heading), "{help}");
+        }
+    }
+
+    #[test]
+    fn definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,280 @@
+//! Import circles between the modules of a crate.
+//!
+//! A module depends on another when its file imports from it or names a path in it. A re-export
+//! (`pub use`) is no dependency of the module that writes it: whoever imports the name depends
+//! on the module that defines it. A module that declares a child does not depend on it by that
+//! alone. Test code is left out.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    path::{Path, PathBuf},
+};
+
+use super::source::Source;
+
+/// A module's path in its crate, without the crate: `["uplift", "tests"]`; empty for the root.
+type ModulePath = Vec<String>;
+
+/// The modules of one crate, by path.
+#[derive(Debug, Default)]
+struct Modules(BTreeMap<ModulePath, (PathBuf, Source)>);
+
+/// An import circle of a crate, one sentence each. `files` are pairs of a path below the
+/// crate's `src` and the file's text.
+pub(super) fn circles(package: &str, files: &[(PathBuf, String)]) -> Vec<String> {
+    let mut modules = Modules::default();
+    for (file, text) in files {
+        if let Some(path) = module_path(file) {
+            modules.0.insert(path, (file.clone(), Source::parse(text)));
+        }
+    }
+    let edges = modules.edges();
+    components(&edges)
+        .iter()
+        .filter_map(|component| shortest_circle(component, &edges))
+        .map(|circle| describe(package, &modules, &edges, &circle))
+        .collect()
+}
+
+/// The module of a file below `src`; `None` for files of tests and for further binaries.
+fn module_path(file: &Path) -> Option<ModulePath> {
+    let mut path: ModulePath =
+        file.with_extension("").iter().map(|part| part.to_string_lossy().into_owned()).collect();
+    match path.last().map(String::as_str) {
+        Some("mod") => drop(path.pop()),
+        Some("lib" | "main") if path.len() == 1 => path.clear(),
+        Some("tests") => return None,
+        _ => {}
+    }
+    // `src/bin` holds crates of their own.
+    (path.first().is_none_or(|first| first != "bin") && !path.iter().any(|part| part == "tests"))
+        .then_some(path)
+}
+
+/// For each module: the modules it depends on, with the line that says so first.
+type Edges = BTreeMap<ModulePath, BTreeMap<ModulePath, usize>>;
+
+impl Modules {
+    fn edges(&self) -> Edges {
+        let mut edges = Edges::new();
+        for (from, (_, source)) in &self.0 {
+            let imports = source
+                .imports
+                .iter()
+                .filter(|import| !import.exported)
+                .map(|import| (&import.path, import.line));
+            let paths = source.paths.iter().map(|(path, line)| (path, *line));
+            for (path, line) in imports.chain(paths) {
+                let Some(to) = self.resolve(from, path, 0) else { continue };
+                if to != *from {
+                    edges.entry(from.clone()).or_default().entry(to).or_insert(line);
+                }
+            }
+        }
+        edges
+    }
+
+    /// The module that defines what `path` names when it is written in `from`; `None` if it is
+    /// outside of the crate.
+    fn resolve(&self, from: &ModulePath, path: &[String], depth: usize) -> Option<ModulePath> {
+        // Re-exports of re-exports end somewhere.
+        const DEEPEST: usize = 16;
+        if depth > DEEPEST {
+            return None;
+        }
+        let mut module = match path.first()?.as_str() {
+            "crate" => Vec::new(),
+            "self" => from.clone(),
+            "super" => from.split_last()?.1.to_vec(),
+            name => {
+                let child = below(from, name);
+                self.0.contains_key(&child).then_some(child)?
+            }
+        };
+        for name in &path[1..] {
+            if name == "super" {
+                module.pop()?;
+                continue;
+            }
+            let child = below(&module, name);
+            if self.0.contains_key(&child) {
+                module = child;
+                continue;
+            }
+            return Some(self.definition(&module, name, depth).unwrap_or(module));
+        }
+        Some(module)
+    }
+
+    /// Follows a name of `module` through imports to the module that defines it.
+    fn definition(&self, module: &ModulePath, name: &str, depth: usize) -> Option<ModulePath> {
+        let (_, source) = self.0.get(module)?;
+        if let Some(import) = source.imports.iter().find(|import| import.name == name) {
+            return self.resolve(module, &import.path, depth + 1);
+        }
+        if source.items.iter().any(|item| item == name) {
+            return None;
+        }
+        source.imports.iter().filter(|import| import.name == "*").find_map(|import| {
+            let target = self.resolve(module, &import.path, depth + 1)?;
+            let (_, other) = self.0.get(&target)?;
+            if other.items.iter().any(|item| item == name) {
+                return Some(target);
+            }
+            (target != *module).then(|| self.definition(&target, name, depth + 1)).flatten()
+        })
+    }
+}
+
+fn below(module: &ModulePath, name: &str) -> ModulePath {
+    let mut child = module.clone();
+    child.push(name.to_owned());
+    child
+}
+
+/// All modules that can be reached from `from`.
+fn reachable<'a>(from: &'a ModulePath, edges: &'a Edges) -> BTreeSet<&'a ModulePath> {
+    let mut found = BTreeSet::new();
+    let mut open = vec![from];
+    while let Some(module) = open.pop() {
+        for next in edges.get(module).into_iter().flat_map(BTreeMap::keys) {
+            if found.insert(next) {
+                open.push(next);
+            }
+        }
+    }
+    found
+}
+
+/// Groups of modules that can all reach each other.
+fn components(edges: &Edges) -> Vec<BTreeSet<ModulePath>> {
+    let reach: BTreeMap<&ModulePath, BTreeSet<&ModulePath>> =
+        edges.keys().map(|module| (module, reachable(module, edges))).collect();
+    let mut found: Vec<BTreeSet<ModulePath>> = Vec::new();
+    for (module, reached) in &reach {
+        if !reached.contains(*module) || found.iter().any(|group| group.contains(*module)) {
+            continue;
+        }
+        let mutual =
+            |other: &&&ModulePath| reach.get(**other).is_some_and(|back| back.contains(*module));
+        found.push(reached.iter().filter(mutual).map(|other| (*other).clone()).collect());
+    }
+    found
+}
+
+/// A shortest circle within a group.
+fn shortest_circle(group: &BTreeSet<ModulePath>, edges: &Edges) -> Option<Vec<ModulePath>> {
+    let circle = |start: &ModulePath| -> Option<Vec<ModulePath>> {
+        let mut ways = VecDeque::from([vec![start.clone()]]);
+        let mut seen = BTreeSet::new();
+        while let Some(way) = ways.pop_front() {
+            for next in edges.get(way.last()?).into_iter().flat_map(BTreeMap::keys) {
+                let mut longer = way.clone();
+                longer.push(next.clone());
+                if next == start {
+                    return Some(longer);
+                }
+                if group.contains(next) && seen.insert(next.clone()) {
+                    ways.push_back(longer);
+                }
+            }
+        }
+        None
+    };
+    group.iter().filter_map(circle).min_by_key(Vec::len)
+}
+
+fn describe(package: &str, modules: &Modules, edges: &Edges, circle: &[ModulePath]) -> String {
+    let steps: Vec<String> = circle
+        .windows(2)
+        .map(|pair| {
+            let file = modules.0.get(&pair[0]).map(|(file, _)| file.display().to_string());
+            let line = edges.get(&pair[0]).and_then(|to| to.get(&pair[1])).copied();
+            format!(
+                "{} imports {} (src/{}:{})",
+                name(&pair[0]),
+                name(&pair[1]),
+                file.unwrap_or_default(),
+                line.unwrap_or_default()
+            )
+        })
+        .collect();
+    format!(
+        "{package}: import circle: {}; move what both need into a module of its own",
+        steps.join(", ")
+    )
+}
+
+fn name(module: &ModulePath) -> String {
+    if module.is_empty() { "the crate root".to_owned() } else { module.join("::") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(files: &[(&str, &str)]) -> Vec<String> {
+        let files: Vec<(PathBuf, String)> =
+            files.iter().map(|(file, text)| (PathBuf::from(file), (*text).to_owned())).collect();
+        circles("demo", &files)
+    }
+
+    #[test]
+    fn a_circle_is_reported_with_its_lines() {
+        let found = found(&[
+            ("lib.rs", "mod a;\nmod b;\nmod c;"),
+            ("a.rs", "\nuse crate::b::B;\npub struct A;"),
+            ("b.rs", "fn f() {\n    crate::c::g();\n}\npub struct B;"),
+            ("c.rs", "use super::a::A;\npub fn g() {}"),
+        ]);
+        assert_eq!(
+            found,
+            ["demo: import circle: a imports b (src/a.rs:2), b imports c (src/b.rs:2), \
+              c imports a (src/c.rs:1); move what both need into a module of its own"]
+        );
+    }
+
+    #[test]
+    fn a_re_export_leads_to_the_module_that_defines_the_name() {
+        let root = "mod a;\nmod b;\npub use a::A;\npub use b::*;";
+        let free =
+            [("lib.rs", root), ("a.rs", "pub struct A;"), ("b.rs", "use crate::A;\npub struct B;")];
+        assert_eq!(found(&free), Vec::<String>::new());
+        let circle = [
+            ("lib.rs", root),
+            ("a.rs", "use crate::B;\npub struct A;"),
+            ("b.rs", "use crate::A;\npub struct B;"),
+        ];
+        assert_eq!(found(&circle).len(), 1);
+    }
+
+    #[test]
+    fn a_child_that_uses_its_parent_which_uses_it_is_a_circle() {
+        let child = ("a/child.rs", "use super::A;\npub fn f(_: &A) {}");
+        let using =
+            [("lib.rs", "mod a;"), ("a/mod.rs", "mod child;\nuse child::f;\npub struct A;"), child];
+        let text = found(&using).join("\n");
+        assert!(text.contains("a imports a::child (src/a/mod.rs:2)"), "{text}");
+        let declaring = [
+            ("lib.rs", "mod a;"),
+            ("a/mod.rs", "mod child;\npub use child::f;\npub struct A;"),
+            child,
+        ];
+        assert_eq!(found(&declaring), Vec::<String>::new());
+    }
+
+    #[test]
+    fn tests_and_other_crates_are_left_out() {
+        let files = [
+            ("lib.rs", "mod a;\nmod b;"),
+            (
+                "a.rs",
+                "use crate::b::B;\nuse std::b;\npub struct A;\n#[cfg(test)]\nmod tests { use crate::b; }",
+            ),
+            ("b.rs", "pub struct B;\n#[cfg(test)]\nmod tests { use crate::a::A; }"),
+            ("b/tests.rs", "use crate::a::A;"),
+            ("bin/other.rs", "use crate::a::A;"),
+        ];
+        assert_eq!(found(&files), Vec::<String>::new());
+    }
+}
