@@ -10,7 +10,8 @@ use crate::{
     process,
     progress::say,
     server::{self, Server},
-    setup, site, wasm,
+    setup, site,
+    wasm::{self, Purpose},
     workspace::Workspace,
 };
 
