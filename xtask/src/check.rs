@@ -1,7 +1,13 @@
 //! The fast checks of the development loop, cheapest first.
 
 use crate::{
-    cargo, cli::CheckOptions, failure::Failure, node, process, progress::say, tally::Tally, tidy,
+    cargo,
+    cli::{CheckOptions, TidyOptions},
+    failure::Failure,
+    node, process,
+    progress::say,
+    tally::Tally,
+    tidy,
     workspace::Workspace,
 };
 
@@ -11,7 +17,7 @@ pub(crate) fn run(workspace: &Workspace, options: &CheckOptions) -> Result<(), F
     cargo::cargo(workspace, "cargo fmt --check (`cargo fmt` corrects it)")
         .args(["fmt", "--all", "--check"])
         .run()?;
-    tidy::run(workspace)?;
+    tidy::run(workspace, &TidyOptions { no_build: false })?;
     node::packages(workspace)?;
     let typescript = typescript(workspace)?;
     if typescript.failed > 0 {

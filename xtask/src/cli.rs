@@ -20,6 +20,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
         Build and measure:\n  \
         wasm     Build the WebAssembly modules\n  \
         bench    Measure speed\n  \
+        types    Rewrite the generated TypeScript types\n  \
         results  Rewrite the tables of the documents from docs/results\n\n\
         Options:\n{options}\n\n\
         `cargo xtask <COMMAND> --help` explains a command's options."
@@ -49,7 +50,7 @@ pub(crate) enum Command {
     Test(TestOptions),
     /// Check the repository rules: allowed dependencies, import circles, generated types, file
     /// lengths, paths in documents, no traces of a machine.
-    Tidy,
+    Tidy(TidyOptions),
     /// Test the commands in the documents.
     ///
     /// Every command in a Markdown file is executed, parsed by its program, or checked for
@@ -59,6 +60,8 @@ pub(crate) enum Command {
     Wasm(WasmOptions),
     /// Measure speed. Every figure printed is from this run.
     Bench(BenchOptions),
+    /// Rewrite the generated TypeScript types from the Rust types.
+    Types,
     /// Rewrite the tables of the documents from `docs/results`.
     Results,
 }
@@ -100,6 +103,14 @@ pub(crate) struct TestOptions {
     /// Leave out the tests that need a browser.
     #[arg(long)]
     pub(crate) no_browser: bool,
+}
+
+/// Options of `tidy`.
+#[derive(Debug, Args)]
+pub(crate) struct TidyOptions {
+    /// Leave out the check of the generated types, which compiles when a Rust type has changed.
+    #[arg(long)]
+    pub(crate) no_build: bool,
 }
 
 /// Options of `wasm`.

@@ -28,6 +28,7 @@ mod site;
 mod tally;
 mod test;
 mod tidy;
+mod types;
 mod wasm;
 mod workspace;
 
@@ -44,7 +45,8 @@ fn main() -> ExitCode {
             Command::Demo(options) => demo::run(&workspace, &options),
             Command::Check(options) => check::run(&workspace, &options),
             Command::Test(options) => test::run(&workspace, &options),
-            Command::Tidy => tidy::run(&workspace),
+            Command::Tidy(options) => tidy::run(&workspace, &options),
+            Command::Types => types::run(&workspace),
             Command::Docs => docs::run(&workspace),
             Command::Wasm(options) => wasm::run(&workspace, &options),
             Command::Bench(options) => bench::run(&workspace, &options),

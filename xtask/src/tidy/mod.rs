@@ -1,9 +1,12 @@
-//! The repository rules that a program can check: allowed dependencies, import circles, file
-//! lengths, paths in documents, and no traces of a machine.
+//! The repository rules that a program can check: allowed dependencies, import circles, generated
+//! types, file lengths, paths in documents, and no traces of a machine.
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
-use crate::{failure::Failure, process::Program, progress::say, workspace::Workspace};
+use crate::{
+    cli::TidyOptions, failure::Failure, process::Program, progress::say, types,
+    workspace::Workspace,
+};
 
 mod circles;
 mod dependencies;
@@ -12,7 +15,7 @@ mod files;
 mod source;
 
 /// `cargo xtask tidy`
-pub(crate) fn run(workspace: &Workspace) -> Result<(), Failure> {
+pub(crate) fn run(workspace: &Workspace, options: &TidyOptions) -> Result<(), Failure> {
     say("Checking", "repository rules");
     let files = tracked(workspace)?;
     let mut broken = dependencies::check(workspace)?;
@@ -20,6 +23,12 @@ pub(crate) fn run(workspace: &Workspace) -> Result<(), Failure> {
     broken.extend(files::too_long(workspace.root(), &files));
     broken.extend(documents::missing_paths(workspace.root(), &files));
     broken.extend(files::machine_traces(workspace.root(), &files));
+    if !options.no_build {
+        match types::check(workspace) {
+            Err(Failure::Check(reason)) => broken.push(reason),
+            checked => checked?,
+        }
+    }
     for rule in &broken {
         say("Broken", rule);
     }
