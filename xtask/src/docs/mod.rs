@@ -48,9 +48,10 @@ enum Class {
     Checked,
 }
 
-fn class(page: &Path, program: &str) -> Class {
-    match program {
+fn class(page: &Path, command: &Command) -> Class {
+    match command.program.as_str() {
         "curl" => Class::Executed,
+        "cargo" if command.args.first().is_some_and(|first| first == "xtask") => Class::Parsed,
         "tandem" | "cloud-server" if page == Path::new(EXECUTED) => Class::Executed,
         "tandem" | "cloud-server" => Class::Parsed,
         _ => Class::Checked,
@@ -82,7 +83,7 @@ pub(crate) fn test(workspace: &Workspace) -> Result<Tally, Failure> {
         // One server for all requests of a page.
         let mut server = None;
         for command in commands {
-            let class = class(&page, &command.program);
+            let class = class(&page, &command);
             let place = format!("{name}:{} {}", command.line, command.text().replace('\n', " "));
             say(&format!("{class:?}"), &place);
             match sandbox.test(workspace, class, &command, &mut server) {
@@ -156,8 +157,8 @@ impl Sandbox {
         match (class, command.program.as_str()) {
             (Class::Executed, "curl") => self.request(workspace, command, server),
             (Class::Executed, _) => self.execute(workspace, command),
+            (_, "cargo") => check::cargo(root, &command.args),
             (Class::Parsed, _) => check::parsed_by_program(workspace, command),
-            (Class::Checked, "cargo") => check::cargo(root, &command.args),
             (Class::Checked, "npm") => check::npm(root, &command.args),
             (Class::Checked, "node") => check::node(root, &command.args),
             (Class::Checked, other) => Err(format!("this test does not know {other}")),
@@ -240,10 +241,10 @@ mod tests {
             let found = commands(root, &page, sandbox.0.path());
             let found = found.unwrap_or_else(|failure| panic!("{}: {failure}", page.display()));
             for command in found {
-                let class = class(&page, &command.program);
+                let class = class(&page, &command);
                 let result = match (class, command.program.as_str()) {
                     (_, "curl") => Request::parse(&command.args).map(drop),
-                    (Class::Checked, "cargo") => check::cargo(root, &command.args),
+                    (_, "cargo") => check::cargo(root, &command.args),
                     (Class::Checked, "npm") => check::npm(root, &command.args),
                     (Class::Checked, "node") => check::node(root, &command.args),
                     (Class::Checked, other) => Err(format!("{other} is not known")),
