@@ -20,7 +20,8 @@ pub struct Hit {
     pub table: usize,
     /// Position of the row in that table.
     pub position: usize,
-    /// Inner product of the query and the row (a logit).
+    /// Inner product of the query and the row (a logit), or their cosine in a search by
+    /// [`Search::cosine`].
     pub score: f32,
 }
 
@@ -41,6 +42,8 @@ pub struct Hit {
 #[derive(Debug)]
 pub struct Search<'a> {
     query: QuantisedQuery<'a>,
+    /// Whether rows are scored by their cosine with the query.
+    cosine: bool,
     k: usize,
     tables: Vec<&'a ItemTable>,
     /// Rows that may be among the best, not scored exactly yet.
@@ -94,6 +97,7 @@ impl<'a> Search<'a> {
     pub fn new(query: &'a [f32], k: usize) -> Result<Self, ModelError> {
         Ok(Self {
             query: QuantisedQuery::new(query)?,
+            cosine: false,
             k,
             tables: Vec::new(),
             candidates: Vec::new(),
@@ -101,6 +105,15 @@ impl<'a> Search<'a> {
             capacity: k.saturating_mul(4).max(512),
             floor: f64::NEG_INFINITY,
         })
+    }
+
+    /// A search for the `k` rows with the largest cosine with `query` `[dims]`, whatever their
+    /// lengths. The cosine with a row or query of length 0 is 0.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn cosine(query: &'a [f32], k: usize) -> Result<Self, ModelError> {
+        Ok(Self { cosine: true, ..Self::new(query, k)? })
     }
 
     /// Searches a table; `allowed` as in [`ItemTable::top_k`]. Returns the number of this scan,
@@ -133,7 +146,9 @@ impl<'a> Search<'a> {
     fn collect(&mut self, table: &ItemTable, allowed: &dyn Fn(usize) -> bool) {
         let at = self.tables.len() - 1;
         for (position, row) in table.stored_rows().enumerate() {
-            let Some((lowest, highest)) = self.query.bounds(row) else { continue };
+            let bounds =
+                if self.cosine { self.query.cosine_bounds(row) } else { self.query.bounds(row) };
+            let Some((lowest, highest)) = bounds else { continue };
             if highest >= self.floor && allowed(position) {
                 self.candidates.push(Candidate { table: at, position, lowest, highest });
                 if self.candidates.len() >= self.capacity {
@@ -147,7 +162,7 @@ impl<'a> Search<'a> {
     /// (see [`PersonalDelta::apply_row`](crate::PersonalDelta::apply_row)); `table` and
     /// `position` go into its [`Hit`]. Exclude the stored row from [`scan`](Self::scan).
     pub fn offer(&mut self, table: usize, position: usize, row: &[f32]) {
-        let score = dot(self.query.exact(), row);
+        let score = exact_score(self.query.exact(), row, self.cosine);
         if score.is_finite() {
             self.offered.push(Hit { table, position, score });
         }
@@ -163,7 +178,7 @@ impl<'a> Search<'a> {
             let Some(stored) = self.tables[table].stored_row(position) else { continue };
             row.clear();
             row.extend(stored.values());
-            let score = dot(self.query.exact(), &row);
+            let score = exact_score(self.query.exact(), &row, self.cosine);
             if score.is_finite() {
                 hits.push(Hit { table, position, score });
             }
@@ -191,6 +206,16 @@ impl<'a> Search<'a> {
         // Where most rows score alike few can be dropped: wait longer before the next attempt.
         self.capacity = self.capacity.max(self.candidates.len() * 2);
     }
+}
+
+/// Score of a row in `f32`.
+fn exact_score(query: &[f32], row: &[f32], cosine: bool) -> f32 {
+    let product = dot(query, row);
+    if !cosine {
+        return product;
+    }
+    let lengths = (dot(query, query) * dot(row, row)).sqrt();
+    if lengths > 0.0 { product / lengths } else { 0.0 }
 }
 
 #[cfg(test)]

@@ -57,6 +57,6 @@ impl Session {
     }
 
     fn calibration(&self) -> Option<&Calibration> {
-        self.calibrations.of(&self.list.as_ref()?.model())
+        self.calibrations.of(self.list.as_ref()?.model())
     }
 }

@@ -106,11 +106,6 @@ impl CellStore {
         Ok(nearest.iter().filter_map(|id| Some(&*self.held.get(id)?.cell)).collect())
     }
 
-    /// All cells that are here.
-    pub(crate) fn held(&self) -> impl Iterator<Item = &Cell> {
-        self.held.values().map(|held| &*held.cell)
-    }
-
     /// Number of cells that are here, and the memory that they take in bytes.
     pub(crate) fn usage(&self) -> (usize, usize) {
         (self.held.len(), self.bytes)

@@ -50,14 +50,13 @@ impl SessionError {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Model(ModelError::Device(_)) => ErrorCode::DeviceLost,
-            Self::Model(ModelError::Empty(_)) => ErrorCode::InvalidArgument,
+            Self::Model(ModelError::Empty(_)) | Self::NoCells => ErrorCode::InvalidArgument,
             Self::Model(ModelError::Integrity { .. }) => ErrorCode::Integrity,
             Self::Model(ModelError::Version { .. } | ModelError::FormatVersion { .. })
             | Self::Version { .. } => ErrorCode::UnsupportedVersion,
             Self::Model(_) | Self::Collaboration(_) | Self::Damaged(_) => {
                 ErrorCode::InvalidArtifact
             }
-            Self::NoCells => ErrorCode::InvalidArgument,
             Self::Row { .. } => ErrorCode::BadResponse,
             Self::ForeignCatalogue { .. } => ErrorCode::CatalogueChanged,
         }

@@ -5,7 +5,7 @@ use tandem_collaboration::{ListAdvantage, PoolFeatures, order_descending, positi
 use tandem_model::UserState;
 use tandem_protocol::{Candidate, ItemId};
 
-use crate::{Session, SessionError, search::Found};
+use crate::{Session, SessionError, candidate_list::CandidateList, search::Found};
 
 /// With fewer items than this in a ranking, popular items are added.
 const MIN_RANKED: usize = 20;
@@ -96,7 +96,7 @@ impl Session {
     ) -> Result<Ranked, SessionError> {
         let found = if self.settings.search_k > 0 { self.find(user, k)? } else { Found::nothing() };
         let unlisted: Vec<&ItemId> =
-            found.items.iter().filter(|item| !self.is_listed(item)).collect();
+            found.items.iter().map(|(item, _)| item).filter(|item| !self.is_listed(item)).collect();
         let of_list = listed.iter().map(|candidate| &candidate.item);
         let items: Vec<&ItemId> = of_list.chain(unlisted).collect();
         let Some(scores) = self.score_for(user, &items).await? else {
@@ -181,7 +181,7 @@ impl Session {
 
     /// Candidates that may be recommended, in the language model's order.
     pub(crate) fn remaining_candidates(&self) -> impl Iterator<Item = &Candidate> {
-        let candidates = self.list.iter().flat_map(|list| list.candidates());
+        let candidates = self.list.iter().flat_map(CandidateList::candidates);
         candidates.filter(|candidate| self.may_recommend(&candidate.item))
     }
 

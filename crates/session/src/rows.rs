@@ -206,31 +206,6 @@ impl RowStore {
         cell.rows().row(position)
     }
 
-    /// Calls `take` with every item here and its values `[dims]`, which it may change.
-    pub(crate) fn for_each(&self, mut take: impl FnMut(&ItemId, &mut [f32])) {
-        let mut values = vec![0.0; self.dims];
-        let mut give = |item: &ItemId, row: &QuantisedRow| {
-            for (value, held) in values.iter_mut().zip(row.values()) {
-                *value = held;
-            }
-            take(item, &mut values);
-        };
-        for (item, row) in &self.met {
-            give(item, row);
-        }
-        let whole = self.whole.iter().map(|whole| (&whole.table, &whole.items[..]));
-        let held = self.cells.iter().flat_map(CellStore::held);
-        for (table, items) in whole.chain(held.map(|cell| (cell.rows(), cell.ids()))) {
-            for (position, item) in items.iter().enumerate() {
-                if let Some(Ok(row)) = table.row(position)
-                    && !self.met.contains_key(item)
-                {
-                    give(item, &row);
-                }
-            }
-        }
-    }
-
     pub(crate) fn dims(&self) -> usize {
         self.dims
     }

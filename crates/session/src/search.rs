@@ -1,12 +1,12 @@
 use serde::{Deserialize, Serialize};
 use tandem_model::{
-    PersonalDelta, UserState,
+    UserState,
     cells::{CellEntry, CellId},
     search::{Hit, Search},
 };
 use tandem_protocol::{ItemId, SearchConfig};
 
-use crate::{RowStore, Session, SessionError};
+use crate::{Session, SessionError};
 
 /// What a page asks of the search on the device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,8 +54,8 @@ const MAX_SEARCHED: usize = 20_000;
 /// Result of a search.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Found {
-    /// Best first by the search query.
-    pub(crate) items: Vec<ItemId>,
+    /// Items with their scores by the search query, best first.
+    pub(crate) items: Vec<(ItemId, f32)>,
     /// Whether these are all items that can be found.
     pub(crate) exhausted: bool,
 }
@@ -76,9 +76,20 @@ impl Session {
             return Ok(Found::nothing());
         }
         let most_rows = MAX_SEARCHED.saturating_mul(k.div_ceil(self.settings.search_k.max(1)));
-        let search = CatalogueSearch { rows: &self.rows, delta: &self.delta, k, most_rows };
-        let allows_row = |position| self.availability.allows_row(position);
-        search.run(&query, &allows_row, &|item| self.may_recommend(item))
+        let search = CatalogueSearch { session: self, k, most_rows };
+        search.run(Search::new(&query, k)?, &query, &|item| self.may_recommend(item))
+    }
+
+    /// The `k` items among all rows here whose rows, as learnt, have the largest cosine with
+    /// `row` `[dims]`.
+    pub(crate) fn find_similar(
+        &self,
+        row: &[f32],
+        k: usize,
+        allows: &dyn Fn(&ItemId) -> bool,
+    ) -> Result<Vec<(ItemId, f32)>, SessionError> {
+        let search = CatalogueSearch { session: self, k, most_rows: usize::MAX };
+        Ok(search.run(Search::cosine(row, k)?, row, allows)?.items)
     }
 
     /// Those of the `n` cells nearest to the visitor's state that are not here: fetch their
@@ -134,8 +145,7 @@ impl Session {
 
 /// A search of all rows that are here.
 struct CatalogueSearch<'a> {
-    rows: &'a RowStore,
-    delta: &'a PersonalDelta<ItemId>,
+    session: &'a Session,
     k: usize,
     /// Number of rows in cells after which no further cell is searched.
     most_rows: usize,
@@ -144,23 +154,27 @@ struct CatalogueSearch<'a> {
 /// Number of the table that stands for rows scored one by one.
 const OFFERED: usize = usize::MAX;
 
-impl CatalogueSearch<'_> {
+impl<'a> CatalogueSearch<'a> {
     /// Searches the whole table, the cells nearest to the query, and the rows that the server
     /// sent. Items with a row delta are scored with it.
-    fn run(
+    fn run<'q>(
         &self,
+        mut search: Search<'q>,
         query: &[f32],
-        allows_row: &dyn Fn(usize) -> bool,
         allows: &dyn Fn(&ItemId) -> bool,
-    ) -> Result<Found, SessionError> {
-        let (rows, delta) = (self.rows, self.delta);
-        let mut search = Search::new(query, self.k)?;
+    ) -> Result<Found, SessionError>
+    where
+        'a: 'q,
+    {
+        let Session { rows, delta, availability, .. } = self.session;
         // Names of the rows of each table, in the order of the scans.
         let mut names: Vec<&[ItemId]> = Vec::new();
         let stored = |item: &ItemId| delta.row(item).is_none() && allows(item);
         if let Some((table, items)) = rows.whole_table() {
             names.push(items);
-            search.scan(table, |position| allows_row(position) && stored(&items[position]))?;
+            search.scan(table, |position| {
+                availability.allows_row(position) && stored(&items[position])
+            })?;
         }
         let mut searched = 0;
         let cells = rows.cells().map(|cells| cells.nearest_held(query)).transpose()?;
@@ -185,20 +199,23 @@ impl CatalogueSearch<'_> {
             search.offer(OFFERED, position, &row);
         }
         let hits = search.finish();
-        let name = |hit: &Hit| match names.get(hit.table) {
-            Some(names) => names.get(hit.position).cloned(),
-            None => offered.get(hit.position).map(|item| (*item).clone()),
+        let named = |hit: &Hit| {
+            let item = match names.get(hit.table) {
+                Some(names) => names.get(hit.position),
+                None => offered.get(hit.position).copied(),
+            };
+            Some((item?.clone(), hit.score))
         };
         let exhausted = hits.len() < self.k && all_searched;
-        Ok(Found { items: hits.iter().filter_map(name).collect(), exhausted })
+        Ok(Found { items: hits.iter().filter_map(named).collect(), exhausted })
     }
 
     /// Items whose score does not follow from the stored row of a table: those with a row
     /// delta, and those whose row came from the server.
-    fn offered(&self, allows: &dyn Fn(&ItemId) -> bool) -> Vec<&ItemId> {
-        let learnt = self.delta.keys().filter(|item| self.rows.contains(item));
-        let whole = self.rows.is_whole();
-        let sent = self.rows.met_items().filter(|item| !(whole && self.rows.is_in_table(item)));
+    fn offered(&self, allows: &dyn Fn(&ItemId) -> bool) -> Vec<&'a ItemId> {
+        let Session { rows, delta, .. } = self.session;
+        let learnt = delta.keys().filter(|item| rows.contains(item));
+        let sent = rows.met_items().filter(|item| !(rows.is_whole() && rows.is_in_table(item)));
         let mut items: Vec<&ItemId> = learnt.chain(sent).filter(|item| allows(item)).collect();
         items.sort_unstable();
         items.dedup();

@@ -16,10 +16,8 @@ pub struct Similar {
 
 impl Session {
     /// The `k` items most similar to `item` by the small model, best first, among those whose
-    /// rows are here and that the site allows; ties by name. `None` if the item's own row is
-    /// not here.
-    ///
-    /// Takes time in proportion to the rows that are here.
+    /// rows are here and that the site allows: the same search as that of a ranking, by
+    /// cosine. `None` if the item's own row is not here or is damaged.
     #[must_use]
     pub fn similar(&self, item: &ItemId, k: usize) -> Option<Vec<Similar>> {
         let mut target = Vec::new();
@@ -27,37 +25,8 @@ impl Session {
             return None;
         }
         self.delta.apply_row(item, &mut target);
-        let mut found: Vec<Similar> = Vec::new();
-        self.rows.for_each(|other, row| {
-            if other != item && self.availability.allows(other) {
-                self.delta.apply_row(other, row);
-                found.push(Similar { item: other.clone(), similarity: cosine(&target, row) });
-            }
-        });
-        found.sort_by(|a, b| {
-            b.similarity.total_cmp(&a.similarity).then_with(|| a.item.cmp(&b.item))
-        });
-        found.truncate(k);
-        Some(found)
-    }
-}
-
-/// Cosine of the angle between two vectors; 0 if one of them has length 0.
-fn cosine(a: &[f32], b: &[f32]) -> f32 {
-    let dot: f32 = a.iter().zip(b).map(|(a, b)| a * b).sum();
-    let length = |values: &[f32]| values.iter().map(|value| value * value).sum::<f32>().sqrt();
-    let lengths = length(a) * length(b);
-    if lengths > 0.0 { dot / lengths } else { 0.0 }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::cosine;
-
-    #[test]
-    fn the_cosine_is_that_of_the_angle() {
-        assert!((cosine(&[1.0, 0.0], &[1.0, 1.0]) - 0.5_f32.sqrt()).abs() < 1e-6);
-        assert!((cosine(&[3.0, 4.0], &[-3.0, -4.0]) + 1.0).abs() < 1e-6);
-        assert!(cosine(&[0.0, 0.0], &[1.0, 2.0]).abs() < f32::EPSILON);
+        let allows = |other: &ItemId| other != item && self.availability.allows(other);
+        let found = self.find_similar(&target, k, &allows).ok()?;
+        Some(found.into_iter().map(|(item, similarity)| Similar { item, similarity }).collect())
     }
 }

@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn restored_data_is_trimmed_to_the_limits() {
         let mut visitor = Visitor::restored(SavedVisitor {
-            history: (0..MAX_HISTORY + 1).map(id).collect(),
+            history: (0..=MAX_HISTORY).map(id).collect(),
             dislikes: (0..MAX_DISLIKES + 5).map(id).collect(),
             clicks: 7,
             calls: 3,

@@ -15,6 +15,8 @@ pub(super) struct QuantisedQuery<'a> {
     error: f64,
     /// Largest sum of magnitudes of products for a row whose scale is 1.
     magnitude: f64,
+    /// Euclidean length of the query.
+    length: f64,
 }
 
 impl<'a> QuantisedQuery<'a> {
@@ -44,7 +46,8 @@ impl<'a> QuantisedQuery<'a> {
             .sum();
         let magnitude = exact.iter().map(|value| f64::from(value.abs())).sum::<f64>();
         let (error, magnitude) = (error * LARGEST_VALUE, magnitude * LARGEST_VALUE);
-        Ok(Self { exact, values, step, error, magnitude })
+        let length = exact.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
+        Ok(Self { exact, values, step, error, magnitude, length })
     }
 
     /// The query as it was given, `[dims]`.
@@ -66,7 +69,32 @@ impl<'a> QuantisedQuery<'a> {
             scale.is_finite().then_some((f64::NEG_INFINITY, f64::INFINITY))
         }
     }
+
+    /// The range in which the cosine of the query and the row lies; `None` for a scale that is
+    /// not finite.
+    #[inline]
+    pub(super) fn cosine_bounds(&self, row: StoredRow<'_>) -> Option<(f64, f64)> {
+        let scale = f64::from(row.scale());
+        let square = |byte: &u8| {
+            let value = i64::from(byte.cast_signed());
+            value * value
+        };
+        let lengths = self.length * (row.quantised().iter().map(square).sum::<i64>() as f64).sqrt();
+        if !scale.is_finite() {
+            return None;
+        }
+        if lengths <= 0.0 {
+            return Some((0.0, 0.0));
+        }
+        // The cosine depends on the sign of the scale only.
+        let product = scale.signum() * self.step * f64::from(dot(&self.values, row.quantised()));
+        let error = self.error / lengths + COSINE_ERROR;
+        Some((product / lengths - error, product / lengths + error))
+    }
 }
+
+/// More than the rounding error of a cosine in `f32`.
+const COSINE_ERROR: f64 = 1e-5;
 
 /// `Σ query_i·row_i`, with the bytes of `row` read as `i8`.
 #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]

@@ -170,3 +170,44 @@ proptest! {
         prop_assert_eq!(found, places(&whole.top_k(&query, k, |_| true).unwrap()));
     }
 }
+
+#[test]
+fn a_search_by_cosine_ignores_the_lengths_of_rows() {
+    // Rows of length 5, 0.1 and 0 in the directions 0°, 45° and none.
+    let table = ItemTable::quantise(&[5.0, 0.0, 0.07, 0.07, 0.0, 0.0], 2).unwrap();
+    let query = [1.0, 0.5];
+    let mut search = Search::cosine(&query, 3).unwrap();
+    search.scan(&table, |_| true).unwrap();
+    search.offer(7, 0, &[-2.0, -1.0]);
+    search.offer(7, 1, &[4.0, 2.0]);
+    let hits = search.finish();
+    let places: Vec<_> = hits.iter().map(|hit| (hit.table, hit.position)).collect();
+    assert_eq!(places, [(7, 1), (0, 1), (0, 0)]);
+    let expected = [1.0, 1.5 / 2.5_f32.sqrt(), 1.0 / 1.25_f32.sqrt()];
+    for (hit, expected) in hits.iter().zip(expected) {
+        assert!((hit.score - expected).abs() < 1e-5, "{hit:?} is not {expected}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_search_by_cosine_finds_the_rows_that_sorting_finds(
+        rows in prop::collection::vec(prop::collection::vec(-3.0_f32..3.0, 4), 1..60),
+        query in prop::collection::vec(-2.0_f32..2.0, 4),
+        k in 1_usize..20,
+    ) {
+        let table = ItemTable::quantise(&rows.concat(), 4).unwrap();
+        let mut search = Search::cosine(&query, k).unwrap();
+        search.scan(&table, |_| true).unwrap();
+        let found = search.finish();
+        let mut all: Vec<Hit> = (0..rows.len())
+            .map(|position| {
+                let row: Vec<f32> = table.row(position).unwrap().unwrap().values().collect();
+                Hit { table: 0, position, score: exact_score(&query, &row, true) }
+            })
+            .collect();
+        all.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.position.cmp(&b.position)));
+        all.truncate(k);
+        prop_assert_eq!(found, all);
+    }
+}

@@ -365,3 +365,35 @@ fn the_page_and_the_manifest_choose_what_is_searched() {
         assert_eq!(mode.source(Some(&cells)), of_cells, "{mode:?}");
     }
 }
+
+/// The catalogue changes under a session: lists and cells of the new one are refused, and the
+/// session goes on with what it has; the new model takes over history and dislikes.
+#[test]
+fn a_changed_catalogue_ends_the_lists_and_not_the_session() {
+    let mut session = session_with(searching(10));
+    give(&mut session, 0..12, 0.0);
+    track(&mut session, 4);
+    let before = rank(&session);
+    let (_, ticket) = session.begin_request(None, 1.0);
+    let list = tandem_protocol::CandidatesResponse {
+        catalogue_hash: "newer".into(),
+        ..crate::support::response(12..20)
+    };
+    let error = session.accept(ticket, list, 1.0).unwrap_err();
+    assert_eq!(error.code(), tandem_protocol::ErrorCode::CatalogueChanged);
+    assert_eq!(rank(&session), before);
+
+    // Of the new catalogue, item 4 has gone.
+    let table: Vec<f32> = (5..ITEMS).flat_map(row).collect();
+    let table = ItemTable::quantise(&table, DIMS).unwrap();
+    let rows = RowStore::whole(table, (5..ITEMS).map(id)).unwrap();
+    let settings =
+        Settings { catalogue_hash: "newer".into(), popular: vec![id(6)], ..searching(10) };
+    let mut newer = Session::new(crate::support::scorer(), rows, settings).unwrap();
+    newer.restore(&session.export().unwrap(), 2.0).unwrap();
+    assert_eq!(newer.history(), session.history());
+    assert!(newer.is_unknown(&id(4)) && !newer.is_unknown(&id(5)));
+    assert_eq!(items(&rank(&newer)), [id(6)], "nothing of the history can be read");
+    track(&mut newer, 7);
+    assert!(rank(&newer).searched);
+}
