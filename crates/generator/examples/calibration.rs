@@ -1,14 +1,15 @@
-//! Whether log-probabilities mean what they say, and how good the lists are, for any number
-//! of models and the two counters on the same users.
-//!
-//! Every model ranks the whole catalogue without the user's history, as the server asks it to.
-//! `nats` is the mean of −ln p of the item that came next. `scale` is the factor on the
-//! log-probabilities (the inverse of a temperature; Guo et al. 2017, §4.2) that would make it
-//! least, and `best` what it then is: calibrated means a scale of 1. `top 10: said / true` is
-//! the mean probability that a model gives its first ten items together, and how often the
-//! next item was among them.
+//! Calibration and ranking quality of language models, beside popularity and co-occurrence,
+//! on the same users.
 //!
 //! `calibration --data DIR [--gguf FILE]… [--part validation|test] [--users 300] [--threads N]`
+//!
+//! Every model ranks the whole catalogue without the user's history, as on the server.
+//! Columns:
+//! - `nats`: mean negative log-probability of the next item.
+//! - `scale`: the factor on the log-probabilities (inverse temperature, Guo et al. 2017, §4.2)
+//!   that minimises `nats`; 1 means calibrated. `best` is the minimum.
+//! - `predicted / observed`: the mean probability mass of the top 1, 10 and 50, and the share
+//!   of users whose next item is among them.
 
 use std::{collections::HashSet, path::Path, sync::Arc, time::Instant};
 
@@ -44,13 +45,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let split = sequence.split();
             if is_test { split.test } else { split.validation }
         })
-        // A repeat cannot be found: the history is never recommended.
+        // A repeated item cannot be found, because history items are never recommended.
         .filter(|held| !held.history.contains(&held.target))
         .collect();
     let step = (held.len() / users.max(1)).max(1);
     let cases: Vec<Held<'_>> = held.into_iter().step_by(step).take(users).collect();
     println!("{} users, {items} items", cases.len());
-    println!("model | HR@10 HR@50 NDCG@10 | nats | scale best | said / true: top 1, 10, 50 | ms");
+    println!(
+        "model | HR@10 HR@50 NDCG@10 | nats | scale best | predicted / observed: top 1, 10, 50 | ms"
+    );
 
     let train = || dataset.sequences.iter().map(|sequence| sequence.split().train);
     let popularity = Popularity::fit(items, train());
@@ -75,8 +78,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Prints one line. `score` gives a score for every item, higher is better; whether they are
-/// log-probabilities (up to a constant), is said by `probabilities`.
+/// Prints one row. `score` returns a score for every item, higher is better. `probabilities`
+/// is true if the scores are log-probabilities up to a constant.
 fn report(
     name: &str,
     cases: &[Held<'_>],
@@ -92,14 +95,14 @@ fn report(
         let scores = score(history)?;
         ms.push(start.elapsed().as_secs_f64() * 1e3);
         let seen: HashSet<_> = history.iter().collect();
-        let own = scores[target.position()];
-        let mut left: Vec<(f32, u32)> =
+        let target_score = scores[target.position()];
+        let mut remaining: Vec<(f32, u32)> =
             scores.into_iter().zip(0..).filter(|&(_, at)| !seen.contains(&ItemIndex(at))).collect();
-        left.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        ranks.push(left.iter().position(|&(_, at)| at == target.0).unwrap_or(usize::MAX));
+        remaining.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        ranks.push(remaining.iter().position(|&(_, at)| at == target.0).unwrap_or(usize::MAX));
         lists.push((
-            left.into_iter().map(|(s, _)| f64::from(s)).collect::<Vec<_>>(),
-            f64::from(own),
+            remaining.into_iter().map(|(s, _)| f64::from(s)).collect::<Vec<_>>(),
+            f64::from(target_score),
         ));
     }
     let hits = |k: usize| ranks.iter().filter(|&&rank| rank < k).count() as f64 / n;
@@ -113,18 +116,18 @@ fn report(
         return Ok(());
     }
     let nats = |scale: f64| {
-        let of = |(list, own): &(Vec<f64>, f64)| log_sum_exp(list, scale) - scale * own;
+        let of = |(list, target): &(Vec<f64>, f64)| log_sum_exp(list, scale) - scale * target;
         lists.iter().map(of).sum::<f64>() / n
     };
-    let scale = least(nats);
-    let said = |k: usize| {
+    let scale = minimise(nats);
+    let predicted = |k: usize| {
         let of = |(list, _): &(Vec<f64>, f64)| {
             let norm = log_sum_exp(list, 1.0);
             list.iter().take(k).map(|score| (score - norm).exp()).sum::<f64>()
         };
         lists.iter().map(of).sum::<f64>() / n
     };
-    let tops = TOPS.map(|k| format!("{:.3} / {:.3}", said(k), hits(k))).join(", ");
+    let tops = TOPS.map(|k| format!("{:.3} / {:.3}", predicted(k), hits(k))).join(", ");
     println!(" {:.4} | {scale:.3} {:.4} | {tops} | {ms:.2}", nats(1.0), nats(scale));
     Ok(())
 }
@@ -134,8 +137,8 @@ fn log_sum_exp(scores: &[f64], scale: f64) -> f64 {
     best + scores.iter().map(|score| (score * scale - best).exp()).sum::<f64>().ln()
 }
 
-/// Where a function of one minimum between 0.1 and 10 is least (golden section).
-fn least(value: impl Fn(f64) -> f64) -> f64 {
+/// The minimiser of a unimodal function between 0.1 and 10 (golden-section search).
+fn minimise(value: impl Fn(f64) -> f64) -> f64 {
     let ratio = (5.0_f64.sqrt() - 1.0) / 2.0;
     let (mut low, mut high) = (0.1_f64.ln(), 10_f64.ln());
     for _ in 0..30 {
@@ -145,7 +148,7 @@ fn least(value: impl Fn(f64) -> f64) -> f64 {
     f64::midpoint(low, high).exp()
 }
 
-/// The history as the server makes it: of repeats the newest.
+/// Removes repeated items as the server does: the newest occurrence stays.
 fn distinct(items: &[ItemIndex]) -> Vec<ItemIndex> {
     let mut seen = HashSet::new();
     let mut newest: Vec<ItemIndex> =

@@ -1,26 +1,26 @@
-//! How much of the exact top 20 and top 50 a search of bounded length finds, and what that
-//! takes.
+//! Recall of the exact top 20 and top 50 by a search with a token budget, and its cost.
 //!
 //! The catalogue is the most popular `--titles` items. For each user the search runs once
-//! without a bound, which is exact scoring of all titles, and once per budget, in turns, so
-//! that all budgets meet the machine in the same state. Histories are the user's newest items
+//! without a budget, which scores all titles exactly, and once per budget, interleaved, so
+//! that all budgets run under the same machine load. Histories are the user's newest items
 //! before the validation target.
 //!
 //! `recall --gguf FILE --data DIR [--titles 1000] [--users 30] [--history 10]
-//! [--budgets 0,64,128,256,512,1024] [--lm 0.2] [--prior 1.0] [--baseline 0.2] [--width 16]
+//! [--budgets 0,64,128,256,512,1024] [--lm 0.2] [--prior 1.0] [--unconditional 0.2] [--width 16]
 //! [--threads N]`
 
 use std::{collections::HashSet, path::Path, sync::Arc};
 
 use tandem_dataset::{Catalogue, Dataset, ItemIndex};
 use tandem_generator::{
-    Generation, Generator, LoadOptions, Model, Query, experts::Experts, llama::passive_threads,
+    Generation, Generator, LoadOptions, Model, Query, branch_scores::ExpertWeights,
+    llama::passive_threads,
 };
 
-/// Of each user, oldest first.
+/// The history of each user, oldest first.
 type Histories = Vec<Vec<ItemIndex>>;
 
-/// Candidates of a list.
+/// Number of candidates per list.
 const K: usize = 50;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -40,18 +40,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .split(',')
         .map(str::parse)
         .collect::<Result<_, _>>()?;
-    let usual = LoadOptions::default();
-    let experts = Experts {
-        lm: exponent("--lm", usual.experts.lm)?,
-        prior: exponent("--prior", usual.experts.prior)?,
-        baseline: exponent("--baseline", usual.experts.baseline)?,
+    let defaults = LoadOptions::default();
+    let weights = ExpertWeights {
+        lm: exponent("--lm", defaults.weights.lm)?,
+        prior: exponent("--prior", defaults.weights.prior)?,
+        unconditional: exponent("--unconditional", defaults.weights.unconditional)?,
     };
+    let unconditional_histories =
+        if weights.unconditional > 0.0 { defaults.unconditional_histories } else { 0 };
     let options = LoadOptions {
-        experts,
-        threads: number("--threads", usual.threads)?,
-        width: number("--width", usual.width)?,
-        baseline_histories: if experts.baseline > 0.0 { usual.baseline_histories } else { 0 },
-        ..usual
+        weights,
+        threads: number("--threads", defaults.threads)?,
+        width: number("--width", defaults.width)?,
+        unconditional_histories,
+        ..defaults
     };
     let dataset = Dataset::load(Path::new(&value("--data").ok_or("--data is missing")?))?;
     let (catalogue, histories) = most_popular(&dataset, titles, users, length)?;
@@ -67,7 +69,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let query = Query { history, exclude: &[], k: K };
         let mut exact: Vec<ItemIndex> = Vec::new();
         for row in &mut rows {
-            generator.set_budget(row.budget);
+            generator.set_token_budget(row.budget);
             let list = generator.generate(&query)?;
             let items = list.candidates.iter().map(|ranked| ranked.item).collect();
             if row.budget == usize::MAX {
@@ -85,7 +87,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// What one budget came to, over all users.
+/// Totals of one budget over all users.
 #[derive(Default)]
 struct Row {
     budget: usize,
@@ -106,7 +108,7 @@ impl Row {
         self.of_50 += common(50);
         self.tokens += list.decoded_tokens;
         self.search_ms.push(list.decode_ms);
-        // All but the first find the prompt read.
+        // Later searches find the prompt in the cache.
         if self.budget == usize::MAX {
             self.prompt_ms.push(list.prompt_ms);
         }
@@ -132,7 +134,7 @@ fn median(values: &mut [f64]) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// The catalogue of the most popular titles, and histories within it.
+/// The catalogue of the most popular titles, and the histories restricted to it.
 fn most_popular(
     dataset: &Dataset,
     titles: usize,
@@ -145,9 +147,9 @@ fn most_popular(
     order.truncate(titles);
     order.sort_unstable();
     let catalogue = Catalogue::new(order.iter().map(|&at| items[at].clone()).collect())?;
-    let place = |item: &ItemIndex| {
-        let place = order.binary_search(&item.position()).ok()?;
-        u32::try_from(place).ok().map(ItemIndex)
+    let new_index = |item: &ItemIndex| {
+        let position = order.binary_search(&item.position()).ok()?;
+        u32::try_from(position).ok().map(ItemIndex)
     };
     let usable: Histories = dataset
         .sequences
@@ -155,7 +157,7 @@ fn most_popular(
         .filter_map(|sequence| sequence.split().validation)
         .map(|held| {
             let mut newest: Vec<ItemIndex> = Vec::new();
-            for item in held.history.iter().rev().filter_map(place) {
+            for item in held.history.iter().rev().filter_map(new_index) {
                 if newest.len() < length && !newest.contains(&item) {
                     newest.push(item);
                 }

@@ -1,18 +1,18 @@
-//! Chooses the exponents of [`Experts`] on validation targets.
+//! Fits the exponents of [`ExpertWeights`] on validation targets.
 //!
-//! For a sample of users the whole tree is evaluated once with the model; then every
-//! combination of exponents is scored from those numbers: the target is each user's last but
-//! one item, the history what came before, seen items removed. Test targets are not touched.
+//! `tune --gguf FILE --data DIR [--users 200] [--history 10] [--unconditional 2]
+//! [--preamble TEXT] [--item-prefix TEXT] [--no-years]`
 //!
-//! `tune --gguf FILE --data DIR [--users 200] [--history 10] [--baseline 2] [--preamble TEXT]
-//! [--opener TEXT] [--no-years]`
+//! For a sample of users the model evaluates the whole trie once; every combination of
+//! exponents is then scored from these logits. The target is each user's last but one item,
+//! the history is everything before it, seen items are removed. Test targets are not used.
 
 use std::{collections::HashMap, path::Path, sync::Arc, time::Instant};
 
 use tandem_dataset::{Dataset, Held, ItemIndex};
 use tandem_generator::{
     LoadOptions, Model,
-    experts::{Baseline, Experts, logit, split},
+    branch_scores::{ExpertWeights, UnconditionalScores, branch_logprobs, first_token_logit},
     llama::passive_threads,
     trie::{Mask, NodeId, Trie},
 };
@@ -28,11 +28,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let number =
         |name: &str, default: usize| value(name).map_or(Ok(default), |text| text.parse::<usize>());
     let (users, length) = (number("--users", 200)?, number("--history", 10)?);
-    let baselines = number("--baseline", 2)?;
+    let unconditional_histories = number("--unconditional", 2)?;
     let mut options =
-        LoadOptions { prompt_tokens: 1024, baseline_histories: 0, ..LoadOptions::default() };
-    options.years = !arguments.iter().any(|a| a == "--no-years");
-    options.opener = value("--opener").unwrap_or(options.opener);
+        LoadOptions { prompt_tokens: 1024, unconditional_histories: 0, ..LoadOptions::default() };
+    options.include_years = !arguments.iter().any(|a| a == "--no-years");
+    options.item_prefix = value("--item-prefix").unwrap_or(options.item_prefix);
     options.preamble =
         value("--preamble").map_or(options.preamble, |text| text.replace("\\n", "\n"));
     let dataset = Dataset::load(Path::new(&value("--data").ok_or("--data is missing")?))?;
@@ -52,70 +52,69 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             continue;
         }
         let history = &seen[seen.len().saturating_sub(length)..];
-        let (logits, tokens) = record(&mut generator, history)?;
+        let (logits, tokens) = record_logits(&mut generator, history)?;
         if cases.is_empty() {
-            eprintln!("{} branchings, {tokens} tokens a user", logits.len());
+            eprintln!("{} nodes, {tokens} tokens per user", logits.len());
         }
         cases.push((logits, trie.mask(seen.iter().copied()), target));
     }
     eprintln!("{} users in {:.0} s", cases.len(), start.elapsed().as_secs_f64());
 
-    let mut made_up = Baseline::new(trie);
-    for logits in made_up_histories(trie, baselines)
+    let mut scores = UnconditionalScores::new(trie);
+    for logits in synthetic_histories(trie, unconditional_histories)
         .iter()
-        .map(|history| record(&mut generator, history))
+        .map(|history| record_logits(&mut generator, history))
         .collect::<Result<Vec<_>, _>>()?
     {
-        for (&node, scores) in &logits.0 {
-            made_up.add(trie, node, &widen(trie, node, scores));
+        for (&node, children) in &logits.0 {
+            scores.add(trie, node, &to_vocabulary(trie, node, children));
         }
     }
-    println!("lm prior baseline | HR@10 HR@50 HR@100 NDCG@10 median-rank nats");
+    println!("lm prior unconditional | HR@10 HR@50 HR@100 NDCG@10 median-rank nats");
     for lm in [0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0] {
         for prior in [0.0, 0.6, 0.8, 1.0] {
-            for baseline in [0.0, 0.5, 0.75, 1.0] {
-                if baseline > 0.0 && (lm == 0.0 || baselines == 0) {
+            for unconditional in [0.0, 0.5, 0.75, 1.0] {
+                if unconditional > 0.0 && (lm == 0.0 || unconditional_histories == 0) {
                     continue;
                 }
-                let experts = Experts { lm, prior, baseline: lm * baseline };
-                let places: Vec<(usize, f64)> = cases
+                let weights = ExpertWeights { lm, prior, unconditional: lm * unconditional };
+                let ranks: Vec<(usize, f64)> = cases
                     .iter()
                     .map(|(logits, mask, target)| {
-                        let made_up = (baselines > 0).then_some(&made_up);
-                        place(trie, logits, mask, &experts, made_up, *target)
+                        let scores = (unconditional_histories > 0).then_some(&scores);
+                        rank_of_target(trie, logits, mask, &weights, scores, *target)
                     })
                     .collect();
-                report(&experts, &places);
+                report(&weights, &ranks);
             }
         }
     }
     Ok(())
 }
 
-fn report(experts: &Experts, places: &[(usize, f64)]) {
-    let n = places.len() as f64;
-    let mut ranks: Vec<usize> = places.iter().map(|&(rank, _)| rank).collect();
+fn report(weights: &ExpertWeights, targets: &[(usize, f64)]) {
+    let n = targets.len() as f64;
+    let mut ranks: Vec<usize> = targets.iter().map(|&(rank, _)| rank).collect();
     ranks.sort_unstable();
     let hits = |k: usize| ranks.partition_point(|&rank| rank < k) as f64 / n;
     let gain: f64 =
         ranks.iter().filter(|&&rank| rank < 10).map(|&rank| 1.0 / (rank as f64 + 2.0).log2()).sum();
-    let nats = places.iter().map(|(_, logprob)| logprob).sum::<f64>() / n;
-    let Experts { lm, prior, baseline } = experts;
+    let nats = targets.iter().map(|(_, logprob)| logprob).sum::<f64>() / n;
+    let ExpertWeights { lm, prior, unconditional } = weights;
     let (ten, fifty, hundred) = (hits(10), hits(50), hits(100));
     let (ndcg, median) = (gain / n, ranks[ranks.len() / 2]);
     println!(
-        "{lm:.2} {prior:.2} {baseline:.3} | {ten:.4} {fifty:.4} {hundred:.4} {ndcg:.4} {median} {nats:.4}"
+        "{lm:.2} {prior:.2} {unconditional:.3} | {ten:.4} {fifty:.4} {hundred:.4} {ndcg:.4} {median} {nats:.4}"
     );
 }
 
-/// The rank, from 0, of the target among the items that the mask leaves, and its
-/// log-probability (nats).
-fn place(
+/// The rank of the target among the remaining items, from 0, and its log-probability (nats).
+fn rank_of_target(
     trie: &Trie,
     logits: &Logits,
     mask: &Mask,
-    experts: &Experts,
-    baseline: Option<&Baseline>,
+    weights: &ExpertWeights,
+    unconditional: Option<&UnconditionalScores>,
     target: ItemIndex,
 ) -> (usize, f64) {
     let mut scores = Vec::new();
@@ -126,7 +125,7 @@ fn place(
         if children.is_empty() {
             let total = trie.weight(node, mask) as f64;
             scores.extend(
-                trie.leaves(node, mask)
+                trie.items_below(node, mask)
                     .map(|(item, weight)| (item, logprob + (weight as f64 / total).ln())),
             );
             continue;
@@ -136,29 +135,32 @@ fn place(
             None => HashMap::new(),
         };
         let of_child = |child| known.get(&child).map_or(0.0, |&score| f64::from(score));
-        let shares = split(trie, mask, experts, baseline, &children, Some(&of_child));
-        stack.extend(children.into_iter().zip(shares).map(|(c, share)| (c, logprob + share)));
+        let branches =
+            branch_logprobs(trie, mask, weights, unconditional, &children, Some(&of_child));
+        stack.extend(children.into_iter().zip(branches).map(|(c, branch)| (c, logprob + branch)));
     }
     let own = scores.iter().find(|(item, _)| *item == target).map_or(f64::MIN, |(_, s)| *s);
     let better = |&&(item, score): &&(ItemIndex, f64)| score > own || score >= own && item < target;
     (scores.iter().filter(better).count(), own)
 }
 
-fn record(
+/// The logits of the children of every evaluated node, and the number of tokens evaluated.
+fn record_logits(
     generator: &mut tandem_generator::llama::TitleGenerator<'_>,
     history: &[ItemIndex],
 ) -> Result<(Logits, usize), Box<dyn std::error::Error>> {
     let trie = generator.trie();
     let mut logits = Logits::new();
     let found = generator.observe(history, usize::MAX, &mut |node, row| {
-        let scores = trie.children(node).map(|child| logit(trie, row, child) as f32).collect();
-        logits.insert(node, scores);
+        let children =
+            trie.children(node).map(|child| first_token_logit(trie, row, child) as f32).collect();
+        logits.insert(node, children);
     })?;
     Ok((logits, found.tokens))
 }
 
-/// Puts scores of children back to where the vocabulary has them.
-fn widen(trie: &Trie, node: NodeId, scores: &[f32]) -> Vec<f32> {
+/// Places the logits of children at their tokens' positions in the vocabulary.
+fn to_vocabulary(trie: &Trie, node: NodeId, scores: &[f32]) -> Vec<f32> {
     let children: Vec<NodeId> = trie.children(node).collect();
     let width = children.iter().map(|&c| trie.first_token(c) as usize + 1).max().unwrap_or(0);
     let mut row = vec![0.0; width];
@@ -168,8 +170,10 @@ fn widen(trie: &Trie, node: NodeId, scores: &[f32]) -> Vec<f32> {
     row
 }
 
-fn made_up_histories(trie: &Trie, histories: usize) -> Vec<Vec<ItemIndex>> {
-    let mut items: Vec<(ItemIndex, u64)> = trie.leaves(NodeId::ROOT, &Mask::default()).collect();
+/// Synthetic histories: the most popular items, distributed round-robin.
+fn synthetic_histories(trie: &Trie, histories: usize) -> Vec<Vec<ItemIndex>> {
+    let mut items: Vec<(ItemIndex, u64)> =
+        trie.items_below(NodeId::ROOT, &Mask::default()).collect();
     items.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
     (0..histories)
         .map(|first| {

@@ -2,27 +2,26 @@ use std::path::PathBuf;
 
 use crate::gguf::GgufError;
 
-/// What can go wrong between a GGUF file and a list of candidates.
+/// Errors from loading a GGUF file to making a candidate list.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GeneratorError {
-    /// The file is missing, unreadable, damaged or not a GGUF.
+    /// The file is missing, unreadable, damaged or not a GGUF file.
     #[error(transparent)]
     Gguf(#[from] GgufError),
-    /// A sound GGUF file that this crate cannot generate with.
+    /// A valid GGUF file that this crate cannot generate with.
     #[error("{path} cannot make candidates: expected {expected}, found {found}", path = path.display())]
     Unsupported {
         /// The file.
         path: PathBuf,
         /// What a usable file has.
         expected: String,
-        /// What this one has.
+        /// What this file has.
         found: String,
     },
-    /// A model of item tokens that was trained on another catalogue: its tokens would stand
-    /// for other items.
+    /// An item-token model that was trained on another catalogue: its tokens mean other items.
     #[error(
-        "{path} was trained on another catalogue: expected one with hash {expected}, found {found}; train the model on this catalogue (`tandem train llm`) or use the data it was trained on",
+        "{path} was trained on another catalogue: expected catalogue hash {expected}, found {found}; train the model on this catalogue (`tandem train llm`) or use the dataset it was trained on",
         path = path.display()
     )]
     OtherCatalogue {
@@ -33,63 +32,67 @@ pub enum GeneratorError {
         /// Hash of the catalogue the file was trained on.
         found: String,
     },
-    /// A generator of one engine was asked of a model of the other.
-    #[error("{name} is not a model for the {engine} engine: ask for its own generator")]
+    /// The generator of one engine was requested from a model of the other engine.
+    #[error(
+        "{name} is not a model for the {engine} engine; call Model::generator, which selects the engine of the file"
+    )]
     OtherEngine {
         /// The model.
         name: String,
-        /// The engine asked for.
+        /// The requested engine.
         engine: &'static str,
     },
-    /// llama.cpp refused the file.
+    /// llama.cpp could not load the file.
     #[error(
-        "llama.cpp could not load {path}: {message}; its log (target llama-cpp-2) says why",
+        "llama.cpp could not load {path}: {message}; the log target llama-cpp-2 has the reason",
         path = path.display()
     )]
     Load {
         /// The file.
         path: PathBuf,
-        /// What llama.cpp answered.
+        /// The message of llama.cpp.
         message: String,
     },
-    /// llama.cpp could not make a context.
-    #[error("llama.cpp could not make a context for {name}: {message}; is there enough memory?")]
+    /// llama.cpp could not create a context.
+    #[error(
+        "llama.cpp could not create a context for {name}: {message}; check that there is enough free memory"
+    )]
     Context {
         /// The model.
         name: String,
-        /// What llama.cpp answered.
+        /// The message of llama.cpp.
         message: String,
     },
-    /// llama.cpp failed while evaluating tokens. The generator has forgotten its cached
-    /// prompt and can be asked again.
-    #[error("llama.cpp failed while {doing}: {message}")]
+    /// llama.cpp failed while evaluating tokens. The generator has cleared its cache and can
+    /// be used again.
+    #[error("llama.cpp failed while {operation}: {message}")]
     Evaluate {
-        /// The step that failed.
-        doing: &'static str,
-        /// What llama.cpp answered.
+        /// The operation that failed.
+        operation: &'static str,
+        /// The message of llama.cpp.
         message: String,
     },
-    /// The model's scores are not numbers, so nothing can be ranked by them.
+    /// The model's logits are NaN or infinite, so nothing can be ranked.
     #[error(
-        "the language model's scores are not finite: its weights are damaged, or its quantisation overflows"
+        "the language model's logits are not finite: its weights are damaged or its quantisation overflows; use another GGUF file"
     )]
     NotFinite,
-    /// A query names an item that the catalogue does not have.
+    /// A query contains an item outside the catalogue.
     #[error("item {index} is not in the catalogue: expected a position below {items}")]
     UnknownItem {
-        /// The position asked for.
+        /// The position in the query.
         index: u32,
-        /// Length of the catalogue.
+        /// Number of items in the catalogue.
         items: usize,
     },
-    /// A file could not be rewritten in another quantisation.
+    /// A file could not be converted to another quantisation.
     #[error("cannot requantise {from} to {to}: {message}", from = from.display(), to = to.display())]
     Requantise {
-        /// The file read.
+        /// The input file.
         from: PathBuf,
-        /// The file that was to be written.
+        /// The output file.
         to: PathBuf,
-        /// What failed.
+        /// The reason.
         message: String,
     },
 }

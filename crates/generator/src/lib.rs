@@ -1,31 +1,51 @@
-//! A GGUF language model as a maker of candidate lists.
+//! Candidate lists from a GGUF language model.
 //!
-//! A [`Generator`] answers a [`Query`] (a history, what to leave out, how many) with
-//! distinct items of the catalogue, best first, each with its log-probability in nats.
-//! Decoding is constrained: what is not in the catalogue, was seen or is excluded cannot
-//! come out, because it is pruned before the first token is decoded.
+//! A [`Generator`] answers a [`Query`] (history, exclusions, `k`) with distinct items of the
+//! catalogue, best first, each with a log-probability in nats. Decoding is constrained:
+//! items outside the catalogue, seen items and excluded items are pruned before the first
+//! token is decoded, so they can never be returned.
 //!
-//! Two engines stand behind it, chosen by what a GGUF file says of itself: *titles* reads and
-//! writes the catalogue as text with any language model; *item tokens* runs a decoder trained
-//! on the catalogue ([`item_tokens`]).
+//! There are two engines. The metadata of the GGUF file selects one: *titles* reads and
+//! writes the catalogue as text with any causal language model; *item tokens* runs a decoder
+//! that was trained on the catalogue ([`item_tokens`]).
 //!
-//! | module | what |
+//! | module | contents |
 //! |---|---|
-//! | [`trie`] | the catalogue's titles as a radix tree of tokens, and the per-query [`Mask`](trie::Mask) |
-//! | [`experts`] | the distribution over a node's children: language model × popularity |
+//! | [`trie`] | the titles of the catalogue as a radix tree of tokens, and the [`Mask`](trie::Mask) of a query |
+//! | [`branch_scores`] | the distribution over a node's children: language model × popularity |
 //! | [`search`] | best-first search for the `k` most probable items, over any [`LogitsSource`](search::LogitsSource) |
-//! | [`item_tokens`] | decoders whose vocabulary is the catalogue: their GGUF files, and exact selection from logits |
-//! | [`popularity`] | the order without a history |
-//! | [`titles`] | how a title reads, and the prompt made of a history |
-//! | [`gguf`] | a reader of metadata and a writer of GGUF files, in plain Rust |
-//! | `llama` (feature `llama`) | llama.cpp behind [`LogitsSource`](search::LogitsSource); `Model` |
+//! | [`item_tokens`] | decoders with one token per item: their GGUF files, and exact top-k selection from logits |
+//! | [`popularity`] | the ranking for an empty history |
+//! | [`titles`] | titles as text, and the prompt for a history |
+//! | [`gguf`] | a reader and a writer of GGUF files in plain Rust |
+//! | `llama` (feature `llama`) | llama.cpp as a [`LogitsSource`](search::LogitsSource); `Model` |
 //! | `testing` (feature `testing`) | models with random weights |
 //!
-//! What is absent: no HTTP, no queue, no threads of its own. A generator owns one
-//! llama.cpp context and stays on one thread; a server puts its queue in front of it.
+//! This crate has no HTTP, no queue and no threads of its own. A generator owns one llama.cpp
+//! context and stays on one thread; the server puts a queue in front of it.
+//!
+//! # Example
+//! The most probable items under a trie of two-token titles, with popularity as the only
+//! score (a language model would pass its logits):
+//!
+//! ```
+//! use tandem_dataset::ItemIndex;
+//! use tandem_generator::{popularity::most_popular, trie::Trie};
+//!
+//! const END: u32 = 0;
+//! // Tokens of three titles, and how often each item was clicked.
+//! let trie = Trie::new(&[vec![5, 6], vec![5, 7], vec![8]], &[1, 5, 3], END);
+//! // Item 1 has been seen.
+//! let mask = trie.mask([ItemIndex(1)]);
+//! let list = most_popular(&trie, &mask, 10);
+//! let items: Vec<u32> = list.iter().map(|ranked| ranked.item.0).collect();
+//! assert_eq!(items, [2, 0]);
+//! // (3 + 1) / ((3 + 1) + (1 + 1))
+//! assert!((list[0].logprob - (4.0_f32 / 6.0).ln()).abs() < 1e-6);
+//! ```
 
+pub mod branch_scores;
 mod error;
-pub mod experts;
 pub mod gguf;
 pub mod item_tokens;
 #[cfg(feature = "llama")]

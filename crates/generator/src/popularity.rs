@@ -1,4 +1,4 @@
-//! The order without a history: what is chosen most.
+//! Popularity ranking, the answer to an empty history.
 
 use tandem_dataset::{Catalogue, ItemIndex};
 
@@ -7,29 +7,29 @@ use crate::{
     trie::{Mask, NodeId, Trie},
 };
 
-/// The `k` most popular items that the mask leaves, with
-/// `ln((count + 1) / sum of (count + 1) over what remains)`; ties by [`ItemIndex`].
+/// The `k` most popular items that the mask does not remove, with
+/// `ln((count + 1) / Σ (count + 1))` over the remaining items; ties by [`ItemIndex`].
 #[must_use]
 pub fn most_popular(trie: &Trie, mask: &Mask, k: usize) -> Vec<Ranked> {
-    ordered(trie.leaves(NodeId::ROOT, mask).collect(), k)
+    top_shares(trie.items_below(NodeId::ROOT, mask).collect(), k)
 }
 
-/// [`most_popular`] of a catalogue without its tree.
+/// [`most_popular`] for a catalogue without a trie.
 #[must_use]
 pub fn most_popular_items(catalogue: &Catalogue, removed: &[ItemIndex], k: usize) -> Vec<Ranked> {
-    let mut left = vec![true; catalogue.len()];
+    let mut remaining = vec![true; catalogue.len()];
     for item in removed {
-        left[item.position()] = false;
+        remaining[item.position()] = false;
     }
     let weights = catalogue
         .indices()
-        .filter(|item| left[item.position()])
+        .filter(|item| remaining[item.position()])
         .map(|item| (item, u64::from(catalogue.get(item).count) + 1));
-    ordered(weights.collect(), k)
+    top_shares(weights.collect(), k)
 }
 
-/// The `k` items of the largest weights with the logarithms of their shares of the sum.
-fn ordered(mut items: Vec<(ItemIndex, u64)>, k: usize) -> Vec<Ranked> {
+/// The `k` items with the largest weights, each with the logarithm of its share of the sum.
+fn top_shares(mut items: Vec<(ItemIndex, u64)>, k: usize) -> Vec<Ranked> {
     let total = items.iter().map(|&(_, weight)| weight).sum::<u64>() as f64;
     items.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
     items.truncate(k);
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_decide_and_sum_to_one() {
+    fn items_are_ranked_by_count_with_normalised_probabilities() {
         let trie = Trie::new(&[vec![1], vec![2], vec![3], vec![4]], &[1, 5, 1, 90], 0);
         let mask = trie.mask([ItemIndex(3)]);
         let ranked = most_popular(&trie, &mask, 10);

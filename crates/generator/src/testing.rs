@@ -1,4 +1,4 @@
-//! Models with random weights, for tests and measurements.
+//! Models with random weights, for tests and benchmarks.
 
 use std::path::Path;
 
@@ -9,17 +9,17 @@ use crate::{
     item_tokens::{Block, DecoderConfig, ItemTokenModel},
 };
 
-/// Width of the tiny model.
+/// Width of the residual stream.
 const WIDTH: u64 = 32;
-/// Width of its feed-forward layers.
+/// Width of the feed-forward layers.
 const HIDDEN: u64 = 64;
 const LAYERS: u32 = 2;
-/// Tokens it was "trained" for: what llama.cpp takes as the limit of positions.
+/// Context length in the metadata, llama.cpp's limit of positions.
 const CONTEXT: u32 = 4096;
 
-/// Writes a llama-architecture model of two layers, 32 wide, with random weights and a
-/// byte-level vocabulary (256 bytes, a blank and three specials), about 150 KB. The same
-/// seed gives the same bytes.
+/// Writes a llama-architecture model with two layers of width 32, random weights and a
+/// byte-level vocabulary (256 bytes, a space and three special tokens), about 150 KB. Equal
+/// seeds give equal bytes.
 ///
 /// # Errors
 /// If the file cannot be written.
@@ -44,8 +44,8 @@ pub fn write_tiny_gguf(path: &Path, seed: u64) -> Result<(), GgufError> {
     writer.write(path)
 }
 
-/// Writes a model like [`write_tiny_gguf`]'s but without a vocabulary, which no text can be
-/// put to.
+/// Writes a model like that of [`write_tiny_gguf`] but without a tokenizer, so that it cannot
+/// read text.
 ///
 /// # Errors
 /// If the file cannot be written.
@@ -75,7 +75,7 @@ fn body(name: &str, seed: u64, vocabulary: u32) -> Result<Writer, GgufError> {
     for (key, value) in metadata {
         writer.set(key, value);
     }
-    let mut random = SplitMix(seed);
+    let mut random = SplitMix64(seed);
     let mut matrix = |writer: &mut Writer, name: &str, inputs: u64, outputs: u64| {
         let scale = 2.0 / (inputs as f32).sqrt();
         let values: Vec<f32> = (0..inputs * outputs).map(|_| random.symmetric() * scale).collect();
@@ -104,8 +104,8 @@ fn body(name: &str, seed: u64, vocabulary: u32) -> Result<Writer, GgufError> {
     Ok(writer)
 }
 
-/// A decoder over a catalogue's items with random weights that make every part of it count;
-/// the same for the same seed. `tied` has no output rows of its own.
+/// A decoder over the items of a catalogue, with random weights large enough that every part
+/// affects the result. Equal seeds give equal weights. A `tied` model has no output matrix.
 #[must_use]
 pub fn random_item_tokens(
     catalogue: &Catalogue,
@@ -113,7 +113,7 @@ pub fn random_item_tokens(
     tied: bool,
     seed: u64,
 ) -> ItemTokenModel {
-    let mut random = SplitMix(seed);
+    let mut random = SplitMix64(seed);
     let mut matrix = |inputs: usize, outputs: usize, gain: f32| -> Vec<f32> {
         let scale = gain / (inputs as f32).sqrt();
         (0..inputs * outputs).map(|_| random.symmetric() * scale).collect()
@@ -146,12 +146,11 @@ pub fn random_item_tokens(
     }
 }
 
-/// The `SplitMix64` generator (Steele, Lea & Flood 2014): enough for weights that only have
-/// to differ.
-struct SplitMix(u64);
+/// The `SplitMix64` pseudo-random number generator (Steele, Lea & Flood 2014).
+struct SplitMix64(u64);
 
-impl SplitMix {
-    /// Uniform in -1..1.
+impl SplitMix64 {
+    /// A uniform value in `-1..1`.
     fn symmetric(&mut self) -> f32 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;

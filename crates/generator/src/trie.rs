@@ -1,13 +1,13 @@
-//! The catalogue's titles as a radix tree of tokens.
+//! The titles of the catalogue as a radix tree of tokens.
 //!
 //! Titles are sorted by their tokens, so the items below a node are a contiguous range of
-//! that order. Counting what a query leaves of a subtree, in items or in popularity, is
-//! then a difference of prefix sums minus a binary search in the (short) list of removed
-//! positions: a [`Mask`] costs `O(removed · log removed)` to make and nothing per node.
+//! that order. The number of remaining items below a node, and their popularity, are
+//! differences of prefix sums minus a binary search in the short list of removed positions.
+//! A [`Mask`] costs `O(removed · log removed)` to build and nothing per node.
 //!
 //! Invariants: every title ends with the end marker, which occurs nowhere else, so no title
-//! is a prefix of another; children of a node differ in their first token; a node has no
-//! children exactly if the items below it share one token sequence.
+//! is a prefix of another; the children of a node differ in their first token; a node is a
+//! leaf if and only if all items below it have the same token sequence.
 
 use std::{collections::VecDeque, ops::Range};
 
@@ -16,19 +16,19 @@ use tandem_dataset::ItemIndex;
 /// A token of the language model's vocabulary.
 pub type Token = u32;
 
-/// Longest token sequence kept of a title, end marker included. Titles that agree so far
-/// share a leaf, like items with the same title.
+/// Maximum length of a title in tokens, end marker included. Longer titles are cut; titles
+/// that are equal after the cut share a leaf.
 pub const MAX_TITLE_TOKENS: usize = 64;
 
-/// A node of a [`Trie`]; only valid for the trie it came from.
+/// A node of a [`Trie`]; valid only for the trie that returned it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(u32);
 
 impl NodeId {
-    /// The node above all items.
+    /// The root.
     pub const ROOT: Self = Self(0);
 
-    /// Dense position, below [`Trie::nodes`].
+    /// Dense index, less than [`Trie::nodes`].
     #[must_use]
     pub fn position(self) -> usize {
         self.0 as usize
@@ -39,14 +39,14 @@ impl NodeId {
 struct Node {
     /// Items below, as a range of the sorted order.
     range: Range<u32>,
-    /// Tokens from the root to the end of this node's edge.
+    /// Number of tokens from the root to the end of this node's edge.
     depth: u32,
-    /// Depth of the parent: the edge is `depth - parent_depth` tokens.
+    /// Depth of the parent. The edge has `depth - parent_depth` tokens.
     parent_depth: u32,
     children: Range<u32>,
 }
 
-/// Radix tree over token sequences. See the [module](self).
+/// A radix tree over token sequences. See the [module](self).
 #[derive(Clone, Debug)]
 pub struct Trie {
     nodes: Vec<Node>,
@@ -54,35 +54,36 @@ pub struct Trie {
     sorted: Vec<ItemIndex>,
     /// Position in `sorted` of each item.
     position: Vec<u32>,
-    /// Token sequences in sorted order, one after another.
+    /// Token sequences in sorted order, concatenated.
     tokens: Vec<Token>,
-    /// Where the sequence of each sorted position starts; one more than items.
+    /// Start of each sequence in `tokens`, `[items + 1]`.
     starts: Vec<u32>,
-    /// Prefix sums of the items' weights in sorted order; one more than items.
+    /// Prefix sums of the items' weights in sorted order, `[items + 1]`.
     weight: Vec<u64>,
 }
 
-/// Items removed for one query.
+/// The items removed by one query.
 #[derive(Clone, Debug, Default)]
 pub struct Mask {
     /// Sorted positions, ascending and distinct.
     positions: Vec<u32>,
-    /// Prefix sums of their weights; one more than positions.
+    /// Prefix sums of their weights, `[positions + 1]`.
     weight: Vec<u64>,
 }
 
 impl Trie {
-    /// Builds the tree of `titles[i]` = tokens of item `i` without end marker, and
-    /// `counts[i]` = how often item `i` was interacted with.
+    /// Builds the trie. `titles[i]` are the tokens of item `i` without end marker, `counts[i]`
+    /// is its number of interactions.
     ///
     /// Occurrences of `end` inside a title are dropped and the title is cut to
     /// [`MAX_TITLE_TOKENS`], which keeps the invariants of the [module](self).
     ///
     /// # Panics
-    /// If the two slices differ in length, or hold more than `u32::MAX` tokens together.
+    /// If the two slices differ in length, or the titles have more than `u32::MAX` tokens in
+    /// total.
     #[must_use]
     pub fn new(titles: &[Vec<Token>], counts: &[u32], end: Token) -> Self {
-        assert_eq!(titles.len(), counts.len(), "one count an item");
+        assert_eq!(titles.len(), counts.len(), "one count per item");
         let sequences: Vec<Vec<Token>> = titles
             .iter()
             .map(|title| {
@@ -90,31 +91,31 @@ impl Trie {
                 kept.take(MAX_TITLE_TOKENS - 1).chain([end]).collect()
             })
             .collect();
-        let mut sorted: Vec<ItemIndex> = (0..narrow(sequences.len())).map(ItemIndex).collect();
+        let mut sorted: Vec<ItemIndex> = (0..to_u32(sequences.len())).map(ItemIndex).collect();
         sorted.sort_by(|a, b| sequences[a.position()].cmp(&sequences[b.position()]).then(a.cmp(b)));
         let mut position = vec![0; sorted.len()];
         let (mut tokens, mut starts, mut weight) = (Vec::new(), vec![0], vec![0]);
         let mut total = 0;
-        for (place, item) in sorted.iter().enumerate() {
-            position[item.position()] = narrow(place);
+        for (rank, item) in sorted.iter().enumerate() {
+            position[item.position()] = to_u32(rank);
             tokens.extend_from_slice(&sequences[item.position()]);
-            starts.push(narrow(tokens.len()));
+            starts.push(to_u32(tokens.len()));
             total += u64::from(counts[item.position()]) + 1;
             weight.push(total);
         }
         let root =
-            Node { range: 0..narrow(sorted.len()), depth: 0, parent_depth: 0, children: 0..0 };
+            Node { range: 0..to_u32(sorted.len()), depth: 0, parent_depth: 0, children: 0..0 };
         let mut trie = Self { nodes: vec![root], sorted, position, tokens, starts, weight };
-        trie.grow();
+        trie.add_nodes();
         trie
     }
 
-    /// Adds the nodes below the root, breadth first, so that siblings are neighbours.
-    fn grow(&mut self) {
+    /// Adds the nodes below the root in breadth-first order, so that siblings are adjacent.
+    fn add_nodes(&mut self) {
         let mut queue = VecDeque::from([NodeId::ROOT]);
         while let Some(id) = queue.pop_front() {
             let Node { range, depth, .. } = self.nodes[id.position()].clone();
-            // Sequences are prefix-free: if one ends here, all do.
+            // Sequences are prefix-free: if one ends here, all of them end here.
             if range.is_empty() || self.sequence(range.start).len() == depth as usize {
                 continue;
             }
@@ -126,19 +127,20 @@ impl Trie {
                 while high < range.end && self.sequence(high)[depth as usize] == token {
                     high += 1;
                 }
-                // Sorted, so what the outermost two share all of them share.
+                // The sequences are sorted: the common prefix of the first and the last is
+                // the common prefix of all.
                 let (a, b) = (self.sequence(low), self.sequence(high - 1));
                 let shared = a.iter().zip(b).take_while(|(a, b)| a == b).count();
-                queue.push_back(NodeId(narrow(self.nodes.len())));
+                queue.push_back(NodeId(to_u32(self.nodes.len())));
                 self.nodes.push(Node {
                     range: low..high,
-                    depth: narrow(shared),
+                    depth: to_u32(shared),
                     parent_depth: depth,
                     children: 0..0,
                 });
                 low = high;
             }
-            self.nodes[id.position()].children = narrow(first)..narrow(self.nodes.len());
+            self.nodes[id.position()].children = to_u32(first)..to_u32(self.nodes.len());
         }
     }
 
@@ -157,7 +159,7 @@ impl Trie {
     /// The tokens of an item's title, end marker included.
     ///
     /// # Panics
-    /// If the item is not in the catalogue the tree was made of.
+    /// If the item is not in the trie.
     #[must_use]
     pub fn title(&self, item: ItemIndex) -> &[Token] {
         self.sequence(self.position[item.position()])
@@ -168,7 +170,7 @@ impl Trie {
         self.nodes[node.position()].children.clone().map(NodeId)
     }
 
-    /// Whether the items below share one token sequence.
+    /// True if all items below have the same token sequence.
     #[must_use]
     pub fn is_leaf(&self, node: NodeId) -> bool {
         self.nodes[node.position()].children.is_empty()
@@ -190,20 +192,20 @@ impl Trie {
         &self.sequence(node.range.start)[..node.depth as usize]
     }
 
-    /// The first token of the node's edge, which tells it from its siblings.
+    /// The first token of the node's edge, which differs from those of its siblings.
     ///
     /// # Panics
-    /// For the root, which has no edge.
+    /// If the node is the root, which has no edge.
     #[must_use]
     pub fn first_token(&self, node: NodeId) -> Token {
         let node = &self.nodes[node.position()];
         self.sequence(node.range.start)[node.parent_depth as usize]
     }
 
-    /// Makes the mask of a query; repeats are allowed.
+    /// Builds the mask of a query. Repeated items are allowed.
     ///
     /// # Panics
-    /// If an item is not in the catalogue the tree was made of.
+    /// If an item is not in the trie.
     #[must_use]
     pub fn mask(&self, removed: impl IntoIterator<Item = ItemIndex>) -> Mask {
         let mut positions: Vec<u32> =
@@ -212,25 +214,25 @@ impl Trie {
         positions.dedup();
         let mut weight = vec![0];
         let mut total = 0;
-        for &place in &positions {
-            total += self.weight[place as usize + 1] - self.weight[place as usize];
+        for &rank in &positions {
+            total += self.weight[rank as usize + 1] - self.weight[rank as usize];
             weight.push(total);
         }
         Mask { positions, weight }
     }
 
-    /// How many items the mask leaves below a node.
+    /// Number of items below a node that the mask does not remove.
     #[must_use]
     pub fn remaining(&self, node: NodeId, mask: &Mask) -> usize {
         let range = &self.nodes[node.position()].range;
-        range.len() - mask.within(range).len()
+        range.len() - mask.entries_within(range).len()
     }
 
-    /// The popularity the mask leaves below a node: the sum of `count + 1` over its items.
+    /// Popularity of the remaining items below a node: the sum of `count + 1`.
     #[must_use]
     pub fn weight(&self, node: NodeId, mask: &Mask) -> u64 {
         let range = &self.nodes[node.position()].range;
-        let removed = mask.within(range);
+        let removed = mask.entries_within(range);
         let removed = if mask.positions.is_empty() {
             0
         } else {
@@ -239,32 +241,33 @@ impl Trie {
         self.weight[range.end as usize] - self.weight[range.start as usize] - removed
     }
 
-    /// The items that the mask leaves below a node, each with its weight (`count + 1`).
-    pub fn leaves(&self, node: NodeId, mask: &Mask) -> impl Iterator<Item = (ItemIndex, u64)> {
+    /// The remaining items below a node, each with its weight (`count + 1`).
+    pub fn items_below(&self, node: NodeId, mask: &Mask) -> impl Iterator<Item = (ItemIndex, u64)> {
         let range = self.nodes[node.position()].range.clone();
-        let removed = &mask.positions[mask.within(&range)];
-        range.filter(|place| removed.binary_search(place).is_err()).map(|place| {
-            let place = place as usize;
-            (self.sorted[place], self.weight[place + 1] - self.weight[place])
+        let removed = &mask.positions[mask.entries_within(&range)];
+        range.filter(|rank| removed.binary_search(rank).is_err()).map(|rank| {
+            let rank = rank as usize;
+            (self.sorted[rank], self.weight[rank + 1] - self.weight[rank])
         })
     }
 
-    fn sequence(&self, place: u32) -> &[Token] {
-        let place = place as usize;
-        &self.tokens[self.starts[place] as usize..self.starts[place + 1] as usize]
+    /// The token sequence at a position of the sorted order.
+    fn sequence(&self, rank: u32) -> &[Token] {
+        let rank = rank as usize;
+        &self.tokens[self.starts[rank] as usize..self.starts[rank + 1] as usize]
     }
 }
 
 impl Mask {
-    /// Which of the mask's own entries fall into a range of sorted positions.
-    fn within(&self, range: &Range<u32>) -> Range<usize> {
-        let start = self.positions.partition_point(|&place| place < range.start);
-        let end = self.positions.partition_point(|&place| place < range.end);
+    /// The mask's entries inside a range of sorted positions.
+    fn entries_within(&self, range: &Range<u32>) -> Range<usize> {
+        let start = self.positions.partition_point(|&rank| rank < range.start);
+        let end = self.positions.partition_point(|&rank| rank < range.end);
         start..end
     }
 }
 
-fn narrow(value: usize) -> u32 {
+fn to_u32(value: usize) -> u32 {
     u32::try_from(value).expect("a catalogue has fewer than 2^32 title tokens")
 }
 
@@ -281,7 +284,7 @@ mod tests {
         let below: usize = children.iter().map(|&child| trie.remaining(child, mask)).sum();
         let weight: u64 = children.iter().map(|&child| trie.weight(child, mask)).sum();
         if children.is_empty() {
-            found.extend(trie.leaves(node, mask).map(|(item, _)| item));
+            found.extend(trie.items_below(node, mask).map(|(item, _)| item));
         } else {
             assert_eq!(below, trie.remaining(node, mask));
             assert_eq!(weight, trie.weight(node, mask));
@@ -292,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_title_that_begins_another_ends_in_its_own_leaf() {
+    fn a_title_that_is_a_prefix_of_another_has_its_own_leaf() {
         // "star" and "star wars", in tokens.
         let trie = Trie::new(&[vec![5], vec![5, 6]], &[1, 2], END);
         let below: Vec<NodeId> = trie.children(NodeId::ROOT).collect();
@@ -304,22 +307,22 @@ mod tests {
     }
 
     #[test]
-    fn equal_titles_share_a_leaf_and_stay_two_items() {
+    fn equal_titles_share_a_leaf_and_remain_two_items() {
         let trie = Trie::new(&[vec![5], vec![7], vec![5]], &[3, 0, 1], END);
         let mask = Mask::default();
         let leaf = trie.children(NodeId::ROOT).next().unwrap();
         assert!(trie.is_leaf(leaf));
         assert_eq!(
-            trie.leaves(leaf, &mask).collect::<Vec<_>>(),
+            trie.items_below(leaf, &mask).collect::<Vec<_>>(),
             [(ItemIndex(0), 4), (ItemIndex(2), 2)]
         );
         let mask = trie.mask([ItemIndex(0), ItemIndex(0)]);
         assert_eq!(trie.weight(NodeId::ROOT, &mask), 3);
-        assert_eq!(trie.leaves(leaf, &mask).collect::<Vec<_>>(), [(ItemIndex(2), 2)]);
+        assert_eq!(trie.items_below(leaf, &mask).collect::<Vec<_>>(), [(ItemIndex(2), 2)]);
     }
 
     #[test]
-    fn an_empty_catalogue_is_a_bare_root() {
+    fn the_trie_of_an_empty_catalogue_is_a_root_without_children() {
         let trie = Trie::new(&[], &[], END);
         assert!(trie.is_leaf(NodeId::ROOT));
         assert_eq!(trie.remaining(NodeId::ROOT, &trie.mask([])), 0);
@@ -327,16 +330,16 @@ mod tests {
     }
 
     #[test]
-    fn endless_titles_are_cut_and_share_a_leaf() {
+    fn long_titles_are_cut_and_share_a_leaf() {
         let trie = Trie::new(&[vec![5; 1000], vec![5; 999]], &[0, 0], END);
         assert_eq!(trie.title(ItemIndex(0)).len(), MAX_TITLE_TOKENS);
         let leaf = trie.children(NodeId::ROOT).next().unwrap();
-        assert_eq!(trie.leaves(leaf, &Mask::default()).count(), 2);
+        assert_eq!(trie.items_below(leaf, &Mask::default()).count(), 2);
     }
 
     proptest! {
         #[test]
-        fn every_item_that_remains_is_reached_once(
+        fn every_remaining_item_is_reached_once(
             titles in prop::collection::vec((prop::collection::vec(0..4_u32, 0..6), 0..100_u32), 1..40),
             removed in prop::collection::vec(0..1000_usize, 0..20),
         ) {

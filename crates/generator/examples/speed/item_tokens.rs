@@ -9,12 +9,12 @@ use tandem_generator::{
     testing::random_item_tokens,
 };
 
-/// Items a history has.
+/// Number of items in a history.
 const LENGTH: usize = 50;
-/// Items a list has.
+/// Number of candidates in a list.
 const CANDIDATES: usize = 100;
 
-/// Size of what is measured.
+/// What is measured.
 pub(crate) struct Size {
     pub(crate) items: usize,
     pub(crate) dims: usize,
@@ -23,8 +23,8 @@ pub(crate) struct Size {
     pub(crate) encoding: Encoding,
 }
 
-/// Times lists of a decoder with random weights beside `llama_decode` of the same batch,
-/// one after the other for every history so that both meet the machine in the same state.
+/// Times the lists of a decoder with random weights and `llama_decode` of the same batch,
+/// alternating for every history so that both run under the same machine load.
 pub(crate) fn measure(
     size: &Size,
     options: &LoadOptions,
@@ -52,7 +52,7 @@ pub(crate) fn measure(
     let (mut raw, mut whole, mut select) = (Vec::new(), Vec::new(), Vec::new());
     for history in &histories {
         raw.push(generator.raw_decode_ms(history)?);
-        generator.forget();
+        generator.clear_cache();
         let start = Instant::now();
         let list = generator.generate(&Query { history, exclude: &[], k: CANDIDATES })?;
         whole.push(milliseconds(start));
@@ -86,14 +86,13 @@ pub(crate) fn measure(
         "median_one_more_item_ms": rounded(crate::median(&mut grown)),
         "llama_cpp_raw_ms": rounded(raw),
         "ratio_to_raw": rounded(raw / whole),
-        "median_ms_a_list_together": together(&mut generator, &histories)?,
+        "median_ms_a_list_together": batched(&mut generator, &histories)?,
         "peak_rss_mb": crate::peak_rss_mb(),
     }))
 }
 
-/// Milliseconds a list, by how many histories are evaluated together; widths take turns on
-/// the same 64 histories.
-fn together(
+/// Milliseconds per list by batch size; the batch sizes alternate on the same 64 histories.
+fn batched(
     generator: &mut ItemTokenGenerator<'_>,
     histories: &[Vec<ItemIndex>],
 ) -> Result<Value, GeneratorError> {
@@ -104,7 +103,7 @@ fn together(
         let queries: Vec<Query<'_>> =
             block.iter().map(|history| Query { history, exclude: &[], k: CANDIDATES }).collect();
         for (&width, times) in widths.iter().zip(&mut times) {
-            generator.forget();
+            generator.clear_cache();
             let start = Instant::now();
             for group in queries.chunks(width) {
                 for answer in generator.generate_batch(group) {
@@ -121,7 +120,7 @@ fn together(
     Ok(Value::Object(medians.collect()))
 }
 
-/// Distinct items, another history for every round.
+/// A history of distinct items, different for every round.
 fn history(round: usize, items: usize) -> Vec<ItemIndex> {
     (0..LENGTH).map(|i| ItemIndex(((round * 7919 + i * 31) % items) as u32)).collect()
 }

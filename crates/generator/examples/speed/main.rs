@@ -1,14 +1,14 @@
-//! Speed of candidate lists, as one line of JSON.
+//! Speed of candidate lists, printed as one line of JSON.
 //!
 //! Titles: `speed --gguf FILE --data DIR [--threads N] [--queries 20] [--width N] [--tokens N]`
 //!
 //! Item tokens: `speed --item-tokens [--items 12101] [--dims 64] [--blocks 2] [--threads N]
-//! [--sequences N] [--queries 300] [--encoding q8_0|f16|f32]`, on random weights: 50 items to
-//! the exact best 100, beside `llama_decode` of the same batch.
+//! [--sequences N] [--queries 300] [--encoding q8_0|f16|f32]`
 //!
-//! Titles: each query is another user's 10 newest items and asks for 50 candidates. Beside the rate
-//! of the search stands llama.cpp's own in the same process: the same context decoding
-//! batches of the same shape with nothing around it.
+//! With titles, each query is another user's 10 newest items and asks for 50 candidates. The
+//! reference is llama.cpp alone in the same process: the same context decodes batches of the
+//! same shape. With item tokens, a decoder with random weights reads 50 items and returns the
+//! exact top 100; the reference is `llama_decode` of the same batch.
 
 mod item_tokens;
 
@@ -125,7 +125,7 @@ fn tenths(value: f64) -> f64 {
     (value * 10.0).round() / 10.0
 }
 
-/// The most memory this process has held, in MB, where the system tells.
+/// Peak resident memory of this process in MB, if the system reports it.
 fn peak_rss_mb() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

@@ -1,4 +1,4 @@
-/// How a tensor's numbers are stored.
+/// Storage format of a tensor's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Encoding {
     /// 4 bytes each.
@@ -11,12 +11,12 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// The encoding of the format's number, if this module can decode it.
-    pub(super) fn of_code(code: u32) -> Option<Self> {
+    /// The encoding of a GGUF type code, if this module can decode it.
+    pub(super) fn from_code(code: u32) -> Option<Self> {
         [Self::F32, Self::F16, Self::Q8_0].into_iter().find(|encoding| encoding.code() == code)
     }
 
-    /// The format's number for it.
+    /// The GGUF type code.
     pub(super) fn code(self) -> u32 {
         match self {
             Self::F32 => 0,
@@ -25,7 +25,7 @@ impl Encoding {
         }
     }
 
-    /// Numbers per block; the first dimension is a multiple of it.
+    /// Values per block. The first dimension of a tensor is a multiple of it.
     #[must_use]
     pub fn block(self) -> u64 {
         match self {
@@ -34,17 +34,19 @@ impl Encoding {
         }
     }
 
-    /// Appends the encoded numbers.
+    /// Appends the encoded values to `out`.
     pub(super) fn encode(self, values: &[f32], out: &mut Vec<u8>) {
         match self {
             Self::F32 => out.extend(values.iter().flat_map(|value| value.to_le_bytes())),
-            Self::F16 => out.extend(values.iter().flat_map(|&value| half(value).to_le_bytes())),
+            Self::F16 => {
+                out.extend(values.iter().flat_map(|&value| f32_to_f16(value).to_le_bytes()))
+            }
             Self::Q8_0 => {
                 for block in values.chunks(32) {
                     let max = block.iter().fold(0.0_f32, |max, value| max.max(value.abs()));
                     let scale = max / 127.0;
                     let inverse = if scale > 0.0 { scale.recip() } else { 0.0 };
-                    out.extend(half(scale).to_le_bytes());
+                    out.extend(f32_to_f16(scale).to_le_bytes());
                     out.extend(
                         block
                             .iter()
@@ -54,12 +56,10 @@ impl Encoding {
             }
         }
     }
-}
 
-impl Encoding {
-    /// The numbers that [`encode`](Self::encode) wrote; bytes that fill no block are left out.
+    /// The inverse of [`encode`](Self::encode). An incomplete last block is ignored.
     pub(super) fn decode(self, bytes: &[u8]) -> Vec<f32> {
-        let short = |bytes: &[u8]| single(u16::from_le_bytes([bytes[0], bytes[1]]));
+        let short = |bytes: &[u8]| f16_to_f32(u16::from_le_bytes([bytes[0], bytes[1]]));
         match self {
             Self::F32 => bytes
                 .chunks_exact(4)
@@ -77,9 +77,8 @@ impl Encoding {
     }
 }
 
-/// Bytes of one block and numbers in it, by the format's number of a tensor type; `None`
-/// for types this module does not know.
-pub(super) fn block_of(code: u32) -> Option<(u64, u64)> {
+/// Bytes and values of one block, by GGUF type code; `None` for unknown types.
+pub(super) fn block_layout(code: u32) -> Option<(u64, u64)> {
     Some(match code {
         0 | 26 => (4, 1),
         1 | 25 | 30 => (2, 1),
@@ -99,15 +98,15 @@ pub(super) fn block_of(code: u32) -> Option<(u64, u64)> {
     })
 }
 
-/// The bits of the nearest IEEE half-precision number, ties to even.
-pub(super) fn half(value: f32) -> u16 {
+/// The bits of the nearest IEEE half-precision value, ties to even.
+pub(super) fn f32_to_f16(value: f32) -> u16 {
     let bits = value.to_bits();
     let sign = ((bits >> 16) & 0x8000) as u16;
     let magnitude = bits & 0x7fff_ffff;
     if magnitude > 0x7f80_0000 {
         return sign | 0x7e00;
     }
-    // 65520 is halfway between the largest half and the next power of two.
+    // 65520 is halfway between the largest half-precision value and the next power of two.
     if magnitude >= 0x477f_f000 {
         return sign | 0x7c00;
     }
@@ -120,8 +119,8 @@ pub(super) fn half(value: f32) -> u16 {
     sign | ((rebased + 0xfff + ((rebased >> 13) & 1)) >> 13) as u16
 }
 
-/// The number that the bits of an IEEE half-precision one stand for.
-pub(super) fn single(bits: u16) -> f32 {
+/// The value of IEEE half-precision bits.
+pub(super) fn f16_to_f32(bits: u16) -> f32 {
     let sign = if bits & 0x8000 == 0 { 1.0 } else { -1.0 };
     let (exponent, mantissa) = (i32::from(bits >> 10 & 0x1f), f32::from(bits & 0x3ff));
     sign * match exponent {

@@ -5,12 +5,16 @@ use std::{
     path::Path,
 };
 
-use super::{ALIGNMENT, Encoding, GgufError, MAGIC, Value, align, encoding::block_of};
+use super::{
+    encoding::{Encoding, block_layout},
+    format::{ALIGNMENT, GgufError, MAGIC, align},
+    value::Value,
+};
 
-/// Nesting of arrays beyond which a file is taken for damaged.
+/// Maximum nesting of arrays; a file with deeper nesting is considered damaged.
 const MAX_DEPTH: u32 = 4;
 
-/// What a GGUF file says before its numbers.
+/// The header of a GGUF file: metadata and tensor descriptions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Metadata {
     /// Version of the format.
@@ -19,29 +23,28 @@ pub struct Metadata {
     pub values: BTreeMap<String, Value>,
     /// Tensors in file order.
     pub tensors: Vec<TensorInfo>,
-    /// Where their data begin, in bytes from the start of the file.
+    /// Start of the tensor data, in bytes from the start of the file.
     pub data: u64,
 }
 
-/// A tensor as described in the file's head.
+/// The description of a tensor in the header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TensorInfo {
-    /// Its name.
+    /// Name.
     pub name: String,
-    /// Dimensions, the one that varies fastest first.
+    /// Dimensions, the fastest-varying first.
     pub dims: Vec<u64>,
-    /// The format's number for how it is stored.
+    /// GGUF type code of its storage format.
     pub encoding: u32,
-    /// Where its data start, in bytes after the head.
+    /// Start of its data, in bytes after [`Metadata::data`].
     pub offset: u64,
 }
 
 impl Metadata {
-    /// Reads the head of a file and checks that the tensors it describes lie inside the
-    /// file.
+    /// Reads the header of a file and checks that all tensors lie inside the file.
     ///
     /// # Errors
-    /// If the file cannot be read, is not a GGUF, or is damaged or cut short.
+    /// If the file cannot be read, is not a GGUF file, or is damaged or truncated.
     pub fn read(path: &Path) -> Result<Self, GgufError> {
         let file = File::open(path).map_err(GgufError::io(path))?;
         let length = file.metadata().map_err(GgufError::io(path))?.len();
@@ -49,25 +52,23 @@ impl Metadata {
         reader.metadata()
     }
 
-    /// The value of a key as text.
+    /// The text value of a key.
     #[must_use]
     pub fn text(&self, key: &str) -> Option<&str> {
         self.values.get(key)?.as_str()
     }
 
-    /// The value of a key as an unsigned number.
+    /// The non-negative integer value of a key.
     #[must_use]
     pub fn number(&self, key: &str) -> Option<u64> {
         self.values.get(key)?.as_u64()
     }
-}
 
-impl Metadata {
-    /// The numbers of a tensor of the file that this was read from, in file order.
+    /// Reads the values of a tensor from the file at `path`, which this header was read from.
     ///
     /// # Errors
-    /// If there is none of that name, it is stored in an encoding other than those of
-    /// [`Encoding`], or the file cannot be read.
+    /// If there is no tensor of that name, its storage format is not one of [`Encoding`], or
+    /// the file cannot be read.
     pub fn tensor(&self, path: &Path, name: &str) -> Result<Vec<f32>, GgufError> {
         let fault = |expected: &str, found: String| GgufError::Format {
             path: path.to_owned(),
@@ -76,12 +77,12 @@ impl Metadata {
         };
         let info = self.tensors.iter().find(|tensor| tensor.name == name);
         let info = info.ok_or_else(|| fault(&format!("a tensor {name}"), "none".to_owned()))?;
-        let encoding = Encoding::of_code(info.encoding).ok_or_else(|| {
+        let encoding = Encoding::from_code(info.encoding).ok_or_else(|| {
             let expected = format!("tensor {name} as F32, F16 or Q8_0");
             fault(&expected, format!("encoding {}", info.encoding))
         })?;
-        let (bytes, numbers) = block_of(info.encoding).unwrap_or((4, 1));
-        // Reading the metadata has checked that all of it lies inside the file.
+        let (bytes, numbers) = block_layout(info.encoding).unwrap_or((4, 1));
+        // `Metadata::read` has checked that the tensor lies inside the file.
         let size = info.dims.iter().product::<u64>() / numbers * bytes;
         let mut file = File::open(path).map_err(GgufError::io(path))?;
         file.seek(SeekFrom::Start(self.data + info.offset)).map_err(GgufError::io(path))?;
@@ -101,17 +102,19 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn metadata(&mut self) -> Result<Metadata, GgufError> {
         let magic: [u8; 4] = if self.length < 4 {
-            return Err(self.fault("the magic bytes GGUF", format!("{} bytes", self.length)));
+            return Err(self.format_error("the magic bytes GGUF", format!("{} bytes", self.length)));
         } else {
             self.array()?
         };
         if magic != MAGIC {
-            return Err(self
-                .fault("the magic bytes GGUF", format!("{:?}", magic.escape_ascii().to_string())));
+            return Err(self.format_error(
+                "the magic bytes GGUF",
+                format!("{:?}", magic.escape_ascii().to_string()),
+            ));
         }
         let version = u32::from_le_bytes(self.array()?);
         if !(2..=3).contains(&version) {
-            return Err(self.fault("version 2 or 3", format!("version {version}")));
+            return Err(self.format_error("version 2 or 3", format!("version {version}")));
         }
         let tensors = self.count(24, "tensors")?;
         let entries = self.count(13, "metadata entries")?;
@@ -133,22 +136,26 @@ impl Reader<'_> {
         let name = self.text()?;
         let rank = u32::from_le_bytes(self.array()?);
         if rank > 8 {
-            return Err(self.fault("at most 8 dimensions", format!("{rank} in tensor {name}")));
+            return Err(
+                self.format_error("at most 8 dimensions", format!("{rank} in tensor {name}"))
+            );
         }
         let dims = (0..rank).map(|_| self.u64()).collect::<Result<_, _>>()?;
         let encoding = u32::from_le_bytes(self.array()?);
         Ok(TensorInfo { name, dims, encoding, offset: self.u64()? })
     }
 
-    /// The file must be long enough for the tensors it describes; where their data begin.
+    /// Checks that all tensors lie inside the file. Returns the start of the tensor data.
     fn check_extent(&self, metadata: &Metadata) -> Result<u64, GgufError> {
         let alignment = metadata.number("general.alignment").unwrap_or(ALIGNMENT);
         if !alignment.is_power_of_two() {
-            return Err(self.fault("an alignment that is a power of two", alignment.to_string()));
+            return Err(
+                self.format_error("an alignment that is a power of two", alignment.to_string())
+            );
         }
         let start = align(self.at, alignment);
         for tensor in &metadata.tensors {
-            let Some((bytes, numbers)) = block_of(tensor.encoding) else { continue };
+            let Some((bytes, numbers)) = block_layout(tensor.encoding) else { continue };
             let end = tensor
                 .dims
                 .iter()
@@ -157,9 +164,12 @@ impl Reader<'_> {
                 .and_then(|size| size.checked_add(tensor.offset)?.checked_add(start));
             if end.is_none_or(|end| end > self.length) {
                 let wanted = end.map_or_else(|| "more".to_owned(), |end| end.to_string());
-                return Err(self.fault(
+                return Err(self.format_error(
                     &format!("at least {wanted} bytes, for tensor {}", tensor.name),
-                    format!("{} bytes (is the file cut short?)", self.length),
+                    format!(
+                        "{} bytes; the file is truncated, download or export it again",
+                        self.length
+                    ),
                 ));
             }
         }
@@ -187,7 +197,11 @@ impl Reader<'_> {
             10 => Value::U64(self.u64()?),
             11 => Value::I64(i64::from_le_bytes(self.array()?)),
             12 => Value::F64(f64::from_le_bytes(self.array()?)),
-            _ => return Err(self.fault("a metadata type from 0 to 12", format!("type {code}"))),
+            _ => {
+                return Err(
+                    self.format_error("a metadata type from 0 to 12", format!("type {code}"))
+                );
+            }
         })
     }
 
@@ -195,7 +209,7 @@ impl Reader<'_> {
         let length = self.count(1, "bytes of text")?;
         let mut bytes = vec![0; length];
         self.fill(&mut bytes)?;
-        // Vocabularies hold pieces of characters; nothing here depends on them.
+        // Vocabularies contain partial UTF-8 sequences; nothing here depends on them.
         Ok(String::from_utf8(bytes)
             .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
     }
@@ -204,16 +218,16 @@ impl Reader<'_> {
         Ok(u64::from_le_bytes(self.array()?))
     }
 
-    /// A count of things of at least `size` bytes each, which must fit the file: a damaged
-    /// count must not make this program allocate without bound.
+    /// Reads a count of elements of at least `size` bytes each. The elements must fit the
+    /// file, so that a damaged count cannot cause an unbounded allocation.
     fn count(&mut self, size: u64, what: &str) -> Result<usize, GgufError> {
         let count = self.u64()?;
         let room = (self.length - self.at) / size;
         if count > room {
-            return Err(self.fault(&format!("at most {room} {what}"), count.to_string()));
+            return Err(self.format_error(&format!("at most {room} {what}"), count.to_string()));
         }
         usize::try_from(count)
-            .map_err(|_| self.fault("a count this machine can hold", count.to_string()))
+            .map_err(|_| self.format_error("a count this machine can hold", count.to_string()))
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], GgufError> {
@@ -224,9 +238,12 @@ impl Reader<'_> {
 
     fn fill(&mut self, bytes: &mut [u8]) -> Result<(), GgufError> {
         if self.length - self.at < bytes.len() as u64 {
-            return Err(self.fault(
+            return Err(self.format_error(
                 &format!("{} more bytes", bytes.len()),
-                format!("{} (is the file cut short?)", self.length - self.at),
+                format!(
+                    "{}; the file is truncated, download or export it again",
+                    self.length - self.at
+                ),
             ));
         }
         self.input.read_exact(bytes).map_err(GgufError::io(self.path))?;
@@ -234,10 +251,10 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn fault(&self, expected: &str, found: String) -> GgufError {
+    fn format_error(&self, expected: &str, found: String) -> GgufError {
         GgufError::Format {
             path: self.path.to_owned(),
-            expected: format!("{expected} (before byte {})", self.at),
+            expected: format!("{expected} before byte {}", self.at),
             found,
         }
     }

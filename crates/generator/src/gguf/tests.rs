@@ -1,9 +1,9 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 
 use super::{
-    encoding::{half, single},
+    encoding::{f16_to_f32, f32_to_f16},
     *,
 };
 
@@ -28,7 +28,7 @@ fn sample(dir: &Path) -> PathBuf {
 }
 
 #[test]
-fn what_is_written_is_read() {
+fn a_written_file_is_read_back() {
     let dir = tempfile::tempdir().unwrap();
     let path = sample(dir.path());
     let read = Metadata::read(&path).unwrap();
@@ -51,9 +51,9 @@ fn what_is_written_is_read() {
     let data = &bytes[bytes.len() - 160..];
     assert_eq!(data[4..8], 2.0_f32.to_le_bytes());
     // The first block is -20..=11: its scale is 20 / 127, so -20 is stored as -127.
-    assert_eq!(data[32..34], half(20.0 / 127.0).to_le_bytes());
+    assert_eq!(data[32..34], f32_to_f16(20.0 / 127.0).to_le_bytes());
     assert_eq!(data[34], (-127_i8).to_le_bytes()[0]);
-    assert_eq!(data[128..130], half(-20.0).to_le_bytes());
+    assert_eq!(data[128..130], f32_to_f16(-20.0).to_le_bytes());
 }
 
 #[test]
@@ -72,19 +72,19 @@ fn half_precision_rounds_to_nearest_even() {
         (6.103_515_6e-5, 0x0400),
         (5.960_464_5e-8, 0x0001),
         (2.980_232_2e-8, 0x0000),
-        // 1 + 2^-11 is halfway: to even, that is down; 1 + 3 * 2^-11 up.
+        // 1 + 2^-11 is a tie and rounds down to even; 1 + 3 * 2^-11 rounds up.
         (1.000_488_3, 0x3c00),
         (1.001_464_8, 0x3c02),
         (0.333_333_34, 0x3555),
     ] {
-        assert_eq!(half(value), bits, "{value}");
+        assert_eq!(f32_to_f16(value), bits, "{value}");
     }
-    assert_eq!(half(f32::NAN) & 0x7c00, 0x7c00);
-    assert_ne!(half(f32::NAN) & 0x03ff, 0);
+    assert_eq!(f32_to_f16(f32::NAN) & 0x7c00, 0x7c00);
+    assert_ne!(f32_to_f16(f32::NAN) & 0x03ff, 0);
 }
 
 #[test]
-fn foreign_files_are_refused_with_what_was_found() {
+fn files_of_other_formats_are_refused_with_what_was_found() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("x.gguf");
     let check = |bytes: &[u8], expected: &str, found: &str| {
@@ -103,7 +103,7 @@ fn foreign_files_are_refused_with_what_was_found() {
 }
 
 #[test]
-fn tensors_must_have_their_shape() {
+fn a_tensor_of_the_wrong_size_is_refused() {
     let mut writer = Writer::new("llama");
     let error = writer.tensor("w", &[2, 2], Encoding::F32, &[0.0; 3]).unwrap_err();
     assert!(error.to_string().contains("tensor w"), "{error}");
@@ -112,11 +112,11 @@ fn tensors_must_have_their_shape() {
 
 proptest! {
     #[test]
-    fn a_file_cut_anywhere_is_refused(cut in any::<prop::sample::Index>()) {
+    fn a_truncated_file_is_refused(cut in any::<prop::sample::Index>()) {
         let dir = tempfile::tempdir().unwrap();
         let path = sample(dir.path());
         let bytes = std::fs::read(&path).unwrap();
-        // The last tensor has 16 bytes of data and 16 of padding, which may be missing.
+        // The last tensor has 16 bytes of data and 16 bytes of optional padding.
         let kept = cut.index(bytes.len() - 16);
         std::fs::write(&path, &bytes[..kept]).unwrap();
         prop_assert!(Metadata::read(&path).is_err());
@@ -141,11 +141,15 @@ fn tensors_are_read_back_in_every_encoding() {
     let read = Metadata::read(&path).unwrap();
     assert_eq!(read.tensor(&path, "first").unwrap(), [1.0, 2.0, 3.0]);
     let values: Vec<f32> = (0..64).map(|i| i as f32 - 20.0).collect();
-    assert_eq!(read.tensor(&path, "third").unwrap(), values[..8], "small integers fit a half");
+    assert_eq!(
+        read.tensor(&path, "third").unwrap(),
+        values[..8],
+        "small integers are exact in F16"
+    );
     let second = read.tensor(&path, "second").unwrap();
     assert_eq!(second.len(), 64);
     for (found, expected) in second.iter().zip(&values) {
-        // Half a step of the block's scale, which is 43/127 at most, and the scale's own error.
+        // Half a step of the block's scale, at most 43/127, plus the rounding of the scale.
         assert!((found - expected).abs() < 0.2, "{found} {expected}");
     }
     let error = read.tensor(&path, "fourth").unwrap_err().to_string();
@@ -154,9 +158,9 @@ fn tensors_are_read_back_in_every_encoding() {
 
 proptest! {
     #[test]
-    fn halves_are_read_as_they_are_written(bits in any::<u16>()) {
-        let value = single(bits);
+    fn half_precision_values_round_trip(bits in any::<u16>()) {
+        let value = f16_to_f32(bits);
         prop_assume!(!value.is_nan());
-        prop_assert_eq!(half(value), bits);
+        prop_assert_eq!(f32_to_f16(value), bits);
     }
 }

@@ -11,7 +11,7 @@ pub enum Value {
     F32(f32),
     Bool(bool),
     String(String),
-    /// Values of one kind.
+    /// Values of one type.
     Array(Vec<Value>),
     U64(u64),
     I64(i64),
@@ -19,7 +19,7 @@ pub enum Value {
 }
 
 impl Value {
-    /// The format's number for the value's type.
+    /// The type code of the value in the format.
     pub(super) fn code(&self) -> u32 {
         match self {
             Self::U8(_) => 0,
@@ -38,7 +38,7 @@ impl Value {
         }
     }
 
-    /// The text, if it is one.
+    /// The text, if the value is a string.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         match self {
@@ -47,7 +47,7 @@ impl Value {
         }
     }
 
-    /// The value as an unsigned number, if it is an integer that fits.
+    /// The value as `u64`, if it is a non-negative integer.
     #[must_use]
     pub fn as_u64(&self) -> Option<u64> {
         match *self {
@@ -63,7 +63,7 @@ impl Value {
         }
     }
 
-    /// The elements, if it is an array.
+    /// The elements, if the value is an array.
     #[must_use]
     pub fn as_array(&self) -> Option<&[Value]> {
         match self {
@@ -84,7 +84,7 @@ impl Value {
             Self::Bool(v) => out.push(u8::from(*v)),
             Self::String(v) => write_text(v, out),
             Self::Array(values) => {
-                // An empty array has to be of some type: u32.
+                // An empty array needs an element type, too: u32.
                 let code = values.first().map_or(4, Value::code);
                 out.extend(code.to_le_bytes());
                 out.extend((values.len() as u64).to_le_bytes());

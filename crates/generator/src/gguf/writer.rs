@@ -2,9 +2,13 @@ use std::{io::Write, path::Path};
 
 use tandem_dataset::files::FileDraft;
 
-use super::{ALIGNMENT, Encoding, GgufError, MAGIC, VERSION, Value, align, value::write_text};
+use super::{
+    encoding::Encoding,
+    format::{ALIGNMENT, GgufError, MAGIC, VERSION, align},
+    value::{Value, write_text},
+};
 
-/// Collects metadata and tensors, then writes them as one file.
+/// Collects metadata and tensors and writes them as one file.
 #[derive(Clone, Debug)]
 pub struct Writer {
     values: Vec<(String, Value)>,
@@ -20,7 +24,7 @@ struct Tensor {
 }
 
 impl Writer {
-    /// Begins a model of the named architecture (`llama`).
+    /// Starts a file for a model of the given architecture (`llama`).
     #[must_use]
     pub fn new(architecture: &str) -> Self {
         let mut writer = Self { values: Vec::new(), tensors: Vec::new() };
@@ -29,7 +33,7 @@ impl Writer {
         writer
     }
 
-    /// Sets a metadata value, replacing an earlier one of the same key.
+    /// Sets a metadata value. An earlier value of the same key is replaced.
     pub fn set(&mut self, key: &str, value: impl Into<Value>) -> &mut Self {
         let value = value.into();
         match self.values.iter_mut().find(|(known, _)| known == key) {
@@ -39,13 +43,13 @@ impl Writer {
         self
     }
 
-    /// Adds a tensor. `dims` has the dimension that varies fastest first: a weight from
-    /// `n` inputs to `m` outputs is `[n, m]`, and `values[o * n + i]` joins input `i` to
-    /// output `o`.
+    /// Adds a tensor. `dims` lists the fastest-varying dimension first: a weight from `n`
+    /// inputs to `m` outputs is `[n, m]`, and `values[o * n + i]` connects input `i` to output
+    /// `o`.
     ///
     /// # Errors
-    /// If the dimensions do not multiply to the number of values, or the first is not a
-    /// multiple of the encoding's block.
+    /// [`GgufError::Tensor`] if the product of the dimensions is not the number of values, or
+    /// the first dimension is not a multiple of the encoding's block.
     pub fn tensor(
         &mut self,
         name: &str,
@@ -61,7 +65,7 @@ impl Writer {
         let numbers = dims.iter().try_fold(1_u64, |product, &dim| product.checked_mul(dim));
         if dims.is_empty() || numbers != Some(values.len() as u64) {
             return Err(fault(
-                format!("as many values as {dims:?} holds"),
+                format!("the product of {dims:?} as the number of values"),
                 values.len().to_string(),
             ));
         }
@@ -77,16 +81,15 @@ impl Writer {
         Ok(self)
     }
 
-    /// Writes the file: to a temporary one beside it, then renamed, so that `path` never
-    /// holds half a file.
+    /// Writes the file atomically: to a temporary file in the same folder, which is then
+    /// renamed, so that `path` never contains a partial file.
     ///
     /// # Errors
-    /// If the file cannot be written.
+    /// [`GgufError::Io`] if the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), GgufError> {
         let io = GgufError::io(path);
         let mut file = FileDraft::new(path).map_err(&io)?;
-        let head = self.head();
-        file.write_all(&head).map_err(&io)?;
+        file.write_all(&self.header()).map_err(&io)?;
         for tensor in &self.tensors {
             file.write_all(&tensor.data).map_err(&io)?;
             file.write_all(&padding(tensor.data.len())).map_err(&io)?;
@@ -94,7 +97,7 @@ impl Writer {
         file.publish().map_err(&io)
     }
 
-    fn head(&self) -> Vec<u8> {
+    fn header(&self) -> Vec<u8> {
         let mut out = Vec::from(MAGIC);
         out.extend(VERSION.to_le_bytes());
         out.extend((self.tensors.len() as u64).to_le_bytes());
@@ -118,7 +121,7 @@ impl Writer {
     }
 }
 
-/// Zeros up to the next multiple of the alignment.
+/// Zero bytes up to the next multiple of the alignment.
 fn padding(length: usize) -> Vec<u8> {
     let length = length as u64;
     vec![0; (align(length, ALIGNMENT) - length) as usize]

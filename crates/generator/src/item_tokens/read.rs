@@ -2,20 +2,26 @@ use std::path::Path;
 
 use tandem_protocol::ItemId;
 
-use super::{Block, DecoderConfig, ENGINE, ItemTokenModel, Stamp, engine_of};
+use super::{
+    decoder_config::{Block, DecoderConfig},
+    metadata::{ENGINE, ItemTokenMetadata, engine_of},
+    model::ItemTokenModel,
+};
 use crate::{
     GeneratorError,
     gguf::{Metadata, Value},
 };
 
-const TRAINING: &str = "tandem.training.";
+/// Prefix of the provenance keys.
+const TRAINING_PREFIX: &str = "tandem.training.";
 
 impl ItemTokenModel {
-    /// Reads a file that [`write`](Self::write) wrote; what it was rounded to stays.
+    /// Reads a file written by [`write`](Self::write). The weights keep the rounding of the
+    /// file's encoding.
     ///
     /// # Errors
-    /// If the file cannot be read, is damaged, is not of this kind, or its tensors do not
-    /// fit the sizes it states.
+    /// If the file cannot be read, is damaged, is not an item-token model, or has tensors of
+    /// other sizes than its metadata states.
     pub fn read(path: &Path) -> Result<Self, GeneratorError> {
         let metadata = Metadata::read(path)?;
         let unsupported = |(expected, found): (String, String)| GeneratorError::Unsupported {
@@ -25,9 +31,9 @@ impl ItemTokenModel {
         };
         if engine_of(&metadata) != Some(ENGINE) {
             let found = engine_of(&metadata).unwrap_or("another kind of model").to_owned();
-            return Err(unsupported((format!("a model of {ENGINE}"), found)));
+            return Err(unsupported((format!("a model of the engine {ENGINE}"), found)));
         }
-        let stamp = Stamp::read(&metadata).map_err(unsupported)?;
+        let described = ItemTokenMetadata::read(&metadata).map_err(unsupported)?;
         let number = |key: &str| {
             let number = metadata.number(key).and_then(|number| usize::try_from(number).ok());
             number.ok_or_else(|| unsupported((format!("a number {key}"), "none".to_owned())))
@@ -42,7 +48,7 @@ impl ItemTokenModel {
             heads: number("llama.attention.head_count")?,
             kv_heads: number("llama.attention.head_count_kv")?,
             feed_forward: number("llama.feed_forward_length")?,
-            max_length: stamp.max_length,
+            max_length: described.max_length,
             rope_base: real("llama.rope.freq_base")?,
             norm_epsilon: real("llama.attention.layer_norm_rms_epsilon")?,
         };
@@ -50,8 +56,8 @@ impl ItemTokenModel {
         let ids = metadata.values.get("tandem.item_ids").and_then(Value::as_array);
         let ids = ids.unwrap_or_default().iter().filter_map(Value::as_str);
         let item_ids: Vec<ItemId> = ids.map(ItemId::new).collect();
-        if item_ids.len() != stamp.items {
-            let expected = format!("{} ids in tandem.item_ids", stamp.items);
+        if item_ids.len() != described.items {
+            let expected = format!("{} ids in tandem.item_ids", described.items);
             return Err(unsupported((expected, item_ids.len().to_string())));
         }
 
@@ -63,10 +69,10 @@ impl ItemTokenModel {
             let expected = format!("{size} values in tensor {name}");
             Err(unsupported((expected, values.len().to_string())))
         };
-        // Without those of the special tokens, which are written anew.
+        // The rows of the special tokens are computed again when writing.
         let rows = |name: &str| -> Result<Vec<f32>, GeneratorError> {
-            let mut rows = tensor(name, stamp.vocabulary * shape.dims)?;
-            rows.truncate(stamp.items * shape.dims);
+            let mut rows = tensor(name, described.vocabulary * shape.dims)?;
+            rows.truncate(described.items * shape.dims);
             Ok(rows)
         };
         let blocks = (0..shape.blocks).map(|position| {
@@ -90,11 +96,11 @@ impl ItemTokenModel {
         let blocks = blocks.collect::<Result<_, GeneratorError>>()?;
         let untied = metadata.tensors.iter().any(|tensor| tensor.name == "output.weight");
         let provenance = metadata.values.iter().filter_map(|(key, value)| {
-            Some((key.strip_prefix(TRAINING)?.to_owned(), value.as_str()?.to_owned()))
+            Some((key.strip_prefix(TRAINING_PREFIX)?.to_owned(), value.as_str()?.to_owned()))
         });
         Ok(Self {
             name: metadata.text("general.name").unwrap_or_default().to_owned(),
-            catalogue_hash: stamp.catalogue_hash,
+            catalogue_hash: described.catalogue_hash,
             item_ids,
             provenance: provenance.collect(),
             token_embedding: rows("token_embd.weight")?,

@@ -1,35 +1,37 @@
-//! From logits over the catalogue to the exact best `k` with their log-probabilities.
+//! Exact top-k selection from the logits of the whole catalogue, with log-probabilities.
 //!
-//! Next to a small decoder's forward pass this is not free: 12,101 items cost a plain
-//! `exp` and a sort more than a tenth of it. So every pass here is written for vector
-//! instructions, and only items that beat the `k`-th best so far are looked at one by one.
+//! Selection takes a noticeable share of the time of a small decoder: for 12,101 items a
+//! plain `exp` and a sort take more than a tenth of the forward pass. Every pass here is
+//! therefore written for automatic vectorisation, and only items that beat the current
+//! `k`-th best are handled individually.
 
 use tandem_dataset::ItemIndex;
 
 use crate::{GeneratorError, Ranked};
 
-/// Numbers handled side by side: two or four vector registers.
+/// Values processed in parallel: two or four vector registers.
 const LANES: usize = 16;
-/// Numbers summed in single precision before the sum goes to double.
+/// Values summed in single precision before the partial sum is added in double precision.
 const BLOCK: usize = 4096;
 
-/// Selects; owns the buffers that doing so needs, so that they are allocated once.
+/// Selects the top `k`. It owns its buffers, so that they are allocated once.
 #[derive(Debug, Default)]
-pub struct Selector {
+pub struct TopKSelector {
     scores: Vec<f32>,
     keys: Vec<u64>,
 }
 
-impl Selector {
-    /// The `k` best of what remains without the `removed` items, best first, ties by
-    /// [`ItemIndex`]: `logprob(i) = logit(i) − ln Σ exp(logit(j))` over the `j` that remain
-    /// (nats), to about 1e-6. `logits` has one number per item.
+impl TopKSelector {
+    /// The top `k` of all items except `removed`, best first, ties by [`ItemIndex`].
+    ///
+    /// `logits` is `[items]`. The result has `logprob(i) = logit(i) − ln Σ exp(logit(j))` over
+    /// the remaining items `j` (nats), with an error of about 1e-6.
     ///
     /// # Errors
     /// [`GeneratorError::NotFinite`] if a logit is not a finite number.
     ///
     /// # Panics
-    /// If a removed item is beyond `logits`.
+    /// If a removed item is not below `logits.len()`.
     pub fn select(
         &mut self,
         logits: &[f32],
@@ -54,7 +56,7 @@ impl Selector {
         Ok(self.keys.iter().map(|&key| ranked(key)).collect())
     }
 
-    /// Leaves the keys of the `k` best of `scores`, in order.
+    /// Fills `keys` with the sorted keys of the `k` best of `scores`.
     fn keep_best(&mut self, k: usize, best: f32, log_sum: f32) {
         let Self { scores, keys } = self;
         keys.clear();
@@ -65,41 +67,40 @@ impl Selector {
                 continue;
             }
             for (&score, position) in chunk.iter().zip(start..) {
-                // An equal score of a later item loses.
+                // A later item with an equal score ranks lower.
                 if score > threshold {
-                    // In two steps: the difference to the best is exact where it matters,
-                    // however large the logits are.
-                    keys.push(key((score - best) - log_sum, position));
+                    // Subtracting in two steps keeps the difference to the best exact, even
+                    // for large logits.
+                    keys.push(sort_key((score - best) - log_sum, position));
                 }
             }
             if keys.len() >= room {
-                let last = cut(keys, k);
+                let last = truncate_to_best(keys, k);
                 threshold = scores[last.position()];
             }
         }
         if keys.len() > k {
-            cut(keys, k);
+            truncate_to_best(keys, k);
         }
         keys.sort_unstable();
     }
 }
 
-/// Keeps the `k` smallest keys; returns the item of the largest of them.
-fn cut(keys: &mut Vec<u64>, k: usize) -> ItemIndex {
+/// Keeps the `k` smallest keys. Returns the item of the largest of them.
+fn truncate_to_best(keys: &mut Vec<u64>, k: usize) -> ItemIndex {
     let (_, &mut last, _) = keys.select_nth_unstable(k - 1);
     keys.truncate(k);
     ranked(last).item
 }
 
-/// A number that is smaller the better the score is and, for equal scores, the earlier the
-/// item stands.
-fn key(score: f32, position: u32) -> u64 {
+/// Packs score and position so that ascending keys are descending scores, ties by position.
+fn sort_key(score: f32, position: u32) -> u64 {
     let bits = score.to_bits();
     let descending = if bits >> 31 == 0 { !(bits | 1 << 31) } else { bits };
     u64::from(descending) << 32 | u64::from(position)
 }
 
-/// What [`key`] was made of.
+/// The inverse of [`sort_key`].
 fn ranked(key: u64) -> Ranked {
     let descending = (key >> 32) as u32;
     let bits = if descending >> 31 == 0 { !descending & !(1 << 31) } else { descending };
@@ -111,7 +112,7 @@ fn all_finite(values: &[f32]) -> bool {
     let mut lanes = [0.0_f32; LANES];
     for chunk in chunks {
         for (lane, value) in lanes.iter_mut().zip(chunk) {
-            // Zero, or not a number.
+            // 0 for finite values, otherwise NaN.
             *lane += value * 0.0;
         }
     }
@@ -130,8 +131,8 @@ fn max(values: &[f32]) -> f32 {
     lanes.iter().chain(rest).copied().fold(f32::NEG_INFINITY, larger)
 }
 
-/// The largest value and `Σ exp(value − largest)`, in one pass (Milakov & Gimelshein 2018,
-/// algorithm 3, by blocks); a sum of 0 if nothing is above −∞.
+/// The maximum and `Σ exp(value − maximum)`, in one pass (online softmax, Milakov &
+/// Gimelshein 2018, algorithm 3, in blocks). The sum is 0 if all values are −∞.
 fn sum_exp(values: &[f32]) -> (f32, f64) {
     let (mut best, mut sum) = (f32::NEG_INFINITY, 0.0_f64);
     for block in values.chunks(BLOCK) {
@@ -159,11 +160,11 @@ fn block_sum(block: &[f32], best: f32) -> f64 {
     f64::from(lanes.into_iter().chain(rest).sum::<f32>())
 }
 
-/// `exp(x)` for `x ≤ 0` by `2^n · exp(r)`, `|r| ≤ ln 2 / 2`, and the series of `exp(r)`; the
-/// relative error is below 1e-6 down to −20, where what is summed no longer counts; below
-/// −87 the result stays at 1e-38.
+/// `exp(x)` for `x ≤ 0` as `2^n · exp(r)`, `|r| ≤ ln 2 / 2`, with a Taylor series for
+/// `exp(r)`. The relative error is below 1e-6 for `x ≥ −20`; smaller terms do not affect the
+/// sums. Below −87 the result stays at 1e-38.
 fn exp(x: f32) -> f32 {
-    /// Added to a small number, it leaves the nearest whole number in the last bits.
+    /// Adding it to a small number rounds to the nearest integer, stored in the low bits.
     const ROUND: f32 = 12_582_912.0;
     let t = x * std::f32::consts::LOG2_E;
     let t = if t > -126.0 { t } else { -126.0 };
@@ -182,27 +183,27 @@ mod tests {
 
     use super::*;
 
-    /// The same by sorting everything in double precision.
+    /// Reference: sorts everything in double precision.
     fn brute_force(logits: &[f32], removed: &[ItemIndex], k: usize) -> Vec<(ItemIndex, f64)> {
-        let mut left: Vec<(ItemIndex, f64)> = logits
+        let mut remaining: Vec<(ItemIndex, f64)> = logits
             .iter()
             .zip(0..)
             .map(|(&logit, position)| (ItemIndex(position), f64::from(logit)))
             .filter(|(item, _)| !removed.contains(item))
             .collect();
-        let best = left.iter().map(|&(_, logit)| logit).fold(f64::MIN, f64::max);
-        let sum: f64 = left.iter().map(|&(_, logit)| (logit - best).exp()).sum();
-        left.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-        left.truncate(k);
-        left.into_iter().map(|(item, logit)| (item, logit - best - sum.ln())).collect()
+        let best = remaining.iter().map(|&(_, logit)| logit).fold(f64::MIN, f64::max);
+        let sum: f64 = remaining.iter().map(|&(_, logit)| (logit - best).exp()).sum();
+        remaining.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        remaining.truncate(k);
+        remaining.into_iter().map(|(item, logit)| (item, logit - best - sum.ln())).collect()
     }
 
     #[test]
-    fn hand_computed() {
-        // exp: 1, 2, (4 is removed), 1.
+    fn logprobs_equal_the_hand_computed_values() {
+        // exp(logits): 1, 2, (4, removed), 1.
         let ln2 = std::f32::consts::LN_2;
         let logits = [0.0, ln2, 2.0 * ln2, 0.0];
-        let ranked = Selector::default().select(&logits, [ItemIndex(2)], 10).unwrap();
+        let ranked = TopKSelector::default().select(&logits, [ItemIndex(2)], 10).unwrap();
         let items: Vec<u32> = ranked.iter().map(|ranked| ranked.item.0).collect();
         assert_eq!(items, [1, 0, 3]);
         for (ranked, probability) in ranked.iter().zip([0.5_f32, 0.25, 0.25]) {
@@ -211,8 +212,8 @@ mod tests {
     }
 
     #[test]
-    fn nothing_left_and_what_is_not_a_number() {
-        let mut selector = Selector::default();
+    fn an_empty_remainder_gives_an_empty_list_and_a_non_finite_logit_an_error() {
+        let mut selector = TopKSelector::default();
         let all = [ItemIndex(0), ItemIndex(1)];
         assert_eq!(selector.select(&[1.0, 2.0], all, 5).unwrap(), []);
         assert_eq!(selector.select(&[1.0, 2.0], [], 0).unwrap(), []);
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn the_series_is_the_exponential() {
+    fn the_series_approximates_exp() {
         for step in 0..2000_u16 {
             let x = -f32::from(step) * 0.01;
             let relative = f64::from(exp(x)) / f64::from(x).exp() - 1.0;
@@ -239,8 +240,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn as_brute_force(
-            // Few distinct values make ties; a wide catalogue fills the buffer many times.
+        fn the_selection_equals_a_full_sort(
+            // Few distinct values produce ties; many items fill the buffer repeatedly.
             values in prop::collection::vec(-40_i16..40, 1..9000),
             unit in prop::sample::select(vec![1.0_f32, 0.01, 1.0 / 3.0]),
             removed in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
@@ -249,7 +250,7 @@ mod tests {
             let logits: Vec<f32> = values.iter().map(|&value| f32::from(value) * unit).collect();
             let removed: Vec<ItemIndex> =
                 removed.iter().map(|index| ItemIndex(index.index(logits.len()) as u32)).collect();
-            let found = Selector::default().select(&logits, removed.iter().copied(), k).unwrap();
+            let found = TopKSelector::default().select(&logits, removed.iter().copied(), k).unwrap();
             let expected = brute_force(&logits, &removed, k);
             prop_assert_eq!(found.len(), expected.len());
             for (found, (item, logprob)) in found.iter().zip(expected) {

@@ -1,7 +1,9 @@
-use super::*;
+use tandem_protocol::ItemId;
+
+use super::{metadata::*, *};
 use crate::gguf::Metadata;
 
-/// One block, 4 wide, over three items; every weight is `fill`.
+/// A decoder over three items with one block and `dims` 4; every block weight is `fill`.
 fn small(fill: f32) -> ItemTokenModel {
     let shape = DecoderConfig {
         dims: 4,
@@ -38,21 +40,25 @@ fn small(fill: f32) -> ItemTokenModel {
 }
 
 #[test]
-fn the_file_describes_itself() {
+fn the_metadata_names_engine_catalogue_and_shape() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("small.gguf");
     small(1.0).write(&path, Encoding::Q8_0).unwrap();
     let read = Metadata::read(&path).unwrap();
     assert_eq!(engine_of(&read), Some("item-tokens"));
-    let expected =
-        Stamp { catalogue_hash: "abc".to_owned(), items: 3, vocabulary: 4, max_length: 5 };
-    assert_eq!(Stamp::read(&read).unwrap(), expected);
+    let expected = ItemTokenMetadata {
+        catalogue_hash: "abc".to_owned(),
+        items: 3,
+        vocabulary: 4,
+        max_length: 5,
+    };
+    assert_eq!(ItemTokenMetadata::read(&read).unwrap(), expected);
     let ids: Vec<_> =
         read.values["tandem.item_ids"].as_array().unwrap().iter().map(|v| v.as_str()).collect();
     assert_eq!(ids, [Some("x"), Some("y"), Some("z")]);
     assert_eq!(read.text("tandem.training.seed"), Some("7"));
     let tensor = |name: &str| read.tensors.iter().find(|tensor| tensor.name == name).unwrap();
-    // Rows of 4 do not fill a block of 32: F16 (1). Rows of 32 do: Q8_0 (8). Norms: F32 (0).
+    // Rows of 4 do not fill a block of 32: F16 (1). Rows of 32 do: Q8_0 (8). Norms are F32 (0).
     assert_eq!(
         (tensor("token_embd.weight").encoding, tensor("blk.0.ffn_down.weight").encoding),
         (1, 8)
@@ -64,7 +70,7 @@ fn the_file_describes_itself() {
 }
 
 #[test]
-fn the_row_of_an_unknown_item_is_the_mean() {
+fn the_row_of_the_unknown_token_is_the_mean_row() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("small.gguf");
     small(1.0).write(&path, Encoding::F32).unwrap();
@@ -77,7 +83,7 @@ fn the_row_of_an_unknown_item_is_the_mean() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused_by_name_and_nothing_is_written() {
+fn an_inconsistent_model_is_refused_by_tensor_name_and_writes_no_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("small.gguf");
     let refused = |change: &dyn Fn(&mut ItemTokenModel), name: &str| {
@@ -99,7 +105,7 @@ fn what_does_not_fit_is_refused_by_name_and_nothing_is_written() {
 }
 
 #[test]
-fn what_was_written_is_read_again() {
+fn a_written_model_is_read_back() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("small.gguf");
     let mut model = small(0.5);
@@ -108,7 +114,11 @@ fn what_was_written_is_read_again() {
         model.output = output;
         for encoding in [Encoding::F32, Encoding::F16] {
             model.write(&path, encoding).unwrap();
-            assert_eq!(ItemTokenModel::read(&path).unwrap(), model, "these numbers fit 16 bits");
+            assert_eq!(
+                ItemTokenModel::read(&path).unwrap(),
+                model,
+                "these values are exact in F16"
+            );
         }
     }
     model.write(&path, Encoding::Q8_0).unwrap();

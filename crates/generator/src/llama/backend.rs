@@ -2,11 +2,11 @@ use std::sync::OnceLock;
 
 use llama_cpp_2::{LogOptions, llama_backend::LlamaBackend, send_logs_to_tracing};
 
-/// llama.cpp's global state, set up at the first use and kept: it may exist once a process.
+/// llama.cpp's global state, initialised at the first use. There can be only one per process.
 /// Its log goes to `tracing`.
 ///
 /// # Errors
-/// If something else in this process has set it up already.
+/// If other code in this process has initialised it already.
 pub(crate) fn backend() -> Result<&'static LlamaBackend, String> {
     static BACKEND: OnceLock<Result<LlamaBackend, String>> = OnceLock::new();
     BACKEND
@@ -18,19 +18,18 @@ pub(crate) fn backend() -> Result<&'static LlamaBackend, String> {
         .map_err(Clone::clone)
 }
 
-/// Makes sure that llama.cpp's threads sleep while they wait for each other, by starting
-/// this program anew with `OMP_WAIT_POLICY=passive` unless the variable is set. To be called
-/// first thing in `main`.
+/// Makes waiting llama.cpp threads sleep instead of spin: restarts the program with
+/// `OMP_WAIT_POLICY=passive` unless the variable is already set. Call it first in `main`.
 ///
-/// Threads that spin while they wait collapse as soon as anything else runs on the machine
-/// (63 against 448 tokens/s on two cores). The OpenMP runtime reads the variable before
-/// `main` begins, so setting it from within comes too late. The new program takes the place
-/// of this one: process id, arguments, environment and open files are kept.
+/// Spinning threads become very slow as soon as other work runs on the machine (63 against
+/// 448 tokens/s on two cores). The OpenMP runtime reads the variable before `main`, so
+/// setting it inside the process has no effect. The restart uses `exec`: process id,
+/// arguments, environment and open files are kept.
 ///
 /// Does nothing on systems without `exec`.
 ///
 /// # Errors
-/// If the program could not be started again; going on is possible, at the risk above.
+/// If `exec` fails. The program can continue with spinning threads.
 pub fn passive_threads() -> std::io::Result<()> {
     #[cfg(unix)]
     if std::env::var_os("OMP_WAIT_POLICY").is_none() {

@@ -14,30 +14,31 @@ use crate::{
     trie::Token,
 };
 
-/// Sequences that llama.cpp can tell apart; the first is the prompt.
+/// llama.cpp's maximum number of sequences; sequence 0 is the prompt.
 pub(crate) const SEQUENCES: usize = 256;
-/// Tokens evaluated at once inside llama.cpp. Its buffers hold this many rows of the
-/// vocabulary's width, so it decides how much memory is used: 64 rows of 49,152 are 13 MB.
+/// Tokens that llama.cpp evaluates at once (`n_ubatch`). Its logits buffer has this many rows
+/// of vocabulary width, which dominates the memory: 64 rows of 49,152 values are 13 MB.
 const MICROBATCH: u32 = 64;
 
 /// A llama.cpp context as a [`LogitsSource`]: reads a prompt, then evaluates continuations
-/// of it that share its cells of the key-value cache.
+/// that share the prompt's part of the key-value cache.
 ///
-/// What two prompts in a row have in common at their start is read once.
+/// The common prefix of two consecutive prompts is evaluated once.
 #[derive(Debug)]
 pub struct Evaluator<'m> {
     context: LlamaContext<'m>,
     batch: LlamaBatch<'static>,
-    /// Tokens that sequence 0 holds.
+    /// Tokens stored in sequence 0.
     prompt: Vec<Token>,
     prompt_logits: Vec<f32>,
-    /// Tokens that each sequence holds, the prompt included.
+    /// Number of tokens stored in each sequence, the prompt included.
     lengths: Vec<usize>,
     capacity: usize,
 }
 
 impl<'m> Evaluator<'m> {
-    /// Makes a context of `cells` tokens in all, which evaluates at most `batch` at once.
+    /// Creates a context of `cells` tokens in total that evaluates at most `batch` tokens per
+    /// call.
     pub(crate) fn new(
         model: &'m LlamaModel,
         threads: usize,
@@ -51,7 +52,7 @@ impl<'m> Evaluator<'m> {
             .with_n_batch(u32::try_from(batch).unwrap_or(u32::MAX).max(MICROBATCH))
             .with_n_ubatch(MICROBATCH)
             .with_n_seq_max(SEQUENCES as u32)
-            // One pool of cells, so that branches can share those of the prompt.
+            // One pool of cells, so that branches share the cells of the prompt.
             .with_kv_unified(true)
             .with_n_threads(threads)
             .with_n_threads_batch(threads);
@@ -66,27 +67,28 @@ impl<'m> Evaluator<'m> {
         })
     }
 
-    /// Reads a prompt of at least one token; forgets all branches. Returns how many tokens
-    /// were evaluated.
+    /// Reads a prompt of at least one token and drops all branches. Returns the number of
+    /// tokens evaluated.
     ///
     /// # Errors
-    /// If llama.cpp fails, as it does on a prompt beyond the context.
+    /// [`GeneratorError::Evaluate`] if llama.cpp fails, for example on a prompt that is longer
+    /// than the context.
     pub fn read(&mut self, prompt: &[Token]) -> Result<usize, GeneratorError> {
-        let result = self.read_rest(prompt);
+        let result = self.read_uncached(prompt);
         if result.is_err() {
-            self.forget();
+            self.clear_cache();
         }
         result
     }
 
-    fn read_rest(&mut self, prompt: &[Token]) -> Result<usize, GeneratorError> {
-        let fault = failure("reading the prompt");
+    fn read_uncached(&mut self, prompt: &[Token]) -> Result<usize, GeneratorError> {
+        let fault = evaluation_error("reading the prompt");
         let common = self.prompt.iter().zip(prompt).take_while(|(a, b)| a == b).count();
-        // The last token is always evaluated: its logits are wanted.
+        // The last token is always evaluated, because its logits are needed.
         let common = common.min(prompt.len().saturating_sub(1));
         self.context.llama_kv_cache_seq_keep(0);
         self.context
-            .kv_cache_seq_rm(0, Some(narrow(common)), None)
+            .kv_cache_seq_rm(0, Some(to_u32(common)), None)
             .map_err(|error| fault(&error))?;
         self.prompt.truncate(common);
         let mut at = common;
@@ -97,7 +99,7 @@ impl<'m> Evaluator<'m> {
                 self.batch
                     .add(
                         signed(token),
-                        narrow(position).cast_signed(),
+                        to_u32(position).cast_signed(),
                         &[0],
                         position + 1 == prompt.len(),
                     )
@@ -116,7 +118,7 @@ impl<'m> Evaluator<'m> {
     }
 
     fn evaluate(&mut self, steps: &[Step<'_>]) -> Result<Vec<i32>, GeneratorError> {
-        let fault = failure("decoding titles");
+        let fault = evaluation_error("decoding titles");
         self.batch.clear();
         let mut last = Vec::with_capacity(steps.len());
         for step in steps {
@@ -125,7 +127,7 @@ impl<'m> Evaluator<'m> {
             self.context.kv_cache_seq_cp(from, into, None, None).map_err(|error| fault(&error))?;
             let start = self.lengths[step.from];
             for (offset, &token) in step.tokens.iter().enumerate() {
-                let position = narrow(start + offset).cast_signed();
+                let position = to_u32(start + offset).cast_signed();
                 self.batch
                     .add(signed(token), position, &[into], offset + 1 == step.tokens.len())
                     .map_err(|error| fault(&error))?;
@@ -137,9 +139,13 @@ impl<'m> Evaluator<'m> {
         Ok(last)
     }
 
-    /// Tokens per second of llama.cpp alone: batches of `width` single tokens, each
-    /// continuing the prompt in a sequence of its own, as the search evaluates them.
-    pub(crate) fn raw_rate(&mut self, width: usize, rounds: usize) -> Result<f64, GeneratorError> {
+    /// Tokens per second of llama.cpp alone, for batches shaped like those of the search:
+    /// `width` single tokens, each continuing the prompt in its own sequence.
+    pub(crate) fn raw_decode_rate(
+        &mut self,
+        width: usize,
+        rounds: usize,
+    ) -> Result<f64, GeneratorError> {
         let tokens: Vec<[Token; 1]> = self.prompt.iter().rev().map(|&token| [token]).collect();
         let steps: Vec<Step<'_>> = (1..=width.min(SEQUENCES - 1))
             .map(|into| Step { from: 0, tokens: &tokens[into % tokens.len()], into })
@@ -152,7 +158,7 @@ impl<'m> Evaluator<'m> {
         Ok((steps.len() * rounds) as f64 / start.elapsed().as_secs_f64())
     }
 
-    fn forget(&mut self) {
+    fn clear_cache(&mut self) {
         self.context.clear_kv_cache();
         self.prompt.clear();
         self.lengths.fill(0);
@@ -169,7 +175,7 @@ impl LogitsSource for Evaluator<'_> {
         steps: &[Step<'_>],
         read: &mut ReadLogits<'_>,
     ) -> Result<(), GeneratorError> {
-        let last = self.evaluate(steps).inspect_err(|_| self.forget())?;
+        let last = self.evaluate(steps).inspect_err(|_| self.clear_cache())?;
         last.into_iter()
             .enumerate()
             .try_for_each(|(index, row)| read(index, self.context.get_logits_ith(row)))
@@ -177,26 +183,26 @@ impl LogitsSource for Evaluator<'_> {
 
     fn release(&mut self, branch: Branch) {
         if branch != 0 && self.lengths[branch] > 0 {
-            // Whole sequences can always be removed from a key-value cache.
-            let _ = self.context.clear_kv_cache_seq(Some(narrow(branch)), None, None);
+            // Removing a whole sequence from a key-value cache cannot fail.
+            let _ = self.context.clear_kv_cache_seq(Some(to_u32(branch)), None, None);
             self.lengths[branch] = 0;
         }
     }
 }
 
-fn failure(doing: &'static str) -> impl Fn(&dyn std::fmt::Display) -> GeneratorError {
-    move |error| GeneratorError::Evaluate { doing, message: error.to_string() }
+fn evaluation_error(operation: &'static str) -> impl Fn(&dyn std::fmt::Display) -> GeneratorError {
+    move |error| GeneratorError::Evaluate { operation, message: error.to_string() }
 }
 
 fn signed(token: Token) -> LlamaToken {
     LlamaToken::new(token.cast_signed())
 }
 
-/// Positions and sequences are bounded by the context's cells, which fit 32 bits.
-fn narrow(value: usize) -> u32 {
+/// Positions and sequences are below the number of cells, which fits 32 bits.
+fn to_u32(value: usize) -> u32 {
     value as u32
 }
 
 fn sequence(branch: Branch) -> i32 {
-    narrow(branch).cast_signed()
+    to_u32(branch).cast_signed()
 }

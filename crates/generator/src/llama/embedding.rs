@@ -9,18 +9,19 @@ use llama_cpp_2::{
 
 use super::{
     backend::backend,
-    model::{check_text, sha256},
-    titles::tokens,
+    titles::tokenize,
+    validation::{check_text_model, sha256},
 };
 use crate::{GeneratorError, gguf::Metadata};
 
-/// Tokens evaluated at once; a text is cut to so many at most.
-const BATCH: usize = 512;
-const LONGEST: usize = 96;
-/// Texts evaluated at once.
-const TOGETHER: usize = 64;
+/// Maximum number of tokens in one batch.
+const BATCH_TOKENS: usize = 512;
+/// Maximum number of tokens read from one text.
+const MAX_TEXT_TOKENS: usize = 96;
+/// Maximum number of texts in one batch.
+const BATCH_TEXTS: usize = 64;
 
-/// A language model as a reader of texts: what it makes of them, as vectors.
+/// Computes text embeddings with a language model.
 #[derive(Debug)]
 pub struct TextEmbedder {
     model: LlamaModel,
@@ -29,12 +30,12 @@ pub struct TextEmbedder {
 }
 
 impl TextEmbedder {
-    /// Loads any GGUF model of text.
+    /// Loads any GGUF language model.
     ///
     /// # Errors
-    /// If the file is missing, damaged, not a model of text, or llama.cpp cannot load it.
+    /// If the file is missing, damaged or not a text model, or llama.cpp cannot load it.
     pub fn load(gguf: &Path, threads: usize) -> Result<Self, GeneratorError> {
-        check_text(gguf, &Metadata::read(gguf)?)?;
+        check_text_model(gguf, &Metadata::read(gguf)?)?;
         let fault = |message: String| GeneratorError::Load { path: gguf.to_owned(), message };
         let params = LlamaModelParams::default();
         let model = LlamaModel::load_from_file(backend().map_err(fault)?, gguf, &params)
@@ -48,18 +49,19 @@ impl TextEmbedder {
         &self.sha256
     }
 
-    /// Width of a vector.
+    /// Dimensions of an embedding.
     #[must_use]
     pub fn dims(&self) -> usize {
         usize::try_from(self.model.n_embd()).unwrap_or(0)
     }
 
-    /// The mean over its tokens of the last hidden state of each text, `[texts, dims]` in
-    /// one vector. A text without tokens gets zeros; of a long one the first 96 tokens are
-    /// read. `progress` is told how many texts each batch held.
+    /// Embeds each text as the mean of the last hidden states of its tokens: `[texts, dims]`.
+    /// Only the first 96 tokens of a text are read. A text without tokens gets zeros.
+    /// `progress` receives the number of texts in each finished batch.
     ///
     /// # Errors
-    /// If there is no memory for a context, or llama.cpp fails.
+    /// [`GeneratorError::Context`] if there is not enough memory for a context,
+    /// [`GeneratorError::Evaluate`] if llama.cpp fails.
     pub fn embed(
         &self,
         texts: &[String],
@@ -67,11 +69,11 @@ impl TextEmbedder {
     ) -> Result<Vec<f32>, GeneratorError> {
         let threads = i32::try_from(self.threads.clamp(1, 512)).unwrap_or(1);
         let params = LlamaContextParams::default()
-            .with_n_ctx(std::num::NonZeroU32::new(BATCH as u32))
-            .with_n_batch(BATCH as u32)
-            // A text must be evaluated in one go to be averaged over.
-            .with_n_ubatch(BATCH as u32)
-            .with_n_seq_max(TOGETHER as u32)
+            .with_n_ctx(std::num::NonZeroU32::new(BATCH_TOKENS as u32))
+            .with_n_batch(BATCH_TOKENS as u32)
+            // Mean pooling needs all tokens of a text in one micro-batch.
+            .with_n_ubatch(BATCH_TOKENS as u32)
+            .with_n_seq_max(BATCH_TEXTS as u32)
             .with_kv_unified(true)
             .with_embeddings(true)
             .with_pooling_type(LlamaPoolingType::Mean)
@@ -84,49 +86,49 @@ impl TextEmbedder {
             })
             .map_err(|message| GeneratorError::Context { name: name(), message })?;
         let fault = |error: &dyn std::fmt::Display| GeneratorError::Evaluate {
-            doing: "embedding texts",
+            operation: "embedding texts",
             message: error.to_string(),
         };
 
         let (vocab, dims) = (self.model.vocab(), self.dims());
         let mut all = vec![0.0; texts.len() * dims];
-        let mut batch = LlamaBatch::new(BATCH, 1);
-        let mut held: Vec<usize> = Vec::with_capacity(TOGETHER);
-        let mut flush = |batch: &mut LlamaBatch<'_>, held: &mut Vec<usize>| {
-            if held.is_empty() {
+        let mut batch = LlamaBatch::new(BATCH_TOKENS, 1);
+        let mut pending: Vec<usize> = Vec::with_capacity(BATCH_TEXTS);
+        let mut flush = |batch: &mut LlamaBatch<'_>, pending: &mut Vec<usize>| {
+            if pending.is_empty() {
                 return Ok(());
             }
             context.clear_kv_cache();
             context.decode(batch).map_err(|error| fault(&error))?;
-            for (sequence, &text) in (0_i32..).zip(held.iter()) {
+            for (sequence, &text) in (0_i32..).zip(pending.iter()) {
                 let vector = context.embeddings_seq_ith(sequence).map_err(|error| fault(&error))?;
                 all[text * dims..(text + 1) * dims].copy_from_slice(vector);
             }
             batch.clear();
-            progress(held.len());
-            held.clear();
+            progress(pending.len());
+            pending.clear();
             Ok::<_, GeneratorError>(())
         };
         let mut filled = 0;
         for (number, text) in texts.iter().enumerate() {
-            let mut tokens = tokens(&vocab, text, true);
-            tokens.truncate(LONGEST);
+            let mut tokens = tokenize(&vocab, text, true);
+            tokens.truncate(MAX_TEXT_TOKENS);
             if tokens.is_empty() {
                 continue;
             }
-            if filled + tokens.len() > BATCH || held.len() == TOGETHER {
-                flush(&mut batch, &mut held)?;
+            if filled + tokens.len() > BATCH_TOKENS || pending.len() == BATCH_TEXTS {
+                flush(&mut batch, &mut pending)?;
                 filled = 0;
             }
             filled += tokens.len();
-            let sequence = i32::try_from(held.len()).unwrap_or(i32::MAX);
+            let sequence = i32::try_from(pending.len()).unwrap_or(i32::MAX);
             for (position, token) in (0_i32..).zip(tokens) {
                 let token = LlamaToken::new(token.cast_signed());
                 batch.add(token, position, &[sequence], true).map_err(|error| fault(&error))?;
             }
-            held.push(number);
+            pending.push(number);
         }
-        flush(&mut batch, &mut held)?;
+        flush(&mut batch, &mut pending)?;
         Ok(all)
     }
 }

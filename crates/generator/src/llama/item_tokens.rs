@@ -15,42 +15,43 @@ use tandem_protocol::Ranking;
 use super::{
     backend::backend,
     context::SEQUENCES,
-    histories::{Histories, Place},
+    prefix_cache::{CacheSlot, PrefixCache},
 };
 use crate::{
     Generation, Generator, GeneratorError, Query,
     gguf::Metadata,
-    item_tokens::{Stamp, selection::Selector},
+    item_tokens::{ItemTokenMetadata, selection::TopKSelector},
     popularity::most_popular_items,
 };
 
-/// Memory that the key-value cache may take, and that one row of logits per history may.
+/// Maximum memory of the key-value cache, and of one row of logits per history.
 const CACHE_BYTES: usize = 128 << 20;
-/// Memory that the logits of the tokens evaluated at once inside llama.cpp may take.
+/// Maximum memory of the logits of one llama.cpp micro-batch.
 const LOGITS_BYTES: usize = 64 << 20;
-/// llama.cpp gives every sequence cells in multiples of this.
+/// llama.cpp allocates the cells of a sequence in multiples of this.
 const CELLS: usize = 256;
-/// Histories in one `llama_decode`. Some together take 5 to 30 % less time each than alone;
-/// of 64, the scores no longer fit the processor's caches and each takes longer than alone
-/// (12,101 items, 64 wide).
-const TOGETHER: usize = 16;
-/// Multiplications in the largest matrix product of a history from which on threads are
-/// worth waking: below, they take longer than one (0.84 against 0.55 ms at 64 dimensions).
-const WORTH_THREADS: u64 = 32_000_000;
-/// `llama_flash_attn_type`: plain attention, whose sums are those of the equations.
+/// Maximum number of histories in one `llama_decode`. Small batches take 5 to 30 % less time
+/// per history than single ones. With 64 histories the logits exceed the processor's caches
+/// and a history takes longer than alone (12,101 items, 64 dimensions).
+const MAX_BATCH: usize = 16;
+/// Minimum multiplications in the largest matrix product of a history for which more than one
+/// thread is faster. Below it, waking threads costs more than it saves (0.84 against 0.55 ms
+/// at 64 dimensions).
+const MULTI_THREAD_WORK: u64 = 32_000_000;
+/// `llama_flash_attn_type`: disabled, so that sums have the order of the equations.
 const NO_FLASH_ATTENTION: i32 = 0;
 
-/// What a file of item tokens says of itself, checked against the catalogue.
+/// The metadata of an item-token file, checked against the catalogue.
 #[derive(Debug)]
-pub(crate) struct ItemTokens {
-    stamp: Stamp,
+pub(crate) struct ItemTokenEngine {
+    metadata: ItemTokenMetadata,
     /// Bytes of the key-value cache for one token.
     cache_per_token: usize,
     /// Multiplications in the largest matrix product of a history.
     work: u64,
 }
 
-impl ItemTokens {
+impl ItemTokenEngine {
     pub(crate) fn new(
         path: &Path,
         metadata: &Metadata,
@@ -61,33 +62,34 @@ impl ItemTokens {
             expected,
             found,
         };
-        let stamp = Stamp::read(metadata).map_err(unsupported)?;
-        if stamp.catalogue_hash != catalogue.hash() {
+        let described = ItemTokenMetadata::read(metadata).map_err(unsupported)?;
+        if described.catalogue_hash != catalogue.hash() {
             return Err(GeneratorError::OtherCatalogue {
                 path: path.to_owned(),
                 expected: catalogue.hash().to_owned(),
-                found: stamp.catalogue_hash,
+                found: described.catalogue_hash,
             });
         }
-        if stamp.items != catalogue.len() {
+        if described.items != catalogue.len() {
             let expected = format!("{} items", catalogue.len());
-            return Err(unsupported((expected, stamp.items.to_string())));
+            return Err(unsupported((expected, described.items.to_string())));
         }
-        // Keys and values: their matrices' second dimension is their width.
+        // The second dimension of the key and value matrices is the width of keys and values.
         let width = |tensor: &&crate::gguf::TensorInfo| {
             tensor.name.ends_with(".attn_k.weight") || tensor.name.ends_with(".attn_v.weight")
         };
         let widths = metadata.tensors.iter().filter(width).filter_map(|tensor| tensor.dims.get(1));
         let cache_per_token = 4 * widths.map(|&width| width as usize).sum::<usize>();
         let work = metadata.tensors.iter().map(|tensor| {
-            let rows = if tensor.name.starts_with("blk.") { stamp.max_length as u64 } else { 1 };
+            let rows =
+                if tensor.name.starts_with("blk.") { described.max_length as u64 } else { 1 };
             tensor.dims.iter().fold(rows, |product, &dim| product.saturating_mul(dim))
         });
         let work = work.max().unwrap_or(0);
-        Ok(Self { stamp, cache_per_token, work })
+        Ok(Self { metadata: described, cache_per_token, work })
     }
 
-    /// Makes a generator with a context of its own, for up to `sequences` histories at once.
+    /// Creates a generator with its own context for up to `sequences` cached histories.
     pub(crate) fn generator<'m>(
         &self,
         name: &'m str,
@@ -96,7 +98,7 @@ impl ItemTokens {
         threads: usize,
         sequences: usize,
     ) -> Result<ItemTokenGenerator<'m>, String> {
-        let Stamp { vocabulary, max_length, .. } = self.stamp;
+        let ItemTokenMetadata { vocabulary, max_length, .. } = self.metadata;
         let cells = max_length.next_multiple_of(CELLS);
         let row = vocabulary.saturating_mul(4).max(1);
         let cache = cells.saturating_mul(self.cache_per_token).max(row);
@@ -104,9 +106,9 @@ impl ItemTokens {
         let batch = sequences * max_length;
         let microbatch = (LOGITS_BYTES / row).clamp(32, 512).min(batch);
         let number = |size: usize| {
-            u32::try_from(size).map_err(|_| format!("{size} tokens in a context are too many"))
+            u32::try_from(size).map_err(|_| format!("a context of {size} tokens is too large"))
         };
-        let threads = if self.work < WORTH_THREADS { 1 } else { threads };
+        let threads = if self.work < MULTI_THREAD_WORK { 1 } else { threads };
         let threads = threads.clamp(1, 512);
         let signed_threads = i32::try_from(threads).unwrap_or(1);
         let params = LlamaContextParams::default()
@@ -114,7 +116,7 @@ impl ItemTokens {
             .with_n_batch(number(batch)?)
             .with_n_ubatch(number(microbatch)?)
             .with_n_seq_max(number(sequences)?)
-            // Cells of its own for every history: none attends over another's.
+            // Separate cells for every history, so that attention covers its own only.
             .with_kv_unified(false)
             .with_type_k(KvCacheType::F32)
             .with_type_v(KvCacheType::F32)
@@ -129,19 +131,18 @@ impl ItemTokens {
             threads,
             context,
             batch: LlamaBatch::new(batch, 1),
-            histories: Histories::new(sequences),
-            selector: Selector::default(),
+            prefix_cache: PrefixCache::new(sequences),
+            selector: TopKSelector::default(),
         })
     }
 }
 
-/// Generates by one forward pass over the history, whose last row of logits ranks the whole
-/// catalogue: the list is the exact best `k`.
+/// The generator of the item-token engine. One forward pass over the history gives logits for
+/// the whole catalogue, so the list is the exact top `k`.
 ///
-/// Histories of earlier queries stay in the key-value cache. A query whose history is an
-/// earlier one with items added evaluates those only, as long as it is not longer than what
-/// the model reads: beyond that every item's position changes with each new one, and all
-/// are evaluated.
+/// Histories of earlier queries stay in the key-value cache. A query that extends a cached
+/// history evaluates the added items only. A history longer than the model reads is evaluated
+/// in full, because every new item shifts the positions of all others.
 #[derive(Debug)]
 pub struct ItemTokenGenerator<'m> {
     name: &'m str,
@@ -150,55 +151,59 @@ pub struct ItemTokenGenerator<'m> {
     threads: usize,
     context: LlamaContext<'m>,
     batch: LlamaBatch<'static>,
-    histories: Histories,
-    selector: Selector,
+    prefix_cache: PrefixCache,
+    selector: TopKSelector,
 }
 
-/// A history that was evaluated.
-struct Read {
-    /// Where in the batch its last token stands.
+/// An evaluated history.
+struct EvaluatedHistory {
+    /// Row of its last token in the batch.
     row: i32,
+    /// Number of tokens evaluated; cached tokens are not counted.
     evaluated: usize,
 }
 
 impl ItemTokenGenerator<'_> {
-    /// Threads that evaluate.
+    /// Number of evaluation threads.
     #[must_use]
     pub fn threads(&self) -> usize {
         self.threads
     }
 
-    /// Histories that are remembered at most.
+    /// Maximum number of cached histories.
     #[must_use]
     pub fn sequences(&self) -> usize {
-        self.histories.len()
+        self.prefix_cache.len()
     }
 
-    /// Forgets all histories: the next one is evaluated whole.
-    pub fn forget(&mut self) {
+    /// Clears the prefix cache: the next history is evaluated in full.
+    pub fn clear_cache(&mut self) {
         self.context.clear_kv_cache();
-        self.histories.clear();
+        self.prefix_cache.clear();
     }
 
-    /// Milliseconds of `llama_decode` alone for a history, in this context. To compare
-    /// [`Generator::generate`] with.
+    /// Milliseconds of `llama_decode` alone for a history in this context, as a reference for
+    /// [`Generator::generate`].
     ///
     /// # Errors
     /// If the model fails.
     pub fn raw_decode_ms(&mut self, history: &[ItemIndex]) -> Result<f64, GeneratorError> {
-        self.forget();
+        self.clear_cache();
         let newest = &history[history.len().saturating_sub(self.max_length)..];
         self.batch.clear();
-        let whole = Place { sequence: 0, known: 0 };
-        add(&mut self.batch, whole, newest).map_err(|error| fault(&error))?;
+        let uncached = CacheSlot { sequence: 0, cached: 0 };
+        add_history(&mut self.batch, uncached, newest).map_err(|error| evaluation_error(&error))?;
         let start = Instant::now();
-        self.context.decode(&mut self.batch).map_err(|error| fault(&error))?;
+        self.context.decode(&mut self.batch).map_err(|error| evaluation_error(&error))?;
         self.context.synchronize();
         Ok(start.elapsed().as_secs_f64() * 1e3)
     }
 
-    /// The answer, if it takes no model.
-    fn without_model(&self, query: &Query<'_>) -> Result<Option<Generation>, GeneratorError> {
+    /// The answer, if it needs no evaluation.
+    fn answer_without_model(
+        &self,
+        query: &Query<'_>,
+    ) -> Result<Option<Generation>, GeneratorError> {
         let len = self.catalogue.len();
         let mut named = query.history.iter().chain(query.exclude);
         if let Some(item) = named.find(|item| item.position() >= len) {
@@ -207,7 +212,7 @@ impl ItemTokenGenerator<'_> {
         if !query.history.is_empty() && query.k > 0 {
             return Ok(None);
         }
-        let mut generation = self.blank(query);
+        let mut generation = self.empty_generation(query);
         if query.history.is_empty() {
             generation.ranking = Ranking::Popularity;
             generation.candidates = most_popular_items(self.catalogue, query.exclude, query.k);
@@ -215,7 +220,7 @@ impl ItemTokenGenerator<'_> {
         Ok(Some(generation))
     }
 
-    fn blank(&self, query: &Query<'_>) -> Generation {
+    fn empty_generation(&self, query: &Query<'_>) -> Generation {
         Generation {
             candidates: Vec::new(),
             ranking: Ranking::LanguageModel,
@@ -227,7 +232,7 @@ impl ItemTokenGenerator<'_> {
         }
     }
 
-    /// Answers as many queries as there are sequences; histories are not empty.
+    /// Answers at most as many queries as there are sequences. Their histories are not empty.
     fn evaluate(
         &mut self,
         queries: &[&Query<'_>],
@@ -237,48 +242,51 @@ impl ItemTokenGenerator<'_> {
             .iter()
             .map(|query| &query.history[query.history.len().saturating_sub(self.max_length)..])
             .collect();
-        let reads = self.decode(&newest).inspect_err(|_| self.forget())?;
+        let histories = self.decode(&newest).inspect_err(|_| self.clear_cache())?;
         let prompt_ms = start.elapsed().as_secs_f64() * 1e3;
-        let answers = queries.iter().zip(reads).map(|(query, read)| {
+        let answers = queries.iter().zip(histories).map(|(query, history)| {
             let start = Instant::now();
-            let logits = &self.context.get_logits_ith(read.row)[..self.catalogue.len()];
+            let logits = &self.context.get_logits_ith(history.row)[..self.catalogue.len()];
             let removed = query.history.iter().chain(query.exclude).copied();
             let candidates = self.selector.select(logits, removed, query.k)?;
             Ok(Generation {
                 candidates,
                 prompt_ms,
                 decode_ms: start.elapsed().as_secs_f64() * 1e3,
-                prompt_tokens: read.evaluated,
-                ..self.blank(query)
+                prompt_tokens: history.evaluated,
+                ..self.empty_generation(query)
             })
         });
         Ok(answers.collect())
     }
 
-    /// Evaluates histories together, what of them is not in the cache.
-    fn decode(&mut self, histories: &[&[ItemIndex]]) -> Result<Vec<Read>, GeneratorError> {
-        let places = self.histories.place(histories);
+    /// Evaluates the uncached parts of histories in one batch.
+    fn decode(
+        &mut self,
+        histories: &[&[ItemIndex]],
+    ) -> Result<Vec<EvaluatedHistory>, GeneratorError> {
+        let slots = self.prefix_cache.assign(histories);
         let mut order: Vec<usize> = (0..histories.len()).collect();
-        // llama.cpp evaluates neighbouring sequences of one length together.
-        order.sort_by_key(|&at| places[at].sequence);
+        // llama.cpp evaluates adjacent sequences of equal length together.
+        order.sort_by_key(|&at| slots[at].sequence);
         self.batch.clear();
         let mut rows = vec![0; histories.len()];
         for at in order {
-            let Place { sequence, known } = places[at];
+            let CacheSlot { sequence, cached } = slots[at];
             self.context
-                .kv_cache_seq_rm(narrow(sequence).cast_signed(), Some(narrow(known)), None)
-                .map_err(|error| fault(&error))?;
-            add(&mut self.batch, places[at], histories[at]).map_err(|error| fault(&error))?;
+                .kv_cache_seq_rm(to_u32(sequence).cast_signed(), Some(to_u32(cached)), None)
+                .map_err(|error| evaluation_error(&error))?;
+            add_history(&mut self.batch, slots[at], histories[at])
+                .map_err(|error| evaluation_error(&error))?;
             rows[at] = self.batch.n_tokens() - 1;
         }
-        self.context.decode(&mut self.batch).map_err(|error| fault(&error))?;
+        self.context.decode(&mut self.batch).map_err(|error| evaluation_error(&error))?;
         self.context.synchronize();
-        let evaluated =
-            histories.iter().zip(&places).map(|(items, place)| items.len() - place.known);
+        let evaluated = histories.iter().zip(&slots).map(|(items, slot)| items.len() - slot.cached);
         Ok(rows
             .into_iter()
             .zip(evaluated)
-            .map(|(row, evaluated)| Read { row, evaluated })
+            .map(|(row, evaluated)| EvaluatedHistory { row, evaluated })
             .collect())
     }
 }
@@ -289,40 +297,40 @@ impl Generator for ItemTokenGenerator<'_> {
     }
 
     fn generate(&mut self, query: &Query<'_>) -> Result<Generation, GeneratorError> {
-        if let Some(answer) = self.without_model(query)? {
+        if let Some(answer) = self.answer_without_model(query)? {
             return Ok(answer);
         }
         self.evaluate(&[query])?.remove(0)
     }
 
-    fn together(&self) -> usize {
-        self.sequences().min(TOGETHER)
+    fn max_batch(&self) -> usize {
+        self.sequences().min(MAX_BATCH)
     }
 
     fn generate_batch(&mut self, queries: &[Query<'_>]) -> Vec<Result<Generation, GeneratorError>> {
         let mut answers = Vec::with_capacity(queries.len());
-        let mut waiting = Vec::new();
+        let mut pending = Vec::new();
         for (at, query) in queries.iter().enumerate() {
-            match self.without_model(query) {
+            match self.answer_without_model(query) {
                 Ok(None) => {
-                    waiting.push(at);
-                    answers.push(Ok(self.blank(query)));
+                    pending.push(at);
+                    answers.push(Ok(self.empty_generation(query)));
                 }
                 Ok(Some(answer)) => answers.push(Ok(answer)),
                 Err(error) => answers.push(Err(error)),
             }
         }
-        for group in waiting.chunks(self.together()) {
-            let together: Vec<&Query<'_>> = group.iter().map(|&at| &queries[at]).collect();
-            match self.evaluate(&together) {
-                Ok(found) => {
-                    for (&at, answer) in group.iter().zip(found) {
+        for positions in pending.chunks(self.max_batch()) {
+            let batch: Vec<&Query<'_>> = positions.iter().map(|&at| &queries[at]).collect();
+            match self.evaluate(&batch) {
+                Ok(generations) => {
+                    for (&at, answer) in positions.iter().zip(generations) {
                         answers[at] = answer;
                     }
                 }
-                // Whoever is at fault fails alone.
+                // Evaluates each query alone, so that only the faulty ones fail.
                 Err(_) => {
-                    for &at in group {
+                    for &at in positions {
                         answers[at] = self.generate(&queries[at]);
                     }
                 }
@@ -332,26 +340,26 @@ impl Generator for ItemTokenGenerator<'_> {
     }
 }
 
-/// Adds what of a history the cache does not know, asking for the logits of the last token.
-fn add(
+/// Adds the uncached items of a history to a batch and requests the logits of the last one.
+fn add_history(
     batch: &mut LlamaBatch<'_>,
-    place: Place,
+    slot: CacheSlot,
     history: &[ItemIndex],
 ) -> Result<(), llama_cpp_2::llama_batch::BatchAddError> {
-    let sequence = narrow(place.sequence).cast_signed();
-    for (position, item) in history.iter().enumerate().skip(place.known) {
+    let sequence = to_u32(slot.sequence).cast_signed();
+    for (position, item) in history.iter().enumerate().skip(slot.cached) {
         let token = LlamaToken::new(item.0.cast_signed());
         let last = position + 1 == history.len();
-        batch.add(token, narrow(position).cast_signed(), &[sequence], last)?;
+        batch.add(token, to_u32(position).cast_signed(), &[sequence], last)?;
     }
     Ok(())
 }
 
-fn fault(error: &dyn std::fmt::Display) -> GeneratorError {
-    GeneratorError::Evaluate { doing: "reading the history", message: error.to_string() }
+fn evaluation_error(error: &dyn std::fmt::Display) -> GeneratorError {
+    GeneratorError::Evaluate { operation: "reading the history", message: error.to_string() }
 }
 
-/// Positions and sequences are bounded by the context's cells, which fit 32 bits.
-fn narrow(value: usize) -> u32 {
+/// Positions and sequences are below the number of cells, which fits 32 bits.
+fn to_u32(value: usize) -> u32 {
     value as u32
 }

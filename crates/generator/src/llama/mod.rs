@@ -1,18 +1,21 @@
-//! GGUF files hosted by llama.cpp.
+//! GGUF models run by llama.cpp.
 
 mod backend;
 mod context;
 mod embedding;
-mod histories;
 mod item_tokens;
 mod model;
+mod options;
+mod prefix_cache;
 mod requantise;
 mod titles;
+mod validation;
 
 pub use backend::passive_threads;
 pub use context::Evaluator;
 pub use embedding::TextEmbedder;
 pub use item_tokens::ItemTokenGenerator;
-pub use model::{LoadOptions, Model};
-pub use requantise::{Format, requantise};
+pub use model::Model;
+pub use options::LoadOptions;
+pub use requantise::{Quantisation, requantise};
 pub use titles::TitleGenerator;

@@ -4,34 +4,34 @@ use llama_cpp_2::{model::LlamaModel, token::LlamaToken, vocab::LlamaVocab};
 use tandem_dataset::{Catalogue, ItemIndex};
 use tandem_protocol::Ranking;
 
-use super::{context::Evaluator, model::LoadOptions};
+use super::{context::Evaluator, options::LoadOptions};
 use crate::{
     Generation, Generator, GeneratorError, Query,
-    experts::{Baseline, Experts},
+    branch_scores::{ExpertWeights, UnconditionalScores},
     gguf::Metadata,
     popularity::most_popular,
-    search::{Found, Limits, Search},
-    titles::{Prompt, label, prompt},
+    search::{Search, SearchLimits, SearchResult},
+    titles::{Prompt, build_prompt, label},
     trie::{MAX_TITLE_TOKENS, Mask, NodeId, Token, Trie},
 };
 
-/// Tokens that each made-up history's pass may evaluate: the whole tree of a few thousand
-/// titles; of larger ones the part that popularity makes probable.
-const BASELINE_TOKENS: usize = 2048;
-/// Items of each made-up history that the baseline is measured with.
-const BASELINE_LENGTH: usize = 8;
+/// Maximum number of tokens evaluated for each synthetic history. This covers the whole trie
+/// of a few thousand titles; in larger tries it covers the most popular part.
+const UNCONDITIONAL_TOKENS: usize = 2048;
+/// Number of items in each synthetic history.
+const SYNTHETIC_HISTORY_LENGTH: usize = 8;
 
-/// The catalogue as a model of text reads it; shared by generators.
+/// The tokenised catalogue and prompt parts; shared by all generators of a model.
 #[derive(Debug)]
-pub(crate) struct Titles {
+pub(crate) struct TitleEngine {
     trie: Trie,
-    head: Vec<Token>,
-    opener: Vec<Token>,
+    preamble: Vec<Token>,
+    item_prefix: Vec<Token>,
     prompt_budget: usize,
-    baseline: Option<Baseline>,
+    unconditional: Option<UnconditionalScores>,
 }
 
-impl Titles {
+impl TitleEngine {
     pub(crate) fn new(
         path: &Path,
         metadata: &Metadata,
@@ -45,152 +45,161 @@ impl Titles {
             expected: expected.to_owned(),
             found,
         };
-        // SentencePiece may put a blank before every text; elsewhere words inside a line
-        // begin with one.
-        let implicit_blank = metadata.text("tokenizer.ggml.model") == Some("llama")
+        // SentencePiece may add a space before every text. With other tokenizers, a word
+        // inside a line starts with a space.
+        let implicit_space = metadata.text("tokenizer.ggml.model") == Some("llama")
             && metadata.values.get("tokenizer.ggml.add_space_prefix")
                 != Some(&crate::gguf::Value::Bool(false));
-        let blank = if options.opener.is_empty() || implicit_blank { "" } else { " " };
-        let Some(&end) = tokens(&vocab, "\n", false).last() else {
-            return Err(unsupported("a vocabulary that has a line feed", "none".to_owned()));
+        let space = if options.item_prefix.is_empty() || implicit_space { "" } else { " " };
+        let Some(&end) = tokenize(&vocab, "\n", false).last() else {
+            return Err(unsupported("a vocabulary with a line feed", "none".to_owned()));
         };
         let titles: Vec<Vec<Token>> = catalogue
             .items()
             .iter()
-            .map(|item| tokens(&vocab, &format!("{blank}{}", label(item, options.years)), false))
+            .map(|item| {
+                let text = format!("{space}{}", label(item, options.include_years));
+                tokenize(&vocab, &text, false)
+            })
             .collect();
         let counts: Vec<u32> = catalogue.items().iter().map(|item| item.count).collect();
-        let mut head = tokens(&vocab, &options.preamble, true);
-        let opener = tokens(&vocab, &options.opener, false);
-        if head.is_empty() && opener.is_empty() {
-            head.push(end);
+        let mut preamble = tokenize(&vocab, &options.preamble, true);
+        let item_prefix = tokenize(&vocab, &options.item_prefix, false);
+        if preamble.is_empty() && item_prefix.is_empty() {
+            preamble.push(end);
         }
-        // Positions beyond those the model was trained for give nonsense.
+        // Beyond the trained context length the model's output is meaningless.
         let trained = model.n_ctx_train() as usize;
         let prompt_budget = options.prompt_tokens.min(trained.saturating_sub(MAX_TITLE_TOKENS));
-        let least = head.len() + 2 * opener.len() + MAX_TITLE_TOKENS;
+        let least = preamble.len() + 2 * item_prefix.len() + MAX_TITLE_TOKENS;
         if prompt_budget < least {
             return Err(unsupported(
-                &format!("room for a prompt of at least {least} tokens"),
-                format!("{prompt_budget} (context of {trained}, {} wanted)", options.prompt_tokens),
+                &format!("a prompt budget of at least {least} tokens"),
+                format!(
+                    "{prompt_budget} (context length {trained}, prompt_tokens {})",
+                    options.prompt_tokens
+                ),
             ));
         }
         Ok(Self {
             trie: Trie::new(&titles, &counts, end),
-            head,
-            opener,
+            preamble,
+            item_prefix,
             prompt_budget,
-            baseline: None,
+            unconditional: None,
         })
     }
 
-    /// Longest prompt, in tokens.
+    /// Maximum prompt length in tokens.
     pub(crate) fn prompt_budget(&self) -> usize {
         self.prompt_budget
     }
 
-    pub(crate) fn set_baseline(&mut self, baseline: Baseline) {
-        self.baseline = Some(baseline);
+    pub(crate) fn set_unconditional_scores(&mut self, unconditional: UnconditionalScores) {
+        self.unconditional = Some(unconditional);
     }
 }
 
-/// Generates under the titles' trie. See [`experts`](crate::experts) for what the numbers
-/// are and [`search`](crate::search) for how they are found.
+/// The generator of the title engine: a search over the trie of titles. The distribution is
+/// that of [`branch_scores`](crate::branch_scores); the algorithm is in
+/// [`search`](crate::search).
 #[derive(Debug)]
 pub struct TitleGenerator<'m> {
     name: &'m str,
-    titles: &'m Titles,
+    titles: &'m TitleEngine,
     evaluator: Evaluator<'m>,
-    limits: Limits,
-    experts: Experts,
+    limits: SearchLimits,
+    weights: ExpertWeights,
 }
 
 impl<'m> TitleGenerator<'m> {
     pub(crate) fn new(
         name: &'m str,
-        titles: &'m Titles,
+        titles: &'m TitleEngine,
         evaluator: Evaluator<'m>,
-        limits: Limits,
-        experts: Experts,
+        limits: SearchLimits,
+        weights: ExpertWeights,
     ) -> Self {
-        Self { name, titles, evaluator, limits, experts }
+        Self { name, titles, evaluator, limits, weights }
     }
 
-    /// Another budget than [`LoadOptions::decode_tokens`], to measure what it is worth:
-    /// `usize::MAX` gives the exact best of the distribution.
-    pub fn set_budget(&mut self, tokens: usize) {
-        self.limits.tokens = tokens;
+    /// Overrides [`LoadOptions::decode_tokens`], for measurements. `usize::MAX` gives the
+    /// exact top `k` of the distribution.
+    pub fn set_token_budget(&mut self, tokens: usize) {
+        self.limits.token_budget = tokens;
     }
 
-    /// The catalogue's tree.
+    /// The trie of the catalogue's titles.
     #[must_use]
     pub fn trie(&self) -> &'m Trie {
         &self.titles.trie
     }
 
-    /// The prompt that a history becomes.
+    /// The prompt for a history.
     ///
     /// # Errors
-    /// If an item is not in the catalogue.
+    /// [`GeneratorError::UnknownItem`] if an item is not in the catalogue.
     pub fn prompt(&self, history: &[ItemIndex]) -> Result<Prompt, GeneratorError> {
-        self.check(history)?;
-        let Titles { trie, head, opener, prompt_budget, .. } = self.titles;
-        Ok(prompt((head, opener), trie, history, *prompt_budget))
+        self.check_items(history)?;
+        let TitleEngine { trie, preamble, item_prefix, prompt_budget, .. } = self.titles;
+        Ok(build_prompt((preamble, item_prefix), trie, history, *prompt_budget))
     }
 
-    /// Evaluates the branchings of the tree for a history, the most probable first, until
-    /// `tokens` are spent, and shows `observe` the logits after each; without mask and
-    /// baseline. Returns what that took.
+    /// Evaluates the nodes of the trie for a history, most probable first, until `tokens` are
+    /// spent, and passes `observe` the logits after each. Neither mask nor unconditional
+    /// scores are applied.
     ///
     /// # Errors
-    /// If an item is not in the catalogue or the model fails.
+    /// [`GeneratorError::UnknownItem`] if an item is not in the catalogue, or if the model
+    /// fails.
     pub fn observe(
         &mut self,
         history: &[ItemIndex],
         tokens: usize,
         observe: &mut dyn FnMut(NodeId, &[f32]),
-    ) -> Result<Found, GeneratorError> {
-        self.read(history)?;
+    ) -> Result<SearchResult, GeneratorError> {
+        self.read_prompt(history)?;
         let search = Search {
             trie: &self.titles.trie,
-            experts: &self.experts,
-            baseline: None,
-            limits: Limits { tokens, ..self.limits },
+            weights: &self.weights,
+            unconditional: None,
+            limits: SearchLimits { token_budget: tokens, ..self.limits },
         };
         search.run(&Mask::default(), self.titles.trie.items(), &mut self.evaluator, observe)
     }
 
-    /// Tokens per second of llama.cpp alone in this context: `rounds` batches of `width`
-    /// tokens after the head of a prompt. To compare a search's rate with.
+    /// Tokens per second of llama.cpp alone in this context, as a reference for the rate of
+    /// the search: `rounds` batches of `width` tokens after the preamble.
     ///
     /// # Errors
     /// If the model fails.
     pub fn raw_decode_rate(&mut self, width: usize, rounds: usize) -> Result<f64, GeneratorError> {
-        let head = &self.titles.head;
-        self.evaluator.read(if head.is_empty() { &self.titles.opener } else { head })?;
-        self.evaluator.raw_rate(width, rounds)
+        let TitleEngine { preamble, item_prefix, .. } = self.titles;
+        self.evaluator.read(if preamble.is_empty() { item_prefix } else { preamble })?;
+        self.evaluator.raw_decode_rate(width, rounds)
     }
 
-    /// What the model says of each branch on average over made-up histories: popular items
-    /// dealt out in turn, so that it depends on the catalogue alone.
-    pub(crate) fn measure_baseline(
+    /// Estimates the model's scores without a history: the mean over synthetic histories,
+    /// which distribute the most popular items round-robin, so that the result depends on the
+    /// catalogue alone.
+    pub(crate) fn measure_unconditional_scores(
         &mut self,
         histories: usize,
-    ) -> Result<Baseline, GeneratorError> {
+    ) -> Result<UnconditionalScores, GeneratorError> {
         let trie = &self.titles.trie;
-        let mut baseline = Baseline::new(trie);
-        let popular = most_popular(trie, &Mask::default(), histories * BASELINE_LENGTH);
+        let mut unconditional = UnconditionalScores::new(trie);
+        let popular = most_popular(trie, &Mask::default(), histories * SYNTHETIC_HISTORY_LENGTH);
         for first in 0..histories.min(popular.len()) {
             let history: Vec<ItemIndex> =
                 popular.iter().skip(first).step_by(histories).map(|ranked| ranked.item).collect();
-            self.observe(&history, BASELINE_TOKENS, &mut |node, logits| {
-                baseline.add(trie, node, logits);
+            self.observe(&history, UNCONDITIONAL_TOKENS, &mut |node, logits| {
+                unconditional.add(trie, node, logits);
             })?;
         }
-        Ok(baseline)
+        Ok(unconditional)
     }
 
-    fn check(&self, items: &[ItemIndex]) -> Result<(), GeneratorError> {
+    fn check_items(&self, items: &[ItemIndex]) -> Result<(), GeneratorError> {
         let len = self.titles.trie.items();
         match items.iter().find(|item| item.position() >= len) {
             Some(item) => Err(GeneratorError::UnknownItem { index: item.0, items: len }),
@@ -198,8 +207,9 @@ impl<'m> TitleGenerator<'m> {
         }
     }
 
-    /// Reads the prompt; returns tokens evaluated and items not read.
-    fn read(&mut self, history: &[ItemIndex]) -> Result<(usize, usize), GeneratorError> {
+    /// Reads the prompt of a history. Returns the number of tokens evaluated and of items
+    /// that did not fit.
+    fn read_prompt(&mut self, history: &[ItemIndex]) -> Result<(usize, usize), GeneratorError> {
         let prompt = self.prompt(history)?;
         Ok((self.evaluator.read(&prompt.tokens)?, prompt.truncated))
     }
@@ -211,8 +221,8 @@ impl Generator for TitleGenerator<'_> {
     }
 
     fn generate(&mut self, query: &Query<'_>) -> Result<Generation, GeneratorError> {
-        self.check(query.history)?;
-        self.check(query.exclude)?;
+        self.check_items(query.history)?;
+        self.check_items(query.exclude)?;
         let trie = &self.titles.trie;
         let mask = trie.mask(query.history.iter().chain(query.exclude).copied());
         let mut generation = Generation {
@@ -233,22 +243,22 @@ impl Generator for TitleGenerator<'_> {
             return Ok(generation);
         }
         let start = Instant::now();
-        (generation.prompt_tokens, generation.truncated) = self.read(query.history)?;
+        (generation.prompt_tokens, generation.truncated) = self.read_prompt(query.history)?;
         generation.prompt_ms = start.elapsed().as_secs_f64() * 1e3;
         let start = Instant::now();
         let search = Search {
             trie,
-            experts: &self.experts,
-            baseline: self.titles.baseline.as_ref(),
+            weights: &self.weights,
+            unconditional: self.titles.unconditional.as_ref(),
             limits: self.limits,
         };
-        let found = search.run(&mask, query.k, &mut self.evaluator, &mut |_, _| {})?;
+        let result = search.run(&mask, query.k, &mut self.evaluator, &mut |_, _| {})?;
         generation.decode_ms = start.elapsed().as_secs_f64() * 1e3;
-        generation.decoded_tokens = found.tokens;
-        generation.candidates = found.candidates;
+        generation.decoded_tokens = result.tokens;
+        generation.candidates = result.candidates;
         tracing::debug!(
-            tokens = found.tokens,
-            exact = found.exact,
+            tokens = result.tokens,
+            exact = result.exact,
             prompt_ms = generation.prompt_ms,
             decode_ms = generation.decode_ms,
             "candidates generated"
@@ -257,8 +267,8 @@ impl Generator for TitleGenerator<'_> {
     }
 }
 
-/// Text to tokens. Special tokens written out in a title are text like any other.
-pub(super) fn tokens(vocab: &LlamaVocab<'_>, text: &str, begin: bool) -> Vec<Token> {
+/// Tokenises text. The names of special tokens inside a title are treated as plain text.
+pub(super) fn tokenize(vocab: &LlamaVocab<'_>, text: &str, begin: bool) -> Vec<Token> {
     if text.is_empty() && !begin {
         return Vec::new();
     }

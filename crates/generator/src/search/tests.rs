@@ -4,15 +4,20 @@ use proptest::prelude::*;
 use tandem_dataset::ItemIndex;
 
 use super::*;
+use crate::{
+    branch_scores::ExpertWeights,
+    trie::{Token, Trie},
+};
 
 const END: Token = 0;
 const VOCABULARY: usize = 6;
 
-/// A made-up language model: the logits are a hash of everything read so far.
-struct Oracle {
+/// A fake language model: the logits are a hash of all tokens read so far. It checks that the
+/// search respects its limits.
+struct HashModel {
     branches: HashMap<Branch, Vec<Token>>,
     logits: Vec<f32>,
-    limits: Limits,
+    limits: SearchLimits,
 }
 
 fn logits_after(path: &[Token]) -> Vec<f32> {
@@ -28,13 +33,13 @@ fn logits_after(path: &[Token]) -> Vec<f32> {
         .collect()
 }
 
-impl Oracle {
-    fn new(limits: Limits) -> Self {
+impl HashModel {
+    fn new(limits: SearchLimits) -> Self {
         Self { branches: HashMap::from([(0, vec![])]), logits: vec![], limits }
     }
 }
 
-impl LogitsSource for Oracle {
+impl LogitsSource for HashModel {
     fn prompt(&mut self) -> Result<&[f32], GeneratorError> {
         self.logits = logits_after(&[]);
         Ok(&self.logits)
@@ -46,15 +51,16 @@ impl LogitsSource for Oracle {
         read: &mut ReadLogits<'_>,
     ) -> Result<(), GeneratorError> {
         assert!(steps.len() <= self.limits.width);
-        assert!(steps.iter().map(|s| s.tokens.len()).sum::<usize>() <= self.limits.batch);
+        assert!(steps.iter().map(|s| s.tokens.len()).sum::<usize>() <= self.limits.batch_tokens);
         for step in steps {
             assert!(!step.tokens.is_empty() && step.into >= 1);
             assert!(step.into <= self.limits.branches);
             let path = [&self.branches[&step.from], step.tokens].concat();
             self.branches.insert(step.into, path);
         }
-        let held: usize = self.branches.values().map(Vec::len).sum();
-        assert!(self.branches.len() <= self.limits.branches + 1 && held <= self.limits.held);
+        let cached: usize = self.branches.values().map(Vec::len).sum();
+        assert!(self.branches.len() <= self.limits.branches + 1);
+        assert!(cached <= self.limits.cached_tokens);
         steps
             .iter()
             .enumerate()
@@ -62,17 +68,22 @@ impl LogitsSource for Oracle {
     }
 
     fn release(&mut self, branch: Branch) {
-        assert!(self.branches.remove(&branch).is_some(), "released what is not held");
+        assert!(self.branches.remove(&branch).is_some(), "released a branch that is not stored");
     }
 }
 
-const AMPLE: Limits =
-    Limits { width: 8, branches: 200, held: 10_000, batch: 512, tokens: usize::MAX };
+const AMPLE: SearchLimits = SearchLimits {
+    width: 8,
+    branches: 200,
+    cached_tokens: 10_000,
+    batch_tokens: 512,
+    token_budget: usize::MAX,
+};
 
-/// Every item's log-probability, straight from the definition.
-fn exhaustive(trie: &Trie, mask: &Mask, experts: &Experts) -> Vec<Ranked> {
+/// Reference: every item's log-probability by its definition.
+fn exhaustive(trie: &Trie, mask: &Mask, weights: &ExpertWeights) -> Vec<Ranked> {
     fn walk(
-        (trie, mask, experts): (&Trie, &Mask, &Experts),
+        (trie, mask, weights): (&Trie, &Mask, &ExpertWeights),
         node: NodeId,
         logprob: f64,
         out: &mut Vec<Ranked>,
@@ -81,37 +92,37 @@ fn exhaustive(trie: &Trie, mask: &Mask, experts: &Experts) -> Vec<Ranked> {
             trie.children(node).filter(|&child| trie.remaining(child, mask) > 0).collect();
         if children.is_empty() {
             let total = trie.weight(node, mask) as f64;
-            out.extend(trie.leaves(node, mask).map(|(item, weight)| Ranked {
+            out.extend(trie.items_below(node, mask).map(|(item, weight)| Ranked {
                 item,
                 logprob: (logprob + (weight as f64 / total).ln()) as f32,
             }));
             return;
         }
         let logits = logits_after(trie.path(node));
-        let weights: Vec<f64> = children
+        let shares: Vec<f64> = children
             .iter()
             .map(|&child| {
-                (f64::from(logits[trie.first_token(child) as usize]) * experts.lm).exp()
-                    * (trie.weight(child, mask) as f64).powf(experts.prior)
+                (f64::from(logits[trie.first_token(child) as usize]) * weights.lm).exp()
+                    * (trie.weight(child, mask) as f64).powf(weights.prior)
             })
             .collect();
-        let sum: f64 = weights.iter().sum();
-        for (child, weight) in children.into_iter().zip(weights) {
-            walk((trie, mask, experts), child, logprob + (weight / sum).ln(), out);
+        let sum: f64 = shares.iter().sum();
+        for (child, share) in children.into_iter().zip(shares) {
+            walk((trie, mask, weights), child, logprob + (share / sum).ln(), out);
         }
     }
     let mut out = Vec::new();
     if trie.remaining(NodeId::ROOT, mask) > 0 {
-        walk((trie, mask, experts), NodeId::ROOT, 0.0, &mut out);
+        walk((trie, mask, weights), NodeId::ROOT, 0.0, &mut out);
     }
     out.sort_by(|a, b| b.logprob.total_cmp(&a.logprob).then(a.item.cmp(&b.item)));
     out
 }
 
-fn run(trie: &Trie, mask: &Mask, k: usize, limits: Limits) -> Found {
-    let experts = Experts { lm: 0.7, prior: 0.9, baseline: 0.0 };
-    Search { trie, experts: &experts, baseline: None, limits }
-        .run(mask, k, &mut Oracle::new(limits), &mut |_, _| {})
+fn run(trie: &Trie, mask: &Mask, k: usize, limits: SearchLimits) -> SearchResult {
+    let weights = ExpertWeights { lm: 0.7, prior: 0.9, unconditional: 0.0 };
+    Search { trie, weights: &weights, unconditional: None, limits }
+        .run(mask, k, &mut HashModel::new(limits), &mut |_, _| {})
         .unwrap()
 }
 
@@ -120,7 +131,7 @@ fn sum(candidates: &[Ranked]) -> f64 {
 }
 
 #[test]
-fn one_item_is_certain_and_takes_no_decoding() {
+fn a_single_item_has_probability_one_without_decoding() {
     let trie = Trie::new(&[vec![1, 2, 3]], &[0], END);
     let found = run(&trie, &Mask::default(), 50, AMPLE);
     assert_eq!(found.candidates, [Ranked { item: ItemIndex(0), logprob: 0.0 }]);
@@ -128,7 +139,7 @@ fn one_item_is_certain_and_takes_no_decoding() {
 }
 
 #[test]
-fn nothing_is_found_where_nothing_remains() {
+fn no_remaining_item_gives_an_empty_list() {
     let trie = Trie::new(&[vec![1], vec![2]], &[0, 0], END);
     assert!(run(&trie, &trie.mask([ItemIndex(0), ItemIndex(1)]), 5, AMPLE).candidates.is_empty());
     assert!(run(&trie, &Mask::default(), 0, AMPLE).candidates.is_empty());
@@ -136,7 +147,7 @@ fn nothing_is_found_where_nothing_remains() {
 }
 
 #[test]
-fn items_of_one_title_split_its_probability_by_count() {
+fn items_with_equal_titles_split_the_probability_by_count() {
     let trie = Trie::new(&[vec![1], vec![1], vec![1]], &[3, 0, 3], END);
     let found = run(&trie, &Mask::default(), 3, AMPLE);
     let order: Vec<u32> = found.candidates.iter().map(|ranked| ranked.item.0).collect();
@@ -145,7 +156,7 @@ fn items_of_one_title_split_its_probability_by_count() {
 }
 
 #[test]
-fn scores_that_are_no_numbers_are_an_error() {
+fn nan_logits_are_an_error() {
     struct Broken(Vec<f32>);
     impl LogitsSource for Broken {
         fn prompt(&mut self) -> Result<&[f32], GeneratorError> {
@@ -156,13 +167,17 @@ fn scores_that_are_no_numbers_are_an_error() {
             _: &[Step<'_>],
             _: &mut ReadLogits<'_>,
         ) -> Result<(), GeneratorError> {
-            unreachable!("the prompt already fails")
+            unreachable!("the search fails at the prompt")
         }
         fn release(&mut self, _: Branch) {}
     }
     let trie = Trie::new(&[vec![1], vec![2]], &[0, 0], END);
-    let search =
-        Search { trie: &trie, experts: &Experts::default(), baseline: None, limits: AMPLE };
+    let search = Search {
+        trie: &trie,
+        weights: &ExpertWeights::default(),
+        unconditional: None,
+        limits: AMPLE,
+    };
     let result =
         search.run(&Mask::default(), 1, &mut Broken(vec![f32::NAN; VOCABULARY]), &mut |_, _| {});
     assert!(matches!(result, Err(GeneratorError::NotFinite)));
@@ -184,11 +199,11 @@ proptest! {
     ) {
         let trie = Trie::new(&titles, &counts, END);
         let mask = trie.mask(removed.iter().map(|r| ItemIndex((r % titles.len()) as u32)));
-        // Few branches force the search to give some up and read their tokens again.
-        let limits = Limits { width, branches, held: 100, ..AMPLE };
+        // Few branches force the search to evict some and to evaluate their tokens again.
+        let limits = SearchLimits { width, branches, cached_tokens: 100, ..AMPLE };
         let found = run(&trie, &mask, k, limits);
-        let experts = Experts { lm: 0.7, prior: 0.9, baseline: 0.0 };
-        let expected = exhaustive(&trie, &mask, &experts);
+        let weights = ExpertWeights { lm: 0.7, prior: 0.9, unconditional: 0.0 };
+        let expected = exhaustive(&trie, &mask, &weights);
         prop_assert!(found.exact);
         prop_assert_eq!(found.candidates.len(), k.min(expected.len()));
         for (found, expected) in found.candidates.iter().zip(&expected) {
@@ -204,16 +219,17 @@ proptest! {
     }
 
     #[test]
-    fn the_whole_tree_sums_to_one_whatever_the_budget(
+    fn the_probabilities_sum_to_one_for_every_budget(
         (titles, counts) in catalogues(),
         removed in prop::collection::vec(0..1000_usize, 0..20),
-        tokens in 0..100_usize,
+        token_budget in 0..100_usize,
     ) {
         let trie = Trie::new(&titles, &counts, END);
         let mask = trie.mask(removed.iter().map(|r| ItemIndex((r % titles.len()) as u32)));
         let remaining = trie.remaining(NodeId::ROOT, &mask);
-        let found = run(&trie, &mask, titles.len(), Limits { tokens, ..AMPLE });
-        prop_assert!(found.tokens <= tokens);
+        let limits = SearchLimits { token_budget, ..AMPLE };
+        let found = run(&trie, &mask, titles.len(), limits);
+        prop_assert!(found.tokens <= token_budget);
         prop_assert_eq!(found.candidates.len(), remaining);
         if remaining > 0 {
             prop_assert!((sum(&found.candidates) - 1.0).abs() < 1e-4);

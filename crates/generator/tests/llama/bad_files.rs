@@ -1,17 +1,17 @@
-//! Files that are not what they should be, and rewriting those that are.
+//! Invalid files are refused with a typed error; valid files can be requantised.
 
 use std::path::Path;
 
 use tandem_generator::{
     GeneratorError, Model,
     gguf::{GgufError, Metadata, Writer},
-    llama::{Format, requantise},
+    llama::{Quantisation, requantise},
     testing::write_gguf_without_text,
 };
 
 use crate::support::{ask, catalogue, items, options, tiny_file};
 
-fn refuse(path: &Path) -> GeneratorError {
+fn load_error(path: &Path) -> GeneratorError {
     let error = Model::load(path, catalogue(&["a", "b"], &[]), &options()).unwrap_err();
     let name = path.file_name().unwrap().to_str().unwrap();
     assert!(error.to_string().contains(name), "{error}");
@@ -19,52 +19,52 @@ fn refuse(path: &Path) -> GeneratorError {
 }
 
 #[test]
-fn a_missing_file_and_a_folder() {
+fn a_missing_file_and_a_folder_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let error = refuse(&folder.path().join("none.gguf"));
+    let error = load_error(&folder.path().join("none.gguf"));
     assert!(matches!(error, GeneratorError::Gguf(GgufError::Io { .. })), "{error}");
-    refuse(folder.path());
+    load_error(folder.path());
 }
 
 #[test]
-fn not_a_gguf_and_half_a_gguf() {
+fn a_truncated_file_and_a_file_of_another_format_are_refused() {
     let tiny = tiny_file(1);
     let bytes = std::fs::read(&tiny.path).unwrap();
     std::fs::write(&tiny.path, &bytes[..bytes.len() / 2]).unwrap();
-    let error = refuse(&tiny.path);
-    assert!(error.to_string().contains("cut short"), "{error}");
+    let error = load_error(&tiny.path);
+    assert!(error.to_string().contains("truncated"), "{error}");
     std::fs::write(&tiny.path, b"<!doctype html>").unwrap();
-    let error = refuse(&tiny.path);
+    let error = load_error(&tiny.path);
     assert!(matches!(error, GeneratorError::Gguf(GgufError::Format { .. })), "{error}");
 }
 
 #[test]
-fn a_model_without_text() {
+fn a_model_without_a_tokenizer_is_refused() {
     let tiny = tiny_file(1);
     write_gguf_without_text(&tiny.path, 1).unwrap();
-    let error = refuse(&tiny.path);
+    let error = load_error(&tiny.path);
     assert!(matches!(error, GeneratorError::Unsupported { .. }), "{error}");
     assert!(error.to_string().contains("tokenizer"), "{error}");
 }
 
 #[test]
-fn a_model_that_llama_cpp_cannot_load() {
+fn a_model_without_weights_and_an_encoder_are_refused() {
     let tiny = tiny_file(1);
     let mut writer = Writer::new("llama");
     writer.set("tokenizer.ggml.model", "llama");
     writer.write(&tiny.path).unwrap();
-    assert!(matches!(refuse(&tiny.path), GeneratorError::Load { .. }));
+    assert!(matches!(load_error(&tiny.path), GeneratorError::Load { .. }));
     let mut writer = Writer::new("bert");
     writer.set("tokenizer.ggml.model", "bert");
     writer.write(&tiny.path).unwrap();
-    assert!(matches!(refuse(&tiny.path), GeneratorError::Unsupported { .. }));
+    assert!(matches!(load_error(&tiny.path), GeneratorError::Unsupported { .. }));
 }
 
 #[test]
-fn a_requantised_model_makes_lists() {
+fn a_requantised_model_generates_lists() {
     let tiny = tiny_file(1);
     let to = tiny.path.with_file_name("small.gguf");
-    for format in [Format::Q8_0, Format::Q4_0] {
+    for format in [Quantisation::Q8_0, Quantisation::Q4_0] {
         requantise(&tiny.path, &to, format).unwrap();
         let encodings: Vec<u32> =
             Metadata::read(&to).unwrap().tensors.iter().map(|tensor| tensor.encoding).collect();
@@ -76,15 +76,15 @@ fn a_requantised_model_makes_lists() {
 }
 
 #[test]
-fn what_cannot_be_requantised_leaves_nothing_behind() {
+fn a_failed_requantisation_leaves_no_file() {
     let tiny = tiny_file(1);
     std::fs::write(&tiny.path, b"not a model").unwrap();
     let to = tiny.path.with_file_name("small.gguf");
-    assert!(requantise(&tiny.path, &to, Format::Q8_0).is_err());
+    assert!(requantise(&tiny.path, &to, Quantisation::Q8_0).is_err());
     let mut writer = Writer::new("llama");
     writer.set("tokenizer.ggml.model", "llama");
     writer.write(&tiny.path).unwrap();
-    let error = requantise(&tiny.path, &to, Format::Q8_0).unwrap_err();
+    let error = requantise(&tiny.path, &to, Quantisation::Q8_0).unwrap_err();
     assert!(matches!(error, GeneratorError::Requantise { .. }), "{error}");
     let left: Vec<_> = std::fs::read_dir(tiny.path.parent().unwrap()).unwrap().collect();
     assert_eq!(left.len(), 1, "{left:?}");

@@ -1,4 +1,5 @@
-//! The item-token engine: files written here against the equations, and what its lists hold.
+//! The item-token engine: written files against the reference implementation, and the
+//! properties of its lists.
 
 use std::{collections::HashSet, path::PathBuf, sync::Arc};
 
@@ -21,7 +22,7 @@ const ITEMS: u32 = 700;
 struct Case {
     folder: tempfile::TempDir,
     catalogue: Arc<Catalogue>,
-    described: ItemTokenModel,
+    weights: ItemTokenModel,
 }
 
 impl Case {
@@ -38,13 +39,13 @@ impl Case {
             rope_base: 10_000.0,
             norm_epsilon: 1e-5,
         };
-        let described = random_item_tokens(&catalogue, shape, tied, 11);
-        Self { folder: tempfile::tempdir().unwrap(), catalogue, described }
+        let weights = random_item_tokens(&catalogue, shape, tied, 11);
+        Self { folder: tempfile::tempdir().unwrap(), catalogue, weights }
     }
 
     fn write(&self, encoding: Encoding) -> PathBuf {
         let path = self.folder.path().join("items.gguf");
-        self.described.write(&path, encoding).unwrap();
+        self.weights.write(&path, encoding).unwrap();
         path
     }
 
@@ -52,10 +53,10 @@ impl Case {
         Model::load(&self.write(encoding), self.catalogue.clone(), options).unwrap()
     }
 
-    /// What remains of the catalogue, best first, by the equations.
+    /// Reference: the remaining items with their log-probabilities, best first.
     fn expected(&self, history: &[ItemIndex], exclude: &[ItemIndex]) -> Vec<(ItemIndex, f64)> {
         let removed: HashSet<_> = history.iter().chain(exclude).copied().collect();
-        let scores = logits(&self.described, history);
+        let scores = logits(&self.weights, history);
         let mut left: Vec<(ItemIndex, f64)> = scores
             .into_iter()
             .zip(0..)
@@ -71,7 +72,7 @@ impl Case {
     }
 }
 
-/// Some history of a length: distinct items.
+/// A history of distinct items.
 fn history(length: u32, seed: u32) -> Vec<ItemIndex> {
     items((0..length).map(|i| (i * 37 + seed * 101) % ITEMS))
 }
@@ -103,7 +104,7 @@ fn assert_close(a: &Generation, b: &Generation) {
 }
 
 #[test]
-fn a_written_file_computes_the_equations() {
+fn a_written_file_gives_the_log_probabilities_of_the_reference() {
     for tied in [true, false] {
         let case = Case::new(tied);
         let model = case.load(Encoding::F32, &options());
@@ -117,13 +118,13 @@ fn a_written_file_computes_the_equations() {
             assert!(difference < 1e-4, "{length} items, tied {tied}: {difference}");
             assert_eq!(found.candidates[0].item, expected[0].0);
             let spread = expected[0].1 - expected[expected.len() - 1].1;
-            assert!(spread > 1.0, "a test of something: {spread}");
+            assert!(spread > 1.0, "the reference is too flat to test anything: {spread}");
         }
     }
 }
 
 #[test]
-fn smaller_encodings_keep_the_order_of_the_best() {
+fn smaller_encodings_keep_most_of_the_top_50() {
     let case = Case::new(true);
     for (encoding, least, most) in [(Encoding::F16, 0.95, 0.02), (Encoding::Q8_0, 0.9, 0.3)] {
         let model = case.load(encoding, &options());
@@ -145,12 +146,12 @@ fn smaller_encodings_keep_the_order_of_the_best() {
 }
 
 #[test]
-fn logits_are_scaled_by_the_last_norm() {
+fn scale_logits_scales_all_logits() {
     let mut case = Case::new(true);
     let history = history(6, 1);
-    let before = logits(&case.described, &history);
-    case.described.scale_logits(0.5);
-    for (before, after) in before.iter().zip(logits(&case.described, &history)) {
+    let before = logits(&case.weights, &history);
+    case.weights.scale_logits(0.5);
+    for (before, after) in before.iter().zip(logits(&case.weights, &history)) {
         assert!((before * 0.5 - after).abs() < 1e-6);
     }
     let model = case.load(Encoding::F32, &options());
@@ -159,7 +160,7 @@ fn logits_are_scaled_by_the_last_norm() {
 }
 
 #[test]
-fn what_is_removed_is_removed_before_probabilities_are_shared_out() {
+fn removed_items_are_masked_before_normalisation() {
     let case = Case::new(true);
     let model = case.load(Encoding::F32, &options());
     let mut generator = model.generator().unwrap();
@@ -178,7 +179,7 @@ fn what_is_removed_is_removed_before_probabilities_are_shared_out() {
 }
 
 #[test]
-fn long_histories_are_cut_to_the_newest() {
+fn long_histories_are_truncated_to_the_newest_items() {
     let case = Case::new(true);
     let model = case.load(Encoding::F32, &options());
     let mut generator = model.generator().unwrap();
@@ -189,7 +190,7 @@ fn long_histories_are_cut_to_the_newest() {
 }
 
 #[test]
-fn without_a_history_popularity_decides() {
+fn an_empty_history_is_ranked_by_popularity() {
     let case = Case::new(true);
     let model = case.load(Encoding::F32, &options());
     let mut generator = model.generator().unwrap();
@@ -204,11 +205,11 @@ fn without_a_history_popularity_decides() {
 }
 
 #[test]
-fn together_as_alone() {
+fn a_batch_gives_the_same_lists_as_single_queries() {
     let case = Case::new(false);
     let few = LoadOptions { sequences: 20, ..options() };
     let model = case.load(Encoding::F32, &few);
-    // Lengths differ, two are the same, one grows out of another, one is empty, one unknown.
+    // Different lengths, a duplicate, an extension of another, an empty one, an unknown item.
     let mut histories: Vec<Vec<ItemIndex>> = (1..=40).map(|i| history(i % 23 + 1, i)).collect();
     histories.push(histories[3].clone());
     histories.push(histories[3].iter().copied().chain(items([699])).collect());
@@ -217,11 +218,11 @@ fn together_as_alone() {
     let exclude = items([0, 1, 2]);
     let queries: Vec<Query<'_>> =
         histories.iter().map(|history| Query { history, exclude: &exclude, k: 40 }).collect();
-    let mut together = model.item_tokens().unwrap();
-    assert_eq!(together.sequences(), 20);
-    // Twice: the second time finds what the first left in the cache.
+    let mut batching = model.item_tokens().unwrap();
+    assert_eq!(batching.sequences(), 20);
+    // The second pass finds the histories of the first one in the prefix cache.
     for _ in 0..2 {
-        let answers = together.generate_batch(&queries);
+        let answers = batching.generate_batch(&queries);
         assert_eq!(answers.len(), queries.len());
         for (query, answer) in queries.iter().zip(&answers) {
             let alone = model.item_tokens().unwrap().generate(query);
@@ -233,25 +234,25 @@ fn together_as_alone() {
         }
         assert_eq!(answers.iter().filter(|answer| answer.is_err()).count(), 1);
     }
-    assert!(together.generate_batch(&[]).is_empty());
+    assert!(batching.generate_batch(&[]).is_empty());
 }
 
 #[test]
-fn a_remembered_history_changes_nothing_but_the_work() {
+fn the_prefix_cache_changes_only_the_number_of_evaluated_tokens() {
     let case = Case::new(true);
     let model = case.load(Encoding::F32, &options());
-    let (mut remembering, mut fresh) = (model.item_tokens().unwrap(), model.item_tokens().unwrap());
+    let (mut caching, mut uncached) = (model.item_tokens().unwrap(), model.item_tokens().unwrap());
     let (first, second) = (history(24, 1), history(24, 9));
     for length in 1..=24_usize {
-        // Two visitors in turn, each with one more item.
+        // Two visitors alternate, each with one more item.
         for visitor in [&first, &second] {
             let query = Query { history: &visitor[..length], exclude: &[], k: 60 };
-            let found = remembering.generate(&query).unwrap();
-            fresh.forget();
-            let whole = fresh.generate(&query).unwrap();
-            assert_close(&found, &whole);
-            assert_eq!(whole.prompt_tokens, length.min(20));
-            // Beyond what is read, positions shift and nothing can be kept.
+            let found = caching.generate(&query).unwrap();
+            uncached.clear_cache();
+            let full = uncached.generate(&query).unwrap();
+            assert_close(&found, &full);
+            assert_eq!(full.prompt_tokens, length.min(20));
+            // Beyond the maximum length positions shift, so nothing can be reused.
             let expected = if length <= 20 { 1 } else { 20 };
             assert_eq!(found.prompt_tokens, expected, "{length}");
         }
@@ -259,7 +260,7 @@ fn a_remembered_history_changes_nothing_but_the_work() {
 }
 
 #[test]
-fn of_another_catalogue() {
+fn a_model_of_another_catalogue_is_refused() {
     let case = Case::new(true);
     let path = case.write(Encoding::F32);
     let other = catalogue(&["a", "b"], &[]);
@@ -270,7 +271,7 @@ fn of_another_catalogue() {
 }
 
 #[test]
-fn files_that_say_too_little_or_something_else() {
+fn an_unknown_engine_and_missing_metadata_are_refused() {
     let case = Case::new(true);
     let path = case.folder.path().join("odd.gguf");
     let refused = |engine: &str, word: &str| {
@@ -286,7 +287,7 @@ fn files_that_say_too_little_or_something_else() {
 }
 
 #[test]
-fn engines_are_not_mixed_up() {
+fn the_generator_of_the_other_engine_is_refused() {
     let case = Case::new(true);
     let model = case.load(Encoding::F32, &options());
     let error = model.titles().unwrap_err();
@@ -297,14 +298,14 @@ fn engines_are_not_mixed_up() {
 }
 
 #[test]
-fn weights_that_overflow_are_reported() {
+fn overflowing_weights_are_reported() {
     let mut case = Case::new(true);
-    case.described.output_norm.fill(f32::MAX);
+    case.weights.output_norm.fill(f32::MAX);
     let model = case.load(Encoding::F32, &options());
     let mut generator = model.generator().unwrap();
     let query = Query { history: &history(3, 1), exclude: &[], k: 5 };
     assert!(matches!(generator.generate(&query), Err(GeneratorError::NotFinite)));
-    case.described.output_norm[0] = f32::INFINITY;
-    let error = case.described.write(&case.folder.path().join("x.gguf"), Encoding::F32);
+    case.weights.output_norm[0] = f32::INFINITY;
+    let error = case.weights.write(&case.folder.path().join("x.gguf"), Encoding::F32);
     assert!(matches!(error, Err(GeneratorError::Gguf(GgufError::Tensor { .. }))));
 }

@@ -1,7 +1,7 @@
-//! Both engines through llama.cpp: on tiny models with random weights, and on a real
-//! one where `TANDEM_GGUF` names it.
+//! Both engines through llama.cpp: on tiny models with random weights, and on a real model if
+//! `TANDEM_GGUF` is set to its path.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 #![expect(clippy::float_cmp, reason = "ties are exact")]
 
 mod bad_files;

@@ -1,8 +1,8 @@
-//! A real language model, where `TANDEM_GGUF` names one.
+//! A real language model, if `TANDEM_GGUF` is set to its path.
 
 use std::path::PathBuf;
 
-use tandem_generator::{LoadOptions, Model, experts::Experts};
+use tandem_generator::{LoadOptions, Model, branch_scores::ExpertWeights};
 
 use crate::support::{ask, assert_same, catalogue, items};
 
@@ -52,18 +52,18 @@ const FILMS: [&str; 40] = [
 fn real_model() -> Option<PathBuf> {
     let path = std::env::var_os("TANDEM_GGUF").map(PathBuf::from);
     if path.is_none() {
-        eprintln!("skipped: TANDEM_GGUF does not name a language model");
+        eprintln!("skipped: TANDEM_GGUF is not set to the path of a language model");
     }
     path
 }
 
 #[test]
-fn a_real_model_makes_lists_that_follow_the_history() {
+fn the_lists_of_a_real_model_depend_on_the_history() {
     let Some(gguf) = real_model() else { return };
     let catalogue = catalogue(&FILMS, &[0; 40]);
-    // By itself: no popularity.
-    let experts = Experts { lm: 1.0, prior: 0.0, baseline: 0.0 };
-    let options = LoadOptions { experts, baseline_histories: 0, ..LoadOptions::default() };
+    // The language model alone, without popularity.
+    let weights = ExpertWeights { lm: 1.0, prior: 0.0, unconditional: 0.0 };
+    let options = LoadOptions { weights, unconditional_histories: 0, ..LoadOptions::default() };
     let model = Model::load(&gguf, catalogue.clone(), &options).unwrap();
     assert_eq!(model.info().sha256.len(), 64);
     let mut generator = model.generator().unwrap();

@@ -1,6 +1,6 @@
-//! The equations of a llama decoder in plain loops and double precision, written from the
-//! paper (Touvron et al. 2023, §2.2; Su et al. 2021, eq. 34; Shazeer 2020) and not from any
-//! implementation: what written files are held against.
+//! Reference implementation of a llama decoder in plain loops and double precision. It is
+//! written from the papers (Touvron et al. 2023, §2.2; Su et al. 2021, eq. 34; Shazeer 2020),
+//! not from another implementation, and verifies the written files.
 
 use tandem_dataset::ItemIndex;
 use tandem_generator::item_tokens::{Block, DecoderConfig, ItemTokenModel};

@@ -1,4 +1,4 @@
-//! Catalogues, models and the checks every list must pass.
+//! Catalogues, models and the checks that every list must pass.
 
 use std::{collections::HashSet, path::PathBuf, sync::Arc};
 
@@ -18,7 +18,7 @@ pub(crate) fn catalogue<T: AsRef<str>>(titles: &[T], counts: &[u32]) -> Arc<Cata
     Arc::new(Catalogue::new(items.collect()).unwrap())
 }
 
-/// A model file that is removed with its folder.
+/// A model file in a temporary folder.
 pub(crate) struct TinyFile {
     _folder: tempfile::TempDir,
     pub(crate) path: PathBuf,
@@ -32,7 +32,7 @@ pub(crate) fn tiny_file(seed: u64) -> TinyFile {
 }
 
 pub(crate) fn options() -> LoadOptions {
-    LoadOptions { threads: 1, baseline_histories: 0, ..LoadOptions::default() }
+    LoadOptions { threads: 1, unconditional_histories: 0, ..LoadOptions::default() }
 }
 
 pub(crate) fn load(seed: u64, catalogue: &Arc<Catalogue>, options: &LoadOptions) -> Model {
@@ -43,7 +43,7 @@ pub(crate) fn items(positions: impl IntoIterator<Item = u32>) -> Vec<ItemIndex> 
     positions.into_iter().map(ItemIndex).collect()
 }
 
-/// Generates and checks what holds for every answer.
+/// Generates a list and checks the properties that every list has.
 pub(crate) fn ask(
     generator: &mut dyn Generator,
     catalogue: &Catalogue,
@@ -56,9 +56,9 @@ pub(crate) fn ask(
     let candidates = &generation.candidates;
     assert_eq!(candidates.len(), k.min(catalogue.len() - removed.len()));
     let distinct: HashSet<_> = candidates.iter().map(|ranked| ranked.item).collect();
-    assert_eq!(distinct.len(), candidates.len(), "no item twice");
+    assert_eq!(distinct.len(), candidates.len(), "an item is on the list twice");
     assert!(distinct.iter().all(|item| item.position() < catalogue.len()));
-    assert!(distinct.is_disjoint(&removed), "nothing seen or excluded");
+    assert!(distinct.is_disjoint(&removed), "a seen or excluded item is on the list");
     let sum: f64 = candidates.iter().map(|ranked| f64::from(ranked.logprob).exp()).sum();
     assert!(sum <= 1.0 + 1e-4, "probabilities sum to {sum}");
     assert!(candidates.iter().all(|ranked| ranked.logprob <= 0.0));
@@ -76,7 +76,7 @@ pub(crate) fn assert_same(a: &Generation, b: &Generation) {
         assert!((a.logprob - b.logprob).abs() < 1e-3, "{a:?} {b:?}");
     }
     let set = |g: &Generation| g.candidates.iter().map(|r| r.item).collect::<HashSet<_>>();
-    // Scores that differ by rounding may change places at the end of the list.
+    // Rounding may swap items at the end of the list.
     let common = set(a).intersection(&set(b)).count();
     assert!(common + 1 >= a.candidates.len());
 }

@@ -1,11 +1,11 @@
-//! Behaviour, on models made here.
+//! The title engine on tiny models with random weights.
 
 use std::collections::HashMap;
 
 use tandem_dataset::ItemIndex;
 use tandem_generator::{
     GeneratorError, LoadOptions, Query, Ranked,
-    experts::{Experts, logit, split},
+    branch_scores::{ExpertWeights, branch_logprobs, first_token_logit},
     search::LogitsSource,
     trie::NodeId,
 };
@@ -13,7 +13,7 @@ use tandem_protocol::Ranking;
 
 use crate::support::{ask, assert_same, catalogue, items, load, options};
 
-/// Titles with everything that is awkward about titles.
+/// Titles with edge cases: empty, duplicate, prefixes, control characters, very long.
 fn awkward() -> Vec<String> {
     let mut titles: Vec<String> = [
         "Star Wars",
@@ -40,7 +40,7 @@ fn awkward() -> Vec<String> {
 }
 
 #[test]
-fn lists_are_valid_for_any_titles_history_and_k() {
+fn lists_are_valid_for_edge_case_titles_histories_and_k() {
     let catalogue = catalogue(&awkward(), &[]);
     let all = catalogue.len() as u32;
     let model = load(1, &catalogue, &options());
@@ -61,7 +61,7 @@ fn lists_are_valid_for_any_titles_history_and_k() {
 }
 
 #[test]
-fn an_empty_history_is_answered_by_popularity() {
+fn an_empty_history_is_ranked_by_popularity() {
     let catalogue = catalogue(&["a", "b", "c"], &[1, 6, 2]);
     let model = load(1, &catalogue, &options());
     let mut generator = model.generator().unwrap();
@@ -74,7 +74,7 @@ fn an_empty_history_is_answered_by_popularity() {
 }
 
 #[test]
-fn catalogues_of_one_and_of_none() {
+fn catalogues_with_one_item_and_with_none_are_supported() {
     let one = catalogue(&["Alone"], &[]);
     let model = load(1, &one, &options());
     let mut generator = model.generator().unwrap();
@@ -86,7 +86,7 @@ fn catalogues_of_one_and_of_none() {
 }
 
 #[test]
-fn an_item_beyond_the_catalogue_is_an_error_and_the_generator_goes_on() {
+fn an_unknown_item_is_an_error_and_the_generator_stays_usable() {
     let catalogue = catalogue(&["a", "b", "c"], &[]);
     let model = load(1, &catalogue, &options());
     let mut generator = model.generator().unwrap();
@@ -99,7 +99,7 @@ fn an_item_beyond_the_catalogue_is_an_error_and_the_generator_goes_on() {
 }
 
 #[test]
-fn a_history_of_ten_thousand_is_read_from_its_end() {
+fn the_newest_items_of_a_history_of_ten_thousand_are_read() {
     let titles: Vec<String> = (0..10_100).map(|i| format!("Title number {i}")).collect();
     let catalogue = catalogue(&titles, &[]);
     let model = load(2, &catalogue, &options());
@@ -108,7 +108,7 @@ fn a_history_of_ten_thousand_is_read_from_its_end() {
     let long = ask(generator.as_mut(), &catalogue, &history, &[], 50);
     assert!(long.truncated > 9_900 && long.truncated < 10_000);
     assert!(long.prompt_tokens <= 512);
-    // What is not read has no say, except that it is not recommended.
+    // Items that are not read affect the list only by being excluded from it.
     let read = &history[long.truncated..];
     let short = ask(generator.as_mut(), &catalogue, read, &history[..long.truncated], 50);
     assert_eq!(short.truncated, 0);
@@ -116,7 +116,7 @@ fn a_history_of_ten_thousand_is_read_from_its_end() {
 }
 
 #[test]
-fn the_same_query_gives_the_same_list_whatever_was_asked_before() {
+fn a_query_gives_the_same_list_after_any_earlier_queries() {
     let catalogue = catalogue(&awkward(), &[]);
     let model = load(3, &catalogue, &options());
     let (mut one, mut other) = (model.generator().unwrap(), model.generator().unwrap());
@@ -126,13 +126,13 @@ fn the_same_query_gives_the_same_list_whatever_was_asked_before() {
         ask(one.as_mut(), &catalogue, &history, &[], 20);
     }
     let again = ask(one.as_mut(), &catalogue, &history, &[], 20);
-    assert!(again.prompt_tokens < first.prompt_tokens, "the common start is read once");
+    assert!(again.prompt_tokens < first.prompt_tokens, "the common prefix is cached");
     assert_same(&first, &again);
     assert_same(&first, &ask(other.as_mut(), &catalogue, &history, &[], 20));
 }
 
 #[test]
-fn generators_of_one_model_work_side_by_side() {
+fn generators_of_one_model_run_concurrently() {
     let catalogue = catalogue(&awkward(), &[]);
     let model = load(4, &catalogue, &options());
     let history = items([17, 18]);
@@ -150,11 +150,11 @@ fn generators_of_one_model_work_side_by_side() {
     assert_same(&lists[0], &lists[1]);
 }
 
-/// Every item's log-probability by the definition: each branching evaluated on its own, by
-/// reading prompt and path from end to end.
+/// Reference: every item's log-probability by its definition. Each node is evaluated alone,
+/// from the start of the prompt.
 fn exhaustive(
     model: &tandem_generator::Model,
-    experts: &Experts,
+    weights: &ExpertWeights,
     history: &[ItemIndex],
 ) -> Vec<Ranked> {
     let generator = model.titles().unwrap();
@@ -167,7 +167,7 @@ fn exhaustive(
             trie.children(node).filter(|&child| trie.remaining(child, &mask) > 0).collect();
         if children.is_empty() {
             let total = trie.weight(node, &mask) as f64;
-            ranked.extend(trie.leaves(node, &mask).map(|(item, weight)| Ranked {
+            ranked.extend(trie.items_below(node, &mask).map(|(item, weight)| Ranked {
                 item,
                 logprob: (logprob + (weight as f64 / total).ln()) as f32,
             }));
@@ -175,8 +175,8 @@ fn exhaustive(
         }
         evaluator.read(&[prompt.tokens.as_slice(), trie.path(node)].concat()).unwrap();
         let logits = evaluator.prompt().unwrap();
-        let of_child = |child| logit(trie, logits, child);
-        let shares = split(trie, &mask, experts, None, &children, Some(&of_child));
+        let of_child = |child| first_token_logit(trie, logits, child);
+        let shares = branch_logprobs(trie, &mask, weights, None, &children, Some(&of_child));
         stack.extend(children.into_iter().zip(shares).map(|(c, share)| (c, logprob + share)));
     }
     ranked.sort_by(|a, b| b.logprob.total_cmp(&a.logprob).then(a.item.cmp(&b.item)));
@@ -184,19 +184,19 @@ fn exhaustive(
 }
 
 #[test]
-fn the_search_recalls_the_exact_top() {
+fn the_search_finds_the_exact_top_k() {
     let catalogue = catalogue(&awkward(), &[]);
     for seed in 0..4 {
         let options = LoadOptions {
             decode_tokens: usize::MAX,
             width: 5,
-            experts: Experts { lm: 0.8, prior: 0.6, baseline: 0.0 },
+            weights: ExpertWeights { lm: 0.8, prior: 0.6, unconditional: 0.0 },
             ..options()
         };
         let model = load(seed, &catalogue, &options);
         let mut generator = model.generator().unwrap();
         let history = items([16, 40, 3]);
-        let exact = exhaustive(&model, &options.experts, &history);
+        let exact = exhaustive(&model, &options.weights, &history);
         let sum: f64 = exact.iter().map(|ranked| f64::from(ranked.logprob).exp()).sum();
         assert!((sum - 1.0).abs() < 1e-4);
         let exact: HashMap<_, _> = exact.iter().take(20).map(|r| (r.item, r.logprob)).collect();
@@ -211,7 +211,7 @@ fn the_search_recalls_the_exact_top() {
 }
 
 #[test]
-fn the_history_and_the_model_decide() {
+fn the_list_depends_on_the_history_its_order_and_the_model() {
     let catalogue = catalogue(&awkward(), &[]);
     let order = |seed, history: &[u32]| {
         let model = load(seed, &catalogue, &options());
@@ -225,7 +225,7 @@ fn the_history_and_the_model_decide() {
 }
 
 #[test]
-fn without_budget_popularity_decides() {
+fn without_a_token_budget_popularity_alone_ranks() {
     let catalogue = catalogue(&awkward(), &[]);
     let model = load(1, &catalogue, &LoadOptions { decode_tokens: 0, ..options() });
     let mut generator = model.generator().unwrap();
@@ -236,10 +236,10 @@ fn without_budget_popularity_decides() {
 }
 
 #[test]
-fn a_baseline_is_a_distribution_too() {
+fn unconditional_scores_keep_the_distribution_normalised() {
     let catalogue = catalogue(&awkward(), &[]);
-    let experts = Experts { lm: 1.0, prior: 1.0, baseline: 1.0 };
-    let options = LoadOptions { baseline_histories: 2, experts, ..options() };
+    let weights = ExpertWeights { lm: 1.0, prior: 1.0, unconditional: 1.0 };
+    let options = LoadOptions { unconditional_histories: 2, weights, ..options() };
     let model = load(1, &catalogue, &options);
     let mut generator = model.generator().unwrap();
     let list = ask(generator.as_mut(), &catalogue, &items([3]), &[], 1000);

@@ -107,7 +107,7 @@ pub(crate) fn run(args: &Lists) -> Result<()> {
     let bar = ProgressBar::new(missing.len() as u64).with_style(style);
     let mut generator = model.generator()?;
     let started = Instant::now();
-    for prefixes in missing.chunks(generator.together()) {
+    for prefixes in missing.chunks(generator.max_batch()) {
         let histories: Vec<Vec<ItemIndex>> = prefixes
             .iter()
             .map(|&(user, length)| distinct(&dataset.sequences[user].items[..length]))

@@ -7,14 +7,14 @@ use tandem_dataset::ItemIndex;
 
 use crate::Ranked;
 
-/// The best `k` items so far, the worst of them on top.
-pub(super) struct Best {
+/// The best `k` items so far, as a min-heap.
+pub(super) struct TopK {
     k: usize,
     heap: BinaryHeap<Reverse<(Score, Reverse<ItemIndex>)>>,
 }
 
-/// A log-probability with a total order, in the precision it is reported in: what is then
-/// equal is a tie.
+/// A log-probability with a total order. It has the precision in which it is reported, so
+/// that equal reported values are ties.
 #[derive(Clone, Copy, PartialEq)]
 struct Score(f32);
 
@@ -30,18 +30,18 @@ impl Ord for Score {
     }
 }
 
-impl Best {
+impl TopK {
     pub(super) fn new(k: usize) -> Self {
         Self { k, heap: BinaryHeap::new() }
     }
 
-    /// Whether an item of this log-probability may still belong to the best.
+    /// Whether an item of this log-probability could enter the top `k`.
     pub(super) fn admits(&self, logprob: f64) -> bool {
         self.heap.len() < self.k
             || self.heap.peek().is_some_and(|Reverse((worst, _))| logprob as f32 >= worst.0)
     }
 
-    pub(super) fn offer(&mut self, item: ItemIndex, logprob: f64) {
+    pub(super) fn push(&mut self, item: ItemIndex, logprob: f64) {
         self.heap.push(Reverse((Score(logprob.min(0.0) as f32), Reverse(item))));
         if self.heap.len() > self.k {
             self.heap.pop();

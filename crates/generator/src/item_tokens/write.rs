@@ -1,23 +1,23 @@
 use std::path::Path;
 
-use super::{ENGINE, Encoding, ItemTokenModel, SPECIAL_TOKENS};
+use super::{
+    metadata::{ENGINE, ENGINE_KEY},
+    model::{ItemTokenModel, SPECIAL_TOKENS},
+};
 use crate::{
     GeneratorError,
-    gguf::{GgufError, Metadata, Value, Writer},
+    gguf::{Encoding, GgufError, Value, Writer},
 };
 
-/// The key that says how a file's vocabulary stands for items.
-const ENGINE_KEY: &str = "tandem.engine";
-
 impl ItemTokenModel {
-    /// Writes the model as a GGUF file: to a temporary one beside it, then renamed.
+    /// Writes the model as a GGUF file, atomically.
     ///
-    /// Norms are F32 in every encoding. With [`Encoding::Q8_0`], a matrix whose number of
-    /// inputs is not a multiple of 32 is written as F16.
+    /// Norms are always F32. With [`Encoding::Q8_0`], a matrix whose number of inputs is not
+    /// a multiple of 32 is written as F16.
     ///
     /// # Errors
-    /// [`GgufError::Tensor`] for sizes or weights that do not fit together or are not
-    /// finite; [`GgufError::Io`] if the file cannot be written.
+    /// [`GgufError::Tensor`] if sizes do not match or weights are not finite;
+    /// [`GgufError::Io`] if the file cannot be written.
     pub fn write(&self, path: &Path, encoding: Encoding) -> Result<(), GeneratorError> {
         self.shape.validate().map_err(|error| mismatch("shape", error.expected, error.found))?;
         if self.blocks.len() != self.shape.blocks {
@@ -28,12 +28,13 @@ impl ItemTokenModel {
             return Err(mismatch("token_embd", "at least one item".to_owned(), "none".to_owned()));
         }
         let mut writer = Writer::new("llama");
-        self.describe(&mut writer, encoding);
-        let mut tensors = Tensors { writer: &mut writer, encoding };
+        self.write_metadata(&mut writer, encoding);
+        let mut tensors = TensorWriter { writer: &mut writer, encoding };
         let (items, dims) = (self.item_ids.len(), self.shape.dims);
-        tensors.rows("token_embd.weight", dims, items, &self.token_embedding, Special::Mean)?;
+        let embedding = &self.token_embedding;
+        tensors.rows("token_embd.weight", dims, items, embedding, SpecialTokenRow::Mean)?;
         if let Some(output) = &self.output {
-            tensors.rows("output.weight", dims, items, output, Special::Zero)?;
+            tensors.rows("output.weight", dims, items, output, SpecialTokenRow::Zero)?;
         }
         tensors.norm("output_norm.weight", dims, &self.output_norm)?;
         for (position, block) in self.blocks.iter().enumerate() {
@@ -48,9 +49,9 @@ impl ItemTokenModel {
         Ok(writer.write(path)?)
     }
 
-    fn describe(&self, writer: &mut Writer, encoding: Encoding) {
+    fn write_metadata(&self, writer: &mut Writer, encoding: Encoding) {
         let shape = &self.shape;
-        // Bounded by `DecoderConfig::validate`; the catalogue by the width of an `ItemIndex`.
+        // The shape has been validated, and a catalogue position fits 32 bits.
         let number = |size: usize| Value::U32(size as u32);
         let vocabulary = self.item_ids.len() + SPECIAL_TOKENS.len();
         let file_type = match encoding {
@@ -85,34 +86,34 @@ impl ItemTokenModel {
     }
 }
 
-/// The row that special tokens get.
+/// The row of the special tokens.
 #[derive(Clone, Copy)]
-enum Special {
+enum SpecialTokenRow {
     Mean,
     Zero,
 }
 
-struct Tensors<'w> {
+struct TensorWriter<'w> {
     writer: &'w mut Writer,
     encoding: Encoding,
 }
 
-impl Tensors<'_> {
-    /// Item rows `[items, dims]` followed by those of the special tokens.
+impl TensorWriter<'_> {
+    /// Writes item rows `[items, dims]`, followed by the rows of the special tokens.
     fn rows(
         &mut self,
         name: &str,
         dims: usize,
         items: usize,
         rows: &[f32],
-        special: Special,
+        special: SpecialTokenRow,
     ) -> Result<(), GeneratorError> {
         check(name, items * dims, rows)?;
         let mut all = Vec::with_capacity((items + SPECIAL_TOKENS.len()) * dims);
         all.extend_from_slice(rows);
         let row = match special {
-            Special::Mean => mean(rows, dims),
-            Special::Zero => vec![0.0; dims],
+            SpecialTokenRow::Mean => mean_row(rows, dims),
+            SpecialTokenRow::Zero => vec![0.0; dims],
         };
         for _ in SPECIAL_TOKENS {
             all.extend_from_slice(&row);
@@ -159,7 +160,7 @@ fn mismatch(name: &str, expected: String, found: String) -> GeneratorError {
     GgufError::Tensor { name: name.to_owned(), expected, found }.into()
 }
 
-fn mean(rows: &[f32], dims: usize) -> Vec<f32> {
+fn mean_row(rows: &[f32], dims: usize) -> Vec<f32> {
     let mut sums = vec![0.0_f64; dims];
     for row in rows.chunks_exact(dims) {
         for (sum, value) in sums.iter_mut().zip(row) {
@@ -168,47 +169,4 @@ fn mean(rows: &[f32], dims: usize) -> Vec<f32> {
     }
     let count = (rows.len() / dims) as f64;
     sums.into_iter().map(|sum| (sum / count) as f32).collect()
-}
-
-/// The engine that a file asks for; `None` if it says nothing, as files made elsewhere.
-pub(crate) fn engine_of(metadata: &Metadata) -> Option<&str> {
-    metadata.text(ENGINE_KEY)
-}
-
-/// What a file of this kind says of itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Stamp {
-    pub(crate) catalogue_hash: String,
-    pub(crate) items: usize,
-    /// Tokens in all.
-    pub(crate) vocabulary: usize,
-    /// Longest history that is read.
-    pub(crate) max_length: usize,
-}
-
-impl Stamp {
-    /// Reads it; an error is what is expected and what was found.
-    pub(crate) fn read(metadata: &Metadata) -> Result<Self, (String, String)> {
-        let number = |key: &str| {
-            metadata
-                .number(key)
-                .and_then(|number| usize::try_from(number).ok())
-                .filter(|&number| number > 0)
-                .ok_or_else(|| (format!("a positive number {key}"), "none".to_owned()))
-        };
-        let catalogue_hash = metadata
-            .text("tandem.catalogue.hash")
-            .ok_or_else(|| ("tandem.catalogue.hash".to_owned(), "none".to_owned()))?
-            .to_owned();
-        let items = number("tandem.catalogue.items")?;
-        let rows = metadata.tensors.iter().find(|tensor| tensor.name == "token_embd.weight");
-        let vocabulary = rows
-            .and_then(|tensor| usize::try_from(*tensor.dims.get(1)?).ok())
-            .ok_or_else(|| ("a tensor token_embd.weight".to_owned(), "none".to_owned()))?;
-        if vocabulary < items {
-            return Err((format!("a row for each of {items} items"), vocabulary.to_string()));
-        }
-        let max_length = number("llama.context_length")?;
-        Ok(Self { catalogue_hash, items, vocabulary, max_length })
-    }
 }

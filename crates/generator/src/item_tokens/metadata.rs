@@ -1,0 +1,53 @@
+use crate::gguf::Metadata;
+
+/// The key whose value names the engine of a file.
+pub(super) const ENGINE_KEY: &str = "tandem.engine";
+
+/// The value of `tandem.engine` in item-token files.
+pub const ENGINE: &str = "item-tokens";
+
+/// The engine named in a file; `None` for files of other tools, which name none.
+pub(crate) fn engine_of(metadata: &Metadata) -> Option<&str> {
+    metadata.text(ENGINE_KEY)
+}
+
+/// The metadata of an item-token file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ItemTokenMetadata {
+    pub(crate) catalogue_hash: String,
+    pub(crate) items: usize,
+    /// Number of tokens, special tokens included.
+    pub(crate) vocabulary: usize,
+    /// Maximum number of history items that the model reads.
+    pub(crate) max_length: usize,
+}
+
+impl ItemTokenMetadata {
+    /// Reads the metadata.
+    ///
+    /// # Errors
+    /// The first missing or invalid key: what was expected and what was found.
+    pub(crate) fn read(metadata: &Metadata) -> Result<Self, (String, String)> {
+        let number = |key: &str| {
+            metadata
+                .number(key)
+                .and_then(|number| usize::try_from(number).ok())
+                .filter(|&number| number > 0)
+                .ok_or_else(|| (format!("a positive number {key}"), "none".to_owned()))
+        };
+        let catalogue_hash = metadata
+            .text("tandem.catalogue.hash")
+            .ok_or_else(|| ("tandem.catalogue.hash".to_owned(), "none".to_owned()))?
+            .to_owned();
+        let items = number("tandem.catalogue.items")?;
+        let rows = metadata.tensors.iter().find(|tensor| tensor.name == "token_embd.weight");
+        let vocabulary = rows
+            .and_then(|tensor| usize::try_from(*tensor.dims.get(1)?).ok())
+            .ok_or_else(|| ("a tensor token_embd.weight".to_owned(), "none".to_owned()))?;
+        if vocabulary < items {
+            return Err((format!("a row for each of {items} items"), vocabulary.to_string()));
+        }
+        let max_length = number("llama.context_length")?;
+        Ok(Self { catalogue_hash, items, vocabulary, max_length })
+    }
+}
