@@ -1,12 +1,12 @@
-//! Requests per second and latencies of a running server, by how many clients ask at once.
+//! Load test: requests per second and latencies of a running server by number of clients.
 //!
 //! `load --url 127.0.0.1:8080 --data DIR [--model NAME]… [--clients 1,4,16] [--seconds 5]
 //! [--history 50] [--k 50]`
 //!
-//! Every client keeps one connection and asks again as soon as it is answered. Each request
-//! is another user's newest items, so that no history was seen before; users are taken in
-//! turns. Latencies are the client's, from the first byte sent to the last one read. Clients
-//! share the machine with the server: what they take is missing there.
+//! Every client keeps one connection and sends the next request when it has the response.
+//! Consecutive requests use the newest items of different users, so that no history is
+//! cached. Latencies are measured by the client, from the first byte sent to the last byte
+//! read. The clients run on the same machine and take processor time from the server.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -50,7 +50,7 @@ fn main() -> Result<(), Failure> {
     for model in models {
         let bodies = bodies(&dataset, model.as_deref(), length, k);
         let name = model.as_deref().unwrap_or("default");
-        // What the first requests warm is no part of any row.
+        // A warm-up that is not reported.
         measure(address, &bodies, 1, time / 10)?;
         for &clients in &clients {
             let Measured { mut ms, refused, seconds } = measure(address, &bodies, clients, time)?;
@@ -67,7 +67,7 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// One request a user.
+/// The bodies of the requests, one per user.
 fn bodies(dataset: &Dataset, model: Option<&str>, length: usize, k: usize) -> Vec<String> {
     let histories = dataset.sequences.iter().map(|sequence| {
         let newest = &sequence.items[sequence.items.len().saturating_sub(length)..];
@@ -78,12 +78,13 @@ fn bodies(dataset: &Dataset, model: Option<&str>, length: usize, k: usize) -> Ve
         .collect()
 }
 
-/// What all clients saw together.
+/// The results of all clients.
 struct Measured {
-    /// Of each answered request, in milliseconds.
+    /// Latency of each successful request in milliseconds.
     ms: Vec<f64>,
-    /// Requests that a full queue turned away or that the server gave up.
+    /// Number of responses with status 503 or 504.
     refused: usize,
+    /// Duration of the measurement.
     seconds: f64,
 }
 
@@ -95,21 +96,21 @@ fn measure(
 ) -> Result<Measured, Failure> {
     let next = AtomicUsize::new(0);
     let start = Instant::now();
-    let seen = thread::scope(|scope| {
+    let results = thread::scope(|scope| {
         let clients: Vec<_> = (0..clients)
             .map(|_| scope.spawn(|| client(address, bodies, &next, start + time)))
             .collect();
-        let ended = clients.into_iter().map(thread::ScopedJoinHandle::join);
-        ended
-            .map(|seen| seen.unwrap_or_else(|_| Err("a client panicked".into())))
+        let joined = clients.into_iter().map(thread::ScopedJoinHandle::join);
+        joined
+            .map(|result| result.unwrap_or_else(|_| Err("a client panicked".into())))
             .collect::<Result<Vec<_>, Failure>>()
     })?;
     let seconds = start.elapsed().as_secs_f64();
-    let refused = seen.iter().map(|(_, refused)| refused).sum();
-    Ok(Measured { ms: seen.into_iter().flat_map(|(ms, _)| ms).collect(), refused, seconds })
+    let refused = results.iter().map(|(_, refused)| refused).sum();
+    Ok(Measured { ms: results.into_iter().flat_map(|(ms, _)| ms).collect(), refused, seconds })
 }
 
-/// Asks until the time is over.
+/// Sends requests until the given time. Returns latencies and the number of refusals.
 fn client(
     address: &str,
     bodies: &[String],
@@ -129,10 +130,10 @@ fn client(
         );
         let start = Instant::now();
         stream.write_all(request.as_bytes())?;
-        let (status, answer) = read_answer(&mut reader)?;
+        let (status, answer) = read_response(&mut reader)?;
         match status {
             200 => ms.push(start.elapsed().as_secs_f64() * 1e3),
-            // The queue is full, or the answer would come too late.
+            // The queue is full or the deadline has passed.
             503 | 504 => {
                 refused += 1;
                 thread::sleep(Duration::from_millis(10));
@@ -145,11 +146,11 @@ fn client(
     Ok((ms, refused))
 }
 
-/// Status and body of an answer of known length.
-fn read_answer(reader: &mut BufReader<TcpStream>) -> Result<(u16, Vec<u8>), Failure> {
+/// Reads a response with a known length. Returns status and body.
+fn read_response(reader: &mut BufReader<TcpStream>) -> Result<(u16, Vec<u8>), Failure> {
     let mut line = String::new();
     reader.read_line(&mut line)?;
-    let status = line.split(' ').nth(1).ok_or("the server hung up")?.parse()?;
+    let status = line.split(' ').nth(1).ok_or("the server closed the connection")?.parse()?;
     let mut length = None;
     loop {
         line.clear();
@@ -159,7 +160,7 @@ fn read_answer(reader: &mut BufReader<TcpStream>) -> Result<(u16, Vec<u8>), Fail
             length = Some(value.parse()?);
         }
     }
-    let mut body = vec![0; length.ok_or("an answer without a length")?];
+    let mut body = vec![0; length.ok_or("expected a response with content-length")?];
     reader.read_exact(&mut body)?;
     Ok((status, body))
 }

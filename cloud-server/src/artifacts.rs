@@ -2,6 +2,7 @@ use std::{
     fmt, fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, RwLock},
+    time::{Duration, Instant},
 };
 
 use actix_web::web::Bytes;
@@ -10,33 +11,50 @@ use serde_json::Value;
 use tandem_dataset::{Catalogue, ItemIndex, files::sha256_hex};
 use tandem_protocol::{Artifact, Manifest, PROTOCOL_VERSION};
 
-/// The manifest with its parts that are of no concern to the server left as they are.
-type OpaqueManifest = Manifest<Value, Value, Value>;
+/// The manifest. The server does not interpret fusion, policy and learning.
+type ServerManifest = Manifest<Value, Value, Value>;
 
 /// Hexadecimal digits of a release's name.
-const HASH_DIGITS: usize = 16;
-/// Item count and dimensions before the rows, `u32` little-endian each.
+const RELEASE_DIGITS: usize = 16;
+/// Hexadecimal digits of a cell's name, its SHA-256.
+const CELL_DIGITS: usize = 64;
+/// Bytes before the item rows: item count and dimensions, `u32` little-endian each.
 const ROWS_HEADER: usize = 8;
-/// The scale before a row's values, `f32` little-endian.
+/// Bytes of the scale before the values of a row, `f32` little-endian.
 const ROW_SCALE: usize = 4;
+/// Minimum time between two attempts to load a refused release.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The folder that `tandem export` writes: releases under their hash, and `current`, a
-/// text file that names the one in use.
+/// The artefact folder that `tandem export` writes: one subfolder per release, named by its
+/// hash, and the text file `current`, which names the release in use.
 ///
-/// A release never changes once written. [`ArtifactStore::current`] follows `current` on
-/// disk; a new release that is damaged or of another catalogue is refused once, with a
-/// warning in the log, and the old one stays.
+/// A release never changes after it was written. [`ArtifactStore::current`] follows the file
+/// `current`. A new release that is incomplete, damaged or of another catalogue is refused
+/// with a warning, the previous release stays in use, and the new one is tried again later:
+/// a copy program may write `current` before the files of the release.
 pub struct ArtifactStore {
     root: PathBuf,
     catalogue: Arc<Catalogue>,
     current: RwLock<Arc<Release>>,
-    refused: Mutex<Option<String>>,
+    refused: Mutex<Refused>,
+}
+
+/// The last refused release.
+#[derive(Default)]
+struct Refused {
+    name: String,
+    last_attempt: Option<Instant>,
+    /// The last warning in the log, so that it is not repeated.
+    warning: String,
 }
 
 impl ArtifactStore {
-    /// Opens the folder and checks every file of the current release against its hash.
+    /// Opens the folder and verifies every file of the current release.
+    ///
+    /// # Errors
+    /// If `current` or a file of the release is missing, damaged or of another catalogue.
     pub fn open(root: &Path, catalogue: Arc<Catalogue>) -> Result<Self, ArtifactError> {
-        let release = Release::load(root, &named_by_current(root)?, &catalogue)?;
+        let release = Release::load(root, &read_current(root)?, &catalogue)?;
         Ok(Self {
             root: root.to_owned(),
             catalogue,
@@ -45,41 +63,77 @@ impl ArtifactStore {
         })
     }
 
-    /// The release that `current` names now. Reads a 16-byte file; a few megabytes when
-    /// the name has changed.
+    /// The release that the file `current` names. Reads a file of 16 bytes, and a few
+    /// megabytes after the name has changed.
     pub fn current(&self) -> Arc<Release> {
-        let held = Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner));
-        let Ok(named) = named_by_current(&self.root) else { return held };
-        if named == held.hash {
-            return held;
+        let active = self.active();
+        let name = match read_current(&self.root) {
+            Ok(name) if name == active.hash => return active,
+            Ok(name) => name,
+            Err(error) => {
+                self.lock_refused().warn(&error, &active);
+                return active;
+            }
+        };
+        // One thread loads at a time; the next one finds the release loaded.
+        let mut refused = self.lock_refused();
+        let active = self.active();
+        if name == active.hash {
+            return active;
         }
-        // One loader at a time; whoever comes second finds the work done.
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        let held = Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner));
-        if named == held.hash || refused.as_ref() == Some(&named) {
-            return held;
+        let recent = refused.last_attempt.is_some_and(|attempt| attempt.elapsed() < RETRY_INTERVAL);
+        if refused.name == name && recent {
+            return active;
         }
-        match Release::load(&self.root, &named, &self.catalogue) {
+        match Release::load(&self.root, &name, &self.catalogue) {
             Ok(release) => {
-                tracing::info!(from = held.hash, to = named, "new artefacts are in use");
+                tracing::info!(from = active.hash, to = name, "switched to new artefacts");
                 let release = Arc::new(release);
                 *self.current.write().unwrap_or_else(PoisonError::into_inner) =
                     Arc::clone(&release);
-                *refused = None;
+                *refused = Refused::default();
                 release
             }
             Err(error) => {
-                tracing::warn!(%error, kept = held.hash, "new artefacts are refused");
-                *refused = Some(named);
-                held
+                refused.warn(&error, &active);
+                refused.name = name;
+                refused.last_attempt = Some(Instant::now());
+                active
             }
         }
     }
 
-    /// Where a file of a release lies, or `None` for names that no release has: neither
-    /// can reach outside the folder.
-    pub(crate) fn path_of(&self, hash: &str, file: &str) -> Option<PathBuf> {
-        (is_hash(hash) && is_file_name(file)).then(|| self.root.join(hash).join(file))
+    fn active(&self) -> Arc<Release> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn lock_refused(&self) -> std::sync::MutexGuard<'_, Refused> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Path of a file of a release; `None` for invalid names, so that no path leaves the
+    /// folder.
+    pub(crate) fn file_path(&self, release: &str, file: &str) -> Option<PathBuf> {
+        (is_hash(release, RELEASE_DIGITS) && is_file_name(file))
+            .then(|| self.root.join(release).join(file))
+    }
+
+    /// Path of a cell of a release; `None` for invalid names, as in
+    /// [`ArtifactStore::file_path`].
+    pub(crate) fn cell_path(&self, release: &str, cell: &str) -> Option<PathBuf> {
+        (is_hash(release, RELEASE_DIGITS) && is_hash(cell, CELL_DIGITS))
+            .then(|| self.root.join(release).join("cells").join(cell))
+    }
+}
+
+impl Refused {
+    /// Logs an error unless it was the last one logged.
+    fn warn(&mut self, error: &ArtifactError, active: &Release) {
+        let warning = error.to_string();
+        if self.warning != warning {
+            tracing::warn!(%error, in_use = active.hash, "refused new artefacts");
+            self.warning = warning;
+        }
     }
 }
 
@@ -89,7 +143,7 @@ impl fmt::Debug for ArtifactStore {
     }
 }
 
-/// One exported model: the manifest as it lies on disk, and the item rows in memory.
+/// One exported release: the manifest as bytes, and the item rows in memory.
 pub struct Release {
     hash: String,
     manifest: Bytes,
@@ -105,22 +159,22 @@ impl Release {
         &self.hash
     }
 
-    /// `manifest.json`, byte for byte.
+    /// The bytes of `manifest.json`.
     #[must_use]
     pub fn manifest(&self) -> Bytes {
         self.manifest.clone()
     }
 
-    /// SHA-256 of the file of rows, as in the manifest.
+    /// SHA-256 of the item rows file, as in the manifest.
     #[must_use]
     pub fn rows_hash(&self) -> &str {
         &self.rows_sha256
     }
 
-    /// An item's row in Base64 ([`tandem_protocol::ItemRow::row`]).
+    /// The row of an item in Base64 ([`tandem_protocol::ItemRow::row`]).
     ///
     /// # Panics
-    /// If the item is beyond the catalogue the store was opened for, like a slice.
+    /// If the item is not in the catalogue of the store.
     #[must_use]
     pub fn row(&self, item: ItemIndex) -> String {
         let start = ROWS_HEADER + item.position() * self.row_bytes;
@@ -132,10 +186,10 @@ impl Release {
         let path = folder.join("manifest.json");
         let bytes = read(&path)?;
         let found = sha256_hex(&bytes);
-        if found[..HASH_DIGITS] != *hash {
+        if found[..RELEASE_DIGITS] != *hash {
             return Err(ArtifactError::Damaged { path, expected: hash.to_owned(), found });
         }
-        let manifest: OpaqueManifest = serde_json::from_slice(&bytes)
+        let manifest: ServerManifest = serde_json::from_slice(&bytes)
             .map_err(|source| ArtifactError::Manifest { path: path.clone(), source })?;
         if manifest.version > PROTOCOL_VERSION {
             return Err(ArtifactError::Version { path, found: manifest.version });
@@ -148,9 +202,9 @@ impl Release {
             });
         }
         for artifact in [&manifest.body, &manifest.items] {
-            checked(&folder, artifact)?;
+            read_verified(&folder, artifact)?;
         }
-        let rows = checked(&folder, &manifest.rows)?;
+        let rows = read_verified(&folder, &manifest.rows)?;
         let row_bytes = ROW_SCALE + manifest.model.dims;
         let expected = ROWS_HEADER + catalogue.len() * row_bytes;
         let header = [catalogue.len(), manifest.model.dims].map(|n| (n as u32).to_le_bytes());
@@ -178,7 +232,7 @@ impl fmt::Debug for Release {
     }
 }
 
-/// Why a folder of artefacts cannot be served.
+/// Why an artefact folder cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum ArtifactError {
     /// A file is missing or cannot be read.
@@ -186,82 +240,82 @@ pub enum ArtifactError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// `current` does not hold the name of a release.
-    #[error("{} does not name a release: expected {HASH_DIGITS} hexadecimal digits; write the artefacts with `tandem export`", path.display())]
+    /// The file `current` does not contain the name of a release.
+    #[error("{} does not name a release: expected {RELEASE_DIGITS} hexadecimal digits; write the artefacts with `tandem export`", path.display())]
     Current {
         /// The file `current`.
         path: PathBuf,
     },
-    /// A file is not the one that was exported.
+    /// The content of a file is not what was exported.
     #[error("the artefact {} is damaged: expected SHA-256 {expected}, found {found}; export it again with `tandem export`", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// The hash that names it, or its first digits.
+        /// The expected hash, or its first digits.
         expected: String,
-        /// The hash it has.
+        /// The hash of the content.
         found: String,
     },
-    /// The manifest is not of the known shape.
+    /// The manifest is not JSON of the expected shape.
     #[error("{} is not a manifest: {source}; export it again with `tandem export`", path.display())]
     Manifest {
         /// The file.
         path: PathBuf,
-        /// Where and why.
+        /// The position and the reason.
         source: serde_json::Error,
     },
     /// The manifest names a file outside its folder.
     #[error("{} names the file `{name}`: expected a plain file name; export it again with `tandem export`", folder.display())]
     Name {
-        /// The release's folder.
+        /// The folder of the release.
         folder: PathBuf,
         /// The name in the manifest.
         name: String,
     },
     /// The manifest was written by a newer program.
-    #[error("{} is of version {found}, and this server reads up to {PROTOCOL_VERSION}; update the server", path.display())]
+    #[error("{} has version {found}, but this server reads versions up to {PROTOCOL_VERSION}; update the server", path.display())]
     Version {
         /// The file.
         path: PathBuf,
         /// Its version.
         found: u32,
     },
-    /// The model was trained on another catalogue than the dataset's.
-    #[error("{} is of another catalogue than the dataset: expected hash {expected}, found {found}; train and export on this dataset", path.display())]
+    /// The model was trained on another catalogue than that of the dataset.
+    #[error("{} belongs to another catalogue than the dataset: expected hash {expected}, found {found}; train and export on this dataset", path.display())]
     OtherCatalogue {
         /// The manifest.
         path: PathBuf,
-        /// The dataset's catalogue.
+        /// The hash of the dataset's catalogue.
         expected: String,
-        /// The manifest's catalogue.
+        /// The hash in the manifest.
         found: String,
     },
-    /// The file of rows does not have one row an item.
-    #[error("the item rows {} do not fit the catalogue: expected {items} rows of {dims} dimensions, found {bytes} bytes; export them again with `tandem export`", path.display())]
+    /// The rows file does not have one row per item.
+    #[error("the item rows {} do not match the catalogue: expected {items} rows of {dims} dimensions, found {bytes} bytes; export them again with `tandem export`", path.display())]
     Rows {
         /// The file.
         path: PathBuf,
-        /// Items of the catalogue.
+        /// Number of items in the catalogue.
         items: usize,
         /// Dimensions of the model.
         dims: usize,
-        /// Size of the file.
+        /// Size of the file in bytes.
         bytes: usize,
     },
 }
 
-fn named_by_current(root: &Path) -> Result<String, ArtifactError> {
+fn read_current(root: &Path) -> Result<String, ArtifactError> {
     let path = root.join("current");
     let text = read(&path)?;
     let name = String::from_utf8_lossy(&text).trim().to_owned();
-    if is_hash(&name) { Ok(name) } else { Err(ArtifactError::Current { path }) }
+    if is_hash(&name, RELEASE_DIGITS) { Ok(name) } else { Err(ArtifactError::Current { path }) }
 }
 
-/// The bytes of a file that the manifest names, if they are the ones that were exported.
-fn checked(folder: &Path, artifact: &Artifact) -> Result<Vec<u8>, ArtifactError> {
+/// Reads a file that the manifest names and verifies its hash.
+fn read_verified(folder: &Path, artifact: &Artifact) -> Result<Vec<u8>, ArtifactError> {
     if !is_file_name(&artifact.path) {
         return Err(ArtifactError::Name { folder: folder.to_owned(), name: artifact.path.clone() });
     }
@@ -279,8 +333,8 @@ fn read(path: &Path) -> Result<Vec<u8>, ArtifactError> {
     fs::read(path).map_err(|source| ArtifactError::Unreadable { path: path.to_owned(), source })
 }
 
-fn is_hash(text: &str) -> bool {
-    text.len() == HASH_DIGITS && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+fn is_hash(text: &str, digits: usize) -> bool {
+    text.len() == digits && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 fn is_file_name(text: &str) -> bool {
@@ -294,16 +348,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_cannot_leave_the_folder() {
+    fn only_plain_file_names_and_hashes_are_valid() {
         for name in ["body.safetensors", "items.json", "rows-64_v1.bin"] {
             assert!(is_file_name(name), "{name} was refused");
         }
         for name in ["", ".", "..", ".env", "a/b", "../a", "a\\b", "a\0", "ä"] {
             assert!(!is_file_name(name), "{name:?} was accepted");
         }
-        assert!(is_hash("0123456789abcdef"));
+        assert!(is_hash("0123456789abcdef", RELEASE_DIGITS));
         for name in ["0123456789abcde", "0123456789ABCDEF", "../0123456789abc", "current"] {
-            assert!(!is_hash(name), "{name} was accepted");
+            assert!(!is_hash(name, RELEASE_DIGITS), "{name} was accepted");
         }
     }
 }

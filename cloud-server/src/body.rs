@@ -3,25 +3,25 @@ use std::{future::Future, pin::Pin};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, http::header, web};
 use serde::de::DeserializeOwned;
 
-use crate::{ApiError, AppState};
+use crate::{error::ApiError, state::AppState};
 
-/// Longest excerpt of a parser's message, in characters: such a message may quote the
-/// request, and a request may be a megabyte.
-const LONGEST_MESSAGE: usize = 200;
+/// Maximum length of a parser message in a response, in characters. The message may quote the
+/// request, which may have a megabyte.
+const MAX_MESSAGE: usize = 200;
 
-/// How much beyond the limit is read and thrown away, as a multiple of the limit. A server
-/// that answers and closes while the client still sends resets the connection, and the
-/// client never sees the answer.
-const DRAINED: usize = 8;
+/// Number of bytes of a too large body that are read and discarded, as a multiple of the
+/// limit. If a server responds and closes while the client still sends, the connection is
+/// reset and the client does not see the response.
+const DRAIN_FACTOR: usize = 8;
 
-/// A request's JSON body, read within the limits of the [`AppState`].
+/// Extractor for the JSON body of a request, within the limits of the [`AppState`].
 ///
-/// Refuses with 415 what does not call itself JSON, with 413 what is too long, with 400
-/// and the path of the field what has the wrong shape.
+/// Refuses other media types with 415, large bodies with 413, and bodies of the wrong shape
+/// with 400 and the path of the field.
 #[derive(Debug)]
-pub(crate) struct Json<T>(pub(crate) T);
+pub(crate) struct JsonBody<T>(pub(crate) T);
 
-impl<T: DeserializeOwned> FromRequest for Json<T> {
+impl<T: DeserializeOwned> FromRequest for JsonBody<T> {
     type Error = ApiError;
     type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
@@ -34,12 +34,12 @@ impl<T: DeserializeOwned> FromRequest for Json<T> {
             }
             let limits =
                 &request.app_data::<web::Data<AppState>>().ok_or(ApiError::Internal)?.limits;
-            let reading = read(&request, payload, limits.body);
+            let reading = read_body(&request, payload, limits.body);
             match tokio::time::timeout(limits.body_timeout, reading).await {
                 Ok(bytes) => parse(&bytes?).map(Self),
                 Err(_) => Err(ApiError::InvalidRequest {
                     detail: format!(
-                        "the body did not arrive within {} s",
+                        "expected the whole body within {} s; send it again",
                         limits.body_timeout.as_secs()
                     ),
                 }),
@@ -48,27 +48,27 @@ impl<T: DeserializeOwned> FromRequest for Json<T> {
     }
 }
 
-async fn read(
+async fn read_body(
     request: &HttpRequest,
     mut payload: Payload,
     limit: usize,
 ) -> Result<web::Bytes, ApiError> {
     let too_large = ApiError::PayloadTooLarge { limit };
-    let announced = request
+    let content_length = request
         .headers()
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > limit.saturating_mul(DRAINED)) {
+    if content_length.is_some_and(|length| length > limit.saturating_mul(DRAIN_FACTOR)) {
         return Err(too_large);
     }
-    let mut body = web::BytesMut::with_capacity(announced.unwrap_or(0).min(limit));
+    let mut body = web::BytesMut::with_capacity(content_length.unwrap_or(0).min(limit));
     let mut received = 0_usize;
     while let Some(chunk) = next_chunk(&mut payload).await {
         let chunk = chunk.map_err(|error| ApiError::InvalidRequest {
-            detail: format!("the body could not be read: {error}"),
+            detail: format!("the body could not be read: {error}; send it again"),
         })?;
         received += chunk.len();
-        if received > limit.saturating_mul(DRAINED) {
+        if received > limit.saturating_mul(DRAIN_FACTOR) {
             break;
         }
         if received <= limit {
@@ -87,24 +87,24 @@ async fn next_chunk(
     std::future::poll_fn(|context| Pin::new(&mut stream).poll_next(context)).await
 }
 
-/// Reads JSON; an error names the field where there is one.
+/// Parses JSON. The error names the field if there is one.
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
-    // `serde` would take an array for a structure, field by field.
+    // `serde` would accept an array as the fields of a struct in order.
     if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
         return Err(ApiError::InvalidRequest { detail: "expected a JSON object".to_owned() });
     }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
-        refusal(Some(path).filter(|path| path != "."), error.inner())
+        json_error(Some(path).filter(|path| path != "."), error.inner())
     })?;
-    json.end().map_err(|error| refusal(None, &error))?;
+    json.end().map_err(|error| json_error(None, &error))?;
     Ok(value)
 }
 
-fn refusal(path: Option<String>, error: &serde_json::Error) -> ApiError {
+fn json_error(path: Option<String>, error: &serde_json::Error) -> ApiError {
     let message = error.to_string();
-    // A missing field has no path of its own: it is at the object that lacks it.
+    // The path of a missing field is that of its object; the message has its name.
     let missing = || Some(message.strip_prefix("missing field `")?.split_once('`')?.0.to_owned());
     let detail = shortened(&message);
     match path.filter(|_| error.is_data()).or_else(missing) {
@@ -114,7 +114,7 @@ fn refusal(path: Option<String>, error: &serde_json::Error) -> ApiError {
 }
 
 fn shortened(text: &str) -> String {
-    match text.char_indices().nth(LONGEST_MESSAGE) {
+    match text.char_indices().nth(MAX_MESSAGE) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }
@@ -126,19 +126,19 @@ mod tests {
 
     use super::*;
 
-    fn refused(json: &str) -> ApiError {
+    fn parse_error(json: &str) -> ApiError {
         parse::<CandidatesRequest>(json.as_bytes()).unwrap_err()
     }
 
     fn field_of(json: &str) -> String {
-        match refused(json) {
+        match parse_error(json) {
             ApiError::InvalidField { field, .. } => field,
-            other => panic!("{json} gave {other:?}, which names no field"),
+            other => panic!("{json} gave {other:?} without a field"),
         }
     }
 
     #[test]
-    fn wrong_types_are_named_by_their_path() {
+    fn a_wrong_type_is_reported_with_its_path() {
         assert_eq!(field_of(r#"{"history":["1","2","3",4]}"#), "history[3]");
         assert_eq!(field_of(r#"{"history":"1"}"#), "history");
         assert_eq!(field_of(r#"{"history":[],"exclude":[null]}"#), "exclude[0]");
@@ -148,13 +148,13 @@ mod tests {
     }
 
     #[test]
-    fn missing_and_unknown_fields_are_named() {
+    fn missing_and_unknown_fields_are_reported_by_name() {
         assert_eq!(field_of("{}"), "history");
         assert_eq!(field_of(r#"{"history":[],"colour":"red"}"#), "colour");
     }
 
     #[test]
-    fn what_is_not_json_names_no_field() {
+    fn a_body_that_is_not_json_is_an_invalid_request() {
         for text in [
             "",
             "{",
@@ -165,17 +165,17 @@ mod tests {
             "[[\"1\"]]",
         ] {
             assert!(
-                matches!(refused(text), ApiError::InvalidRequest { .. }),
+                matches!(parse_error(text), ApiError::InvalidRequest { .. }),
                 "{text} gave {:?}",
-                refused(text)
+                parse_error(text)
             );
         }
     }
 
     #[test]
-    fn messages_do_not_repeat_a_long_request() {
+    fn messages_do_not_quote_a_long_request() {
         let long = "x".repeat(100_000);
-        let refused = refused(&format!(r#"{{"history":[],"rows":"{long}"}}"#));
-        assert!(refused.to_string().len() < 400, "{} bytes", refused.to_string().len());
+        let error = parse_error(&format!(r#"{{"history":[],"rows":"{long}"}}"#));
+        assert!(error.to_string().len() < 400, "{} bytes", error.to_string().len());
     }
 }

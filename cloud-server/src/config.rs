@@ -1,68 +1,72 @@
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use actix_web::http::Uri;
-use clap::Parser;
+use clap::{
+    Parser,
+    builder::{RangedU64ValueParser, TypedValueParser},
+};
 
-use crate::ModelFile;
+use crate::models::ModelFile;
 
-/// Hosts GGUF language models and serves candidate lists, item rows, artefacts and a site.
+/// Serves candidate lists of GGUF language models, item rows, artefacts and a static site.
 #[derive(Clone, Debug, Parser)]
 #[command(version)]
 pub struct Args {
-    /// A language model, a GGUF file; may be given several times. Requests choose by NAME
-    /// (the file's name without its ending if absent); the first serves those that do not.
-    #[arg(long, value_name = "[NAME=]FILE", required = true)]
-    pub gguf: Vec<ModelFile>,
-    /// The dataset folder that `tandem import` wrote.
-    #[arg(long, value_name = "DIR")]
+    /// Dataset folder written by `tandem import`.
+    #[arg(long, value_name = "DIR", help_heading = "Input and output")]
     pub data: PathBuf,
-    /// The folder of artefacts that `tandem export` wrote.
-    #[arg(long, value_name = "DIR")]
+    /// Artefact folder written by `tandem export`; a new export is used without a restart.
+    #[arg(long, value_name = "DIR", help_heading = "Input and output")]
     pub artifacts: PathBuf,
-    /// A built static site to serve at `/`.
-    #[arg(long, value_name = "DIR")]
+    /// Folder of a built static site, served at `/` [default: no site].
+    #[arg(long, value_name = "DIR", help_heading = "Input and output")]
     pub site: Option<PathBuf>,
-    /// A folder to log events to that devices send; none are taken if absent.
-    #[arg(long, value_name = "DIR")]
+    /// Folder for the event log [default: events are not accepted].
+    #[arg(long, value_name = "DIR", help_heading = "Input and output")]
     pub events: Option<PathBuf>,
     /// Address to listen on.
-    #[arg(long, default_value = "127.0.0.1")]
+    #[arg(long, default_value = "127.0.0.1", help_heading = "Network")]
     pub host: String,
-    /// Port to listen on; 0 takes any free one.
-    #[arg(long, default_value_t = 8080)]
+    /// Port to listen on; 0 selects a free port.
+    #[arg(long, default_value_t = 8080, help_heading = "Network")]
     pub port: u16,
-    /// Threads of each language model; as many as there are cores if absent.
-    #[arg(long, value_name = "N", value_parser = parse_threads)]
-    pub threads: Option<usize>,
-    /// Places in the queue before each language model; beyond them requests get 503.
-    #[arg(long, value_name = "N", default_value = "16", value_parser = parse_queue)]
-    pub queue: usize,
-    /// Seconds after which a request for candidates is given up with 504.
-    #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = parse_seconds)]
-    pub timeout: Duration,
-    /// An origin whose pages may call this server (`https://shop.example`), or `*`; may be
-    /// given several times. None by default: only pages of this server itself.
-    #[arg(long, value_name = "URL")]
+    /// Origin whose pages may call this server (CORS), for example `https://shop.example`, or
+    /// `*` for all; may be repeated [default: only pages of this server].
+    #[arg(long, value_name = "URL", help_heading = "Network")]
     pub allow_origin: Vec<Origin>,
-    /// A file to write the port to, once the server listens.
-    #[arg(long, value_name = "FILE")]
+    /// GGUF language model; may be repeated. Requests select a model by NAME, which defaults
+    /// to the file name without its extension. The first model answers requests without one.
+    #[arg(long, value_name = "[NAME=]FILE", required = true, help_heading = "Models")]
+    pub gguf: Vec<ModelFile>,
+    /// Threads of each language model, 1 to 512 [default: number of cores].
+    #[arg(long, value_name = "N", value_parser = number(1, 512), help_heading = "Models")]
+    pub threads: Option<usize>,
+    /// Maximum number of requests waiting for each language model, 1 to 10000; further
+    /// requests get 503.
+    #[arg(long, value_name = "N", default_value = "16", value_parser = number(1, 10_000), help_heading = "Limits")]
+    pub queue: usize,
+    /// Maximum time of a request for candidates in seconds, 1 to 600; then it gets 504.
+    #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = seconds(1, 600), help_heading = "Limits")]
+    pub timeout: Duration,
+    /// File to write the port number to when the server listens [default: none].
+    #[arg(long, value_name = "FILE", help_heading = "Advanced")]
     pub port_file: Option<PathBuf>,
 }
 
-/// What a request may ask for, and for how long.
+/// Limits of requests.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Largest body that is read, in bytes.
+    /// Maximum size of a body in bytes.
     pub body: usize,
-    /// Most ids in one list of a request (history, exclusions, items of a rows request).
+    /// Maximum number of ids in one list of a request (history, exclusions, items).
     pub ids: usize,
-    /// Candidates if the request does not say.
+    /// Number of candidates if the request does not specify it.
     pub default_candidates: usize,
-    /// Most candidates of one list.
+    /// Maximum number of candidates in one list.
     pub max_candidates: usize,
-    /// From the arrival of a request for candidates to its answer.
+    /// Maximum time from the arrival of a request for candidates to its response.
     pub timeout: Duration,
-    /// From the arrival of a request's head to the end of its body.
+    /// Maximum time from the arrival of a request's head to the end of its body.
     pub body_timeout: Duration,
 }
 
@@ -82,50 +86,46 @@ impl Default for Limits {
 /// A web origin (RFC 6454) that may call the server, or any.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// Every page of the web.
+    /// All origins.
     Any,
-    /// Pages of this origin, `scheme://host[:port]`.
+    /// This origin, `scheme://host[:port]`.
     One(String),
 }
 
+/// The text is not an origin.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected an origin such as `https://shop.example`, or `*`, found `{found}`")]
+pub struct OriginError {
+    /// The text.
+    pub found: String,
+}
+
 impl FromStr for Origin {
-    type Err = String;
+    type Err = OriginError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text == "*" {
             return Ok(Self::Any);
         }
-        let refused =
-            || format!("expected an origin such as `https://shop.example` or `*`, found `{text}`");
-        let text = text.strip_suffix('/').unwrap_or(text);
-        let uri: Uri = text.parse().map_err(|_| refused())?;
+        let error = || OriginError { found: text.to_owned() };
+        let origin = text.strip_suffix('/').unwrap_or(text);
+        let uri: Uri = origin.parse().map_err(|_| error())?;
         let is_origin = matches!(uri.scheme_str(), Some("http" | "https"))
             && uri.host().is_some_and(|host| !host.is_empty())
             && uri.path() == "/"
             && uri.query().is_none()
-            && !text.ends_with('/')
-            && !text.contains(['@', '#']);
-        if is_origin { Ok(Self::One(text.to_ascii_lowercase())) } else { Err(refused()) }
+            && !origin.ends_with('/')
+            && !origin.contains(['@', '#']);
+        if is_origin { Ok(Self::One(origin.to_ascii_lowercase())) } else { Err(error()) }
     }
 }
 
-fn parse_threads(text: &str) -> Result<usize, String> {
-    parse_between(text, 1, 512)
+fn number(min: u64, max: u64) -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(min..=max)
 }
 
-fn parse_queue(text: &str) -> Result<usize, String> {
-    parse_between(text, 1, 10_000)
-}
-
-fn parse_seconds(text: &str) -> Result<Duration, String> {
-    parse_between(text, 1, 600).map(|seconds| Duration::from_secs(seconds as u64))
-}
-
-fn parse_between(text: &str, least: usize, most: usize) -> Result<usize, String> {
-    match text.parse() {
-        Ok(number) if (least..=most).contains(&number) => Ok(number),
-        _ => Err(format!("expected a whole number from {least} to {most}")),
-    }
+fn seconds(min: u64, max: u64) -> impl TypedValueParser<Value = Duration> {
+    RangedU64ValueParser::<u64>::new().range(min..=max).map(Duration::from_secs)
 }
 
 #[cfg(test)]
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn origins_are_scheme_host_and_port() {
+    fn an_origin_is_scheme_host_and_port() {
         let one = |text: &str| Ok(Origin::One(text.to_owned()));
         assert_eq!("*".parse(), Ok(Origin::Any));
         assert_eq!("https://shop.example".parse(), one("https://shop.example"));
@@ -149,7 +149,8 @@ mod tests {
             "https://shop.example//",
             "https://",
         ] {
-            assert!(wrong.parse::<Origin>().is_err(), "{wrong} was taken for an origin");
+            let error = wrong.parse::<Origin>().unwrap_err();
+            assert!(error.to_string().ends_with(&format!("found `{wrong}`")), "{error}");
         }
     }
 
@@ -160,9 +161,15 @@ mod tests {
             Args::try_parse_from(required.into_iter().chain([option, value]))
         };
         assert_eq!(with("--timeout", "7").unwrap().timeout, Duration::from_secs(7));
-        for (option, value) in
-            [("--threads", "0"), ("--queue", "0"), ("--timeout", "0"), ("--port", "65536")]
-        {
+        assert_eq!(with("--queue", "10000").unwrap().queue, 10_000);
+        for (option, value) in [
+            ("--threads", "0"),
+            ("--threads", "513"),
+            ("--queue", "0"),
+            ("--timeout", "0"),
+            ("--timeout", "601"),
+            ("--port", "65536"),
+        ] {
             assert!(with(option, value).is_err(), "{option} {value} was accepted");
         }
     }

@@ -4,16 +4,16 @@ use actix_web::{
 };
 use tandem_protocol::{ErrorCode, Problem};
 
-/// Media type of every error (RFC 9457).
+/// Media type of every error response (RFC 9457).
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 
-/// Seconds after which a client may ask again while the model is being loaded.
+/// Seconds after which a client may retry while the model is loading.
 const LOADING_RETRY_S: u64 = 2;
 
-/// Everything a handler can answer other than what was asked for.
+/// Every error that a request handler can return.
 ///
-/// The message is for the person who reads the answer: what was expected, what was found,
-/// what to do. It never holds more of the request than the name of a field.
+/// The message is for the person who reads the response: what was expected, what was found,
+/// what to do. Of the request it contains at most the name of a field.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ApiError {
     /// The body is not JSON or not an object of the documented fields.
@@ -22,7 +22,7 @@ pub enum ApiError {
         /// What was expected and found.
         detail: String,
     },
-    /// A field has a value of the wrong type or outside what is allowed.
+    /// A field has the wrong type or is out of range.
     #[error("{field}: {detail}")]
     InvalidField {
         /// Path of the field (`history[3]`).
@@ -30,65 +30,118 @@ pub enum ApiError {
         /// What was expected and found.
         detail: String,
     },
-    /// The body is longer than the server reads.
+    /// The body exceeds the size limit.
     #[error("the body is larger than {limit} bytes; send fewer items")]
     PayloadTooLarge {
-        /// Bytes that are read.
+        /// The limit in bytes.
         limit: usize,
     },
-    /// No route, or no file, of this name.
-    #[error("there is nothing here; the routes are listed in the server's README")]
+    /// No route has this path.
+    #[error("no route has this path; the routes are listed in the README of cloud-server")]
     NotFound,
-    /// A route that exists, with another method.
-    #[error("this resource takes only {allow}")]
+    /// No release on disk has this file.
+    #[error("no release has this file; request /v1/manifest and load the files it names")]
+    ArtifactNotFound,
+    /// The route exists, but not for this method.
+    #[error("this route allows only the methods {allow}")]
     MethodNotAllowed {
         /// Value of the `Allow` header.
         allow: &'static str,
     },
-    /// A body that does not call itself JSON.
-    #[error("expected a body of `Content-Type: application/json`")]
+    /// The body's media type is not JSON.
+    #[error("expected a body with `Content-Type: application/json`")]
     UnsupportedMediaType,
-    /// The language model is still being loaded.
-    #[error("the language model is still being loaded; ask again after `Retry-After` seconds")]
+    /// The language model is still loading.
+    #[error("the language model is still loading; retry after `Retry-After` seconds")]
     NotReady,
-    /// Every place in the queue is taken.
-    #[error("all places in the queue are taken; ask again after `Retry-After` seconds")]
+    /// The queue is full.
+    #[error("the queue is full; retry after `Retry-After` seconds")]
     Overloaded {
-        /// Estimate of when a place will be free.
+        /// Estimated wait in seconds.
+        retry_after_s: u64,
+    },
+    /// The event log has reached its maximum size.
+    #[error("the event log is full; retry after `Retry-After` seconds")]
+    EventLogFull {
+        /// Wait in seconds.
         retry_after_s: u64,
     },
     /// The deadline passed.
-    #[error("the language model did not answer within {seconds} s")]
+    #[error("the language model did not answer within {seconds} s; retry later")]
     Timeout {
-        /// The deadline, from the request's arrival.
+        /// The deadline in seconds after the arrival of the request.
         seconds: u64,
     },
-    /// A fault of the server; its log says more.
-    #[error("the server failed to answer; its log says why")]
+    /// The server failed; the log has the reason.
+    #[error("the server failed; its log has the reason")]
     Internal,
 }
 
+/// Who has to act on an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The request is wrong: the client has to change it.
+    Request,
+    /// The server cannot answer now: the client can retry later.
+    Unavailable,
+    /// The server is faulty: the operator has to read the log.
+    Server,
+    /// The error occurs only on the device; a server never sends it.
+    Device,
+}
+
+/// The table of errors: kind and HTTP status of every [`ErrorCode`].
+#[must_use]
+pub fn classify(code: ErrorCode) -> (ErrorKind, StatusCode) {
+    match code {
+        ErrorCode::InvalidRequest | ErrorCode::InvalidField => {
+            (ErrorKind::Request, StatusCode::BAD_REQUEST)
+        }
+        ErrorCode::NotFound => (ErrorKind::Request, StatusCode::NOT_FOUND),
+        ErrorCode::MethodNotAllowed => (ErrorKind::Request, StatusCode::METHOD_NOT_ALLOWED),
+        ErrorCode::Unauthorized => (ErrorKind::Request, StatusCode::UNAUTHORIZED),
+        ErrorCode::PayloadTooLarge => (ErrorKind::Request, StatusCode::PAYLOAD_TOO_LARGE),
+        ErrorCode::UnsupportedMediaType => (ErrorKind::Request, StatusCode::UNSUPPORTED_MEDIA_TYPE),
+        ErrorCode::NotReady | ErrorCode::Overloaded => {
+            (ErrorKind::Unavailable, StatusCode::SERVICE_UNAVAILABLE)
+        }
+        ErrorCode::Timeout => (ErrorKind::Unavailable, StatusCode::GATEWAY_TIMEOUT),
+        ErrorCode::Internal => (ErrorKind::Server, StatusCode::INTERNAL_SERVER_ERROR),
+        ErrorCode::Unreachable
+        | ErrorCode::BadResponse
+        | ErrorCode::Integrity
+        | ErrorCode::UnsupportedVersion
+        | ErrorCode::InvalidArtifact
+        | ErrorCode::CatalogueChanged
+        | ErrorCode::InvalidArgument
+        | ErrorCode::UnknownItem
+        | ErrorCode::NoAdapter
+        | ErrorCode::DeviceLost
+        | ErrorCode::Disposed
+        | ErrorCode::Aborted => (ErrorKind::Device, StatusCode::INTERNAL_SERVER_ERROR),
+    }
+}
+
 impl ApiError {
-    /// What happened, for programs.
+    /// The error code for programs.
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::InvalidRequest { .. } => ErrorCode::InvalidRequest,
             Self::InvalidField { .. } => ErrorCode::InvalidField,
             Self::PayloadTooLarge { .. } => ErrorCode::PayloadTooLarge,
-            Self::NotFound => ErrorCode::NotFound,
+            Self::NotFound | Self::ArtifactNotFound => ErrorCode::NotFound,
             Self::MethodNotAllowed { .. } => ErrorCode::MethodNotAllowed,
             Self::UnsupportedMediaType => ErrorCode::UnsupportedMediaType,
             Self::NotReady => ErrorCode::NotReady,
-            Self::Overloaded { .. } => ErrorCode::Overloaded,
+            Self::Overloaded { .. } | Self::EventLogFull { .. } => ErrorCode::Overloaded,
             Self::Timeout { .. } => ErrorCode::Timeout,
             Self::Internal => ErrorCode::Internal,
         }
     }
 
-    /// The error that a bare HTTP status stands for, for answers that the web framework
-    /// makes by itself.
-    pub(crate) fn of_status(status: StatusCode) -> Self {
+    /// The error for a bare HTTP status, for responses that the web framework creates.
+    pub(crate) fn from_status(status: StatusCode) -> Self {
         match status {
             StatusCode::NOT_FOUND => Self::NotFound,
             StatusCode::METHOD_NOT_ALLOWED => Self::MethodNotAllowed { allow: "GET, HEAD" },
@@ -100,7 +153,7 @@ impl ApiError {
         }
     }
 
-    /// The error as it is sent, under the status that is sent with it.
+    /// The body of the error response with the given status.
     pub(crate) fn problem(&self, status: StatusCode) -> Problem {
         Problem {
             kind: "about:blank".to_owned(),
@@ -114,28 +167,33 @@ impl ApiError {
             },
         }
     }
+
+    /// Value of the `Retry-After` header, in seconds.
+    fn retry_after_s(&self) -> Option<u64> {
+        match self {
+            Self::Overloaded { retry_after_s } | Self::EventLogFull { retry_after_s } => {
+                Some(*retry_after_s)
+            }
+            Self::NotReady => Some(LOADING_RETRY_S),
+            _ => None,
+        }
+    }
 }
 
 impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
-        status_of(self.code())
+        classify(self.code()).1
     }
 
     fn error_response(&self) -> HttpResponse {
         let status = self.status_code();
         let mut response = HttpResponseBuilder::new(status);
         response.insert_header((header::CACHE_CONTROL, "no-store"));
-        match self {
-            Self::Overloaded { retry_after_s } => {
-                response.insert_header((header::RETRY_AFTER, retry_after_s.to_string()));
-            }
-            Self::NotReady => {
-                response.insert_header((header::RETRY_AFTER, LOADING_RETRY_S.to_string()));
-            }
-            Self::MethodNotAllowed { allow } => {
-                response.insert_header((header::ALLOW, *allow));
-            }
-            _ => {}
+        if let Some(seconds) = self.retry_after_s() {
+            response.insert_header((header::RETRY_AFTER, seconds.to_string()));
+        }
+        if let Self::MethodNotAllowed { allow } = self {
+            response.insert_header((header::ALLOW, *allow));
         }
         response.content_type(PROBLEM_JSON);
         match serde_json::to_vec(&self.problem(status)) {
@@ -145,30 +203,55 @@ impl ResponseError for ApiError {
     }
 }
 
-/// The one table from error code to HTTP status.
-fn status_of(code: ErrorCode) -> StatusCode {
-    match code {
-        ErrorCode::InvalidRequest | ErrorCode::InvalidField => StatusCode::BAD_REQUEST,
-        ErrorCode::NotFound => StatusCode::NOT_FOUND,
-        ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-        ErrorCode::Unauthorized => StatusCode::UNAUTHORIZED,
-        ErrorCode::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        ErrorCode::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        ErrorCode::NotReady | ErrorCode::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
-        ErrorCode::Timeout => StatusCode::GATEWAY_TIMEOUT,
-        // The rest arise on the device and are never sent by a server.
-        ErrorCode::Internal
-        | ErrorCode::Unreachable
-        | ErrorCode::BadResponse
-        | ErrorCode::Integrity
-        | ErrorCode::UnsupportedVersion
-        | ErrorCode::InvalidArtifact
-        | ErrorCode::CatalogueChanged
-        | ErrorCode::InvalidArgument
-        | ErrorCode::UnknownItem
-        | ErrorCode::NoAdapter
-        | ErrorCode::DeviceLost
-        | ErrorCode::Disposed
-        | ErrorCode::Aborted => StatusCode::INTERNAL_SERVER_ERROR,
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rows of the error table in the README: status and code.
+    fn documented() -> Vec<(u16, &'static str)> {
+        let rows = include_str!("../README.md").lines().filter_map(|line| {
+            let mut cells = line.split('|').map(str::trim).skip(1);
+            let status = cells.next()?.parse().ok()?;
+            Some((status, cells.next()?.trim_matches('`')))
+        });
+        rows.collect()
+    }
+
+    #[test]
+    fn the_readme_documents_the_status_of_every_code() {
+        let errors = [
+            ApiError::InvalidRequest { detail: String::new() },
+            ApiError::InvalidField { field: String::new(), detail: String::new() },
+            ApiError::PayloadTooLarge { limit: 0 },
+            ApiError::NotFound,
+            ApiError::MethodNotAllowed { allow: "" },
+            ApiError::UnsupportedMediaType,
+            ApiError::NotReady,
+            ApiError::Overloaded { retry_after_s: 1 },
+            ApiError::Timeout { seconds: 1 },
+            ApiError::Internal,
+        ];
+        let mut expected: Vec<(u16, &str)> = errors
+            .iter()
+            .map(|error| (error.status_code().as_u16(), error.code().as_str()))
+            .collect();
+        let mut documented = documented();
+        expected.sort_unstable();
+        documented.sort_unstable();
+        assert_eq!(documented, expected);
+    }
+
+    #[test]
+    fn the_kind_determines_the_class_of_the_status() {
+        for (code, class) in [
+            (ErrorCode::InvalidField, 4),
+            (ErrorCode::NotFound, 4),
+            (ErrorCode::Overloaded, 5),
+            (ErrorCode::Internal, 5),
+        ] {
+            let (kind, status) = classify(code);
+            assert_eq!(status.as_u16() / 100, class, "{code}");
+            assert_eq!(kind == ErrorKind::Request, class == 4, "{code}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The log of events, where the operator wished for one: JSON lines, only ever appended to.
+//! The event log: append-only files of JSON lines.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -11,55 +11,56 @@ use std::{
 use serde::Serialize;
 use tandem_protocol::{EventKind, LoggedEvent};
 
-/// A file of the log grows to this many bytes and no further.
+/// Maximum size of a log file in bytes.
 const MAX_FILE_BYTES: u64 = 1 << 30;
-/// So many of the newest names are known, to tell repeats by.
-const KNOWN_NAMES: usize = 100_000;
+/// Number of recent event ids that are remembered to detect repeated events.
+const RECENT_IDS: usize = 100_000;
 
-/// What could not be written.
+/// Why events could not be logged.
 #[derive(Debug, thiserror::Error)]
-pub enum LogError {
-    /// The file has its largest size: it is to be moved away.
-    #[error("{} has reached {MAX_FILE_BYTES} bytes; move it away to go on", path.display())]
+pub enum EventLogError {
+    /// The file has its maximum size.
+    #[error("{} has reached {MAX_FILE_BYTES} bytes; move it to another folder", path.display())]
     Full {
         /// The file.
         path: PathBuf,
     },
-    /// The system refused.
+    /// The file cannot be opened or written.
     #[error("cannot write {}: {source}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
 
-/// Three files in one folder: `interactions.jsonl` (clicks and purchases, as `tandem import
-/// jsonl` reads them), `signals.jsonl` (views and dislikes), `disagreements.jsonl`.
+/// Three files in one folder: `interactions.jsonl` (clicks and purchases, readable by
+/// `tandem import jsonl`), `signals.jsonl` (views and dislikes), `disagreements.jsonl`.
 ///
-/// Each line is written by one call and the file opened anew for it, so that files may be
-/// moved away while the server runs.
+/// Every write opens its file again, so that files can be moved while the server runs. All
+/// lines of a request for one file are written with one call.
 #[derive(Debug)]
 pub struct EventLog {
     folder: PathBuf,
     max_bytes: u64,
-    known: Mutex<Known>,
+    recent: Mutex<RecentIds>,
 }
 
-/// Names of the newest events, oldest first.
+/// The ids of the newest events.
 #[derive(Debug, Default)]
-struct Known {
-    names: HashSet<String>,
+struct RecentIds {
+    ids: HashSet<String>,
+    /// The ids, oldest first.
     order: VecDeque<String>,
 }
 
-/// A line of the log.
+/// A line of the event log.
 #[derive(Serialize)]
-struct Line<'a> {
+struct LogRecord<'a> {
     user: &'a str,
     item: &'a str,
-    /// Milliseconds since 1970, by the device's clock.
+    /// Milliseconds since 1970 by the clock of the device.
     timestamp: u64,
     #[serde(rename = "type")]
     kind: EventKind,
@@ -67,29 +68,35 @@ struct Line<'a> {
 }
 
 impl EventLog {
-    /// A log in `folder`, which is made if it is not there.
+    /// Opens the log in `folder`, which is created if it does not exist.
+    ///
+    /// # Errors
+    /// If the folder cannot be created.
     pub fn open(folder: &Path) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         Ok(Self {
             folder: folder.to_owned(),
             max_bytes: MAX_FILE_BYTES,
-            known: Mutex::new(Known::default()),
+            recent: Mutex::new(RecentIds::default()),
         })
     }
 
-    /// Appends the events that are not there yet; returns how many those are. Blocks.
-    pub fn append(&self, session: &str, events: &[LoggedEvent]) -> Result<usize, LogError> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut fresh = HashSet::new();
+    /// Appends the events whose ids are new and returns their number. Blocks.
+    ///
+    /// # Errors
+    /// See [`EventLogError`]; the ids of the events then stay new.
+    pub fn append(&self, session: &str, events: &[LoggedEvent]) -> Result<usize, EventLogError> {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut in_request = HashSet::new();
         let new: Vec<&LoggedEvent> = events
             .iter()
             .filter(|event| {
-                !known.names.contains(event.id.as_str()) && fresh.insert(event.id.as_str())
+                !recent.ids.contains(event.id.as_str()) && in_request.insert(event.id.as_str())
             })
             .collect();
         let lines = |wanted: fn(EventKind) -> bool| {
-            let chosen = new.iter().filter(move |event| wanted(event.kind));
-            chosen.map(|event| Line {
+            let selected = new.iter().filter(move |event| wanted(event.kind));
+            selected.map(|event| LogRecord {
                 user: session,
                 item: event.item.as_str(),
                 timestamp: event.at,
@@ -100,15 +107,18 @@ impl EventLog {
         self.write("interactions.jsonl", lines(is_interaction))?;
         self.write("signals.jsonl", lines(|kind| !is_interaction(kind)))?;
         for event in &new {
-            known.remember(event.id.clone());
+            recent.insert(event.id.clone());
         }
         Ok(new.len())
     }
 
-    /// Appends a number of shadow mode. Blocks.
-    pub fn append_disagreement<T: Serialize>(&self, report: T) -> Result<(), LogError> {
-        // One at a time, as events are.
-        let _known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Appends the disagreement reported by a device in shadow mode. Blocks.
+    ///
+    /// # Errors
+    /// See [`EventLogError`].
+    pub fn append_disagreement<T: Serialize>(&self, report: T) -> Result<(), EventLogError> {
+        // The lock serialises all writes to the log.
+        let _recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         self.write("disagreements.jsonl", std::iter::once(report))
     }
 
@@ -116,40 +126,40 @@ impl EventLog {
         &self,
         name: &str,
         lines: impl Iterator<Item = T>,
-    ) -> Result<(), LogError> {
+    ) -> Result<(), EventLogError> {
         let path = self.folder.join(name);
         let mut text = Vec::new();
         for line in lines {
             serde_json::to_writer(&mut text, &line)
-                .map_err(|error| LogError::Io { path: path.clone(), source: error.into() })?;
+                .map_err(|error| EventLogError::Io { path: path.clone(), source: error.into() })?;
             text.push(b'\n');
         }
         if text.is_empty() {
             return Ok(());
         }
-        let failed = |source| LogError::Io { path: path.clone(), source };
+        let failed = |source| EventLogError::Io { path: path.clone(), source };
         let mut file = OpenOptions::new().create(true).append(true).open(&path).map_err(failed)?;
         let size = file.metadata().map_err(failed)?.len();
         if size + text.len() as u64 > self.max_bytes {
-            return Err(LogError::Full { path });
+            return Err(EventLogError::Full { path });
         }
         file.write_all(&text).map_err(failed)
     }
 }
 
-impl Known {
-    fn remember(&mut self, name: String) {
-        if self.order.len() == KNOWN_NAMES
+impl RecentIds {
+    fn insert(&mut self, id: String) {
+        if self.order.len() == RECENT_IDS
             && let Some(oldest) = self.order.pop_front()
         {
-            self.names.remove(&oldest);
+            self.ids.remove(&oldest);
         }
-        self.order.push_back(name.clone());
-        self.names.insert(name);
+        self.order.push_back(id.clone());
+        self.ids.insert(id);
     }
 }
 
-/// What joins a history, and what a model can be trained on.
+/// Whether events of this kind join a history and can train a model.
 fn is_interaction(kind: EventKind) -> bool {
     matches!(kind, EventKind::Click | EventKind::Purchase)
 }
@@ -161,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_grows_to_its_limit_and_no_further() {
+    fn a_file_at_its_maximum_size_refuses_events() {
         let folder = tempfile::tempdir().unwrap();
         let log = EventLog { max_bytes: 100, ..EventLog::open(folder.path()).unwrap() };
         let event = |id: &str| LoggedEvent {
@@ -171,14 +181,14 @@ mod tests {
             at: 5,
         };
         assert_eq!(log.append("s", &[event("a")]).unwrap(), 1);
-        assert!(matches!(log.append("s", &[event("b")]), Err(LogError::Full { .. })));
+        assert!(matches!(log.append("s", &[event("b")]), Err(EventLogError::Full { .. })));
         let path = folder.path().join("interactions.jsonl");
         let text = fs::read_to_string(&path).unwrap();
         assert_eq!(
             text,
             "{\"user\":\"s\",\"item\":\"1\",\"timestamp\":5,\"type\":\"click\",\"id\":\"a\"}\n"
         );
-        // Once it is moved away the log goes on, and what was refused is no repeat.
+        // After the file was moved, the log accepts the refused event as a new one.
         fs::rename(&path, folder.path().join("old.jsonl")).unwrap();
         assert_eq!(log.append("s", &[event("b"), event("a")]).unwrap(), 1);
     }

@@ -1,39 +1,50 @@
-//! The cloud's side of Tandem: an HTTP server that hosts GGUF language models and hands out
-//! candidate lists, item rows, the artefacts a device loads, and a static site.
+//! The cloud part of Tandem: an HTTP server that runs GGUF language models and serves
+//! candidate lists, item rows, the artefacts that devices load, and a static site.
 //!
-//! [`create_app`] is the whole HTTP surface, used by [`run`] and by the tests alike.
-//! JSON is parsed to plain types at the edge; the threads that own a language model each
-//! ([`Worker`]) know no HTTP, and no handler knows llama.cpp.
+//! [`create_app`] builds all routes; both [`run`] and the tests use it. JSON is parsed to
+//! plain types at the HTTP edge. Each language model has its own thread ([`Worker`]), which
+//! knows no HTTP; no request handler knows llama.cpp.
 //!
-//! # The way of a request
-//! `POST /v1/candidates` → size, media type and shape are checked (`body`) → ids become
-//! positions in the catalogue, repeats and strangers are counted (`selection`) → a place
-//! in the bounded queue of the model asked for (`models`), or 503 at once → the worker skips
-//! it if nobody waits any more, else decodes, together with what else waits if the engine
-//! gains by it → rows of the item table are added → JSON.
+//! # Example trace of a request
+//! `POST /v1/candidates` → `body` checks media type, size and shape → `item_ids` translates
+//! ids to catalogue positions and counts repeated and unknown ids → `models` finds the
+//! language model → `worker` queues the job, or the client gets 503 at once → the worker
+//! thread skips jobs without a waiting client and decodes the rest, in batches if the engine
+//! supports it → the item rows are added → JSON.
+//!
+//! # What the server parses and stores
+//! Of the artefacts the server reads the manifest and the item rows, which it serves one by
+//! one; weights and cells are opaque files to it. On disk it stores nothing about visitors
+//! unless the operator enables the event log (`events`). In memory, the prefix caches of the
+//! language models contain the most recent histories, without any reference to their
+//! visitors, until newer histories replace them or the server stops.
 //!
 //! # Out of scope
-//! Who the visitor is, TLS, and quotas per client: that is the reverse proxy's and the
-//! shop's business. Unless its operator asks for a log
-//! of events (`events`), the server keeps nothing about visitors, on disk or in memory.
+//! Authentication of visitors, TLS and quotas per client are left to the reverse proxy and
+//! the shop.
 
 mod artifacts;
 mod body;
 mod config;
 mod error;
 mod events;
+mod item_ids;
+mod log_writer;
 mod models;
-mod observe;
+mod problem_json;
+mod request_log;
 mod routes;
-mod selection;
 mod server;
+mod state;
 mod worker;
 
 pub use artifacts::{ArtifactError, ArtifactStore, Release};
-pub use config::{Args, Limits, Origin};
-pub use error::ApiError;
-pub use events::{EventLog, LogError};
-pub use models::{Hosted, ModelFile, Models, ModelsError};
-pub use routes::{AppState, DatasetInfo, create_app};
-pub use server::{StartError, StartFailure, Stopped, run, serve};
-pub use worker::{Answer, Engine, Job, Readiness, Worker, WorkerError};
+pub use config::{Args, Limits, Origin, OriginError};
+pub use error::{ApiError, ErrorKind, classify};
+pub use events::{EventLog, EventLogError};
+pub use log_writer::LogWriter;
+pub use models::{ModelFile, ModelFileError, Models, ModelsError, ServedModel};
+pub use routes::create_app;
+pub use server::{Shutdown, StartError, StartFailure, run, serve};
+pub use state::{AppState, DatasetInfo};
+pub use worker::{GeneratorFactory, Job, JobOutput, Readiness, Worker, WorkerError};

@@ -1,53 +1,75 @@
-//! The `cloud-server` program: arguments, exit status, and nothing else.
+//! The `cloud-server` program: arguments, log and exit status.
 
-use std::{io::IsTerminal, process::ExitCode};
+use std::{
+    io::{self, IsTerminal, Write},
+    process::ExitCode,
+    time::Duration,
+};
 
 use clap::Parser;
-use cloud_server::{Args, Stopped};
+use cloud_server::{Args, LogWriter, Shutdown};
 
 /// Exit status of a server that could not start.
 const CANNOT_START: u8 = 2;
+/// Maximum number of log lines waiting to be written to stderr.
+const LOG_CAPACITY: usize = 1024;
+/// Maximum time to wait for stderr at the end.
+const LOG_PATIENCE: Duration = Duration::from_millis(200);
 
 fn main() -> ExitCode {
-    // First of all: it starts the program anew, once.
+    // Must be first, because it restarts the program once.
     if let Err(error) = tandem_generator::llama::passive_threads() {
-        eprintln!("cloud-server: OMP_WAIT_POLICY=passive could not be set ({error}): going on");
+        report(&format!("could not set OMP_WAIT_POLICY=passive ({error}); starting without it"));
     }
     let args = Args::parse();
+    let log = match LogWriter::start(io::stderr(), LOG_CAPACITY) {
+        Ok(log) => log,
+        Err(error) => {
+            report(&format!("cannot create a thread for the log: {error}"));
+            return ExitCode::from(CANNOT_START);
+        }
+    };
     tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(log.clone())
+        .with_ansi(io::stderr().is_terminal())
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_default_env()
                 .unwrap_or_else(|_| "info,actix_server=warn,llama-cpp-2=warn".into()),
         )
         .init();
-    let (status, stopped) = match cloud_server::run(&args) {
-        Ok(stopped) => (0, stopped),
+    let result = cloud_server::run(&args);
+    log.flush(LOG_PATIENCE);
+    let (status, shutdown) = match result {
+        Ok(shutdown) => (0, shutdown),
         Err(failure) => {
-            eprintln!("cloud-server: {}", failure.error);
-            (CANNOT_START, failure.stopped)
+            report(&failure.error.to_string());
+            (CANNOT_START, failure.shutdown)
         }
     };
-    match stopped {
-        Stopped::Cleanly => ExitCode::from(status),
-        Stopped::MidGeneration => leave_at_once(status),
+    match shutdown {
+        Shutdown::Complete => ExitCode::from(status),
+        Shutdown::GenerationRunning => exit_immediately(status),
     }
 }
 
-/// Ends the process without running destructors of C++ statics: a thread that still
-/// decodes would read them while they are torn down.
+/// Writes a message to stderr. In contrast to `eprintln`, it does not panic if stderr is closed.
+fn report(message: &str) {
+    let _ = writeln!(io::stderr(), "cloud-server: {message}");
+}
+
+/// Ends the process without running the destructors of C++ statics, which a thread that is
+/// still decoding uses.
 #[cfg(unix)]
-fn leave_at_once(status: u8) -> ExitCode {
+fn exit_immediately(status: u8) -> ExitCode {
     #[expect(unsafe_code, reason = "the standard library has no exit that skips atexit handlers")]
-    // SAFETY: `_exit` has no preconditions; nothing is buffered that must be written
-    // (stderr is unbuffered) and no file is being written at this point.
+    // SAFETY: `_exit` has no preconditions. Nothing is buffered (stderr is unbuffered) and no
+    // file is being written.
     unsafe {
         libc::_exit(i32::from(status))
     }
 }
 
 #[cfg(not(unix))]
-fn leave_at_once(status: u8) -> ExitCode {
+fn exit_immediately(status: u8) -> ExitCode {
     std::process::exit(i32::from(status))
 }

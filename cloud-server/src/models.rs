@@ -12,27 +12,37 @@ use tandem_dataset::Catalogue;
 use tandem_generator::{LoadOptions, Model};
 use tandem_protocol::HostedModel;
 
-use crate::{ApiError, Readiness, Worker};
+use crate::{
+    error::ApiError,
+    worker::{Readiness, Worker},
+};
 
-/// Longest name of a language model, in bytes.
-const LONGEST_NAME: usize = 100;
+/// Maximum length of a model name in bytes.
+const MAX_NAME: usize = 100;
 
-/// A language model to be hosted: `NAME=FILE`, or a file alone, whose name without its
-/// ending then serves.
+/// The value of `--gguf`: `NAME=FILE` or `FILE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelFile {
-    /// What requests and answers call it.
+    /// Name in requests and responses; by default the file name without its extension.
     pub name: String,
     /// The GGUF file.
     pub path: PathBuf,
 }
 
+/// The text is not the value of `--gguf`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected FILE or NAME=FILE with a name of at most {MAX_NAME} bytes, found `{found}`")]
+pub struct ModelFileError {
+    /// The text.
+    pub found: String,
+}
+
 impl FromStr for ModelFile {
-    type Err = String;
+    type Err = ModelFileError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (name, path) = match text.split_once('=') {
-            // A path may hold an equals sign; a name holds no separator.
+            // A path may contain an equals sign, but a name contains no path separator.
             Some((name, path)) if !name.contains(['/', '\\']) => {
                 (name.to_owned(), PathBuf::from(path))
             }
@@ -43,44 +53,41 @@ impl FromStr for ModelFile {
             }
         };
         let is_name = !name.is_empty()
-            && name.len() <= LONGEST_NAME
+            && name.len() <= MAX_NAME
             && name.trim() == name
             && !name.contains(char::is_control);
         if !is_name || path.as_os_str().is_empty() {
-            return Err(format!(
-                "expected FILE or NAME=FILE with a name of at most {LONGEST_NAME} bytes, found `{text}`"
-            ));
+            return Err(ModelFileError { found: text.to_owned() });
         }
         Ok(Self { name, path })
     }
 }
 
-/// The language models of one server. Each has a thread, a queue and a context of its own:
-/// a list of item tokens takes a millisecond and must not wait behind titles, which take
-/// hundreds, and contexts belong to their models anyway.
+/// The language models of a server. Each has its own thread, queue and context: a list from
+/// item tokens takes a millisecond and must not wait for titles, which take hundreds.
 #[derive(Debug)]
 pub struct Models {
     /// Never empty; the first is the default.
-    hosted: Vec<Hosted>,
+    models: Vec<ServedModel>,
 }
 
 /// One language model of a server.
 #[derive(Debug)]
-pub struct Hosted {
-    /// What requests and answers call it.
+pub struct ServedModel {
+    /// Name in requests and responses.
     pub name: String,
-    /// Its thread.
+    /// Its thread and queue.
     pub worker: Worker,
 }
 
-/// Why models cannot be hosted together.
+/// Why models cannot be served together.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ModelsError {
-    /// There is none.
+    /// There is no model.
     #[error("expected at least one language model; give a GGUF file with --gguf")]
     None,
-    /// Two have one name.
-    #[error("two language models are called `{name}`; give them names with --gguf NAME=FILE")]
+    /// Two models have the same name.
+    #[error("two language models have the name `{name}`; set distinct names with --gguf NAME=FILE")]
     SameName {
         /// The name.
         name: String,
@@ -88,43 +95,43 @@ pub enum ModelsError {
 }
 
 impl Models {
-    /// Hosts these, the first as the default.
+    /// Serves these models; the first is the default.
     ///
     /// # Errors
-    /// If there is none, or two have one name.
-    pub fn new(hosted: Vec<Hosted>) -> Result<Self, ModelsError> {
-        check_names(hosted.iter().map(|model| model.name.as_str()))?;
-        Ok(Self { hosted })
+    /// If there is no model, or two have the same name.
+    pub fn new(models: Vec<ServedModel>) -> Result<Self, ModelsError> {
+        check_names(models.iter().map(|model| model.name.as_str()))?;
+        Ok(Self { models })
     }
 
-    /// Starts a worker for each file, `places` waiting before each at most.
+    /// Starts a worker with a queue of `capacity` jobs for each file.
     ///
     /// # Errors
-    /// If a thread cannot be had.
+    /// If the system cannot create a thread.
     pub(crate) fn start(
         files: &[ModelFile],
         catalogue: &Arc<Catalogue>,
         options: &LoadOptions,
-        places: usize,
+        capacity: usize,
     ) -> io::Result<Self> {
-        let hosted = files.iter().map(|ModelFile { name, path }| {
+        let models = files.iter().map(|ModelFile { name, path }| {
             let (catalogue, path) = (Arc::clone(catalogue), path.clone());
             let options = LoadOptions { name: Some(name.clone()), ..options.clone() };
             let load = move || Model::load(&path, catalogue, &options);
-            Ok(Hosted { name: name.clone(), worker: Worker::start(load, places)? })
+            Ok(ServedModel { name: name.clone(), worker: Worker::start(load, capacity)? })
         });
-        Ok(Self { hosted: hosted.collect::<io::Result<_>>()? })
+        Ok(Self { models: models.collect::<io::Result<_>>()? })
     }
 
-    /// The model of this name, the first if none is given.
+    /// The model with this name, or the default model without a name.
     ///
     /// # Errors
-    /// [`ApiError::InvalidField`] that names those there are.
-    pub fn find(&self, name: Option<&str>) -> Result<&Hosted, ApiError> {
-        let Some(name) = name else { return Ok(&self.hosted[0]) };
-        self.hosted.iter().find(|model| model.name == name).ok_or_else(|| {
+    /// [`ApiError::InvalidField`] with the names of all models.
+    pub fn find(&self, name: Option<&str>) -> Result<&ServedModel, ApiError> {
+        let Some(name) = name else { return Ok(&self.models[0]) };
+        self.models.iter().find(|model| model.name == name).ok_or_else(|| {
             let names: Vec<String> =
-                self.hosted.iter().map(|model| format!("`{}`", model.name)).collect();
+                self.models.iter().map(|model| format!("`{}`", model.name)).collect();
             ApiError::InvalidField {
                 field: "model".to_owned(),
                 detail: format!("expected one of {}", names.join(", ")),
@@ -132,21 +139,22 @@ impl Models {
         })
     }
 
-    /// All of them, the default first.
-    pub fn iter(&self) -> impl Iterator<Item = &Hosted> {
-        self.hosted.iter()
+    /// All models, the default first.
+    pub fn iter(&self) -> impl Iterator<Item = &ServedModel> {
+        self.models.iter()
     }
 
-    /// Whether all are loaded.
+    /// Whether all models are loaded.
     #[must_use]
     pub fn are_ready(&self) -> bool {
         self.iter().all(|model| matches!(model.worker.readiness(), Readiness::Ready { .. }))
     }
 
-    /// Waits until one has failed to load, and says why; never ends if all succeed.
+    /// Waits until a model has failed to load and returns the reason; never returns if all
+    /// succeed.
     pub async fn failure(&self) -> String {
         let mut failures: Vec<_> =
-            self.hosted.iter().map(|model| Box::pin(model.worker.failure())).collect();
+            self.models.iter().map(|model| Box::pin(model.worker.failure())).collect();
         poll_fn(|context| {
             let first =
                 failures.iter_mut().find_map(|failure| match failure.as_mut().poll(context) {
@@ -158,24 +166,24 @@ impl Models {
         .await
     }
 
-    /// Stops all within `patience`; whether all have ended.
+    /// Stops all workers within `patience`. Returns whether all threads have ended.
     #[must_use]
     pub fn stop(&self, patience: Duration) -> bool {
         let until = Instant::now() + patience;
-        for model in &self.hosted {
+        for model in &self.models {
             model.worker.close();
         }
         let mut ended = true;
-        // Every one is waited for, even if an earlier one still computes.
-        for model in &self.hosted {
+        // Waits for every worker, even if an earlier one is still running.
+        for model in &self.models {
             ended &= model.worker.stop(until.saturating_duration_since(Instant::now()));
         }
         ended
     }
 }
 
-impl Hosted {
-    /// The model as it is told to clients.
+impl ServedModel {
+    /// The status of the model for clients.
     #[must_use]
     pub fn status(&self) -> HostedModel {
         let name = self.name.clone();
@@ -190,7 +198,10 @@ impl Hosted {
     }
 }
 
-/// Refuses no names, and one name twice.
+/// Checks that there is at least one name and that all are distinct.
+///
+/// # Errors
+/// [`ModelsError`] if not.
 pub(crate) fn check_names<'a>(names: impl Iterator<Item = &'a str>) -> Result<(), ModelsError> {
     let names: Vec<&str> = names.collect();
     if names.is_empty() {
@@ -207,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_alone_is_called_by_its_name() {
+    fn a_model_is_named_after_its_file_by_default() {
         let parsed = |text: &str| {
             let ModelFile { name, path } = text.parse().unwrap();
             (name, path.display().to_string())
@@ -223,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn names_tell_models_apart() {
+    fn model_names_must_be_distinct() {
         let same = ModelsError::SameName { name: "b".to_owned() };
         assert_eq!(check_names(["a", "b", "c", "b"].into_iter()), Err(same));
         assert_eq!(check_names(["a", "b"].into_iter()), Ok(()));

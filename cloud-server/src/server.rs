@@ -12,32 +12,38 @@ use tandem_dataset::{Dataset, DatasetError, files::FileDraft};
 use tandem_generator::LoadOptions;
 
 use crate::{
-    AppState, Args, ArtifactError, ArtifactStore, DatasetInfo, EventLog, Limits, Models,
-    ModelsError, create_app, models::check_names,
+    artifacts::{ArtifactError, ArtifactStore},
+    config::{Args, Limits},
+    events::EventLog,
+    models::{Models, ModelsError, check_names},
+    routes::create_app,
+    state::{AppState, DatasetInfo},
 };
 
-/// How long open requests may go on once the server is told to stop, in seconds.
-const GRACE_S: u64 = 1;
-/// How long a generation under way may take to end after that.
+/// Seconds that open requests get to finish after a signal to stop.
+const SHUTDOWN_S: u64 = 1;
+/// Time that a running generation gets to finish after that.
 const WORKER_PATIENCE: Duration = Duration::from_millis(300);
-/// Threads that speak HTTP: they only parse, look up and wait for the language model.
-const MOST_HTTP_THREADS: usize = 4;
+/// Maximum number of HTTP threads. They only parse, look up and wait for the language models.
+const MAX_HTTP_THREADS: usize = 4;
+/// Connections that may wait to be accepted (`listen` backlog); the system may limit it.
+const BACKLOG: i32 = 1024;
 
-/// How [`run`] ended, for the caller to leave the process in the right way.
+/// How [`run`] ended. It decides how the caller has to end the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stopped {
+pub enum Shutdown {
     /// Every thread of the server has ended.
-    Cleanly,
-    /// The language model's thread still computes and cannot be interrupted: leave
-    /// without running destructors of C++ statics under it.
-    MidGeneration,
+    Complete,
+    /// A language model's thread is still decoding and cannot be interrupted: end the process
+    /// without running the destructors of C++ statics that the thread uses.
+    GenerationRunning,
 }
 
 /// Why the server did not start, as one sentence.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The dataset folder cannot be read.
-    #[error("the dataset cannot be used: {0}")]
+    #[error("cannot use the dataset: {0}")]
     Dataset(#[from] DatasetError),
     /// The artefacts cannot be read.
     #[error(transparent)]
@@ -47,89 +53,94 @@ pub enum StartError {
     ModelUnreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The file does not begin as a GGUF file does.
-    #[error("{} is not a GGUF file: expected it to begin with `GGUF`; give a GGUF file with --gguf", path.display())]
+    /// The file does not start with the magic bytes of GGUF.
+    #[error("{} is not a GGUF file: expected the magic bytes `GGUF`; give a GGUF file with --gguf", path.display())]
     NotGguf {
         /// The file.
         path: PathBuf,
     },
-    /// The language models cannot be told apart.
+    /// The language models cannot be served together.
     #[error(transparent)]
     Models(#[from] ModelsError),
-    /// The language model could not be loaded.
-    #[error("the language model cannot be used: {0}")]
+    /// A language model could not be loaded.
+    #[error("cannot use the language model: {0}")]
     Model(String),
     /// The site's folder has no `index.html`.
-    #[error("{} has no index.html: expected the folder of a built site; give it with --site or leave --site out", path.display())]
+    #[error("{} has no index.html: expected the folder of a built site; build the site or omit --site", path.display())]
     Site {
         /// The folder.
         path: PathBuf,
     },
-    /// The folder for the log of events cannot be made.
-    #[error("cannot log events to {}: {source}; give a folder that can be written with --events", path.display())]
+    /// The folder of the event log cannot be created.
+    #[error("cannot log events to {}: {source}; give a writable folder with --events", path.display())]
     Events {
         /// The folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The port belongs to another program.
+    /// Another program uses the port.
     #[error(
-        "port {port} of {host} is taken; choose another with --port, or stop the program that listens there"
+        "port {port} of {host} is in use; choose another port with --port or stop the other program"
     )]
-    PortTaken {
-        /// The address asked for.
+    PortInUse {
+        /// The requested address.
         host: String,
-        /// The port asked for.
+        /// The requested port.
         port: u16,
     },
-    /// The address cannot be listened on for another reason.
-    #[error("cannot listen on {host}, port {port}: {source}")]
+    /// The server cannot listen on the address for another reason.
+    #[error(
+        "cannot listen on {host}, port {port}: {source}; choose another address with --host and --port"
+    )]
     Listen {
-        /// The address asked for.
+        /// The requested address.
         host: String,
-        /// The port asked for.
+        /// The requested port.
         port: u16,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The port file cannot be written.
-    #[error("cannot write the port file {}: {source}", path.display())]
+    #[error("cannot write the port file {}: {source}; give a writable path with --port-file", path.display())]
     PortFile {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// A thread or a socket was refused by the system.
+    /// The operating system refused a thread or a socket.
     #[error("the server failed: {0}")]
     System(#[from] io::Error),
 }
 
-/// A [`StartError`] and whether a thread still computes.
+/// A [`StartError`] and how to end the process.
 #[derive(Debug)]
 pub struct StartFailure {
     /// The reason.
     pub error: StartError,
-    /// How to leave.
-    pub stopped: Stopped,
+    /// How to end the process.
+    pub shutdown: Shutdown,
 }
 
 impl From<StartError> for StartFailure {
     fn from(error: StartError) -> Self {
-        Self { error, stopped: Stopped::Cleanly }
+        Self { error, shutdown: Shutdown::Complete }
     }
 }
 
-/// Reads everything, listens, loads the language models in the background and serves until
-/// SIGINT or SIGTERM.
+/// Loads dataset and artefacts, listens, loads the language models in the background and
+/// serves until SIGINT or SIGTERM.
 ///
-/// What is cheap to check is checked before the port is taken. The site is served while
-/// the models are being loaded; if one fails, the server stops with the reason.
-pub fn run(args: &Args) -> Result<Stopped, StartFailure> {
+/// Everything that is cheap to check is checked before the server listens. Site and artefacts
+/// are served while the models are loading. If a model cannot be loaded, the server stops.
+///
+/// # Errors
+/// [`StartFailure`] if the server cannot start or a model cannot be loaded.
+pub fn run(args: &Args) -> Result<Shutdown, StartFailure> {
     let Dataset { name, catalogue, notice, .. } =
         Dataset::load(&args.data).map_err(StartError::from)?;
     let catalogue = Arc::new(catalogue);
@@ -140,7 +151,7 @@ pub fn run(args: &Args) -> Result<Stopped, StartFailure> {
     if let Some(site) = &args.site {
         check_site(site)?;
     }
-    let events = args.events.as_deref().map(open_log).transpose()?;
+    let events = args.events.as_deref().map(open_event_log).transpose()?;
     let (listener, address) = listen(&args.host, args.port)?;
     tracing::info!(
         dataset = name,
@@ -148,6 +159,13 @@ pub fn run(args: &Args) -> Result<Stopped, StartFailure> {
         artifacts = artifacts.current().hash(),
         "listening on http://{address}"
     );
+    if !address.ip().is_loopback() {
+        tracing::warn!(
+            %address,
+            "the server accepts connections of other machines and does not authenticate clients; \
+             put a reverse proxy or a firewall in front of it"
+        );
+    }
 
     let models = Models::start(&args.gguf, &catalogue, &load_options(args), args.queue)
         .map_err(StartError::from)?;
@@ -166,8 +184,8 @@ pub fn run(args: &Args) -> Result<Stopped, StartFailure> {
         let server = serve(listener, state.clone())?;
         let handle = server.handle();
         let serving = actix_web::rt::spawn(server);
-        // Lets the server begin: whoever waits for the port file may connect, and may send
-        // signals, as soon as it is there.
+        // Lets the server start before the port file is written: programs that wait for the
+        // file may connect and send signals as soon as it exists.
         actix_web::rt::task::yield_now().await;
         if let Some(path) = &args.port_file {
             write_port(path, address.port())?;
@@ -183,25 +201,31 @@ pub fn run(args: &Args) -> Result<Stopped, StartFailure> {
             }
         }
     });
-    let stopped =
-        if state.models.stop(WORKER_PATIENCE) { Stopped::Cleanly } else { Stopped::MidGeneration };
+    let shutdown = if state.models.stop(WORKER_PATIENCE) {
+        Shutdown::Complete
+    } else {
+        Shutdown::GenerationRunning
+    };
     match outcome {
         Ok(()) => {
             tracing::info!("stopped");
-            Ok(stopped)
+            Ok(shutdown)
         }
-        Err(error) => Err(StartFailure { error, stopped }),
+        Err(error) => Err(StartFailure { error, shutdown }),
     }
 }
 
-/// The HTTP server on an open listener; it runs once it is awaited, and stops at SIGINT
-/// (at once) and SIGTERM (after the requests under way, at most a second).
+/// Creates the HTTP server on an open listener. It runs when it is awaited. It stops
+/// immediately on SIGINT, and on SIGTERM after the open requests, at most after a second.
+///
+/// # Errors
+/// If the system refuses the listener or a thread.
 pub fn serve(listener: TcpListener, state: web::Data<AppState>) -> io::Result<Server> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let server = HttpServer::new(move || create_app(state.clone()))
-        .workers(threads.min(MOST_HTTP_THREADS))
-        .shutdown_timeout(GRACE_S)
-        // A client that closes has gone: its request is dropped, and with it its job.
+        .workers(threads.min(MAX_HTTP_THREADS))
+        .shutdown_timeout(SHUTDOWN_S)
+        // When a client closes its connection, its request and its job are dropped.
         .h1_allow_half_closed(false)
         .listen(listener)?;
     Ok(server.run())
@@ -215,7 +239,7 @@ fn load_options(args: &Args) -> LoadOptions {
     options
 }
 
-fn open_log(folder: &Path) -> Result<Arc<EventLog>, StartError> {
+fn open_event_log(folder: &Path) -> Result<Arc<EventLog>, StartError> {
     let opened = EventLog::open(folder);
     opened.map(Arc::new).map_err(|source| StartError::Events { path: folder.to_owned(), source })
 }
@@ -241,16 +265,18 @@ fn check_site(path: &Path) -> Result<(), StartError> {
 
 fn listen(host: &str, port: u16) -> Result<(TcpListener, SocketAddr), StartError> {
     let opened = TcpListener::bind((host, port)).and_then(|listener| {
+        // The standard library listens with a backlog of 128; a second `listen` replaces it.
+        socket2::SockRef::from(&listener).listen(BACKLOG)?;
         let address = listener.local_addr()?;
         Ok((listener, address))
     });
     opened.map_err(|source| match source.kind() {
-        io::ErrorKind::AddrInUse => StartError::PortTaken { host: host.to_owned(), port },
+        io::ErrorKind::AddrInUse => StartError::PortInUse { host: host.to_owned(), port },
         _ => StartError::Listen { host: host.to_owned(), port, source },
     })
 }
 
-/// Writes the port in one step: a reader never sees half a number.
+/// Writes the port file atomically, so that a reader never sees a partial number.
 fn write_port(path: &Path, port: u16) -> Result<(), StartError> {
     let write = || {
         let mut draft = FileDraft::new(path)?;

@@ -6,25 +6,28 @@ use tandem_protocol::{
 };
 
 use crate::{
-    Answer, ApiError, AppState, WorkerError,
-    body::Json,
-    observe::Served,
-    selection::{Selection, select},
+    body::JsonBody,
+    error::ApiError,
+    item_ids::{ResolvedRequest, resolve_request},
+    request_log::CandidateStats,
+    state::AppState,
+    worker::{JobOutput, WorkerError},
 };
 
-/// `POST /v1/candidates`.
+/// `POST /v1/candidates`: a candidate list for a history.
 pub(super) async fn candidates(
     state: web::Data<AppState>,
     http: HttpRequest,
-    Json(request): Json<CandidatesRequest>,
+    JsonBody(request): JsonBody<CandidatesRequest>,
 ) -> Result<web::Json<CandidatesResponse>, ApiError> {
     let arrived = Instant::now();
-    let Selection { job, ignored } = select(&request, &state.catalogue, &state.limits)?;
+    let ResolvedRequest { job, ignored } =
+        resolve_request(&request, &state.catalogue, &state.limits)?;
     let model = state.models.find(request.model.as_deref())?;
     let history = job.history.clone();
     let deadline = arrived + state.limits.timeout;
-    let answer = model.worker.generate(job, deadline).await;
-    let Answer { generation, queue_ms } = answer.map_err(|error| match error {
+    let output = model.worker.generate(job, deadline).await;
+    let JobOutput { generation, queue_ms } = output.map_err(|error| match error {
         WorkerError::NotReady => ApiError::NotReady,
         WorkerError::Full { retry_after_s } => ApiError::Overloaded { retry_after_s },
         WorkerError::Timeout => ApiError::Timeout { seconds: state.limits.timeout.as_secs() },
@@ -47,7 +50,7 @@ pub(super) async fn candidates(
         .iter()
         .filter_map(|&item| Some(ItemRow { item: id(item), row: row(item)? }))
         .collect();
-    http.extensions_mut().insert(Served {
+    http.extensions_mut().insert(CandidateStats {
         candidates: candidates.len(),
         tokens: generation.prompt_tokens + generation.decoded_tokens,
     });

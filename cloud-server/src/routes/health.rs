@@ -1,22 +1,22 @@
 use actix_web::{HttpResponse, Responder, http::header, web};
 use serde_json::{Value, json};
 
-use crate::{ApiError, AppState, Hosted};
+use crate::{error::ApiError, models::ServedModel, state::AppState};
 
-/// `GET /livez`: the process answers.
+/// `GET /livez`: 200 while the process answers.
 pub(super) async fn livez() -> impl Responder {
-    said(&json!({ "status": "live" }))
+    uncached(&json!({ "status": "live" }))
 }
 
-/// `GET /readyz`: all language models are loaded; which, is said.
+/// `GET /readyz`: 200 and the language models once all of them are loaded.
 pub(super) async fn readyz(state: web::Data<AppState>) -> Result<impl Responder, ApiError> {
     if !state.models.are_ready() {
         return Err(ApiError::NotReady);
     }
-    let models: Vec<_> = state.models.iter().map(Hosted::status).collect();
-    Ok(said(&json!({ "status": "ready", "models": models })))
+    let models: Vec<_> = state.models.iter().map(ServedModel::status).collect();
+    Ok(uncached(&json!({ "status": "ready", "models": models })))
 }
 
-fn said(what: &Value) -> HttpResponse {
-    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(what)
+fn uncached(body: &Value) -> HttpResponse {
+    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(body)
 }

@@ -1,3 +1,5 @@
+//! The HTTP routes, one module per resource.
+
 mod artifacts;
 mod candidates;
 mod events;
@@ -7,8 +9,6 @@ mod rows;
 mod site;
 mod status;
 
-use std::{path::PathBuf, sync::Arc};
-
 use actix_cors::Cors;
 use actix_web::{
     App, Error, HttpResponse, Resource,
@@ -16,50 +16,33 @@ use actix_web::{
     dev::{Handler, ServiceFactory, ServiceRequest, ServiceResponse},
     guard,
     http::header,
-    middleware::{Compress, Condition, from_fn},
+    middleware::{Compress, Condition, DefaultHeaders, from_fn},
     web,
 };
-use tandem_dataset::Catalogue;
 
-use crate::{ApiError, ArtifactStore, EventLog, Limits, Models, Origin, observe::observe};
+use crate::{
+    config::Origin, error::ApiError, problem_json::errors_as_problems, request_log::log_requests,
+    state::AppState,
+};
+use artifacts::RELEASE_HEADER;
 
-/// Header that names the release a manifest is of.
-pub(crate) const RELEASE_HEADER: &str = "x-artifacts";
-
-/// Seconds for which a browser may keep the answer to a preflight request.
+/// Seconds for which a browser may cache the response to a CORS preflight request.
 const PREFLIGHT_S: usize = 3600;
 
-/// Everything the handlers share.
-#[derive(Debug)]
-pub struct AppState {
-    /// The items that can be recommended.
-    pub catalogue: Arc<Catalogue>,
-    /// What the items are, for people.
-    pub dataset: DatasetInfo,
-    /// What devices load.
-    pub artifacts: ArtifactStore,
-    /// The language models.
-    pub models: Models,
-    /// What a request may ask for.
-    pub limits: Limits,
-    /// Folder of the static site, if there is one.
-    pub site: Option<PathBuf>,
-    /// The log of events, if one is kept.
-    pub events: Option<Arc<EventLog>>,
-    /// Origins beside the server's own whose pages may call it.
-    pub allowed_origins: Vec<Origin>,
-}
-
-/// The dataset's name and terms.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DatasetInfo {
-    /// Short name.
-    pub name: String,
-    /// Citation and terms of use, to be shown where the data is.
-    pub notice: Option<String>,
-}
-
-/// The whole HTTP surface of the server.
+/// Builds the actix application with all routes of the server.
+///
+/// # Example
+/// Embeds the server's routes in an actix server with its own listener:
+///
+/// ```no_run
+/// use actix_web::{HttpServer, web};
+/// use cloud_server::{AppState, create_app};
+///
+/// async fn serve(state: AppState) -> std::io::Result<()> {
+///     let state = web::Data::new(state);
+///     HttpServer::new(move || create_app(state.clone())).bind(("127.0.0.1", 8080))?.run().await
+/// }
+/// ```
 pub fn create_app(
     state: web::Data<AppState>,
 ) -> App<
@@ -87,20 +70,23 @@ pub fn create_app(
                 .service(get("/manifest", artifacts::manifest))
                 .service(get("/models", models::models))
                 .service(get("/status", status::status))
-                .default_service(web::to(nothing)),
+                .default_service(web::to(not_found)),
         )
-        .service(get("/artifacts/{hash}/{file}", artifacts::file))
+        .service(get("/artifacts/{release}/{file}", artifacts::file))
+        .service(get("/artifacts/{release}/cells/{sha256}", artifacts::cell))
         .configure(|app| {
             if let Some(folder) = site {
                 app.service(site::site(folder));
             }
         })
-        .default_service(web::to(nothing))
+        .default_service(web::to(not_found))
         .wrap(cors)
-        .wrap(from_fn(observe))
+        .wrap(DefaultHeaders::new().add((header::X_CONTENT_TYPE_OPTIONS, "nosniff")))
+        .wrap(from_fn(errors_as_problems))
+        .wrap(from_fn(log_requests))
 }
 
-async fn nothing() -> Result<HttpResponse, ApiError> {
+async fn not_found() -> Result<HttpResponse, ApiError> {
     Err(ApiError::NotFound)
 }
 
@@ -110,8 +96,8 @@ where
     Args: actix_web::FromRequest + 'static,
     F::Output: actix_web::Responder + 'static,
 {
-    let reading = guard::Any(guard::Get()).or(guard::Head());
-    resource(path, web::route().guard(reading).to(handler), "GET, HEAD")
+    let get_or_head = guard::Any(guard::Get()).or(guard::Head());
+    resource(path, web::route().guard(get_or_head).to(handler), "GET, HEAD")
 }
 
 fn post<F, Args>(path: &str, handler: F) -> Resource
@@ -135,8 +121,12 @@ fn cors(origins: &[Origin]) -> Cors {
         .allowed_headers([header::CONTENT_TYPE, header::AUTHORIZATION])
         .expose_headers([RELEASE_HEADER, "retry-after"])
         .max_age(PREFLIGHT_S);
+    // `allowed_origin` after `allow_any_origin` would limit access to that origin again.
+    if origins.contains(&Origin::Any) {
+        return cors.allow_any_origin().send_wildcard();
+    }
     origins.iter().fold(cors, |cors, origin| match origin {
-        Origin::Any => cors.allow_any_origin().send_wildcard(),
+        Origin::Any => cors,
         Origin::One(origin) => cors.allowed_origin(origin),
     })
 }

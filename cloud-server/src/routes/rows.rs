@@ -1,14 +1,14 @@
 use actix_web::web;
 use tandem_protocol::{ItemRow, RowsRequest, RowsResponse};
 
-use crate::{ApiError, AppState, body::Json, selection::known};
+use crate::{body::JsonBody, error::ApiError, item_ids::resolve_ids, state::AppState};
 
-/// `POST /v1/rows`.
+/// `POST /v1/rows`: rows of the small model's item table.
 pub(super) async fn rows(
     state: web::Data<AppState>,
-    Json(request): Json<RowsRequest>,
+    JsonBody(request): JsonBody<RowsRequest>,
 ) -> Result<web::Json<RowsResponse>, ApiError> {
-    let (items, unknown) = known(&request.items, &state.catalogue, &state.limits)?;
+    let (items, unknown) = resolve_ids(&request.items, &state.catalogue, &state.limits)?;
     let release = state.artifacts.current();
     let rows = items
         .into_iter()

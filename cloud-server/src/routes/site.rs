@@ -6,24 +6,23 @@ use actix_web::{
     body::MessageBody,
     dev::{HttpServiceFactory, ServiceRequest, ServiceResponse},
     http::header::{
-        CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue,
-        REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+        CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY,
     },
     middleware::{Next, from_fn},
     web,
 };
 
-/// Everything from this server, nothing inline; WebAssembly may be compiled. Sent with
-/// every file, because a worker is bound by the policy of its own script's response.
+/// Content security policy: everything from this server, nothing inline, WebAssembly allowed.
+/// It is sent with every file, because a worker obeys the policy of its own script.
 const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; \
     worker-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; \
     connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; \
     frame-ancestors 'none'";
 
-/// Where the bundler (Vite) puts files that carry a hash in their name.
+/// Folder of the files whose names contain a hash (Vite's output).
 const HASHED: &str = "/assets/";
 
-/// The static site at `/`; `FILE.br` or `FILE.gz` beside a file is sent to whom accepts it.
+/// The static site at `/`. Clients that accept it get `FILE.br` or `FILE.gz` instead of `FILE`.
 pub(super) fn site(folder: PathBuf) -> impl HttpServiceFactory {
     let files = Files::new("/", folder)
         .index_file("index.html")
@@ -39,15 +38,14 @@ async fn with_headers<B: MessageBody + 'static>(
 ) -> Result<ServiceResponse<B>, Error> {
     let hashed = request.path().starts_with(HASHED);
     let mut response = next.call(request).await?;
-    let for_ever = hashed && response.status().is_success();
+    let immutable = hashed && response.status().is_success();
     let headers = response.headers_mut();
     set(
         headers,
         CACHE_CONTROL,
-        if for_ever { "public, max-age=31536000, immutable" } else { "no-cache" },
+        if immutable { "public, max-age=31536000, immutable" } else { "no-cache" },
     );
     set(headers, CONTENT_SECURITY_POLICY, POLICY);
-    set(headers, X_CONTENT_TYPE_OPTIONS, "nosniff");
     set(headers, REFERRER_POLICY, "no-referrer");
     Ok(response)
 }

@@ -2,15 +2,15 @@ use actix_web::{HttpResponse, Responder, http::header, web};
 use serde::Serialize;
 use tandem_protocol::{CatalogueInfo, HostedModel, LanguageModelInfo};
 
-use crate::{AppState, Hosted};
+use crate::{models::ServedModel, state::AppState};
 
-/// Answer of `GET /v1/status`: what this server recommends, and by what.
+/// The response of `GET /v1/status`.
 #[derive(Debug, Serialize)]
 struct Status {
     version: &'static str,
     /// Whether all language models are loaded.
     ready: bool,
-    /// The one that is asked by default; `null` while it is being loaded.
+    /// The default model; `null` while it is loading.
     language_model: Option<LanguageModelInfo>,
     /// All language models, the default first.
     language_models: Vec<HostedModel>,
@@ -20,13 +20,13 @@ struct Status {
     catalogue: CatalogueInfo,
     /// Name of the current release of artefacts.
     artifacts: String,
-    /// Requests that wait for a language model.
+    /// Number of requests waiting for a language model.
     queued: usize,
 }
 
-/// `GET /v1/status`.
+/// `GET /v1/status`: language models, catalogue, artefacts and queue length.
 pub(super) async fn status(state: web::Data<AppState>) -> impl Responder {
-    let language_models: Vec<HostedModel> = state.models.iter().map(Hosted::status).collect();
+    let language_models: Vec<HostedModel> = state.models.iter().map(ServedModel::status).collect();
     let language_model = language_models.first().and_then(|model| {
         let (name, sha256) = (model.name.clone(), model.sha256.clone()?);
         Some(LanguageModelInfo { name, sha256 })

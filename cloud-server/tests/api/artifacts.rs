@@ -1,17 +1,19 @@
-//! The manifest and the files it names.
+//! The manifest, the files it names, and the cells.
 
 use std::fs;
 
 use actix_web::test::TestRequest;
 use cloud_server::{ArtifactError, ArtifactStore};
 
+use tandem_dataset::files::sha256_hex;
+
 use crate::{
-    fixture::{Fixture, write_artifacts},
+    fixture::{CELLS, Fixture, wait_until, write_artifacts},
     http::{app, get, post, send},
 };
 
 #[actix_rt::test]
-async fn the_manifest_is_sent_as_it_lies_on_disk() {
+async fn the_manifest_is_sent_unchanged() {
     let fixture = Fixture::new();
     let app = app(&fixture).await;
     let reply = get(&app, "/v1/manifest").await;
@@ -31,7 +33,7 @@ async fn the_manifest_is_sent_as_it_lies_on_disk() {
 }
 
 #[actix_rt::test]
-async fn files_are_cached_for_ever() {
+async fn files_are_immutable() {
     let fixture = Fixture::new();
     let app = app(&fixture).await;
     let reply = get(&app, &format!("/artifacts/{}/body.safetensors", fixture.hash)).await;
@@ -41,7 +43,7 @@ async fn files_are_cached_for_ever() {
 }
 
 #[actix_rt::test]
-async fn no_path_leaves_the_folder() {
+async fn no_path_leaves_the_artefact_folder() {
     let fixture = Fixture::new();
     let app = app(&fixture).await;
     fs::write(fixture.artifacts.join("secret"), "secret").unwrap();
@@ -68,7 +70,69 @@ async fn no_path_leaves_the_folder() {
 }
 
 #[actix_rt::test]
-async fn a_new_release_is_picked_up_and_the_old_one_still_served() {
+async fn cells_are_served_as_immutable_files() {
+    let fixture = Fixture::new();
+    let app = app(&fixture).await;
+    for cell in CELLS {
+        let path = format!("/artifacts/{}/cells/{}", fixture.hash, sha256_hex(cell));
+        let reply = get(&app, &path).await;
+        assert_eq!(reply.status.as_u16(), 200);
+        assert_eq!(&reply.body[..], cell);
+        assert_eq!(reply.header("cache-control"), "public, max-age=31536000, immutable");
+        assert_eq!(reply.header("x-content-type-options"), "nosniff");
+        let reply = post(&app, &path, "{}").await;
+        assert_eq!(reply.refusal(), "405 method_not_allowed");
+    }
+}
+
+#[actix_rt::test]
+async fn cells_of_an_older_release_are_still_served() {
+    let fixture = Fixture::new();
+    let app = app(&fixture).await;
+    let newer = write_artifacts(&fixture.artifacts, &fixture.state.catalogue, 1);
+    for release in [&fixture.hash, &newer] {
+        let path = format!("/artifacts/{release}/cells/{}", sha256_hex(CELLS[0]));
+        assert_eq!(get(&app, &path).await.status.as_u16(), 200, "for {release}");
+    }
+}
+
+#[actix_rt::test]
+async fn missing_cells_and_invalid_cell_names_get_404() {
+    let fixture = Fixture::new();
+    let app = app(&fixture).await;
+    let hash = &fixture.hash;
+    let folder = fixture.artifacts.join(hash);
+    let (cell, missing) = (sha256_hex(CELLS[0]), sha256_hex(b"no such cell"));
+    // A file outside `cells` with a valid name, a folder with a valid name, and a secret.
+    fs::write(folder.join(&missing), "secret").unwrap();
+    fs::create_dir(folder.join("cells").join("f".repeat(64))).unwrap();
+    fs::write(folder.join("cells").join("secret"), "secret").unwrap();
+    for path in [
+        format!("/artifacts/{hash}/cells/{missing}"),
+        format!("/artifacts/{hash}/cells/{}", "f".repeat(64)),
+        format!("/artifacts/{hash}/cells/secret"),
+        format!("/artifacts/{hash}/cells/"),
+        format!("/artifacts/{hash}/cells"),
+        format!("/artifacts/{hash}/cells/{}", cell.to_uppercase()),
+        format!("/artifacts/{hash}/cells/{}", &cell[1..]),
+        format!("/artifacts/{hash}/cells/{cell}/"),
+        format!("/artifacts/{hash}/cells/../manifest.json"),
+        format!("/artifacts/{hash}/cells/..%2fmanifest.json"),
+        format!("/artifacts/{hash}/cells/%2e%2e%2f{missing}"),
+        format!("/artifacts/{hash}/cells%2f{cell}"),
+        format!("/artifacts/0123456789abcdef/cells/{cell}"),
+        format!("/artifacts/../cells/{cell}"),
+        format!("/artifacts/%2e%2e/cells/{cell}"),
+    ] {
+        let reply = get(&app, &path).await;
+        assert_eq!(reply.refusal(), "404 not_found", "for {path}");
+    }
+    let reply = get(&app, &format!("/artifacts/{hash}/cells/{missing}")).await;
+    assert!(reply.problem().detail.contains("/v1/manifest"), "the detail says what to do");
+}
+
+#[actix_rt::test]
+async fn a_new_release_is_used_and_the_old_one_still_served() {
     let fixture = Fixture::new();
     let app = app(&fixture).await;
     let newer = write_artifacts(&fixture.artifacts, &fixture.state.catalogue, 1);
@@ -82,7 +146,7 @@ async fn a_new_release_is_picked_up_and_the_old_one_still_served() {
 }
 
 #[actix_rt::test]
-async fn a_damaged_new_release_is_refused_and_the_old_one_kept() {
+async fn a_damaged_new_release_is_refused_and_the_old_one_stays_in_use() {
     let fixture = Fixture::new();
     let app = app(&fixture).await;
     let newer = write_artifacts(&fixture.artifacts, &fixture.state.catalogue, 1);
@@ -97,8 +161,22 @@ async fn a_damaged_new_release_is_refused_and_the_old_one_kept() {
     assert_eq!(get(&app, "/v1/manifest").await.header("x-artifacts"), fixture.hash);
 }
 
+/// A copy program may write `current` before the files of the release.
 #[test]
-fn what_is_wrong_with_a_folder_is_told_apart() {
+fn a_release_that_is_completed_later_is_used_without_a_restart() {
+    let fixture = Fixture::new();
+    let artifacts = &fixture.state.artifacts;
+    let newer = write_artifacts(&fixture.artifacts, &fixture.state.catalogue, 1);
+    let rows = fixture.artifacts.join(&newer).join("rows.bin");
+    let bytes = fs::read(&rows).unwrap();
+    fs::remove_file(&rows).unwrap();
+    assert_eq!(artifacts.current().hash(), fixture.hash);
+    fs::write(&rows, bytes).unwrap();
+    wait_until("the completed release is used", || artifacts.current().hash() == newer);
+}
+
+#[test]
+fn each_fault_of_an_artefact_folder_has_its_own_error() {
     let fixture = Fixture::new();
     let open =
         || ArtifactStore::open(&fixture.artifacts, fixture.state.catalogue.clone()).map(|_| ());

@@ -1,4 +1,4 @@
-//! Every bad request is a problem that names what is wrong; none is a 500.
+//! Every invalid request gets a problem with the reason; none gets 500.
 
 use actix_web::test::TestRequest;
 use serde_json::json;
@@ -9,7 +9,7 @@ use crate::{
 };
 
 #[actix_rt::test]
-async fn wrong_bodies_name_the_field() {
+async fn invalid_bodies_are_refused_with_their_field() {
     let fixture = Fixture::new();
     let app = app(&fixture).await;
     let long: Vec<_> = (0..10_001).map(|n| n.to_string()).collect();
@@ -43,11 +43,11 @@ async fn wrong_bodies_name_the_field() {
     assert_eq!(reply.refusal(), "400 invalid_field items");
     let reply = post(&app, "/v1/rows", r#"{"items":[["1"]]}"#).await;
     assert_eq!(reply.refusal(), "400 invalid_field items[0]");
-    assert_eq!(fixture.script.begun(), 0);
+    assert_eq!(fixture.script.started(), 0);
 }
 
 #[actix_rt::test]
-async fn bytes_that_are_not_text_are_refused() {
+async fn bytes_that_are_not_utf8_are_refused() {
     let fixture = Fixture::new();
     let app = app(&fixture).await;
     let reply = post(&app, "/v1/candidates", b"{\"history\":[\"\xff\"]}".to_vec()).await;
@@ -58,7 +58,7 @@ async fn bytes_that_are_not_text_are_refused() {
 }
 
 #[actix_rt::test]
-async fn strange_ids_are_only_unknown() {
+async fn unusual_ids_are_counted_as_unknown() {
     let fixture = Fixture::new();
     let app = app(&fixture).await;
     let request = json!({ "history": ["", " 1", "01", "1\u{0}", "💿", "x".repeat(900_000)] });
@@ -67,14 +67,14 @@ async fn strange_ids_are_only_unknown() {
 }
 
 #[actix_rt::test]
-async fn bodies_over_the_limit_are_413() {
+async fn bodies_over_the_limit_get_413() {
     let fixture = Fixture::new();
     let app = app(&fixture).await;
     let body = format!("{{\"history\":[\"{}\"]}}", "x".repeat(1 << 20));
     let reply = post(&app, "/v1/candidates", body).await;
     assert_eq!(reply.refusal(), "413 payload_too_large");
 
-    // At the limit to the byte.
+    // Exactly at the limit.
     let frame = "{\"history\":[\"\"]}".len();
     let body = format!("{{\"history\":[\"{}\"]}}", "x".repeat((1 << 20) - frame));
     assert_eq!(body.len(), 1 << 20);
@@ -82,7 +82,7 @@ async fn bodies_over_the_limit_are_413() {
 }
 
 #[actix_rt::test]
-async fn a_body_that_does_not_call_itself_json_is_415() {
+async fn a_body_of_another_media_type_gets_415() {
     let fixture = Fixture::new();
     let app = app(&fixture).await;
     for kind in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""] {
@@ -101,7 +101,7 @@ async fn a_body_that_does_not_call_itself_json_is_415() {
 }
 
 #[actix_rt::test]
-async fn unknown_routes_are_404_and_wrong_methods_405() {
+async fn unknown_routes_get_404_and_wrong_methods_405() {
     let site = tempfile::tempdir().unwrap();
     std::fs::write(site.path().join("index.html"), "<!doctype html>").unwrap();
     let with_site = Options { site: Some(site.path().to_owned()), ..Options::default() };
@@ -120,5 +120,6 @@ async fn unknown_routes_are_404_and_wrong_methods_405() {
         }
         let reply = send(&app, TestRequest::delete().uri("/v1/rows")).await;
         assert_eq!(reply.refusal(), "405 method_not_allowed");
+        assert_eq!(reply.header("x-content-type-options"), "nosniff");
     }
 }

@@ -1,10 +1,10 @@
-//! What a good request is answered with.
+//! Responses to valid requests.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::json;
 
 use crate::{
-    fixture::{Fixture, ITEMS, READS, candidate_ids},
+    fixture::{Fixture, ITEMS, MAX_READ, candidate_ids},
     http::{app, get, post},
 };
 
@@ -33,7 +33,7 @@ async fn candidates_are_ranked_and_exclude_history_and_exclusions() {
 }
 
 #[actix_rt::test]
-async fn what_is_not_used_is_counted() {
+async fn ignored_ids_are_counted() {
     let fixture = Fixture::new();
     let app = app(&fixture).await;
     // Known and distinct: 1 to 7, of which the generator reads the newest five.
@@ -42,12 +42,13 @@ async fn what_is_not_used_is_counted() {
         "exclude": ["z", "8"],
     });
     let reply = post(&app, PATH, request.to_string()).await.json();
-    assert_eq!(reply["ignored"], json!({ "unknown": 3, "duplicate": 2, "truncated": 7 - READS }));
+    let ignored = json!({ "unknown": 3, "duplicate": 2, "truncated": 7 - MAX_READ });
+    assert_eq!(reply["ignored"], ignored);
     assert_eq!(candidate_ids(&reply)[0], "9");
 }
 
 #[actix_rt::test]
-async fn an_empty_or_unknown_history_is_answered_by_popularity_and_says_so() {
+async fn an_empty_or_unknown_history_is_ranked_by_popularity() {
     let fixture = Fixture::new();
     let app = app(&fixture).await;
     for (history, unknown) in [(json!([]), 0), (json!(["nobody", "knows"]), 2)] {
@@ -55,25 +56,25 @@ async fn an_empty_or_unknown_history_is_answered_by_popularity_and_says_so() {
         let reply = post(&app, PATH, request.to_string()).await.json();
         assert_eq!(reply["ranking"], "popularity");
         assert_eq!(reply["ignored"]["unknown"], unknown);
-        // 50 by default, and the catalogue has no more than 30.
+        // The default is 50 candidates, but the catalogue has 30 items.
         assert_eq!(candidate_ids(&reply).len(), ITEMS as usize);
     }
 }
 
 #[actix_rt::test]
-async fn ten_thousand_items_are_answered() {
+async fn a_history_of_ten_thousand_items_is_accepted() {
     let fixture = Fixture::new();
     let app = app(&fixture).await;
     let history: Vec<_> = (0..10_000).map(|n| (n % 40 + 1).to_string()).collect();
     let reply = post(&app, PATH, json!({ "history": history }).to_string()).await.json();
-    // A quarter of the names is unknown, and all 30 items are in the history.
+    // A quarter of the ids is unknown, and all 30 items are in the history.
     assert_eq!(reply["ignored"]["unknown"], 2_500);
     assert_eq!(reply["ignored"]["duplicate"], 7_500 - ITEMS);
     assert_eq!(candidate_ids(&reply).len(), 0);
 }
 
 #[actix_rt::test]
-async fn rows_come_with_candidates_and_history_if_asked_for() {
+async fn rows_of_candidates_and_history_are_included_on_request() {
     let fixture = Fixture::new();
     let app = app(&fixture).await;
     let request = json!({ "history": ["9", "2", "9"], "k": 1, "rows": true });
@@ -107,7 +108,7 @@ async fn rows_come_with_candidates_and_history_if_asked_for() {
 }
 
 #[actix_rt::test]
-async fn status_says_what_is_served() {
+async fn the_status_names_models_catalogue_and_artefacts() {
     let fixture = Fixture::new();
     let app = app(&fixture).await;
     let status = get(&app, "/v1/status").await.json();

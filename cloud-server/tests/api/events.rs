@@ -1,4 +1,4 @@
-//! The log of events: off unless asked for, append-only, each event once.
+//! The event log: disabled by default, append-only, every event once.
 
 use std::{fs, path::Path};
 
@@ -25,7 +25,7 @@ fn lines(folder: &Path, name: &str) -> Vec<Value> {
 }
 
 #[actix_rt::test]
-async fn without_a_folder_there_is_no_such_route() {
+async fn without_an_event_log_the_routes_are_not_found() {
     let app = app(&Fixture::new()).await;
     let body = json!({ "session": "s", "events": [event("a", "click", "1")] });
     assert_eq!(post(&app, PATH, body.to_string()).await.refusal(), "404 not_found");
@@ -34,7 +34,7 @@ async fn without_a_folder_there_is_no_such_route() {
 }
 
 #[actix_rt::test]
-async fn events_are_appended_once_by_kind_and_strangers_are_counted() {
+async fn events_are_appended_once_by_kind_and_unknown_items_are_counted() {
     let folder = tempfile::tempdir().unwrap();
     let app = app(&Fixture::with(logging(folder.path()))).await;
     let first = json!({ "session": "s1", "events": [
@@ -56,7 +56,7 @@ async fn events_are_appended_once_by_kind_and_strangers_are_counted() {
 }
 
 #[actix_rt::test]
-async fn what_is_out_of_range_is_refused_by_name() {
+async fn invalid_fields_are_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let app = app(&Fixture::with(logging(folder.path()))).await;
     let many: Vec<Value> =
@@ -81,7 +81,7 @@ async fn what_is_out_of_range_is_refused_by_name() {
 }
 
 #[actix_rt::test]
-async fn a_disagreement_is_a_number_and_nothing_else() {
+async fn a_disagreement_is_a_number_without_further_fields() {
     let folder = tempfile::tempdir().unwrap();
     let app = app(&Fixture::with(logging(folder.path()))).await;
     let send = |body: Value| post(&app, "/v1/disagreements", body.to_string());
@@ -98,7 +98,7 @@ async fn a_disagreement_is_a_number_and_nothing_else() {
 }
 
 #[actix_rt::test]
-async fn a_folder_that_has_gone_is_a_fault_of_the_server() {
+async fn a_deleted_log_folder_is_an_internal_error() {
     let folder = tempfile::tempdir().unwrap();
     let app = app(&Fixture::with(logging(folder.path()))).await;
     folder.close().unwrap();

@@ -1,7 +1,6 @@
-//! A catalogue of 30 films, artefacts for it, and a generator that does as it is told.
+//! A catalogue of 30 films, artefacts for it, and a scripted generator.
 
 use std::{
-    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
     sync::{
@@ -13,26 +12,27 @@ use std::{
 
 use actix_web::web;
 use cloud_server::{
-    AppState, ArtifactStore, DatasetInfo, Engine, EventLog, Hosted, Limits, Models, Readiness,
-    Worker,
+    AppState, ArtifactStore, DatasetInfo, EventLog, GeneratorFactory, Limits, Models, Readiness,
+    ServedModel, Worker,
 };
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
-use tandem_dataset::{Catalogue, Dataset, Item, ItemIndex, Sequence};
+use tandem_dataset::{Catalogue, Dataset, Item, ItemIndex, Sequence, files::sha256_hex};
 use tandem_generator::{Generation, Generator, GeneratorError, Query, Ranked};
 use tandem_protocol::{EngineKind, ItemId, LanguageModelInfo, Ranking};
 use tempfile::TempDir;
 
-/// Items of the catalogue: ids `1` to `30`.
+/// Number of items in the catalogue, with the ids `1` to `30`.
 pub(crate) const ITEMS: u32 = 30;
 /// Dimensions of the item rows.
 pub(crate) const DIMS: usize = 4;
+/// Contents of the cells.
+pub(crate) const CELLS: [&[u8]; 2] = [b"first cell", b"second cell"];
 /// The scripted generator panics if this is the newest item.
 pub(crate) const PANICS: &str = "13";
 /// The scripted generator fails if this is the newest item.
 pub(crate) const FAILS: &str = "14";
-/// How many items of a history the scripted generator reads.
-pub(crate) const READS: usize = 5;
+/// Maximum number of history items that the scripted generator reads.
+pub(crate) const MAX_READ: usize = 5;
 
 pub(crate) fn catalogue() -> Catalogue {
     let item = |number: u32| Item {
@@ -53,8 +53,8 @@ pub(crate) fn write_dataset(folder: &Path) {
     Dataset::new("films", catalogue(), vec![sequence], notice).unwrap().save(folder).unwrap();
 }
 
-/// Writes a release whose rows are `[position, 1, 2, mark]` at scale 0.5, makes it the
-/// current one and returns its hash.
+/// Writes a release with the rows `[position, 1, 2, mark]` at scale 0.5 and the cells
+/// [`CELLS`], makes it the current release and returns its hash.
 pub(crate) fn write_artifacts(root: &Path, catalogue: &Catalogue, mark: u8) -> String {
     let mut rows = Vec::new();
     rows.extend((catalogue.len() as u32).to_le_bytes());
@@ -70,7 +70,7 @@ pub(crate) fn write_artifacts(root: &Path, catalogue: &Catalogue, mark: u8) -> S
     ];
     let artifact = |index: usize| {
         let (path, bytes) = &files[index];
-        json!({ "path": path, "sha256": hex(bytes), "bytes": bytes.len() })
+        json!({ "path": path, "sha256": sha256_hex(bytes), "bytes": bytes.len() })
     };
     let manifest = serde_json::to_vec(&json!({
         "version": 1,
@@ -80,9 +80,12 @@ pub(crate) fn write_artifacts(root: &Path, catalogue: &Catalogue, mark: u8) -> S
         "fusion": { "alpha": 0.5 }, "policy": {}, "learning": {},
     }))
     .unwrap();
-    let hash = hex(&manifest)[..16].to_owned();
+    let hash = sha256_hex(&manifest)[..16].to_owned();
     let folder = root.join(&hash);
-    fs::create_dir_all(&folder).unwrap();
+    fs::create_dir_all(folder.join("cells")).unwrap();
+    for cell in CELLS {
+        fs::write(folder.join("cells").join(sha256_hex(cell)), cell).unwrap();
+    }
     for (name, bytes) in &files {
         fs::write(folder.join(name), bytes).unwrap();
     }
@@ -91,29 +94,21 @@ pub(crate) fn write_artifacts(root: &Path, catalogue: &Catalogue, mark: u8) -> S
     hash
 }
 
-fn hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::new(), |mut hex, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
-}
-
-/// What the tests tell the scripted generator, and what it tells them.
+/// Shared state of a test and the scripted generator.
 #[derive(Default)]
 pub(crate) struct Script {
     closed: Mutex<bool>,
     opened: Condvar,
-    /// Generations begun.
-    pub(crate) begun: AtomicUsize,
-    /// Generators made.
-    pub(crate) made: AtomicUsize,
-    /// Queries of each batch, in order.
+    /// Number of started generations.
+    pub(crate) started: AtomicUsize,
+    /// Number of created generators.
+    pub(crate) created: AtomicUsize,
+    /// Number of queries in each batch, in order.
     pub(crate) batches: Mutex<Vec<usize>>,
 }
 
 impl Script {
-    /// From now on generations (and loading) wait for [`Script::open`].
+    /// Makes generations and loading wait for [`Script::open`].
     pub(crate) fn close(&self) {
         *self.closed.lock().unwrap() = true;
     }
@@ -123,30 +118,30 @@ impl Script {
         self.opened.notify_all();
     }
 
-    pub(crate) fn begun(&self) -> usize {
-        self.begun.load(Ordering::SeqCst)
+    pub(crate) fn started(&self) -> usize {
+        self.started.load(Ordering::SeqCst)
     }
 
-    fn pass(&self) {
+    fn wait_until_open(&self) {
         let closed = self.closed.lock().unwrap();
         drop(self.opened.wait_while(closed, |closed| *closed).unwrap());
     }
 }
 
-struct ScriptedEngine {
+struct ScriptedModel {
     script: Arc<Script>,
     info: LanguageModelInfo,
-    together: usize,
+    max_batch: usize,
 }
 
-impl Engine for ScriptedEngine {
+impl GeneratorFactory for ScriptedModel {
     fn info(&self) -> &LanguageModelInfo {
         &self.info
     }
 
     fn generator(&self) -> Result<Box<dyn Generator + '_>, GeneratorError> {
-        self.script.made.fetch_add(1, Ordering::SeqCst);
-        Ok(Box::new(ScriptedGenerator { script: &self.script, together: self.together }))
+        self.script.created.fetch_add(1, Ordering::SeqCst);
+        Ok(Box::new(ScriptedGenerator { script: &self.script, max_batch: self.max_batch }))
     }
 
     fn kind(&self) -> EngineKind {
@@ -157,7 +152,7 @@ impl Engine for ScriptedEngine {
 /// Ranks by position in the catalogue.
 struct ScriptedGenerator<'e> {
     script: &'e Script,
-    together: usize,
+    max_batch: usize,
 }
 
 impl Generator for ScriptedGenerator<'_> {
@@ -165,8 +160,8 @@ impl Generator for ScriptedGenerator<'_> {
         "scripted"
     }
 
-    fn together(&self) -> usize {
-        self.together
+    fn max_batch(&self) -> usize {
+        self.max_batch
     }
 
     fn generate_batch(&mut self, queries: &[Query<'_>]) -> Vec<Result<Generation, GeneratorError>> {
@@ -175,11 +170,11 @@ impl Generator for ScriptedGenerator<'_> {
     }
 
     fn generate(&mut self, query: &Query<'_>) -> Result<Generation, GeneratorError> {
-        self.script.begun.fetch_add(1, Ordering::SeqCst);
-        self.script.pass();
+        self.script.started.fetch_add(1, Ordering::SeqCst);
+        self.script.wait_until_open();
         let is_newest =
             |id: &str| query.history.last() == Some(&ItemIndex(id.parse::<u32>().unwrap() - 1));
-        assert!(!is_newest(PANICS), "told to panic");
+        assert!(!is_newest(PANICS), "a scripted panic");
         if is_newest(FAILS) {
             return Err(GeneratorError::NotFinite);
         }
@@ -196,7 +191,7 @@ impl Generator for ScriptedGenerator<'_> {
                 [] => Ranking::Popularity,
                 _ => Ranking::LanguageModel,
             },
-            truncated: query.history.len().saturating_sub(READS),
+            truncated: query.history.len().saturating_sub(MAX_READ),
             prompt_ms: 1.0,
             decode_ms: 2.0,
             prompt_tokens: 3,
@@ -205,12 +200,12 @@ impl Generator for ScriptedGenerator<'_> {
     }
 }
 
-/// A server's state on a scripted generator, with its folders.
+/// The state of a server with scripted models, and its folders.
 pub(crate) struct Fixture {
     pub(crate) state: web::Data<AppState>,
-    /// Of the first model.
+    /// The script of the first model.
     pub(crate) script: Arc<Script>,
-    /// Of each model.
+    /// The scripts of all models.
     pub(crate) scripts: Vec<Arc<Script>>,
     pub(crate) artifacts: PathBuf,
     pub(crate) hash: String,
@@ -220,17 +215,17 @@ pub(crate) struct Fixture {
 #[derive(Default)]
 pub(crate) struct Options {
     pub(crate) limits: Limits,
-    pub(crate) places: Option<usize>,
+    pub(crate) capacity: Option<usize>,
     pub(crate) site: Option<PathBuf>,
     pub(crate) allowed_origins: Vec<cloud_server::Origin>,
-    /// Where events are logged, if they are.
+    /// Folder of the event log, if one is kept.
     pub(crate) events: Option<PathBuf>,
     /// Whether loading waits for [`Script::open`].
     pub(crate) loading: bool,
-    /// Names of the models; one, `scripted`, if empty.
+    /// Names of the models; one named `scripted` if empty.
     pub(crate) models: Vec<&'static str>,
-    /// Queries that the generators evaluate at once; one if absent.
-    pub(crate) together: Option<usize>,
+    /// Maximum batch of the generators; 1 if absent.
+    pub(crate) max_batch: Option<usize>,
 }
 
 impl Fixture {
@@ -244,29 +239,29 @@ impl Fixture {
         let catalogue = Arc::new(catalogue());
         let hash = write_artifacts(&artifacts, &catalogue, 0);
         let names = if options.models.is_empty() { vec!["scripted"] } else { options.models };
-        let (mut scripts, mut hosted) = (Vec::new(), Vec::new());
+        let (mut scripts, mut models) = (Vec::new(), Vec::new());
         for name in names {
             let script = Arc::new(Script::default());
             if options.loading {
                 script.close();
             }
-            let engine = ScriptedEngine {
+            let model = ScriptedModel {
                 script: Arc::clone(&script),
                 info: LanguageModelInfo { name: name.to_owned(), sha256: "0".repeat(64) },
-                together: options.together.unwrap_or(1),
+                max_batch: options.max_batch.unwrap_or(1),
             };
             let load = move || {
-                engine.script.pass();
-                Ok(engine)
+                model.script.wait_until_open();
+                Ok(model)
             };
-            let worker = Worker::start(load, options.places.unwrap_or(8)).unwrap();
+            let worker = Worker::start(load, options.capacity.unwrap_or(8)).unwrap();
             if !options.loading {
-                wait_until("the scripted engine is ready", || {
+                wait_until("the scripted model is ready", || {
                     matches!(worker.readiness(), Readiness::Ready { .. })
                 });
             }
             scripts.push(script);
-            hosted.push(Hosted { name: name.to_owned(), worker });
+            models.push(ServedModel { name: name.to_owned(), worker });
         }
         let state = web::Data::new(AppState {
             artifacts: ArtifactStore::open(&artifacts, Arc::clone(&catalogue)).unwrap(),
@@ -275,7 +270,7 @@ impl Fixture {
                 name: "films".to_owned(),
                 notice: Some("Made up for tests.".to_owned()),
             },
-            models: Models::new(hosted).unwrap(),
+            models: Models::new(models).unwrap(),
             limits: options.limits,
             site: options.site,
             events: options.events.map(|path| Arc::new(EventLog::open(&path).unwrap())),
@@ -297,7 +292,7 @@ impl Drop for Fixture {
     }
 }
 
-/// Waits for a condition another thread brings about; gives up after a minute.
+/// Waits for a condition that another thread brings about, at most a minute.
 pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     for _ in 0..12_000 {
         if condition() {
@@ -305,10 +300,10 @@ pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
         }
         std::thread::sleep(Duration::from_millis(5));
     }
-    panic!("waited in vain until {what}");
+    panic!("timed out waiting until {what}");
 }
 
-/// As [`wait_until`], for conditions that tasks of this thread bring about.
+/// As [`wait_until`], for conditions that tasks on this thread bring about.
 pub(crate) async fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     for _ in 0..12_000 {
         if condition() {
@@ -316,7 +311,7 @@ pub(crate) async fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
         }
         actix_rt::time::sleep(Duration::from_millis(5)).await;
     }
-    panic!("waited in vain until {what}");
+    panic!("timed out waiting until {what}");
 }
 
 /// The ids of a response's candidates.

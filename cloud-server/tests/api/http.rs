@@ -1,4 +1,4 @@
-//! Requests to an app in this process.
+//! Requests to the application inside the test process.
 
 use actix_http::Request;
 use actix_web::{
@@ -14,7 +14,7 @@ use tandem_protocol::Problem;
 
 use crate::fixture::Fixture;
 
-/// An answer, read to its end.
+/// A response with its whole body.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
@@ -27,14 +27,14 @@ impl Reply {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// The body of a success.
+    /// The body of a successful response.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
         assert_eq!(self.status, StatusCode::OK, "{}", String::from_utf8_lossy(&self.body));
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    /// The body of an error: a well-formed problem of the same status as the answer.
+    /// The body of an error response, checked to be a valid problem with the same status.
     #[track_caller]
     pub(crate) fn problem(&self) -> Problem {
         assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
@@ -54,7 +54,7 @@ impl Reply {
     }
 }
 
-/// The app of a fixture, ready to be called.
+/// The application of a fixture.
 pub(crate) async fn app(
     fixture: &Fixture,
 ) -> impl Service<Request, Response = ServiceResponse<BoxBody>, Error = Error> + use<> {
@@ -78,7 +78,7 @@ where
     send(app, TestRequest::get().uri(path)).await
 }
 
-/// Posts text that calls itself JSON.
+/// Posts a body with the media type of JSON.
 pub(crate) async fn post<S>(app: &S, path: &str, json: impl Into<Bytes>) -> Reply
 where
     S: Service<Request, Response = ServiceResponse<BoxBody>, Error = Error>,

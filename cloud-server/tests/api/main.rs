@@ -1,7 +1,6 @@
-//! The server from outside: over its HTTP surface with a scripted generator, and as a
-//! process with a GGUF file.
+//! Tests of the HTTP routes with a scripted generator, and of the program with a GGUF file.
 
-#![allow(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod artifacts;
 mod bad_input;

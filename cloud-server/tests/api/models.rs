@@ -14,7 +14,7 @@ fn two() -> Options {
 }
 
 #[actix_rt::test]
-async fn a_request_chooses_and_the_first_serves_those_that_do_not() {
+async fn a_request_selects_a_model_and_the_first_is_the_default() {
     let fixture = Fixture::with(two());
     let app = app(&fixture).await;
     for (request, model) in [
@@ -26,12 +26,12 @@ async fn a_request_chooses_and_the_first_serves_those_that_do_not() {
         let reply = post(&app, PATH, request.to_string()).await.json();
         assert_eq!(reply["model"], model, "{request}");
     }
-    assert_eq!(fixture.scripts[0].begun(), 3);
-    assert_eq!(fixture.scripts[1].begun(), 1);
+    assert_eq!(fixture.scripts[0].started(), 3);
+    assert_eq!(fixture.scripts[1].started(), 1);
 }
 
 #[actix_rt::test]
-async fn a_stranger_is_refused_with_the_names_there_are() {
+async fn an_unknown_model_is_refused_with_the_names_of_all_models() {
     let fixture = Fixture::with(two());
     let app = app(&fixture).await;
     for name in ["third", "", "First"] {
@@ -44,7 +44,7 @@ async fn a_stranger_is_refused_with_the_names_there_are() {
 }
 
 #[actix_rt::test]
-async fn one_does_not_wait_for_the_other() {
+async fn models_do_not_wait_for_each_other() {
     let fixture = Fixture::with(Options { loading: true, ..two() });
     let app = app(&fixture).await;
     let status = |ready: [bool; 2]| {
@@ -80,7 +80,7 @@ async fn one_does_not_wait_for_the_other() {
     let waiting = fixture.state.models.find(Some("first")).unwrap();
     let slow = post(&app, PATH, ask("first"));
     let quick = async {
-        wait_for("the first decodes", || fixture.scripts[0].begun() == 2).await;
+        wait_for("the first decodes", || fixture.scripts[0].started() == 2).await;
         let reply = post(&app, PATH, ask("second")).await.json();
         fixture.scripts[0].open();
         reply

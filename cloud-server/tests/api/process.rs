@@ -1,5 +1,5 @@
-//! The program as it is run: with a tiny language model, and with a real one where
-//! `TANDEM_GGUF` names its file.
+//! The program with a tiny language model, and with a real one if `TANDEM_GGUF` is set to its
+//! path.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -7,7 +7,7 @@ use std::{
     io::{Read, Write},
     net::TcpStream,
     path::Path,
-    process::{Child, Command, ExitStatus},
+    process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
 };
 
@@ -76,8 +76,8 @@ impl Process {
         stream
     }
 
-    /// Sends a signal and waits for the end.
-    fn end_by(&mut self, signal: &str) -> ExitStatus {
+    /// Sends a signal and waits until the process has ended.
+    fn stop_with(&mut self, signal: &str) -> ExitStatus {
         let sent = Command::new("kill").arg(signal).arg(self.child.id().to_string()).status();
         assert!(sent.unwrap().success());
         let mut status = None;
@@ -91,7 +91,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Ended already in most tests.
+        // The process has already ended in most tests.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -105,14 +105,14 @@ fn post(path: &str, body: &str) -> String {
     )
 }
 
-/// Checks what must hold for every list, and returns its ids.
-fn sound_ids(answer: &Value, catalogue: &HashSet<String>, kept_out: &[&str]) -> Vec<String> {
+/// Checks the properties that every list has. Returns its ids.
+fn valid_ids(answer: &Value, catalogue: &HashSet<String>, excluded: &[&str]) -> Vec<String> {
     let ids = candidate_ids(answer);
     let distinct: HashSet<_> = ids.iter().collect();
-    assert_eq!(distinct.len(), ids.len(), "an item came twice");
+    assert_eq!(distinct.len(), ids.len(), "an item is on the list twice");
     for id in &ids {
-        assert!(catalogue.contains(id), "{id} does not exist");
-        assert!(!kept_out.contains(&id.as_str()), "{id} was to be kept out");
+        assert!(catalogue.contains(id), "{id} is not in the catalogue");
+        assert!(!excluded.contains(&id.as_str()), "{id} is excluded");
     }
     let candidates = answer["candidates"].as_array().unwrap();
     let logprobs: Vec<_> = candidates.iter().map(|c| c["logprob"].as_f64().unwrap()).collect();
@@ -133,19 +133,19 @@ fn films() -> HashSet<String> {
     (1..=crate::fixture::ITEMS).map(|number| number.to_string()).collect()
 }
 
-/// The requests every language model must answer.
+/// Requests that every language model must answer.
 fn check_candidates(process: &Process) {
     let films = films();
     let history = ["3", "1", "4", "1", "5"];
     let request = json!({ "history": history, "exclude": ["2"], "k": 10, "rows": true });
     let answer = process.candidates(&request);
-    let ids = sound_ids(&answer, &films, &["1", "2", "3", "4", "5"]);
+    let ids = valid_ids(&answer, &films, &["1", "2", "3", "4", "5"]);
     assert_eq!(ids.len(), 10);
     assert_eq!(answer["ranking"], "language_model");
     assert_eq!(answer["ignored"], json!({ "unknown": 0, "duplicate": 1, "truncated": 0 }));
     assert_eq!(answer["history_rows"].as_array().unwrap().len(), 4);
     assert!(answer["timings"]["decoded_tokens"].as_u64().unwrap() > 0);
-    // The prompt is now read from the cache: sums round differently, near ties may swap.
+    // The prompt is cached now: sums are rounded differently and near ties may swap.
     for (id, before) in logprobs(&process.candidates(&request)) {
         let again = logprobs(&answer).get(&id).copied().unwrap_or(f64::NEG_INFINITY);
         let worst = logprobs(&answer).into_values().fold(f64::INFINITY, f64::min);
@@ -156,19 +156,19 @@ fn check_candidates(process: &Process) {
     }
 
     let answer = process.candidates(&json!({ "history": [] }));
-    assert_eq!(sound_ids(&answer, &films, &[]).len(), films.len());
+    assert_eq!(valid_ids(&answer, &films, &[]).len(), films.len());
     assert_eq!(answer["ranking"], "popularity");
-    assert_eq!(candidate_ids(&answer)[0], "1", "the most popular, ties by position");
+    assert_eq!(candidate_ids(&answer)[0], "1", "the most popular item");
 
     let all: Vec<_> = films.iter().collect();
     let answer = process.candidates(&json!({ "history": ["1"], "exclude": all }));
     assert_eq!(candidate_ids(&answer).len(), 0);
 
     let long: Vec<_> = (0..10_000).map(|n| (n % 25 + 1).to_string()).collect();
-    let kept_out: Vec<_> = (1..=25).map(|n| n.to_string()).collect();
-    let kept_out: Vec<_> = kept_out.iter().map(String::as_str).collect();
+    let seen: Vec<_> = (1..=25).map(|n| n.to_string()).collect();
+    let seen: Vec<_> = seen.iter().map(String::as_str).collect();
     let answer = process.candidates(&json!({ "history": long }));
-    assert_eq!(sound_ids(&answer, &films, &kept_out).len(), films.len() - 25);
+    assert_eq!(valid_ids(&answer, &films, &seen).len(), films.len() - 25);
 }
 
 #[test]
@@ -190,12 +190,12 @@ fn a_tiny_model_is_served_end_to_end() {
     assert_eq!(status["notice"], "Made up for tests.");
     assert_eq!(status["artifacts"], folder.hash);
 
-    assert_eq!(process.end_by("-TERM").code(), Some(0));
+    assert_eq!(process.stop_with("-TERM").code(), Some(0));
 }
 
-/// A model of text and one of item tokens on one server, asked by many at once.
+/// A text model and an item-token model on one server, with concurrent clients.
 #[test]
-fn two_models_are_served_and_item_tokens_in_batches() {
+fn a_text_model_and_an_item_token_model_are_served_with_batches() {
     let folder = Folder::new();
     let shape = DecoderConfig {
         dims: 32,
@@ -215,18 +215,18 @@ fn two_models_are_served_and_item_tokens_in_batches() {
             .ready();
     let (_, models) = process.get("/v1/models");
     let models: Value = serde_json::from_slice(&models).unwrap();
-    let told = |field: &str| -> Vec<Value> {
+    let field_of_all = |field: &str| -> Vec<Value> {
         models["models"].as_array().unwrap().iter().map(|model| model[field].clone()).collect()
     };
-    assert_eq!(told("name"), ["model", "items"]);
-    assert_eq!(told("engine"), ["titles", "item_tokens"]);
-    assert_eq!(told("ready"), [true, true]);
+    assert_eq!(field_of_all("name"), ["model", "items"]);
+    assert_eq!(field_of_all("engine"), ["titles", "item_tokens"]);
+    assert_eq!(field_of_all("ready"), [true, true]);
 
     let request = |first: u32, model: &str| {
         let history: Vec<String> = (first..first + 4).map(|item| item.to_string()).collect();
         json!({ "history": history, "k": 12, "model": model })
     };
-    // One after another, then all at once: the same lists, whatever they were batched with.
+    // Sequential and concurrent requests get the same lists.
     let alone: Vec<Value> =
         (1..=12).map(|first| process.candidates(&request(first, "items"))).collect();
     assert_eq!(alone[0]["model"], "items");
@@ -245,7 +245,7 @@ fn two_models_are_served_and_item_tokens_in_batches() {
         let answer: Value = serde_json::from_slice(&answer[start..]).unwrap();
         let seen: Vec<String> = (first..first + 4).map(|item: u32| item.to_string()).collect();
         let seen: Vec<&str> = seen.iter().map(String::as_str).collect();
-        sound_ids(&answer, &films, &seen);
+        valid_ids(&answer, &films, &seen);
         let (found, expected) = (logprobs(&answer), logprobs(alone));
         for (id, logprob) in found {
             let other = expected.get(&id).copied().unwrap_or(f64::NAN);
@@ -255,7 +255,7 @@ fn two_models_are_served_and_item_tokens_in_batches() {
 }
 
 #[test]
-fn a_body_over_the_limit_is_answered_though_it_is_not_read() {
+fn a_body_over_the_limit_gets_413_and_not_a_connection_reset() {
     let folder = Folder::new();
     let process = Process::start(&folder, &mut folder.command()).ready();
     for size in [2 << 20, 6 << 20] {
@@ -268,17 +268,68 @@ fn a_body_over_the_limit_is_answered_though_it_is_not_read() {
     assert_eq!(process.get("/livez").0, 200);
 }
 
+/// Nobody reads the log: requests must be answered nevertheless.
 #[test]
-fn sigint_ends_the_server_too() {
+fn a_closed_log_does_not_affect_requests() {
     let folder = Folder::new();
-    let mut process = Process::start(&folder, &mut folder.command());
-    assert_eq!(process.end_by("-INT").code(), Some(0));
+    let mut command = folder.command();
+    command.env("RUST_LOG", "info").stderr(Stdio::piped());
+    let mut process = Process::start(&folder, &mut command);
+    drop(process.child.stderr.take());
+    let process = process.ready();
+    for _ in 0..20 {
+        assert_eq!(process.get("/v1/manifest").0, 200);
+    }
+    let body = json!({ "history": ["1"] }).to_string();
+    assert_eq!(process.post("/v1/candidates", &body).0, 200);
 }
 
-/// The variable is read by OpenMP before `main`, so it must be there from the start.
+/// The log is a pipe that is full: requests must not wait for it.
+#[test]
+fn a_blocked_log_does_not_affect_requests_and_long_paths_are_cut() {
+    let folder = Folder::new();
+    let mut command = folder.command();
+    command.env("RUST_LOG", "info").stderr(Stdio::piped());
+    let mut process = Process::start(&folder, &mut command);
+    let long = format!("/{}", "x".repeat(30_000));
+    for _ in 0..2_000 {
+        assert_eq!(process.get(&long).0, 404);
+    }
+    let mut log = process.child.stderr.take().unwrap();
+    assert_eq!(process.stop_with("-TERM").code(), Some(0));
+    let mut text = String::new();
+    log.read_to_string(&mut text).unwrap();
+    assert!(text.contains("(30001 bytes)"), "{text}");
+    assert!(!text.contains(&"x".repeat(1_000)), "a long path was logged");
+}
+
+#[test]
+fn listening_beyond_this_machine_is_logged_as_a_warning() {
+    let folder = Folder::new();
+    for (host, is_warned) in [("127.0.0.1", false), ("0.0.0.0", true)] {
+        let mut command = folder.command();
+        command.args(["--host", host]).env("RUST_LOG", "warn").stderr(Stdio::piped());
+        let mut process = Process::start(&folder, &mut command);
+        let mut log = process.child.stderr.take().unwrap();
+        assert_eq!(process.stop_with("-TERM").code(), Some(0));
+        let mut text = String::new();
+        log.read_to_string(&mut text).unwrap();
+        assert_eq!(text.contains("does not authenticate clients"), is_warned, "{host}: {text}");
+        fs::remove_file(folder.path("port")).unwrap();
+    }
+}
+
+#[test]
+fn sigint_stops_the_server() {
+    let folder = Folder::new();
+    let mut process = Process::start(&folder, &mut folder.command());
+    assert_eq!(process.stop_with("-INT").code(), Some(0));
+}
+
+/// OpenMP reads the variable before `main`, so the process must be started with it.
 #[cfg(target_os = "linux")]
 #[test]
-fn idle_openmp_threads_sleep_unless_the_user_wants_otherwise() {
+fn openmp_threads_are_passive_unless_the_variable_is_set() {
     let policy = |process: &Process| {
         let environment = fs::read(format!("/proc/{}/environ", process.child.id())).unwrap();
         let environment = String::from_utf8_lossy(&environment).into_owned();
@@ -294,11 +345,11 @@ fn idle_openmp_threads_sleep_unless_the_user_wants_otherwise() {
     assert_eq!(policy(&process).as_deref(), Some("active"));
 }
 
-/// With the real model, on the small catalogue; and stopped in the middle of a generation.
+/// A real model on the small catalogue, stopped during a generation.
 #[test]
 fn a_real_model_is_served_end_to_end() {
     let Some(gguf) = std::env::var_os("TANDEM_GGUF") else {
-        println!("skipped: TANDEM_GGUF does not name a GGUF file");
+        println!("skipped: TANDEM_GGUF is not set to the path of a GGUF file");
         return;
     };
     let folder = Folder::new();
@@ -315,5 +366,5 @@ fn a_real_model_is_served_end_to_end() {
         let (_, status) = process.get("/v1/status");
         serde_json::from_slice::<Value>(&status).unwrap()["queued"].as_u64() > Some(0)
     });
-    assert_eq!(process.end_by("-TERM").code(), Some(0));
+    assert_eq!(process.stop_with("-TERM").code(), Some(0));
 }

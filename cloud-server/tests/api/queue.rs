@@ -1,4 +1,4 @@
-//! Admission, deadlines, clients that go away, and generators that break.
+//! Queue limits, deadlines, clients that disconnect, and generators that fail.
 
 use std::{io::Write, net::TcpListener, rc::Rc, sync::atomic::Ordering, time::Duration};
 
@@ -17,7 +17,7 @@ fn history(id: &str) -> String {
 }
 
 #[actix_rt::test]
-async fn nothing_but_the_model_waits_for_the_model() {
+async fn only_candidates_and_readiness_wait_for_the_model() {
     let fixture = Fixture::with(Options { loading: true, ..Options::default() });
     let app = app(&fixture).await;
     assert_eq!(get(&app, "/livez").await.status.as_u16(), 200);
@@ -25,7 +25,7 @@ async fn nothing_but_the_model_waits_for_the_model() {
     assert_eq!(reply.refusal(), "503 not_ready");
     assert_eq!(reply.header("retry-after"), "2");
     assert_eq!(post(&app, PATH, BODY).await.refusal(), "503 not_ready");
-    // Bad input is bad before the model is loaded, too.
+    // Invalid requests are refused while the model is loading, too.
     assert_eq!(post(&app, PATH, "{}").await.refusal(), "400 invalid_field history");
     assert_eq!(get(&app, "/v1/status").await.json()["language_model"], serde_json::Value::Null);
     assert_eq!(get(&app, "/v1/manifest").await.status.as_u16(), 200);
@@ -40,8 +40,8 @@ async fn nothing_but_the_model_waits_for_the_model() {
 }
 
 #[actix_rt::test]
-async fn a_full_queue_is_503_at_once_and_those_in_it_are_served() {
-    let fixture = Fixture::with(Options { places: Some(1), ..Options::default() });
+async fn a_full_queue_gets_503_at_once_and_queued_requests_are_served() {
+    let fixture = Fixture::with(Options { capacity: Some(1), ..Options::default() });
     let app = Rc::new(app(&fixture).await);
     let start = || {
         let app = Rc::clone(&app);
@@ -49,7 +49,7 @@ async fn a_full_queue_is_503_at_once_and_those_in_it_are_served() {
     };
     fixture.script.close();
     let decoding = start();
-    wait_for("one is decoded", || fixture.script.begun() == 1).await;
+    wait_for("one is decoded", || fixture.script.started() == 1).await;
     let waiting = start();
     wait_for("one waits", || fixture.worker().queued() == 1).await;
 
@@ -61,26 +61,26 @@ async fn a_full_queue_is_503_at_once_and_those_in_it_are_served() {
     fixture.script.open();
     assert_eq!(decoding.await.unwrap(), 200);
     assert_eq!(waiting.await.unwrap(), 200);
-    assert_eq!(fixture.script.begun(), 2);
+    assert_eq!(fixture.script.started(), 2);
     assert_eq!(fixture.worker().queued(), 0);
 }
 
 #[actix_rt::test]
-async fn a_deadline_is_504_and_what_waited_behind_it_is_not_decoded() {
+async fn a_passed_deadline_gets_504_and_the_job_is_not_decoded() {
     let limits = Limits { timeout: Duration::from_millis(50), ..Limits::default() };
     let fixture = Fixture::with(Options { limits, ..Options::default() });
     let app = app(&fixture).await;
     fixture.script.close();
     assert_eq!(post(&app, PATH, BODY).await.refusal(), "504 timeout");
     assert_eq!(post(&app, PATH, BODY).await.refusal(), "504 timeout");
-    assert_eq!(fixture.script.begun(), 1, "the second never had its turn");
+    assert_eq!(fixture.script.started(), 1, "the second job was started");
     fixture.script.open();
     wait_for("the queue is empty", || fixture.worker().queued() == 0).await;
-    assert_eq!(fixture.script.begun(), 1, "the second was decoded for nobody");
+    assert_eq!(fixture.script.started(), 1, "the second job was decoded without a client");
 }
 
 #[actix_rt::test]
-async fn a_request_whose_caller_is_gone_is_not_decoded() {
+async fn a_cancelled_request_is_not_decoded() {
     let fixture = Fixture::new();
     let app = Rc::new(app(&fixture).await);
     let start = || {
@@ -89,7 +89,7 @@ async fn a_request_whose_caller_is_gone_is_not_decoded() {
     };
     fixture.script.close();
     let decoding = start();
-    wait_for("one is decoded", || fixture.script.begun() == 1).await;
+    wait_for("one is decoded", || fixture.script.started() == 1).await;
     let abandoned = start();
     wait_for("one waits", || fixture.worker().queued() == 1).await;
     abandoned.abort();
@@ -100,12 +100,12 @@ async fn a_request_whose_caller_is_gone_is_not_decoded() {
     fixture.script.open();
     assert_eq!(decoding.await.unwrap(), 200);
     assert_eq!(patient.await.unwrap(), 200);
-    assert_eq!(fixture.script.begun(), 2, "the abandoned request was decoded");
+    assert_eq!(fixture.script.started(), 2, "the abandoned request was decoded");
 }
 
-/// The same over a socket: closing it is noticed by the server while the request waits.
+/// The same with a socket: the server notices that it was closed while the request waits.
 #[test]
-fn a_client_that_hangs_up_is_not_decoded_for() {
+fn the_request_of_a_client_that_disconnects_is_not_decoded() {
     let fixture = Fixture::new();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -132,11 +132,11 @@ fn a_client_that_hangs_up_is_not_decoded_for() {
     };
     fixture.script.close();
     let patient = ask();
-    wait_until("one is decoded", || fixture.script.begun() == 1);
-    let hasty = ask();
+    wait_until("one is decoded", || fixture.script.started() == 1);
+    let disconnecting = ask();
     wait_until("one waits", || fixture.worker().queued() == 1);
-    drop(hasty);
-    // Nothing outside the server tells when it has noticed.
+    drop(disconnecting);
+    // There is no way to observe when the server has noticed.
     std::thread::sleep(Duration::from_millis(500));
     fixture.script.open();
     wait_until("the queue is empty", || fixture.worker().queued() == 0);
@@ -144,30 +144,30 @@ fn a_client_that_hangs_up_is_not_decoded_for() {
     actix_rt::System::new().block_on(handle.stop(true));
     server.join().unwrap();
     assert!(fixture.worker().stop(Duration::from_mins(1)));
-    assert_eq!(fixture.script.begun(), 1, "the request of the hasty client was decoded");
+    assert_eq!(fixture.script.started(), 1, "the request of the disconnected client was decoded");
 }
 
 #[actix_rt::test]
-async fn a_panicking_generator_is_made_anew() {
+async fn a_generator_that_panicked_is_replaced() {
     let fixture = Fixture::new();
     let app = app(&fixture).await;
     assert_eq!(post(&app, PATH, history(PANICS)).await.refusal(), "500 internal");
     assert_eq!(post(&app, PATH, BODY).await.status.as_u16(), 200);
-    assert_eq!(fixture.script.made.load(Ordering::SeqCst), 2);
+    assert_eq!(fixture.script.created.load(Ordering::SeqCst), 2);
     assert_eq!(get(&app, "/readyz").await.status.as_u16(), 200);
 }
 
 #[actix_rt::test]
-async fn a_failing_generator_is_kept() {
+async fn a_generator_that_failed_is_kept() {
     let fixture = Fixture::new();
     let app = app(&fixture).await;
     assert_eq!(post(&app, PATH, history(FAILS)).await.refusal(), "500 internal");
     assert_eq!(post(&app, PATH, BODY).await.status.as_u16(), 200);
-    assert_eq!(fixture.script.made.load(Ordering::SeqCst), 1);
+    assert_eq!(fixture.script.created.load(Ordering::SeqCst), 1);
 }
 
-/// A first job that is decoded while `bodies` come to wait; their statuses, in order.
-async fn wait_together(fixture: &Fixture, bodies: &[String]) -> Vec<u16> {
+/// Queues `bodies` while a first job is decoded. Returns their statuses in order.
+async fn queue_together(fixture: &Fixture, bodies: &[String]) -> Vec<u16> {
     let app = Rc::new(app(fixture).await);
     let start = |body: String| {
         let app = Rc::clone(&app);
@@ -175,7 +175,7 @@ async fn wait_together(fixture: &Fixture, bodies: &[String]) -> Vec<u16> {
     };
     fixture.script.close();
     let first = start(BODY.to_owned());
-    wait_for("one is decoded", || fixture.script.begun() == 1).await;
+    wait_for("one is decoded", || fixture.script.started() == 1).await;
     let mut waiting = Vec::new();
     for body in bodies {
         waiting.push(start(body.clone()));
@@ -192,41 +192,41 @@ async fn wait_together(fixture: &Fixture, bodies: &[String]) -> Vec<u16> {
 }
 
 fn batching() -> Fixture {
-    Fixture::with(Options { together: Some(3), ..Options::default() })
+    Fixture::with(Options { max_batch: Some(3), ..Options::default() })
 }
 
 #[actix_rt::test]
-async fn what_waits_is_evaluated_together_as_far_as_the_engine_gains_by_it() {
+async fn waiting_jobs_are_evaluated_in_batches_of_the_generator_s_size() {
     let bodies: Vec<String> = ["1", "2", "3", "4"].map(history).into();
     let fixture = batching();
-    assert_eq!(wait_together(&fixture, &bodies).await, [200; 4]);
+    assert_eq!(queue_together(&fixture, &bodies).await, [200; 4]);
     assert_eq!(*fixture.script.batches.lock().unwrap(), [1, 3, 1]);
 
     let fixture = Fixture::new();
-    assert_eq!(wait_together(&fixture, &bodies).await, [200; 4]);
+    assert_eq!(queue_together(&fixture, &bodies).await, [200; 4]);
     assert_eq!(*fixture.script.batches.lock().unwrap(), [1; 5]);
 }
 
 #[actix_rt::test]
-async fn who_fails_in_a_batch_fails_alone() {
+async fn a_failing_query_does_not_affect_its_batch() {
     let fixture = batching();
     let bodies: Vec<String> = ["1", FAILS, "3"].map(history).into();
-    assert_eq!(wait_together(&fixture, &bodies).await, [200, 500, 200]);
+    assert_eq!(queue_together(&fixture, &bodies).await, [200, 500, 200]);
     assert_eq!(*fixture.script.batches.lock().unwrap(), [1, 3]);
-    assert_eq!(fixture.script.made.load(Ordering::SeqCst), 1);
+    assert_eq!(fixture.script.created.load(Ordering::SeqCst), 1);
 }
 
 #[actix_rt::test]
-async fn a_panic_costs_the_batch_and_no_more() {
+async fn a_panic_fails_only_its_batch() {
     let fixture = batching();
     let bodies: Vec<String> = ["1", PANICS, "3", "4"].map(history).into();
-    assert_eq!(wait_together(&fixture, &bodies).await, [500, 500, 500, 200]);
+    assert_eq!(queue_together(&fixture, &bodies).await, [500, 500, 500, 200]);
     assert_eq!(*fixture.script.batches.lock().unwrap(), [1, 3, 1]);
-    assert_eq!(fixture.script.made.load(Ordering::SeqCst), 2);
+    assert_eq!(fixture.script.created.load(Ordering::SeqCst), 2);
 }
 
 #[test]
-fn a_stopped_worker_ends_its_thread() {
+fn stopping_a_worker_ends_its_thread() {
     let fixture = Fixture::new();
     assert!(fixture.worker().stop(Duration::from_mins(1)));
     assert!(fixture.worker().stop(Duration::ZERO), "stopping twice is harmless");

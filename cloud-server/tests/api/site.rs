@@ -29,13 +29,13 @@ fn site() -> (TempDir, Fixture) {
 async fn files_have_their_media_types_and_caching() {
     let (_folder, fixture) = site();
     let app = app(&fixture).await;
-    let for_ever = "public, max-age=31536000, immutable";
+    let immutable = "public, max-age=31536000, immutable";
     for (path, media_type, caching) in [
         ("/", "text/html; charset=utf-8", "no-cache"),
         ("/index.html", "text/html; charset=utf-8", "no-cache"),
         ("/?demo=1", "text/html; charset=utf-8", "no-cache"),
-        ("/assets/app-1a2b.js", "text/javascript", for_ever),
-        ("/assets/app-1a2b.css", "text/css; charset=utf-8", for_ever),
+        ("/assets/app-1a2b.js", "text/javascript", immutable),
+        ("/assets/app-1a2b.css", "text/css; charset=utf-8", immutable),
         ("/tandem_bg.wasm", "application/wasm", "no-cache"),
     ] {
         let reply = get(&app, path).await;
@@ -50,7 +50,7 @@ async fn files_have_their_media_types_and_caching() {
 }
 
 #[actix_rt::test]
-async fn compressed_files_are_sent_to_whom_accepts_them() {
+async fn compressed_files_are_sent_to_clients_that_accept_them() {
     let (_folder, fixture) = site();
     let app = app(&fixture).await;
     let asking = |accept: &'static str| {
@@ -66,7 +66,7 @@ async fn compressed_files_are_sent_to_whom_accepts_them() {
 }
 
 #[actix_rt::test]
-async fn what_is_not_of_the_site_is_not_served() {
+async fn hidden_files_and_files_outside_the_site_are_not_served() {
     let (folder, fixture) = site();
     let app = app(&fixture).await;
     fs::write(folder.path().with_extension("secret"), "secret").unwrap();
@@ -92,7 +92,7 @@ async fn what_is_not_of_the_site_is_not_served() {
 
 async fn from_origin(fixture: &Fixture, origin: &str) -> Reply {
     let app = app(fixture).await;
-    // A failing request: errors must be readable for the calling page as well.
+    // An invalid request, because the calling page must be able to read errors, too.
     let request = TestRequest::post()
         .uri("/v1/candidates")
         .insert_header(("origin", origin))
@@ -102,7 +102,7 @@ async fn from_origin(fixture: &Fixture, origin: &str) -> Reply {
 }
 
 #[actix_rt::test]
-async fn pages_of_other_origins_are_let_in_by_name_only() {
+async fn only_allowed_origins_may_call_the_server() {
     const ALLOW: &str = "access-control-allow-origin";
     let shop = "https://shop.example";
 
@@ -129,9 +129,10 @@ async fn pages_of_other_origins_are_let_in_by_name_only() {
     assert_eq!(reply.status.as_u16(), 200);
     assert_eq!(reply.header(ALLOW), shop);
 
-    let any = Fixture::with(Options {
-        allowed_origins: vec!["*".parse().unwrap()],
-        ..Options::default()
-    });
-    assert_eq!(from_origin(&any, "https://other.example").await.header(ALLOW), "*");
+    for origins in [vec!["*"], vec!["*", shop], vec![shop, "*"]] {
+        let allowed_origins = origins.iter().map(|origin| origin.parse().unwrap()).collect();
+        let any = Fixture::with(Options { allowed_origins, ..Options::default() });
+        let reply = from_origin(&any, "https://other.example").await;
+        assert_eq!(reply.header(ALLOW), "*", "for {origins:?}");
+    }
 }

@@ -1,4 +1,4 @@
-//! A server that cannot start says why in one sentence and leaves with status 2.
+//! A server that cannot start prints the reason as one sentence and exits with status 2.
 
 use std::{
     fs,
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::fixture::{catalogue, write_artifacts, write_dataset};
 
-/// Everything a server needs, in a folder of its own.
+/// A folder with everything that a server needs.
 pub(crate) struct Folder {
     pub(crate) root: TempDir,
     pub(crate) hash: String,
@@ -31,7 +31,7 @@ impl Folder {
         self.root.path().join(name)
     }
 
-    /// The server's command line on a free port.
+    /// A command that starts the server on a free port.
     pub(crate) fn command(&self) -> Command {
         self.command_with(&self.path("model.gguf"))
     }
@@ -59,7 +59,7 @@ impl Folder {
     }
 }
 
-/// Runs a server that must not start; returns the sentence it leaves with.
+/// Runs a server that cannot start. Returns the reason that it prints.
 fn sentence(command: &mut Command) -> String {
     let output = command.output().unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
@@ -67,7 +67,7 @@ fn sentence(command: &mut Command) -> String {
     let lines: Vec<_> = text.lines().collect();
     assert_eq!(lines.len(), 1, "more than one sentence: {text}");
     let sentence = lines[0].strip_prefix("cloud-server: ").unwrap().to_owned();
-    // Marks of a `Debug` dump or a backtrace.
+    // Signs of a `Debug` dump or a backtrace.
     for dump in ["{ ", "Err(", "Error(", "panicked", "stack backtrace"] {
         assert!(!sentence.contains(dump), "{sentence}");
     }
@@ -99,7 +99,7 @@ fn a_file_that_is_no_gguf_is_named() {
     assert_mentions(&sentence, &["--gguf"]);
 }
 
-/// Found out only in the background, after the port is open.
+/// The fault is found while loading in the background, after the server listens.
 #[test]
 fn a_damaged_gguf_is_named() {
     let folder = Folder::new();
@@ -154,13 +154,13 @@ fn incomplete_and_damaged_artifacts_are_named() {
 }
 
 #[test]
-fn a_taken_port_is_named() {
+fn a_port_in_use_is_named() {
     let folder = Folder::new();
     let holder = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = holder.local_addr().unwrap().port().to_string();
     let mut command = folder.command_on_port(&port);
     let sentence = sentence(command.arg("--gguf").arg(folder.path("model.gguf")));
-    assert_mentions(&sentence, &[&port, "taken", "--port"]);
+    assert_mentions(&sentence, &[&port, "in use", "--port"]);
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn two_models_of_one_name_are_named() {
     let same = folder.path("model.gguf");
     let said = sentence(folder.command().arg("--gguf").arg(&same));
     assert_mentions(&said, &["two language models", "`model`", "NAME=FILE"]);
-    // Each of several is looked at before the port is opened.
+    // All files are checked before the server listens.
     let missing = format!("other={}", folder.path("none.gguf").display());
     assert_mentions(&sentence(folder.command().args(["--gguf", &missing])), &["none.gguf"]);
 }
@@ -197,7 +197,7 @@ fn a_port_file_that_cannot_be_written_is_named() {
 }
 
 #[test]
-fn wrong_arguments_leave_with_status_2() {
+fn invalid_arguments_exit_with_status_2() {
     let output = Command::new(env!("CARGO_BIN_EXE_cloud-server")).arg("--gguf").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
 }

@@ -3,26 +3,29 @@ use std::collections::HashSet;
 use tandem_dataset::{Catalogue, ItemIndex};
 use tandem_protocol::{CandidatesRequest, Ignored, ItemId};
 
-use crate::{ApiError, Job, Limits};
+use crate::{config::Limits, error::ApiError, worker::Job};
 
-/// A request for candidates in the catalogue's terms.
+/// A request for candidates with catalogue positions instead of ids.
 #[derive(Debug)]
-pub(crate) struct Selection {
-    /// What the generator is asked.
+pub(crate) struct ResolvedRequest {
+    /// The input of the generator.
     pub(crate) job: Job,
-    /// What was left out on the way; `truncated` is the generator's to fill.
+    /// Counts of ignored ids. The generator sets `truncated`.
     pub(crate) ignored: Ignored,
 }
 
-/// Turns external ids into positions, keeping the latest occurrence of each known item.
+/// Translates ids to catalogue positions. Of a repeated item the newest occurrence is kept.
 ///
-/// The whole known history goes on to the generator, which reads the newest part of it
-/// and keeps all of it out of the candidates.
-pub(crate) fn select(
+/// The job has the whole known history: the generator reads the newest part and excludes all
+/// of it from the candidates.
+///
+/// # Errors
+/// [`ApiError::InvalidField`] if a list is too long or `k` is out of range.
+pub(crate) fn resolve_request(
     request: &CandidatesRequest,
     catalogue: &Catalogue,
     limits: &Limits,
-) -> Result<Selection, ApiError> {
+) -> Result<ResolvedRequest, ApiError> {
     check_length("history", &request.history, limits.ids)?;
     check_length("exclude", &request.exclude, limits.ids)?;
     let k = request.k.unwrap_or(limits.default_candidates);
@@ -53,18 +56,21 @@ pub(crate) fn select(
         match catalogue.index_of(id) {
             None => ignored.unknown += 1,
             Some(item) => {
-                // What is in the history is kept out anyway.
+                // The generator excludes the history anyway.
                 if seen.insert(item) {
                     exclude.push(item);
                 }
             }
         }
     }
-    Ok(Selection { job: Job { history, exclude, k }, ignored })
+    Ok(ResolvedRequest { job: Job { history, exclude, k }, ignored })
 }
 
-/// Positions of the known ids, in the order asked for, and how many are unknown.
-pub(crate) fn known(
+/// The positions of the known ids, in order, and the number of unknown ids.
+///
+/// # Errors
+/// [`ApiError::InvalidField`] if there are too many ids.
+pub(crate) fn resolve_ids(
     ids: &[ItemId],
     catalogue: &Catalogue,
     limits: &Limits,
@@ -75,13 +81,13 @@ pub(crate) fn known(
     Ok((known, unknown))
 }
 
-fn check_length(field: &str, ids: &[ItemId], most: usize) -> Result<(), ApiError> {
-    if ids.len() <= most {
+fn check_length(field: &str, ids: &[ItemId], max: usize) -> Result<(), ApiError> {
+    if ids.len() <= max {
         return Ok(());
     }
     Err(ApiError::InvalidField {
         field: field.to_owned(),
-        detail: format!("expected at most {most} ids, found {}", ids.len()),
+        detail: format!("expected at most {max} ids, found {}", ids.len()),
     })
 }
 
@@ -92,7 +98,7 @@ mod tests {
 
     use super::*;
 
-    /// Items `0`, `1`, … `n - 1`, at the position of their name.
+    /// Items with the ids `0` to `n - 1`, at the positions of their ids.
     fn catalogue(n: u32) -> Catalogue {
         let item = |number: u32| Item {
             id: ItemId::new(number.to_string()),
@@ -108,37 +114,38 @@ mod tests {
         names.iter().map(|name| ItemId::from(*name)).collect()
     }
 
-    fn selected(history: &[&str], exclude: &[&str]) -> Selection {
+    fn resolve(history: &[&str], exclude: &[&str]) -> ResolvedRequest {
         let request = CandidatesRequest {
             history: ids(history),
             exclude: ids(exclude),
             ..CandidatesRequest::default()
         };
-        select(&request, &catalogue(10), &Limits::default()).unwrap()
+        resolve_request(&request, &catalogue(10), &Limits::default()).unwrap()
     }
 
     #[test]
-    fn the_latest_occurrence_is_kept() {
-        let selection = selected(&["3", "1", "3", "2", "1"], &[]);
-        assert_eq!(selection.job.history, [ItemIndex(3), ItemIndex(2), ItemIndex(1)]);
-        assert_eq!(selection.ignored, Ignored { unknown: 0, duplicate: 2, truncated: 0 });
+    fn the_newest_occurrence_of_an_item_is_kept() {
+        let resolved = resolve(&["3", "1", "3", "2", "1"], &[]);
+        assert_eq!(resolved.job.history, [ItemIndex(3), ItemIndex(2), ItemIndex(1)]);
+        assert_eq!(resolved.ignored, Ignored { unknown: 0, duplicate: 2, truncated: 0 });
     }
 
     #[test]
-    fn strangers_are_counted_wherever_they_are() {
-        let selection = selected(&["x", "1", "x"], &["y", "2", "1", "2"]);
-        assert_eq!(selection.job.history, [ItemIndex(1)]);
-        assert_eq!(selection.job.exclude, [ItemIndex(2)]);
-        assert_eq!(selection.ignored, Ignored { unknown: 3, duplicate: 0, truncated: 0 });
+    fn unknown_ids_of_history_and_exclusions_are_counted() {
+        let resolved = resolve(&["x", "1", "x"], &["y", "2", "1", "2"]);
+        assert_eq!(resolved.job.history, [ItemIndex(1)]);
+        assert_eq!(resolved.job.exclude, [ItemIndex(2)]);
+        assert_eq!(resolved.ignored, Ignored { unknown: 3, duplicate: 0, truncated: 0 });
     }
 
     #[test]
-    fn limits_name_the_field() {
+    fn an_exceeded_limit_is_reported_with_its_field() {
         let limits = Limits { ids: 2, ..Limits::default() };
-        let field = |request: CandidatesRequest| match select(&request, &catalogue(3), &limits) {
-            Err(ApiError::InvalidField { field, .. }) => field,
-            other => panic!("{other:?}"),
-        };
+        let field =
+            |request: CandidatesRequest| match resolve_request(&request, &catalogue(3), &limits) {
+                Err(ApiError::InvalidField { field, .. }) => field,
+                other => panic!("{other:?}"),
+            };
         let three = ids(&["0", "1", "2"]);
         assert_eq!(
             field(CandidatesRequest { history: three.clone(), ..Default::default() }),
@@ -154,13 +161,13 @@ mod tests {
         fn every_id_of_a_history_is_used_or_counted(names in prop::collection::vec(0u32..20, 0..60)) {
             let history: Vec<_> = names.iter().map(|n| ItemId::new(n.to_string())).collect();
             let request = CandidatesRequest { history, ..CandidatesRequest::default() };
-            let selection = select(&request, &catalogue(10), &Limits::default()).unwrap();
-            let used = &selection.job.history;
-            let ignored = selection.ignored;
+            let resolved = resolve_request(&request, &catalogue(10), &Limits::default()).unwrap();
+            let used = &resolved.job.history;
+            let ignored = resolved.ignored;
             prop_assert_eq!(used.len() + ignored.unknown + ignored.duplicate, names.len());
             let distinct: HashSet<_> = used.iter().collect();
             prop_assert_eq!(distinct.len(), used.len());
-            // The newest known id stays the newest.
+            // The newest known id is still the last item.
             let newest = names.iter().rev().find(|name| **name < 10).map(|name| ItemIndex(*name));
             prop_assert_eq!(used.last().copied(), newest);
         }

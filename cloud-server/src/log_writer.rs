@@ -1,0 +1,202 @@
+//! A log output that never blocks, never fails and never panics.
+
+use std::{
+    io::{self, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread,
+    time::Duration,
+};
+
+use tracing_subscriber::fmt::MakeWriter;
+
+/// Maximum length of one log line in bytes; the rest is cut.
+const MAX_LINE: usize = 8 << 10;
+
+/// Passes log lines to a thread that writes them. If the output is slower than the log, or
+/// cannot be written at all, lines are dropped and counted. The count is logged as soon as
+/// the output can be written again.
+#[derive(Clone, Debug)]
+pub struct LogWriter {
+    lines: SyncSender<Message>,
+    dropped: Arc<AtomicU64>,
+}
+
+#[derive(Debug)]
+enum Message {
+    Line(Vec<u8>),
+    Flush(SyncSender<()>),
+}
+
+impl LogWriter {
+    /// Starts the thread. At most `capacity` lines wait for the output.
+    ///
+    /// # Errors
+    /// If the system cannot create a thread.
+    pub fn start(output: impl Write + Send + 'static, capacity: usize) -> io::Result<Self> {
+        let (lines, received) = sync_channel(capacity);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&dropped);
+        thread::Builder::new()
+            .name("log".to_owned())
+            .spawn(move || write_lines(output, &received, &count))?;
+        Ok(Self { lines, dropped })
+    }
+
+    /// Waits at most `patience` until all lines are written.
+    pub fn flush(&self, patience: Duration) {
+        let (done, finished) = sync_channel(1);
+        if self.lines.try_send(Message::Flush(done)).is_ok() {
+            let _ = finished.recv_timeout(patience);
+        }
+    }
+}
+
+impl Write for &LogWriter {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let mut kept = line[..line.len().min(MAX_LINE)].to_vec();
+        if line.len() > MAX_LINE {
+            kept.extend_from_slice(b"...\n");
+        }
+        if self.lines.try_send(Message::Line(kept)).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for LogWriter {
+    type Writer = &'a LogWriter;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        self
+    }
+}
+
+fn write_lines(mut output: impl Write, messages: &Receiver<Message>, dropped: &AtomicU64) {
+    while let Ok(message) = messages.recv() {
+        match message {
+            Message::Line(line) => {
+                let lost = dropped.swap(0, Ordering::Relaxed);
+                let result = match lost {
+                    0 => Ok(()),
+                    lost => writeln!(output, "{lost} log lines were dropped"),
+                };
+                if result.is_err() {
+                    dropped.fetch_add(lost + 1, Ordering::Relaxed);
+                } else if output.write_all(&line).is_err() {
+                    dropped.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            Message::Flush(done) => {
+                let _ = output.flush();
+                let _ = done.try_send(());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Condvar, Mutex, PoisonError};
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_mins(1);
+
+    /// An output that can be blocked and made to fail.
+    #[derive(Clone, Default)]
+    struct Output(Arc<(Mutex<State>, Condvar)>);
+
+    #[derive(Default)]
+    struct State {
+        text: Vec<u8>,
+        is_blocked: bool,
+        is_failing: bool,
+    }
+
+    impl Output {
+        fn set(&self, change: impl FnOnce(&mut State)) {
+            change(&mut self.0.0.lock().unwrap());
+            self.0.1.notify_all();
+        }
+
+        fn text(&self) -> String {
+            String::from_utf8(self.0.0.lock().unwrap().text.clone()).unwrap()
+        }
+    }
+
+    impl Write for Output {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let state = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut state = self.0.1.wait_while(state, |state| state.is_blocked).unwrap();
+            if state.is_failing {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            state.text.extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn write_line(log: &LogWriter, line: &str) {
+        let mut log = log;
+        log.write_all(format!("{line}\n").as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn a_blocked_output_drops_lines_and_reports_their_number() {
+        let output = Output::default();
+        output.set(|state| state.is_blocked = true);
+        let log = LogWriter::start(output.clone(), 10).unwrap();
+        for number in 0..1_000 {
+            write_line(&log, &format!("line {number}"));
+        }
+        let dropped = log.dropped.load(Ordering::Relaxed);
+        assert!((980..=990).contains(&dropped), "{dropped}");
+        output.set(|state| state.is_blocked = false);
+        // The queue may still be full, then the flush is dropped, too.
+        while !output.text().contains("line 9\n") {
+            log.flush(PATIENCE);
+        }
+        write_line(&log, "last");
+        log.flush(PATIENCE);
+        let text = output.text();
+        assert!(text.contains(&format!("{dropped} log lines were dropped")), "{text}");
+        assert!(text.ends_with("last\n"), "{text}");
+    }
+
+    #[test]
+    fn a_failing_output_is_no_error_and_the_lost_lines_are_counted() {
+        let output = Output::default();
+        output.set(|state| state.is_failing = true);
+        let log = LogWriter::start(output.clone(), 100).unwrap();
+        for _ in 0..3 {
+            write_line(&log, "lost");
+        }
+        log.flush(PATIENCE);
+        output.set(|state| state.is_failing = false);
+        write_line(&log, "kept");
+        log.flush(PATIENCE);
+        assert_eq!(output.text(), "3 log lines were dropped\nkept\n");
+    }
+
+    #[test]
+    fn long_lines_are_cut() {
+        let output = Output::default();
+        let log = LogWriter::start(output.clone(), 10).unwrap();
+        write_line(&log, &"x".repeat(100_000));
+        log.flush(PATIENCE);
+        assert_eq!(output.text().len(), MAX_LINE + 4);
+    }
+}
