@@ -201,7 +201,8 @@ impl Release {
                 found: manifest.catalogue.hash,
             });
         }
-        for artifact in [&manifest.body, &manifest.items] {
+        let cell_index = manifest.search.as_ref().and_then(|search| search.cells.as_ref());
+        for artifact in [&manifest.body, &manifest.items].into_iter().chain(cell_index) {
             read_verified(&folder, artifact)?;
         }
         let rows = read_verified(&folder, &manifest.rows)?;

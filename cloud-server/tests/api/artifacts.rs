@@ -22,6 +22,9 @@ async fn the_manifest_is_sent_unchanged() {
     assert_eq!(reply.header("x-artifacts"), fixture.hash);
     assert_eq!(reply.header("content-type"), "application/json");
     assert_eq!(reply.header("cache-control"), "no-cache");
+    // The search settings and the popular items are part of it.
+    assert_eq!(reply.json()["search"]["cells"]["path"], "cells.bin");
+    assert_eq!(reply.json()["popular"], serde_json::json!(["2", "1"]));
 
     let tag = reply.header("etag").to_owned();
     let again =
@@ -197,6 +200,12 @@ fn each_fault_of_an_artefact_folder_has_its_own_error() {
     fs::remove_file(file("rows.bin")).unwrap();
     assert!(matches!(open(), Err(ArtifactError::Unreadable { .. })));
     fs::write(file("rows.bin"), rows).unwrap();
+    assert!(open().is_ok());
+
+    let index = fs::read(file("cells.bin")).unwrap();
+    fs::write(file("cells.bin"), "another index").unwrap();
+    assert!(matches!(open(), Err(ArtifactError::Damaged { .. })));
+    fs::write(file("cells.bin"), index).unwrap();
     assert!(open().is_ok());
 
     let mut manifest = fs::read(file("manifest.json")).unwrap();

@@ -107,6 +107,23 @@ async fn rows_of_candidates_and_history_are_included_on_request() {
     assert_eq!(reply["rows_hash"], manifest["rows"]["sha256"]);
 }
 
+/// More rows than are encoded on the HTTP thread.
+#[actix_rt::test]
+async fn many_rows_are_returned_in_the_order_of_the_request() {
+    let fixture = Fixture::new();
+    let app = app(&fixture).await;
+    let items: Vec<_> = (0..1_000).map(|n| (n % ITEMS + 1).to_string()).collect();
+    let request = json!({ "items": items });
+    let reply = post(&app, "/v1/rows", request.to_string()).await;
+    assert_eq!(reply.header("content-type"), "application/json");
+    let reply = reply.json();
+    let rows = reply["rows"].as_array().unwrap();
+    let returned: Vec<_> = rows.iter().map(|row| row["item"].as_str().unwrap()).collect();
+    assert_eq!(returned, items);
+    assert_eq!(rows[0]["row"], rows[ITEMS as usize]["row"]);
+    assert_ne!(rows[0]["row"], rows[1]["row"]);
+}
+
 #[actix_rt::test]
 async fn the_status_names_models_catalogue_and_artefacts() {
     let fixture = Fixture::new();

@@ -67,6 +67,7 @@ pub(crate) fn write_artifacts(root: &Path, catalogue: &Catalogue, mark: u8) -> S
         ("body.safetensors", b"weights".to_vec()),
         ("rows.bin", rows),
         ("items.json", b"[]".to_vec()),
+        ("cells.bin", b"index of the cells".to_vec()),
     ];
     let artifact = |index: usize| {
         let (path, bytes) = &files[index];
@@ -78,6 +79,8 @@ pub(crate) fn write_artifacts(root: &Path, catalogue: &Catalogue, mark: u8) -> S
         "model": { "kind": "sasrec", "dims": DIMS, "blocks": 1, "heads": 1, "max_length": 50 },
         "body": artifact(0), "rows": artifact(1), "items": artifact(2),
         "fusion": { "alpha": 0.5 }, "policy": {}, "learning": {},
+        "search": { "k": 100, "cells": artifact(3) },
+        "popular": ["2", "1"],
     }))
     .unwrap();
     let hash = sha256_hex(&manifest)[..16].to_owned();

@@ -174,8 +174,8 @@ fn an_address_of_another_machine_is_named() {
 fn two_models_of_one_name_are_named() {
     let folder = Folder::new();
     let same = folder.path("model.gguf");
-    let said = sentence(folder.command().arg("--gguf").arg(&same));
-    assert_mentions(&said, &["two language models", "`model`", "NAME=FILE"]);
+    let message = sentence(folder.command().arg("--gguf").arg(&same));
+    assert_mentions(&message, &["two language models", "`model`", "NAME=FILE"]);
     // All files are checked before the server listens.
     let missing = format!("other={}", folder.path("none.gguf").display());
     assert_mentions(&sentence(folder.command().args(["--gguf", &missing])), &["none.gguf"]);

@@ -70,16 +70,16 @@ impl Metadata {
     /// If there is no tensor of that name, its storage format is not one of [`Encoding`], or
     /// the file cannot be read.
     pub fn tensor(&self, path: &Path, name: &str) -> Result<Vec<f32>, GgufError> {
-        let fault = |expected: &str, found: String| GgufError::Format {
+        let to_error = |expected: &str, found: String| GgufError::Format {
             path: path.to_owned(),
             expected: expected.to_owned(),
             found,
         };
         let info = self.tensors.iter().find(|tensor| tensor.name == name);
-        let info = info.ok_or_else(|| fault(&format!("a tensor {name}"), "none".to_owned()))?;
+        let info = info.ok_or_else(|| to_error(&format!("a tensor {name}"), "none".to_owned()))?;
         let encoding = Encoding::from_code(info.encoding).ok_or_else(|| {
             let expected = format!("tensor {name} as F32, F16 or Q8_0");
-            fault(&expected, format!("encoding {}", info.encoding))
+            to_error(&expected, format!("encoding {}", info.encoding))
         })?;
         let (bytes, numbers) = block_layout(info.encoding).unwrap_or((4, 1));
         // `Metadata::read` has checked that the tensor lies inside the file.

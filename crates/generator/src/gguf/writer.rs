@@ -57,20 +57,20 @@ impl Writer {
         encoding: Encoding,
         values: &[f32],
     ) -> Result<&mut Self, GgufError> {
-        let fault = |expected: String, found: String| GgufError::Tensor {
+        let to_error = |expected: String, found: String| GgufError::Tensor {
             name: name.to_owned(),
             expected,
             found,
         };
         let numbers = dims.iter().try_fold(1_u64, |product, &dim| product.checked_mul(dim));
         if dims.is_empty() || numbers != Some(values.len() as u64) {
-            return Err(fault(
+            return Err(to_error(
                 format!("the product of {dims:?} as the number of values"),
                 values.len().to_string(),
             ));
         }
         if !dims[0].is_multiple_of(encoding.block()) {
-            return Err(fault(
+            return Err(to_error(
                 format!("a first dimension that is a multiple of {}", encoding.block()),
                 dims[0].to_string(),
             ));

@@ -1,4 +1,6 @@
-use crate::gguf::Metadata;
+use std::path::Path;
+
+use crate::{GeneratorError, gguf::Metadata};
 
 /// The key whose value names the engine of a file.
 pub(super) const ENGINE_KEY: &str = "tandem.engine";
@@ -23,29 +25,36 @@ pub(crate) struct ItemTokenMetadata {
 }
 
 impl ItemTokenMetadata {
-    /// Reads the metadata.
+    /// Reads the metadata of the file at `path`.
     ///
     /// # Errors
-    /// The first missing or invalid key: what was expected and what was found.
-    pub(crate) fn read(metadata: &Metadata) -> Result<Self, (String, String)> {
+    /// [`GeneratorError::Unsupported`] for the first missing or invalid key.
+    pub(crate) fn read(metadata: &Metadata, path: &Path) -> Result<Self, GeneratorError> {
+        let unsupported = |expected: String, found: String| GeneratorError::Unsupported {
+            path: path.to_owned(),
+            expected,
+            found,
+        };
+        let missing = |expected: String| unsupported(expected, "none".to_owned());
         let number = |key: &str| {
             metadata
                 .number(key)
                 .and_then(|number| usize::try_from(number).ok())
                 .filter(|&number| number > 0)
-                .ok_or_else(|| (format!("a positive number {key}"), "none".to_owned()))
+                .ok_or_else(|| missing(format!("a positive number {key}")))
         };
         let catalogue_hash = metadata
             .text("tandem.catalogue.hash")
-            .ok_or_else(|| ("tandem.catalogue.hash".to_owned(), "none".to_owned()))?
+            .ok_or_else(|| missing("tandem.catalogue.hash".to_owned()))?
             .to_owned();
         let items = number("tandem.catalogue.items")?;
         let rows = metadata.tensors.iter().find(|tensor| tensor.name == "token_embd.weight");
         let vocabulary = rows
             .and_then(|tensor| usize::try_from(*tensor.dims.get(1)?).ok())
-            .ok_or_else(|| ("a tensor token_embd.weight".to_owned(), "none".to_owned()))?;
+            .ok_or_else(|| missing("a tensor token_embd.weight".to_owned()))?;
         if vocabulary < items {
-            return Err((format!("a row for each of {items} items"), vocabulary.to_string()));
+            let expected = format!("a row for each of {items} items");
+            return Err(unsupported(expected, vocabulary.to_string()));
         }
         let max_length = number("llama.context_length")?;
         Ok(Self { catalogue_hash, items, vocabulary, max_length })

@@ -33,7 +33,7 @@ impl ItemTokenModel {
             let found = engine_of(&metadata).unwrap_or("another kind of model").to_owned();
             return Err(unsupported((format!("a model of the engine {ENGINE}"), found)));
         }
-        let described = ItemTokenMetadata::read(&metadata).map_err(unsupported)?;
+        let described = ItemTokenMetadata::read(&metadata, path)?;
         let number = |key: &str| {
             let number = metadata.number(key).and_then(|number| usize::try_from(number).ok());
             number.ok_or_else(|| unsupported((format!("a number {key}"), "none".to_owned())))

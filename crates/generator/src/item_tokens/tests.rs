@@ -52,7 +52,7 @@ fn the_metadata_names_engine_catalogue_and_shape() {
         vocabulary: 4,
         max_length: 5,
     };
-    assert_eq!(ItemTokenMetadata::read(&read).unwrap(), expected);
+    assert_eq!(ItemTokenMetadata::read(&read, &path).unwrap(), expected);
     let ids: Vec<_> =
         read.values["tandem.item_ids"].as_array().unwrap().iter().map(|v| v.as_str()).collect();
     assert_eq!(ids, [Some("x"), Some("y"), Some("z")]);

@@ -1,21 +1,59 @@
-use std::sync::OnceLock;
+use std::{path::Path, sync::OnceLock};
 
-use llama_cpp_2::{LogOptions, llama_backend::LlamaBackend, send_logs_to_tracing};
+use llama_cpp_2::{
+    LlamaCppError, LogOptions,
+    context::{LlamaContext, params::LlamaContextParams},
+    llama_backend::LlamaBackend,
+    model::{LlamaModel, params::LlamaModelParams},
+    send_logs_to_tracing,
+};
+
+use crate::GeneratorError;
 
 /// llama.cpp's global state, initialised at the first use. There can be only one per process.
 /// Its log goes to `tracing`.
 ///
 /// # Errors
 /// If other code in this process has initialised it already.
-pub(crate) fn backend() -> Result<&'static LlamaBackend, String> {
-    static BACKEND: OnceLock<Result<LlamaBackend, String>> = OnceLock::new();
+pub(super) fn backend() -> Result<&'static LlamaBackend, &'static LlamaCppError> {
+    static BACKEND: OnceLock<Result<LlamaBackend, LlamaCppError>> = OnceLock::new();
     BACKEND
         .get_or_init(|| {
             send_logs_to_tracing(LogOptions::default());
-            LlamaBackend::init().map_err(|error| error.to_string())
+            LlamaBackend::init()
         })
         .as_ref()
-        .map_err(Clone::clone)
+}
+
+/// Loads the weights of a GGUF file.
+///
+/// # Errors
+/// [`GeneratorError::Load`] if llama.cpp cannot load it.
+pub(super) fn load_model(path: &Path) -> Result<LlamaModel, GeneratorError> {
+    let to_error = |error: &dyn std::fmt::Display| GeneratorError::Load {
+        path: path.to_owned(),
+        message: error.to_string(),
+    };
+    let backend = backend().map_err(|error| to_error(error))?;
+    LlamaModel::load_from_file(backend, path, &LlamaModelParams::default())
+        .map_err(|error| to_error(&error))
+}
+
+/// Creates a context. `name` is that of the model, for the error.
+///
+/// # Errors
+/// [`GeneratorError::Context`] if llama.cpp cannot create it.
+pub(super) fn new_context<'m>(
+    model: &'m LlamaModel,
+    params: LlamaContextParams,
+    name: &str,
+) -> Result<LlamaContext<'m>, GeneratorError> {
+    let to_error = |error: &dyn std::fmt::Display| GeneratorError::Context {
+        name: name.to_owned(),
+        message: error.to_string(),
+    };
+    let backend = backend().map_err(|error| to_error(error))?;
+    model.new_context(backend, params).map_err(|error| to_error(&error))
 }
 
 /// Makes waiting llama.cpp threads sleep instead of spin: restarts the program with

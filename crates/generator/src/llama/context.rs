@@ -7,7 +7,7 @@ use llama_cpp_2::{
     token::LlamaToken,
 };
 
-use super::backend::backend;
+use super::backend::new_context;
 use crate::{
     GeneratorError,
     search::{Branch, LogitsSource, ReadLogits, Step},
@@ -41,12 +41,16 @@ impl<'m> Evaluator<'m> {
     /// call.
     pub(crate) fn new(
         model: &'m LlamaModel,
+        name: &str,
         threads: usize,
         cells: usize,
         batch: usize,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, GeneratorError> {
         let threads = i32::try_from(threads.clamp(1, 512)).unwrap_or(1);
-        let cells = u32::try_from(cells).map_err(|_| format!("{cells} tokens are too many"))?;
+        let cells = u32::try_from(cells).map_err(|_| GeneratorError::Context {
+            name: name.to_owned(),
+            message: format!("{cells} tokens are too many"),
+        })?;
         let params = LlamaContextParams::default()
             .with_n_ctx(NonZeroU32::new(cells))
             .with_n_batch(u32::try_from(batch).unwrap_or(u32::MAX).max(MICROBATCH))
@@ -56,7 +60,7 @@ impl<'m> Evaluator<'m> {
             .with_kv_unified(true)
             .with_n_threads(threads)
             .with_n_threads_batch(threads);
-        let context = model.new_context(backend()?, params).map_err(|error| error.to_string())?;
+        let context = new_context(model, params, name)?;
         Ok(Self {
             context,
             batch: LlamaBatch::new(batch, 1),
@@ -82,14 +86,14 @@ impl<'m> Evaluator<'m> {
     }
 
     fn read_uncached(&mut self, prompt: &[Token]) -> Result<usize, GeneratorError> {
-        let fault = evaluation_error("reading the prompt");
+        let to_error = evaluation_error("reading the prompt");
         let common = self.prompt.iter().zip(prompt).take_while(|(a, b)| a == b).count();
         // The last token is always evaluated, because its logits are needed.
         let common = common.min(prompt.len().saturating_sub(1));
         self.context.llama_kv_cache_seq_keep(0);
         self.context
             .kv_cache_seq_rm(0, Some(to_u32(common)), None)
-            .map_err(|error| fault(&error))?;
+            .map_err(|error| to_error(&error))?;
         self.prompt.truncate(common);
         let mut at = common;
         while at < prompt.len() {
@@ -103,9 +107,9 @@ impl<'m> Evaluator<'m> {
                         &[0],
                         position + 1 == prompt.len(),
                     )
-                    .map_err(|error| fault(&error))?;
+                    .map_err(|error| to_error(&error))?;
             }
-            self.context.decode(&mut self.batch).map_err(|error| fault(&error))?;
+            self.context.decode(&mut self.batch).map_err(|error| to_error(&error))?;
             at = end;
         }
         let logits = self.context.get_logits_ith(self.batch.n_tokens() - 1);
@@ -118,24 +122,26 @@ impl<'m> Evaluator<'m> {
     }
 
     fn evaluate(&mut self, steps: &[Step<'_>]) -> Result<Vec<i32>, GeneratorError> {
-        let fault = evaluation_error("decoding titles");
+        let to_error = evaluation_error("decoding titles");
         self.batch.clear();
         let mut last = Vec::with_capacity(steps.len());
         for step in steps {
             let (from, into) = (sequence(step.from), sequence(step.into));
             self.release(step.into);
-            self.context.kv_cache_seq_cp(from, into, None, None).map_err(|error| fault(&error))?;
+            self.context
+                .kv_cache_seq_cp(from, into, None, None)
+                .map_err(|error| to_error(&error))?;
             let start = self.lengths[step.from];
             for (offset, &token) in step.tokens.iter().enumerate() {
                 let position = to_u32(start + offset).cast_signed();
                 self.batch
                     .add(signed(token), position, &[into], offset + 1 == step.tokens.len())
-                    .map_err(|error| fault(&error))?;
+                    .map_err(|error| to_error(&error))?;
             }
             self.lengths[step.into] = start + step.tokens.len();
             last.push(self.batch.n_tokens() - 1);
         }
-        self.context.decode(&mut self.batch).map_err(|error| fault(&error))?;
+        self.context.decode(&mut self.batch).map_err(|error| to_error(&error))?;
         Ok(last)
     }
 

@@ -3,12 +3,12 @@ use std::path::Path;
 use llama_cpp_2::{
     context::params::{LlamaContextParams, LlamaPoolingType},
     llama_batch::LlamaBatch,
-    model::{LlamaModel, params::LlamaModelParams},
+    model::LlamaModel,
     token::LlamaToken,
 };
 
 use super::{
-    backend::backend,
+    backend::{load_model, new_context},
     titles::tokenize,
     validation::{check_text_model, sha256},
 };
@@ -36,11 +36,7 @@ impl TextEmbedder {
     /// If the file is missing, damaged or not a text model, or llama.cpp cannot load it.
     pub fn load(gguf: &Path, threads: usize) -> Result<Self, GeneratorError> {
         check_text_model(gguf, &Metadata::read(gguf)?)?;
-        let fault = |message: String| GeneratorError::Load { path: gguf.to_owned(), message };
-        let params = LlamaModelParams::default();
-        let model = LlamaModel::load_from_file(backend().map_err(fault)?, gguf, &params)
-            .map_err(|error| fault(error.to_string()))?;
-        Ok(Self { model, sha256: sha256(gguf)?, threads })
+        Ok(Self { model: load_model(gguf)?, sha256: sha256(gguf)?, threads })
     }
 
     /// SHA-256 of the file.
@@ -79,13 +75,8 @@ impl TextEmbedder {
             .with_pooling_type(LlamaPoolingType::Mean)
             .with_n_threads(threads)
             .with_n_threads_batch(threads);
-        let name = || "embedding texts".to_owned();
-        let mut context = backend()
-            .and_then(|backend| {
-                self.model.new_context(backend, params).map_err(|error| error.to_string())
-            })
-            .map_err(|message| GeneratorError::Context { name: name(), message })?;
-        let fault = |error: &dyn std::fmt::Display| GeneratorError::Evaluate {
+        let mut context = new_context(&self.model, params, "text embeddings")?;
+        let to_error = |error: &dyn std::fmt::Display| GeneratorError::Evaluate {
             operation: "embedding texts",
             message: error.to_string(),
         };
@@ -99,9 +90,10 @@ impl TextEmbedder {
                 return Ok(());
             }
             context.clear_kv_cache();
-            context.decode(batch).map_err(|error| fault(&error))?;
+            context.decode(batch).map_err(|error| to_error(&error))?;
             for (sequence, &text) in (0_i32..).zip(pending.iter()) {
-                let vector = context.embeddings_seq_ith(sequence).map_err(|error| fault(&error))?;
+                let vector =
+                    context.embeddings_seq_ith(sequence).map_err(|error| to_error(&error))?;
                 all[text * dims..(text + 1) * dims].copy_from_slice(vector);
             }
             batch.clear();
@@ -124,7 +116,7 @@ impl TextEmbedder {
             let sequence = i32::try_from(pending.len()).unwrap_or(i32::MAX);
             for (position, token) in (0_i32..).zip(tokens) {
                 let token = LlamaToken::new(token.cast_signed());
-                batch.add(token, position, &[sequence], true).map_err(|error| fault(&error))?;
+                batch.add(token, position, &[sequence], true).map_err(|error| to_error(&error))?;
             }
             pending.push(number);
         }

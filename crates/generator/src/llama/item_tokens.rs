@@ -13,7 +13,7 @@ use tandem_dataset::{Catalogue, ItemIndex};
 use tandem_protocol::Ranking;
 
 use super::{
-    backend::backend,
+    backend::new_context,
     context::SEQUENCES,
     prefix_cache::{CacheSlot, PrefixCache},
 };
@@ -57,12 +57,7 @@ impl ItemTokenEngine {
         metadata: &Metadata,
         catalogue: &Catalogue,
     ) -> Result<Self, GeneratorError> {
-        let unsupported = |(expected, found)| GeneratorError::Unsupported {
-            path: path.to_owned(),
-            expected,
-            found,
-        };
-        let described = ItemTokenMetadata::read(metadata).map_err(unsupported)?;
+        let described = ItemTokenMetadata::read(metadata, path)?;
         if described.catalogue_hash != catalogue.hash() {
             return Err(GeneratorError::OtherCatalogue {
                 path: path.to_owned(),
@@ -71,8 +66,11 @@ impl ItemTokenEngine {
             });
         }
         if described.items != catalogue.len() {
-            let expected = format!("{} items", catalogue.len());
-            return Err(unsupported((expected, described.items.to_string())));
+            return Err(GeneratorError::Unsupported {
+                path: path.to_owned(),
+                expected: format!("{} items", catalogue.len()),
+                found: described.items.to_string(),
+            });
         }
         // The second dimension of the key and value matrices is the width of keys and values.
         let width = |tensor: &&crate::gguf::TensorInfo| {
@@ -97,7 +95,7 @@ impl ItemTokenEngine {
         catalogue: &'m Catalogue,
         threads: usize,
         sequences: usize,
-    ) -> Result<ItemTokenGenerator<'m>, String> {
+    ) -> Result<ItemTokenGenerator<'m>, GeneratorError> {
         let ItemTokenMetadata { vocabulary, max_length, .. } = self.metadata;
         let cells = max_length.next_multiple_of(CELLS);
         let row = vocabulary.saturating_mul(4).max(1);
@@ -106,7 +104,10 @@ impl ItemTokenEngine {
         let batch = sequences * max_length;
         let microbatch = (LOGITS_BYTES / row).clamp(32, 512).min(batch);
         let number = |size: usize| {
-            u32::try_from(size).map_err(|_| format!("a context of {size} tokens is too large"))
+            u32::try_from(size).map_err(|_| GeneratorError::Context {
+                name: name.to_owned(),
+                message: format!("{size} tokens are too many"),
+            })
         };
         let threads = if self.work < MULTI_THREAD_WORK { 1 } else { threads };
         let threads = threads.clamp(1, 512);
@@ -123,7 +124,7 @@ impl ItemTokenEngine {
             .with_flash_attention_policy(NO_FLASH_ATTENTION)
             .with_n_threads(signed_threads)
             .with_n_threads_batch(signed_threads);
-        let context = model.new_context(backend()?, params).map_err(|error| error.to_string())?;
+        let context = new_context(model, params, name)?;
         Ok(ItemTokenGenerator {
             name,
             catalogue,

@@ -3,12 +3,12 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use llama_cpp_2::model::{LlamaModel, params::LlamaModelParams};
+use llama_cpp_2::model::LlamaModel;
 use tandem_dataset::Catalogue;
 use tandem_protocol::{EngineKind, LanguageModelInfo};
 
 use super::{
-    backend::backend,
+    backend::load_model,
     context::{Evaluator, SEQUENCES},
     item_tokens::{ItemTokenEngine, ItemTokenGenerator},
     options::LoadOptions,
@@ -69,14 +69,11 @@ impl Model {
                 None
             }
         };
-        let fault = |message: String| GeneratorError::Load { path: gguf.to_owned(), message };
         let info = LanguageModelInfo {
             name: options.name.clone().unwrap_or_else(|| stem(gguf)),
             sha256: sha256(gguf)?,
         };
-        let params = LlamaModelParams::default();
-        let model = LlamaModel::load_from_file(backend().map_err(fault)?, gguf, &params)
-            .map_err(|error| fault(error.to_string()))?;
+        let model = load_model(gguf)?;
         if model.is_recurrent() || model.is_hybrid() {
             return Err(unsupported(gguf, "a transformer decoder", "a recurrent model"));
         }
@@ -145,10 +142,7 @@ impl Model {
         };
         let LoadOptions { threads, sequences, .. } = self.options;
         let _creating = self.context_creation.lock().unwrap_or_else(PoisonError::into_inner);
-        let generator =
-            engine.generator(&self.info.name, &self.weights, &self.catalogue, threads, sequences);
-        generator
-            .map_err(|message| GeneratorError::Context { name: self.info.name.clone(), message })
+        engine.generator(&self.info.name, &self.weights, &self.catalogue, threads, sequences)
     }
 
     /// Creates the concrete generator of the title engine, which also gives access to the
@@ -172,8 +166,8 @@ impl Model {
         let cells = titles.prompt_budget() + limits.cached_tokens + limits.batch_tokens;
         let cells = cells.next_multiple_of(256);
         let _creating = self.context_creation.lock().unwrap_or_else(PoisonError::into_inner);
-        Evaluator::new(&self.weights, self.options.threads, cells, limits.batch_tokens)
-            .map_err(|message| GeneratorError::Context { name: self.info.name.clone(), message })
+        let threads = self.options.threads;
+        Evaluator::new(&self.weights, &self.info.name, threads, cells, limits.batch_tokens)
     }
 
     fn title_engine(&self) -> Result<&TitleEngine, GeneratorError> {

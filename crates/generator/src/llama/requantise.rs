@@ -23,26 +23,27 @@ pub enum Quantisation {
 /// # Errors
 /// If `from` is not a valid GGUF file, llama.cpp cannot convert it, or `to` cannot be written.
 pub fn requantise(from: &Path, to: &Path, format: Quantisation) -> Result<(), GeneratorError> {
-    let fault = |message: String| GeneratorError::Requantise {
+    let to_error = |message: String| GeneratorError::Requantise {
         from: from.to_owned(),
         to: to.to_owned(),
         message,
     };
     Metadata::read(from)?;
-    backend().map_err(&fault)?;
-    let draft = FileDraft::new(to).map_err(|error| fault(error.to_string()))?;
+    backend().map_err(|error| to_error(error.to_string()))?;
+    let draft = FileDraft::new(to).map_err(|error| to_error(error.to_string()))?;
     let c_path = |path: &Path| {
-        CString::new(path.as_os_str().as_encoded_bytes()).map_err(|error| fault(error.to_string()))
+        CString::new(path.as_os_str().as_encoded_bytes())
+            .map_err(|error| to_error(error.to_string()))
     };
     let (input, output) = (c_path(from)?, c_path(draft.path())?);
     let status = convert(&input, &output, format);
     if status != 0 {
         let message = format!("llama.cpp returned status {status}; its log has the reason");
-        return Err(fault(message));
+        return Err(to_error(message));
     }
     // The output must be complete before it gets its final name.
     Metadata::read(draft.path())?;
-    draft.publish().map_err(|error| fault(error.to_string()))
+    draft.publish().map_err(|error| to_error(error.to_string()))
 }
 
 #[expect(unsafe_code, reason = "llama-cpp-2 does not wrap llama_model_quantize")]
