@@ -14,7 +14,7 @@
 use std::{collections::HashSet, path::Path, sync::Arc, time::Instant};
 
 use tandem_dataset::{
-    Dataset, Held, ItemIndex,
+    Dataset, HeldOutTarget, ItemIndex,
     counts::{CoOccurrence, Popularity},
 };
 use tandem_generator::{LoadOptions, Model, Query, llama::passive_threads};
@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let dataset = Dataset::load(Path::new(&value("--data").ok_or("--data is missing")?))?;
     let items = dataset.catalogue.len();
-    let held: Vec<Held<'_>> = dataset
+    let targets: Vec<HeldOutTarget<'_>> = dataset
         .sequences
         .iter()
         .filter_map(|sequence| {
@@ -46,10 +46,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             if is_test { split.test } else { split.validation }
         })
         // A repeated item cannot be found, because history items are never recommended.
-        .filter(|held| !held.history.contains(&held.target))
+        .filter(|target| !target.history.contains(&target.target))
         .collect();
-    let step = (held.len() / users.max(1)).max(1);
-    let cases: Vec<Held<'_>> = held.into_iter().step_by(step).take(users).collect();
+    let step = (targets.len() / users.max(1)).max(1);
+    let cases: Vec<HeldOutTarget<'_>> = targets.into_iter().step_by(step).take(users).collect();
     println!("{} users, {items} items", cases.len());
     println!(
         "model | HR@10 HR@50 NDCG@10 | nats | scale best | predicted / observed: top 1, 10, 50 | ms"
@@ -82,7 +82,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// is true if the scores are log-probabilities up to a constant.
 fn report(
     name: &str,
-    cases: &[Held<'_>],
+    cases: &[HeldOutTarget<'_>],
     probabilities: bool,
     mut score: impl FnMut(&[ItemIndex]) -> Result<Vec<f32>, Box<dyn std::error::Error>>,
 ) -> Result<(), Box<dyn std::error::Error>> {
@@ -90,7 +90,7 @@ fn report(
     let n = cases.len() as f64;
     let mut lists = Vec::with_capacity(cases.len());
     let (mut ranks, mut ms) = (Vec::new(), Vec::new());
-    for Held { history, target } in cases {
+    for HeldOutTarget { history, target } in cases {
         let start = Instant::now();
         let scores = score(history)?;
         ms.push(start.elapsed().as_secs_f64() * 1e3);

@@ -9,7 +9,7 @@
 
 use std::{collections::HashMap, path::Path, sync::Arc, time::Instant};
 
-use tandem_dataset::{Dataset, Held, ItemIndex};
+use tandem_dataset::{Dataset, HeldOutTarget, ItemIndex};
 use tandem_generator::{
     LoadOptions, Model,
     branch_scores::{ExpertWeights, UnconditionalScores, branch_logprobs, first_token_logit},
@@ -47,7 +47,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut cases = Vec::new();
     let start = Instant::now();
     for sequence in usable.iter().step_by(step).take(users) {
-        let Some(Held { history: seen, target }) = sequence.split().validation else { continue };
+        let Some(HeldOutTarget { history: seen, target }) = sequence.split().validation else {
+            continue;
+        };
         if seen.contains(&target) {
             continue;
         }

@@ -39,7 +39,7 @@ impl Encoding {
         match self {
             Self::F32 => out.extend(values.iter().flat_map(|value| value.to_le_bytes())),
             Self::F16 => {
-                out.extend(values.iter().flat_map(|&value| f32_to_f16(value).to_le_bytes()))
+                out.extend(values.iter().flat_map(|&value| f32_to_f16(value).to_le_bytes()));
             }
             Self::Q8_0 => {
                 for block in values.chunks(32) {
