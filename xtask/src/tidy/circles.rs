@@ -31,7 +31,7 @@ pub(super) fn circles(package: &str, files: &[(PathBuf, String)]) -> Vec<String>
     let edges = modules.edges();
     components(&edges)
         .iter()
-        .filter_map(|component| shortest_circle(component, &edges))
+        .flat_map(|component| circles_of(component, &edges))
         .map(|circle| describe(package, &modules, &edges, &circle))
         .collect()
 }
@@ -101,29 +101,47 @@ impl Modules {
                 module = child;
                 continue;
             }
-            return Some(self.definition(&module, name, depth).unwrap_or(module));
+            return match self.definition(&module, name, depth) {
+                Definition::Here => Some(module),
+                Definition::In(other) => Some(other),
+                Definition::Outside => None,
+            };
         }
         Some(module)
     }
 
     /// Follows a name of `module` through imports to the module that defines it.
-    fn definition(&self, module: &ModulePath, name: &str, depth: usize) -> Option<ModulePath> {
-        let (_, source) = self.0.get(module)?;
+    fn definition(&self, module: &ModulePath, name: &str, depth: usize) -> Definition {
+        let Some((_, source)) = self.0.get(module) else { return Definition::Here };
         if let Some(import) = source.imports.iter().find(|import| import.name == name) {
-            return self.resolve(module, &import.path, depth + 1);
+            let target = self.resolve(module, &import.path, depth + 1);
+            return target.map_or(Definition::Outside, Definition::In);
         }
         if source.items.iter().any(|item| item == name) {
-            return None;
+            return Definition::Here;
         }
-        source.imports.iter().filter(|import| import.name == "*").find_map(|import| {
-            let target = self.resolve(module, &import.path, depth + 1)?;
-            let (_, other) = self.0.get(&target)?;
+        let globs = source.imports.iter().filter(|import| import.name == "*");
+        for target in globs.filter_map(|glob| self.resolve(module, &glob.path, depth + 1)) {
+            let Some((_, other)) = self.0.get(&target) else { continue };
             if other.items.iter().any(|item| item == name) {
-                return Some(target);
+                return Definition::In(target);
             }
-            (target != *module).then(|| self.definition(&target, name, depth + 1)).flatten()
-        })
+            if target != *module
+                && let Definition::In(further) = self.definition(&target, name, depth + 1)
+            {
+                return Definition::In(further);
+            }
+        }
+        Definition::Here
     }
+}
+
+/// Where a name of a module is defined.
+enum Definition {
+    Here,
+    In(ModulePath),
+    /// In another crate.
+    Outside,
 }
 
 fn below(module: &ModulePath, name: &str) -> ModulePath {
@@ -158,6 +176,23 @@ fn components(edges: &Edges) -> Vec<BTreeSet<ModulePath>> {
         let mutual =
             |other: &&&ModulePath| reach.get(**other).is_some_and(|back| back.contains(*module));
         found.push(reached.iter().filter(mutual).map(|other| (*other).clone()).collect());
+    }
+    found
+}
+
+/// All circles of two modules within a group, or else a shortest circle.
+fn circles_of(group: &BTreeSet<ModulePath>, edges: &Edges) -> Vec<Vec<ModulePath>> {
+    let imports = |from: &ModulePath, to: &ModulePath| {
+        edges.get(from).is_some_and(|targets| targets.contains_key(to))
+    };
+    let mut found = Vec::new();
+    for a in group {
+        for b in group.iter().filter(|b| a < *b && imports(a, b) && imports(b, a)) {
+            found.push(vec![a.clone(), b.clone(), a.clone()]);
+        }
+    }
+    if found.is_empty() {
+        found.extend(shortest_circle(group, edges));
     }
     found
 }
@@ -246,6 +281,26 @@ mod tests {
             ("b.rs", "use crate::A;\npub struct B;"),
         ];
         assert_eq!(found(&circle).len(), 1);
+    }
+
+    #[test]
+    fn an_import_of_another_crate_through_the_root_is_no_dependency() {
+        let files = [
+            ("lib.rs", "mod a;\nuse other::f;\nuse a::g;"),
+            ("a.rs", "use crate::f;\npub fn g() {}"),
+        ];
+        assert_eq!(found(&files), Vec::<String>::new());
+    }
+
+    #[test]
+    fn every_pair_that_imports_each_other_is_reported() {
+        let files = [
+            ("lib.rs", "mod a;\nmod b;\nmod c;"),
+            ("a.rs", "use crate::{b::B, c::C};\npub struct A;"),
+            ("b.rs", "use crate::a::A;\npub struct B;"),
+            ("c.rs", "use crate::a::A;\npub struct C;"),
+        ];
+        assert_eq!(found(&files).len(), 2);
     }
 
     #[test]
