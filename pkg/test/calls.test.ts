@@ -1,12 +1,17 @@
 // Calls from the page: order, arguments, errors, the end.
 import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { Emitter } from '../src/page/emitter.js';
 import { ArtifactError, LifecycleError, UsageError } from '../src/page/index.js';
-import { FakeWorker, Frames, open, settle, stand } from './stand.js';
+import { openSettings } from '../src/page/options.js';
+import type { HistoryChange } from '../src/shared/generated.js';
+import type { ToPage } from '../src/shared/messages.js';
+import { Host } from '../src/worker/host.js';
+import { engineOf, FakeClient, FakeWorker, Frames, open, settle, stand } from './stand.js';
 
 beforeEach(() => new Frames().install());
 
 describe('calls', () => {
-  it('are carried out one at a time, in the order they were made', async () => {
+  it('are carried out one at a time, in their order', async () => {
     const { client, recommender } = await stand();
     const answers = await Promise.all([
       recommender.track({ type: 'click', item: 'x' }),
@@ -18,7 +23,7 @@ describe('calls', () => {
     expect(answers.map((answer) => answer.history)).toEqual([['x'], ['x'], ['x', 'y']]);
   });
 
-  it('tell the listeners before the caller', async () => {
+  it('notify the listeners before the caller', async () => {
     const { recommender } = await stand();
     const seen: string[] = [];
     recommender.on('update', ({ cause, sequence }) => seen.push(`${cause} ${sequence}`));
@@ -28,7 +33,7 @@ describe('calls', () => {
     expect(seen).toEqual(['event 1', 'rankings_agree', 'resolved']);
   });
 
-  it('leave out what exclude, filter and k say, in this order', async () => {
+  it('apply exclude, filter and k, in this order', async () => {
     const { recommender } = await stand();
     const { items } = await recommender.recommend({
       exclude: new Set(['a']),
@@ -38,13 +43,13 @@ describe('calls', () => {
     expect(items.map(({ item }) => item)).toEqual(['b', 'd']);
   });
 
-  it.each([{ k: 0 }, { k: 1.5 }, { k: -1 }])('refuse the length %j', async (options) => {
+  it.each([{ k: 0 }, { k: 1.5 }, { k: -1 }])('refuse %j', async (options) => {
     const { client, recommender } = await stand();
     await expect(recommender.recommend(options)).rejects.toThrow(UsageError);
     expect(client.calls).toEqual([]);
   });
 
-  it('apply rules before the length, on the page alone', async () => {
+  it('apply rules before k, only on the page', async () => {
     const { client, recommender } = await stand();
     const { items } = await recommender.recommend({
       rules: [
@@ -57,7 +62,7 @@ describe('calls', () => {
     expect(client.calls).toEqual(['recommend']);
   });
 
-  it('take the last event back, by either name', async () => {
+  it('revert the last event, by either method', async () => {
     const { recommender } = await stand();
     const causes: string[] = [];
     await recommender.track({ type: 'click', item: 'x' });
@@ -69,7 +74,7 @@ describe('calls', () => {
     expect(causes).toEqual(['undo', 'undo']);
   });
 
-  it('explain, find what is alike and compare, each with checked arguments', async () => {
+  it('explain, find similar items and compare, with checked arguments', async () => {
     const { recommender } = await stand();
     expect((await recommender.explain('b'))?.item.item).toBe('b');
     expect(await recommender.explain('unheard of')).toBeNull();
@@ -80,7 +85,7 @@ describe('calls', () => {
     await expect(recommender.compare([null as never])).rejects.toThrow(UsageError);
   });
 
-  it('refuse an event that is none, without entering the worker', async () => {
+  it('refuse an invalid event without calling the worker', async () => {
     const { client, recommender } = await stand();
     await expect(recommender.track({ type: 'hover' as never, item: 'x' })).rejects.toMatchObject({
       code: 'invalid_argument',
@@ -90,7 +95,7 @@ describe('calls', () => {
     expect(client.calls).toEqual([]);
   });
 
-  it('carry a session over by export and import', async () => {
+  it('transfer a session by export and import', async () => {
     const first = await stand();
     await first.recommender.track({ type: 'click', item: 'x' });
     const bytes = await first.recommender.exportPersonalData();
@@ -100,15 +105,114 @@ describe('calls', () => {
   });
 });
 
+describe('updates', () => {
+  it('cross from worker to page once, with only the change of the history', async () => {
+    const client = new FakeClient();
+    const posted: ToPage[] = [];
+    const host = new Host({ postMessage: (message) => posted.push(message) }, async () =>
+      engineOf(client),
+    );
+    const settings = openSettings({ server: '/' }, 'http://shop.example/');
+    host.receive({ kind: 'call', id: 1, command: { type: 'open', settings, restore: null } });
+    await settle();
+    posted.length = 0;
+    const event = { type: 'click', item: 'x' } as const;
+    host.receive({ kind: 'call', id: 2, command: { type: 'track', event, id: 1 } });
+    await settle();
+    const updates = posted.filter((message) => 'update' in message);
+    expect(updates).toHaveLength(1);
+    expect(updates[0]).toMatchObject({
+      kind: 'result',
+      id: 2,
+      update: { history: client.historyChange() },
+      delivery: { sequence: 1, cause: 'event', decided: true },
+    });
+  });
+
+  it('have the whole history on the page', async () => {
+    const { client, recommender } = await stand();
+    const changes: HistoryChange[] = [
+      { dropped: 0, kept: 0, added: ['a', 'b'] },
+      { dropped: 0, kept: 2, added: ['c'] },
+      { dropped: 1, kept: 1, added: [] },
+      { dropped: 0, kept: 1, added: ['b'] },
+    ];
+    const histories: string[][] = [];
+    for (const change of changes) {
+      client.historyChange = () => change;
+      histories.push((await recommender.recommend()).history);
+    }
+    expect(histories.map((history) => history.join(''))).toEqual(['ab', 'abc', 'b', 'bb']);
+  });
+});
+
+describe('a selection', () => {
+  const categories = Array.from({ length: 2_000 }, (_, at) =>
+    at % 74 === 0 ? `c${at}` : `o${at}`,
+  );
+
+  it('is filled up by deeper searches until it has k items', async () => {
+    const { client, recommender } = await stand();
+    client.catalogue = categories;
+    client.exhausted = false;
+    const filter = ({ item }: { item: string }): boolean => item.startsWith('c');
+    const { items } = await recommender.recommend({ k: 12, filter });
+    expect(items).toHaveLength(12);
+    expect(client.calls).toEqual(['recommend', 'deeper 400', 'deeper 1600']);
+  });
+
+  it('ends when nothing is left, also with an iterator to exclude', async () => {
+    const { client, recommender } = await stand();
+    client.catalogue = categories;
+    client.exhausted = false;
+    const options = { k: 50, filter: ({ item }: { item: string }) => item.startsWith('c') };
+    const exclude = ['c0'].values();
+    expect((await recommender.recommend({ ...options, exclude })).items).toHaveLength(27);
+    expect(client.calls.at(-1)).toBe('deeper 6400');
+    const none = await recommender.recommend({ k: 3, filter: () => false });
+    expect(none.items).toEqual([]);
+  });
+
+  it('without k does not search further', async () => {
+    const { client, recommender } = await stand();
+    client.exhausted = false;
+    await recommender.recommend({ filter: () => false });
+    expect(client.calls).toEqual(['recommend']);
+  });
+});
+
+describe('ids', () => {
+  it('may be numbers, which are taken as their text', async () => {
+    const { client, recommender } = await stand();
+    await recommender.track({ type: 'click', item: 50 });
+    await recommender.setAvailable([50, '51']);
+    await recommender.setExcluded(new Set([7]), { send: true });
+    expect(client.calls).toEqual(['track 50', 'available 50,51', 'excluded 7 true']);
+  });
+
+  it.each([7n, Number.NaN, {}, null])('of another type are refused: %s', async (item) => {
+    const { recommender } = await stand();
+    const circular: Record<string, unknown> = {};
+    circular['self'] = circular;
+    for (const id of [item, circular]) {
+      const refused = recommender.track({ type: 'click', item: id as never });
+      await expect(refused).rejects.toMatchObject({
+        code: 'invalid_argument',
+        message: expect.stringMatching('^event.item: expected the id of an item'),
+      });
+    }
+  });
+});
+
 describe('errors', () => {
-  it('come as the class of their code', async () => {
+  it('have the class of their code', async () => {
     const { recommender } = await stand();
     const refused = recommender.track({ type: 'click', item: 'refused' });
     await expect(refused).rejects.toBeInstanceOf(UsageError);
     await expect(refused).rejects.toMatchObject({ message: 'no such item' });
   });
 
-  it('that are not ours become internal, and the next call still works', async () => {
+  it('of other origin become internal, and the next call works', async () => {
     const { recommender } = await stand();
     await expect(recommender.track({ type: 'click', item: 'trap' })).rejects.toMatchObject({
       name: 'TandemError',
@@ -126,7 +230,7 @@ describe('errors', () => {
     expect(worker.terminated).toBe(true);
   });
 
-  it('of ours that are no trap leave the worker at work', async () => {
+  it('that are no trap do not end the worker', async () => {
     const { recommender, workers } = await stand();
     const broken = recommender.track({ type: 'click', item: 'broken' });
     await expect(broken).rejects.toMatchObject({ code: 'internal', fatal: false });
@@ -139,6 +243,8 @@ describe('errors', () => {
     for (const [options, named] of [
       [{ device: 'gpu' as never }, 'device'],
       [{ timeoutMs: 0 }, 'timeoutMs'],
+      [{ search: 'all' as never }, 'search'],
+      [{ searchMemory: 0 }, 'searchMemory'],
       [{ server: 'http://[' }, 'server'],
       [{ key: '' }, 'key'],
       [{ model: 7 as never }, 'model'],
@@ -166,7 +272,7 @@ describe('the end', () => {
     expect(recommender.state().status).toBe('disposed');
   });
 
-  it('comes by the signal, while opening and afterwards', async () => {
+  it('is caused by the signal, while opening and later', async () => {
     const opening = new AbortController();
     const never = new FakeWorker(() => new Promise(() => {}));
     const unopened = open(never, { signal: opening.signal });
@@ -180,7 +286,7 @@ describe('the end', () => {
     await expect(recommender.recommend()).rejects.toMatchObject({ code: 'aborted' });
   });
 
-  it('comes before a worker is made if the signal was aborted already', async () => {
+  it('precedes the worker if the signal was aborted already', async () => {
     const spawned = vi.fn();
     const worker = new FakeWorker(spawned);
     await expect(open(worker, { signal: AbortSignal.abort() })).rejects.toThrow(LifecycleError);
@@ -190,7 +296,21 @@ describe('the end', () => {
 });
 
 describe('listeners', () => {
-  it('stop when asked to, each for itself', async () => {
+  it('get errors from before the first of them', async () => {
+    const emitter = new Emitter<{ error: string; update: string }>();
+    emitter.emit('error', 'early');
+    emitter.emit('update', 'early');
+    const heard: string[] = [];
+    emitter.on('update', (text) => heard.push(`update ${text}`));
+    emitter.on('error', (text) => heard.push(text));
+    expect(heard).toEqual([]);
+    await settle();
+    emitter.on('error', (text) => heard.push(`second ${text}`));
+    await settle();
+    expect(heard).toEqual(['early']);
+  });
+
+  it('are removed one by one', async () => {
     const { recommender } = await stand();
     const listener = vi.fn();
     const stop = recommender.on('update', listener);

@@ -1,5 +1,5 @@
-// What the worker asks of the cloud beside lists: another language model, a changed
-// catalogue, the events and the one number of shadow mode.
+// Requests of the worker other than lists: language models, a changed catalogue, events, and the
+// disagreement in shadow mode.
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { RecommenderOptions } from '../src/page/index.js';
 import {
@@ -20,7 +20,7 @@ afterEach(() => vi.useRealTimers());
 
 const click = (item: string) => ({ type: 'click', item }) as const;
 
-/** A page's own `fetch` that writes down what is asked of it. */
+/** A page's own `fetch` that records its requests. */
 function cloud(answer: (path: string) => Response): {
   asked: { path: string; body: unknown }[];
   fetch: typeof fetch;
@@ -61,13 +61,32 @@ it.each([
   });
 });
 
-it('an answer that is garbage is an error, too', async () => {
+it('an invalid response is an error', async () => {
   const { fetch } = cloud(() => new Response('<html>'));
   const { recommender } = await stand({ fetch });
   await expect(recommender.models()).rejects.toMatchObject({ code: 'bad_response' });
 });
 
-it('another model is asked at once, though the rankings agree', async () => {
+it('a model that the server does not have is refused, and nothing changes', async () => {
+  const { asked, fetch } = cloud(() => json({ models: [{ name: 'small', ready: true }] }));
+  const { client, recommender } = await stand({ fetch });
+  await expect(recommender.useModel('nope')).rejects.toMatchObject({
+    name: 'UsageError',
+    code: 'invalid_argument',
+    message: "name: expected one of 'small', found 'nope'",
+  });
+  expect(asked).toEqual([{ path: '/v1/models', body: null }]);
+  expect([client.calls, recommender.state().model]).toEqual([[], null]);
+});
+
+it('any model is accepted while the server cannot be reached', async () => {
+  const { fetch } = cloud(() => new Response('', { status: 500 }));
+  const { client, recommender } = await stand({ fetch });
+  await recommender.useModel('large');
+  expect(client.calls[0]).toBe('model large');
+});
+
+it('another model is called at once, although the rankings agree', async () => {
   const { client, recommender } = await stand();
   const shown = await recommender.useModel('large');
   await settle();
@@ -81,7 +100,7 @@ it('another model is asked at once, though the rankings agree', async () => {
   expect(recommender.state().model).toBe('large');
 });
 
-it('another model is asked again until its list has come', async () => {
+it('another model is called again until its list has arrived', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   const { client, recommender } = await stand();
   await recommender.useModel('large');
@@ -95,7 +114,7 @@ it('another model is asked again until its list has come', async () => {
   expect(client.requests).toHaveLength(2);
 });
 
-it('a model chosen from the first, or by an earlier worker’s page, is the new worker’s', async () => {
+it('a model selected in the options or later is that of a new worker', async () => {
   const { clients, workers, recommender } = await stand({ model: 'large' });
   workers[0]?.crash({ message: 'killed' });
   await settle();
@@ -106,7 +125,7 @@ it('a model chosen from the first, or by an earlier worker’s page, is the new 
   expect(clients[2]?.calls).not.toContain('model large');
 });
 
-it('a changed catalogue is loaded, and the session goes on with its history', async () => {
+it('a changed catalogue is loaded, and the session continues with its history', async () => {
   const old = new FakeClient();
   const next = new FakeClient();
   const worker = new FakeWorker(async () => engineOf(old, { reopen: async () => next }));
@@ -123,14 +142,14 @@ it('a changed catalogue is loaded, and the session goes on with its history', as
   expect(old.calls.at(-1)).toBe('free');
   expect(next.calls).toEqual(['model large', 'restore', 'recommend', 'request']);
   expect(causes).toEqual(['event', 'request', 'catalogue']);
-  // A server that contradicts itself is not followed for ever.
+  // A server that contradicts itself does not cause an endless loop.
   next.requests[0]?.resolve(update(['x'], { connection: connection as never }));
   await settle();
   expect(next.calls).not.toContain('free');
   expect((await recommender.track(click('y'))).history).toEqual(['x', 'y']);
 });
 
-it('in shadow mode nothing leaves the device but the number', async () => {
+it('in shadow mode only the disagreement leaves the device', async () => {
   const { asked, fetch } = cloud(() => new Response(null, { status: 204 }));
   const { client, recommender } = await stand({ shadow: true, fetch });
   client.decision = request;
@@ -142,7 +161,7 @@ it('in shadow mode nothing leaves the device but the number', async () => {
   expect(asked).toEqual([{ path: '/v1/disagreements', body: { disagreement: 0.46 } }]);
 });
 
-it('a number that there is none of is not sent', async () => {
+it('without a disagreement nothing is sent', async () => {
   const { asked, fetch } = cloud(() => new Response(null, { status: 204 }));
   const { recommender } = await stand({ shadow: true, fetch });
   expect(await recommender.compare(['a', 'b'])).toBeNull();
@@ -152,7 +171,7 @@ it('a number that there is none of is not sent', async () => {
   expect(asked).toEqual([]);
 });
 
-it('out of shadow mode a comparison stays on the device', async () => {
+it('without shadow mode a comparison stays on the device', async () => {
   const { asked, fetch } = cloud(() => new Response(null, { status: 204 }));
   const { recommender } = await stand({ fetch });
   await recommender.track(click('x'));
@@ -161,8 +180,8 @@ it('out of shadow mode a comparison stays on the device', async () => {
 });
 
 it.each<[string, Partial<RecommenderOptions>, number]>([
-  ['are sent where the page wished it', { events: true }, 1],
-  ['stay on the device otherwise', {}, 0],
+  ['are sent with the option', { events: true }, 1],
+  ['stay on the device without it', {}, 0],
 ])('events %s', async (_, options, requests) => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   const { asked, fetch } = cloud(() => new Response(null, { status: 204 }));

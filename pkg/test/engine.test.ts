@@ -1,4 +1,4 @@
-// Opening: which files are fetched, what is told on the way, when the CPU stands in.
+// Opening: the fetched files, the progress, the fallback to the CPU.
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { OpenSettings } from '../src/shared/messages.js';
 import type { Progress } from '../src/shared/update.js';
@@ -15,6 +15,11 @@ const settings: OpenSettings = {
   wasmUrl: 'http://shop.example/static/',
   key: null,
   budget: null,
+  search: 'auto',
+  searchMemory: null,
+  repeats: false,
+  available: null,
+  excluded: { items: [], send: false },
   model: null,
   consent: false,
   pageFetch: false,
@@ -28,7 +33,8 @@ function surroundings(onProgress: Surroundings['onProgress'] = () => {}): Surrou
   return { cache, network: new Network(ownFetch, cache, new Ledger(), null), onProgress };
 }
 
-const onCpu = 'cpu open {"server":"http://cloud.example","device":"cpu"}';
+const onCpu =
+  'cpu open {"server":"http://cloud.example","device":"cpu","search":"auto","repeats":false}';
 const adapter = { requestAdapter: async () => ({}) };
 
 let log: GlueLog;
@@ -54,14 +60,14 @@ const open = (changes: Partial<OpenSettings> = {}): ReturnType<typeof loadEngine
   loadEngine({ ...settings, ...changes }, surroundings());
 
 describe('on the CPU', () => {
-  it('fetches the CPU’s file and no other', async () => {
+  it('fetches only the file of the CPU', async () => {
     const { device, fallback } = await open();
     expect(fetched).toEqual(['http://shop.example/static/cpu/tandem_bg.wasm']);
     expect(log.calls).toEqual(['cpu init 1000', onCpu]);
     expect({ device, fallback }).toEqual({ device: 'cpu', fallback: null });
   });
 
-  it('tells how far it is, in bytes', async () => {
+  it('reports its progress in bytes', async () => {
     const told: Progress[] = [];
     await loadEngine(
       settings,
@@ -75,7 +81,7 @@ describe('on the CPU', () => {
     ]);
   });
 
-  it('does not take the length of a compressed answer for that of its content', async () => {
+  it('does not use the length of a compressed response as that of its content', async () => {
     const headers = { 'content-length': '400', 'content-encoding': 'br' };
     serve(() => new Response(new Uint8Array(1000), { headers }));
     const told: Progress[] = [];
@@ -86,7 +92,7 @@ describe('on the CPU', () => {
     expect(told[1]).toEqual({ phase: 'runtime', loaded: 1000, total: null });
   });
 
-  it('names the file that is not there', async () => {
+  it('names a missing file', async () => {
     serve(() => new Response('', { status: 404 }));
     await expect(open()).rejects.toMatchObject({
       code: 'not_found',
@@ -94,21 +100,36 @@ describe('on the CPU', () => {
     });
   });
 
-  it('passes timeout and budget on', async () => {
-    await open({ timeoutMs: 500, budget: { burst: 2, perMinute: 1 } });
+  it('passes timeout, budget and search on', async () => {
+    await open({ timeoutMs: 500, budget: { burst: 2, perMinute: 1 }, searchMemory: 9 });
+    expect(log.calls[1]).toContain('"searchMemory":9');
     expect(log.calls[1]).toContain('"timeoutMs":500');
     expect(log.calls[1]).toContain('"budget":{"burst":2,"perMinute":1}');
   });
 
-  it('opens another client of the same files when the catalogue has changed', async () => {
+  it('opens another client of the same files after a change of the catalogue', async () => {
     const { client, reopen } = await open();
     expect(await reopen()).not.toBe(client);
     expect(log.calls).toEqual(['cpu init 1000', onCpu, onCpu]);
   });
 });
 
+describe('a cached module', () => {
+  it.each([404, 504])('is used if the server answers with %i', async (status) => {
+    const cached = new Response(new Uint8Array(7));
+    const cache = { match: async () => cached.clone(), keys: async () => [] };
+    vi.stubGlobal('caches', { open: async () => cache });
+    vi.stubGlobal('self', { location: { href: 'http://shop.example/' } });
+    serve(() => new Response('', { status }));
+    const files = new FileCache(true, () => {});
+    const network = new Network(ownFetch, files, new Ledger(), null);
+    await loadEngine(settings, { cache: files, network, onProgress: () => {} });
+    expect(log.calls[0]).toBe('cpu init 7');
+  });
+});
+
 describe('on WebGPU', () => {
-  it('fetches the GPU’s file and no other', async () => {
+  it('fetches only the file of the GPU', async () => {
     vi.stubGlobal('navigator', { gpu: adapter });
     const { device, fallback } = await open({ device: 'webgpu' });
     expect(fetched).toEqual(['http://shop.example/static/webgpu/tandem_bg.wasm']);
@@ -118,7 +139,7 @@ describe('on WebGPU', () => {
   it.each([
     ['no WebGPU', {}],
     ['no adapter', { gpu: { requestAdapter: async () => null } }],
-  ])('goes to the CPU without fetching for nothing: %s', async (_, navigator) => {
+  ])('falls back to the CPU without fetching its file: %s', async (_, navigator) => {
     vi.stubGlobal('navigator', navigator);
     const { device, fallback } = await open({ device: 'webgpu' });
     expect(fetched).toEqual(['http://shop.example/static/cpu/tandem_bg.wasm']);
@@ -126,7 +147,7 @@ describe('on WebGPU', () => {
     expect(fallback?.code).toBe('no_adapter');
   });
 
-  it('goes to the CPU when the device cannot be had after all', async () => {
+  it('falls back to the CPU if the device is lost', async () => {
     vi.stubGlobal('navigator', { gpu: adapter });
     log.fails.webgpu = { code: 'device_lost', message: 'gone' };
     const { device, fallback } = await open({ device: 'webgpu' });
@@ -134,7 +155,7 @@ describe('on WebGPU', () => {
     expect(fallback).toEqual({ code: 'device_lost', message: 'gone' });
   });
 
-  it('does not hide a damaged file behind the CPU', async () => {
+  it('does not fall back after a damaged file', async () => {
     vi.stubGlobal('navigator', { gpu: adapter });
     log.fails.webgpu = { code: 'integrity', message: 'rows.bin' };
     await expect(open({ device: 'webgpu' })).rejects.toEqual(log.fails.webgpu);

@@ -1,5 +1,6 @@
-// The worker's own doings: learning after the paint, requests beside clicks, back-off.
+// The worker: learning after the paint, requests beside clicks, retries, missing rows.
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { Fetched } from '../src/shared/generated.js';
 import { Frames, held, keep, online, request, settle, stand, update } from './stand.js';
 
 let frames: Frames;
@@ -31,7 +32,7 @@ describe('learning', () => {
     expect(recommender.state().learned?.lossAfter).toBe(1);
   });
 
-  it('takes a step for each click of a burst, after its last paint', async () => {
+  it('takes one step per click of a burst, after the last paint', async () => {
     const { client, recommender } = await stand();
     const steps: number[] = [];
     recommender.on('learn', ({ step }) => steps.push(step));
@@ -49,7 +50,7 @@ describe('learning', () => {
     expect(client.overlaps).toBe(0);
   });
 
-  it('happens in a hidden tab too, where no frame comes', async () => {
+  it('also happens in a hidden tab, which has no frames', async () => {
     const { client, recommender } = await stand();
     frames.hide();
     await recommender.track({ type: 'click', item: 'x' });
@@ -59,7 +60,7 @@ describe('learning', () => {
     expect(client.calls).toContain('learn');
   });
 
-  it('waits for slow frames in a tab that is shown, until it is hidden', async () => {
+  it('waits for slow frames in a visible tab, until it is hidden', async () => {
     const { client, recommender } = await stand();
     await recommender.track({ type: 'click', item: 'x' });
     await pass(5_000);
@@ -73,7 +74,7 @@ describe('learning', () => {
     expect(client.calls).toContain('learn');
   });
 
-  it('gives way to a click that comes between two steps', async () => {
+  it('lets a click pass between two steps', async () => {
     const { client, recommender } = await stand();
     await recommender.track({ type: 'click', item: 'x' });
     await recommender.track({ type: 'click', item: 'y' });
@@ -92,7 +93,7 @@ describe('learning', () => {
     expect(client.overlaps).toBe(0);
   });
 
-  it('is not owed after a view, nor after a reset', async () => {
+  it('does not follow a view or a reset', async () => {
     const { client, recommender } = await stand();
     await recommender.track({ type: 'view', item: 'x' });
     frames.paint();
@@ -104,7 +105,7 @@ describe('learning', () => {
     expect(client.calls).not.toContain('learn');
   });
 
-  it('that fails is an error event, and clicks go on', async () => {
+  it('that fails is an error event, and clicks still work', async () => {
     const { client, recommender } = await stand();
     client.learnFails = { code: 'device_lost', message: 'the GPU went away' };
     const codes: string[] = [];
@@ -118,7 +119,7 @@ describe('learning', () => {
 });
 
 describe('a request', () => {
-  it('does not hold up clicks, and brings a second update', async () => {
+  it('does not delay clicks, and causes a second update', async () => {
     const { client, recommender } = await stand();
     const causes: string[] = [];
     recommender.on('update', ({ cause }) => causes.push(cause));
@@ -134,7 +135,7 @@ describe('a request', () => {
     expect(client.overlaps).toBe(0);
   });
 
-  it('is not made again for the same events, but is for new ones', async () => {
+  it('is repeated only after new events', async () => {
     const { client, recommender } = await stand();
     client.decision = request;
     await recommender.track({ type: 'click', item: 'x' });
@@ -151,15 +152,15 @@ describe('a request', () => {
     expect(client.requests).toHaveLength(3);
   });
 
-  it('is made by recommend when there is no list yet', async () => {
+  it('is made by recommend without a list', async () => {
     const { client, recommender } = await stand();
     client.decision = request;
-    await recommender.recommend();
+    void recommender.recommend();
     await settle();
     expect(client.requests).toHaveLength(1);
   });
 
-  it('of before a reset changes nothing after it', async () => {
+  it('from before a reset changes nothing after it', async () => {
     const { client, recommender } = await stand();
     client.decision = request;
     await recommender.track({ type: 'click', item: 'x' });
@@ -172,7 +173,7 @@ describe('a request', () => {
     expect(recommender.state().history).toEqual([]);
   });
 
-  it('goes on when an import is refused, and is dropped when one succeeds', async () => {
+  it('continues after a refused import, and is dropped by a successful one', async () => {
     const { client, recommender } = await stand();
     const causes: string[] = [];
     recommender.on('update', ({ cause }) => causes.push(cause));
@@ -198,7 +199,7 @@ describe('a request', () => {
     expect(recommender.state().history).toEqual(['z']);
   });
 
-  it('given up before its turn is not made', async () => {
+  it('dropped before its turn is not made', async () => {
     const { client, recommender } = await stand();
     client.decision = request;
     const busy = held<void>();
@@ -216,7 +217,7 @@ describe('a request', () => {
     expect(client.calls).not.toContain('request');
   });
 
-  it('and what led to it are told as decisions, each once', async () => {
+  it('and its cause are reported as decisions, each once', async () => {
     const { client, recommender } = await stand();
     const actions: string[] = [];
     recommender.on('decision', ({ action }) => actions.push(action));
@@ -252,7 +253,7 @@ describe('a request', () => {
 });
 
 describe('a failing server', () => {
-  it('is left alone until the back-off is over, then asked once', async () => {
+  it('is called again once after the back-off', async () => {
     const { client, recommender } = await stand();
     const states: string[] = [];
     recommender.on('offline', ({ state }) => states.push(state));
@@ -274,7 +275,7 @@ describe('a failing server', () => {
     expect(states).toEqual(['failing', 'online']);
   });
 
-  it('is tried again when the budget has filled up, though no back-off is left', async () => {
+  it('is called again when the budget has been refilled', async () => {
     const { client, recommender } = await stand();
     client.connection = { ...online, state: 'failing', code: 'unreachable' };
     client.decision = { ...keep, code: 'budget_spent', waitMs: 10_000 };
@@ -286,7 +287,7 @@ describe('a failing server', () => {
     expect(client.requests).toHaveLength(1);
   });
 
-  it('is tried no sooner than after 250 ms', async () => {
+  it('is called again after 250 ms at the earliest', async () => {
     const { client, recommender } = await stand();
     client.connection = { ...online, state: 'failing', code: 'unreachable' };
     client.decision = { ...keep, code: 'budget_spent', waitMs: 1 };
@@ -299,10 +300,10 @@ describe('a failing server', () => {
   });
 
   it.each([
-    ['asked for by itself without a list', [], 1_000, 1],
-    ['left alone while a list is in use', null, 1_000, 0],
-    ['not waited for if the budget never fills up', [], Number.POSITIVE_INFINITY, 0],
-  ])('that answers, but with the budget spent, is %s', async (_, items, waitMs, requests) => {
+    ['called again without a list', [], 1_000, 1],
+    ['not called while a list is in use', null, 1_000, 0],
+    ['not called if the budget is never refilled', [], Number.POSITIVE_INFINITY, 0],
+  ])('that answers, with a spent budget, is %s', async (_, items, waitMs, requests) => {
     const { client, recommender } = await stand();
     client.items = items;
     client.decision = { ...keep, code: 'budget_spent', waitMs };
@@ -312,7 +313,7 @@ describe('a failing server', () => {
     expect(client.requests).toHaveLength(requests);
   });
 
-  it('is not tried again while forced offline', async () => {
+  it('is not called while the network is forbidden', async () => {
     const { client, recommender } = await stand();
     client.connection = { ...online, state: 'failing', code: 'timeout', retryInMs: 300 };
     await recommender.recommend();
@@ -321,4 +322,101 @@ describe('a failing server', () => {
     await pass(400);
     expect(client.calls).toEqual(['recommend', 'offline true', 'recommend']);
   });
+});
+
+describe('the first recommend', () => {
+  it('waits for the list if there is nothing to show', async () => {
+    const { client, recommender } = await stand();
+    client.items = [];
+    client.decision = request;
+    let shown: string[] | null = null;
+    void recommender.recommend().then(({ items }) => {
+      shown = items.map(({ item }) => item);
+    });
+    await settle();
+    expect(shown).toBeNull();
+    client.items = null;
+    client.decision = keep;
+    client.requests[0]?.resolve(update());
+    await settle();
+    expect(shown).toEqual(['a', 'b', 'c', 'd']);
+  });
+
+  it('does not wait for the list if the device has something to show', async () => {
+    const { client, recommender } = await stand();
+    client.decision = request;
+    expect((await recommender.recommend()).items).toHaveLength(4);
+    await settle();
+    expect(client.requests).toHaveLength(1);
+  });
+
+  it('ends without items if the request fails, and has the cause', async () => {
+    const { client, recommender } = await stand();
+    client.items = [];
+    client.decision = request;
+    const shown = recommender.recommend();
+    await settle();
+    client.decision = keep;
+    client.connection = { ...online, state: 'failing', code: 'timeout', retryInMs: 300 };
+    client.requests[0]?.resolve(update([], { items: [], connection: client.connection }));
+    expect(await shown).toMatchObject({ items: [], connection: { code: 'timeout' } });
+  });
+});
+
+describe('missing rows and cells', () => {
+  it('are fetched after a click, without delaying the next one', async () => {
+    const { client, recommender } = await stand();
+    const causes: string[] = [];
+    recommender.on('update', ({ cause }) => causes.push(cause));
+    const fetched = held<Fetched>();
+    client.missing = [fetched];
+    await recommender.track({ type: 'click', item: 'x' });
+    await recommender.track({ type: 'click', item: 'y' });
+    const before = client.fetches;
+    fetched.resolve({ update: update(), errors: [] });
+    await settle();
+    expect(causes).toEqual(['event', 'event', 'search']);
+    // Once more for the click in the meantime, and not for the update itself.
+    expect(client.fetches).toBe(before + 1);
+  });
+
+  it('that cannot be used are error events, and the session continues', async () => {
+    const { client, recommender } = await stand();
+    const codes: string[] = [];
+    recommender.on('error', ({ code }) => codes.push(code));
+    const errors = [{ code: 'integrity', message: 'cells/ab is damaged' } as const];
+    const fetched = held<Fetched>();
+    client.missing = [fetched];
+    await recommender.track({ type: 'click', item: 'x' });
+    fetched.resolve({ update: null, errors });
+    await settle();
+    expect(codes).toEqual(['integrity']);
+    expect((await recommender.track({ type: 'click', item: 'y' })).items).toHaveLength(4);
+  });
+
+  it('let clicks be learnt from that lacked a row', async () => {
+    const { client, recommender } = await stand();
+    const fetched = held<Fetched>();
+    client.missing = [fetched];
+    await recommender.track({ type: 'view', item: 'x' });
+    fetched.resolve({ update: update(), errors: [] });
+    await settle();
+    expect(client.calls).not.toContain('learn');
+    frames.paint();
+    await settle();
+    expect(client.calls).toContain('learn');
+  });
+});
+
+it('available and excluded items are those of a new worker, too', async () => {
+  const { clients, workers, recommender } = await stand();
+  await recommender.setAvailable(['a', 'b']);
+  await recommender.setExcluded(['b']);
+  workers[0]?.crash({ message: 'killed' });
+  await settle();
+  expect(clients[1]?.calls.slice(0, 2)).toEqual(['available a,b', 'excluded b false']);
+  await recommender.setAvailable(null);
+  workers[1]?.crash({ message: 'killed' });
+  await settle();
+  expect(clients[2]?.calls[0]).toBe('excluded b false');
 });

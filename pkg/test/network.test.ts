@@ -13,6 +13,7 @@ const call = (changes: Partial<HttpRequest> = {}): HttpRequest => ({
   body: null,
   why: 'a test',
   sha256: null,
+  cellIndex: null,
   fresh: false,
   ...changes,
 });
@@ -191,6 +192,25 @@ describe('files of the model', () => {
     await send(net, file);
     await send(net, file);
     expect(faults).toEqual(['quota']);
+  });
+
+  it('that are cells are named by their index as well', async () => {
+    const { network: net, cache } = network(async () => new Response('cell'), { consent: true });
+    await send(net, { ...file, cellIndex: OTHER });
+    expect(await cache.get(`cell/${OTHER}/${HASH}`)).not.toBeNull();
+    await cache.put('manifest/x', new Response(`{"search":{"cells":{"sha256":"${OTHER}"}}}`));
+    await cache.prune();
+    expect(await cache.get(`cell/${OTHER}/${HASH}`)).not.toBeNull();
+    await cache.put('manifest/x', new Response('{}'));
+    await cache.prune();
+    expect(await cache.get(`cell/${OTHER}/${HASH}`)).toBeNull();
+  });
+
+  it('have https keys where the page has another scheme', async () => {
+    vi.stubGlobal('self', { location: { href: 'capacitor://localhost/worker.js' } });
+    const { network: net } = network(async () => new Response('weights'), { consent: true });
+    await send(net, file);
+    expect([...files.kept.keys()]).toEqual([`https://tandem.invalid/__tandem/sha256/${HASH}`]);
   });
 
   it('are removed from the cache when no manifest names them', async () => {

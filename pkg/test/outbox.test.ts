@@ -1,4 +1,4 @@
-// Events on their way to the server's log: they wait, go out once, and never without limit.
+// The queue of events for the server's log: order, retries, limits.
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { BATCH, GATHER_MS, Outbox, QUEUE_LIMIT } from '../src/page/outbox.js';
 import { MemoryStorage } from '../src/page/storage.js';
@@ -10,7 +10,7 @@ interface Sent {
 
 let storage: MemoryStorage;
 let sent: Sent[];
-/** What the server says to the next requests; `null`: it takes them. */
+/** The server's response to the next requests; `null`: success. */
 let answer: { code: string } | null;
 let refused: string[];
 
@@ -36,7 +36,7 @@ const outbox = (session = 's'): Outbox =>
 const click = (item: string | number) => ({ type: 'click', item: `${item}` }) as const;
 const items = (): string[] => sent.flatMap(({ events }) => events.map(({ item }) => item));
 
-it('go out together, in their order, each with a name of its own', async () => {
+it('are sent together, in their order, each with its own id', async () => {
   const box = outbox();
   void box.add(click('x'));
   void box.add({ type: 'view', item: 'y' });
@@ -51,7 +51,7 @@ it('go out together, in their order, each with a name of its own', async () => {
   expect(sent).toHaveLength(1);
 });
 
-it('wait while the server cannot be reached, and are tried again with growing pauses', async () => {
+it('are retried with growing pauses while the server cannot be reached', async () => {
   const box = outbox();
   answer = { code: 'unreachable' };
   void box.add(click('x'));
@@ -63,7 +63,7 @@ it('wait while the server cannot be reached, and are tried again with growing pa
   expect(items()).toEqual(['x']);
 });
 
-it('go out at once when the server can be reached again', async () => {
+it('are sent at once when the server can be reached again', async () => {
   const box = outbox();
   answer = { code: 'unreachable' };
   void box.add(click('x'));
@@ -74,7 +74,7 @@ it('go out at once when the server can be reached again', async () => {
   expect(items()).toEqual(['x']);
 });
 
-it('of an earlier visit go out under their old names', async () => {
+it('of an earlier visit keep their ids', async () => {
   answer = { code: 'unreachable' };
   const before = outbox('old');
   void before.add(click('x'));
@@ -86,7 +86,7 @@ it('of an earlier visit go out under their old names', async () => {
   expect(sent[0]?.events.map(({ id }) => id)).toEqual(['old-1']);
 });
 
-it('beyond the limit push out the oldest, and go in batches', async () => {
+it('beyond the limit replace the oldest, and are sent in batches', async () => {
   const box = outbox();
   answer = { code: 'unreachable' };
   for (let number = 0; number < QUEUE_LIMIT + 5; number += 1) void box.add(click(number));
@@ -98,7 +98,7 @@ it('beyond the limit push out the oldest, and go in batches', async () => {
   expect([items().length, items()[0]]).toEqual([QUEUE_LIMIT, '5']);
 });
 
-it('that were taken back in time are not sent', async () => {
+it('that were reverted before they were sent are not sent', async () => {
   const box = outbox();
   void box.add(click('x'));
   void box.add(click('y'));
@@ -107,7 +107,7 @@ it('that were taken back in time are not sent', async () => {
   expect(items()).toEqual(['y']);
 });
 
-it('are queued at once, however long the server takes for those before', async () => {
+it('are queued at once while an earlier request is pending', async () => {
   let go: () => void = () => {};
   const slow = new Outbox('s', {
     storage: () => storage,
@@ -121,7 +121,7 @@ it('are queued at once, however long the server takes for those before', async (
   go();
 });
 
-it('of a visitor who is forgotten are not sent', async () => {
+it('are not sent after a reset', async () => {
   const box = outbox();
   void box.add(click('x'));
   box.forget();
@@ -129,7 +129,7 @@ it('of a visitor who is forgotten are not sent', async () => {
   expect(sent).toEqual([]);
 });
 
-it('are dropped, with a word, where the server keeps no log', async () => {
+it('are dropped with an error if the server has no log', async () => {
   const box = outbox();
   answer = { code: 'not_found' };
   void box.add(click('x'));
@@ -142,7 +142,7 @@ it('are dropped, with a word, where the server keeps no log', async () => {
   expect(sent).toEqual([]);
 });
 
-it('that the server cannot take do not hold up others', async () => {
+it('that the server refuses do not block others', async () => {
   const box = outbox();
   for (let number = 0; number < BATCH; number += 1) void box.add(click(number));
   answer = { code: 'bad_response' };
@@ -152,4 +152,29 @@ it('that the server cannot take do not hold up others', async () => {
   void box.add(click('later'));
   await vi.advanceTimersByTimeAsync(GATHER_MS);
   expect(items()).toEqual(['later']);
+});
+
+it('stay queued while the server refuses the key, with one error', async () => {
+  const box = outbox();
+  answer = { code: 'unauthorized' };
+  void box.add(click('x'));
+  await vi.advanceTimersByTimeAsync(GATHER_MS + 20_000);
+  expect([refused, items()]).toEqual([['unauthorized'], []]);
+  answer = null;
+  box.flush();
+  await vi.advanceTimersByTimeAsync(0);
+  expect(items()).toEqual(['x']);
+});
+
+it('are neither queued nor sent while the outbox is suspended', async () => {
+  const box = outbox();
+  void box.add(click('x'));
+  box.suspend(true);
+  void box.add(click('y'));
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(items()).toEqual([]);
+  box.suspend(false);
+  void box.add(click('z'));
+  await vi.advanceTimersByTimeAsync(GATHER_MS);
+  expect(items()).toEqual(['x', 'z']);
 });

@@ -1,4 +1,4 @@
-// Rules for what is shown: evaluated on the page, in the order given.
+// Rules for the shown items: evaluated on the page, in their order.
 import { expect, it } from 'vitest';
 import { applyRules, type Rule } from '../src/page/rules.js';
 import { update } from './stand.js';
@@ -13,8 +13,8 @@ it.each<[string, Rule[], string]>([
   ['never', [{ type: 'never', items: ['b', 'x'] }], 'acd'],
   ['first', [{ type: 'first', items: ['d', 'c'] }], 'cdab'],
   ['last', [{ type: 'last', items: new Set(['a']) }], 'bcda'],
-  ['one of a kind', [{ type: 'atMost', count: 1, group: (i) => (i < 'c' ? 'ab' : null) }], 'acd'],
-  ['none of a kind', [{ type: 'atMost', count: 0, group: () => 'all' }], ''],
+  ['one of a group', [{ type: 'atMost', count: 1, group: (i) => (i < 'c' ? 'ab' : null) }], 'acd'],
+  ['none of a group', [{ type: 'atMost', count: 0, group: () => 'all' }], ''],
   [
     'several, in their order',
     [

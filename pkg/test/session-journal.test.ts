@@ -1,5 +1,5 @@
-// What is kept of a session: nothing that was acknowledged may be lost, by the death of the
-// worker, by a storage that fails, or between tabs.
+// The stored session: no acknowledged event may be lost by the end of the worker, by a storage
+// that fails, or between tabs.
 import { beforeEach, describe, expect, it } from 'vitest';
 import {
   type Change,
@@ -10,6 +10,7 @@ import {
   type StoredState,
 } from '../src/page/index.js';
 import { Gone } from '../src/page/indexed-db.js';
+import { QUEUE_LIMIT } from '../src/page/outbox.js';
 import { Recommender } from '../src/page/recommender.js';
 import { MemoryStorage } from '../src/page/storage.js';
 import { MAX_RESTARTS } from '../src/page/supervisor.js';
@@ -34,7 +35,7 @@ const click = (item: string) => ({ type: 'click', item }) as const;
 /** A storage that outlives recommenders, as a database does. */
 class Lasting implements PersonalStorage {
   readonly #kept = new MemoryStorage();
-  /** What the next calls throw. */
+  /** The error of the next calls. */
   failure: Error | null = null;
 
   load = () => this.#use(() => this.#kept.load());
@@ -87,7 +88,7 @@ async function opened(
 }
 
 describe('a worker that dies', () => {
-  it('is replaced, and the session goes on with every event that was acknowledged', async () => {
+  it('is replaced, and the session continues with all acknowledged events', async () => {
     const { recommender, workers, clients } = await stand();
     const causes: string[] = [];
     recommender.on('update', ({ cause }) => causes.push(cause));
@@ -101,7 +102,7 @@ describe('a worker that dies', () => {
     expect(clients).toHaveLength(2);
   });
 
-  it('hands on what it was asked and had not answered, once', async () => {
+  it('passes its pending calls on, once', async () => {
     const { recommender, workers, client, clients } = await stand();
     client.slow.set('track y', new Promise(() => {}));
     await recommender.track(click('x'));
@@ -113,7 +114,7 @@ describe('a worker that dies', () => {
     expect(clients[1]?.calls.filter((name) => name === 'track y')).toHaveLength(1);
   });
 
-  it('is asked by nobody before it has the session', async () => {
+  it('gets no calls before it has the session', async () => {
     const gate = held<void>();
     const { recommender, workers, clients } = await opened((number) =>
       number === 1 ? gate.promise : Promise.resolve(),
@@ -130,7 +131,7 @@ describe('a worker that dies', () => {
     expect(clients[1]?.history).toEqual(['x', 'y']);
   });
 
-  it('is waited for while the server has no files for it', async () => {
+  it('is retried while the server cannot be reached', async () => {
     const { recommender, workers, clients } = await opened(async (number) => {
       if (number === 1) throw { code: 'unreachable', message: 'no route' };
     });
@@ -142,7 +143,7 @@ describe('a worker that dies', () => {
     expect(recommender.state().status).toBe('ready');
   });
 
-  it('goes on from a snapshot, with the events since', async () => {
+  it('continues from a snapshot, with the events since', async () => {
     const { recommender, workers, clients } = await stand();
     await recommender.track(click('x'));
     await rest();
@@ -153,7 +154,7 @@ describe('a worker that dies', () => {
     expect(recommender.state().history).toEqual(['x', 'y']);
   });
 
-  it('too often is given up, and said', async () => {
+  it('too often makes the recommender fail', async () => {
     const { recommender, workers } = await stand();
     const codes: string[] = [];
     recommender.on('error', ({ code }) => codes.push(code));
@@ -167,7 +168,7 @@ describe('a worker that dies', () => {
     await expect(recommender.track(click('x'))).rejects.toMatchObject({ code: 'worker_failed' });
   });
 
-  it('by a trap leaves out what it trapped at', async () => {
+  it('by a trap skips the event of the trap', async () => {
     const { recommender, clients } = await stand();
     await recommender.track(click('x'));
     await expect(recommender.track(click('trap'))).rejects.toMatchObject({ fatal: true });
@@ -178,7 +179,7 @@ describe('a worker that dies', () => {
     expect(clients[1]?.calls.join()).not.toContain('trap');
   });
 
-  it('with its GPU goes on on the CPU and says why', async () => {
+  it('with its GPU continues on the CPU and reports why', async () => {
     const { recommender, client, workers } = await stand({ device: 'webgpu' });
     await recommender.track(click('x'));
     client.learnFails = { code: 'device_lost', message: 'the GPU went away' };
@@ -194,7 +195,7 @@ describe('a worker that dies', () => {
 });
 
 describe('with consent', () => {
-  it('a session goes on at the next visit, whether it was at rest or not', async () => {
+  it('a session continues at the next visit, with or without a snapshot', async () => {
     const storage = new Lasting();
     const first = await visit(storage);
     await first.recommender.track(click('x'));
@@ -205,7 +206,7 @@ describe('with consent', () => {
     expect(second.recommender.state()).toMatchObject({ storage: 'device', history: ['x', 'y'] });
   });
 
-  it('what was taken back stays away, and so does what was forgotten', async () => {
+  it('reverted and deleted events do not come back', async () => {
     const storage = new Lasting();
     const first = await visit(storage);
     await first.recommender.track(click('x'));
@@ -219,7 +220,7 @@ describe('with consent', () => {
     expect((await visit(storage)).recommender.state().history).toEqual([]);
   });
 
-  it('an event that was refused does not come back', async () => {
+  it('a refused event does not come back', async () => {
     const storage = new Lasting();
     const first = await visit(storage);
     await expect(first.recommender.track(click('refused'))).rejects.toThrow('no such item');
@@ -228,7 +229,7 @@ describe('with consent', () => {
     expect((await visit(storage)).recommender.state().history).toEqual(['x']);
   });
 
-  it('that comes later, what happened before it is kept, too', async () => {
+  it('granted later, earlier events are stored as well', async () => {
     const storage = new Lasting();
     const first = await stand({ storage });
     await first.recommender.track(click('x'));
@@ -239,7 +240,7 @@ describe('with consent', () => {
     expect((await visit(storage)).recommender.state().history).toEqual(['x', 'y']);
   });
 
-  it('that comes later does not bring back what was taken back before', async () => {
+  it('granted later, reverted events do not come back', async () => {
     const storage = new Lasting();
     const earlier = await visit(storage);
     await earlier.recommender.track(click('a'));
@@ -252,7 +253,7 @@ describe('with consent', () => {
     expect(recommender.state().history).toEqual(['a', 'x']);
   });
 
-  it('that comes later, an earlier visit’s session comes first', async () => {
+  it('granted later, the session of an earlier visit comes first', async () => {
     const storage = new Lasting();
     const earlier = await visit(storage);
     await earlier.recommender.track(click('a'));
@@ -263,7 +264,7 @@ describe('with consent', () => {
     expect(recommender.state().history).toEqual(['a', 'x']);
   });
 
-  it('withdrawn, nothing is left, and the session goes on in memory', async () => {
+  it('withdrawn, nothing stays stored, and the session continues in memory', async () => {
     const storage = new Lasting();
     const { recommender } = await visit(storage);
     await recommender.track(click('x'));
@@ -273,7 +274,7 @@ describe('with consent', () => {
     expect(await storage.load()).toMatchObject({ snapshot: null, entries: [] });
   });
 
-  it('a session that is damaged is told and begun anew', async () => {
+  it('a damaged session is reported and starts again', async () => {
     const storage = new Lasting();
     const damaged = new TextEncoder().encode('damaged');
     await storage.update((found) => ({ ...found, snapshot: damaged, drop: [] }));
@@ -283,7 +284,7 @@ describe('with consent', () => {
 });
 
 describe('a storage that fails', () => {
-  it('is told once, and the session goes on in memory, worker’s death included', async () => {
+  it('is reported once, and the session continues in memory, even in a new worker', async () => {
     const storage = new Lasting();
     const { recommender, workers } = await visit(storage);
     const codes: string[] = [];
@@ -303,7 +304,7 @@ describe('a storage that fails', () => {
     expect(recommender.state().history).toEqual(['x', 'y', 'z']);
   });
 
-  it('at opening is in the state, for nobody listens yet', async () => {
+  it('at opening is in the state', async () => {
     const storage = new Lasting();
     storage.failure = new StorageError('storage', 'blocked');
     const { recommender } = await visit(storage);
@@ -375,7 +376,7 @@ describe('two tabs', () => {
     expect(new Set(next.recommender.state().history).size).toBe(12);
   });
 
-  it('are not thrown back by an event that one of them refused', async () => {
+  it('are not affected by an event that one of them refused', async () => {
     const { storage, a } = await tabs();
     const causes: string[] = [];
     await expect(a.recommender.track(click('refused'))).rejects.toThrow('no such item');
@@ -388,7 +389,7 @@ describe('two tabs', () => {
     expect((await storage.load()).entries).toEqual([]);
   });
 
-  it('forget together', async () => {
+  it('are reset together', async () => {
     const { a, b } = await tabs();
     await a.recommender.track(click('x'));
     await told();
@@ -411,5 +412,49 @@ describe('two tabs', () => {
     await told();
     expect([sorted(a), sorted(b)]).toEqual(['x', 'xy']);
     expect(await storage.load()).toMatchObject({ snapshot: null, entries: [] });
+  });
+});
+
+describe('queued events', () => {
+  const queued = async (storage: PersonalStorage): Promise<string[]> =>
+    (await storage.unsent(QUEUE_LIMIT)).map(({ item }) => item);
+
+  it('move to the device with a consent, and are deleted by its withdrawal', async () => {
+    const storage = new Lasting();
+    const { recommender } = await stand({ storage, events: true });
+    await recommender.track(click('x'));
+    await recommender.setConsent(true);
+    expect(await queued(storage)).toEqual(['x']);
+    await recommender.setConsent(false);
+    await recommender.track(click('y'));
+    expect(await queued(storage)).toEqual([]);
+    await recommender.setConsent(true);
+    expect(await queued(storage)).toEqual([]);
+  });
+
+  it('are never read with a limit that IndexedDB refuses', async () => {
+    const storage = new Lasting();
+    const limits: number[] = [];
+    const { unsent } = storage;
+    storage.unsent = (limit) => {
+      limits.push(limit);
+      return unsent(limit);
+    };
+    const { recommender } = await stand({ storage, consent: true, events: true });
+    await recommender.track(click('x'));
+    await recommender.setConsent(false);
+    await recommender.reset();
+    // `getAll(null, count)` throws a TypeError from 2 to the power of 32.
+    expect(limits.every((limit) => limit < 2 ** 32)).toBe(true);
+  });
+
+  it('include events of items that the catalogue lacks', async () => {
+    const storage = new Lasting();
+    const { recommender } = await stand({ storage, consent: true, events: true });
+    await expect(recommender.track(click('refused'))).rejects.toMatchObject({
+      code: 'unknown_item',
+    });
+    expect(recommender.state().history).toEqual([]);
+    expect(await queued(storage)).toEqual(['refused']);
   });
 });

@@ -8,8 +8,11 @@ import type {
   ClientUpdate,
   Connection,
   Decision,
+  Deeper,
+  Fetched,
   HistoryChange,
   LearnReport,
+  RankedItem,
   TrackedEvent,
 } from '../src/shared/generated.js';
 import type { ToPage, ToWorker } from '../src/shared/messages.js';
@@ -28,18 +31,25 @@ export const keep: Decision = {
 };
 export const request: Decision = { ...keep, action: 'request', code: 'no_candidates' };
 
+/** An item of a list of four. */
+export function ranked(item: string, rank: number): RankedItem {
+  return {
+    item,
+    score: -rank,
+    listed: true,
+    llmRank: rank,
+    srmRank: 3 - rank,
+    logprob: -1 - rank,
+    srmScore: rank,
+  };
+}
+
 /** An update after events with these items. */
 export function update(history: string[] = [], changes: Partial<ClientUpdate> = {}): ClientUpdate {
   return {
-    items: ['a', 'b', 'c', 'd'].map((item, rank) => ({
-      item,
-      score: -rank,
-      listed: true,
-      llmRank: rank,
-      srmRank: 3 - rank,
-      logprob: -1 - rank,
-      srmScore: rank,
-    })),
+    items: ['a', 'b', 'c', 'd'].map(ranked),
+    searched: false,
+    exhausted: true,
     decision: keep,
     ranking: 'language_model',
     model: 'test',
@@ -93,6 +103,12 @@ export class FakeClient implements Client {
   /** The list; `null`: the default of four items. */
   items: ClientUpdate['items'] | null = null;
   learnFails: unknown = null;
+  exhausted = true;
+  /** All items, best first, for longer rankings. */
+  catalogue: string[] = ['a', 'b', 'c', 'd'];
+  /** Results of the next calls of {@link fetchMissing}. */
+  missing: Held<Fetched>[] = [];
+  fetches = 0;
   /** The network and server of {@link request}. */
   network: { network: Network; server: string } | null = null;
   /** Pending learning steps. */
@@ -129,6 +145,26 @@ export class FakeClient implements Client {
       const event: TrackedEvent | null = item === undefined ? null : { type: 'click', item };
       return { event, update: this.#now() };
     });
+  }
+
+  rankDeeper(k: number): Promise<Deeper> {
+    return this.#one(`deeper ${k}`, () => {
+      const all = this.catalogue.slice(0, k).map((item, rank) => ranked(item, rank));
+      return { items: all, exhausted: k >= this.catalogue.length };
+    });
+  }
+
+  setAvailable(items?: string[]): Promise<ClientUpdate> {
+    return this.#one(`available ${items?.join()}`, () => this.#now());
+  }
+
+  setExcluded(items: string[], send: boolean): Promise<ClientUpdate> {
+    return this.#one(`excluded ${items.join()} ${send}`, () => this.#now());
+  }
+
+  fetchMissing(): Promise<Fetched> {
+    this.fetches += 1;
+    return this.missing.shift()?.promise ?? Promise.resolve({ update: null, errors: [] });
   }
 
   explain(item: string): ReturnType<Client['explain']> {
@@ -168,7 +204,7 @@ export class FakeClient implements Client {
     if (this.connection.state === 'offline') throw { code: 'unreachable', message: 'offline' };
     const { network, server } = this.network;
     const url = `${server}${path}`;
-    const request = { url, body: body ?? null, why, sha256: null, fresh: false };
+    const request = { url, body: body ?? null, why, sha256: null, cellIndex: null, fresh: false };
     const response = await network.send(request, new AbortController().signal);
     const text = new TextDecoder().decode(response.body);
     if (response.status > 299) throw { code: codes[response.status], message: text };
@@ -229,8 +265,8 @@ export class FakeClient implements Client {
   }
 
   #now(): ClientUpdate {
-    const { decision, connection, items } = this;
-    const changes = { decision, connection, ...(items === null ? {} : { items }) };
+    const { decision, connection, items, exhausted } = this;
+    const changes = { decision, connection, exhausted, ...(items === null ? {} : { items }) };
     return update([...this.history], changes);
   }
 

@@ -2,15 +2,18 @@
 
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use tandem_collaboration::{BucketLimits, Fusion, Policy};
-use tandem_model::{Device, ItemTable, LearningConfig, Scorer};
+use tandem_collaboration::{Fusion, Policy};
+use tandem_model::{Device, ItemTable, LearningConfig, Scorer, cells::CellIndex};
 use tandem_protocol::{Artifact, ErrorCode, ItemId, Manifest, PROTOCOL_VERSION};
-use tandem_session::{RowStore, Session, Settings};
+use tandem_session::{DEFAULT_CELL_MEMORY, RowStore, SearchMode, SearchSource, Session, Settings};
 
-use crate::error::{ClientError, Failure};
+use crate::{
+    config::OpenConfig,
+    error::{ClientError, Failure},
+};
 
-/// Up to this many items a device loads the whole item table and works without the network.
-/// For larger catalogues, rows come with the candidates.
+/// Without search, a device loads the whole item table up to this number of items, and works
+/// without the network. For larger catalogues, rows come with the candidates.
 const WHOLE_TABLE_ITEMS: usize = 20_000;
 
 /// Number of digits of a manifest's hash in its address.
@@ -23,13 +26,25 @@ pub(crate) struct Release {
     pub(crate) manifest: DeviceManifest,
     /// First digits of the SHA-256 of the manifest's bytes: the folder of its files.
     pub(crate) hash: String,
+    /// What the device loads for its search; `None` if it only ranks candidate lists.
+    search: Option<SearchSource>,
+}
+
+/// The rows that a device loads when a session is opened.
+pub(crate) enum Table<Whole, Cells> {
+    /// None: rows come with the candidates.
+    None,
+    /// The whole item table.
+    Whole(Whole),
+    /// The index of the cells.
+    Cells(Cells),
 }
 
 /// Contents of the files that a device loads; verified.
 pub(crate) struct Files {
     pub(crate) body: Vec<u8>,
-    /// Item table and items file; `None` if the catalogue is too large for a device.
-    pub(crate) table: Option<(Vec<u8>, Vec<u8>)>,
+    /// Item table and items file, or the index of the cells.
+    pub(crate) table: Table<(Vec<u8>, Vec<u8>), Vec<u8>>,
 }
 
 /// Read before the rest, to tell a newer version from a damaged file.
@@ -40,7 +55,11 @@ struct Version {
 
 impl Release {
     /// Reads a manifest. `named` is its hash by the server's header, if there is one.
-    pub(crate) fn read(bytes: &[u8], named: Option<&str>) -> Result<Self, ClientError> {
+    pub(crate) fn read(
+        bytes: &[u8],
+        named: Option<&str>,
+        search: SearchMode,
+    ) -> Result<Self, ClientError> {
         let digest = sha256(bytes);
         let hash = digest[..ADDRESS_DIGITS].to_owned();
         if let Some(named) = named
@@ -69,38 +88,55 @@ impl Release {
                 format!("manifest.json does not match version {version} of the format: {error}; export the artefacts again"),
             )
         })?;
-        for artifact in [&manifest.body, &manifest.rows, &manifest.items] {
+        let cells = manifest.search.as_ref().and_then(|search| search.cells.as_ref());
+        for artifact in [&manifest.body, &manifest.rows, &manifest.items].into_iter().chain(cells) {
             check_path(&artifact.path)?;
         }
-        Ok(Self { manifest, hash })
+        let search = search.source(manifest.search.as_ref());
+        Ok(Self { manifest, hash, search })
     }
 
-    /// Whether the device loads the whole item table.
-    pub(crate) fn takes_whole_table(&self) -> bool {
-        self.manifest.catalogue.items <= WHOLE_TABLE_ITEMS
-    }
-
-    /// Replaces the call budget of the manifest, for the lists of every language model.
-    pub(crate) fn set_budget(&mut self, budget: BucketLimits) {
-        self.manifest.policy.bucket = Some(budget);
-        for calibration in &mut self.manifest.language_models {
-            calibration.policy.bucket = Some(budget);
+    /// The rows that the device loads when a session is opened.
+    pub(crate) fn table(&self) -> Table<(), &Artifact> {
+        match (self.search, self.cells()) {
+            (Some(SearchSource::Cells), Some(index)) => Table::Cells(index),
+            (Some(_), _) => Table::Whole(()),
+            (None, _) if self.manifest.catalogue.items <= WHOLE_TABLE_ITEMS => Table::Whole(()),
+            (None, _) => Table::None,
         }
+    }
+
+    /// The index of the cells, if the manifest has one.
+    pub(crate) fn cells(&self) -> Option<&Artifact> {
+        self.manifest.search.as_ref()?.cells.as_ref()
     }
 
     /// Creates the session. `files` must have been verified.
-    pub(crate) fn session(self, files: Files, device: &Device) -> Result<Session, ClientError> {
+    pub(crate) fn session(
+        self,
+        files: Files,
+        device: &Device,
+        config: &OpenConfig,
+    ) -> Result<Session, ClientError> {
+        let searches = self.search.is_some();
         let manifest = self.manifest;
         let scorer = Scorer::new(&manifest.model, &files.body, device)
             .map_err(|error| damaged(&manifest.body, &error))?;
         let rows = match files.table {
-            Some((rows, items)) => {
+            Table::Whole((rows, items)) => {
                 let names = item_names(&items, &manifest)?;
                 let table =
                     ItemTable::from_bytes(rows).map_err(|error| damaged(&manifest.rows, &error))?;
                 RowStore::whole(table, names)?
             }
-            None => RowStore::new(manifest.model.dims),
+            Table::Cells(index) => {
+                let index = CellIndex::from_bytes(&index).map_err(|error| {
+                    let name = manifest.search.as_ref().and_then(|search| search.cells.as_ref());
+                    damaged(name.unwrap_or(&manifest.rows), &error)
+                })?;
+                RowStore::with_cells(index, config.search_memory.unwrap_or(DEFAULT_CELL_MEMORY))
+            }
+            Table::None => RowStore::new(manifest.model.dims),
         };
         let settings = Settings {
             fusion: manifest.fusion,
@@ -108,9 +144,9 @@ impl Release {
             learning: manifest.learning,
             base: base(&manifest.body, &manifest.rows),
             catalogue_hash: manifest.catalogue.hash,
-            search_k: 0,
-            popular: Vec::new(),
-            repeats: false,
+            search_k: if searches { manifest.search.unwrap_or_default().k } else { 0 },
+            popular: manifest.popular,
+            repeats: config.repeats,
         };
         let mut session = Session::new(scorer, rows, settings)?;
         session.calibrate(manifest.language_models)?;
@@ -192,7 +228,7 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
     digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
@@ -223,7 +259,7 @@ mod tests {
     }
 
     fn refusal(bytes: &[u8], named: Option<&str>) -> ClientError {
-        match Release::read(bytes, named) {
+        match Release::read(bytes, named, SearchMode::Auto) {
             Ok(_) => panic!("expected a refusal"),
             Err(error) => error,
         }
@@ -243,10 +279,10 @@ mod tests {
     fn a_manifest_is_read_and_has_its_own_hash_as_folder() {
         let json = manifest_json(PROTOCOL_VERSION, "body.safetensors");
         let hash = &sha256(json.as_bytes())[..16];
-        let release = Release::read(json.as_bytes(), Some(hash)).unwrap();
+        let release = Release::read(json.as_bytes(), Some(hash), SearchMode::Auto).unwrap();
         assert_eq!(release.hash, hash);
         assert_eq!(release.manifest.policy, Policy::default());
-        assert!(release.takes_whole_table());
+        assert!(matches!(release.table(), Table::Whole(())));
     }
 
     #[test]
@@ -268,7 +304,7 @@ mod tests {
     #[test]
     fn item_names_must_have_the_hash_of_the_catalogue() {
         let json = manifest_json(PROTOCOL_VERSION, "b");
-        let mut manifest = Release::read(json.as_bytes(), None).unwrap().manifest;
+        let mut manifest = Release::read(json.as_bytes(), None, SearchMode::Auto).unwrap().manifest;
         let items = br#"[{"item":"a","title":"A"},{"item":"b","title":"B","year":1999}]"#;
         let error = item_names(items, &manifest).unwrap_err();
         assert_eq!(error.code, ErrorCode::Integrity);

@@ -5,7 +5,7 @@
 //! (`src/typescript.rs`). Methods return promises instead of being `async`: each promise
 //! holds the engine itself, so that `free()` is allowed while one is pending.
 
-use std::{fmt, future::Future, rc::Rc};
+use std::{fmt, future::Future, pin::Pin, rc::Rc};
 
 use js_sys::Promise;
 use serde::{Serialize, de::DeserializeOwned};
@@ -26,7 +26,7 @@ use crate::{
 #[wasm_bindgen(typescript_custom_section)]
 const TYPES: &str = r"
 import type {
-  ClientUpdate, Explanation, HistoryChange, HttpRequest, HttpResponse, LearnReport, OpenConfig,
+  ClientUpdate, Deeper, Explanation, Fetched, HistoryChange, HttpRequest, HttpResponse, LearnReport, OpenConfig,
   SimilarItem, TrackedEvent, Undone,
 } from '../../src/shared/generated.js';
 /** Sends requests. Rejects with `{ code, message }`. */
@@ -145,6 +145,37 @@ impl Client {
         promise(async move { engine.request(&path, body, why).await })
     }
 
+    /// Fetches the cells that the search wants next, and the rows of clicked items. May be
+    /// pending while other calls run.
+    #[wasm_bindgen(js_name = fetchMissing, unchecked_return_type = "Promise<Fetched>")]
+    pub fn fetch_missing(&self) -> Promise {
+        let engine = Rc::clone(&self.engine);
+        promise(async move { engine.fetch_missing().await })
+    }
+
+    /// A longer ranking, with the best `k` items of the device's own search.
+    #[wasm_bindgen(js_name = rankDeeper, unchecked_return_type = "Promise<Deeper>")]
+    pub fn rank_deeper(&self, k: usize) -> Promise {
+        let engine = Rc::clone(&self.engine);
+        promise(async move { engine.rank_deeper(k).await })
+    }
+
+    /// Sets the items that can be recommended; absent: all.
+    #[wasm_bindgen(js_name = setAvailable, unchecked_return_type = "Promise<ClientUpdate>")]
+    pub fn set_available(&self, items: Option<Vec<String>>) -> Promise {
+        let engine = Rc::clone(&self.engine);
+        let items = items.map(|items| items.iter().map(ItemId::new).collect());
+        promise(async move { engine.set_available(items).await })
+    }
+
+    /// Sets the items that are never recommended; `send`: also with requests for lists.
+    #[wasm_bindgen(js_name = setExcluded, unchecked_return_type = "Promise<ClientUpdate>")]
+    pub fn set_excluded(&self, items: Vec<String>, send: bool) -> Promise {
+        let engine = Rc::clone(&self.engine);
+        let items = items.iter().map(ItemId::new).collect();
+        promise(async move { engine.set_excluded(items, send).await })
+    }
+
     /// What changed in the history since the last call of this method.
     ///
     /// # Errors
@@ -251,12 +282,10 @@ impl Client {
 async fn open(config: JsValue, network: Network) -> Result<Client, ClientError> {
     let config: OpenConfig = read(config, "the configuration")?;
     config.check_device(device::NAME)?;
-    let timeout_ms = config.timeout_ms()?;
-    let budget = config.budget()?;
     let browser = Browser::new(network, config.seed);
     // First, because without an adapter nothing needs to be downloaded.
     let device = device::open().await?;
-    let engine = Engine::open(browser, config.server(), timeout_ms, &device, budget).await?;
+    let engine = Engine::open(browser, &config, &device).await?;
     Ok(Client { engine: Rc::new(engine) })
 }
 
@@ -264,10 +293,12 @@ async fn open(config: JsValue, network: Network) -> Result<Client, ClientError> 
 pub(crate) fn promise<T: Serialize + 'static>(
     result: impl Future<Output = Result<T, ClientError>> + 'static,
 ) -> Promise {
-    future_to_promise(async move {
+    // Boxed, so that the code around a future is compiled once and not for each method.
+    let boxed: Pin<Box<dyn Future<Output = Result<JsValue, JsValue>>>> = Box::pin(async move {
         let value = result.await.map_err(|error| thrown(&error))?;
         to_js(&value)
-    })
+    });
+    future_to_promise(boxed)
 }
 
 fn read<T: DeserializeOwned>(value: JsValue, what: &str) -> Result<T, ClientError> {

@@ -1,6 +1,7 @@
 use serde::Deserialize;
 use tandem_collaboration::BucketLimits;
 use tandem_protocol::ErrorCode;
+use tandem_session::SearchMode;
 
 use crate::error::ClientError;
 
@@ -26,6 +27,16 @@ pub(crate) struct OpenConfig {
     /// Limit of requests for lists, in place of the manifest's.
     #[serde(default)]
     budget: Option<Budget>,
+    /// How the device searches the catalogue (`auto`: as the manifest says).
+    #[serde(default)]
+    #[cfg_attr(feature = "typescript", ts(type = "'auto' | 'whole' | 'cells' | 'off'"))]
+    pub(crate) search: SearchMode,
+    /// Memory for cells of the item table, in bytes (8 MB).
+    #[serde(default)]
+    pub(crate) search_memory: Option<usize>,
+    /// Whether items of the history may be recommended again.
+    #[serde(default)]
+    pub(crate) repeats: bool,
 }
 
 /// A call budget: a token bucket.
@@ -87,6 +98,13 @@ impl OpenConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_search_of_the_manifest_is_the_default() {
+        assert_eq!(config(r#"{"server":""}"#).search, SearchMode::Auto);
+        let cells = config(r#"{"server":"","search":"cells","searchMemory":1000}"#);
+        assert_eq!((cells.search, cells.search_memory), (SearchMode::Cells, Some(1000)));
+    }
 
     fn config(json: &str) -> OpenConfig {
         serde_json::from_str(json).unwrap()

@@ -1,25 +1,26 @@
 //! A session with a network: the methods of the client.
 
+mod missing;
+
 use std::cell::{Cell, RefCell};
 
-use futures_util::{future::try_join, lock::Mutex};
-use tandem_collaboration::BucketLimits;
+use futures_util::lock::Mutex;
 use tandem_model::{Device, ModelError};
-use tandem_protocol::{Artifact, CandidatesRequest, ErrorCode, Event, ItemId};
+use tandem_protocol::{CandidatesRequest, ErrorCode, Event, ItemId};
 use tandem_session::{Explanation, RequestTicket, Session, SessionError, Similar};
 
+use self::missing::Missing;
 use crate::{
-    artifacts::{self, Files, Release},
+    artifacts::Release,
+    config::OpenConfig,
     error::{ClientError, Failure},
     history::{HistoryChange, HistoryReport},
-    host::{Host, HttpRequest, HttpResponse},
+    host::{Host, HttpRequest},
+    loader::Loader,
     response,
     server_link::ServerLink,
-    update::{LearnReport, Stats, Timings, Undone, Update},
+    update::{Deeper, LearnReport, Stats, Timings, Undone, Update},
 };
-
-/// Time limit for files, which are larger than lists and fetched once.
-const LOAD_TIMEOUT_MS: u32 = 60_000;
 
 /// One visitor's session and its link to the server.
 ///
@@ -33,6 +34,7 @@ pub(crate) struct Engine<H: Host> {
     session: Mutex<Session>,
     link: RefCell<ServerLink<H::Abort>>,
     history: RefCell<HistoryReport>,
+    missing: Missing<H::Abort>,
     /// Clicks that were skipped because their learning step was not finite.
     not_learnt: Cell<u64>,
 }
@@ -41,25 +43,27 @@ impl<H: Host> Engine<H> {
     /// Loads the manifest and the files it names. Nothing is parsed before its hash is checked.
     pub(crate) async fn open(
         host: H,
-        server: &str,
-        timeout_ms: u32,
+        config: &OpenConfig,
         device: &Device,
-        budget: Option<BucketLimits>,
     ) -> Result<Self, ClientError> {
+        let (timeout_ms, budget) = (config.timeout_ms()?, config.budget()?);
         let link = RefCell::new(ServerLink::new());
-        let loader = Loader { host: &host, link: &link, server };
-        let manifest = loader.get("/v1/manifest", "what to load").await?;
-        let mut release = Release::read(&manifest.body, manifest.artifacts.as_deref())?;
-        if let Some(budget) = budget {
-            release.set_budget(budget);
-        }
+        let abort = host.new_abort();
+        let loader = Loader { host: &host, link: &link, server: config.server(), abort };
+        let manifest = loader.get("/v1/manifest", "manifest of the small model").await?;
+        let release = Release::read(&manifest.body, manifest.artifacts.as_deref(), config.search)?;
         let files = loader.files(&release).await?;
-        let session = release.session(files, device)?;
+        let missing = Missing::new(&release);
+        let mut session = release.session(files, device, config)?;
+        if let Some(budget) = budget {
+            session.set_call_budget(budget)?;
+        }
         Ok(Self {
             host,
-            server: server.to_owned(),
+            server: config.server().to_owned(),
             timeout_ms,
             session: Mutex::new(session),
+            missing,
             link,
             history: RefCell::default(),
             not_learnt: Cell::new(0),
@@ -219,8 +223,39 @@ impl<H: Host> Engine<H> {
         }))
     }
 
-    /// Forbids or allows the network; forbidding aborts a request in flight.
+    /// Sets the items that can be recommended, for example those in stock; `None` for all.
+    pub(crate) async fn set_available(
+        &self,
+        items: Option<Vec<ItemId>>,
+    ) -> Result<Update, ClientError> {
+        let mut session = self.session.lock().await;
+        session.set_available(items.map(|items| items.into_iter().collect()));
+        self.update(&mut session).await
+    }
+
+    /// Sets the items that are never recommended; `send`: also with requests for lists.
+    pub(crate) async fn set_excluded(
+        &self,
+        items: Vec<ItemId>,
+        send: bool,
+    ) -> Result<Update, ClientError> {
+        let mut session = self.session.lock().await;
+        session.set_excluded(items.into_iter().collect(), send);
+        self.update(&mut session).await
+    }
+
+    /// A longer ranking, with the best `k` items of the device's own search. For a page whose
+    /// filter leaves too few items; does not count as shown.
+    pub(crate) async fn rank_deeper(&self, k: usize) -> Result<Deeper, ClientError> {
+        let ranked = self.session.lock().await.rank_deeper(k).await?;
+        Ok(Deeper { items: ranked.items, exhausted: ranked.exhausted })
+    }
+
+    /// Forbids or allows the network; forbidding aborts requests in flight.
     pub(crate) fn set_offline(&self, offline: bool) {
+        if offline {
+            self.missing.abort();
+        }
         self.link.borrow_mut().set_offline(offline);
     }
 
@@ -339,6 +374,8 @@ impl<H: Host> Engine<H> {
                 request_ms: link.request_ms,
                 server_ms: link.server_ms,
             },
+            searched: ranked.searched,
+            exhausted: ranked.exhausted,
             items: ranked.items,
         })
     }
@@ -361,65 +398,6 @@ struct Started<A> {
     ticket: RequestTicket,
     number: u64,
     abort: A,
-}
-
-/// Fetches files before the session exists.
-struct Loader<'a, H: Host> {
-    host: &'a H,
-    link: &'a RefCell<ServerLink<H::Abort>>,
-    server: &'a str,
-}
-
-impl<H: Host> Loader<'_, H> {
-    async fn get(&self, path: &str, why: &str) -> Result<HttpResponse, Failure> {
-        let request = HttpRequest {
-            url: format!("{}{path}", self.server),
-            timeout_ms: LOAD_TIMEOUT_MS,
-            why: why.to_owned(),
-            ..HttpRequest::default()
-        };
-        self.send(&request, path).await
-    }
-
-    async fn send(&self, request: &HttpRequest, path: &str) -> Result<HttpResponse, Failure> {
-        let response = self.host.send(request, &self.host.new_abort()).await?;
-        if !response.cached {
-            self.link.borrow_mut().bytes_down += response.body.len() as u64;
-        }
-        response::expect_ok(&response, &format!("GET {path}"))?;
-        Ok(response)
-    }
-
-    /// A verified file of the release. A damaged copy in the cache is fetched again.
-    async fn file(&self, release: &Release, artifact: &Artifact) -> Result<Vec<u8>, Failure> {
-        let path = format!("/artifacts/{}/{}", release.hash, artifact.path);
-        let mut request = HttpRequest {
-            url: format!("{}{path}", self.server),
-            timeout_ms: LOAD_TIMEOUT_MS,
-            why: "the small model".to_owned(),
-            sha256: Some(artifact.sha256.clone()),
-            ..HttpRequest::default()
-        };
-        let mut response = self.send(&request, &path).await?;
-        if response.cached && artifacts::verify(&response.body, artifact).is_err() {
-            request.fresh = true;
-            response = self.send(&request, &path).await?;
-        }
-        artifacts::verify(&response.body, artifact)?;
-        Ok(response.body)
-    }
-
-    async fn files(&self, release: &Release) -> Result<Files, Failure> {
-        let manifest = &release.manifest;
-        let body = self.file(release, &manifest.body);
-        if !release.takes_whole_table() {
-            return Ok(Files { body: body.await?, table: None });
-        }
-        let rows = self.file(release, &manifest.rows);
-        let items = self.file(release, &manifest.items);
-        let (body, table) = try_join(body, try_join(rows, items)).await?;
-        Ok(Files { body, table: Some(table) })
-    }
 }
 
 #[cfg(test)]

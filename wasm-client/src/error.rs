@@ -6,6 +6,7 @@ use thiserror::Error;
 
 /// An error as it crosses to and from JavaScript: `{ code, message }`.
 #[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[error("{code}: {message}")]
 pub(crate) struct ClientError {
     /// For programs.

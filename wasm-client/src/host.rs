@@ -46,6 +46,8 @@ pub(crate) struct HttpRequest {
     pub(crate) why: String,
     /// SHA-256 of the content, where it is known: the key in the cache.
     pub(crate) sha256: Option<String>,
+    /// SHA-256 of the index, for a cell. Its cells stay in the cache as long as the index.
+    pub(crate) cell_index: Option<String>,
     /// Bypasses the cache, whose copy was damaged.
     pub(crate) fresh: bool,
     /// How long the response may take, in milliseconds. The engine's timer, not the page's.

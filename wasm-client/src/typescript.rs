@@ -25,10 +25,11 @@ use ts_rs::{Config, TS};
 use crate::{
     browser::Received,
     config::{Budget, OpenConfig},
+    error::ClientError,
     history::HistoryChange,
     host::HttpRequest,
     server_link::{Connection, ConnectionState},
-    update::{LearnReport, Stats, Timings, Undone, Update},
+    update::{Deeper, Fetched, LearnReport, Stats, Timings, Undone, Update},
 };
 
 const FILE: &str = "../pkg/src/shared/generated.ts";
@@ -56,7 +57,7 @@ fn generated() -> String {
         &config,
         // Results of the client.
         Update, RankedItem, Decision, Action, ReasonCode, Connection, ConnectionState, Stats,
-        Timings, HistoryChange, Undone, LearnReport, Explanation, Contribution, Similar,
+        Timings, HistoryChange, Undone, Deeper, Fetched, ClientError, LearnReport, Explanation, Contribution, Similar,
         // Options of the client, and its network.
         OpenConfig, Budget, HttpRequest, Received, ErrorCode,
         // Wire format.

@@ -5,7 +5,7 @@ use tandem_collaboration::Decision;
 use tandem_protocol::{Event, Ranking};
 use tandem_session::RankedItem;
 
-use crate::server_link::Connection;
+use crate::{error::ClientError, server_link::Connection};
 
 /// The state of the recommendations after an event.
 #[derive(Clone, Debug, Serialize)]
@@ -13,6 +13,10 @@ use crate::server_link::Connection;
 pub(crate) struct Update {
     /// Fused order, best first.
     pub(crate) items: Vec<RankedItem>,
+    /// Whether the device searched the catalogue itself.
+    pub(crate) searched: bool,
+    /// Whether a longer ranking would have no further items.
+    pub(crate) exhausted: bool,
     pub(crate) decision: Decision,
     /// What the candidate list in use is ordered by; `null` without a list.
     pub(crate) ranking: Option<Ranking>,
@@ -75,6 +79,26 @@ pub(crate) struct LearnReport {
     pub(crate) loss_after: f32,
     /// Duration in milliseconds.
     pub(crate) ms: f64,
+}
+
+/// A longer ranking, for a page whose filter leaves too few items.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+pub(crate) struct Deeper {
+    /// Fused order, best first.
+    pub(crate) items: Vec<RankedItem>,
+    /// Whether a longer ranking would have no further items.
+    pub(crate) exhausted: bool,
+}
+
+/// The result of `fetchMissing`.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+pub(crate) struct Fetched {
+    /// The ranking with the new rows; `null` if none arrived.
+    pub(crate) update: Option<Update>,
+    /// Files and rows that cannot be used; they are not requested again.
+    pub(crate) errors: Vec<ClientError>,
 }
 
 /// The result of `undo`.

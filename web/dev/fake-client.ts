@@ -108,6 +108,8 @@ export class Client {
     const disagreement = items.length < 2 ? null : apart / ((items.length ** 2 - 1) / 2);
     return {
       items,
+      searched: false,
+      exhausted: true,
       decision: this.#decide(disagreement),
       ranking: this.#list === null ? null : this.#list.cold ? 'popularity' : 'language_model',
       model: this.#list === null ? null : this.#model,
@@ -166,6 +168,22 @@ export class Client {
 
   async request(path: string): Promise<string> {
     return (await fetch(`${this.#server}${path}`)).text();
+  }
+
+  async rankDeeper(): Promise<{ items: Update['items']; exhausted: boolean }> {
+    return { items: (await this.recommend()).items, exhausted: true };
+  }
+
+  setAvailable(): Promise<Update> {
+    return this.recommend();
+  }
+
+  setExcluded(): Promise<Update> {
+    return this.recommend();
+  }
+
+  async fetchMissing(): Promise<{ update: null; errors: [] }> {
+    return { update: null, errors: [] };
   }
 
   async chooseModel(name?: string): Promise<null> {

@@ -337,6 +337,8 @@ function announce({ cause, connection, decision, items }: DeliveredUpdate): stri
     case 'model':
       return 'Switched to another language model.';
     case 'undo':
+    case 'search':
+    case 'stock':
     case 'tab':
     case 'retry':
     case 'reset':

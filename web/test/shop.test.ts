@@ -14,6 +14,8 @@ import { Shop, type ShopRecommender, type ShopState } from '../src/shop.ts';
 function update(history: string[]): Update {
   return {
     items: [],
+    searched: false,
+    exhausted: true,
     decision: {
       action: 'keep',
       code: 'rankings_agree',

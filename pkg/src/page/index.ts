@@ -32,6 +32,7 @@ export type {
   TrackedEvent,
   WireErrorCode,
 } from '../shared/generated.js';
+export type { SearchMode } from '../shared/messages.js';
 export type {
   DeliveredUpdate,
   Device,
@@ -43,9 +44,10 @@ export type {
   UpdateCause,
 } from '../shared/update.js';
 export { createRecommender } from './create.js';
-export type { RecommenderOptions, RecommendOptions } from './options.js';
+export type { RecommenderOptions } from './options.js';
 export { Recommender } from './recommender.js';
 export type { Rule } from './rules.js';
+export type { RecommendOptions } from './selection.js';
 export type { RecommenderEvents, RecommenderState } from './state.js';
 export type {
   Change,

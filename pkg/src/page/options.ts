@@ -1,8 +1,7 @@
 import { UsageError } from '../shared/errors.js';
-import type { Budget, EventKind, ItemId, RankedItem, TrackedEvent } from '../shared/generated.js';
-import type { OpenSettings } from '../shared/messages.js';
+import type { Budget, EventKind, ItemId, TrackedEvent } from '../shared/generated.js';
+import type { OpenSettings, SearchMode } from '../shared/messages.js';
 import type { Progress } from '../shared/update.js';
-import { applyRules, type Rule } from './rules.js';
 import type { PersonalStorage } from './storage.js';
 
 /** Options of {@link createRecommender}; only `server` is required. */
@@ -41,6 +40,16 @@ export interface RecommenderOptions {
   shadow?: boolean;
   /** Limit of requests for lists, in place of the manifest's. */
   budget?: Budget;
+  /**
+   * How the device searches the catalogue beside the candidate list. `auto`, the default: as the
+   * manifest says; `whole`: the whole item table; `cells`: the cells near the visitor's state;
+   * `off`: only the list is ranked.
+   */
+  search?: SearchMode;
+  /** Memory for cells of the item table, in bytes (8 MB). */
+  searchMemory?: number;
+  /** Whether items of the history may be recommended again, for repeated purchases. */
+  repeats?: boolean;
   /** Time limit of a request to the server, in milliseconds (20,000). */
   timeoutMs?: number;
   /** Aborts opening, or disposes of the recommender later. */
@@ -55,21 +64,10 @@ export interface RecommenderOptions {
   wasmUrl?: string | URL;
 }
 
-/** Selection of {@link Recommender.recommend}; evaluated on the page, never sent. */
-export interface RecommendOptions {
-  /** Maximum number of items; all if absent. */
-  k?: number;
-  /** Items to leave out; a number is taken as its decimal text. */
-  exclude?: Iterable<ItemId | number>;
-  /** Keeps the items for which it returns `true`. */
-  filter?: (item: RankedItem) => boolean;
-  /** Applied in their order, before `k`. */
-  rules?: readonly Rule[];
-}
-
 /** Checks the options and makes addresses absolute: the base of a worker is not the page. */
 export function openSettings(options: RecommenderOptions, base: string): OpenSettings {
   const { server, key, device = 'auto', model, budget, timeoutMs, wasmUrl } = options;
+  const { search = 'auto', searchMemory } = options;
   if (typeof server !== 'string') throw argument('server', 'an address', server);
   if (device !== 'auto' && device !== 'webgpu' && device !== 'cpu') {
     throw argument('device', "'auto', 'webgpu' or 'cpu'", device);
@@ -91,6 +89,12 @@ export function openSettings(options: RecommenderOptions, base: string): OpenSet
       throw argument('budget.perMinute', 'a number from 0', perMinute);
     }
   }
+  if (search !== 'auto' && search !== 'whole' && search !== 'cells' && search !== 'off') {
+    throw argument('search', "'auto', 'whole', 'cells' or 'off'", search);
+  }
+  if (searchMemory !== undefined && !(Number.isInteger(searchMemory) && searchMemory > 0)) {
+    throw argument('searchMemory', 'a number of bytes from 1', searchMemory);
+  }
   if (options.shadow === true && options.events === true) {
     throw new UsageError(
       'invalid_argument',
@@ -103,6 +107,11 @@ export function openSettings(options: RecommenderOptions, base: string): OpenSet
     device,
     model: model ?? null,
     budget: budget === undefined ? null : { ...budget },
+    search,
+    searchMemory: searchMemory ?? null,
+    repeats: options.repeats === true,
+    available: null,
+    excluded: { items: [], send: false },
     timeoutMs: timeoutMs ?? null,
     wasmUrl: wasmUrl === undefined ? null : folder(absolute('wasmUrl', wasmUrl, base)),
     consent: options.consent === true,
@@ -113,20 +122,6 @@ export function openSettings(options: RecommenderOptions, base: string): OpenSet
   };
 }
 
-/** Applies exclusions, filter, rules and `k` to ranked items, in this order. */
-export function select(items: readonly RankedItem[], options: RecommendOptions): RankedItem[] {
-  const { k, exclude, filter, rules = [] } = options;
-  if (k !== undefined && !(Number.isInteger(k) && k > 0)) {
-    throw argument('k', 'an integer from 1', k);
-  }
-  const excluded = new Set([...(exclude ?? [])].map((item) => itemId('exclude', item)));
-  const kept = items.filter(
-    (item) => !excluded.has(item.item) && (filter === undefined || filter(item)),
-  );
-  const ruled = applyRules(kept, rules);
-  return k === undefined ? ruled : ruled.slice(0, k);
-}
-
 /** The id of an item as a string, or an error that names the argument. */
 export function itemId(name: string, item: unknown): string {
   if (typeof item === 'number' && Number.isFinite(item)) return String(item);
@@ -134,6 +129,11 @@ export function itemId(name: string, item: unknown): string {
     throw argument(name, 'the id of an item, a non-empty string or a number', item);
   }
   return item;
+}
+
+/** The ids of items as strings. */
+export function itemIds(name: string, items: Iterable<ItemId | number>): string[] {
+  return [...items].map((item) => itemId(name, item));
 }
 
 const eventKinds: readonly EventKind[] = ['click', 'view', 'purchase', 'dislike'];

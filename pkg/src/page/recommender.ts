@@ -1,10 +1,4 @@
-import {
-  type ErrorCode,
-  errorFrom,
-  LifecycleError,
-  TandemError,
-  type WireError,
-} from '../shared/errors.js';
+import { errorFrom, LifecycleError, type WireError, wireError } from '../shared/errors.js';
 import type {
   EventKind,
   Explanation,
@@ -19,29 +13,22 @@ import { CACHE_NAME } from '../shared/names.js';
 import type { Device, DeviceTrial, Ledger, Update } from '../shared/update.js';
 import type { Notice, WorkerLike } from './channel.js';
 import { Emitter } from './emitter.js';
-import { IndexedDbStorage } from './indexed-db.js';
 import {
   argument,
   itemId,
+  itemIds,
   openSettings,
   type RecommenderOptions,
-  type RecommendOptions,
-  select,
   trackedEvent,
 } from './options.js';
-import { Outbox } from './outbox.js';
 import { PageRequests } from './page-fetch.js';
 import { afterPaint } from './paint.js';
-import { SessionJournal } from './session-journal.js';
+import { PersonalData } from './personal-data.js';
+import { type RecommendOptions, select, selectEnough } from './selection.js';
 import type { RecommenderEvents, RecommenderState } from './state.js';
-import { MemoryStorage, type PersonalStorage } from './storage.js';
 import { Supervisor } from './supervisor.js';
 import { isSupported } from './support.js';
-import { randomId, Tabs } from './tabs.js';
 import { Trial } from './trial.js';
-
-/** Maximum number of events that are kept until there is consent. */
-const REMEMBERED = 1_000;
 
 /**
  * Recommendations on this page; created by {@link createRecommender}. Calls may overlap; they
@@ -50,23 +37,17 @@ const REMEMBERED = 1_000;
  */
 export class Recommender {
   readonly #options: RecommenderOptions;
-  readonly #server: string;
   readonly #events = new Emitter<RecommenderEvents>();
   readonly #supervisor: Supervisor;
-  readonly #journal: SessionJournal;
+  readonly #personal: PersonalData;
   readonly #requests: PageRequests | null;
-  readonly #outbox: Outbox | null;
   readonly #trial: Trial;
-  #tabs: Tabs | null = null;
   readonly #onAbort = (): void => this.#end(aborted());
   readonly #onOnline = (): void => this.#online();
   #device: Device = 'cpu';
   #deviceFallback: WireError | null = null;
   #deviceTrial: DeviceTrial | null = null;
-  #consent: boolean;
-  #storageFault: WireError | null = null;
   #model: string | null;
-  #pageEvents: TrackedEvent[] = [];
   #latest: Update | null = null;
   #sequence = 0;
   #learned: LearnReport | null = null;
@@ -75,13 +56,11 @@ export class Recommender {
   private constructor(spawn: () => WorkerLike, options: RecommenderOptions, base: string) {
     const settings = openSettings(options, base);
     this.#options = options;
-    this.#server = settings.server;
-    this.#consent = settings.consent;
     this.#model = settings.model;
     options.signal?.addEventListener('abort', this.#onAbort);
     this.#supervisor = new Supervisor(spawn, settings, {
       notice: (notice) => this.#receive(notice),
-      restore: (except) => this.#journal.restore(except),
+      restore: (except) => this.#personal.journal.restore(except),
       restarted: (opened) => this.#restarted(opened),
       failed: (error) => {
         this.#status = 'failed';
@@ -96,23 +75,15 @@ export class Recommender {
         this.#deviceTrial = trial;
       },
     });
-    const tab = randomId();
-    this.#journal = new SessionJournal(
-      settings.consent ? this.#lasting() : new MemoryStorage(),
-      tab,
-      {
-        export: () => this.#call({ type: 'export' }),
-        restore: (restore) => this.#call({ type: 'restore', restore }),
-        apply: ({ id, event }) => this.#call({ type: 'track', id, event, tab: true }),
+    this.#personal = new PersonalData(options, settings, {
+      call: (command) => this.#call(command),
+      ready: () => this.#status === 'ready',
+      error: (error) => this.#events.emit('error', error),
+      consentChanged: (granted) => {
+        this.#supervisor.remember({ consent: granted });
+        if (!granted) this.#trial.close();
       },
-      {
-        onFault: (error) => {
-          this.#storageFault = { code: error.code, message: error.message };
-          this.#events.emit('error', error);
-        },
-        onStored: () => this.#tabs?.post('stored'),
-      },
-    );
+    });
     const own = options.fetch;
     this.#requests =
       own === undefined
@@ -120,14 +91,6 @@ export class Recommender {
         : new PageRequests(own, (id, answer) =>
             this.#supervisor.post({ kind: 'fetched', id, answer }),
           );
-    this.#outbox =
-      options.events === true
-        ? new Outbox(tab, {
-            storage: () => this.#journal.storage,
-            send: (path, body, why) => this.#call({ type: 'send', path, body, why }),
-            refused: (error) => this.#events.emit('error', error),
-          })
-        : null;
   }
 
   /** Whether this browser has module workers and WebAssembly with SIMD. */
@@ -169,24 +132,12 @@ export class Recommender {
   async track(
     event: { type: EventKind; item: ItemId | number } | { type: 'undo' },
   ): Promise<Update> {
-    if (event.type === 'undo') return (await this.#undo()).update;
+    if (event.type === 'undo') return (await this.#personal.undo()).update;
     const tracked = trackedEvent(event.type, event.item);
-    if (this.#journal.busy) await this.#journal.idle();
+    const { journal } = this.#personal;
+    if (journal.busy) await journal.idle();
     if (this.#status !== 'ready') return this.#call({ type: 'recommend' });
-    const id = this.#journal.nextId();
-    const safe = this.#journal.record(id, tracked);
-    try {
-      const [update] = await Promise.all([this.#call({ type: 'track', event: tracked, id }), safe]);
-      this.#remember(tracked);
-      await this.#outbox?.add(tracked);
-      return update;
-    } catch (error) {
-      // Refused. After the end of the worker or the recommender it stays in the journal.
-      if (this.#status === 'ready') await this.#journal.forget(id);
-      // The server's log may know the item already.
-      if (hasCode(error, 'unknown_item')) await this.#outbox?.add(tracked);
-      throw error;
-    }
+    return this.#personal.track(tracked);
   }
 
   /**
@@ -195,7 +146,7 @@ export class Recommender {
    * reverted. An event that was sent to the server's log stays there.
    */
   async undo(): Promise<TrackedEvent | null> {
-    return (await this.#undo()).event;
+    return (await this.#personal.undo()).event;
   }
 
   /**
@@ -204,12 +155,36 @@ export class Recommender {
    * `connection` has the cause.
    */
   async recommend(options: RecommendOptions = {}): Promise<Update> {
-    select([], options);
+    select([], { ...options, exclude: [] });
     const update = await this.#call({ type: 'recommend' });
     const connectionChanged = this.#note(update);
     this.#events.emit('decision', update.decision);
     if (connectionChanged) this.#events.emit('offline', update.connection);
-    return { ...update, items: select(update.items, options) };
+    const items = await selectEnough(update, options, (k) => this.#call({ type: 'deeper', k }));
+    return { ...update, items };
+  }
+
+  /**
+   * Sets the items that can be recommended, for example those in stock; `null`: all. Applies to
+   * the list, to the device's own search and to similar items. Stays on the device.
+   */
+  async setAvailable(items: Iterable<ItemId | number> | null): Promise<Update> {
+    const available = items === null ? null : itemIds('items', items);
+    this.#supervisor.remember({ available });
+    return this.#call({ type: 'setAvailable', items: available });
+  }
+
+  /**
+   * Sets the items that are never recommended. With `send`, requests for lists name them, so
+   * that the list does not contain them; the server then learns which items they are.
+   */
+  async setExcluded(
+    items: Iterable<ItemId | number>,
+    { send = false }: { send?: boolean } = {},
+  ): Promise<Update> {
+    const excluded = { items: itemIds('items', items), send };
+    this.#supervisor.remember({ excluded });
+    return this.#call({ type: 'setExcluded', excluded });
   }
 
   /** Why an item has its rank; `null` if it is not recommended. No network. */
@@ -236,7 +211,7 @@ export class Recommender {
    * the server, rounded to two digits.
    */
   async compare(items: Iterable<ItemId | number>): Promise<number | null> {
-    return this.#call({ type: 'compare', items: [...items].map((item) => itemId('items', item)) });
+    return this.#call({ type: 'compare', items: itemIds('items', items) });
   }
 
   /** The language models of the server; the first is its default. */
@@ -260,7 +235,7 @@ export class Recommender {
   async setOffline(offline: boolean): Promise<void> {
     this.#supervisor.remember({ offline });
     await this.#call({ type: 'setOffline', offline });
-    if (!offline) this.#outbox?.flush();
+    if (!offline) this.#personal.outbox?.flush();
   }
 
   /**
@@ -270,32 +245,15 @@ export class Recommender {
    * again only after a new consent.
    */
   async setConsent(granted: boolean): Promise<void> {
-    if (granted === this.#consent) return;
-    this.#consent = granted;
-    this.#supervisor.remember({ consent: granted });
-    if (granted) {
-      this.#storageFault = null;
-      this.#outbox?.suspend(false);
-      await this.#journal.moveTo(this.#lasting(), this.#pageEvents, true);
-      this.#pageEvents = [];
-      this.#joinTabs();
-    } else {
-      this.#tabs?.post('erased');
-      await this.#goToMemory();
-    }
-    await this.#call({ type: 'setConsent', granted });
+    if (granted === this.#personal.consent) return;
+    await this.#personal.setConsent(granted);
     if (!granted) await Recommender.clearCache();
   }
 
   /** Deletes the session and the personal delta, on the device and in memory. */
   async reset(): Promise<void> {
-    await this.#journal.replace(async () => {
-      await this.#call({ type: 'reset' });
-      return { value: null, snapshot: null };
-    });
-    this.#outbox?.forget();
+    await this.#personal.reset();
     this.#learned = null;
-    this.#pageEvents = [];
   }
 
   /** Session and personal delta as bytes that {@link importPersonalData} takes. */
@@ -307,11 +265,8 @@ export class Recommender {
    * Replaces the session by an exported one. Rejects, and changes nothing, if the bytes are
    * damaged or belong to another model.
    */
-  async importPersonalData(bytes: Uint8Array): Promise<void> {
-    await this.#journal.replace(async () => {
-      await this.#call({ type: 'import', bytes });
-      return { value: null, snapshot: await this.#call({ type: 'export' }) };
-    });
+  importPersonalData(bytes: Uint8Array): Promise<void> {
+    return this.#personal.import(bytes);
   }
 
   /** All requests since the recommender was opened, with their time, address, purpose and body. */
@@ -322,19 +277,18 @@ export class Recommender {
   /** The current state, without a call to the worker. */
   state(): RecommenderState {
     const latest = this.#latest;
-    if (latest === null)
-      throw errorFrom({
-        code: 'not_ready',
-        message: 'the recommender is not open yet: await createRecommender first',
-      });
+    if (latest === null) {
+      const message = 'the recommender is not open yet: await createRecommender first';
+      throw errorFrom(wireError('not_ready', message));
+    }
     return {
       status: this.#status,
       device: this.#device,
       deviceFallback: this.#deviceFallback,
       deviceTrial: this.#deviceTrial,
-      consent: this.#consent,
-      storage: this.#journal.storage instanceof MemoryStorage ? 'memory' : 'device',
-      storageFault: this.#storageFault,
+      consent: this.#personal.consent,
+      storage: this.#personal.storage,
+      storageFault: this.#personal.fault,
       model: this.#model,
       connection: latest.connection,
       decision: latest.decision,
@@ -358,75 +312,26 @@ export class Recommender {
   }
 
   async #open(): Promise<void> {
-    const restore = this.#consent ? this.#journal.restore() : Promise.resolve(null);
+    const { consent, journal, outbox } = this.#personal;
+    const restore = consent ? journal.restore() : Promise.resolve(null);
     const opened = await this.#supervisor.open(restore);
     this.#device = opened.device;
     this.#deviceFallback = opened.fallback;
     this.#deviceTrial = opened.trial;
     this.#latest ??= opened.update;
-    if (this.#consent) this.#joinTabs();
+    if (consent) this.#personal.joinTabs();
     if (typeof window !== 'undefined') window.addEventListener('online', this.#onOnline);
     // Events that an earlier visit could not send.
-    this.#outbox?.flush();
-  }
-
-  async #undo(): Promise<Results['undo']> {
-    const undone = await this.#journal.replace(async () => {
-      const value = await this.#call({ type: 'undo' });
-      return { value, snapshot: await this.#call({ type: 'export' }) };
-    });
-    const { event } = undone;
-    if (event !== null) {
-      const names = this.#pageEvents.map(({ type, item }) => `${type} ${item}`);
-      const at = names.lastIndexOf(`${event.type} ${event.item}`);
-      if (at >= 0) this.#pageEvents.splice(at, 1);
-      this.#outbox?.takeBack(event);
-    }
-    return undone;
+    outbox?.flush();
   }
 
   #call<C extends Command>(command: C): Promise<Results[C['type']]> {
     return this.#supervisor.call(command);
   }
 
-  #lasting(): PersonalStorage {
-    return this.#options.storage ?? new IndexedDbStorage(this.#server);
-  }
-
-  #remember(event: TrackedEvent): void {
-    if (this.#consent) return;
-    this.#pageEvents.push(event);
-    if (this.#pageEvents.length > REMEMBERED) this.#pageEvents.shift();
-  }
-
-  #joinTabs(): void {
-    if (this.#status !== 'ready') return;
-    this.#tabs ??= new Tabs(
-      this.#server,
-      () => {
-        this.#journal.sync().catch((error: TandemError) => this.#events.emit('error', error));
-      },
-      () => {
-        this.#consent = false;
-        this.#supervisor.remember({ consent: false });
-        void this.#goToMemory().catch(() => undefined);
-        this.#call({ type: 'setConsent', granted: false }).catch(() => undefined);
-      },
-    );
-  }
-
-  /** The visitor withdrew the consent. */
-  #goToMemory(): Promise<void> {
-    this.#trial.close();
-    this.#outbox?.suspend(true);
-    this.#tabs?.close();
-    this.#tabs = null;
-    return this.#journal.moveTo(new MemoryStorage(), [], false);
-  }
-
   /** The browser reports a network again: the server is tried at once. */
   #online(): void {
-    this.#outbox?.flush();
+    this.#personal.outbox?.flush();
     if (this.#latest?.connection.state === 'failing') {
       this.#call({ type: 'setOffline', offline: false }).catch(() => undefined);
     }
@@ -439,8 +344,7 @@ export class Recommender {
     if (typeof window !== 'undefined') window.removeEventListener('online', this.#onOnline);
     this.#supervisor.close(reason);
     this.#trial.close();
-    this.#tabs?.close();
-    this.#outbox?.close();
+    this.#personal.close();
     this.#events.clear();
   }
 
@@ -460,8 +364,8 @@ export class Recommender {
         this.#events.emit('learn', notice.report);
         break;
       case 'snapshot':
-        void this.#journal.keep(notice.bytes, notice.through);
-        if (this.#consent && this.#latest?.items.length) this.#trial.offer(notice.bytes);
+        void this.#personal.journal.keep(notice.bytes, notice.through);
+        if (this.#personal.consent && this.#latest?.items.length) this.#trial.offer(notice.bytes);
         break;
       case 'fetch':
       case 'abortFetch':
@@ -486,7 +390,7 @@ export class Recommender {
     if (decided) this.#events.emit('decision', update.decision);
     if (!connectionChanged) return;
     this.#events.emit('offline', update.connection);
-    if (update.connection.state === 'online') this.#outbox?.flush();
+    if (update.connection.state === 'online') this.#personal.outbox?.flush();
   }
 
   /** Stores the newest state; returns whether the state of the connection changed. */
@@ -495,10 +399,6 @@ export class Recommender {
     this.#latest = update;
     return before !== update.connection.state;
   }
-}
-
-function hasCode(error: unknown, code: ErrorCode): boolean {
-  return error instanceof TandemError && error.code === code;
 }
 
 function aborted(): LifecycleError {

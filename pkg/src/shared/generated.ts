@@ -7,7 +7,15 @@ export type ClientUpdate = {
 /**
  * Fused order, best first.
  */
-items: Array<RankedItem>, decision: Decision, 
+items: Array<RankedItem>, 
+/**
+ * Whether the device searched the catalogue itself.
+ */
+searched: boolean, 
+/**
+ * Whether a longer ranking would have no further items.
+ */
+exhausted: boolean, decision: Decision, 
 /**
  * What the candidate list in use is ordered by; `null` without a list.
  */
@@ -188,6 +196,45 @@ export type Undone = {
 event: TrackedEvent | null, update: ClientUpdate, };
 
 /**
+ * A longer ranking, for a page whose filter leaves too few items.
+ */
+export type Deeper = { 
+/**
+ * Fused order, best first.
+ */
+items: Array<RankedItem>, 
+/**
+ * Whether a longer ranking would have no further items.
+ */
+exhausted: boolean, };
+
+/**
+ * The result of `fetchMissing`.
+ */
+export type Fetched = { 
+/**
+ * The ranking with the new rows; `null` if none arrived.
+ */
+update: ClientUpdate | null, 
+/**
+ * Files and rows that cannot be used; they are not requested again.
+ */
+errors: Array<ClientError>, };
+
+/**
+ * An error as it crosses to and from JavaScript: `{ code, message }`.
+ */
+export type ClientError = { 
+/**
+ * For programs.
+ */
+code: WireErrorCode, 
+/**
+ * For people: what was expected, what was found, what to do.
+ */
+message: string, };
+
+/**
  * One learning step on the device.
  */
 export type LearnReport = { 
@@ -279,7 +326,19 @@ seed?: number,
 /**
  * Limit of requests for lists, in place of the manifest's.
  */
-budget?: Budget, };
+budget?: Budget, 
+/**
+ * How the device searches the catalogue (`auto`: as the manifest says).
+ */
+search: 'auto' | 'whole' | 'cells' | 'off', 
+/**
+ * Memory for cells of the item table, in bytes (8 MB).
+ */
+searchMemory?: number, 
+/**
+ * Whether items of the history may be recommended again.
+ */
+repeats: boolean, };
 
 /**
  * A call budget: a token bucket.
@@ -310,6 +369,10 @@ why: string,
  * SHA-256 of the content, where it is known: the key in the cache.
  */
 sha256: string | null, 
+/**
+ * SHA-256 of the index, for a cell. Its cells stay in the cache as long as the index.
+ */
+cellIndex: string | null, 
 /**
  * Bypasses the cache, whose copy was damaged.
  */

@@ -2,6 +2,7 @@ import type { WireError } from './errors.js';
 import type {
   Budget,
   ClientUpdate,
+  Deeper,
   Explanation,
   HistoryChange,
   HostedModel,
@@ -21,6 +22,14 @@ export interface OpenSettings {
   /** Sent as `Authorization: Bearer …`. */
   key: string | null;
   budget: Budget | null;
+  search: SearchMode;
+  /** Memory for cells in bytes; `null`: the default. */
+  searchMemory: number | null;
+  /** Items of the history may be recommended again. */
+  repeats: boolean;
+  /** The items that can be recommended; `null`: all. */
+  available: string[] | null;
+  excluded: Excluded;
   /** The language model for the lists; `null`: the server's default. */
   model: string | null;
   /** Whether files may be stored on this device. */
@@ -33,6 +42,15 @@ export interface OpenSettings {
   offline: boolean;
   /** Name of a lock that the worker holds while it lives. */
   lock: string | null;
+}
+
+/** How the device searches the catalogue. */
+export type SearchMode = 'auto' | 'whole' | 'cells' | 'off';
+
+/** Items that are never recommended; `send`: also named in requests for lists. */
+export interface Excluded {
+  items: string[];
+  send: boolean;
 }
 
 /** A session to continue: its last snapshot, and the events since. */
@@ -64,6 +82,10 @@ export type Command =
   | { type: 'track'; event: TrackedEvent; id: number; tab?: true }
   | { type: 'undo' }
   | { type: 'recommend' }
+  /** A longer ranking, with the best `k` items of the search. */
+  | { type: 'deeper'; k: number }
+  | { type: 'setAvailable'; items: string[] | null }
+  | { type: 'setExcluded'; excluded: Excluded }
   | { type: 'explain'; item: string }
   | { type: 'similar'; item: string; k: number }
   | { type: 'compare'; items: string[] }
@@ -89,6 +111,9 @@ export interface Results {
   track: Update;
   undo: { event: TrackedEvent | null; update: Update };
   recommend: Update;
+  deeper: Deeper;
+  setAvailable: Update;
+  setExcluded: Update;
   explain: Explanation | null;
   similar: SimilarItem[] | null;
   compare: number | null;

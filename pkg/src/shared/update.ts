@@ -37,15 +37,18 @@ export interface Update extends ClientUpdate {
 
 /**
  * The cause of an update: an event or its undo, here or in another tab (`tab`); a new
- * candidate list (`request`); another language model (`model`); the network switched on or
- * off (`connection`), or tried again (`retry`); a reset or an import; a new catalogue on the
- * server (`catalogue`); a new worker in place of one that died (`restart`).
+ * candidate list (`request`); rows or cells that the search was missing (`search`); other
+ * available or excluded items (`stock`); another language model (`model`); the network switched
+ * on or off (`connection`), or tried again (`retry`); a reset or an import; a new catalogue on
+ * the server (`catalogue`); a new worker in place of one that died (`restart`).
  */
 export type UpdateCause =
   | 'event'
   | 'undo'
   | 'tab'
   | 'request'
+  | 'search'
+  | 'stock'
   | 'model'
   | 'connection'
   | 'retry'

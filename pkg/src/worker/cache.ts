@@ -43,7 +43,7 @@ export class FileCache {
     });
   }
 
-  /** Removes the model's files that no cached manifest names any more. */
+  /** Removes files that no cached manifest names any more; a cell is named by its index. */
   async prune(): Promise<void> {
     if (!this.takes) return;
     await this.#use(async (cache) => {
@@ -54,7 +54,7 @@ export class FileCache {
         for (const [hash] of (text ?? '').matchAll(/[0-9a-f]{64}/g)) named.add(hash);
       }
       const stale = keys.filter(({ url }) => {
-        const hash = new RegExp(`/${FOLDER}/sha256/([0-9a-f]{64})$`).exec(url)?.[1];
+        const hash = new RegExp(`/${FOLDER}/(?:sha256|cell)/([0-9a-f]{64})(?:/|$)`).exec(url)?.[1];
         return hash !== undefined && !named.has(hash);
       });
       await Promise.all(stale.map((key) => cache.delete(key)));

@@ -1,7 +1,9 @@
 import { toWire, type WireError, wireError } from '../shared/errors.js';
 import type {
   ClientUpdate,
+  Deeper,
   Explanation,
+  Fetched,
   HistoryChange,
   LearnReport,
   OpenConfig,
@@ -17,7 +19,8 @@ import type { Network } from './network.js';
 
 /**
  * The session inside WebAssembly. Not re-entrant: one call at a time. Only
- * {@link requestCandidates} and {@link request} may be pending while others run.
+ * {@link requestCandidates}, {@link fetchMissing} and {@link request} may be pending while others
+ * run.
  */
 export interface Client {
   track(event: TrackedEvent): Promise<ClientUpdate>;
@@ -25,6 +28,13 @@ export interface Client {
   replay(events: TrackedEvent[]): Promise<ClientUpdate>;
   undo(): Promise<Undone>;
   recommend(): Promise<ClientUpdate>;
+  /** A longer ranking, with the best `k` items of the search. */
+  rankDeeper(k: number): Promise<Deeper>;
+  /** Items that can be recommended; absent: all. */
+  setAvailable(items?: string[]): Promise<ClientUpdate>;
+  setExcluded(items: string[], send: boolean): Promise<ClientUpdate>;
+  /** Fetches the cells that the search wants next, and the rows of clicked items. */
+  fetchMissing(): Promise<Fetched>;
   explain(item: string): Promise<Explanation | null>;
   similar(item: string, k: number): Promise<SimilarItem[] | null>;
   compare(items: string[]): Promise<number | null>;
@@ -130,10 +140,13 @@ async function open(
         `(${toWire(error).message})`,
     );
   }
-  const { server, timeoutMs, budget } = settings;
+  const { server, timeoutMs, budget, search, searchMemory, repeats } = settings;
   const config: OpenConfig = {
     server,
     device,
+    search,
+    repeats,
+    ...(searchMemory === null ? {} : { searchMemory }),
     ...(timeoutMs === null ? {} : { timeoutMs }),
     ...(budget === null ? {} : { budget }),
   };

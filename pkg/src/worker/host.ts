@@ -56,6 +56,8 @@ export class Host {
   #engine: Engine | null = null;
   #client: Client | null = null;
   #offline = false;
+  /** Rows and cells are being fetched; `again`: there was another event since. */
+  #fetching: { again: boolean } | null = null;
   #model: string | null = null;
   #reopened = Number.NEGATIVE_INFINITY;
 
@@ -118,6 +120,19 @@ export class Host {
         });
       case 'recommend':
         return this.#recommend(id);
+      case 'deeper':
+        return this.#enter((client) => client.rankDeeper(command.k));
+      case 'setAvailable':
+        this.#remember({ available: command.items });
+        return this.#enter(async (client) =>
+          this.#publish('stock', await client.setAvailable(command.items ?? undefined), id),
+        );
+      case 'setExcluded':
+        this.#remember({ excluded: command.excluded });
+        return this.#enter(async (client) => {
+          const { items, send } = command.excluded;
+          return this.#publish('stock', await client.setExcluded(items, send), id);
+        });
       case 'explain':
         return this.#enter((client) => client.explain(command.item));
       case 'similar':
@@ -189,11 +204,27 @@ export class Host {
     const { client, device, fallback, trial } = this.#engine;
     this.#client = client;
     this.#offline = settings.offline;
-    if (this.#offline) client.setOffline(true);
-    if (this.#model !== null) await client.chooseModel(this.#model);
+    await this.#prepare(client);
     if (restore !== null) await this.#restore(client, restore);
     const value = { device, fallback, trial };
-    return this.#post(await client.recommend(), { id, value }, null);
+    this.#post(await client.recommend(), { id, value }, null);
+    this.#fetchMissing();
+    return POSTED;
+  }
+
+  /** Applies the choices of the page to a new client. */
+  async #prepare(client: Client): Promise<void> {
+    if (this.#offline) client.setOffline(true);
+    if (this.#model !== null) await client.chooseModel(this.#model);
+    const { available = null, excluded } = this.#settings ?? {};
+    if (available !== null) await client.setAvailable(available);
+    if (excluded !== undefined && excluded.items.length > 0) {
+      await client.setExcluded(excluded.items, excluded.send);
+    }
+  }
+
+  #remember(changes: Partial<OpenSettings>): void {
+    if (this.#settings !== null) this.#settings = { ...this.#settings, ...changes };
   }
 
   /** Held until this worker ends for any reason; the page waits for its release. */
@@ -248,6 +279,7 @@ export class Host {
     const delivery = this.#delivery(cause, true);
     this.#post(update, id === null ? null : { id, value }, delivery);
     this.#follow(update);
+    this.#fetchMissing();
     return POSTED;
   }
 
@@ -273,6 +305,37 @@ export class Host {
 
   #follow(update: ClientUpdate): void {
     if (this.#settings?.shadow !== true) this.#requester.follow(update);
+  }
+
+  /**
+   * Fetches the rows and cells that the session lacks, and publishes the new ranking. Not in
+   * the queue: clicks are processed while the files are loading.
+   */
+  #fetchMissing(): void {
+    const client = this.#client;
+    if (client === null || this.#settings?.shadow === true) return;
+    if (this.#fetching !== null) {
+      this.#fetching.again = true;
+      return;
+    }
+    const fetching = { again: false };
+    this.#fetching = fetching;
+    client
+      .fetchMissing()
+      .then(({ update, errors }) => {
+        for (const error of errors) this.#fault(error);
+        if (update === null || client !== this.#client) return;
+        this.#learning.rowsArrived();
+        this.#post(update, null, this.#delivery('search', true));
+        this.#follow(update);
+      })
+      .catch((error: unknown) => this.#fault(error))
+      .finally(() => {
+        this.#fetching = null;
+        // There was an event in the meantime. Not without one: with little memory, cells that
+        // were dropped would be fetched again and again.
+        if (fetching.again) this.#fetchMissing();
+      });
   }
 
   #answered(update: ClientUpdate, decided: boolean): void {
@@ -309,9 +372,8 @@ export class Host {
       const bytes = old.exportPersonal().slice();
       const next = (await this.#engine?.reopen()) ?? old;
       if (next === old) return;
-      if (this.#model !== null) await next.chooseModel(this.#model);
+      await this.#prepare(next);
       await next.restorePersonal(bytes);
-      if (this.#offline) next.setOffline(true);
       this.#client = next;
       this.#requester.drop();
       this.#replaceSession();

@@ -51,6 +51,12 @@ export class Learning {
     this.changed();
   }
 
+  /** Rows arrived: clicks that lacked one may be learnt from now. */
+  rowsArrived(): void {
+    this.#pending = true;
+    this.changed();
+  }
+
   /** The session changed. */
   changed(): void {
     this.#changed = true;

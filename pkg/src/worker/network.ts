@@ -40,15 +40,14 @@ export class Network {
 
   /** Sends a request and reads the whole response. Rejects with a `WireError`, `unreachable`. */
   send(request: HttpRequest, signal: AbortSignal): Promise<HttpResponse> {
-    if (request.sha256 !== null) return this.#file(request, request.sha256, signal);
+    if (request.sha256 !== null) return this.#file(request, fileName(request), signal);
     if (request.body === null && request.url.endsWith('/v1/manifest')) {
       return this.#manifest(request, signal);
     }
     return this.#exchange(request, signal);
   }
 
-  async #file(request: HttpRequest, hash: string, signal: AbortSignal): Promise<HttpResponse> {
-    const name = `sha256/${hash}`;
+  async #file(request: HttpRequest, name: string, signal: AbortSignal): Promise<HttpResponse> {
     const found = request.fresh ? null : await this.#cache.get(name);
     if (found !== null) return received(found, true);
     const response = await this.#exchange(request, signal);
@@ -115,6 +114,11 @@ export class Network {
       );
     }
   }
+}
+
+/** Name of a file in the cache. */
+function fileName({ sha256, cellIndex }: HttpRequest): string {
+  return cellIndex === null ? `sha256/${sha256}` : `cell/${cellIndex}/${sha256}`;
 }
 
 async function received(response: Response, cached: boolean): Promise<HttpResponse> {

@@ -7,15 +7,22 @@ use std::{
 };
 
 use futures_lite::future::{block_on, yield_now, zip};
-use tandem_collaboration::{Fusion, Policy, ReasonCode};
+use tandem_collaboration::{BucketLimits, Fusion, Policy, ReasonCode};
 use tandem_model::{Body, ItemTable, LearningConfig};
 use tandem_protocol::{
-    Candidate, CandidatesResponse, CatalogueInfo, EventKind, Ignored, ItemId,
+    Artifact, Candidate, CandidatesResponse, CatalogueInfo, EventKind, Ignored, ItemId,
     LanguageModelCalibration, Manifest, ModelConfig, ModelKind, PROTOCOL_VERSION, Ranking,
 };
 
+mod search;
+
 use super::*;
-use crate::{artifacts::sha256, device, host::Abort, server_link::ConnectionState};
+use crate::{
+    artifacts::{DeviceManifest, sha256},
+    device,
+    host::{Abort, HttpResponse},
+    server_link::ConnectionState,
+};
 
 const DIMS: usize = 8;
 const ITEMS: usize = 30;
@@ -119,29 +126,32 @@ fn listed(list: &CandidatesResponse) -> Result<HttpResponse, Failure> {
 
 /// A scripted server with a model of random weights.
 fn shop() -> Script {
-    shop_with(Vec::new())
+    shop_with(|_, _| ())
 }
 
-fn shop_with(language_models: Vec<Calibration>) -> Script {
+/// Row values `[ITEMS, DIMS]` of the catalogue.
+fn row_values() -> Vec<f32> {
+    (0..ITEMS * DIMS).map(|at| ((at * 37 % 101) as f32) / 50.0 - 1.0).collect()
+}
+
+fn artifact(path: &str, bytes: &[u8]) -> Artifact {
+    Artifact { path: path.into(), sha256: sha256(bytes), bytes: bytes.len() as u64 }
+}
+
+/// Changes the manifest and adds files of the release.
+fn shop_with(change: impl FnOnce(&mut DeviceManifest, &mut HashMap<String, Vec<u8>>)) -> Script {
     let model =
         ModelConfig { kind: ModelKind::Sasrec, dims: DIMS, blocks: 1, heads: 1, max_length: 10 };
     let device = block_on(device::open()).unwrap();
     let body = Body::new(&model, 0.0, &device).unwrap().to_bytes(&HashMap::new()).unwrap();
-    let values: Vec<f32> =
-        (0..ITEMS * DIMS).map(|at| ((at * 37 % 101) as f32) / 50.0 - 1.0).collect();
-    let rows = ItemTable::quantise(&values, DIMS).unwrap().as_bytes().to_vec();
+    let rows = ItemTable::quantise(&row_values(), DIMS).unwrap().as_bytes().to_vec();
     let items: Vec<String> = (0..ITEMS)
         .map(|number| {
             format!(r#"{{"item":"{}","title":"T","year":null,"genres":[]}}"#, item(number))
         })
         .collect();
     let items = format!("[{}]", items.join(",")).into_bytes();
-    let artifact = |path: &str, bytes: &[u8]| Artifact {
-        path: path.into(),
-        sha256: sha256(bytes),
-        bytes: bytes.len() as u64,
-    };
-    let manifest = Manifest {
+    let mut manifest = Manifest {
         version: PROTOCOL_VERSION,
         catalogue: CatalogueInfo { hash: catalogue_hash(), items: ITEMS },
         model,
@@ -152,10 +162,12 @@ fn shop_with(language_models: Vec<Calibration>) -> Script {
         fusion: Fusion::default(),
         policy: Policy::default(),
         learning: LearningConfig::default(),
-        language_models,
+        language_models: Vec::new(),
         search: None,
         popular: Vec::new(),
     };
+    let mut others = HashMap::new();
+    change(&mut manifest, &mut others);
     let manifest = serde_json::to_vec(&manifest).unwrap();
     let hash = sha256(&manifest)[..16].to_owned();
     let script = Script::default();
@@ -163,20 +175,31 @@ fn shop_with(language_models: Vec<Calibration>) -> Script {
     files.insert(format!("/artifacts/{hash}/body.safetensors"), ok(body));
     files.insert(format!("/artifacts/{hash}/rows.bin"), ok(rows));
     files.insert(format!("/artifacts/{hash}/items.json"), ok(items));
+    for (path, file) in others {
+        files.insert(format!("/artifacts/{hash}/{path}"), ok(file));
+    }
     files.insert("/v1/manifest".into(), HttpResponse { artifacts: Some(hash), ..ok(manifest) });
     drop(files);
     script
 }
-
-type Calibration = LanguageModelCalibration<Fusion, Policy>;
 
 fn try_open(script: &Script) -> Result<Engine<Script>, ClientError> {
     open_with(script, None)
 }
 
 fn open_with(script: &Script, budget: Option<BucketLimits>) -> Result<Engine<Script>, ClientError> {
+    let budget = budget.map_or("null".to_owned(), |budget| {
+        format!(r#"{{"burst":{},"perMinute":{}}}"#, budget.capacity, budget.refill_per_minute)
+    });
+    open_as(script, &format!(r#""budget":{budget}"#))
+}
+
+/// Opens with further options in JSON.
+fn open_as(script: &Script, options: &str) -> Result<Engine<Script>, ClientError> {
     let device = block_on(device::open()).unwrap();
-    block_on(Engine::open(script.clone(), "http://shop", 1_000, &device, budget))
+    let json = format!(r#"{{"server":"http://shop","timeoutMs":1000,{options}}}"#);
+    let config = serde_json::from_str(&json).unwrap();
+    block_on(Engine::open(script.clone(), &config, &device))
 }
 
 fn open(script: &Script) -> Engine<Script> {
@@ -491,7 +514,7 @@ fn the_budget_of_the_page_applies_to_every_language_model() {
         fusion: Fusion::default(),
         policy: Policy { trigger: tandem_collaboration::Trigger::Always, ..unlimited },
     };
-    let script = shop_with(vec![calibration]);
+    let script = shop_with(|manifest, _| manifest.language_models = vec![calibration]);
     let budget = BucketLimits { capacity: 2, refill_per_minute: 0.0 };
     let engine = open_with(&script, Some(budget)).unwrap_or_else(|error| panic!("{error}"));
     for number in [1, 2] {

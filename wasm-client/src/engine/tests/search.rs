@@ -1,0 +1,209 @@
+//! The device searches the catalogue: the whole table, or cells.
+
+use tandem_model::{
+    QuantisedRow,
+    cells::{Cell, CellEntry, CellIndex},
+};
+use tandem_protocol::{ItemRow, RowsResponse, SearchConfig};
+use tandem_session::encode_row;
+
+use super::*;
+use crate::update::Fetched;
+
+/// Items of each cell: consecutive ones.
+const CELL: usize = 6;
+
+/// A catalogue whose whole table is searched; `popular` are the last items.
+fn whole_shop() -> Script {
+    shop_with(|manifest, _| {
+        manifest.search = Some(SearchConfig { k: 10, cells: None });
+        manifest.popular = (20..ITEMS).map(item).collect();
+    })
+}
+
+/// A catalogue in cells, without its item table.
+fn cell_shop() -> Script {
+    let script = shop_with(|manifest, files| {
+        let values = row_values();
+        let cells = values.chunks(CELL * DIMS).enumerate().map(|(number, rows)| {
+            let ids = (number * CELL..(number + 1) * CELL).map(item).collect();
+            let cell = Cell::new(ids, ItemTable::quantise(rows, DIMS).unwrap()).unwrap();
+            let mean = |dim| rows.iter().skip(dim).step_by(DIMS).sum::<f32>() / CELL as f32;
+            let centroid: Vec<f32> = (0..DIMS).map(mean).collect();
+            let file = cell.to_bytes();
+            let centroid = QuantisedRow::quantise(&centroid).unwrap();
+            let entry = CellEntry::new(centroid, CELL as u32, &file);
+            files.insert(entry.path(), file);
+            entry
+        });
+        let index = CellIndex::new(DIMS, cells.collect()).unwrap().to_bytes();
+        manifest.search = Some(SearchConfig { k: 10, cells: Some(artifact("cells.bin", &index)) });
+        manifest.popular = vec![item(3)];
+        files.insert("cells.bin".into(), index);
+    });
+    script.files.borrow_mut().retain(|path, _| !path.ends_with("rows.bin"));
+    script
+}
+
+/// The server's response to a request for the rows of these items.
+fn rows(items: &[usize]) -> Result<HttpResponse, Failure> {
+    let values = row_values();
+    let row = |number: &usize| {
+        let row = QuantisedRow::quantise(&values[number * DIMS..][..DIMS]).unwrap();
+        encode_row(item(*number), &row)
+    };
+    let rows: Vec<ItemRow> = items.iter().map(row).collect();
+    let response = RowsResponse { rows_hash: String::new(), rows, unknown: 0 };
+    Ok(ok(serde_json::to_vec(&response).unwrap()))
+}
+
+fn fetch(engine: &Engine<Script>) -> Fetched {
+    block_on(engine.fetch_missing()).unwrap()
+}
+
+/// An engine after a click on item 2, whose row has arrived.
+fn after_a_click(script: &Script) -> Engine<Script> {
+    let engine = open(script);
+    track(&engine, 2);
+    script.lists.borrow_mut().push_back(rows(&[2]));
+    let fetched = fetch(&engine);
+    assert!(fetched.errors.is_empty() && fetched.update.is_some());
+    assert!(script.asked.borrow()[0].contains(r#""items":["i2"]"#));
+    script.asked.borrow_mut().clear();
+    engine
+}
+
+fn cell_requests(script: &Script) -> usize {
+    script.asked.borrow().iter().filter(|path| path.contains("/cells/")).count()
+}
+
+#[test]
+fn without_a_list_there_are_popular_items_and_then_the_devices_own() {
+    let script = whole_shop();
+    let engine = open(&script);
+    let first = block_on(engine.recommend()).unwrap();
+    assert_eq!((first.items[0].item.clone(), first.searched), (item(20), false));
+    engine.set_offline(true);
+    let own = track(&engine, 5);
+    assert!(own.searched && own.items.len() >= 10);
+    assert!(own.items.iter().all(|found| !found.listed && found.item != item(5)));
+    assert!(script.asked.borrow().is_empty());
+}
+
+#[test]
+fn the_page_can_switch_the_search_off() {
+    let engine = open_as(&whole_shop(), r#""search":"off""#).unwrap_or_else(|e| panic!("{e}"));
+    let update = track(&engine, 5);
+    assert!(!update.searched);
+    let engine = open_as(&shop(), r#""search":"whole""#).unwrap_or_else(|e| panic!("{e}"));
+    assert!(track(&engine, 5).searched, "also for an old manifest");
+}
+
+#[test]
+fn a_longer_ranking_reaches_every_item_that_is_available() {
+    let engine = open(&whole_shop());
+    track(&engine, 5);
+    let deeper = block_on(engine.rank_deeper(400)).unwrap();
+    assert_eq!((deeper.items.len(), deeper.exhausted), (ITEMS - 1, true));
+    // Nine of ten are sold out.
+    let stock = vec![item(3), item(13), item(23)];
+    let update = block_on(engine.set_available(Some(stock.clone()))).unwrap();
+    assert_eq!(update.items.len(), 3);
+    let update = block_on(engine.set_excluded(vec![item(13)], false)).unwrap();
+    assert!(update.items.iter().all(|found| found.item != item(13)));
+    assert_eq!(update.items.len(), 2);
+}
+
+#[test]
+fn cells_near_the_visitor_are_fetched_and_searched() {
+    let script = cell_shop();
+    let engine = after_a_click(&script);
+    let before = block_on(engine.recommend()).unwrap().items.len();
+    let fetched = fetch(&engine).update.unwrap();
+    assert_eq!(cell_requests(&script), 4);
+    assert!(fetched.searched && fetched.items.len() > before);
+    // They are here now: nothing more to fetch.
+    assert!(fetch(&engine).update.is_none());
+    assert_eq!(cell_requests(&script), 4);
+}
+
+#[test]
+fn a_damaged_or_missing_cell_is_reported_once_and_the_others_are_used() {
+    type Damage = fn(&mut HttpResponse);
+    let cases: [(ErrorCode, Damage); 2] = [
+        (ErrorCode::Integrity, |response| *response.body.last_mut().unwrap() ^= 1),
+        (ErrorCode::NotFound, |response| {
+            *response = HttpResponse { status: 404, ..HttpResponse::default() }
+        }),
+    ];
+    for (code, damage) in cases {
+        let script = cell_shop();
+        let engine = after_a_click(&script);
+        let wanted = block_on(engine.session.lock()).wanted_cells(1).unwrap();
+        let path = block_on(engine.session.lock()).cell(wanted[0]).unwrap().path();
+        for (name, response) in script.files.borrow_mut().iter_mut() {
+            if name.ends_with(&path) {
+                damage(response);
+            }
+        }
+        let fetched = fetch(&engine);
+        let codes: Vec<ErrorCode> = fetched.errors.iter().map(|error| error.code).collect();
+        assert_eq!(codes, [code]);
+        assert!(fetched.errors[0].message.contains("cells/"), "{}", fetched.errors[0].message);
+        assert!(fetched.update.unwrap().items.len() >= 2 * CELL);
+        script.asked.borrow_mut().clear();
+        let again = fetch(&engine);
+        assert!(again.errors.is_empty());
+        assert!(script.asked.borrow().iter().all(|asked| !asked.ends_with(&path)));
+    }
+}
+
+#[test]
+fn a_damaged_index_is_refused_at_opening() {
+    let script = cell_shop();
+    for (path, response) in script.files.borrow_mut().iter_mut() {
+        if path.ends_with("cells.bin") {
+            response.body[9] ^= 1;
+        }
+    }
+    let error = try_open(&script).err().unwrap();
+    assert_eq!(error.code, ErrorCode::Integrity);
+    assert!(error.message.contains("cells.bin"));
+}
+
+#[test]
+fn without_a_network_the_session_goes_on_with_what_it_has() {
+    let script = cell_shop();
+    let engine = after_a_click(&script);
+    fetch(&engine);
+    engine.set_offline(true);
+    let offline = track(&engine, 4);
+    assert!(fetch(&engine).update.is_none());
+    assert!(offline.items.len() > CELL);
+    assert_eq!(block_on(engine.recommend()).unwrap().connection.state, ConnectionState::Offline);
+}
+
+#[test]
+fn memory_for_cells_is_bounded() {
+    let script = cell_shop();
+    let options = r#""searchMemory":1000"#;
+    let engine = open_as(&script, options).unwrap_or_else(|error| panic!("{error}"));
+    track(&engine, 2);
+    script.lists.borrow_mut().push_back(rows(&[2]));
+    fetch(&engine);
+    fetch(&engine);
+    let (cells, bytes) = block_on(engine.session.lock()).cell_usage();
+    assert_eq!(cells, 1, "{bytes} bytes");
+}
+
+#[test]
+fn rows_that_the_server_lacks_are_requested_once() {
+    let script = cell_shop();
+    let engine = open(&script);
+    track(&engine, 2);
+    script.lists.borrow_mut().push_back(rows(&[]));
+    fetch(&engine);
+    script.asked.borrow_mut().clear();
+    assert!(fetch(&engine).update.is_none());
+    assert!(script.asked.borrow().is_empty());
+}
