@@ -2,8 +2,11 @@
 //!
 //! A module depends on another when its file imports from it or names a path in it. A re-export
 //! (`pub use`) is no dependency of the module that writes it: whoever imports the name depends
-//! on the module that defines it. A module that declares a child does not depend on it by that
-//! alone. Test code is left out.
+//! on the module that defines it. Test code is left out.
+//!
+//! Circles are searched among sibling modules, each with everything below it: `a` and `b` are a
+//! circle if `a::x` imports from `b` and `b::y` imports from `a`. A module and its own children
+//! may use each other, because a child is a part of its parent.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -32,7 +35,7 @@ pub(super) fn circles(package: &str, files: &[(PathBuf, String)]) -> Vec<String>
     components(&edges)
         .iter()
         .flat_map(|component| circles_of(component, &edges))
-        .map(|circle| describe(package, &modules, &edges, &circle))
+        .map(|circle| describe(package, &edges, &circle))
         .collect()
 }
 
@@ -51,13 +54,20 @@ fn module_path(file: &Path) -> Option<ModulePath> {
         .then_some(path)
 }
 
-/// For each module: the modules it depends on, with the line that says so first.
-type Edges = BTreeMap<ModulePath, BTreeMap<ModulePath, usize>>;
+/// For each module: the siblings it depends on, with the first place that says so.
+type Edges = BTreeMap<ModulePath, BTreeMap<ModulePath, Place>>;
+
+/// A line of a file below `src`.
+#[derive(Debug)]
+struct Place {
+    file: PathBuf,
+    line: usize,
+}
 
 impl Modules {
     fn edges(&self) -> Edges {
         let mut edges = Edges::new();
-        for (from, (_, source)) in &self.0 {
+        for (from, (file, source)) in &self.0 {
             let imports = source
                 .imports
                 .iter()
@@ -66,8 +76,9 @@ impl Modules {
             let paths = source.paths.iter().map(|(path, line)| (path, *line));
             for (path, line) in imports.chain(paths) {
                 let Some(to) = self.resolve(from, path, 0) else { continue };
-                if to != *from {
-                    edges.entry(from.clone()).or_default().entry(to).or_insert(line);
+                if let Some((from, to)) = siblings(from, &to) {
+                    let place = || Place { file: file.clone(), line };
+                    edges.entry(from).or_default().entry(to).or_insert_with(place);
                 }
             }
         }
@@ -150,6 +161,13 @@ fn below(module: &ModulePath, name: &str) -> ModulePath {
     child
 }
 
+/// The siblings that `from` and `to` are in; `None` if one of them is below the other.
+fn siblings(from: &ModulePath, to: &ModulePath) -> Option<(ModulePath, ModulePath)> {
+    let common = from.iter().zip(to).take_while(|(a, b)| a == b).count();
+    let ancestor = |module: &ModulePath| module.get(..=common).map(<[String]>::to_vec);
+    ancestor(from).zip(ancestor(to))
+}
+
 /// All modules that can be reached from `from`.
 fn reachable<'a>(from: &'a ModulePath, edges: &'a Edges) -> BTreeSet<&'a ModulePath> {
     let mut found = BTreeSet::new();
@@ -219,29 +237,17 @@ fn shortest_circle(group: &BTreeSet<ModulePath>, edges: &Edges) -> Option<Vec<Mo
     group.iter().filter_map(circle).min_by_key(Vec::len)
 }
 
-fn describe(package: &str, modules: &Modules, edges: &Edges, circle: &[ModulePath]) -> String {
-    let steps: Vec<String> = circle
-        .windows(2)
-        .map(|pair| {
-            let file = modules.0.get(&pair[0]).map(|(file, _)| file.display().to_string());
-            let line = edges.get(&pair[0]).and_then(|to| to.get(&pair[1])).copied();
-            format!(
-                "{} imports {} (src/{}:{})",
-                name(&pair[0]),
-                name(&pair[1]),
-                file.unwrap_or_default(),
-                line.unwrap_or_default()
-            )
-        })
-        .collect();
+fn describe(package: &str, edges: &Edges, circle: &[ModulePath]) -> String {
+    let step = |pair: &[ModulePath]| {
+        let place = edges.get(&pair[0])?.get(&pair[1])?;
+        let (from, to) = (pair[0].join("::"), pair[1].join("::"));
+        Some(format!("{from} imports {to} (src/{}:{})", place.file.display(), place.line))
+    };
+    let steps: Vec<String> = circle.windows(2).filter_map(step).collect();
     format!(
         "{package}: import circle: {}; move what both need into a module of its own",
         steps.join(", ")
     )
-}
-
-fn name(module: &ModulePath) -> String {
-    if module.is_empty() { "the crate root".to_owned() } else { module.join("::") }
 }
 
 #[cfg(test)]
@@ -304,18 +310,23 @@ mod tests {
     }
 
     #[test]
-    fn a_child_that_uses_its_parent_which_uses_it_is_a_circle() {
-        let child = ("a/child.rs", "use super::A;\npub fn f(_: &A) {}");
-        let using =
-            [("lib.rs", "mod a;"), ("a/mod.rs", "mod child;\nuse child::f;\npub struct A;"), child];
-        let text = found(&using).join("\n");
-        assert!(text.contains("a imports a::child (src/a/mod.rs:2)"), "{text}");
-        let declaring = [
-            ("lib.rs", "mod a;"),
-            ("a/mod.rs", "mod child;\npub use child::f;\npub struct A;"),
-            child,
+    fn siblings_are_compared_with_everything_below_them() {
+        let files = [
+            ("lib.rs", "mod a;\nmod b;\nuse a::A;"),
+            ("a/mod.rs", "mod x;\nuse x::f;\npub struct A;"),
+            ("a/x.rs", "use super::A;\nuse crate::b::y::Y;\npub fn f(_: &A) {}"),
+            ("b.rs", "mod y;"),
+            ("b/y.rs", "pub struct Y;"),
         ];
-        assert_eq!(found(&declaring), Vec::<String>::new());
+        assert_eq!(
+            found(&files),
+            Vec::<String>::new(),
+            "a parent and its child may use each other"
+        );
+        let mut circle = files;
+        circle[4].1 = "use crate::a::A;\npub struct Y;";
+        let text = found(&circle).join("\n");
+        assert!(text.contains("a imports b (src/a/x.rs:2), b imports a (src/b/y.rs:1)"), "{text}");
     }
 
     #[test]
