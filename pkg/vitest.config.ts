@@ -6,7 +6,7 @@ const tests = fileURLToPath(new URL('test', import.meta.url));
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    // The generated modules: unit tests bring their own, whether or not they are built.
+    // Unit tests replace the generated modules, whether or not they are built.
     alias: [{ find: /^.*\/wasm\/(cpu|webgpu)\/tandem\.js$/, replacement: `${tests}/glue-$1.ts` }],
   },
 });

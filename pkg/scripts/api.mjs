@@ -1,6 +1,6 @@
 /**
- * `docs/api.md`, the reference, from the declarations that `tsc` wrote: everything that
- * `dist/page/index.d.ts` exports, with its documentation. Run by itself it writes the file.
+ * The API reference `docs/api.md`, generated from the declarations of `tsc`: all exports of
+ * `dist/page/index.d.ts` with their documentation. As a script it writes the file.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -11,8 +11,8 @@ export const referenceFile = fileURLToPath(new URL('../docs/api.md', import.meta
 
 const PREFACE = `# API reference
 
-Generated from the types by \`npm run docs --workspace @tandem-rec/client\`: change the comments
-in \`src\`, not this page. [The README](../README.md) is the better place to begin.
+Generated from the types by \`npm run docs --workspace @tandem-rec/client\`. To change it, edit the
+comments in \`src\`, or those of the Rust types. For a start, read [the README](../README.md).
 `;
 
 /** The whole page. */
@@ -36,7 +36,7 @@ const SECTIONS = [
   ['Errors', isError],
 ];
 
-/** What a module of re-exports offers, in its order, each with where it is declared. */
+/** The exports of a module of re-exports, in its order, each with its declaration. */
 function exported(file) {
   return parsed(file).program.body.flatMap((statement) => {
     if (statement.type !== 'ExportNamedDeclaration' || statement.source === null) {
@@ -67,7 +67,7 @@ function parsed(file) {
   return { text, program, comments };
 }
 
-/** The comment that ends where `node` begins, without its asterisks. */
+/** The comment directly before `node`, without its asterisks. */
 function docOf(node, text, comments) {
   const comment = comments.find(
     ({ end, value }) =>
@@ -88,8 +88,10 @@ function described(symbol, known) {
   const parts = [`### \`${name}\``, linked(doc, known)];
   if (isClass(symbol)) {
     parts.push(...members(symbol).map((member) => method(member, known)));
-  } else if (node.type === 'TSInterfaceDeclaration') {
-    const bases = node.extends.map(({ expression }) => `{@link ${expression.name}}`).join(', ');
+  } else if (isObject(node)) {
+    const bases = (node.extends ?? [])
+      .map(({ expression }) => `{@link ${expression.name}}`)
+      .join(', ');
     if (bases !== '') parts.push(linked(`All of ${bases}, and:`, known));
     parts.push(
       members(symbol)
@@ -102,13 +104,18 @@ function described(symbol, known) {
   return parts.filter((part) => part !== '').join('\n\n');
 }
 
-/** What a user may touch of a class or an interface. */
+/** An interface, or a type of object as the types generated from Rust are. */
+const isObject = ({ type, typeAnnotation }) =>
+  type === 'TSInterfaceDeclaration' || typeAnnotation?.type === 'TSTypeLiteral';
+
+/** The public members of a class, an interface or a type of object. */
 function members({ node, text, comments }) {
+  const all = node.typeAnnotation?.members ?? node.body.body;
   return (
-    node.body.body
+    all
       .filter(({ key, accessibility }) => accessibility !== 'private' && key.type === 'Identifier')
       .map((member) => ({
-        signature: text.slice(member.start, member.end).replace(/;$/, ''),
+        signature: text.slice(member.start, member.end).replace(/[;,]$/, ''),
         name: `${member.static ? 'static ' : ''}${member.key.name}`,
         type: member.typeAnnotation
           ? text.slice(...span(member.typeAnnotation.typeAnnotation))
@@ -116,7 +123,7 @@ function members({ node, text, comments }) {
         optional: member.optional === true,
         doc: docOf(member, text, comments),
       }))
-      // What has no documentation only fills in what a base class says.
+      // A member without documentation implements one of the base class.
       .filter(({ doc }) => node.type !== 'ClassDeclaration' || (doc !== '' && !INTERNAL.test(doc)))
   );
 }
@@ -139,7 +146,7 @@ function property({ name, type, optional, doc, signature }, known) {
 const oneLine = (text) => text.replace(/\s+/g, ' ');
 const code = (text) => `\`\`\`ts\n${text.replace(/^ {4}/gm, '')}\n\`\`\``;
 
-/** `{@link Name}` as a link where this page has the name. */
+/** `{@link Name}` as a link, if this page has the name. */
 function linked(doc, known) {
   return doc.replace(/\{@link ([\w.]+)\}/g, (_, target) => {
     const [name] = target.split('.');

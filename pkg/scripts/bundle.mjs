@@ -1,9 +1,9 @@
 /**
- * The files for pages without a bundler: `dist/tandem.global.js` for a script tag, and the
- * worker it starts, `dist/tandem.worker.js`. Bundlers take what `tsc` wrote instead.
+ * The files for pages without a bundler: `dist/tandem.global.js` for a script tag, and its
+ * worker, `dist/tandem.worker.js`. Bundlers use the output of `tsc` instead.
  *
- * With `--complete` a missing WebAssembly module is an error: that is how the package is
- * packed. Without it, the worker only lacks what was not built.
+ * With `--complete`, as for packing, a missing WebAssembly module is an error. Without it, the
+ * worker lacks the devices that were not built.
  */
 import { copyFileSync, existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -12,7 +12,7 @@ import { build } from 'rolldown';
 const path = (file) => fileURLToPath(new URL(`../${file}`, import.meta.url));
 const complete = process.argv.includes('--complete');
 
-/** Generated bindings that are not there stay an import that fails when it is reached. */
+/** The import of bindings that are not built stays, and fails at run time. */
 const generated = {
   name: 'tandem:generated-wasm',
   resolveId(source) {
@@ -29,7 +29,7 @@ const shared = { dir: path('dist'), sourcemap: true, minify: true };
 
 await build({
   input: { 'tandem.global': path('src/page/global.ts') },
-  // A classic script has no import.meta; src/page/global.ts gives the addresses instead.
+  // A classic script has no import.meta; src/page/global.ts finds the addresses instead.
   transform: { define: { 'import.meta.url': 'undefined' } },
   output: { ...shared, format: 'iife', name: 'Tandem', entryFileNames: '[name].js' },
 });

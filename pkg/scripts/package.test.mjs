@@ -1,4 +1,4 @@
-/** The package as it would be published: what it holds, who can import it, what it weighs. */
+/** The package as published: its files, its exports, its size. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -36,11 +36,11 @@ const FOLDERS = [
   /^dist\/tandem\.(global|worker|cpu|webgpu)\.js(\.map)?$/,
   /^dist\/(page|shared|worker)\/[a-z-]+\.(d\.ts|js)(\.map)?$/,
   /^docs\/[a-z]+\.md$/,
-  /^src\/(page|shared|worker)\/([a-z-]+\.ts|tsconfig\.json)$/,
+  /^src\/(page|shared|worker)\/([a-z-]+(\.d)?\.ts|tsconfig\.json)$/,
   /^wasm\/(cpu|webgpu)\/tandem(\.js|\.d\.ts|_bg\.wasm|_bg\.wasm\.d\.ts)$/,
 ];
 
-test('the tarball holds what it is meant to and nothing else', () => {
+test('the tarball has the expected files and no others', () => {
   const stray = files.filter(
     (file) => !ROOT_FILES.includes(file) && !FOLDERS.some((folder) => folder.test(file)),
   );
@@ -62,13 +62,13 @@ test('the package knows its own version', async () => {
   assert.equal(VERSION, manifest.version);
 });
 
-test('every script has its source map, and every map a script', () => {
+test('every script has a source map, and every map a script', () => {
   const scripts = files.filter((file) => /^dist\/.*\.js$/.test(file));
   const maps = files.filter((file) => /^dist\/.*\.js\.map$/.test(file));
   assert.deepEqual(maps, scripts.map((file) => `${file}.map`).sort());
 });
 
-test('nothing is fetched from elsewhere, made from strings or started from a blob', async () => {
+test('nothing is fetched from other hosts, compiled from strings or started from a blob', async () => {
   for (const file of files.filter((name) => /^(dist|wasm)\/.*\.js$/.test(name))) {
     const text = await readFile(join(root, file), 'utf8');
     const code = text.replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '');
@@ -77,7 +77,7 @@ test('nothing is fetched from elsewhere, made from strings or started from a blo
   }
 });
 
-test('publint has nothing to say', async () => {
+test('publint finds no problem', async () => {
   const { messages } = await publint({ pkgDir: root, strict: true });
   assert.deepEqual(
     messages.map((message) => formatMessage(message, manifest, { color: false })),
@@ -85,15 +85,15 @@ test('publint has nothing to say', async () => {
   );
 });
 
-test('the types are right for everyone who can import a module', async () => {
+test('the types resolve for everyone who can import a module', async () => {
   const { problems } = await checkPackage(createPackageFromTarballData(tarball));
-  // A package of modules alone, as attw's own profile `esm-only` has it.
+  // A package of ES modules only, as in attw's profile `esm-only`.
   const others = ['node10', 'node16-cjs'];
   const ours = problems.filter(({ resolutionKind }) => !others.includes(resolutionKind));
   assert.deepEqual(ours, []);
 });
 
-test('importing it in Node is safe; only making a recommender there is refused', async () => {
+test('it can be imported in Node, where only creating a recommender is refused', async () => {
   const { createRecommender, Recommender, TandemError } = await import('@tandem-rec/client');
   assert.equal(Recommender.isSupported(), false);
   await assert.rejects(createRecommender({ server: 'http://127.0.0.1:1' }), (error) => {
@@ -103,7 +103,7 @@ test('importing it in Node is safe; only making a recommender there is refused',
   });
 });
 
-test('what is exported is found by name', async () => {
+test('the exports resolve by name', async () => {
   for (const name of ['worker', 'package.json', 'wasm/cpu/tandem_bg.wasm']) {
     const file = fileURLToPath(import.meta.resolve(`@tandem-rec/client/${name}`));
     assert.ok((await readFile(file)).length > 0, name);
@@ -113,7 +113,7 @@ test('what is exported is found by name', async () => {
   });
 });
 
-test('the API reference is that of the types (`npm run docs` in pkg makes it anew)', async () => {
+test('the API reference is up to date (`npm run docs` in pkg writes it)', async () => {
   assert.equal(await readFile(referenceFile, 'utf8'), reference());
 });
 
@@ -124,7 +124,7 @@ for (const [load, { limit }] of Object.entries(limits)) {
   });
 }
 
-test('the README gives sizes that are still true (`npm run sizes` in pkg makes them anew)', async () => {
+test('the sizes in the README are up to date (`npm run sizes` in pkg writes them)', async () => {
   const told = readmeTotals(await readFile(readme, 'utf8'));
   for (const [load, { total }] of Object.entries(await measured())) {
     const apart = Math.abs(told[load] * 1000 - total) / total;
@@ -132,14 +132,14 @@ test('the README gives sizes that are still true (`npm run sizes` in pkg makes t
   }
 });
 
-test('a function counts for the crate that its name begins with', () => {
+test('a function counts for the first crate in its name', () => {
   assert.equal(crateOf('burn_flex::ops::add::h0123'), 'burn_flex');
   assert.equal(crateOf('<gemm_f32::Plan as core::clone::Clone>::clone'), 'gemm_f32');
   assert.equal(crateOf('std[a543996e]::io::print'), 'std');
   assert.equal(crateOf('memcpy'), null);
 });
 
-test('what a module consists of adds up to its sections', () => {
+test('the parts of a module add up to its sections', () => {
   const text = (value) => [value.length, ...Buffer.from(value)];
   const section = (id, bytes) => [id, bytes.length, ...bytes];
   const module = Buffer.from([

@@ -1,6 +1,6 @@
 /**
- * What a visitor loads, in bytes after Brotli at its best, and what that consists of. Run by
- * itself it writes the tables of the README; `package.test.mjs` keeps to `size-limits.json`.
+ * Sizes of what a visitor loads, in bytes after Brotli at its highest quality, and their parts.
+ * As a script it writes the tables of the README; `package.test.mjs` checks `size-limits.json`.
  */
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -15,10 +15,10 @@ const compress = promisify(brotliCompress);
 
 export const readme = path('README.md');
 
-/** In KB (1,000 bytes) after Brotli: what may not be exceeded, and what is aimed at. */
+/** In KB (1,000 bytes) after Brotli: limits and targets. */
 export const limits = JSON.parse(readFileSync(path('size-limits.json'), 'utf8'));
 
-/** Files by what loads them. */
+/** The files of each load. */
 const LOADS = {
   default: [
     'dist/tandem.global.js',
@@ -31,7 +31,7 @@ const LOADS = {
 
 const WHEN = { default: 'always', webgpu: 'in addition, on WebGPU' };
 
-/** Compressing at its best takes up to a minute: done once a content. */
+/** Compression at the highest quality takes up to a minute: cached by content. */
 const cache = path('../node_modules/.cache/tandem-client/brotli.json');
 
 /** Sizes of every load: `{ total, parts: { file: bytes } }`. */
@@ -78,15 +78,15 @@ async function tables() {
   return [
     'KB (1,000 bytes) after Brotli:',
     table([['load', 'when', 'files', 'sum', 'limit', 'aim'], ...loads]),
-    'What the WebAssembly files consist of, in KB before compression. A function counts ' +
-      'for the crate that its name begins with; what the optimiser inlined counts where it went.',
+    'Parts of the WebAssembly files, in KB before compression. A function counts for the ' +
+      'first crate in its name; inlined code counts for the function that contains it.',
     table([['', ...devices.map(([name]) => name)], ...rows]),
   ].join('\n\n');
 }
 
 const MARKED = /(<!-- sizes: .*? -->\n)[\s\S]*?(<!-- \/sizes -->)/;
 
-/** The sums that the README tells, in KB by load. */
+/** The sums in the README, in KB by load. */
 export function readmeTotals(text) {
   const [section] = MARKED.exec(text) ?? [''];
   const rows = [...section.matchAll(/^\| (\w+) \|.*?\*\*([\d.]+)\*\*/gm)];

@@ -1,5 +1,5 @@
 /**
- * What a WebAssembly module consists of, by the crates whose names its functions bear.
+ * The parts of a WebAssembly module, by the crates in the names of its functions.
  * Formats: WebAssembly core specification, 5.5 (modules) and appendix 7.4 (name section).
  */
 
@@ -9,7 +9,7 @@ const CODE = 10;
 const DATA = 11;
 const FUNCTION_NAMES = 1;
 
-/** Crates by what they are for, in the order in which a table shows them; the first counts. */
+/** Crates by purpose, in the order of the table; the first match counts. */
 const KINDS = [
   ['this project, and its bindings to JavaScript', /^(tandem_|wasm_client|js_sys|wasm_bindgen)/],
   ['Burn’s kernels for the CPU (burn-flex)', /^burn_flex$/],

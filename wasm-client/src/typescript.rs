@@ -47,8 +47,27 @@ macro_rules! declarations {
 fn declaration<T: TS>(config: &Config) -> String {
     let docs = T::docs().unwrap_or_default();
     let declaration = format!("{docs}export {}\n", T::decl(config));
-    // The comments are Rust's: without links to Rust items, and with JavaScript's `null`.
-    declaration.replace("[`", "`").replace("`]", "`").replace("`None`", "`null`")
+    for_javascript(&declaration)
+}
+
+/// Removes what only rustdoc understands from comments: examples and links to Rust items.
+fn for_javascript(text: &str) -> String {
+    let mut example = false;
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        let fence = line.trim_start().starts_with("* ```");
+        example ^= fence;
+        if !(fence || example) {
+            lines.push(line);
+        }
+    }
+    let mut text = lines.join("\n") + "\n";
+    while let Some(start) = text.find("`](") {
+        let length = text[start..].find(')').unwrap_or(2);
+        text.replace_range(start..=start + length, "`");
+    }
+    let replaced = [("[`", "`"), ("`]", "`"), ("`None`", "`null`"), ("\\[", "["), ("\\]", "]")];
+    replaced.iter().fold(text, |text, (from, to)| text.replace(from, to)).replace(" *\n */", " */")
 }
 
 fn generated() -> String {

@@ -36,7 +36,7 @@ test('explain, similar and compare work without a request', async () => {
   assert.equal(why.rank, 3);
   assert.equal(why.of, items.length);
   assert.deepEqual(why.item, items[3]);
-  assert.deepEqual(why.pulls.map(({ item }) => item).sort(), ['i60', 'i61']);
+  assert.deepEqual(why.contributions.map(({ item }) => item).sort(), ['i60', 'i61']);
   assert.equal(await tab.call('explain', 'i60'), null);
   const similar = await tab.call('similar', 'i60', { k: 5 });
   assert.equal(similar.length, 5);

@@ -299,7 +299,7 @@ export type SimilarItem = {
  */
 item: ItemId, 
 /**
- * Cosine of the two rows as this visitor has learnt them, in \[-1, 1\].
+ * Cosine of the two rows as this visitor has learnt them, in [-1, 1].
  */
 similarity: number, };
 
@@ -400,12 +400,6 @@ cached: boolean, };
  *
  * Programs act on the code, which does not change. The message beside it is for
  * people and may change.
- *
- * ```
- * use tandem_protocol::ErrorCode;
- *
- * assert_eq!(ErrorCode::NotReady.as_str(), "not_ready");
- * ```
  */
 export type WireErrorCode = "invalid_request" | "invalid_field" | "payload_too_large" | "not_found" | "method_not_allowed" | "unauthorized" | "unsupported_media_type" | "not_ready" | "overloaded" | "timeout" | "internal" | "unreachable" | "bad_response" | "integrity" | "unsupported_version" | "invalid_artifact" | "catalogue_changed" | "invalid_argument" | "unknown_item" | "no_adapter" | "device_lost" | "disposed" | "aborted";
 
@@ -415,14 +409,6 @@ export type WireErrorCode = "invalid_request" | "invalid_field" | "payload_too_l
  * Ids stay the same across imports and model versions, so the device's session and its
  * personal delta use them as keys. Cloning is cheap. Native bulk code uses dense positions in
  * the catalogue instead (`tandem_dataset::ItemIndex`).
- *
- * ```
- * use tandem_protocol::ItemId;
- *
- * let id = ItemId::new("B000123");
- * assert_eq!(serde_json::to_string(&id)?, "\"B000123\"");
- * # Ok::<(), serde_json::Error>(())
- * ```
  */
 export type ItemId = string;
 
@@ -488,7 +474,7 @@ export type CandidatesResponse = {
 model: string, 
 /**
  * Hash of the catalogue that the ids belong to
- * (`CatalogueInfo::hash`(crate::CatalogueInfo::hash)).
+ * (`CatalogueInfo::hash`).
  */
 catalogue_hash: string, 
 /**
@@ -605,7 +591,7 @@ items: Array<ItemId>, };
  */
 export type RowsResponse = { 
 /**
- * SHA-256 of the item table file, as in `Manifest::rows`(crate::Manifest::rows).
+ * SHA-256 of the item table file, as in `Manifest::rows`.
  */
 rows_hash: string, 
 /**
@@ -631,7 +617,7 @@ models: Array<HostedModel>, };
  */
 export type HostedModel = { 
 /**
- * Name for `CandidatesRequest::model`(crate::CandidatesRequest::model).
+ * Name for `CandidatesRequest::model`.
  */
 name: string, 
 /**
@@ -752,7 +738,7 @@ field?: string | null, };
  */
 export type Manifest<Fusion, Policy, Learning> = { 
 /**
- * `PROTOCOL_VERSION`(crate::PROTOCOL_VERSION) of the writer.
+ * `PROTOCOL_VERSION` of the writer.
  */
 version: number, 
 /**
@@ -773,7 +759,7 @@ language_model?: LanguageModelInfo | null,
 body: Artifact, 
 /**
  * Item table of the small model: `u32` little-endian number of items and of dimensions,
- * then one row per item in catalogue order. A row is `ItemRow::row`(crate::ItemRow::row)
+ * then one row per item in catalogue order. A row is `ItemRow::row`
  * without the Base64 encoding.
  */
 rows: Artifact, 
@@ -814,7 +800,7 @@ popular?: Array<ItemId>, };
  */
 export type LanguageModelCalibration<Fusion, Policy> = { 
 /**
- * `CandidatesResponse::model`(crate::CandidatesResponse::model) of its lists.
+ * `CandidatesResponse::model` of its lists.
  */
 name: string, 
 /**
@@ -907,17 +893,8 @@ bytes: number, };
  * How the scores of the two models are joined.
  *
  * Scores are given in the language model's order: index `j` is the item's rank in the
- * candidate list, from 0. `fuse_pool`(Self::fuse_pool) also takes *unlisted* items, which
+ * candidate list, from 0. `fuse_pool` also takes *unlisted* items, which
  * the device found itself and the language model did not name.
- *
- * ```
- * use tandem_collaboration::Fusion;
- *
- * // -1/2 + (σ(-2) - 1/2) = -0.881 and -2/2 + (σ(2) - 1/2) = -0.619
- * let fused = Fusion::default().fuse(&[-0.5, -1.5], &[-2.0, 2.0])?;
- * assert_eq!(fused.order, [1, 0]);
- * # Ok::<(), tandem_collaboration::CollaborationError>(())
- * ```
  */
 export type Fusion = { "rule": "paper", 
 /**
@@ -973,12 +950,6 @@ export type LanguageModelScore = "rank" | "log_prob";
  * Every result is finite. A score that is not finite gets the
  * [neutral](Normalisation::neutral) value and does not influence the others. If all scores are
  * equal, or there is only one, all but `Normalisation::Sigmoid` return the neutral value.
- *
- * ```
- * use tandem_collaboration::Normalisation;
- *
- * assert_eq!(Normalisation::MinMax.apply(&[2.0, 6.0, 3.0]), [0.0, 1.0, 0.25]);
- * ```
  */
 export type Normalisation = "sigmoid" | "min_max" | "z_score" | "rank";
 
@@ -986,23 +957,6 @@ export type Normalisation = "sigmoid" | "min_max" | "z_score" | "rank";
  * When the cloud is called. Calibrated on validation data and shipped in the manifest.
  *
  * Fields that are absent from the JSON have their default.
- *
- * ```
- * use tandem_collaboration::{Action, Policy, Situation};
- *
- * let start = Situation {
- *     list: None,
- *     clicks: 0,
- *     calls: 0,
- *     in_flight: false,
- *     offline: false,
- *     retry_in_ms: None,
- *     bucket_wait_ms: 0.0,
- * };
- * let decision = Policy::default().decide(&start);
- * assert_eq!(decision.action, Action::Request);
- * assert_eq!(decision.reason.to_string(), "no candidates yet");
- * ```
  */
 export type Policy = { 
 /**
@@ -1074,15 +1028,6 @@ k: number, };
 
 /**
  * A measure of the disagreement between two orders: 0 for equal orders, at most 1.
- *
- * ```
- * use tandem_collaboration::Consistency;
- *
- * // Every item is one place off: 4 of at most 8 places.
- * let disagreement = Consistency::Footrule.disagreement(&[0, 1, 2, 3], &[1, 0, 3, 2])?;
- * assert_eq!(disagreement, 0.5);
- * # Ok::<(), tandem_collaboration::CollaborationError>(())
- * ```
  */
 export type Consistency = { "measure": "footrule" } | { "measure": "kendall_tau" } | { "measure": "rank_biased_overlap", 
 /**
