@@ -37,6 +37,8 @@ fn main() -> ExitCode {
                 .unwrap_or_else(|_| "info,actix_server=warn,llama-cpp-2=warn".into()),
         )
         .init();
+    // The default hook writes to stderr directly and would block a thread if stderr is blocked.
+    std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
     let result = cloud_server::run(&args);
     log.flush(LOG_PATIENCE);
     let (status, shutdown) = match result {

@@ -72,6 +72,11 @@ pub fn create_app(
                 .service(get("/status", status::status))
                 .default_service(web::to(not_found)),
         )
+        // JSON shrinks several times, weights and cells by a tenth.
+        .service(
+            get(r"/artifacts/{release}/{file:[^/]+\.json}", artifacts::file)
+                .wrap(Compress::default()),
+        )
         .service(get("/artifacts/{release}/{file}", artifacts::file))
         .service(get("/artifacts/{release}/cells/{sha256}", artifacts::cell))
         .configure(|app| {

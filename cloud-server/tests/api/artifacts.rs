@@ -46,6 +46,30 @@ async fn files_are_immutable() {
 }
 
 #[actix_rt::test]
+async fn only_json_artefacts_are_compressed() {
+    let fixture = Fixture::new();
+    let app = app(&fixture).await;
+    let request = |file: &str| {
+        TestRequest::get()
+            .uri(&format!("/artifacts/{}/{file}", fixture.hash))
+            .insert_header(("accept-encoding", "gzip"))
+    };
+    for file in ["items.json", "manifest.json"] {
+        let reply = send(&app, request(file)).await;
+        assert_eq!(reply.header("content-encoding"), "gzip", "for {file}");
+        assert_eq!(reply.header("content-type"), "application/json");
+        assert_eq!(reply.header("cache-control"), "public, max-age=31536000, immutable");
+        assert_eq!(&reply.body[..2], [0x1f, 0x8b], "the magic bytes of gzip");
+    }
+    let cell = format!("cells/{}", sha256_hex(CELLS[0]));
+    for file in ["body.safetensors", "rows.bin", &cell] {
+        assert_eq!(send(&app, request(file)).await.header("content-encoding"), "", "for {file}");
+    }
+    let plain = get(&app, &format!("/artifacts/{}/items.json", fixture.hash)).await;
+    assert_eq!((plain.header("content-encoding"), &plain.body[..]), ("", &b"[]"[..]));
+}
+
+#[actix_rt::test]
 async fn no_path_leaves_the_artefact_folder() {
     let fixture = Fixture::new();
     let app = app(&fixture).await;
