@@ -4,10 +4,10 @@ use tandem_protocol::ItemId;
 
 use crate::{DatasetError, Item, ItemIndex, files::Sha256Hex};
 
-/// The items of a shop in a fixed order; immutable.
+/// The items of a shop in a fixed order. Immutable.
 ///
-/// Every model, candidate list and artefact names the catalogue it is of by
-/// [`Catalogue::hash`]. Readers order items by [`compare_ids`](crate::compare_ids).
+/// Models, candidate lists and artefacts refer to their catalogue by [`Catalogue::hash`].
+/// Readers sort items by [`compare_ids`](crate::compare_ids).
 #[derive(Clone, Debug)]
 pub struct Catalogue {
     items: Vec<Item>,
@@ -16,10 +16,12 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
-    /// Takes items in the order given.
+    /// A catalogue of items in the given order.
     ///
     /// # Errors
-    /// An id that stands twice, is empty or holds a control character.
+    /// [`DatasetError::InvalidId`] for an id that is empty or contains a control character,
+    /// [`DatasetError::DuplicateItem`] for one that occurs twice, and
+    /// [`DatasetError::TooManyItems`] beyond `u32::MAX` items.
     pub fn new(items: Vec<Item>) -> Result<Self, DatasetError> {
         if u32::try_from(items.len()).is_err() {
             return Err(DatasetError::TooManyItems { items: items.len() });
@@ -47,7 +49,7 @@ impl Catalogue {
         self.items.len()
     }
 
-    /// Whether there is no item.
+    /// Whether the catalogue has no items.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
@@ -67,26 +69,26 @@ impl Catalogue {
     /// The item at an index.
     ///
     /// # Panics
-    /// If the index is of a larger catalogue, like a slice.
+    /// If the index is out of bounds.
     #[must_use]
     pub fn get(&self, index: ItemIndex) -> &Item {
         &self.items[index.position()]
     }
 
-    /// Where the item of this id stands, or `None` if there is none.
+    /// The index of the item with this id, or `None`.
     #[must_use]
     pub fn index_of(&self, id: &ItemId) -> Option<ItemIndex> {
         self.positions.get(id).copied()
     }
 
-    /// SHA-256 over the ids in order, each followed by a line feed; lower-case
-    /// hexadecimal. Titles and counts may change without changing it.
+    /// SHA-256 over the ids in order, each followed by a line feed, in lower-case
+    /// hexadecimal. Titles and counts do not change it.
     #[must_use]
     pub fn hash(&self) -> &str {
         &self.hash
     }
 
-    /// The same items with other interaction counts, `counts` in catalogue order.
+    /// Sets the interaction counts, given in catalogue order.
     pub(crate) fn set_counts(&mut self, counts: &[u32]) {
         for (item, &count) in self.items.iter_mut().zip(counts) {
             item.count = count;
@@ -103,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_is_of_the_ids_in_order() {
+    fn the_hash_covers_the_ids_in_order() {
         // printf 'a\nb\n' | sha256sum
         let expected = "911169ddaaf146aff539f58c26c489af3b892dff0fe283c1c264c65ae5aa59a2";
         let found = catalogue(&["a", "b"]).unwrap();
@@ -113,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_found_where_they_stand() {
+    fn ids_are_found_at_their_index() {
         let found = catalogue(&["x", "10", "9"]).unwrap();
         assert_eq!(found.index_of(&"9".into()), Some(ItemIndex(2)));
         assert_eq!(found.index_of(&"8".into()), None);
@@ -122,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_that_cannot_be_told_apart_are_refused() {
+    fn duplicate_and_invalid_ids_are_refused() {
         let twice = catalogue(&["a", "b", "a"]).unwrap_err();
         assert!(matches!(twice, DatasetError::DuplicateItem { id } if id == "a"));
         for id in ["", "a\nb", "\u{7f}"] {

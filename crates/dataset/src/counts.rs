@@ -1,11 +1,11 @@
-//! Baselines that need nothing but counting.
+//! Count baselines. Both score every item of a catalogue for a history.
 //!
-//! Both score every item of a catalogue given a history; a model that does not beat
-//! [`CoOccurrence`] has learnt nothing worth its cost.
+//! [`CoOccurrence`] is strong on sparse logs: a model that does not beat it is not worth its
+//! cost.
 
 use crate::ItemIndex;
 
-/// How often each item was taken, whoever asks.
+/// Number of interactions with each item, the same for every user.
 #[derive(Clone, Debug)]
 pub struct Popularity {
     counts: Vec<u32>,
@@ -30,15 +30,15 @@ impl Popularity {
         &self.counts
     }
 
-    /// A score for each item, `[items]`: its count.
+    /// The counts as scores, `[items]`.
     #[must_use]
     pub fn scores(&self) -> Vec<f32> {
         self.counts.iter().map(|&count| count as f32).collect()
     }
 }
 
-/// Sequential co-occurrence: what came shortly before or after the user's last items,
-/// relative to how often it comes at all.
+/// Sequential co-occurrence: items that often occur shortly before or after the newest items
+/// of the history, relative to their popularity.
 ///
 /// Two items at distance `k ≤ 5` in a user's sequence add `1/k` from the earlier to the
 /// later and `0.5/k` back. An item's score is the sum, over the last 10 items of the
@@ -55,20 +55,19 @@ pub struct CoOccurrence {
 }
 
 impl CoOccurrence {
-    /// Pairs further apart than this do not count.
+    /// Largest distance of a pair, in positions of the sequence.
     const MAX_DISTANCE: usize = 5;
-    /// What a pair is worth against the direction of time.
+    /// Weight of a pair from the later to the earlier item.
     const BACKWARDS: f32 = 0.5;
-    /// Older items of a history than this are not read.
+    /// Number of newest items of a history that are read.
     const MAX_AGE: usize = 10;
-    /// What an item of the history is worth relative to the one after it.
+    /// Weight of an item of the history relative to the next newer one.
     const DECAY: f32 = 0.8;
 
-    /// Counts the pairs of `sequences`; `popularity` is what they are taken relative to.
+    /// Counts the pairs of `sequences`, relative to `popularity`.
     ///
-    /// The two may be of different parts of a log. The figures that are quoted for this
-    /// baseline have pairs from everything but the last item of a user, and popularity
-    /// without the last two: new pairs then weigh a little more.
+    /// The two may cover different parts of a log. Published figures of this baseline count
+    /// pairs without the last item of each user, and popularity without the last two.
     ///
     /// # Panics
     /// If a sequence holds an index outside the catalogue of `popularity`.
@@ -88,8 +87,8 @@ impl CoOccurrence {
                 }
             }
         }
-        // Stable: equal pairs are added up in the order of the log, so that the sums, and
-        // with them the ranking, are the same on every run.
+        // A stable sort: equal pairs are added in the order of the log, so that the sums and
+        // the ranking are the same on every run.
         pairs.sort_by_key(|&(from, to, _)| (from, to));
         let mut starts = Vec::with_capacity(items + 1);
         let mut weights: Vec<(ItemIndex, f32)> = Vec::new();
@@ -109,7 +108,7 @@ impl CoOccurrence {
         Self { starts, weights, rarity }
     }
 
-    /// All weights that are not zero: from an item, towards another, by both.
+    /// All weights that are not zero, as (from, to, weight).
     pub fn weights(&self) -> impl Iterator<Item = (ItemIndex, ItemIndex, f32)> {
         self.starts.windows(2).enumerate().flat_map(|(from, row)| {
             let weights = &self.weights[row[0]..row[1]];
@@ -117,8 +116,7 @@ impl CoOccurrence {
         })
     }
 
-    /// A score for each item, `[items]`, given a history, oldest first; all zero for an
-    /// empty one.
+    /// Scores of all items, `[items]`, for a history, oldest first; zeros for an empty one.
     ///
     /// # Panics
     /// If the history holds an index outside the catalogue.
@@ -189,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn popularity_may_be_of_another_part() {
+    fn popularity_may_cover_another_part_of_the_log() {
         let (log, part) = ([items(&[0, 1])], [items(&[1, 1, 1])]);
         let popularity = Popularity::fit(2, part.iter().map(Vec::as_slice));
         let model = CoOccurrence::fit(log.iter().map(Vec::as_slice), &popularity);

@@ -1,36 +1,37 @@
 use crate::{Catalogue, DatasetError, ItemIndex};
 
-/// A catalogue and what its users did, ready to be split and learnt from.
+/// A catalogue and the interactions of its users.
 #[derive(Clone, Debug)]
 pub struct Dataset {
     /// Short name, for instance `ml-100k`.
     pub name: String,
-    /// The items; their `count` is of the training part.
+    /// The items. Their `count` covers the training part only.
     pub catalogue: Catalogue,
-    /// One sequence a user, in the order of the users' ids.
+    /// One sequence for each user, sorted by user id.
     pub sequences: Vec<Sequence>,
-    /// Citation and terms of use, to be shown wherever the data is used.
+    /// Citation and terms of use, to be shown where the data is used.
     pub notice: Option<String>,
 }
 
-/// What one user did, oldest first; an item may come more than once.
+/// The interactions of one user, oldest first. An item can occur more than once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sequence {
     /// The user's id in the source.
     pub user: String,
     /// The items, oldest first.
     pub items: Vec<ItemIndex>,
-    /// When, one for each of `items` in the source's unit (usually Unix seconds);
-    /// `None` if the source has an order and no times.
+    /// Time of each item, in the unit of the source (usually Unix seconds); `None` if the
+    /// source has only an order.
     pub times: Option<Vec<i64>>,
 }
 
 impl Dataset {
-    /// Joins a catalogue and sequences over it, and counts each item's interactions in
-    /// the training part (see [`Sequence::split`]).
+    /// Joins a catalogue and sequences, and counts the interactions of each item in the
+    /// training part (see [`Sequence::split`]).
     ///
     /// # Errors
-    /// An index outside the catalogue, or times that are not one an item.
+    /// [`DatasetError::InvalidSequence`] for an index outside the catalogue, or another number
+    /// of times than items.
     pub fn new(
         name: impl Into<String>,
         mut catalogue: Catalogue,
@@ -48,7 +49,7 @@ impl Dataset {
         Ok(Self { name: name.into(), catalogue, sequences, notice })
     }
 
-    /// Number of interactions over all users.
+    /// Number of interactions of all users.
     #[must_use]
     pub fn interactions(&self) -> usize {
         self.sequences.iter().map(|sequence| sequence.items.len()).sum()
@@ -56,7 +57,7 @@ impl Dataset {
 }
 
 impl Sequence {
-    /// Whether it fits a catalogue of `items` items, and its times fit itself.
+    /// Checks the indices against a catalogue of `items` items, and the number of times.
     pub(crate) fn check(&self, items: usize) -> Result<(), DatasetError> {
         let invalid = |expected: String, found: String| {
             Err(DatasetError::InvalidSequence { user: self.user.clone(), expected, found })
@@ -65,9 +66,10 @@ impl Sequence {
             return invalid(format!("item indices below {items}"), item.0.to_string());
         }
         match &self.times {
-            Some(times) if times.len() != self.items.len() => {
-                invalid(format!("{} times, one an item", self.items.len()), times.len().to_string())
-            }
+            Some(times) if times.len() != self.items.len() => invalid(
+                format!("{} times, one for each item", self.items.len()),
+                times.len().to_string(),
+            ),
             _ => Ok(()),
         }
     }

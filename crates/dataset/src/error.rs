@@ -3,56 +3,56 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Why a dataset cannot be read, written or put together.
+/// Why a dataset cannot be read, written or constructed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DatasetError {
-    /// A file or folder cannot be reached.
+    /// A file or folder cannot be accessed.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
-        /// What was attempted, as a verb.
+        /// The operation, as a verb.
         action: &'static str,
-        /// On which file or folder.
+        /// The file or folder.
         path: PathBuf,
-        /// The system's answer.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// A line is not what the format says.
+    /// A line violates the format.
     #[error("{}, line {line}: expected {expected}, found {found}", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
         /// The line, from 1.
         line: u64,
-        /// What the format asks for here.
+        /// What the format requires here.
         expected: String,
-        /// What stands there instead.
+        /// What the file contains.
         found: String,
     },
     /// Two items of a catalogue have the same id.
-    #[error("item {id:?} stands twice in the catalogue; ids must be distinct")]
+    #[error("item {id:?} occurs twice in the catalogue; give each item an id of its own")]
     DuplicateItem {
-        /// The id in question.
+        /// The id.
         id: String,
     },
-    /// An id that cannot name an item.
-    #[error("item id {id:?} is empty or holds a control character")]
+    /// An item id is not valid.
+    #[error("expected an item id without control characters, found {id:?}")]
     InvalidId {
-        /// The id in question.
+        /// The id.
         id: String,
     },
-    /// More items than an index can name.
-    #[error("{items} items are more than the {} that a catalogue can hold", u32::MAX)]
+    /// More items than an index can address.
+    #[error("expected at most {} items in a catalogue, found {items}", u32::MAX)]
     TooManyItems {
-        /// How many there are.
+        /// The number of items.
         items: usize,
     },
-    /// A sequence does not fit its catalogue or itself.
+    /// A sequence is inconsistent with its catalogue or its times.
     #[error("sequence of user {user:?}: expected {expected}, found {found}")]
     InvalidSequence {
-        /// Whose sequence.
+        /// The user.
         user: String,
-        /// What has to hold.
+        /// What is required.
         expected: String,
         /// What was found.
         found: String,
@@ -67,23 +67,23 @@ pub enum DatasetError {
         path: PathBuf,
         /// The version this program reads.
         expected: u32,
-        /// The version that stands in the file.
+        /// The version of the file.
         found: u64,
     },
-    /// The files of a folder do not belong together.
+    /// The files of a folder contradict each other.
     #[error("{}: expected {what} {expected}, found {found}; import the data again", path.display())]
     Inconsistent {
-        /// The file that differs from what `dataset.json` says.
+        /// The file that contradicts `dataset.json`.
         path: PathBuf,
-        /// Which figure differs.
+        /// The property that differs.
         what: &'static str,
-        /// What `dataset.json` says.
+        /// Its value in `dataset.json`.
         expected: String,
-        /// What the file says.
+        /// Its value in the file.
         found: String,
     },
-    /// Saving would erase a folder that is not a dataset.
-    #[error("{} holds other files than a dataset; choose a new or empty folder", path.display())]
+    /// Saving would delete a folder that is not a dataset.
+    #[error("{} contains files that are not a dataset; choose a new or empty folder", path.display())]
     NotReplaceable {
         /// The folder.
         path: PathBuf,
@@ -91,20 +91,19 @@ pub enum DatasetError {
 }
 
 impl DatasetError {
-    /// Whether the fault lies in what was given to be read, rather than in the place where
-    /// something is to be written.
+    /// Whether the input is at fault, rather than the place that is written to.
     #[must_use]
     pub fn blames_input(&self) -> bool {
         !matches!(self, Self::Io { action, .. } if !["open", "read"].contains(action))
     }
 
-    /// `map_err` for what the system refused.
+    /// For `map_err` on an operation of the file system.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
         move |source| Self::Io { action, path, source }
     }
 
-    /// A line that is not of the format.
+    /// A line that violates the format.
     pub(crate) fn malformed(
         path: &Path,
         line: u64,

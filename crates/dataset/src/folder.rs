@@ -10,14 +10,14 @@ use crate::{
     Catalogue, Dataset, DatasetError, Item, ItemIndex, Sequence, files::FolderDraft, lines::Lines,
 };
 
-/// Version of the folder format; [`Dataset::load`] reads this one alone.
+/// Version of the folder format. [`Dataset::load`] reads only this version.
 pub const FORMAT_VERSION: u32 = 1;
 
 const HEADER: &str = "dataset.json";
 const CATALOGUE: &str = "catalogue.jsonl";
 const SEQUENCES: &str = "sequences.jsonl";
 
-/// `dataset.json`: what the other two files must agree with.
+/// `dataset.json`: the properties that the other two files must have.
 #[derive(Serialize, Deserialize)]
 struct Header {
     version: u32,
@@ -39,14 +39,14 @@ struct SequenceLine {
 }
 
 impl Dataset {
-    /// Writes the folder `dir`: `dataset.json` with the figures of the whole,
-    /// `catalogue.jsonl` with an [`Item`] a line in catalogue order, `sequences.jsonl`
-    /// with a user a line, whose items are positions in the catalogue from 0.
-    ///
-    /// The folder appears whole or not at all, and replaces an older dataset.
+    /// Writes the folder `dir` atomically and replaces an older dataset. It contains
+    /// `dataset.json` with the totals, `catalogue.jsonl` with one [`Item`] per line in
+    /// catalogue order, and `sequences.jsonl` with one user per line, whose items are positions
+    /// in the catalogue from 0.
     ///
     /// # Errors
-    /// The disk's, and [`DatasetError::NotReplaceable`] if `dir` holds something else.
+    /// [`DatasetError::Io`] if a file cannot be written, [`DatasetError::NotReplaceable`] if
+    /// `dir` contains something else than a dataset.
     pub fn save(&self, dir: &Path) -> Result<(), DatasetError> {
         refuse_foreign(dir)?;
         let draft = FolderDraft::new(dir)?;
@@ -78,8 +78,9 @@ impl Dataset {
     /// Reads a folder that [`Dataset::save`] wrote.
     ///
     /// # Errors
-    /// A file that is missing or malformed (with its line), another format version, a
-    /// catalogue of another hash, or figures that differ from `dataset.json`'s.
+    /// [`DatasetError::Io`] for a missing file, [`DatasetError::Malformed`] for a line that
+    /// violates the format, [`DatasetError::Version`] for another format version, and
+    /// [`DatasetError::Inconsistent`] for files that contradict `dataset.json`.
     pub fn load(dir: &Path) -> Result<Self, DatasetError> {
         let header = read_header(&dir.join(HEADER))?;
         let agree = |file: &str, what, expected: &str, found: &str| {
@@ -132,7 +133,7 @@ impl Dataset {
     }
 }
 
-/// A folder may be replaced if it is a dataset or empty.
+/// Only a dataset or an empty folder is replaced.
 fn refuse_foreign(dir: &Path) -> Result<(), DatasetError> {
     match fs::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -153,9 +154,9 @@ fn read_header(path: &Path) -> Result<Header, DatasetError> {
     let bytes = fs::read(path).map_err(DatasetError::io("read", path))?;
     let malformed = |error: serde_json::Error| {
         let line = error.line().max(1) as u64;
-        DatasetError::malformed(path, line, "the head of a dataset", error)
+        DatasetError::malformed(path, line, "the header of a dataset", error)
     };
-    // The version comes first: a newer head may have other fields.
+    // The version first: a header of another version may have other fields.
     let Version { version } = serde_json::from_slice(&bytes).map_err(malformed)?;
     if version != u64::from(FORMAT_VERSION) {
         let (path, expected) = (path.to_path_buf(), FORMAT_VERSION);

@@ -5,14 +5,14 @@ use tandem_protocol::ItemId;
 
 /// Position of an item in its [`Catalogue`](crate::Catalogue), from 0 without gaps.
 ///
-/// Means nothing without that catalogue: across imports and over the wire items go by
+/// Valid for that catalogue only. Across imports and on the wire, items are identified by
 /// [`ItemId`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ItemIndex(pub u32);
 
 impl ItemIndex {
-    /// The index as an offset into a slice that follows the catalogue's order.
+    /// The index into a slice in catalogue order.
     #[must_use]
     pub fn position(self) -> usize {
         self.0 as usize
@@ -25,36 +25,36 @@ impl fmt::Debug for ItemIndex {
     }
 }
 
-/// What is known of an item.
+/// An item with its metadata.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
-    /// The shop's own name of it.
+    /// The id that the shop uses.
     pub id: ItemId,
-    /// Title for people, without a trailing year; empty if unknown.
+    /// Title without a trailing year; empty if unknown.
     pub title: String,
     /// Year of release.
     pub year: Option<u16>,
-    /// Genres or categories, in the source's order.
+    /// Genres or categories, in the order of the source.
     pub genres: Vec<String>,
-    /// Its interactions in the training part, that is, without each user's last two.
+    /// Number of interactions in the training part, without the last two of each user.
     pub count: u32,
 }
 
 impl Item {
-    /// An item of which only the id is known.
+    /// An item with an id and no metadata.
     #[must_use]
     pub fn untitled(id: ItemId) -> Self {
         Self { id, title: String::new(), year: None, genres: Vec::new(), count: 0 }
     }
 }
 
-/// The order of ids wherever one is needed (catalogue, users, ties in time): numbers by
-/// value and before everything else, the rest by bytes.
+/// The order of ids in catalogues and datasets, and of interactions at equal times: numbers
+/// first and by value, all other ids by bytes.
 ///
-/// Total: ids that differ are never equal (`7` comes before `07`).
+/// The order is total: different ids are never equal (`7` comes before `07`).
 #[must_use]
 pub fn compare_ids(left: &str, right: &str) -> Ordering {
-    /// The digits without leading zeros, if it is a number: longer is then larger.
+    /// The digits of a number without leading zeros: a longer one is larger.
     fn number(id: &str) -> Option<&str> {
         let digits = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
         digits.then(|| id.trim_start_matches('0'))

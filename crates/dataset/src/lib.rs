@@ -1,12 +1,32 @@
-//! Interaction logs and catalogues: reading, the folder they are kept in, splits and counts.
+//! Interaction logs and catalogues: import, the dataset folder, splits and count baselines.
 //!
-//! [`readers`] turn foreign files into a [`Dataset`]; [`Dataset::save`] and
-//! [`Dataset::load`] keep it in a folder of three files; [`Sequence::split`] is the
-//! leave-last-out split that every trainer and every protocol uses; [`counts`] holds the
-//! two baselines that need nothing but counting.
+//! - [`readers`] import logs of several formats as a [`Dataset`];
+//! - [`Dataset::save`] and [`Dataset::load`] store it in a folder of three files;
+//! - [`Sequence::split`] is the leave-last-out split of all training and evaluation;
+//! - [`counts`] holds the popularity and co-occurrence baselines;
+//! - [`files`] writes files and folders atomically and hashes them.
 //!
-//! Nothing here knows a model. Repeated interactions of a user with an item are kept:
+//! This crate knows no model. It keeps repeated interactions of a user with an item, since
 //! repeated consumption is data.
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use tandem_dataset::{Dataset, ItemIndex, readers};
+//!
+//! let folder = tempfile::tempdir()?;
+//! let log = folder.path().join("log.csv");
+//! std::fs::write(&log, "user,item,timestamp\nann,tea,1\nann,cup,2\nann,pot,3\n")?;
+//! let provenance = readers::Provenance { name: "shop".into(), notice: None };
+//! let dataset = readers::csv(&log, None, provenance)?;
+//! dataset.save(&folder.path().join("shop"))?;
+//!
+//! let dataset = Dataset::load(&folder.path().join("shop"))?;
+//! let test = dataset.sequences[0].split().test.ok_or("ann has three items")?;
+//! assert_eq!(test.history, [ItemIndex(2), ItemIndex(0)]); // tea, cup
+//! assert_eq!(dataset.catalogue.get(test.target).id.as_str(), "pot");
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod counts;
 pub mod files;

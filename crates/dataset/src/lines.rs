@@ -8,8 +8,8 @@ use crate::DatasetError;
 
 /// The lines of a text file with their numbers.
 ///
-/// Takes `\n` and `\r\n` alike, drops a byte order mark, and stops at the first line that
-/// is not UTF-8. One line is in memory at a time.
+/// Accepts `\n` and `\r\n`, skips a byte order mark, and stops at the first line that is not
+/// UTF-8. One line is in memory at a time.
 #[derive(Debug)]
 pub(crate) struct Lines {
     path: PathBuf,
@@ -29,8 +29,8 @@ impl Lines {
         })
     }
 
-    /// The next line without its end, or `None` after the last. Blank lines count and are
-    /// returned.
+    /// The next line without its line ending, or `None` after the last one. Blank lines are
+    /// returned and counted.
     pub(crate) fn next_line(&mut self) -> Result<Option<&str>, DatasetError> {
         self.buffer.clear();
         let read = self
@@ -62,7 +62,7 @@ impl Lines {
         }
     }
 
-    /// The number of the line returned last, from 1; 0 before the first.
+    /// Number of the line returned last, from 1; 0 before the first.
     pub(crate) fn number(&self) -> u64 {
         self.number
     }

@@ -1,36 +1,36 @@
 use crate::{ItemIndex, Sequence};
 
-/// Leave-last-out over one sequence `s` of `n` items.
+/// The leave-last-out split of a sequence `s` of `n` items.
 ///
 /// | part | history | target |
 /// |---|---|---|
-/// | train | | all of `s[..n-2]` may be learnt from |
+/// | train | | every item of `s[..n-2]` |
 /// | validation | `s[..n-2]` | `s[n-2]` |
 /// | test | `s[..n-1]` | `s[n-1]` |
 ///
-/// With fewer than 3 items all of them are train and nothing is held out: a held-out
-/// target needs at least one item before the validation target.
+/// A sequence of fewer than 3 items belongs to the training part: a held-out target needs at
+/// least one item before the validation target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Split<'a> {
-    /// What a model may be trained on.
+    /// Items that a model may be trained on.
     pub train: &'a [ItemIndex],
-    /// For every choice: epochs, weights, thresholds.
+    /// For all choices: epochs, weights, thresholds.
     pub validation: Option<HeldOutTarget<'a>>,
-    /// For the reported figure alone.
+    /// For reported figures only.
     pub test: Option<HeldOutTarget<'a>>,
 }
 
-/// A target that was held out, and what came before it.
+/// A held-out target and the items before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeldOutTarget<'a> {
     /// The user's items before the target, oldest first; never empty.
     pub history: &'a [ItemIndex],
-    /// The item to be found.
+    /// The item to predict.
     pub target: ItemIndex,
 }
 
 impl Sequence {
-    /// The leave-last-out split, without copying.
+    /// The leave-last-out split, borrowed.
     #[must_use]
     pub fn split(&self) -> Split<'_> {
         match self.items.as_slice() {
@@ -78,7 +78,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_is_lost_and_nothing_leaks(items in prop::collection::vec(0_u32..5, 0..12)) {
+        fn the_parts_add_up_to_the_sequence_and_no_target_leaks(items in prop::collection::vec(0_u32..5, 0..12)) {
             let sequence = sequence(&items);
             let split = sequence.split();
             if items.len() < 3 {
@@ -86,8 +86,8 @@ mod tests {
                 prop_assert!(split.validation.is_none() && split.test.is_none());
             } else {
                 let (validation, test) = (split.validation.unwrap(), split.test.unwrap());
-                // Put together again the parts are the sequence: so neither target stands
-                // in what its model may see, other than as an earlier repeat.
+                // The parts add up to the sequence, so no target is in its own history, except
+                // as an earlier repeat.
                 let mut whole = split.train.to_vec();
                 prop_assert_eq!(validation.history, &whole[..]);
                 whole.push(validation.target);

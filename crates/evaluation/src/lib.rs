@@ -1,14 +1,38 @@
-//! How good a ranking is: ranks, metrics and the evaluation protocols.
+//! Metrics, evaluation protocols, and everything that is fitted on validation data.
 //!
-//! [`rank_of`] is the one place where a target's rank is determined, with the tie rule
-//! that holds everywhere; [`Metrics`] turns ranks into figures; [`StandardProtocol`] is the
-//! leave-one-out protocol over the whole catalogue that published figures follow;
-//! [`paper`] is that of `LSC4Rec`; [`SessionProtocol`] replays live clicks through the
-//! device's own state machine; [`Stratum`] names parts of the users; [`ResultRow`] is one
-//! measured figure as the result files keep it.
+//! - [`rank_of`] determines the rank of a target, with one tie rule for all protocols;
+//!   [`Metrics`] are means over ranks;
+//! - [`StandardProtocol`]: leave one out over the whole catalogue, as in published figures;
+//! - [`paper`]: the protocol of `LSC4Rec`;
+//! - [`SessionProtocol`]: live clicks, replayed through the session code of the browser;
+//! - [`SessionReplay`] and [`fitting`]: the choice of fusion, learning rates and thresholds;
+//! - [`Stratum`]: parts of the users; [`ResultRow`]: one row of a result file.
 //!
-//! To [`StandardProtocol`] a model is a closure from histories to scores, and to the other
-//! two the cloud is a closure from histories to lists.
+//! A model is a closure from histories to scores, the cloud a closure from histories to lists.
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::convert::Infallible;
+//!
+//! use tandem_dataset::{Catalogue, Dataset, Item, ItemIndex, Sequence};
+//! use tandem_evaluation::{History, Part, StandardProtocol};
+//!
+//! let items = ["cup", "pot", "tea"].map(|id| Item::untitled(id.into())).into();
+//! let sequence =
+//!     Sequence { user: "ann".into(), items: [2, 0, 1].map(ItemIndex).into(), times: None };
+//! let dataset = Dataset::new("shop", Catalogue::new(items)?, vec![sequence], None)?;
+//!
+//! // A model that prefers items late in the catalogue. Without the history (tea, cup), the
+//! // target (pot) is first.
+//! let protocol = StandardProtocol { part: Part::Test, history: History::Removed };
+//! let score = |histories: &[&[ItemIndex]]| {
+//!     Ok::<_, Infallible>(vec![vec![0.0, 1.0, 2.0]; histories.len()])
+//! };
+//! let report = protocol.run(&dataset, |_| (), score)?;
+//! assert_eq!(report.metrics.at(1).map(|at| at.hr), Some(1.0));
+//! # Ok(())
+//! # }
+//! ```
 
 mod device;
 mod error;

@@ -1,17 +1,17 @@
 use serde::{Deserialize, Serialize};
 
-/// The cut-offs at which figures are reported.
+/// Cut-offs of the reported metrics.
 pub const CUTOFFS: [usize; 4] = [1, 5, 10, 20];
 
-/// Whether a target of this rank (from 0; `None` is a miss) is among the first `k`: 1 or 0.
-/// With one target a user its mean is HR@k, which then equals Recall@k.
+/// 1 if the rank (from 0; `None` is a miss) is below `k`, else 0. Its mean is HR@k, which
+/// equals Recall@k with one target per user.
 #[must_use]
 pub fn hit(rank: Option<usize>, k: usize) -> f64 {
     if rank.is_some_and(|rank| rank < k) { 1.0 } else { 0.0 }
 }
 
 /// Normalised discounted cumulative gain with one target (Järvelin & Kekäläinen 2002):
-/// `1 / log2(rank + 2)` within the first `k`, else 0. The ideal gain is 1.
+/// `1 / log2(rank + 2)` for a rank (from 0) below `k`, else 0. The ideal gain is 1.
 #[must_use]
 pub fn ndcg(rank: Option<usize>, k: usize) -> f64 {
     match rank {
@@ -20,7 +20,7 @@ pub fn ndcg(rank: Option<usize>, k: usize) -> f64 {
     }
 }
 
-/// Reciprocal rank: `1 / (rank + 1)` within the first `k`, else 0. Its mean is MRR@k.
+/// Reciprocal rank: `1 / (rank + 1)` for a rank (from 0) below `k`, else 0. Its mean is MRR@k.
 #[must_use]
 pub fn reciprocal_rank(rank: Option<usize>, k: usize) -> f64 {
     match rank {
@@ -29,12 +29,12 @@ pub fn reciprocal_rank(rank: Option<usize>, k: usize) -> f64 {
     }
 }
 
-/// Means over users at each of the [`CUTOFFS`].
+/// Means over targets at each of the [`CUTOFFS`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
-    /// How many targets the means are over.
+    /// Number of targets.
     pub count: usize,
-    /// One entry a cut-off, ascending.
+    /// One entry for each cut-off, ascending.
     pub at: Vec<MetricsAt>,
 }
 
@@ -52,7 +52,7 @@ pub struct MetricsAt {
 }
 
 impl Metrics {
-    /// Means over the ranks of all targets, added up in the order given; zero for none.
+    /// Means over the ranks of all targets; zeros without targets.
     #[must_use]
     pub fn of(ranks: &[Option<usize>]) -> Self {
         let mean = |metric: fn(Option<usize>, usize) -> f64, k| {
@@ -70,7 +70,7 @@ impl Metrics {
         Self { count: ranks.len(), at }
     }
 
-    /// The figures at a cut-off, if it is one of the [`CUTOFFS`].
+    /// The means at a cut-off; `None` if it is not one of the [`CUTOFFS`].
     #[must_use]
     pub fn at(&self, k: usize) -> Option<&MetricsAt> {
         self.at.iter().find(|at| at.k == k)
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_are_those_worked_out_by_hand() {
+    fn metrics_equal_hand_computed_values() {
         // Ranks 0, 3, 9, 10 and a miss.
         let metrics = Metrics::of(&[Some(0), Some(3), Some(9), Some(10), None]);
         let close = |found: f64, expected: f64| assert!((found - expected).abs() < 1e-6, "{found}");
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn without_targets_every_figure_is_zero() {
+    fn without_targets_all_metrics_are_zero() {
         let metrics = Metrics::of(&[]);
         assert_eq!(metrics.count, 0);
         assert!(metrics.at.iter().all(|at| at.hr == 0.0 && at.ndcg == 0.0 && at.mrr == 0.0));
@@ -116,7 +116,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn gains_fall_with_the_rank_and_grow_with_the_cutoff(rank in 0_usize..40, k in 1_usize..30) {
+        fn metrics_fall_with_the_rank_and_grow_with_the_cutoff(rank in 0_usize..40, k in 1_usize..30) {
             for metric in [hit, ndcg, reciprocal_rank] {
                 let value = metric(Some(rank), k);
                 prop_assert!((0.0..=1.0).contains(&value));

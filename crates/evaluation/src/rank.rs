@@ -2,12 +2,12 @@ use std::cmp::Ordering;
 
 use tandem_dataset::ItemIndex;
 
-/// Rank of `target` among the scores of a whole catalogue, from 0, or `None` if it is
-/// excluded itself (a miss at every cut-off).
+/// Rank of `target` among the scores of a whole catalogue, from 0; `None` if the target is
+/// excluded, which counts as a miss.
 ///
-/// `scores` is `[items]`, higher is better. Equal scores go by the lower [`ItemIndex`];
-/// scores that are `NaN` or infinite come after all others, among themselves by index.
-/// `excluded` items take no place; repeats and any order are fine.
+/// `scores` is `[items]`, higher is better. Ties are broken by the lower [`ItemIndex`]. Scores
+/// that are `NaN` or infinite rank after all others, by index. `excluded` items are not
+/// ranked; they may be repeated and in any order.
 ///
 /// # Panics
 /// If `target` or an excluded item lies outside `scores`.
@@ -21,15 +21,14 @@ pub fn rank_of(target: ItemIndex, scores: &[f32], excluded: &[ItemIndex]) -> Opt
         precedence(scores[index], own).then_with(|| index.cmp(&target.position())).is_lt()
     };
     let before = (0..scores.len()).filter(|&index| precedes(index)).count();
-    // The excluded are few: sorting them is cheaper than marking the catalogue.
+    // Few items are excluded: sorting them is cheaper than marking the catalogue.
     let mut taken: Vec<usize> = excluded.iter().map(|item| item.position()).collect();
     taken.sort_unstable();
     taken.dedup();
     Some(before - taken.into_iter().filter(|&index| precedes(index)).count())
 }
 
-/// Order of two scores, best first, without a tie rule: all that are not finite are equal
-/// and last.
+/// Order of two scores, best first. All scores that are not finite are equal and last.
 fn precedence(left: f32, right: f32) -> Ordering {
     match (left.is_finite(), right.is_finite()) {
         // Both are finite, hence comparable.
@@ -57,14 +56,14 @@ mod tests {
     }
 
     #[test]
-    fn ties_go_by_the_lower_index() {
+    fn ties_are_broken_by_the_lower_index() {
         let scores = [1.0, 1.0, 1.0];
         assert_eq!([0, 1, 2].map(|item| rank(item, &scores, &[])), [Some(0), Some(1), Some(2)]);
         assert_eq!([0, 1].map(|item| rank(item, &[0.0, -0.0], &[])), [Some(0), Some(1)]);
     }
 
     #[test]
-    fn excluded_items_take_no_place() {
+    fn excluded_items_are_not_ranked() {
         let scores = [4.0, 3.0, 2.0, 1.0];
         assert_eq!(rank(2, &scores, &[0, 0, 3]), Some(1));
         assert_eq!(rank(2, &scores, &[1, 0]), Some(0));
@@ -72,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn scores_that_are_not_finite_come_last() {
+    fn scores_that_are_not_finite_rank_last() {
         let scores = [f32::NAN, 1.0, f32::INFINITY, -5.0, f32::NEG_INFINITY];
         let ranks = [1, 3, 0, 2, 4].map(|item| rank(item, &scores, &[]));
         assert_eq!(ranks, [0, 1, 2, 3, 4].map(Some));
@@ -80,7 +79,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn ranks_are_a_permutation_of_the_places(
+        fn ranks_are_a_permutation(
             scores in prop::collection::vec(
                 prop_oneof![(-2_i8..3).prop_map(f32::from), Just(f32::NAN), Just(f32::INFINITY)],
                 1..12,

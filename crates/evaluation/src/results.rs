@@ -3,85 +3,86 @@ use tandem_collaboration::{Consistency, Fusion};
 
 use crate::{History, Metrics, Part, Stratum};
 
-/// One measured row of a result file: what was measured, and the command that repeats it.
+/// One row of a result file: a measurement and the command that repeats it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ResultRow {
-    /// What was ranked by, for instance `popularity`, `co-occurrence`, `srm-sasrec`.
+    /// What ranked the items, for instance `popularity`, `co-occurrence`, `srm-sasrec`.
     pub name: String,
-    /// Seed of what was drawn at random; `None` if nothing was.
+    /// Random seed; `None` if nothing is random.
     pub seed: Option<u64>,
     /// Hit rate at 10.
     pub hr10: f64,
     /// NDCG at 10.
     pub ndcg10: f64,
-    /// Share of interactions that may call the cloud, 0 to 1; `None` where there is no cloud.
+    /// Call budget: share of interactions that may call the cloud, 0 to 1; `None` without a
+    /// cloud.
     pub budget: Option<f64>,
-    /// Calls of the cloud that were made, a target in `paper` (0 to 1) and a session in
-    /// `session`; `None` where there is no cloud.
+    /// Calls of the cloud, per target in `paper` (0 to 1) and per session in `session`; `None`
+    /// without a cloud.
     pub calls: Option<f64>,
     /// The command that wrote the row.
     pub command: String,
     /// Which held-out targets.
     pub part: Part,
-    /// What became of the history's items in the ranking.
+    /// Whether the items of the history are ranked.
     pub history: History,
-    /// Whether validation targets were trained on as well (a refit after all choices).
+    /// Whether the model was trained on validation targets as well (a refit after all choices).
     pub refit: bool,
-    /// Of which users; all of them if `None`.
+    /// The part of the users; all users if `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stratum: Option<Stratum>,
-    /// The small model's kind, where it was heard: `sasrec`, `gru4rec`, `din`.
+    /// The kind of the small model, if it ranks: `sasrec`, `gru4rec`, `din`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub small_model: Option<String>,
-    /// How the small model was trained, where several ways are compared.
+    /// Training of the small model, if several ways are compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
-    /// Whether the device learnt from clicks; `None` where there is no device.
+    /// Whether the device learns from clicks; `None` without a device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub learning: Option<bool>,
-    /// How both models' scores were joined.
+    /// The fusion of both models' scores.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fusion: Option<Fusion>,
-    /// How the disagreement of the two models was measured, where it decided about calls.
+    /// The measure of disagreement, if it decides about calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consistency: Option<Consistency>,
-    /// What speaks for a call above this made one.
+    /// Threshold of the decision: a call is made above it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold: Option<f32>,
-    /// What the session cost.
+    /// The cost of the sessions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<SessionCost>,
-    /// Hash of the command and the files that it read, where an evaluation that was
-    /// interrupted goes on: a row that has it is not measured again.
+    /// Hash of the command and its input files. When an interrupted evaluation resumes, a row
+    /// with this hash is not measured again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<String>,
-    /// All figures.
+    /// All metrics.
     pub metrics: Metrics,
 }
 
-/// What sessions cost the device and the line, on the machine that measured.
+/// Cost of sessions, on the machine of the measurement.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SessionCost {
-    /// Scoring, fusing and ordering a list, milliseconds, half of the times.
+    /// Scoring, fusing and sorting a list, median in milliseconds.
     pub rank_ms_p50: f64,
-    /// The same, 95 of 100 times.
+    /// The same, 95th percentile.
     pub rank_ms_p95: f64,
-    /// A learning step, milliseconds, half of the times; 0 if there was none.
+    /// A learning step, median in milliseconds; 0 without one.
     pub learn_ms_p50: f64,
-    /// The same, 95 of 100 times.
+    /// The same, 95th percentile.
     pub learn_ms_p95: f64,
-    /// Bytes of JSON that a session sent, on average.
+    /// Mean bytes of JSON that a session sends.
     pub bytes_up: f64,
-    /// Bytes of JSON that a session was sent, on average, without item rows.
+    /// Mean bytes of JSON that a session receives, without item rows.
     pub bytes_down: f64,
 }
 
 impl ResultRow {
-    /// Whether `other` is the same measurement, made again: names, seed, budget and whatever
-    /// else was asked for agree. What was found or fitted may differ.
+    /// Whether `other` is a repetition of the same measurement: everything that was asked for
+    /// is equal. What was measured or fitted may differ.
     #[must_use]
     pub fn repeats(&self, other: &Self) -> bool {
-        // The parameters of a weighted fusion are a finding.
+        // The parameters of a weighted fusion are fitted.
         let weighted = |row: &Self| matches!(row.fusion, Some(Fusion::Weighted { .. }));
         let rule = |row: &Self| row.fusion.filter(|_| !weighted(row));
         let budget = |row: &Self| row.budget.map(f64::to_bits);
@@ -99,7 +100,7 @@ impl ResultRow {
             && rule(self) == rule(other)
     }
 
-    /// Adds rows to those measured before; each takes the place of the one it repeats.
+    /// Adds new rows. A row that repeats an older one replaces it.
     pub fn merge(rows: &mut Vec<Self>, new: impl IntoIterator<Item = Self>) {
         for row in new {
             match rows.iter_mut().find(|old| old.repeats(&row)) {
@@ -140,18 +141,18 @@ mod tests {
     }
 
     #[test]
-    fn a_measurement_made_again_replaces_the_older_one() {
+    fn a_repeated_measurement_replaces_the_older_one() {
         let paper = Fusion::default();
         let weighted = |alpha| {
             let language_model = tandem_collaboration::LanguageModelScore::Rank;
             Fusion::weighted(alpha, language_model, tandem_collaboration::Normalisation::Rank)
         };
         let mut rows = vec![row(1, paper, 0.1), row(1, weighted(0.1), 0.2)];
-        // The fitted weight is a finding and no other measurement; another seed is one.
+        // Another fitted weight is the same measurement; another seed is not.
         ResultRow::merge(&mut rows, [row(1, weighted(0.4), 0.3), row(2, weighted(0.4), 0.4)]);
         let figures: Vec<f64> = rows.iter().map(|row| row.ndcg10).collect();
         assert_eq!(figures, [0.1, 0.3, 0.4]);
-        // The same figure for a part of the users is a row of its own.
+        // A part of the users is a row of its own.
         let cold = ResultRow { stratum: Some(Stratum::ColdUser), ..row(1, paper, 0.5) };
         ResultRow::merge(&mut rows, [cold.clone(), cold]);
         assert_eq!(rows.len(), 4);

@@ -1,5 +1,5 @@
-//! The `session` protocol: each user's newest interactions arrive one after another as
-//! live clicks, and the very state machine that runs in the browser answers them.
+//! The `session` protocol: the newest interactions of each user arrive one by one as live
+//! clicks, and the session code of the browser handles them.
 
 use std::{error::Error, time::Instant};
 
@@ -13,57 +13,56 @@ use tandem_session::{Connection, Session};
 
 use crate::{EvaluationError, SessionCost, SimulatedDevice, device::id, hit, ndcg};
 
-/// How sessions are cut out of the logs.
+/// How sessions are taken from the logs.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SessionProtocol {
-    /// Live clicks a session, `m`. Models may have been trained on nothing from the first
-    /// of them on.
+    /// Live clicks per session, `m`. Models must not be trained on them or on anything newer.
     pub clicks: usize,
-    /// Newest interactions that are left out: 0 to test; at least as many as the test's
-    /// `clicks` to choose settings, so that nothing is chosen on what is tested.
+    /// Number of newest interactions that are left out: 0 for the test; at least the `clicks`
+    /// of the test for validation, so that nothing is chosen on test clicks.
     pub skip: usize,
-    /// Time between clicks, in milliseconds: what the token bucket sees.
+    /// Time between clicks in milliseconds, for the token bucket.
     pub ms_between_clicks: f64,
     /// Whether the device learns.
     pub learn: bool,
 }
 
-/// One live click, as it was served.
+/// One live click.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClickRecord {
-    /// Which session, in the order of the users that have one.
+    /// Number of the session, from 0, in the order of the users.
     pub session: usize,
-    /// Which of its clicks, from 0.
+    /// Number of the click in its session, from 0.
     pub click: usize,
-    /// Rank of the clicked item in what was shown before the click, from 0; `None` if it
-    /// was not in the list.
+    /// Rank of the clicked item in the list shown before the click, from 0; `None` if it was
+    /// not in the list.
     pub rank: Option<usize>,
-    /// How far the two models' orders were apart after the click; `None` also after the
-    /// last one, with which the session ends.
+    /// Disagreement of the two models' orders after the click, 0 to 1; `None` after the last
+    /// click of a session.
     pub disagreement: Option<f32>,
-    /// Whether the cloud was called after the click. After the last one it never is: nobody
-    /// would see the list.
+    /// Whether the cloud was called after the click. It is never called after the last one,
+    /// since nobody would see the list.
     pub called: bool,
 }
 
-/// What [`SessionProtocol::run`] found.
+/// Result of [`SessionProtocol::run`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SessionReport {
-    /// Sessions that were run.
+    /// Number of sessions.
     pub sessions: usize,
-    /// Mean over clicks.
+    /// NDCG@10, mean over clicks.
     pub ndcg10: f64,
-    /// Mean over clicks.
+    /// HR@10, mean over clicks.
     pub hr10: f64,
-    /// Calls a session after the first list.
+    /// Calls per session, without the first list.
     pub calls: f64,
-    /// Calls a click after which there was something to decide.
+    /// Calls per decision. Every click but the last is followed by a decision.
     pub call_share: f64,
-    /// What a session cost.
+    /// Cost of a session.
     pub cost: SessionCost,
-    /// Mean loss of the learning steps before and after each, in nats.
+    /// Mean loss before and after a learning step, in nats; `None` without steps.
     pub losses: Option<(f64, f64)>,
-    /// Every click, by session.
+    /// All clicks, by session.
     pub records: Vec<ClickRecord>,
 }
 
@@ -78,8 +77,7 @@ struct SessionRun {
 }
 
 impl SessionProtocol {
-    /// The part of a sequence that a session is made of: what came before, and its live
-    /// clicks. `None` if the user has too few items for both.
+    /// The history and the live clicks of a session; `None` if the user has too few items.
     #[must_use]
     pub fn cut<'a>(&self, sequence: &'a Sequence) -> Option<(&'a [ItemIndex], &'a [ItemIndex])> {
         let end = sequence.items.len().checked_sub(self.skip)?;
@@ -87,16 +85,17 @@ impl SessionProtocol {
         Some((&sequence.items[..start], &sequence.items[start..end]))
     }
 
-    /// Runs a session for every user of `users` (positions in the dataset) who has enough
-    /// items, in parallel.
+    /// Runs a session for each of the `users` (positions in the dataset) with enough items, in
+    /// parallel.
     ///
-    /// `list` answers as the cloud would: for a user and that user's items so far,
-    /// candidates with log-probabilities in nats, best first. The first list of a session is
-    /// free; it is made from what came before the session. After the last click nothing is
-    /// decided and nothing learnt. `progress` is told of each session.
+    /// `list` plays the cloud: for a user and the user's items so far it returns candidates
+    /// with log-probabilities in nats, best first. The first list of a session is free and
+    /// made for the history before the session. Nothing is decided or learnt after the last
+    /// click. `progress` is called with the number of finished sessions.
     ///
     /// # Errors
-    /// What `list` fails with, or a session that cannot go on.
+    /// [`EvaluationError::List`] if `list` fails, [`EvaluationError::Session`] if a session
+    /// fails.
     pub fn run<L: AsRef<[(ItemIndex, f32)]>, E: Into<Box<dyn Error + Send + Sync>>>(
         &self,
         dataset: &Dataset,
@@ -169,7 +168,7 @@ impl SessionProtocol {
                     run.bytes_up += up;
                     run.bytes_down += down;
                 }
-                // After the decision, as on a device: there, learning waits for the paint.
+                // As on a device, learning comes after the decision and the paint.
                 if self.learn {
                     let begun = Instant::now();
                     if let Some(outcome) = session.learn().await? {
@@ -224,7 +223,7 @@ fn milliseconds(since: Instant) -> f64 {
 }
 
 fn json_bytes(message: &impl Serialize) -> usize {
-    // What crosses the wire can be written as JSON.
+    // Messages of the protocol always serialise.
     serde_json::to_vec(message).map_or(0, |json| json.len())
 }
 
@@ -234,7 +233,7 @@ fn sorted<'a>(values: impl Iterator<Item = &'a f64>) -> Vec<f64> {
     values
 }
 
-/// The value below which a share of `sorted` lies (nearest rank); 0 for none.
+/// The quantile of sorted values by nearest rank; 0 without values.
 #[allow(clippy::cast_sign_loss, reason = "a share is not negative")]
 fn quantile(sorted: &[f64], share: f64) -> f64 {
     let rank = (share * sorted.len() as f64).ceil() as usize;
@@ -265,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stale_list_keeps_its_order_and_loses_what_was_seen() {
+    fn a_stale_list_keeps_its_order_without_seen_items() {
         let report = run(Trigger::Never);
         assert_eq!(report.sessions, 2, "user b has no session");
         assert!(report.records.iter().all(|record| !record.called) && report.calls < 1e-9);
@@ -283,7 +282,7 @@ mod tests {
     #[test]
     fn always_calls_after_every_click() {
         let report = run(Trigger::Always);
-        // After two of three clicks: with the last one a session ends.
+        // After two of three clicks: the session ends with the last one.
         assert!((report.calls - 2.0).abs() < 1e-9 && (report.call_share - 1.0).abs() < 1e-9);
         let called: Vec<bool> = report.records.iter().map(|record| record.called).collect();
         assert_eq!(called, [true, true, false, true, true, false]);

@@ -6,61 +6,62 @@ use tandem_dataset::{Dataset, HeldOutTarget, ItemIndex};
 
 use crate::{EvaluationError, Metrics, rank_of};
 
-/// Histories that are scored at once.
+/// Number of histories in a batch.
 pub const BATCH: usize = 64;
 
-/// Which targets are to be found.
+/// Which targets are predicted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
-    /// The last item but one: for every choice.
+    /// The last item but one, for all choices.
     Validation,
-    /// The last item: for the reported figure alone.
+    /// The last item, for reported figures only.
     Test,
 }
 
-/// What becomes of the history's own items in the ranking; published figures differ in it.
+/// Whether the items of the history are ranked. Published figures differ in this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum History {
-    /// They take no place. A target that is a repeat is a miss.
+    /// They are not ranked. A target that repeats an item of the history is a miss.
     Removed,
     /// They are ranked like all others.
     Kept,
 }
 
-/// Leave one out, over the whole catalogue, with the full history as input.
+/// Leave one out over the whole catalogue, with the full history as input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StandardProtocol {
-    /// Which targets.
+    /// Which targets are predicted.
     pub part: Part,
-    /// Whether the history is ranked.
+    /// Whether the items of the history are ranked.
     pub history: History,
 }
 
-/// What [`StandardProtocol::run`] found.
+/// Result of [`StandardProtocol::run`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StandardReport {
-    /// Which targets.
+    /// Which targets were predicted.
     pub part: Part,
-    /// Whether the history was ranked.
+    /// Whether the items of the history were ranked.
     pub history: History,
-    /// Scores that were `NaN` or infinite, over all users: such items are ranked last.
+    /// Number of scores that were `NaN` or infinite, which rank last.
     pub non_finite: u64,
-    /// Means over all users with a target.
+    /// Means over all targets.
     pub metrics: Metrics,
 }
 
 impl StandardProtocol {
-    /// Ranks the target of every user who has one.
+    /// Ranks the target of every user with a target.
     ///
-    /// `score` takes up to [`BATCH`] histories, each oldest first and never empty, and
-    /// gives for each the scores of all items, `[items]`, higher is better. It is called
-    /// from several threads. `progress` is told how many users are done with each batch.
-    /// The figures do not depend on the number of threads.
+    /// `score` takes up to [`BATCH`] histories, each oldest first and not empty, and returns
+    /// `[histories, items]` scores, higher is better. It is called from several threads.
+    /// `progress` is called with the number of users of each finished batch. The result does
+    /// not depend on the number of threads.
     ///
     /// # Errors
-    /// What `score` fails with, or an answer of another shape.
+    /// [`EvaluationError::Scorer`] if `score` fails, [`EvaluationError::Shape`] if it returns
+    /// another shape.
     pub fn run<E: Into<Box<dyn Error + Send + Sync>>>(
         &self,
         dataset: &Dataset,
@@ -74,7 +75,7 @@ impl StandardProtocol {
         Ok(StandardReport { part, history, non_finite: ranked.non_finite, metrics })
     }
 
-    /// The held-out targets of all users that have them, in the users' order.
+    /// The held-out targets of all users, in the order of the users.
     #[must_use]
     pub fn targets<'a>(&self, dataset: &'a Dataset) -> Vec<HeldOutTarget<'a>> {
         let target = |split: tandem_dataset::Split<'a>| match self.part {
@@ -88,16 +89,16 @@ impl StandardProtocol {
 /// Ranks of held-out targets among a whole catalogue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RankedTargets {
-    /// From 0, in the order of the targets; `None` for one that was excluded.
+    /// From 0, in the order of the targets; `None` for an excluded target.
     pub ranks: Vec<Option<usize>>,
-    /// Scores that were `NaN` or infinite: such items are ranked last.
+    /// Number of scores that were `NaN` or infinite, which rank last.
     pub non_finite: u64,
 }
 
-/// Ranks targets among `items` items; the rest is as for [`StandardProtocol::run`].
+/// Ranks targets among `items` items; see [`StandardProtocol::run`] for the closures.
 ///
 /// # Errors
-/// What `score` fails with, or an answer of another shape.
+/// As [`StandardProtocol::run`].
 pub fn rank_all<E: Into<Box<dyn Error + Send + Sync>>>(
     held: &[HeldOutTarget<'_>],
     items: usize,
@@ -115,7 +116,7 @@ pub fn rank_all<E: Into<Box<dyn Error + Send + Sync>>>(
             let mut ranks = Vec::with_capacity(batch.len());
             let mut non_finite = 0;
             for (held, scores) in batch.iter().zip(&scores) {
-                check("scores, one an item", items, scores.len())?;
+                check("scores, one for each item,", items, scores.len())?;
                 let excluded = match history {
                     History::Removed => held.history,
                     History::Kept => &[],
@@ -192,14 +193,14 @@ mod tests {
     }
 
     #[test]
-    fn validation_looks_at_the_last_but_one() {
+    fn validation_predicts_the_last_item_but_one() {
         // a: history 0, 1 and target 2, rank 0 without them. b: history 4, target 3, rank 3.
         let report = run(Part::Validation, History::Removed);
         assert_eq!(report.metrics, Metrics::of(&[Some(0), Some(3)]));
     }
 
     #[test]
-    fn the_scorer_sees_the_history_and_never_the_target() {
+    fn the_scorer_sees_the_history_without_the_target() {
         let seen = std::sync::Mutex::new(Vec::new());
         let protocol = StandardProtocol { part: Part::Test, history: History::Kept };
         protocol
@@ -218,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_of_another_shape_is_refused_and_failures_are_passed_on() {
+    fn another_shape_is_refused_and_failures_are_passed_on() {
         let protocol = StandardProtocol { part: Part::Test, history: History::Kept };
         let run = |answer: fn() -> Result<Vec<Vec<f32>>, &'static str>| {
             protocol.run(&dataset(), |_| (), |_| answer()).unwrap_err()
@@ -243,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn reports_survive_json() {
+    fn reports_round_trip_through_json() {
         let report = run(Part::Test, History::Kept);
         let json = serde_json::to_string(&report).unwrap();
         assert!(json.contains("\"part\":\"test\",\"history\":\"kept\""), "{json}");

@@ -1,34 +1,34 @@
 use serde::{Deserialize, Serialize};
 use tandem_dataset::{Dataset, ItemIndex};
 
-/// Seconds of a day.
+/// Seconds per day.
 const DAY: i64 = 86_400;
 
-/// Users with fewer items than this before the target are cold, and so are items with fewer
-/// interactions in the training part.
+/// Users with fewer items before the target are cold, and so are items with fewer interactions
+/// in the training part.
 pub const COLD_BELOW: usize = 10;
 
-/// A part of the users, by what is known of them before the target.
+/// A part of the users, by properties of the target and of the history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stratum {
-    /// The target and the item before it are of one day (in UTC): where times are days,
-    /// nobody knows which came first.
+    /// The target and the item before it are of the same day (UTC). If times are days, their
+    /// order is unknown.
     SameDay,
-    /// They are of different days.
+    /// The target and the item before it are of different days.
     OtherDay,
     /// Fewer than [`COLD_BELOW`] items before the target.
     ColdUser,
-    /// At least as many.
+    /// At least [`COLD_BELOW`] items before the target.
     WarmUser,
     /// Fewer than [`COLD_BELOW`] interactions with the target in the training part.
     ColdItem,
-    /// At least as many.
+    /// At least [`COLD_BELOW`] interactions with the target in the training part.
     WarmItem,
 }
 
 impl Stratum {
-    /// All of them.
+    /// All strata.
     pub const ALL: [Self; 6] = [
         Self::SameDay,
         Self::OtherDay,
@@ -38,11 +38,11 @@ impl Stratum {
         Self::WarmItem,
     ];
 
-    /// Whether a user belongs to it whose target comes after `seen` items. Without times a
-    /// user belongs to neither of the first two. Times are Unix seconds.
+    /// Whether a user belongs to this part; the target comes after `seen` items. Times are
+    /// Unix seconds; without them a user belongs to neither of the first two parts.
     ///
     /// # Panics
-    /// If there is no such user.
+    /// If the dataset has no user at this position.
     #[must_use]
     pub fn holds(self, dataset: &Dataset, user: usize, seen: usize) -> bool {
         let sequence = &dataset.sequences[user];
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn users_are_told_apart_by_days_and_counts() {
+    fn users_are_divided_by_days_and_counts() {
         let items = (0..3).map(|id| Item::untitled(id.to_string().as_str().into())).collect();
         let sequence = |user: usize, items: &[u32], times: Option<Vec<i64>>| Sequence {
             user: user.to_string(),

@@ -1,4 +1,4 @@
-//! A small dataset and a device with random weights, whose list alone decides.
+//! A small dataset and a device with random weights, ranked by the language model alone.
 
 use std::collections::HashMap;
 
@@ -29,13 +29,13 @@ pub(crate) fn dataset() -> Dataset {
     Dataset::new("d", Catalogue::new(items).unwrap(), sequences, None).unwrap()
 }
 
-/// The items after the newest one, in order: right for user `a`, wrong for `c` and `d`.
+/// The items that follow the newest one: right for user `a`, wrong for `c` and `d`.
 pub(crate) fn next_items(items: &[ItemIndex]) -> Vec<(ItemIndex, f32)> {
     let last = items.last().unwrap().0;
     (1..ITEMS).map(|by| (ItemIndex((last + by) % ITEMS), -(by as f32))).collect()
 }
 
-/// What a device is made of.
+/// The parts of a simulated device.
 pub(crate) struct Parts {
     scorer: Scorer,
     rows: RowStore,
@@ -54,7 +54,7 @@ impl Parts {
             (0..ITEMS).map(|id| ItemId::new(id.to_string())),
         );
         let settings = Settings {
-            // The language model alone, so that ranks can be worked out by hand.
+            // The language model alone, so that ranks can be computed by hand.
             fusion: Fusion::weighted(1.0, LanguageModelScore::Rank, Normalisation::Rank),
             policy: Policy::bare(trigger),
             learning: LearningConfig::default(),

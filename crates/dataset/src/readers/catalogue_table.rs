@@ -10,16 +10,16 @@ use super::{
 };
 use crate::{DatasetError, Item};
 
-/// How a table of items writes what has no one spelling.
+/// Conventions that differ between item tables.
 pub(super) struct Dialect {
-    /// What stands between two genres.
+    /// Separator of genres.
     pub(super) genre_separator: &'static str,
-    /// Whether a year that is none counts as absent rather than as an error, and whether
-    /// `unknown` is what the source writes for an absent title or genre.
+    /// Whether an invalid year means that it is unknown rather than an error, and `unknown`
+    /// stands for an unknown title or genre.
     pub(super) lenient: bool,
 }
 
-/// All items of a table with a header; see the [module](super) for the columns' names.
+/// Reads all items of a table with a header; the [module](super) lists the column names.
 pub(super) fn read_items(mut table: Table, dialect: &Dialect) -> Result<Vec<Item>, DatasetError> {
     let id = table.require(ITEM)?;
     let [title, year, genres] = [TITLE, YEAR, GENRES].map(|names| table.column(names));
@@ -31,7 +31,7 @@ pub(super) fn read_items(mut table: Table, dialect: &Dialect) -> Result<Vec<Item
             return Err(table.malformed("an item id", fault));
         }
         if !seen.insert(name.to_owned()) {
-            return Err(table.malformed("an item once", format_args!("{name} again")));
+            return Err(table.malformed("each item once", format_args!("{name} again")));
         }
         let (title, year_in_title) = split_year(title.map_or("", |column| table.field(column)));
         let written = year.map_or("", |column| table.field(column));
@@ -41,7 +41,7 @@ pub(super) fn read_items(mut table: Table, dialect: &Dialect) -> Result<Vec<Item
         }
         let year = year.or(year_in_title);
         let absent = |text: &str| dialect.lenient && is_placeholder(text);
-        // A film may well be called "Unknown": one with a year is.
+        // A film with a year can be called "Unknown".
         let title = if year.is_none() && absent(title) { "" } else { title };
         let genres = genres.map_or("", |column| table.field(column));
         items.push(Item {
@@ -60,7 +60,7 @@ pub(super) fn read_items(mut table: Table, dialect: &Dialect) -> Result<Vec<Item
     Ok(items)
 }
 
-/// What `RecBole`'s files write for a value that is not known (the misspelling is theirs).
+/// Words of `RecBole`'s files for an unknown value, with their misspelling.
 fn is_placeholder(text: &str) -> bool {
     ["unknown", "unkonwn"].iter().any(|word| text.eq_ignore_ascii_case(word))
 }

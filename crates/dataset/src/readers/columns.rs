@@ -1,4 +1,4 @@
-//! The names under which a column is known.
+//! Accepted column names.
 
 pub(super) const USER: &[&str] = &["user", "user_id", "userid"];
 pub(super) const ITEM: &[&str] = &["item", "item_id", "itemid", "id"];

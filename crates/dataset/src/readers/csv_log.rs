@@ -12,6 +12,10 @@ use crate::{Dataset, DatasetError};
 /// Reads comma-separated values (RFC 4180) with a header: `log` with a user and an item
 /// column and, if there is one, a time column (a number, in any unit); `catalogue` with an
 /// item column and, if there are any, title, year and genres (separated by `|`).
+///
+/// # Errors
+/// [`DatasetError::Io`] if a file cannot be read, [`DatasetError::Malformed`] for a violation
+/// of the format, and errors of [`Dataset::new`].
 pub fn csv(
     log: &Path,
     catalogue: Option<&Path>,
@@ -29,7 +33,7 @@ pub fn csv(
     read_log(table, log, columns)?.into_dataset(provenance, known)
 }
 
-/// All rows of a table of interactions with the columns user, item and time.
+/// Reads all rows of a table of interactions; the columns are user, item and time.
 pub(super) fn read_log(
     mut table: Table,
     path: &Path,

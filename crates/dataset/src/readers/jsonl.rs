@@ -69,9 +69,13 @@ impl Time {
     }
 }
 
-/// Reads one JSON object a line: `log` with a user, an item and, in all lines or none, a
+/// Reads one JSON object per line: `log` with a user, an item and, in all lines or none, a
 /// time (a number, in any unit); `catalogue` with an item and, if known, title, year and
 /// genres (an array). Other fields are ignored.
+///
+/// # Errors
+/// [`DatasetError::Io`] if a file cannot be read, [`DatasetError::Malformed`] for a violation
+/// of the format, and errors of [`Dataset::new`].
 pub fn jsonl(
     log: &Path,
     catalogue: Option<&Path>,
@@ -114,7 +118,7 @@ fn read_entries(path: &Path) -> Result<Vec<Item>, DatasetError> {
             return Err(lines.malformed("an item id", fault));
         }
         if !seen.insert(id.clone()) {
-            return Err(lines.malformed("an item once", format_args!("{id} again")));
+            return Err(lines.malformed("each item once", format_args!("{id} again")));
         }
         let (title, year) = split_year(entry.title.as_deref().unwrap_or_default());
         items.push(Item {

@@ -8,7 +8,7 @@ use tandem_protocol::ItemId;
 use super::Provenance;
 use crate::{Catalogue, Dataset, DatasetError, Item, ItemIndex, Sequence, compare_ids};
 
-/// Interactions as they come, to be put in order.
+/// Interactions in the order of the file, before they are sorted.
 #[derive(Default)]
 pub(super) struct Log {
     users: Names,
@@ -16,7 +16,7 @@ pub(super) struct Log {
     rows: Vec<Row>,
 }
 
-/// One interaction; user and item by the order of their first appearance.
+/// One interaction. User and item are numbered by first appearance.
 struct Row {
     user: u32,
     item: u32,
@@ -43,14 +43,14 @@ impl Names {
 }
 
 impl Log {
-    /// Adds an interaction. Both ids must be [valid](id_fault); either all interactions
+    /// Adds an interaction. Both ids must be [valid](id_fault), and either all interactions
     /// of a log have a time or none has.
     pub(super) fn add(&mut self, user: &str, item: &str, time: Option<i64>) {
         let (user, item) = (self.users.number(user), self.items.number(item));
         self.rows.push(Row { user, item, time });
     }
 
-    /// Refuses a log in which nothing happened; `line` is where the first row would be.
+    /// Refuses a log without interactions; `line` is where the first row would be.
     pub(super) fn refuse_empty(&self, path: &Path, line: u64) -> Result<(), DatasetError> {
         if self.rows.is_empty() {
             return Err(DatasetError::malformed(
@@ -63,8 +63,7 @@ impl Log {
         Ok(())
     }
 
-    /// Puts users, items and interactions in order and joins them with what `known` says
-    /// of the items.
+    /// Sorts users, items and interactions, and takes the metadata of the items from `known`.
     pub(super) fn into_dataset(
         self,
         provenance: Provenance,
@@ -100,7 +99,7 @@ impl Log {
             .zip(visits)
             .map(|(user, mut visits)| {
                 if visits.iter().all(|(time, _)| time.is_some()) {
-                    // Items stand in the order of their ids: so ties go by id.
+                    // Indices follow the order of the ids, so ties are broken by id.
                     visits.sort();
                 }
                 let times = visits.iter().map(|&(time, _)| time).collect();
@@ -124,12 +123,11 @@ pub(super) fn id_fault(id: &str) -> Option<&'static str> {
     }
 }
 
-/// A point in time: a whole number, or one with a fraction, which is cut off (the unit is
-/// the source's own).
+/// A time in the unit of the source, rounded down to a whole number.
 pub(super) fn parse_time(text: &str) -> Option<i64> {
     text.parse().ok().or_else(|| {
         let time: f64 = text.parse().ok()?;
-        // 2^63 is the first that does not fit.
+        // 2^63 is the first number that does not fit.
         (time.abs() < 9_223_372_036_854_775_808.0).then(|| time.floor() as i64)
     })
 }
@@ -139,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_whole_numbers_or_cut_to_them() {
+    fn times_are_rounded_down_to_whole_numbers() {
         assert_eq!(parse_time("881250949"), Some(881_250_949));
         assert_eq!(parse_time("8.81250949E8"), Some(881_250_949));
         assert_eq!(parse_time("-1.5"), Some(-2));

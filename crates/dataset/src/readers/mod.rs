@@ -1,17 +1,16 @@
-//! Foreign files to a [`Dataset`](crate::Dataset).
+//! Import of logs and catalogues as a [`Dataset`](crate::Dataset).
 //!
-//! What holds for every format:
-//! - Items and users are ordered by [`compare_ids`](crate::compare_ids), a user's
-//!   interactions by time, ties in time by item id. Without times the file's order counts.
-//! - Every row is an interaction, whatever its rating; repeated rows are kept, since
-//!   repeated consumption is data.
-//! - An item that only the log knows joins the catalogue with an empty title; an item
-//!   that only the catalogue knows stays in it.
-//! - A byte order mark, `\r\n` and blank lines are fine. Everything else that is not of
-//!   the format is [`DatasetError::Malformed`](crate::DatasetError::Malformed), with file
-//!   and line: a file without a row as well.
+//! Rules of all formats:
+//! - Items and users are sorted by [`compare_ids`](crate::compare_ids), the interactions of a
+//!   user by time and then by item id. Without times, the order of the file counts.
+//! - Every row is an interaction, whatever its rating. Repeated rows are kept.
+//! - Items of the log that the catalogue does not list are added with an empty title. Items of
+//!   the catalogue without interactions stay in it.
+//! - A byte order mark, `\r\n` and blank lines are accepted. Any other violation of the format
+//!   is [`DatasetError::Malformed`](crate::DatasetError::Malformed), with file and line; so is
+//!   a file without rows.
 //!
-//! Columns go by their names, in any order (case and other columns do not matter):
+//! Columns are found by name, in any order and case. Other columns are ignored:
 //!
 //! | what | names |
 //! |---|---|
@@ -37,7 +36,7 @@ pub use jsonl::jsonl;
 pub use recbole::recbole;
 pub use sequences::sequences;
 
-/// What a dataset is called and whose it is.
+/// Name and origin of a dataset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Provenance {
     /// Short name, for instance `ml-100k`.

@@ -15,8 +15,12 @@ const TYPES: [&str; 4] = ["token", "token_seq", "float", "float_seq"];
 /// Reads `RecBole`'s atomic files: `inter` (`.inter`) with the interactions, `item`
 /// (`.item`) with the catalogue. Tab-separated, with a header of `name:type` columns.
 ///
-/// A year that is no number counts as absent, and so does `unknown` as a genre, or as the
-/// title of a film without a year: the published files write them so.
+/// As in the published files, a year that is not a number means that it is unknown, and so
+/// does `unknown` as a genre or as the title of a film without a year.
+///
+/// # Errors
+/// [`DatasetError::Io`] if a file cannot be read, [`DatasetError::Malformed`] for a violation
+/// of the format, and errors of [`Dataset::new`].
 pub fn recbole(
     inter: &Path,
     item: Option<&Path>,

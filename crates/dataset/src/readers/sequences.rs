@@ -15,7 +15,7 @@ use crate::{
     Catalogue, Dataset, DatasetError, Item, ItemIndex, Sequence, compare_ids, lines::Lines,
 };
 
-/// One line of `sequences.txt`, and where it stood.
+/// One line of `sequences.txt` with its number.
 struct Line {
     number: u64,
     user: String,
@@ -24,11 +24,14 @@ struct Line {
 }
 
 /// Reads a folder of sequence text: `sequences.txt` (`user item item …`, oldest first) and,
-/// if they are there, `times.txt` (the same lines with a time in place of each item, never
-/// falling) and `items.tsv` (tab-separated with a header; categories `A > B > C`).
+/// if they exist, `times.txt` (the same lines with ascending times in place of the items) and
+/// `items.tsv` (tab-separated with a header; categories `A > B > C`).
 ///
-/// The order within a line is kept even where times are equal: it is all that such files
-/// say about it.
+/// The order of a line is kept where times are equal.
+///
+/// # Errors
+/// [`DatasetError::Io`] if a file cannot be read, [`DatasetError::Malformed`] for a violation
+/// of the format, and errors of [`Dataset::new`].
 pub fn sequences(dir: &Path, provenance: Provenance) -> Result<Dataset, DatasetError> {
     let (mut lines, names) = read_sequences(&dir.join("sequences.txt"))?;
     let times = dir.join("times.txt");
@@ -62,7 +65,7 @@ pub fn sequences(dir: &Path, provenance: Provenance) -> Result<Dataset, DatasetE
     Dataset::new(provenance.name, catalogue, sequences, provenance.notice)
 }
 
-/// The lines, their items by the order of first appearance, and the items' names.
+/// The lines, with items numbered by first appearance, and the names of the items.
 fn read_sequences(path: &Path) -> Result<(Vec<Line>, Vec<String>), DatasetError> {
     let mut source = Lines::open(path)?;
     let mut numbers: HashMap<String, u32> = HashMap::new();
@@ -93,7 +96,9 @@ fn read_sequences(path: &Path) -> Result<(Vec<Line>, Vec<String>), DatasetError>
             );
         }
         if !users.insert(user.clone()) {
-            return Err(source.malformed("one line a user", format_args!("user {user} again")));
+            return Err(
+                source.malformed("one line for each user", format_args!("user {user} again"))
+            );
         }
         lines.push(Line { number: source.number(), user, items, times: None });
     }
@@ -103,7 +108,7 @@ fn read_sequences(path: &Path) -> Result<(Vec<Line>, Vec<String>), DatasetError>
     Ok((lines, names))
 }
 
-/// Fills in the times, whose lines must be those of the sequences.
+/// Adds the times; the file must have the same lines as the sequences.
 fn read_times(path: &Path, lines: &mut [Line]) -> Result<(), DatasetError> {
     let mut source = Lines::open(path)?;
     let mut rest = lines.iter_mut();
@@ -133,7 +138,7 @@ fn read_times(path: &Path, lines: &mut [Line]) -> Result<(), DatasetError> {
         }
         if let Some([before, after]) = times.array_windows().find(|[a, b]| a > b) {
             return Err(source.malformed(
-                "times that never fall, oldest first",
+                "ascending times, oldest first",
                 format_args!("{after} after {before}"),
             ));
         }

@@ -16,7 +16,7 @@ pub(super) struct Table {
 }
 
 enum Source {
-    /// Fields between tabs, nothing quoted.
+    /// Tab-separated fields without quotes.
     Tabs(Lines),
     /// RFC 4180: commas, double quotes.
     Commas(Box<csv::Reader<Chain<File, &'static [u8]>>>),
@@ -31,8 +31,8 @@ impl Table {
     /// A table of comma-separated values.
     pub(super) fn open_commas(path: &Path) -> Result<Self, DatasetError> {
         let file = File::open(path).map_err(DatasetError::io("open", path))?;
-        // Lines end with `\n` and every line does, so that they can be counted; a `\r`
-        // before it goes with the blanks around a field.
+        // Every line ends with `\n`, the last one as well, so that lines can be counted. A `\r`
+        // before it is trimmed with the blanks around a field.
         let reader = csv::ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
@@ -51,13 +51,12 @@ impl Table {
         Ok(table)
     }
 
-    /// The column names as they stand in the file.
+    /// The column names of the file.
     pub(super) fn header(&self) -> &[String] {
         &self.header
     }
 
-    /// The number of the first column whose name, up to a colon, is one of `names`. An
-    /// earlier name wins.
+    /// The first column whose name, up to a colon, is one of `names`. Earlier names win.
     pub(super) fn column(&self, names: &[&str]) -> Option<usize> {
         names.iter().find_map(|name| {
             self.header.iter().position(|column| {
@@ -67,7 +66,7 @@ impl Table {
         })
     }
 
-    /// Like [`Table::column`], for a column without which the table is of no use.
+    /// Like [`Table::column`], for a required column.
     pub(super) fn require(&self, names: &[&str]) -> Result<usize, DatasetError> {
         self.column(names).ok_or_else(|| {
             self.malformed(
@@ -77,8 +76,8 @@ impl Table {
         })
     }
 
-    /// Goes to the next row, which then has as many fields as the header; `false` after
-    /// the last.
+    /// Moves to the next row, which has as many fields as the header; `false` after the last
+    /// row.
     pub(super) fn next_row(&mut self) -> Result<bool, DatasetError> {
         if !self.advance()? {
             return Ok(false);
@@ -92,7 +91,7 @@ impl Table {
         Ok(true)
     }
 
-    /// A field of the current row, without blanks around it.
+    /// A field of the current row, trimmed.
     pub(super) fn field(&self, column: usize) -> &str {
         self.row.get(column).unwrap_or_default().trim()
     }
@@ -149,10 +148,10 @@ impl Table {
     }
 }
 
-/// The line on which the record that was just read begins.
+/// The line on which the record that was just read starts.
 ///
-/// The reader's own figure is that of the blank lines before it, so this counts back from
-/// the end; at a quote that is never closed it is the other way round.
+/// The reader reports the line of the blank lines before the record, so this counts back from
+/// the end of the record. After an unclosed quote, the line of the reader is the right one.
 fn first_line(reader: &csv::Reader<impl Read>, record: &csv::ByteRecord) -> u64 {
     let within = record.iter().flatten().filter(|byte| **byte == b'\n').count() as u64;
     let counted = reader.position().line().saturating_sub(1 + within);

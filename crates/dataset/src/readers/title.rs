@@ -1,18 +1,18 @@
-//! Titles and years as logs write them.
+//! Titles and years in logs.
 
-/// Separates a trailing year: `Heat (1995)` is `Heat` of 1995. Blanks around the title go.
+/// Splits off a trailing year: `Heat (1995)` is `Heat` of 1995. The title is trimmed.
 pub(super) fn split_year(title: &str) -> (&str, Option<u16>) {
     let title = title.trim();
     let split = || {
         let (rest, year) = title.strip_suffix(')')?.rsplit_once('(')?;
         let rest = rest.trim_end();
-        // A title that is nothing but a year in brackets stays one.
+        // A year in brackets alone is a title.
         (!rest.is_empty() && year.len() == 4).then_some((rest, parse_year(year)?))
     };
     split().map_or((title, None), |(rest, year)| (rest, Some(year)))
 }
 
-/// A year of four digits, also written `1995.0` as data frames do.
+/// A year of four digits, also as `1995.0`, which data frames write.
 pub(super) fn parse_year(text: &str) -> Option<u16> {
     let text = text.trim();
     let year: u16 = text.strip_suffix(".0").unwrap_or(text).parse().ok()?;

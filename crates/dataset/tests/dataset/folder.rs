@@ -120,7 +120,7 @@ fn damage_is_found() {
     let range = damaged("sequences.jsonl", "[1,0,1]", "[1,0,2]");
     assert_eq!((fault(&range).1, fault(&range).2), (1, "item indices below 2"));
     let times = damaged("sequences.jsonl", "[1,2,2]", "[1,2]");
-    assert_eq!((fault(&times).2, fault(&times).3), ("3 times, one an item", "2"));
+    assert_eq!((fault(&times).2, fault(&times).3), ("3 times, one for each item", "2"));
     let head = damaged("dataset.json", "\"users\"", "users");
     assert_eq!(fault(&head).0, "dataset.json");
 

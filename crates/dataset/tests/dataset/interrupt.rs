@@ -1,4 +1,4 @@
-//! What a signal leaves behind, in a process of its own.
+//! Clean-up after a signal, in a child process.
 
 use std::{
     env,

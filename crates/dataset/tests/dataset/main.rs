@@ -1,4 +1,4 @@
-//! The crate as its users see it.
+//! Tests of the public interface.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -12,7 +12,7 @@ use std::{fs, path::PathBuf};
 use tandem_dataset::{Dataset, DatasetError, Sequence, readers::Provenance};
 use tempfile::TempDir;
 
-/// A folder of files that goes with the value.
+/// A temporary folder of files.
 struct Files(TempDir);
 
 impl Files {
@@ -33,7 +33,7 @@ fn provenance() -> Provenance {
     Provenance { name: "test".into(), notice: None }
 }
 
-/// The ids of a sequence's items.
+/// Item ids of a sequence.
 fn ids<'a>(dataset: &'a Dataset, sequence: &Sequence) -> Vec<&'a str> {
     sequence.items.iter().map(|&item| dataset.catalogue.get(item).id.as_str()).collect()
 }
@@ -45,12 +45,12 @@ fn shown(dataset: &Dataset) -> Vec<String> {
     dataset.sequences.iter().map(show).collect()
 }
 
-/// File name, line, expected and found of a malformed line.
+/// File name, line, expected and found of [`DatasetError::Malformed`].
 fn fault(error: &DatasetError) -> (String, u64, &str, &str) {
     match error {
         DatasetError::Malformed { path, line, expected, found } => {
             (path.file_name().unwrap().to_string_lossy().into_owned(), *line, expected, found)
         }
-        other => panic!("not a malformed line: {other}"),
+        other => panic!("expected a malformed line, found {other}"),
     }
 }

@@ -1,4 +1,4 @@
-//! Every fault names the file and the line, what was expected and what was found.
+//! Every error names the file, the line, what was expected and what was found.
 
 use tandem_dataset::{DatasetError, readers};
 
@@ -60,7 +60,7 @@ fn item_files() {
         readers::recbole(&files.path("a.inter"), Some(&item), provenance()).unwrap_err()
     };
     let twice = read(b"item_id:token\tname:token_seq\n1\ta\n1\tb\n");
-    check(&twice, 3, "an item once", "1 again");
+    check(&twice, 3, "each item once", "1 again");
     assert_eq!(fault(&twice).0, "a.item");
     check(&read(b"item_id:token\n\xff\n"), 2, "UTF-8 text", "the byte 0xff at column 1");
 }
@@ -112,7 +112,7 @@ fn sequence_text() {
     };
     check(&read(b"", b""), 1, "a user and at least one item", "the end of the file");
     check(&read(b"1 2\n3\n", b""), 2, "a user and at least one item", "user 3 alone");
-    check(&read(b"1 2\n1 3\n", b""), 2, "one line a user", "user 1 again");
+    check(&read(b"1 2\n1 3\n", b""), 2, "one line for each user", "user 1 again");
     let two = b"1 2 3\n\n4 5\n";
     check(
         &read(two, b"1 1 2\n4 1 2\n"),
@@ -126,7 +126,7 @@ fn sequence_text() {
         "user 4 and 1 times as in line 3 of sequences.txt",
         "user 5 and 1 times",
     );
-    check(&read(two, b"1 2 1\n"), 1, "times that never fall, oldest first", "1 after 2");
+    check(&read(two, b"1 2 1\n"), 1, "ascending times, oldest first", "1 after 2");
     check(&read(two, b"1 2 x\n"), 1, "times as numbers", "\"x\"");
     check(
         &read(two, b"1 1 2\n"),

@@ -1,4 +1,4 @@
-//! What well-formed files become.
+//! Import of well-formed files.
 
 use tandem_dataset::{ItemIndex, readers};
 
@@ -12,7 +12,7 @@ const INTER: &[u8] = b"user_id:token\titem_id:token\trating:float\ttimestamp:flo
     9\t7\t1\t6\n";
 
 #[test]
-fn recbole_sequences_go_by_time_then_by_item_number() {
+fn recbole_sequences_are_sorted_by_time_then_by_item() {
     let files = Files::new(&[("a.inter", INTER)]);
     let dataset = readers::recbole(&files.path("a.inter"), None, provenance()).unwrap();
     // Users as numbers, the tie at time 10 by item number, the repeat kept.
@@ -50,9 +50,9 @@ fn recbole_items_have_title_year_and_genres() {
             ("2", "", None, String::new()),
             ("7", "Misérables, Les", Some(1995), "Drama|Musical".into()),
             ("9", "Land Before Time III", Some(1995), "Animation|Children's".into()),
-            // Only the log knows it.
+            // In the log only.
             ("10", "", None, String::new()),
-            // Only the catalogue knows these.
+            // In the catalogue only.
             ("11", "", None, String::new()),
             ("12", "Unknown", Some(2011), "Thriller".into()),
         ]
@@ -60,7 +60,7 @@ fn recbole_items_have_title_year_and_genres() {
 }
 
 #[test]
-fn byte_order_marks_carriage_returns_and_blank_lines_are_fine() {
+fn byte_order_marks_carriage_returns_and_blank_lines_are_accepted() {
     let text = String::from_utf8(INTER.to_vec()).unwrap();
     let odd = format!("\u{feff}{}\r\n\r\n", text.trim_end().replace('\n', "\r\n"));
     let files = Files::new(&[("a.inter", INTER), ("b.inter", odd.as_bytes())]);
@@ -79,7 +79,7 @@ fn without_times_the_order_of_the_file_counts() {
 }
 
 #[test]
-fn csv_knows_quotes_and_a_catalogue() {
+fn csv_supports_quotes_and_a_catalogue() {
     let log = b"\xef\xbb\xbfTimestamp,User_ID,Item_ID,extra\r\n2.5,\"b, c\",x,1\r\n1e1,a,x,2\r\n-3,a,y,3\r\n";
     let catalogue =
         b"id,name,year,genres\nx,\"Heat, \"\"the\"\" film (1995)\",,Crime|Drama\nz,Zed,1999.0,\n";

@@ -8,7 +8,7 @@ use crate::{
     ndcg,
 };
 
-/// Measures of disagreement among which validation chooses.
+/// Measures of disagreement; one is chosen on validation targets.
 const MEASURES: [Consistency; 4] = [
     Consistency::Footrule,
     Consistency::KendallTau,
@@ -16,40 +16,40 @@ const MEASURES: [Consistency; 4] = [
     Consistency::TopKOverlap { k: 10 },
 ];
 
-/// Name of the rows where chance decides.
+/// Name of the rows with random requests.
 const RANDOM: &str = "fusion-random";
 
-/// What is to be measured.
+/// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Options<'a> {
-    /// Name of the small model's rows, for instance `srm-sasrec`.
+    /// Name of the rows of the small model, for instance `srm-sasrec`.
     pub small_model: &'a str,
-    /// Shares of users that may ask for a new list; 0 and 1 are measured in any case.
+    /// Call budgets: shares of users that may request a list. 0 and 1 are always measured.
     pub budgets: &'a [f64],
-    /// Of the random requests.
+    /// Seed of the random requests.
     pub seed: u64,
-    /// Whether the device learnt from the clicks (adaptive re-training).
+    /// Whether the device learns from the clicks (adaptive re-training).
     pub learning: bool,
 }
 
-/// One row: the rank of every user's target, and how it came about.
+/// One row: the ranks of all targets, and the choices behind them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Measured {
-    /// What was measured.
+    /// Name of the row.
     pub name: String,
-    /// Whether items that were consumed since the list was made still take their places.
+    /// Whether items that were consumed since the list was made are still ranked.
     pub history: History,
-    /// The fusion, if both models were heard; a weighted one was fitted on validation.
+    /// The fusion, if both models rank. A weighted one is fitted on validation targets.
     pub fusion: Option<Fusion>,
-    /// The measure of disagreement that was chosen on validation.
+    /// The measure of disagreement, chosen on validation targets.
     pub consistency: Option<Consistency>,
-    /// Who lay above it asked.
+    /// Users above it request a list.
     pub threshold: Option<f32>,
-    /// Share of users that were allowed to ask.
+    /// Share of users that may request a list.
     pub budget: f64,
-    /// Share of users that did.
+    /// Share of users that requested a list.
     pub calls: f64,
-    /// Ranks of the targets, in the users' order.
+    /// Ranks of the targets, in the order of the users.
     pub ranks: Vec<Option<usize>>,
 }
 
@@ -74,18 +74,18 @@ impl PaperFit {
     }
 }
 
-/// How urgently each user asks, by one rule.
+/// The urgency of a request for each user, by one rule.
 struct Signal {
     consistency: Option<Consistency>,
     validation: Vec<f32>,
     reported: Vec<f32>,
 }
 
-/// All rows of the protocol. Everything that is chosen (the weight of a fusion, the measure
-/// of disagreement, thresholds) is chosen on `validation`.
+/// Measures all rows of the protocol. The weight of the fusion, the measure of disagreement
+/// and the thresholds are chosen on `validation`.
 ///
 /// # Errors
-/// None for lists that a session scored.
+/// [`EvaluationError::Collaboration`] for lists whose scores differ in number.
 pub fn measure(
     validation: &[PaperUser],
     reported: &[PaperUser],
@@ -117,20 +117,19 @@ pub fn measure(
     Ok(rows)
 }
 
-/// The language model alone: as its old list came, without what was consumed since, and
-/// asked again.
+/// The language model alone: the stale list, unfiltered and filtered, and the fresh list.
 fn language_model(users: &[PaperUser]) -> Vec<Measured> {
-    let as_it_came = users.iter().map(|user| user.as_it_came).collect();
+    let unfiltered = users.iter().map(|user| user.unfiltered).collect();
     let stale = users.iter().map(|user| user.stale.target).collect();
     let fresh = users.iter().map(|user| user.fresh.target).collect();
     vec![
-        Measured { history: History::Kept, ..Measured::plain("llm-stale", 0.0, as_it_came) },
+        Measured { history: History::Kept, ..Measured::plain("llm-stale", 0.0, unfiltered) },
         Measured::plain("llm-stale", 0.0, stale),
         Measured::plain("llm-fresh", 1.0, fresh),
     ]
 }
 
-/// The rules, each with the signals among which validation chooses.
+/// The rules, each with the signals from which one is chosen on validation targets.
 fn signals(
     validation: &[PaperUser],
     reported: &[PaperUser],
@@ -152,7 +151,7 @@ fn signals(
     ])
 }
 
-/// One rule at one budget.
+/// One rule at one call budget.
 fn with_requests(
     name: &str,
     signals: &[Signal],
@@ -163,7 +162,7 @@ fn with_requests(
     let mut best: Option<(f64, &Signal, f32)> = None;
     for signal in signals {
         let threshold = threshold_for(budget, &signal.validation);
-        // A lone signal needs no comparison.
+        // A single signal needs no comparison.
         let value = if signals.len() == 1 {
             0.0
         } else {
@@ -180,7 +179,7 @@ fn with_requests(
             let asked = asking(&signal.reported, threshold, budget)?;
             (asked, signal.consistency, Some(threshold))
         }
-        // Nothing is fitted where chance decides: exactly so many are drawn.
+        // Random requests are not fitted: exactly the budget is drawn.
         Some((_, signal, _)) => {
             let threshold = threshold_for(budget, &signal.reported);
             let above = signal.reported.iter().map(|urgency| *urgency > threshold);
@@ -198,7 +197,7 @@ fn with_requests(
     })
 }
 
-/// Ranks of the targets where the users `asked` names have the fresh list.
+/// Ranks of the targets; users with `asked` have the fresh list.
 fn ranks(
     users: &[PaperUser],
     fusion: &Fusion,
@@ -212,7 +211,7 @@ fn list(user: &PaperUser, fresh: bool) -> &ScoredList {
 }
 
 impl Measured {
-    /// A row without a choice in it, where as many called as might.
+    /// A row without choices, whose calls are its budget.
     fn plain(name: &str, budget: f64, ranks: Vec<Option<usize>>) -> Self {
         Self {
             name: name.to_owned(),

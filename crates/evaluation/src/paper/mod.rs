@@ -1,5 +1,5 @@
-//! The `paper` protocol of `LSC4Rec` (Lv et al., KDD 2025, §4): leave one out, a language
-//! model that has not seen the last two interactions, and a device that has.
+//! The `paper` protocol of `LSC4Rec` (Lv et al., KDD 2025, §4): leave one out, with a language
+//! model that has not seen the last two interactions and a device that has.
 //!
 //! | who | test: target `s[-1]` | validation: target `s[-2]` |
 //! |---|---|---|
@@ -7,9 +7,9 @@
 //! | language model after a request | up to `s[-2]` | up to `s[-3]` |
 //! | device | up to `s[-2]` | up to `s[-3]` |
 //!
-//! [`PaperProtocol::run`] lets the device's own state machine score both lists of every
-//! user; [`measure`] fits fusion and thresholds on the validation users and reports every
-//! row on the others.
+//! [`PaperProtocol::run`] scores both lists of every user with the session code of the browser;
+//! [`measure`] fits fusion and thresholds on validation targets and reports all rows on the
+//! others.
 
 mod measure;
 mod request;
@@ -26,48 +26,48 @@ pub use request::{BATCH_OF_USERS, Requests, asking, share_of};
 
 use crate::{EvaluationError, Part, ScoredList, SimulatedDevice, device::id};
 
-/// Interactions that the language model has not seen unless it was asked again.
+/// Number of newest interactions that the language model has not seen without a request.
 pub const STALENESS: usize = 2;
 
-/// Items that a user must have, so that validation and test are over the same users.
+/// Minimum number of items of a user, so that validation and test have the same users.
 const SHORTEST: usize = STALENESS + 3;
 
-/// Which targets are to be found.
+/// Which targets are predicted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PaperProtocol {
-    /// Validation, for every choice, or test.
+    /// Validation for all choices, or test.
     pub part: Part,
 }
 
-/// What is seen of one user.
+/// What is known of one user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PaperCut<'a> {
     /// Position of the user in the dataset.
     pub user: usize,
-    /// What the language model saw when it made the stale list.
+    /// The items that the language model saw when it made the stale list.
     pub stale: &'a [ItemIndex],
-    /// What the device has seen, and the language model sees if it is asked again.
+    /// The items that the device has seen, and the language model sees after a request.
     pub seen: &'a [ItemIndex],
-    /// The item to be found.
+    /// The item to predict.
     pub target: ItemIndex,
 }
 
-/// One user's two lists, as the device scored them.
+/// The two lists of one user, scored by the device.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PaperUser {
     /// Position of the user in the dataset.
     pub user: usize,
-    /// Rank of the target in the stale list as it came, from 0: items that were consumed
-    /// since still take their places.
-    pub as_it_came: Option<usize>,
-    /// The stale list without what was consumed since.
+    /// Rank of the target in the unfiltered stale list, from 0: items that were consumed since
+    /// are still ranked.
+    pub unfiltered: Option<usize>,
+    /// The stale list without items that were consumed since.
     pub stale: ScoredList,
-    /// The list that a request would bring.
+    /// The list after a request.
     pub fresh: ScoredList,
 }
 
 impl PaperProtocol {
-    /// The users with enough items, in the dataset's order.
+    /// The users with enough items, in the order of the dataset.
     #[must_use]
     pub fn cuts<'a>(&self, dataset: &'a Dataset) -> Vec<PaperCut<'a>> {
         let withheld = match self.part {
@@ -89,22 +89,23 @@ impl PaperProtocol {
             .collect()
     }
 
-    /// What a model without lists is asked: the device's history and the target.
+    /// The history of the device and the target, for models without lists.
     #[must_use]
     pub fn held<'a>(cuts: &[PaperCut<'a>]) -> Vec<HeldOutTarget<'a>> {
         cuts.iter().map(|cut| HeldOutTarget { history: cut.seen, target: cut.target }).collect()
     }
 
-    /// Lets the device score both lists of each user, in parallel. The stale list is there
-    /// first, then the interactions that it does not know arrive as clicks (with `learn`,
-    /// each is learnt from), and the fresh list comes last.
+    /// Scores both lists of each user on a simulated device, in parallel. The session starts
+    /// with the stale list, then the newer interactions arrive as clicks (and are learnt from
+    /// with `learn`), and the fresh list comes last.
     ///
-    /// `list` answers as the cloud would: for a user (position in the dataset) and the
-    /// items so far, candidates with log-probabilities in nats, best first. `progress` is
-    /// told of each user.
+    /// `list` plays the cloud: for a user (position in the dataset) and the items so far it
+    /// returns candidates with log-probabilities in nats, best first. `progress` is called
+    /// with the number of finished users.
     ///
     /// # Errors
-    /// What `list` fails with, or a session that cannot go on.
+    /// [`EvaluationError::List`] if `list` fails, [`EvaluationError::Session`] if a session
+    /// fails.
     pub fn run<L: AsRef<[(ItemIndex, f32)]>, E: Into<Box<dyn Error + Send + Sync>>>(
         cuts: &[PaperCut<'_>],
         dataset: &Dataset,
@@ -152,7 +153,7 @@ async fn score(
     let scored_fresh = ScoredList::new(&session.rank().await?, &target);
     Ok(PaperUser {
         user: cut.user,
-        as_it_came: stale.iter().position(|(item, _)| *item == cut.target),
+        unfiltered: stale.iter().position(|(item, _)| *item == cut.target),
         stale: scored_stale,
         fresh: scored_fresh,
     })

@@ -6,30 +6,30 @@ use tandem_collaboration::{
 use super::PaperUser;
 use crate::EvaluationError;
 
-/// Users that the paper's rule decides about together.
+/// Number of users that the rule of the paper decides about together.
 pub const BATCH_OF_USERS: usize = 16;
 
-/// Who asks the cloud for a new list.
+/// A rule that decides which users request a new list.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Requests {
-    /// Users drawn at random.
+    /// Random users.
     Random {
-        /// Of the draw.
+        /// Random seed.
         seed: u64,
     },
-    /// Those whose two orders disagree most.
+    /// Users whose two orders disagree most.
     Consistency(Consistency),
-    /// The paper's rule: whole batches of [`BATCH_OF_USERS`], in the users' order, whose
-    /// `S = D + (4 + 0.3 Z)²` is largest; `Z = 0`, for every candidate exists.
+    /// The rule of the paper: whole batches of [`BATCH_OF_USERS`], in the order of the users,
+    /// with the largest `S = D + (4 + 0.3 Z)²`. `Z = 0`, since every candidate exists.
     Batch,
 }
 
 impl Requests {
-    /// How much speaks for a request, a number a user: who lies above a threshold asks.
-    /// It is made of what the device has before it asks.
+    /// The urgency of a request for each user, from what the device knows before it. Users
+    /// above a threshold request a list.
     ///
     /// # Errors
-    /// None for lists that a session scored.
+    /// [`EvaluationError::Collaboration`] for lists whose scores differ in number.
     pub fn urgency(self, users: &[PaperUser]) -> Result<Vec<f32>, EvaluationError> {
         match self {
             Self::Random { seed } => {
@@ -57,9 +57,9 @@ impl Requests {
     }
 }
 
-/// Who asks for a new list: users above the threshold, one after another, as long as the
-/// requests so far stay within a share of `budget` of the users so far. A threshold was
-/// fitted on other users, and of these more may lie above it.
+/// Which users request a new list: in their order, users above the threshold, as long as the
+/// requests stay within a share of `budget` of the users so far. The threshold was fitted on
+/// other targets, so more users than the budget may be above it.
 ///
 /// # Errors
 /// [`CollaborationError::InvalidParameter`] for a budget outside 0 to 1.
@@ -71,7 +71,7 @@ pub fn asking(
     let share = CallShare::new(budget as f32)?;
     let mut calls = 0;
     let ask = |(before, &urgency): (usize, &f32)| {
-        // A device's first list is free and counts as a call; here everyone has a list.
+        // The first list of a device is free and counts as a call; here everyone has a list.
         let allowed = share.clicks_until_next(calls + 1, before as u64 + 1) == Some(0);
         let asks = urgency > threshold && allowed;
         calls += u64::from(asks);
@@ -80,7 +80,7 @@ pub fn asking(
     Ok(urgency.iter().enumerate().map(ask).collect())
 }
 
-/// The share of users who ask.
+/// The share of users that request a list.
 #[must_use]
 pub fn share_of(asked: &[bool]) -> f64 {
     asked.iter().filter(|&&asks| asks).count() as f64 / asked.len().max(1) as f64

@@ -14,7 +14,7 @@ fn indices(items: &[u32]) -> Vec<ItemIndex> {
 }
 
 #[test]
-fn each_sees_what_the_protocol_lets_it_see() {
+fn each_model_sees_what_the_protocol_allows() {
     let dataset = dataset();
     let test = PaperProtocol { part: Part::Test }.cuts(&dataset);
     // `b` and `c` have fewer than five items.
@@ -36,22 +36,22 @@ fn run(parts: &Parts, learn: bool) -> Vec<PaperUser> {
 }
 
 #[test]
-fn the_device_ranks_the_old_list_and_the_new_one() {
+fn the_device_ranks_the_stale_list_and_the_fresh_one() {
     let [a, d] = &run(&Parts::new(Trigger::Never), false)[..] else { panic!("two users") };
     // a: the list after 2 is 3, 4, 5, …; 3 and 4 were consumed since. After 4 it is 5, 6, …
-    assert_eq!(a.as_it_came, Some(2));
+    assert_eq!(a.unfiltered, Some(2));
     assert_eq!((a.stale.target, a.fresh.target), (Some(0), Some(0)));
     assert_eq!(a.stale.logprobs[..2], [-3.0, -4.0], "those of 5 and 6");
     // d: after 8 it is 9, 10, 11, 0, …, 5; 9 was in the history. After 6: 7, 8, 9, 10, …, 5,
     // of which the first three were.
-    assert_eq!(d.as_it_came, Some(8));
+    assert_eq!(d.unfiltered, Some(8));
     assert_eq!((d.stale.target, d.fresh.target), (Some(7), Some(7)));
     assert_eq!(d.stale.small_model.len(), d.stale.logprobs.len());
     assert!(d.stale.small_model.iter().all(|score| score.is_finite()));
 }
 
 #[test]
-fn learning_moves_the_small_model_alone() {
+fn learning_changes_only_the_small_model() {
     let parts = Parts::new(Trigger::Never);
     let (plain, learnt) = (run(&parts, false), run(&parts, true));
     assert_eq!(plain, run(&parts, false), "the same again");
@@ -70,7 +70,7 @@ const AGREES: [f32; 4] = [4.0, 3.0, 2.0, 1.0];
 const REVERSED: [f32; 4] = [1.0, 2.0, 3.0, 4.0];
 
 #[test]
-fn a_scored_list_is_ranked_by_either_model_or_both() {
+fn a_scored_list_is_ranked_by_each_model_and_by_both() {
     let list = list(Some(2), REVERSED);
     assert_eq!(list.small_model_rank(), Some(1));
     // -1/4, -2/4, -3/4, -1 and half of σ(1) - 0.5 = 0.231, 0.381, 0.453, 0.482:
@@ -85,12 +85,12 @@ fn a_scored_list_is_ranked_by_either_model_or_both() {
     assert_eq!((absent.rank(&alpha(0.4)).unwrap(), absent.small_model_rank()), (None, None));
 }
 
-/// Two users: one whose old list is good, and one whose models disagree and who finds the
-/// target in a new list only.
+/// Two users: one with a good stale list, and one whose models disagree and whose target is
+/// only in the fresh list.
 fn users() -> Vec<PaperUser> {
     let user = |user, stale: ScoredList| PaperUser {
         user,
-        as_it_came: stale.target.map(|target| target + 1),
+        unfiltered: stale.target.map(|target| target + 1),
         stale,
         fresh: list(Some(0), AGREES),
     };
@@ -103,7 +103,7 @@ fn rows(budgets: &[f64]) -> Vec<Measured> {
 }
 
 #[test]
-fn rows_are_those_of_the_protocol() {
+fn all_rows_of_the_protocol_are_measured() {
     let rows = rows(&[0.0, 0.5, 1.0]);
     let named = |name: &'static str| rows.iter().filter(move |row| row.name == name);
     let [kept, removed] = &named("llm-stale").collect::<Vec<_>>()[..] else { panic!("two rows") };
@@ -131,11 +131,14 @@ fn rows_are_those_of_the_protocol() {
     assert!(named("fusion-batch").all(|row| row.calls == 0.0));
     let learnt = Options { small_model: "srm-sasrec", budgets: &[], seed: 3, learning: true };
     let learnt = measure(&users(), &users(), &learnt).unwrap();
-    assert!(!learnt.iter().any(|row| row.name.starts_with("llm")), "no device in these");
+    assert!(
+        !learnt.iter().any(|row| row.name.starts_with("llm")),
+        "the language model does not learn"
+    );
 }
 
 #[test]
-fn among_other_users_the_budget_holds_too() {
+fn the_budget_holds_for_other_users() {
     let asked = |budget| asking(&[0.9, 0.1, 0.8, 0.7, 0.2, 0.6], 0.5, budget).unwrap();
     // Half of the users so far: nobody of the first one, one of the first two or three, two
     // of the first four or five, three of the first six.
@@ -147,7 +150,7 @@ fn among_other_users_the_budget_holds_too() {
 }
 
 #[test]
-fn random_requests_are_drawn_by_the_seed() {
+fn random_requests_depend_on_the_seed() {
     let users: Vec<PaperUser> = (0..50).map(|_| users().remove(0)).collect();
     let urgency = |seed| Requests::Random { seed }.urgency(&users).unwrap();
     assert_eq!(urgency(1), urgency(1));
@@ -157,7 +160,7 @@ fn random_requests_are_drawn_by_the_seed() {
 }
 
 #[test]
-fn the_paper_decides_for_whole_batches() {
+fn the_rule_of_the_paper_decides_for_whole_batches() {
     let [agrees, disagrees] = <[PaperUser; 2]>::try_from(users()).unwrap();
     let mut users = vec![agrees; BATCH_OF_USERS + 3];
     users[1] = disagrees;
@@ -168,11 +171,11 @@ fn the_paper_decides_for_whole_batches() {
 }
 
 #[test]
-fn the_weight_is_fitted_on_the_list_that_the_budget_brings() {
-    // Old lists are ranked right by the small model, new ones by the language model.
+fn the_weight_is_fitted_on_the_lists_of_the_budget() {
+    // The small model ranks stale lists right, the language model fresh ones.
     let user = PaperUser {
         user: 0,
-        as_it_came: None,
+        unfiltered: None,
         stale: list(Some(3), REVERSED),
         fresh: list(Some(0), REVERSED),
     };
@@ -182,11 +185,11 @@ fn the_weight_is_fitted_on_the_list_that_the_budget_brings() {
 }
 
 #[test]
-fn the_gain_of_a_few_users_is_no_reason_to_mix() {
-    // Either model puts another item before the target; together they put it first.
+fn the_gain_of_a_few_users_does_not_justify_a_mixture() {
+    // Each model ranks another item before the target; together they rank it first.
     let mixed = PaperUser {
         user: 0,
-        as_it_came: None,
+        unfiltered: None,
         stale: list(Some(1), [1.0, 3.0, 4.0, 2.0]),
         fresh: list(Some(0), AGREES),
     };

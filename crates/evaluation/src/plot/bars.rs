@@ -5,29 +5,29 @@ use super::{
     scale::Scale,
 };
 
-/// Groups of bars from zero, for instance the same rows for cold and for warm users.
+/// A bar chart with groups, for instance the same rows for cold and for warm users.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct BarChart {
-    /// What is shown.
+    /// Title.
     pub title: String,
-    /// Name of the vertical axis.
+    /// Label of the vertical axis.
     pub y: String,
-    /// Names of the groups, from left to right.
+    /// Labels of the groups, from left to right.
     pub groups: Vec<String>,
-    /// What each group compares, in the order of the legend.
+    /// The series, in the order of the legend.
     pub series: Vec<BarSeries>,
 }
 
-/// The bars of one kind.
+/// One bar in each group.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct BarSeries {
-    /// Its name in the legend.
+    /// Label in the legend.
     pub name: String,
-    /// One value a group; `None` leaves a gap.
+    /// One value for each group; `None` leaves a gap.
     pub values: Vec<Option<f64>>,
 }
 
-/// Share of a group's width that is kept free.
+/// Share of the width of a group that stays empty.
 const GAP: f64 = 0.2;
 
 impl BarChart {

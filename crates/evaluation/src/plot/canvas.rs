@@ -2,13 +2,13 @@ use std::fmt::Write as _;
 
 use super::{HEIGHT, WIDTH, scale::Scale};
 
-/// The plotting area within a panel; the legend stands to the right of it.
+/// The plotting area of a panel; the legend is to the right of it.
 pub(super) const LEFT: f64 = 74.0;
 pub(super) const RIGHT: f64 = WIDTH - 190.0;
 pub(super) const TOP: f64 = 44.0;
 pub(super) const BOTTOM: f64 = HEIGHT - 54.0;
 
-/// Series that have a look of their own; further ones begin again.
+/// Colours and dashes of the series; further series repeat them.
 const LOOKS: usize = 8;
 const DASHES: [&str; LOOKS] = ["", "7 3", "2 3", "9 3 2 3", "", "7 3", "2 3", "9 3 2 3"];
 
@@ -21,7 +21,7 @@ text{font:13px system-ui,sans-serif;fill:var(--ink)}.title{font-size:15px;font-w
 .tick{font-size:12px;fill:var(--soft)}.end{text-anchor:end}.mid{text-anchor:middle}\
 .grid{stroke:var(--faint);stroke-width:1}.line{fill:none;stroke-width:2}";
 
-/// An SVG document in the making; coordinates are those of the present panel.
+/// An unfinished SVG document. Coordinates are relative to the current panel.
 pub(super) struct Canvas {
     body: String,
     offset: f64,
@@ -32,7 +32,7 @@ impl Canvas {
         Self { body: String::new(), offset: 0.0 }
     }
 
-    /// What follows is drawn so many pixels further down.
+    /// Moves the origin down by a number of pixels.
     pub(super) fn panel(&mut self, offset: f64) {
         self.offset = offset;
     }
@@ -42,7 +42,7 @@ impl Canvas {
         self.add(format_args!("<text x=\"{x:.1}\" y=\"{y:.1}\" class=\"{class}\">{text}</text>"));
     }
 
-    /// Title, name of the vertical axis, and its ticks with their grid.
+    /// Draws the title, the label of the vertical axis, its ticks and the grid.
     pub(super) fn frame(&mut self, title: &str, y_name: &str, y: &Scale) {
         self.text((LEFT, 20.0), "title", title);
         self.text((LEFT, TOP - 9.0), "tick", y_name);
@@ -56,7 +56,7 @@ impl Canvas {
         }
     }
 
-    /// A line through the points, in the look of a series.
+    /// Draws a line through the points in the style of a series.
     pub(super) fn line(&mut self, points: &[(f64, f64)], series: usize) {
         let look = series % LOOKS;
         let path: Vec<String> =
@@ -75,7 +75,7 @@ impl Canvas {
         ));
     }
 
-    /// A bar from one corner to the opposite one.
+    /// Draws a bar between two opposite corners.
     pub(super) fn bar(&mut self, (x, y): (f64, f64), (to_x, to_y): (f64, f64), series: usize) {
         let (look, top) = (series % LOOKS, y.min(to_y) + self.offset);
         self.add(format_args!(
@@ -85,7 +85,7 @@ impl Canvas {
         ));
     }
 
-    /// The names of the series with their looks, to the right of the plotting area.
+    /// Draws the legend to the right of the plotting area.
     pub(super) fn legend<'a>(&mut self, names: impl Iterator<Item = &'a str>, lines: bool) {
         for (series, name) in names.enumerate() {
             let (x, y) = (RIGHT + 16.0, TOP + 10.0 + 20.0 * series as f64);

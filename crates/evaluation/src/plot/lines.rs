@@ -3,28 +3,27 @@ use super::{
     scale::Scale,
 };
 
-/// Lines over a numeric axis, for instance quality over the budget of calls, or a loss over
-/// epochs.
+/// A line chart, for instance of the quality over the call budget, or of a loss over epochs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LineChart {
-    /// What is shown.
+    /// Title.
     pub title: String,
-    /// Name of the horizontal axis.
+    /// Label of the horizontal axis.
     pub x: String,
-    /// Name of the vertical axis.
+    /// Label of the vertical axis.
     pub y: String,
     /// The lines, in the order of the legend.
     pub series: Vec<Series>,
-    /// Whether the horizontal axis is a share, written in per cent.
+    /// Whether the horizontal axis is a share, shown in per cent.
     pub percent_x: bool,
 }
 
 /// One line.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Series {
-    /// Its name in the legend.
+    /// Label in the legend.
     pub name: String,
-    /// Its points `(x, y)`, by ascending x; points that are not finite are left out.
+    /// Points `(x, y)` by ascending x. Points that are not finite are skipped.
     pub points: Vec<(f64, f64)>,
 }
 

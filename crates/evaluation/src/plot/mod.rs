@@ -1,9 +1,9 @@
-//! Charts as SVG, without a drawing library: lines and grouped bars.
+//! Line charts and grouped bar charts as SVG, without a drawing library.
 //!
-//! [`svg`] puts one or more panels below each other. Colours are CSS variables with a media
-//! query, so that one file is readable on a light and on a dark page; series differ in
-//! dashes and markers as well, for whoever does not see the colours. No scripts and no fonts
-//! are loaded. Coordinates are rounded, so that the same figures give the same file.
+//! [`svg`] stacks one or more panels. Colours are CSS variables with a media
+//! query, so that a file is readable on light and dark pages. Series also differ in dashes and
+//! markers, for readers who cannot tell the colours apart. No scripts and no fonts are
+//! loaded. Coordinates are rounded, so that the same figures give the same file.
 
 mod bars;
 mod canvas;
@@ -29,7 +29,7 @@ pub enum Panel {
     Bars(BarChart),
 }
 
-/// The panels below each other, as one SVG document.
+/// An SVG document with the panels below each other.
 #[must_use]
 pub fn svg(panels: &[Panel]) -> String {
     let mut canvas = Canvas::new();
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_holds_what_was_given_and_nothing_that_is_not_a_number() {
+    fn a_document_contains_its_input_and_skips_nan() {
         let bars = Panel::Bars(BarChart {
             title: "by age".into(),
             y: "NDCG@10".into(),
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn charts_without_figures_are_drawn() {
+    fn empty_charts_are_drawn() {
         let empty = Panel::Lines(LineChart::default());
         let flat = Panel::Lines(LineChart {
             series: vec![Series { name: "flat".into(), points: vec![(1.0, 3.0)] }],

@@ -8,11 +8,11 @@ pub(super) struct Scale {
     step: f64,
 }
 
-/// About so many ticks an axis.
+/// Approximate number of ticks of an axis.
 const TICKS: f64 = 6.0;
 
 impl Scale {
-    /// An axis that shows all finite values between two pixels, widened to whole ticks.
+    /// An axis between two pixels that covers all finite values, extended to whole ticks.
     pub(super) fn over(values: impl Iterator<Item = f64>, ends: (f64, f64)) -> Self {
         let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
         for value in values.filter(|value| value.is_finite()) {
@@ -29,19 +29,19 @@ impl Scale {
         Self { low: (low / step).floor() * step, high: (high / step).ceil() * step, ends, step }
     }
 
-    /// Where a value is drawn, in pixels.
+    /// The position of a value, in pixels.
     pub(super) fn at(&self, value: f64) -> f64 {
         let share = (value - self.low) / (self.high - self.low);
         self.ends.0 + share * (self.ends.1 - self.ends.0)
     }
 
-    /// The ticks, from low to high.
+    /// The ticks, ascending.
     pub(super) fn ticks(&self) -> impl Iterator<Item = f64> + '_ {
         let count = whole((self.high - self.low) / self.step);
         (0..=count).map(|number| self.low + f64::from(number) * self.step)
     }
 
-    /// A tick as text, with as many decimals as the step needs.
+    /// The label of a tick, with the decimals that the step needs.
     pub(super) fn label(&self, tick: f64, percent: bool) -> String {
         let factor = if percent { 100.0 } else { 1.0 };
         let decimals = whole((-(self.step * factor).log10().floor()).min(6.0)) as usize;
@@ -52,7 +52,7 @@ impl Scale {
     }
 }
 
-/// The smallest of 1, 2, 5 times a power of ten that is not below.
+/// The smallest of 1, 2 and 5 times a power of ten that is at least `value`.
 fn round_step(least: f64) -> f64 {
     let power = 10_f64.powf(least.log10().floor());
     let leading =
@@ -60,7 +60,7 @@ fn round_step(least: f64) -> f64 {
     leading.unwrap_or(10.0) * power
 }
 
-/// The nearest whole number; 0 for what is below.
+/// The nearest whole number; 0 for negative numbers.
 #[allow(clippy::cast_sign_loss, reason = "a negative number saturates at 0")]
 fn whole(value: f64) -> u32 {
     value.round() as u32
