@@ -1,3 +1,4 @@
+use serde::{Deserialize, Serialize};
 use tandem_collaboration::Trigger;
 use tandem_dataset::{Dataset, ItemIndex};
 use tandem_model::Scorer;
@@ -5,6 +6,19 @@ use tandem_protocol::{Candidate, CandidatesResponse, Ignored, ItemId, Ranking, T
 use tandem_session::{RowStore, Session, Settings};
 
 use crate::EvaluationError;
+
+/// What the device searches beside the candidate list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SearchScope {
+    /// Nothing: it ranks the list alone.
+    #[default]
+    None,
+    /// The whole item table.
+    Whole,
+    /// The cells nearest to the user's state, fetched after each click.
+    Cells,
+}
 
 /// What every simulated session starts with: the shared weights, the item rows and the
 /// settings. The sessions themselves are those of the browser.
@@ -63,4 +77,9 @@ impl SimulatedDevice<'_> {
 #[must_use]
 pub(crate) fn id(dataset: &Dataset, item: ItemIndex) -> ItemId {
     dataset.catalogue.get(item).id.clone()
+}
+
+/// The last log-probability of a list (nats); `NaN` for an empty one.
+pub(crate) fn last_logprob(list: &[(ItemIndex, f32)]) -> f32 {
+    list.last().map_or(f32::NAN, |(_, logprob)| *logprob)
 }

@@ -50,7 +50,7 @@ mod strata;
 #[cfg(test)]
 mod testing;
 
-pub use device::SimulatedDevice;
+pub use device::{SearchScope, SimulatedDevice};
 pub use error::EvaluationError;
 pub use metrics::{CUTOFFS, Metrics, MetricsAt, hit, ndcg, reciprocal_rank};
 pub use rank::rank_of;

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use tandem_collaboration::{Consistency, Fusion};
 
-use crate::{History, Metrics, Part, Stratum};
+use crate::{History, Metrics, Part, SearchScope, Stratum};
 
 /// One row of a result file: a measurement and the command that repeats it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,6 +43,10 @@ pub struct ResultRow {
     /// The fusion of both models' scores.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fusion: Option<Fusion>,
+    /// What the device searches beside the list; `None` without a device, and in rows from
+    /// before devices searched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<SearchScope>,
     /// The measure of disagreement, if it decides about calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consistency: Option<Consistency>,
@@ -96,6 +100,7 @@ impl ResultRow {
             && self.small_model == other.small_model
             && self.variant == other.variant
             && self.learning == other.learning
+            && self.search.unwrap_or_default() == other.search.unwrap_or_default()
             && weighted(self) == weighted(other)
             && rule(self) == rule(other)
     }
@@ -132,6 +137,7 @@ mod tests {
             variant: None,
             learning: Some(false),
             fusion: Some(fusion),
+            search: None,
             consistency: None,
             threshold: None,
             cost: None,
@@ -152,10 +158,16 @@ mod tests {
         ResultRow::merge(&mut rows, [row(1, weighted(0.4), 0.3), row(2, weighted(0.4), 0.4)]);
         let figures: Vec<f64> = rows.iter().map(|row| row.ndcg10).collect();
         assert_eq!(figures, [0.1, 0.3, 0.4]);
+        // A row from before devices searched is one without search.
+        let search = |scope| ResultRow { search: Some(scope), ..row(1, paper, 0.6) };
+        ResultRow::merge(&mut rows, [search(SearchScope::None)]);
+        assert_eq!((rows.len(), rows[0].ndcg10), (3, 0.6));
+        ResultRow::merge(&mut rows, [search(SearchScope::Whole)]);
+        assert_eq!(rows.len(), 4);
         // A part of the users is a row of its own.
         let cold = ResultRow { stratum: Some(Stratum::ColdUser), ..row(1, paper, 0.5) };
         ResultRow::merge(&mut rows, [cold.clone(), cold]);
-        assert_eq!(rows.len(), 4);
+        assert_eq!(rows.len(), 5);
     }
 
     #[test]

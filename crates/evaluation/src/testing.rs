@@ -68,6 +68,11 @@ impl Parts {
         Self { scorer, rows: rows.unwrap(), settings }
     }
 
+    /// Lets the device search for its best `k` items.
+    pub(crate) fn search(&mut self, k: usize) {
+        self.settings.search_k = k;
+    }
+
     pub(crate) fn device(&self) -> SimulatedDevice<'_> {
         SimulatedDevice { scorer: &self.scorer, rows: &self.rows, settings: &self.settings }
     }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use futures_lite::future::block_on;
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use tandem_dataset::{Dataset, ItemIndex};
-use tandem_evaluation::{CandidateLists, Progress, SessionReplay, SimulatedDevice};
+use tandem_evaluation::{CandidateLists, Progress, SearchScope, SessionReplay, SimulatedDevice};
 use tandem_model::{ModelError, Scorer};
 use tandem_protocol::ModelKind;
 use tandem_session::{RowStore, Settings};
@@ -31,6 +31,9 @@ pub(crate) fn read_checkpoint(path: &Path, dataset: &Dataset) -> Result<Checkpoi
     }
     Ok(checkpoint)
 }
+
+/// Number of items that a device adds to the list by its search, as in a manifest.
+const SEARCH_K: usize = 100;
 
 /// A small model as the device has it: scorer and 8-bit rows.
 pub(crate) struct SmallModel {
@@ -69,6 +72,21 @@ impl SmallModel {
         };
         let rows = RowStore::whole(checkpoint.items, items)?;
         Ok(Self { scorer, dims, table, rows, settings })
+    }
+
+    /// Sets what simulated devices search.
+    ///
+    /// # Errors
+    /// [`BadInput`] for cells, which are not supported yet.
+    pub(crate) fn search(&mut self, scope: SearchScope) -> Result<(), BadInput> {
+        self.settings.search_k = match scope {
+            SearchScope::None => 0,
+            SearchScope::Whole => SEARCH_K,
+            SearchScope::Cells => {
+                return Err(BadInput("--search cells is not supported yet".to_owned()));
+            }
+        };
+        Ok(())
     }
 
     /// What it is, for instance `sasrec`.

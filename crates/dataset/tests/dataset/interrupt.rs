@@ -25,7 +25,7 @@ fn holds_drafts_until_it_is_interrupted() {
     let parts = FolderDraft::new(&folder.join("parts")).unwrap();
     parts.write("first", |writer| writer.write_all(b"x")).unwrap();
     println!("\nready");
-    thread::sleep(Duration::from_secs(60));
+    thread::sleep(Duration::from_mins(1));
     drop((file, parts));
 }
 

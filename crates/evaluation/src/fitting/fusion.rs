@@ -1,5 +1,7 @@
 use rayon::prelude::*;
-use tandem_collaboration::{Fusion, LanguageModelScore, Normalisation};
+use tandem_collaboration::{
+    Fusion, LanguageModelScore, Normalisation, fusion::DEFAULT_UNLISTED_GAP,
+};
 
 use crate::{EvaluationError, ScoredList, ndcg};
 
@@ -8,6 +10,10 @@ const STEPS: u8 = 20;
 
 /// Standard errors by which a mixture has to beat the better of its two parts.
 const STANDARD_ERRORS: f64 = 2.0;
+
+/// Gaps of unlisted items that are tried where the device searches, in nats. The default gap
+/// comes first, so that it wins among equals.
+const GAPS: [f32; 4] = [DEFAULT_UNLISTED_GAP, 0.0, 1.0, 2.0];
 
 /// How the scores of the language model and of the small model are scaled before they are
 /// weighted.
@@ -54,12 +60,15 @@ pub struct FittedFusion {
 
 impl FusionFit {
     /// Tries [`Fusion::Weighted`] with α = 0, 0.05, …, 1 under each of the `scales`, in
-    /// parallel. A list without its target counts as 0 for every fusion.
+    /// parallel; if a list has unlisted items, α is fitted together with their gap. A list
+    /// without its target counts as 0 for every fusion.
     ///
     /// # Errors
     /// [`EvaluationError::Collaboration`] if the models' scores of a list differ in number.
     pub fn over(lists: &[&ScoredList], scales: &[Scales]) -> Result<Self, EvaluationError> {
-        let trials = candidates(scales)
+        let gaps =
+            if lists.iter().any(|list| list.has_unlisted()) { &GAPS[..] } else { &GAPS[..1] };
+        let trials = candidates(scales, gaps)
             .into_par_iter()
             .map(|(alpha, fusion)| {
                 // Single precision makes sums of equal values equal in any order, so that
@@ -154,13 +163,18 @@ fn is_beyond_error(differences: &[f64]) -> bool {
     mean > STANDARD_ERRORS * error * (1.0 + 1e-9)
 }
 
-/// The fusions that are tried, by ascending α.
-fn candidates(scales: &[Scales]) -> Vec<(f32, Fusion)> {
+/// The fusions that are tried, by ascending α. The gap only matters for log-probabilities, and
+/// where both models count.
+fn candidates(scales: &[Scales], gaps: &[f32]) -> Vec<(f32, Fusion)> {
     let mut fusions = Vec::new();
     for step in 0..=STEPS {
         let alpha = f32::from(step) / f32::from(STEPS);
         for &(language_model, small_model) in scales {
-            fusions.push((alpha, Fusion::weighted(alpha, language_model, small_model)));
+            let has_gap = language_model == LanguageModelScore::LogProb && step > 0 && step < STEPS;
+            for &unlisted_gap in if has_gap { gaps } else { &gaps[..1] } {
+                let fusion = Fusion::Weighted { alpha, language_model, small_model, unlisted_gap };
+                fusions.push((alpha, fusion));
+            }
         }
     }
     fusions
@@ -189,6 +203,7 @@ mod tests {
             target: Some(1),
             logprobs: vec![-1.0, -2.0, -3.0, -4.0],
             small_model: vec![0.0, 0.8, 1.0, 0.9],
+            ..ScoredList::default()
         };
         let found = fit(std::slice::from_ref(&list));
         assert!((found.alpha - 0.4).abs() < 1e-6, "{found:?}");
@@ -204,17 +219,53 @@ mod tests {
     #[test]
     fn without_evidence_the_small_model_ranks() {
         assert!(fit(&[]).alpha.abs() < 1e-9);
-        let list =
-            ScoredList { target: Some(0), logprobs: vec![-1.0], small_model: vec![f32::NAN] };
+        let list = ScoredList {
+            target: Some(0),
+            logprobs: vec![-1.0],
+            small_model: vec![f32::NAN],
+            ..ScoredList::default()
+        };
         assert!(fit(std::slice::from_ref(&list)).alpha.abs() < 1e-9);
         let uneven = ScoredList { small_model: Vec::new(), ..list };
         assert!(FusionFit::over(&[&uneven], &MIN_MAX).is_err());
         assert_eq!(FusionFit::over(&[], &[]).unwrap().highest(), None);
     }
 
+    #[test]
+    fn the_gap_of_unlisted_items_is_fitted_with_the_weight() {
+        let scales = [(LanguageModelScore::LogProb, Normalisation::ZScore)];
+        // The third item is unlisted, and the small model likes it best.
+        let found = ScoredList {
+            target: Some(2),
+            logprobs: vec![-1.0, -2.0],
+            last_logprob: -2.0,
+            small_model: vec![0.0, -1.0, 1.0],
+        };
+        // Here the language model has to decide.
+        let listed =
+            ScoredList { target: Some(0), small_model: vec![0.9, 0.0, 1.0], ..found.clone() };
+        let fit = FusionFit::over(&[&found, &listed], &scales).unwrap();
+        let best = fit.highest().unwrap();
+        for list in [&found, &listed] {
+            assert_eq!(list.rank(&best.fusion).unwrap(), Some(0), "{best:?}");
+        }
+        let gaps: std::collections::BTreeSet<String> = fit
+            .trials
+            .iter()
+            .map(|trial| match trial.fusion {
+                Fusion::Weighted { unlisted_gap, .. } => unlisted_gap.to_string(),
+                Fusion::Paper { .. } => String::new(),
+            })
+            .collect();
+        assert_eq!(gaps.len(), GAPS.len());
+        // Without unlisted items there is nothing to fit.
+        let alone = ScoredList { small_model: vec![0.0, 1.0], ..listed };
+        assert_eq!(FusionFit::over(&[&alone], &scales).unwrap().trials.len(), 21);
+    }
+
     /// Rank of the target by sorting `α · (1 − j/(n−1)) + (1 − α) · min-max`; `None` if two
     /// items are too close for single precision.
-    fn plain_rank(list: &ScoredList, alpha: f64) -> Option<Option<usize>> {
+    fn plain_rank(list: &ScoredList, alpha: f64) -> Option<usize> {
         let last = (list.logprobs.len() - 1) as f64;
         let scores: Vec<f64> = list.small_model.iter().map(|&score| score.into()).collect();
         let low = scores.iter().copied().fold(f64::INFINITY, f64::min);
@@ -225,8 +276,8 @@ mod tests {
         let mut order: Vec<(f64, usize)> = fused.zip(0..).collect();
         order.sort_by(|a, b| b.0.total_cmp(&a.0));
         let apart = order.windows(2).all(|pair| pair[0].0 - pair[1].0 > 1e-4);
-        let target = list.target?;
-        apart.then(|| order.iter().position(|&(_, at)| at == target))
+        let target = order.iter().position(|&(_, at)| Some(at) == list.target);
+        target.filter(|_| apart)
     }
 
     proptest! {
@@ -243,6 +294,7 @@ mod tests {
                     target: Some(target.index(small_model.len())),
                     logprobs: (0..small_model.len()).map(|at| -(at as f32)).collect(),
                     small_model,
+                    ..ScoredList::default()
                 })
                 .collect();
             let mut best: Option<(f64, f64)> = None;
@@ -252,7 +304,7 @@ mod tests {
                 for list in &lists {
                     let rank = plain_rank(list, alpha);
                     prop_assume!(rank.is_some());
-                    if let Some(Some(rank @ 0..10)) = rank {
+                    if let Some(rank @ 0..10) = rank {
                         sum += 1.0 / (rank as f64 + 2.0).log2();
                     }
                 }

@@ -1,10 +1,10 @@
 use rayon::prelude::*;
-use tandem_collaboration::{Consistency, Fusion};
+use tandem_collaboration::{Consistency, Fusion, UpliftEvidence};
 
 use super::{PaperUser, Requests, asking, share_of};
 use crate::{
     EvaluationError, History, ScoredList,
-    fitting::{FusionFit, SCALES, threshold_for},
+    fitting::{FusionFit, RIDGE, SCALES, UpliftSample, fit_uplift, threshold_for},
     ndcg,
 };
 
@@ -18,6 +18,9 @@ const MEASURES: [Consistency; 4] = [
 
 /// Name of the rows with random requests.
 const RANDOM: &str = "fusion-random";
+/// Name of the rows whose requests are those with the largest gain. No device knows the gain:
+/// they are the upper bound of every rule.
+const ORACLE: &str = "fusion-oracle";
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -108,9 +111,16 @@ pub fn measure(
         }
         for &budget in options.budgets.iter().filter(|&&budget| budget > 0.0 && budget < 1.0) {
             let fusion = fusion(budget);
+            let users = (validation, reported);
             for (name, signals) in &signals {
-                let users = (validation, reported);
                 rows.push(with_requests(name, signals, fusion, budget, users)?);
+            }
+            if fitted {
+                if let Some(signal) = uplift(users, &fusion)? {
+                    rows.push(with_requests("fusion-uplift", &[signal], fusion, budget, users)?);
+                }
+                let signal = oracle(reported, &fusion)?;
+                rows.push(with_requests(ORACLE, &[signal], fusion, budget, users)?);
             }
         }
     }
@@ -120,8 +130,8 @@ pub fn measure(
 /// The language model alone: the stale list, unfiltered and filtered, and the fresh list.
 fn language_model(users: &[PaperUser]) -> Vec<Measured> {
     let unfiltered = users.iter().map(|user| user.unfiltered).collect();
-    let stale = users.iter().map(|user| user.stale.target).collect();
-    let fresh = users.iter().map(|user| user.fresh.target).collect();
+    let stale = users.iter().map(|user| user.stale.language_model_rank()).collect();
+    let fresh = users.iter().map(|user| user.fresh.language_model_rank()).collect();
     vec![
         Measured { history: History::Kept, ..Measured::plain("llm-stale", 0.0, unfiltered) },
         Measured::plain("llm-stale", 0.0, stale),
@@ -151,6 +161,65 @@ fn signals(
     ])
 }
 
+/// The gain of a request that the learnt rule expects for each user, fitted on the validation
+/// users ([`fit_uplift`]); `None` without evidence.
+fn uplift(
+    (validation, reported): (&[PaperUser], &[PaperUser]),
+    fusion: &Fusion,
+) -> Result<Option<Signal>, EvaluationError> {
+    let evidence = |users: &[PaperUser]| -> Result<Vec<Option<UpliftEvidence>>, EvaluationError> {
+        users.par_iter().map(|user| evidence(user, fusion)).collect()
+    };
+    let (of_validation, of_reported) = (evidence(validation)?, evidence(reported)?);
+    let gains = gains(validation, fusion)?;
+    let sample = |(evidence, gain): (&Option<UpliftEvidence>, f64)| {
+        Some(UpliftSample { evidence: (*evidence)?, gain: gain as f32 })
+    };
+    let samples: Vec<UpliftSample> = of_validation.iter().zip(gains).filter_map(sample).collect();
+    if samples.is_empty() {
+        return Ok(None);
+    }
+    let model = fit_uplift(&samples, RIDGE)?;
+    // A device without evidence has nothing to compare, and keeps its list.
+    let expected = |evidence: &Option<UpliftEvidence>| {
+        evidence.as_ref().map_or(f32::NEG_INFINITY, |evidence| model.predict(evidence))
+    };
+    let validation = of_validation.iter().map(expected).collect();
+    let reported = of_reported.iter().map(expected).collect();
+    Ok(Some(Signal { consistency: None, validation, reported }))
+}
+
+/// The evidence of a user under a fusion. Without a device search the comparison is that of the
+/// session, under the fusion of its settings: it does not keep the items it compares with.
+fn evidence(user: &PaperUser, fusion: &Fusion) -> Result<Option<UpliftEvidence>, EvaluationError> {
+    let Some(known) = &user.evidence else { return Ok(None) };
+    if !user.stale.has_unlisted() {
+        return Ok(Some(known.observed));
+    }
+    let (now, new) = (user.stale.comparison(fusion)?, known.when_new.comparison(fusion)?);
+    Ok(now.map(|(now, pool)| {
+        let baseline = new.map_or(now, |(baseline, _)| baseline);
+        UpliftEvidence { now, baseline, pool, ..known.observed }
+    }))
+}
+
+/// The gain of a request for each user.
+fn oracle(reported: &[PaperUser], fusion: &Fusion) -> Result<Signal, EvaluationError> {
+    let gains = gains(reported, fusion)?.into_iter().map(|gain| gain as f32).collect();
+    Ok(Signal { consistency: None, validation: Vec::new(), reported: gains })
+}
+
+/// NDCG@10 after a request minus NDCG@10 without one.
+fn gains(users: &[PaperUser], fusion: &Fusion) -> Result<Vec<f64>, EvaluationError> {
+    let stale = ranks(users, fusion, |_| false)?;
+    let fresh = ranks(users, fusion, |_| true)?;
+    Ok(fresh
+        .into_iter()
+        .zip(stale)
+        .map(|(fresh, stale)| ndcg(fresh, 10) - ndcg(stale, 10))
+        .collect())
+}
+
 /// One rule at one call budget.
 fn with_requests(
     name: &str,
@@ -175,11 +244,11 @@ fn with_requests(
         }
     }
     let (asked, consistency, threshold) = match best {
-        Some((_, signal, threshold)) if name != RANDOM => {
+        Some((_, signal, threshold)) if name != RANDOM && name != ORACLE => {
             let asked = asking(&signal.reported, threshold, budget)?;
             (asked, signal.consistency, Some(threshold))
         }
-        // Random requests are not fitted: exactly the budget is drawn.
+        // Nothing is fitted: exactly the budget is drawn.
         Some((_, signal, _)) => {
             let threshold = threshold_for(budget, &signal.reported);
             let above = signal.reported.iter().map(|urgency| *urgency > threshold);

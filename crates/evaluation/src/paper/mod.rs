@@ -18,13 +18,17 @@ use std::error::Error;
 
 use futures_lite::future::block_on;
 use rayon::prelude::*;
+use tandem_collaboration::{Trigger, UpliftEvidence};
 use tandem_dataset::{Dataset, HeldOutTarget, ItemIndex};
 use tandem_protocol::{Event, EventKind};
 
 pub use measure::{Measured, Options, measure};
 pub use request::{BATCH_OF_USERS, Requests, asking, share_of};
 
-use crate::{EvaluationError, Part, ScoredList, SimulatedDevice, device::id};
+use crate::{
+    EvaluationError, Part, ScoredList, SimulatedDevice,
+    device::{id, last_logprob},
+};
 
 /// Number of newest interactions that the language model has not seen without a request.
 pub const STALENESS: usize = 2;
@@ -64,6 +68,17 @@ pub struct PaperUser {
     pub stale: ScoredList,
     /// The list after a request.
     pub fresh: ScoredList,
+    /// What the device knows before a request, if its policy uses the learnt uplift rule.
+    pub evidence: Option<PaperEvidence>,
+}
+
+/// What the learnt uplift rule knows of one user.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PaperEvidence {
+    /// The evidence under the fusion of the device's settings.
+    pub observed: UpliftEvidence,
+    /// The stale list when it was new, without a target.
+    pub when_new: ScoredList,
 }
 
 impl PaperProtocol {
@@ -141,21 +156,35 @@ async fn score(
     let mut session = device.begin(dataset, cut.user, cut.stale)?;
     let (_, ticket) = session.begin_request(None, 0.0);
     session.accept(ticket, device.answer(dataset, stale), 0.0)?;
+    let uses_rule = matches!(device.settings.policy.trigger, Trigger::Uplift { .. });
+    let mut when_new = None;
     for &item in &cut.seen[cut.stale.len()..] {
+        // The rule compares the list with what it was when it was new, and a click that is
+        // learnt from was chosen from what is shown.
+        if learn || (uses_rule && when_new.is_none()) {
+            let shown = session.rank().await?;
+            session.record_shown(&shown);
+            when_new.get_or_insert_with(|| ScoredList::without_target(&shown, last_logprob(stale)));
+        }
         session.track(&Event { kind: EventKind::Click, item: id(dataset, item) });
         if learn {
             session.learn().await?;
         }
     }
-    let scored_stale = ScoredList::new(&session.rank().await?, &target);
+    let ranked = session.rank().await?;
+    let observed = session.uplift_evidence(&ranked);
+    let evidence = observed.zip(when_new);
+    let evidence = evidence.map(|(observed, when_new)| PaperEvidence { observed, when_new });
+    let scored_stale = ScoredList::new(&ranked, &target, last_logprob(stale));
     let (_, ticket) = session.begin_request(None, 0.0);
     session.accept(ticket, device.answer(dataset, fresh), 0.0)?;
-    let scored_fresh = ScoredList::new(&session.rank().await?, &target);
+    let scored_fresh = ScoredList::new(&session.rank().await?, &target, last_logprob(fresh));
     Ok(PaperUser {
         user: cut.user,
         unfiltered: stale.iter().position(|(item, _)| *item == cut.target),
         stale: scored_stale,
         fresh: scored_fresh,
+        evidence,
     })
 }
 

@@ -63,7 +63,7 @@ fn learning_changes_only_the_small_model() {
 /// A list of four items, likely to unlikely.
 fn list(target: Option<usize>, small_model: [f32; 4]) -> ScoredList {
     let logprobs = vec![-1.0, -2.0, -3.0, -4.0];
-    ScoredList { target, logprobs, small_model: small_model.to_vec() }
+    ScoredList { target, logprobs, last_logprob: -4.0, small_model: small_model.to_vec() }
 }
 
 const AGREES: [f32; 4] = [4.0, 3.0, 2.0, 1.0];
@@ -93,6 +93,7 @@ fn users() -> Vec<PaperUser> {
         unfiltered: stale.target.map(|target| target + 1),
         stale,
         fresh: list(Some(0), AGREES),
+        evidence: None,
     };
     vec![user(0, list(Some(0), AGREES)), user(1, list(None, REVERSED))]
 }
@@ -138,6 +139,34 @@ fn all_rows_of_the_protocol_are_measured() {
 }
 
 #[test]
+fn the_learnt_rule_requests_where_it_expects_a_gain() {
+    // Every second user gains from a request, and the device sees it in the drift of its state.
+    let [settled, gaining] = <[PaperUser; 2]>::try_from(users()).unwrap();
+    let with_drift = |user: &PaperUser, state_drift| PaperUser {
+        evidence: Some(PaperEvidence {
+            observed: UpliftEvidence { state_drift, ..UpliftEvidence::default() },
+            when_new: ScoredList::default(),
+        }),
+        ..user.clone()
+    };
+    let users: Vec<PaperUser> = (0..20)
+        .map(|number| match number % 2 {
+            0 => with_drift(&settled, 0.1),
+            _ => with_drift(&gaining, 0.4),
+        })
+        .collect();
+    let options = Options { small_model: "srm-sasrec", budgets: &[0.5], seed: 3, learning: false };
+    let rows = measure(&users, &users, &options).unwrap();
+    for name in ["fusion-uplift", "fusion-oracle"] {
+        let row = rows.iter().find(|row| row.name == name).unwrap();
+        assert!((row.calls - 0.5).abs() < 1e-9, "{name}: {}", row.calls);
+        assert!(row.ranks.iter().all(|rank| *rank == Some(0)), "{name}: {:?}", row.ranks);
+    }
+    // Without evidence there is no such row.
+    assert!(!self::rows(&[0.5]).iter().any(|row| row.name == "fusion-uplift"));
+}
+
+#[test]
 fn the_budget_holds_for_other_users() {
     let asked = |budget| asking(&[0.9, 0.1, 0.8, 0.7, 0.2, 0.6], 0.5, budget).unwrap();
     // Half of the users so far: nobody of the first one, one of the first two or three, two
@@ -178,6 +207,7 @@ fn the_weight_is_fitted_on_the_lists_of_the_budget() {
         unfiltered: None,
         stale: list(Some(3), REVERSED),
         fresh: list(Some(0), REVERSED),
+        evidence: None,
     };
     let fit = PaperFit::over(std::slice::from_ref(&user)).unwrap();
     assert_eq!(user.stale.rank(&fit.fusion(0.0)).unwrap(), Some(0));
@@ -192,6 +222,7 @@ fn the_gain_of_a_few_users_does_not_justify_a_mixture() {
         unfiltered: None,
         stale: list(Some(1), [1.0, 3.0, 4.0, 2.0]),
         fresh: list(Some(0), AGREES),
+        evidence: None,
     };
     let settled = PaperUser { stale: list(Some(0), AGREES), ..mixed.clone() };
     let alpha = |gaining: usize| {
@@ -206,4 +237,24 @@ fn the_gain_of_a_few_users_does_not_justify_a_mixture() {
     // are 3 against twice 1.53, four 4 against twice 1.63.
     assert!(alpha(3).abs() < 1e-6);
     assert!(alpha(4) > 0.0 && alpha(4) < 1.0, "{}", alpha(4));
+}
+
+#[test]
+fn the_evidence_of_a_pool_is_that_of_the_session() {
+    let trigger =
+        Trigger::Uplift { threshold: 0.0, model: tandem_collaboration::UpliftModel::default() };
+    let mut parts = Parts::new(trigger);
+    // The pool is the whole catalogue of 12 items: the list of 11 and the item it left out.
+    parts.search(100);
+    let users = run(&parts, false);
+    let fusion = parts.device().settings.fusion;
+    for user in &users {
+        let known = user.evidence.as_ref().unwrap();
+        let (now, pool) = user.stale.comparison(&fusion).unwrap().unwrap();
+        assert_eq!((now, pool), (known.observed.now, known.observed.pool));
+        let (baseline, _) = known.when_new.comparison(&fusion).unwrap().unwrap();
+        assert_eq!(baseline, known.observed.baseline);
+    }
+    // A device whose policy does not use the rule has no evidence.
+    assert!(run(&Parts::new(Trigger::Never), false).iter().all(|user| user.evidence.is_none()));
 }

@@ -7,7 +7,10 @@ use tandem_session::{Session, Settings};
 
 use super::{SessionReplay, Sessions};
 use crate::{
-    EvaluationError, ScoredList, SimulatedDevice, device::id, fitting::UpliftSample, ndcg,
+    EvaluationError, ScoredList, SimulatedDevice,
+    device::{id, last_logprob},
+    fitting::UpliftSample,
+    ndcg,
 };
 
 /// Candidates with log-probabilities (nats), best first.
@@ -92,12 +95,13 @@ impl SessionReplay<'_> {
                 give(&mut session, second)?;
             }
             let clicked = id(self.dataset, item);
+            let last_logprob = last_logprob(if at < made { first } else { second });
             if at >= made {
                 let shown = session.rank().await?;
                 session.record_shown(&shown);
                 let rank = shown.items.iter().position(|shown| shown.item == clicked);
                 gains.push(ndcg(rank, 10));
-                observed.lists.push(ScoredList::new(&shown, &clicked));
+                observed.lists.push(ScoredList::new(&shown, &clicked, last_logprob));
             }
             session.track(&Event { kind: EventKind::Click, item: clicked });
             if at >= made && at + 1 < live.len() {

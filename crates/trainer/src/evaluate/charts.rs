@@ -1,20 +1,20 @@
-//! Rows as charts.
+//! Result rows as charts.
 
 use std::collections::BTreeMap;
 
 use tandem_collaboration::Fusion;
 use tandem_evaluation::{
-    History, ResultRow, Stratum,
+    History, ResultRow, SearchScope, Stratum,
     plot::{BarChart, BarSeries, LineChart, Panel, Series},
 };
 
 const NDCG: &str = "NDCG@10";
-/// Where nobody calls, and where everybody does: both ends of every rule's curve.
+/// Names of the rows without calls and with a call for everyone: the ends of every curve.
 const STARTS: [&str; 2] = ["fusion-none", "fusion-never"];
 const END: &str = "fusion-always";
 
-/// Quality against calls for each device; what each part is worth; parts of the users. All
-/// are means over seeds, and of fitted fusions.
+/// Quality against calls for each device, an ablation, and parts of the users. All values are
+/// means over seeds, with fitted fusions.
 pub(super) fn panels(rows: &[ResultRow]) -> Vec<Panel> {
     let fitted = |row: &&ResultRow| {
         row.history == History::Removed && !matches!(row.fusion, Some(Fusion::Paper { .. }))
@@ -32,11 +32,12 @@ pub(super) fn panels(rows: &[ResultRow]) -> Vec<Panel> {
     panels
 }
 
-/// What tells devices apart.
-type DeviceName = (Option<String>, Option<String>, Option<bool>);
+/// Properties that distinguish devices: small model, training, learning, search.
+type DeviceName = (Option<String>, Option<String>, Option<bool>, SearchScope);
 
 fn device(row: &ResultRow) -> DeviceName {
-    (row.small_model.clone(), row.variant.clone(), row.learning)
+    let search = row.search.unwrap_or_default();
+    (row.small_model.clone(), row.variant.clone(), row.learning, search)
 }
 
 fn devices(rows: &[&ResultRow]) -> Vec<DeviceName> {
@@ -49,16 +50,21 @@ fn devices(rows: &[&ResultRow]) -> Vec<DeviceName> {
     devices
 }
 
-fn title((small_model, variant, learning): &DeviceName) -> String {
+fn title((small_model, variant, learning, search): &DeviceName) -> String {
     let mut parts: Vec<&str> =
         [small_model, variant].into_iter().flatten().map(String::as_str).collect();
     if *learning == Some(true) {
         parts.push("learning");
     }
+    match search {
+        SearchScope::None => {}
+        SearchScope::Whole => parts.push("search"),
+        SearchScope::Cells => parts.push("search in cells"),
+    }
     parts.join(", ")
 }
 
-/// Mean of a figure over rows.
+/// Mean of a value over rows; `None` if no row has it.
 fn mean(rows: &[&ResultRow], figure: impl Fn(&ResultRow) -> Option<f64>) -> Option<f64> {
     let values: Vec<f64> = rows.iter().filter_map(|row| figure(row)).collect();
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
@@ -102,10 +108,10 @@ fn curve(rows: &[&ResultRow], of: &DeviceName) -> LineChart {
     }
 }
 
-/// Whether a row is of a bar.
+/// Whether a row belongs to a bar.
 type Chosen<'a> = &'a dyn Fn(&ResultRow) -> bool;
 
-/// A group of bars a device, with the models alone beside it.
+/// One group of bars for each device, with the models alone beside it.
 fn ablation(rows: &[&ResultRow]) -> BarChart {
     let asks = |rule: &&str| rows.iter().any(|row| row.name == **rule);
     let best_rule = ["fusion-uplift", "fusion-consistency"].into_iter().find(|rule| asks(rule));
@@ -125,11 +131,11 @@ fn ablation(rows: &[&ResultRow]) -> BarChart {
     let groups = devices(rows);
     let series = bars.into_iter().map(|(name, chosen)| {
         let value = |group: &DeviceName| {
-            // The models alone do not learn, and the language model is every device's.
+            // The models alone neither learn nor search, and every device has the language model.
             let is_of = |row: &ResultRow| {
-                let (small_model, variant, learning) = device(row);
+                let (small_model, variant, learning, search) = device(row);
                 (small_model.is_none() || (&small_model, &variant) == (&group.0, &group.1))
-                    && (learning.is_none() || learning == group.2)
+                    && (learning.is_none() || learning == group.2 && search == group.3)
             };
             let rows = rows.iter().copied().filter(|row| is_of(row) && chosen(row));
             mean(&rows.collect::<Vec<_>>(), |row| Some(row.ndcg10))

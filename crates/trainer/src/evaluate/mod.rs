@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{Args, ValueEnum, builder::PossibleValue};
-use tandem_evaluation::Part;
+use tandem_evaluation::{Part, SearchScope};
 
 use crate::{
     failure::BadInput,
@@ -54,6 +54,9 @@ pub(crate) struct Evaluate {
     #[arg(long, value_name = "SHARES", value_delimiter = ',', value_parser = values::share)]
     #[arg(default_values_t = [0.0, 0.05, 0.1, 0.2, 0.5, 1.0], help_heading = BASIC)]
     budgets: Vec<f64>,
+    /// What the device searches beside the list (paper, session).
+    #[arg(long, value_enum, default_value_t = Search::None, help_heading = BASIC)]
+    search: Search,
     /// Live clicks per session (session).
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = values::positive)]
     #[arg(help_heading = BASIC)]
@@ -96,6 +99,27 @@ enum Protocol {
     Paper,
     /// Each user's newest interactions as live clicks, run by the code of the device.
     Session,
+}
+
+/// What the simulated device searches beside the candidate list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Search {
+    /// Nothing: it ranks the list alone.
+    None,
+    /// The whole item table.
+    Whole,
+    /// The cells nearest to the user's state.
+    Cells,
+}
+
+impl From<Search> for SearchScope {
+    fn from(search: Search) -> Self {
+        match search {
+            Search::None => Self::None,
+            Search::Whole => Self::Whole,
+            Search::Cells => Self::Cells,
+        }
+    }
 }
 
 /// Held-out targets.

@@ -1,16 +1,20 @@
-//! `tandem evaluate --protocol paper`: that of `LSC4Rec`.
+//! `tandem evaluate --protocol paper`: the protocol of `LSC4Rec`.
 
 use anyhow::Result;
+use tandem_collaboration::{
+    Fusion, LanguageModelScore, Normalisation, Policy, Trigger, UpliftModel,
+};
 use tandem_dataset::{Dataset, ItemIndex};
 use tandem_evaluation::{
     CandidateList, CandidateLists, EvaluationError, History, Part, ResultRow,
     paper::{Measured, Options, PaperCut, PaperProtocol, PaperUser, measure},
     rank_all,
 };
+use tandem_session::Settings;
 
 use super::{
     Evaluate,
-    rows::{Origin, publish},
+    rows::{Origin, keep, publish},
     strata::Strata,
 };
 use crate::{
@@ -20,7 +24,7 @@ use crate::{
     small_model::{SmallModel, bar},
 };
 
-/// Draws who calls at random, where no seed is named.
+/// Seed of the random requests without `--seed`.
 const SEED: u64 = 7;
 
 pub(super) fn run(args: &Evaluate) -> Result<()> {
@@ -30,7 +34,8 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
     let path = args.need(args.lists.as_ref(), "lists (made by `tandem lists --for paper`)")?;
     let dataset = Dataset::load(&args.data)?;
     let calibration = read_calibration(args.calibration.as_deref())?;
-    let model = SmallModel::read(srm, &dataset, &calibration)?;
+    let mut model = SmallModel::read(srm, &dataset, &calibration)?;
+    model.search(args.search.into())?;
     let lists = load(path, &dataset)?;
     let (validation, test) = cuts(&dataset, &lists);
     if test.is_empty() {
@@ -57,12 +62,17 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
         bar.finish_and_clear();
         rows.extend(table.of_small_model(&name, &ranked.ranks)?);
     }
+    // The small model ranks until the fusion is fitted; the learnt rule needs evidence.
+    let fusion = Fusion::weighted(0.0, LanguageModelScore::LogProb, Normalisation::ZScore);
+    let trigger = Trigger::Uplift { threshold: 0.0, model: UpliftModel::default() };
+    let policy = Policy::bare(trigger);
+    let settings = Settings { fusion, policy, ..model.settings.clone() };
     let ways: &[bool] = if args.no_learning { &[false] } else { &[false, true] };
     for &learning in ways {
         let scored = |cuts: &[PaperCut<'_>], what: &str| -> Result<Vec<PaperUser>> {
             let bar =
                 bar(cuts.len(), &format!("{what}{}", if learning { ", learning" } else { "" }));
-            let device = model.device(&model.settings);
+            let device = model.device(&settings);
             let list = |user, items: &[ItemIndex]| find(&lists, user, items.len());
             let users = PaperProtocol::run(cuts, &dataset, device, learning, |_| bar.inc(1), list)?;
             bar.finish_and_clear();
@@ -80,11 +90,13 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
         for row in measured {
             rows.extend(table.of_lists(row, learning)?);
         }
+        // An interruption loses at most the rows with learning.
+        keep(args, &rows)?;
     }
     publish(args, &rows)
 }
 
-/// The users whose lists are all there.
+/// The users who have all lists.
 fn cuts<'a>(
     dataset: &'a Dataset,
     lists: &CandidateLists,
@@ -94,7 +106,7 @@ fn cuts<'a>(
     let known = |cut: &PaperCut<'_>| {
         [cut.stale, cut.seen].iter().all(|items| lists.contains_key(&(cut.user, items.len())))
     };
-    // Both are of the same users, in the same order.
+    // Both have the same users in the same order.
     validation.into_iter().zip(test).filter(|(older, newer)| known(older) && known(newer)).unzip()
 }
 
@@ -106,7 +118,7 @@ fn find(
     lists.get(&(user, length)).ok_or(EvaluationError::MissingList { user, length })
 }
 
-/// Turns ranks into rows, of all users and of parts of them.
+/// Turns ranks into rows of all users and of parts of the users.
 struct Table<'a> {
     args: &'a Evaluate,
     origin: Origin<'a>,
@@ -148,6 +160,7 @@ impl<'a> Table<'a> {
             history,
             variant: self.args.srm_variant.clone().filter(|_| small_model.is_some()),
             learning: small_model.is_some().then_some(learning),
+            search: small_model.is_some().then_some(self.args.search.into()),
             small_model,
             fusion,
             consistency,
@@ -161,15 +174,15 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// Parts are told of the rows that others are compared with, and of the decision at the
-    /// smallest budget.
+    /// Whether there are rows of parts of the users: for the rows that others are compared with,
+    /// and for the decision at the smallest budget.
     fn is_told_by_part(&self, row: &ResultRow) -> bool {
         let smallest = self.args.budgets.iter().copied().filter(|budget| *budget > 0.0);
         let smallest = smallest.fold(f64::INFINITY, f64::min);
         let fitted = !matches!(row.fusion, Some(tandem_collaboration::Fusion::Paper { .. }));
         let compared = ["llm-stale", "llm-fresh", "fusion-none", "fusion-always"];
-        let decided =
-            row.name == "fusion-consistency" && row.budget.is_some_and(|budget| budget <= smallest);
+        let decided = ["fusion-consistency", "fusion-uplift"].contains(&row.name.as_str())
+            && row.budget.is_some_and(|budget| budget <= smallest);
         fitted
             && row.history == History::Removed
             && (compared.contains(&row.name.as_str()) || row.name.ends_with("-list") || decided)

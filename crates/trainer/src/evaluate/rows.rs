@@ -1,4 +1,4 @@
-//! The rows of a run: made, printed and kept.
+//! The rows of a run: created, printed and stored.
 
 use std::{fs, path::Path};
 
@@ -9,10 +9,10 @@ use tandem_evaluation::{History, Metrics, Part, ResultRow};
 use super::{Evaluate, charts, table::markdown};
 use crate::{failure::BadInput, memory, write_atomically};
 
-/// Digits of a hash that are kept.
+/// Number of hash digits in a row.
 const HASH_DIGITS: usize = 16;
 
-/// What all rows of a run share.
+/// Properties of all rows of a run.
 pub(super) struct Origin<'a> {
     pub(super) part: Part,
     args: &'a Evaluate,
@@ -24,7 +24,7 @@ impl<'a> Origin<'a> {
         Self { part, args, command: command(std::env::args().skip(1)) }
     }
 
-    /// Hash of the command and of what these files hold.
+    /// Hash of the command and of the content of these files.
     pub(super) fn inputs(&self, files: &[&Path]) -> Result<String> {
         let mut text = self.command.clone();
         for path in files {
@@ -35,7 +35,7 @@ impl<'a> Origin<'a> {
         Ok(sha256_hex(&text)[..HASH_DIGITS].to_owned())
     }
 
-    /// A row of a model, with the seed that it was trained with.
+    /// A row of ranks with the training seed of the model.
     pub(super) fn row(&self, name: &str, ranks: &[Option<usize>]) -> Result<ResultRow> {
         self.of_metrics(name, Metrics::of(ranks))
     }
@@ -58,6 +58,7 @@ impl<'a> Origin<'a> {
             variant: None,
             learning: None,
             fusion: None,
+            search: None,
             consistency: None,
             threshold: None,
             cost: None,
@@ -67,7 +68,7 @@ impl<'a> Origin<'a> {
     }
 }
 
-/// Prints the rows and, as asked, adds them to a file and draws them.
+/// Prints the rows and, if asked for, adds them to the file and draws the chart.
 pub(super) fn publish(args: &Evaluate, rows: &[ResultRow]) -> Result<()> {
     print!("{}", markdown(rows));
     let all = keep(args, rows)?;
@@ -80,7 +81,7 @@ pub(super) fn publish(args: &Evaluate, rows: &[ResultRow]) -> Result<()> {
     Ok(())
 }
 
-/// Adds the rows to those of the file, if there is one, and returns all of them.
+/// Adds the rows to those of the file, if there is one, and returns all rows.
 pub(super) fn keep(args: &Evaluate, rows: &[ResultRow]) -> Result<Vec<ResultRow>> {
     let mut all = earlier(args)?;
     ResultRow::merge(&mut all, rows.iter().cloned());
@@ -91,7 +92,7 @@ pub(super) fn keep(args: &Evaluate, rows: &[ResultRow]) -> Result<Vec<ResultRow>
     Ok(all)
 }
 
-/// The rows of earlier runs, none if there is no file yet.
+/// The rows of earlier runs; none without a file.
 pub(super) fn earlier(args: &Evaluate) -> Result<Vec<ResultRow>> {
     let Some(path) = args.json.as_ref().filter(|path| path.exists()) else {
         return Ok(Vec::new());
@@ -106,14 +107,14 @@ pub(super) fn earlier(args: &Evaluate) -> Result<Vec<ResultRow>> {
     })?)
 }
 
-/// An array with a row a line, so that a change of one figure is a change of one line.
+/// A JSON array with one row per line, so that diffs are readable.
 fn json(rows: &[ResultRow]) -> serde_json::Result<Vec<u8>> {
     let line = |row: &ResultRow| serde_json::to_string(&rounded(row));
     let lines: Vec<String> = rows.iter().map(line).collect::<serde_json::Result<_>>()?;
     Ok(format!("[\n{}\n]\n", lines.join(",\n")).into_bytes())
 }
 
-/// The row with six decimals: no figure here is known to more.
+/// The row with all figures rounded to six decimals.
 fn rounded(row: &ResultRow) -> ResultRow {
     let round = |figure: &mut f64| *figure = (*figure * 1e6).round() / 1e6;
     let mut row = row.clone();
@@ -129,7 +130,7 @@ fn rounded(row: &ResultRow) -> ResultRow {
     row
 }
 
-/// The command as it can be pasted into a shell again.
+/// The command, quoted for a shell.
 fn command(args: impl Iterator<Item = String>) -> String {
     let quoted = args.map(|arg| {
         let plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%".contains(c);

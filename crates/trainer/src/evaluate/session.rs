@@ -1,5 +1,7 @@
 //! `tandem evaluate --protocol session`: live clicks through the device's own code.
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
 use tandem_collaboration::{Policy, Trigger};
 use tandem_dataset::Dataset;
@@ -15,7 +17,7 @@ use super::{
 };
 use crate::{calibration::read_calibration, candidate_lists::load, small_model::SmallModel};
 
-/// Draws the random calls, where no seed is named.
+/// Seed of the random calls without `--seed`.
 const SEED: u64 = 7;
 
 pub(super) fn run(args: &Evaluate) -> Result<()> {
@@ -24,7 +26,12 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
     let path = args.need(args.lists.as_ref(), "lists (made by `tandem lists --for session`)")?;
     let dataset = Dataset::load(&args.data)?;
     let calibration = read_calibration(args.calibration.as_deref())?;
-    let model = SmallModel::read(srm, &dataset, &calibration)?;
+    let read = |path: &Path| -> Result<SmallModel> {
+        let mut model = SmallModel::read(path, &dataset, &calibration)?;
+        model.search(args.search.into())?;
+        Ok(model)
+    };
+    let model = read(srm)?;
     let lists = load(path, &dataset)?;
     let replay = model.replay(&dataset, &lists);
     let in_lists = || path.display().to_string();
@@ -37,9 +44,7 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
     let other = args.fit_srm.as_deref().zip(args.fit_lists.as_deref());
     let to_fit = !given || rules.iter().any(|rule| matches!(rule.asks, Asks::Above(..)));
     let older = match other.filter(|_| to_fit) {
-        Some((srm, lists)) => {
-            Some((SmallModel::read(srm, &dataset, &calibration)?, load(lists, &dataset)?))
-        }
+        Some((srm, lists)) => Some((read(srm)?, load(lists, &dataset)?)),
         None => None,
     };
     let older = older.as_ref().map(|(model, lists)| model.replay(&dataset, lists));
@@ -68,7 +73,7 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
     let ways: &[bool] = if args.no_learning { &[false] } else { &[false, true] };
     for &learn in ways {
         let test = test.learning(learn);
-        // Dear, and not needed for rows that are there.
+        // Fitted when a rule needs it: it is slow, and rows may be there already.
         let mut decision = None;
         for rule in &rules {
             let asked = ResultRow {
@@ -77,6 +82,7 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
                 variant: args.srm_variant.clone(),
                 learning: Some(learn),
                 fusion: Some(settings.fusion),
+                search: Some(args.search.into()),
                 inputs: inputs.clone(),
                 ..origin.row(rule.name, &[])?
             };
@@ -103,30 +109,39 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
             let settings = Settings { policy, ..settings.clone() };
             let report = replay.run(&test, &settings, rule.name)?;
             eprintln!("{}", summary(rule.name, &report));
-            let ranks: Vec<Option<usize>> =
-                report.records.iter().map(|record| record.rank).collect();
-            let ResultRow { hr10, ndcg10, metrics, .. } = origin.row(rule.name, &ranks)?;
-            let threshold = match policy.trigger {
-                Trigger::Uplift { threshold, .. } => Some(threshold),
-                Trigger::Disagreement => Some(policy.threshold),
-                _ => None,
-            };
-            let compared = matches!(policy.trigger, Trigger::Disagreement);
-            rows.push(ResultRow {
-                calls: Some(report.calls),
-                consistency: compared.then_some(policy.consistency),
-                threshold,
-                cost: Some(report.cost),
-                hr10,
-                ndcg10,
-                metrics,
-                ..asked
-            });
-            // Killed now, the rest is measured by the same command later.
+            rows.push(measured(&origin, asked, &policy, &report)?);
+            // An interruption loses no row: the same command measures the rest later.
             keep(args, &rows)?;
         }
     }
     publish(args, &rows)
+}
+
+/// The row that was `asked` for, with what its sessions measured.
+fn measured(
+    origin: &Origin<'_>,
+    asked: ResultRow,
+    policy: &Policy,
+    report: &SessionReport,
+) -> Result<ResultRow> {
+    let ranks: Vec<Option<usize>> = report.records.iter().map(|record| record.rank).collect();
+    let ResultRow { hr10, ndcg10, metrics, .. } = origin.row(&asked.name, &ranks)?;
+    let threshold = match policy.trigger {
+        Trigger::Uplift { threshold, .. } => Some(threshold),
+        Trigger::Disagreement => Some(policy.threshold),
+        _ => None,
+    };
+    let compared = matches!(policy.trigger, Trigger::Disagreement);
+    Ok(ResultRow {
+        calls: Some(report.calls),
+        consistency: compared.then_some(policy.consistency),
+        threshold,
+        cost: Some(report.cost),
+        hr10,
+        ndcg10,
+        metrics,
+        ..asked
+    })
 }
 
 fn report_choices(fit: &SessionFit) {
@@ -140,7 +155,7 @@ fn report_choices(fit: &SessionFit) {
     }
 }
 
-/// A way of deciding about calls.
+/// A rule that decides about calls.
 struct Rule {
     name: &'static str,
     budget: Option<f64>,
@@ -151,16 +166,16 @@ struct Rule {
 #[derive(Clone, Copy)]
 enum Asks {
     As(Policy),
-    /// Above a threshold that validation sets for this share of the clicks.
+    /// Above the threshold that meets this call budget on validation sessions.
     Above(Evidence, f64),
 }
 
-/// What speaks for a call.
+/// The evidence of a rule with a threshold.
 #[derive(Clone, Copy)]
 enum Evidence {
-    /// The two models' orders are far apart.
+    /// Disagreement of the two models' orders.
     Disagreement,
-    /// A fresh list is expected to help.
+    /// Expected gain of a fresh list.
     Uplift,
 }
 
@@ -180,7 +195,7 @@ impl Evidence {
     }
 }
 
-/// Every rule at every budget, with the baselines.
+/// All rules at all budgets, with the baselines.
 fn rules(budgets: &[f64], args: &Evaluate, given: Policy) -> Vec<Rule> {
     let seed = args.seed.unwrap_or(SEED);
     let fixed = |name, budget, trigger| Rule {
@@ -193,7 +208,7 @@ fn rules(budgets: &[f64], args: &Evaluate, given: Policy) -> Vec<Rule> {
         rules.push(fixed("fusion-random", budget, Trigger::Random { share: budget as f32, seed }));
         #[allow(clippy::cast_sign_loss, reason = "budgets are positive here")]
         let k = (1.0 / budget).round() as u64;
-        // A session that is over before its k-th click never calls.
+        // A session with fewer than k clicks never calls.
         if k >= 2 && k < args.clicks as u64 {
             rules.push(fixed("fusion-every-kth", budget, Trigger::EveryKthClick { k }));
             rules.push(fixed("fusion-new-items", budget, Trigger::NewItems { k }));

@@ -1,4 +1,4 @@
-//! `tandem evaluate --protocol standard`: as published figures are made.
+//! `tandem evaluate --protocol standard`: the protocol of published figures.
 
 use std::{convert::Infallible, error::Error, path::Path};
 
@@ -50,7 +50,7 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
     publish(args, &measurement.rows)
 }
 
-/// The rows measured so far, and what on.
+/// The dataset and the rows measured so far.
 struct Measurement<'a> {
     dataset: &'a Dataset,
     origin: Origin<'a>,
@@ -59,9 +59,9 @@ struct Measurement<'a> {
 }
 
 impl Measurement<'_> {
-    /// Popularity and co-occurrence, counted on the training part and, where the test is
-    /// reported, once more with the validation targets. What co-occurrence is relative to
-    /// stays the popularity of the training part, as in the figures quoted for it.
+    /// Measures popularity and co-occurrence, counted on the training part and, for the test,
+    /// once more with the validation targets. As in published figures, co-occurrence is always
+    /// relative to the popularity of the training part.
     fn baselines(&mut self) -> Result<()> {
         let (dataset, items) = (self.dataset, self.dataset.catalogue.len());
         let refits: &[bool] = match self.origin.part {
@@ -85,14 +85,14 @@ impl Measurement<'_> {
                 Ok::<_, Infallible>(histories.iter().map(|items| pairs.scores(items)).collect())
             })?;
         }
-        // Counting draws nothing.
+        // Counting has no seed.
         for row in &mut self.rows {
             row.seed = None;
         }
         Ok(())
     }
 
-    /// One model, with the history removed from the ranking and with it kept.
+    /// Measures one model, with the history removed from the ranking and with it kept.
     fn measure<E: Into<Box<dyn Error + Send + Sync>>>(
         &mut self,
         name: &str,
@@ -113,8 +113,8 @@ impl Measurement<'_> {
         Ok(())
     }
 
-    /// A language model as the cloud hosts it: one list of the whole catalogue a user. It
-    /// prunes the history before it ranks, so there is no row with the history kept.
+    /// Measures a language model as the cloud hosts it, with one list for each user. It removes
+    /// the history before it ranks, so there is no row with the history kept.
     #[cfg(feature = "llama")]
     fn language_model(&mut self, path: &Path, variant: &str) -> Result<()> {
         use tandem_evaluation::CUTOFFS;
@@ -127,7 +127,7 @@ impl Measurement<'_> {
         let protocol = StandardProtocol { part: self.origin.part, history: History::Removed };
         let targets = protocol.targets(self.dataset);
         let bar = bar(targets.len(), &model.info().name);
-        // Ranks beyond the last cut-off are misses at every one.
+        // Ranks beyond the last cut-off are misses.
         let k = CUTOFFS.into_iter().max().unwrap_or(0);
         let mut ranks = Vec::with_capacity(targets.len());
         for held in targets {
@@ -143,7 +143,7 @@ impl Measurement<'_> {
         Ok(())
     }
 
-    /// The parts of the targets, in their order.
+    /// The parts of the users, with targets in the order of the users.
     #[cfg(feature = "llama")]
     fn strata(&self) -> Strata {
         let users = self.dataset.sequences.iter().enumerate();
@@ -160,11 +160,11 @@ impl Measurement<'_> {
         Strata::of(self.dataset, &targets)
     }
 
-    /// Whether a model of item tokens was trained on the validation targets too, by what its
-    /// file says. A model of text has seen none of the log.
+    /// Whether a model of item tokens was trained on the validation targets as well, according
+    /// to its file. A text model has not seen the log.
     ///
     /// # Errors
-    /// If it was trained on the very targets it is to be measured on.
+    /// [`BadInput`] if the model was trained on the targets that it is measured on.
     #[cfg(feature = "llama")]
     fn was_refit(&self, path: &Path) -> Result<bool> {
         let metadata = tandem_generator::gguf::Metadata::read(path)?;

@@ -1,4 +1,4 @@
-//! Rows of parts of the users beside the row of all.
+//! Rows of parts of the users.
 
 use anyhow::Result;
 use tandem_dataset::Dataset;
@@ -6,11 +6,11 @@ use tandem_evaluation::{ResultRow, Stratum};
 
 use super::rows::Origin;
 
-/// Which targets (positions in their order) belong to each part.
+/// For each part of the users, the positions of its targets.
 pub(super) struct Strata(Vec<(Stratum, Vec<usize>)>);
 
 impl Strata {
-    /// Parts of targets, each a user and how many of the user's items come before it.
+    /// The parts of targets; a target is a user and the number of items before it.
     pub(super) fn of(dataset: &Dataset, targets: &[(usize, usize)]) -> Self {
         let members = |stratum: Stratum| {
             let holds =
@@ -18,13 +18,13 @@ impl Strata {
             targets.iter().enumerate().filter(holds).map(|(at, _)| at).collect()
         };
         let strata = Stratum::ALL.into_iter().map(|stratum| (stratum, members(stratum)));
-        // A part that everyone belongs to says nothing.
+        // A part of all users says nothing.
         let telling =
             |(_, held): &(Stratum, Vec<usize>)| !held.is_empty() && held.len() < targets.len();
         Self(strata.filter(telling).collect())
     }
 
-    /// The row of all targets, whose ranks these are, and one of each part.
+    /// The row of all targets with these ranks, and one row for each part.
     pub(super) fn rows(
         &self,
         origin: &Origin<'_>,

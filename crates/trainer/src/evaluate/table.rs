@@ -1,19 +1,23 @@
-//! Rows as a table for people.
+//! Result rows as a Markdown table.
 
 use tandem_collaboration::{Consistency, Fusion};
 use tandem_evaluation::{CUTOFFS, History, ResultRow};
 
-/// A column: its head, and what a row has in it.
+/// A column: its heading, and the cell of a row.
 type Column = (&'static str, fn(&ResultRow) -> Option<String>);
 
-/// Columns that say what a row is of; where no row has anything to say, there is none.
-const ABOUT: [Column; 12] = [
+/// Columns that describe a row. Columns without any cell are left out.
+const ABOUT: [Column; 13] = [
     ("model", |row| Some(row.name.clone())),
     ("small model", |row| row.small_model.clone()),
     ("variant", |row| row.variant.clone()),
     ("trained on", |row| Some(if row.refit { "train, validation" } else { "train" }.to_owned())),
     ("fusion", |row| row.fusion.as_ref().map(fusion)),
     ("learning", |row| row.learning.map(|learning| if learning { "yes" } else { "no" }.to_owned())),
+    ("search", |row| {
+        let search = serde_json::to_value(row.search?).ok()?;
+        search.as_str().map(str::to_owned)
+    }),
     ("budget", |row| row.budget.map(|budget| format!("{budget:.2}"))),
     ("calls", |row| row.calls.map(|calls| format!("{calls:.3}"))),
     ("asks if", |row| Some(format!("{} > {:.3}", measure(row.consistency?), row.threshold?))),
@@ -36,7 +40,7 @@ pub(super) fn markdown(rows: &[ResultRow]) -> String {
         ABOUT.iter().filter(|(_, cell)| rows.iter().any(|row| cell(row).is_some())).collect();
     let mut head: Vec<String> = about.iter().map(|(head, _)| (*head).to_owned()).collect();
     for metric in ["HR", "NDCG", "MRR"] {
-        // At 1 the three are the same.
+        // The three metrics are equal at 1.
         let cutoffs = CUTOFFS.into_iter().filter(|&k| k > 1 || metric == "HR");
         head.extend(cutoffs.map(|k| format!("{metric}@{k}")));
     }
@@ -58,7 +62,7 @@ pub(super) fn markdown(rows: &[ResultRow]) -> String {
         .concat()
 }
 
-/// A fusion in few words.
+/// A short description of a fusion.
 pub(super) fn fusion(fusion: &Fusion) -> String {
     match *fusion {
         Fusion::Paper { beta, gate: None } => format!("paper, β = {beta}"),
@@ -101,6 +105,7 @@ mod tests {
             variant: None,
             learning: None,
             fusion: None,
+            search: None,
             consistency: None,
             threshold: None,
             cost: None,
@@ -110,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_has_a_figure_in_every_column() {
+    fn the_table_has_a_value_in_every_column() {
         let expected = "\
             | model | trained on | history | targets | HR@1 | HR@5 | HR@10 | HR@20 | NDCG@5 | NDCG@10 | NDCG@20 | MRR@5 | MRR@10 | MRR@20 |\n\
             | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n\
@@ -119,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_one_row_has_is_a_column_of_all() {
+    fn a_property_of_one_row_is_a_column() {
         let fused = ResultRow {
             fusion: Some(Fusion::default()),
             budget: Some(0.05),

@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, fs};
 
 use serde_json::{Value, json};
-use tandem_evaluation::{History, ResultRow};
+use tandem_evaluation::{History, ResultRow, SearchScope};
 
 use crate::Bench;
 
@@ -141,6 +141,10 @@ fn the_papers_protocol_has_all_its_rows_and_collects_seeds() {
         // Two fusions, with learning and without.
         assert_eq!(named(name).count(), 4, "{name}");
     }
+    for name in ["fusion-uplift", "fusion-oracle"] {
+        // Only with the fitted fusion.
+        assert_eq!(named(name).count(), 2, "{name}");
+    }
     let random = named("fusion-random").next().unwrap();
     assert_eq!((random.budget, random.calls), (Some(0.25), Some(0.25)));
     // Times are there: the parts of the users add up to all of them.
@@ -157,6 +161,41 @@ fn the_papers_protocol_has_all_its_rows_and_collects_seeds() {
     assert_eq!(read_rows(&bench), rows, "the same figures again");
     bench.done(&format!("{PAPER} 2"));
     assert_eq!(read_rows(&bench).len(), 2 * rows.len());
+}
+
+#[test]
+fn a_device_that_searches_ranks_the_whole_catalogue() {
+    let bench = with_lists();
+    let line = format!("{PAPER} 1 --no-learning");
+    bench.done(&line);
+    let listed = read_rows(&bench).len();
+    bench.done(&format!("{line} --search whole"));
+    let rows = read_rows(&bench);
+    assert!(rows.len() > listed, "rows with search are rows of their own");
+    let find = |name: &str, search: Option<SearchScope>| {
+        let mut rows = rows.iter().filter(|row| row.stratum.is_none() && row.search == search);
+        rows.find(|row| row.name == name && row.history == History::Removed).unwrap()
+    };
+    // With fewer items than the search finds, the pool is the whole catalogue.
+    let alone = find("srm-sasrec", None);
+    let pool = find("srm-sasrec-list", Some(SearchScope::Whole));
+    assert_eq!(pool.metrics, alone.metrics);
+    let of_list = find("srm-sasrec-list", Some(SearchScope::None));
+    assert_ne!(of_list.metrics, alone.metrics);
+    // The language model ranks its list alone in either case.
+    assert_eq!(
+        rows.iter().filter(|row| row.name == "llm-fresh" && row.stratum.is_none()).count(),
+        1
+    );
+    assert!(find("fusion-uplift", Some(SearchScope::Whole)).threshold.is_some());
+
+    let line = "evaluate --protocol session --data set --srm srm.model --lists lists.jsonl \
+                --clicks 3 --budgets 0.5 --json r.json --no-learning --search whole";
+    fs::remove_file(bench.path("r.json")).unwrap();
+    bench.done(line);
+    let rows = read_rows(&bench);
+    assert!(rows.iter().all(|row| row.search == Some(SearchScope::Whole)));
+    assert!(rows.iter().any(|row| row.name == "fusion-uplift" && row.threshold.is_some()));
 }
 
 #[test]
