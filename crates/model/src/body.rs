@@ -1,6 +1,8 @@
 use burn::{Tensor, module::Module, tensor::Device};
 use tandem_protocol::{ModelConfig, ModelKind};
 
+#[cfg(not(feature = "webgpu"))]
+use crate::sasrec::host::HostCache;
 use crate::{Din, Gru4rec, ModelError, Sasrec, attention::KvCache};
 
 /// A small model without its item table.
@@ -96,11 +98,19 @@ pub(crate) enum IncrementalState {
     Attention(Vec<KvCache>),
     /// Hidden state after the newest item, `[batch, 1, dims]`.
     Recurrence(Vec<Tensor<3>>),
+    /// Keys and values of every item in main memory.
+    #[cfg(not(feature = "webgpu"))]
+    Host(HostCache),
 }
 
 impl IncrementalState {
     fn attention(&self) -> Option<&[KvCache]> {
         if let Self::Attention(layers) = self { Some(layers) } else { None }
+    }
+
+    #[cfg(not(feature = "webgpu"))]
+    pub(crate) fn host(&self) -> Option<&HostCache> {
+        if let Self::Host(cache) = self { Some(cache) } else { None }
     }
 
     fn recurrence(&self) -> Option<&[Tensor<3>]> {

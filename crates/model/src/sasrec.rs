@@ -1,3 +1,6 @@
+#[cfg(not(feature = "webgpu"))]
+pub(crate) mod host;
+
 use burn::{
     Tensor,
     module::{Module, Param},

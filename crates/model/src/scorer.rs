@@ -11,6 +11,8 @@ use crate::{
     body::IncrementalState,
     products::{add_scaled, dot},
 };
+#[cfg(not(feature = "webgpu"))]
+use crate::{parameters, sasrec::host::HostSasrec};
 
 /// Rows of a history that make up the search query of a model without a user embedding.
 const MEAN_OF_NEWEST: usize = 10;
@@ -46,6 +48,9 @@ pub struct Scorer {
     config: ModelConfig,
     body: Body,
     device: Device,
+    /// SASRec without tensors, which is faster on a CPU.
+    #[cfg(not(feature = "webgpu"))]
+    host: Option<Arc<HostSasrec>>,
 }
 
 /// The output of the network for a history: everything about the visitor that a score needs.
@@ -111,7 +116,16 @@ impl Scorer {
     /// As [`Body::from_bytes`].
     pub fn new(config: &ModelConfig, weights: &[u8], device: &Device) -> Result<Self, ModelError> {
         let body = Body::from_bytes(config, weights, device)?;
-        Ok(Self { config: config.clone(), body, device: device.clone() })
+        Ok(Self {
+            #[cfg(not(feature = "webgpu"))]
+            host: match &body {
+                Body::Sasrec(_) => Some(Arc::new(HostSasrec::new(config, parameters(&body)?)?)),
+                Body::Gru4rec(_) | Body::Din(_) => None,
+            },
+            config: config.clone(),
+            body,
+            device: device.clone(),
+        })
     }
 
     /// The model's shape.
@@ -159,6 +173,13 @@ impl Scorer {
     ) -> Result<EncodedHistory, ModelError> {
         let length = before.map_or(0, |before| before.length) + items.len() / self.config.dims;
         let past = before.and_then(|before| before.state.as_ref());
+        #[cfg(not(feature = "webgpu"))]
+        if let Some(host) = &self.host {
+            let past = past.and_then(IncrementalState::host);
+            let (hidden, cache) = host.encode(items, past);
+            let user = UserState(State::Embedding(hidden.into()));
+            return Ok(EncodedHistory { user, state: Some(IncrementalState::Host(cache)), length });
+        }
         let (user, state) =
             if let Some((hidden, state)) = self.body.encode(self.upload(items), past) {
                 (State::Embedding(download(hidden).await?.into()), Some(state))
