@@ -26,8 +26,9 @@ export function internals(): View {
       'p',
       { class: 'lead' },
       'The language model in the cloud made a list of candidates and ranked it. The small model ' +
-        'on this device re-ranked it with your latest clicks. You see the fusion of both. The ' +
-        'device requests a new list only when it expects one to help.',
+        'on this device re-ranked it with your latest clicks and added the films it found in ' +
+        'the catalogue itself. You see the fusion of both. The device requests a new list only ' +
+        'when it expects one to help.',
     ),
     decision ?? null,
     orders ?? null,

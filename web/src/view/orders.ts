@@ -45,7 +45,7 @@ const orders: readonly Order[] = [
 ];
 
 function moved(from: number | null, to: number): { text: string; words: string } {
-  if (from === null) return { text: 'new', words: 'found on the device, not on the cloud’s list' };
+  if (from === null) return { text: 'new', words: 'found by the search on this device' };
   const { mark, words } = movement(from, to);
   return { text: mark, words: `${words} compared with the cloud’s order` };
 }

@@ -55,12 +55,13 @@ export function shelf(actions: CardActions): {
       items.forEach(({ item, llmRank }, position) => {
         const mark = cards.get(item)?.querySelector('.card-move');
         if (!mark) return;
-        const moved =
-          llmRank === null
-            ? { mark: '=', words: 'found on the device, not' }
-            : movement(llmRank, position);
-        setText(mark, moved.mark === '=' ? '' : moved.mark);
-        setAttribute(mark, 'title', `${moved.words} compared with the language model’s order`);
+        const moved = llmRank === null ? null : movement(llmRank, position);
+        setText(mark, moved === null || moved.mark === '=' ? '' : moved.mark);
+        const title =
+          moved === null
+            ? 'found by the search on this device'
+            : `${moved.words} compared with the language model’s order`;
+        setAttribute(mark, 'title', title);
       });
       // The focused film has left the list: move the focus to the heading, not to the page top.
       if (hadFocus && !grid.contains(document.activeElement)) title.focus({ preventScroll: true });
@@ -75,10 +76,15 @@ function emptyText(connection: Connection['state']): string {
 }
 
 function leadOf({ update, catalogue }: ShopState): string {
-  if (update === null || update.ranking === null) {
-    return update?.connection.state === 'online'
-      ? 'Waiting for the first list from the language model.'
-      : '';
+  if (update === null) return '';
+  if (update.ranking === null) {
+    if (update.items.length === 0) {
+      const waiting = update.connection.state === 'online';
+      return waiting ? 'Waiting for the first list from the language model.' : '';
+    }
+    return update.history.length === 0
+      ? 'Most popular films. Click a film to personalize the list.'
+      : 'Found by the search on this device.';
   }
   const last = update.history.at(-1);
   const title = last === undefined ? undefined : catalogue?.films.get(last)?.title;
@@ -89,5 +95,6 @@ function leadOf({ update, catalogue }: ShopState): string {
   }
   const by =
     update.ranking === 'popularity' ? 'the most popular films' : (update.model ?? 'the cloud');
-  return `Based on ${title}: candidates from ${by}, ranked on this device.`;
+  const sources = update.items.some(({ listed }) => !listed) ? `${by} and this device` : by;
+  return `Based on ${title}: candidates from ${sources}, ranked on this device.`;
 }
