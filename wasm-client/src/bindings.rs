@@ -29,7 +29,7 @@ import type {
   ClientUpdate, Deeper, Explanation, Fetched, HistoryChange, HttpRequest, HttpResponse, LearnReport, OpenConfig,
   SimilarItem, TrackedEvent, Undone,
 } from '../../src/shared/generated.js';
-/** Sends requests. Rejects with `{ code, message }`. */
+/** Sends requests. Rejects if the server cannot be reached; `message` has the cause. */
 export interface Network {
   send(request: HttpRequest, signal: AbortSignal): Promise<HttpResponse>;
 }

@@ -16,7 +16,7 @@ use web_sys::{AbortController, AbortSignal, Performance};
 
 use crate::{
     bindings::to_js,
-    error::{ClientError, Failure},
+    error::Failure,
     host::{Abort, Host, HttpRequest, HttpResponse},
 };
 
@@ -132,11 +132,10 @@ fn response(value: JsValue) -> Result<HttpResponse, Failure> {
     Ok(HttpResponse { status, retry_after, artifacts, body: body.to_vec(), cached })
 }
 
-/// The `{ code, message }` that the network rejects with.
+/// The network rejects only if the server could not be reached; its message has the cause.
 fn failure(thrown: JsValue) -> Failure {
-    let error: ClientError = serde_wasm_bindgen::from_value(thrown)
-        .unwrap_or_else(|_| ClientError::new(ErrorCode::Internal, "the request failed"));
-    Failure { error, retry_after_ms: None }
+    let message = thrown.unchecked_into::<js_sys::Error>().message();
+    Failure::new(ErrorCode::Unreachable, String::from(message))
 }
 
 /// Aborts one request.

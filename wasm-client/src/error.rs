@@ -1,11 +1,11 @@
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tandem_model::ModelError;
 use tandem_protocol::ErrorCode;
 use tandem_session::SessionError;
 use thiserror::Error;
 
-/// An error as it crosses to and from JavaScript: `{ code, message }`.
-#[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
+/// An error as it crosses to JavaScript: `{ code, message }`.
+#[derive(Clone, Debug, PartialEq, Eq, Error, Serialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[error("{code}: {message}")]
 pub(crate) struct ClientError {

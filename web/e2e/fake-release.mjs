@@ -15,12 +15,19 @@ const WIDTH = 4 + shape.dims;
 /**
  * A release in the format of `tandem export`, with an untrained small model.
  *
- * @param {{ seed?: number, prefix?: string, count?: number, search?: object, cells?: boolean }}
+ * @param {{ seed?: number, prefix?: string, count?: number, search?: object, cells?: boolean, popular?: string[] }}
  *   [changes] `seed` selects the weights, `prefix` and `count` the catalogue. `search`: the
  *   search configuration of the manifest, absent for a release without on-device search;
- *   `cells`: whether the rows are in cells instead of one table
+ *   `cells`: whether the rows are in cells instead of one table; `popular`: items to show first
  */
-export function release({ seed = 1, prefix = 'i', count = 200, search, cells = false } = {}) {
+export function release({
+  seed = 1,
+  prefix = 'i',
+  count = 200,
+  search,
+  cells = false,
+  popular = [],
+} = {}) {
   const items = Array.from({ length: count }, (_, number) => `${prefix}${number}`);
   const body = Buffer.from(syntheticBody(seed));
   const files = { 'body.safetensors': body, 'items.json': itemsFile(items) };
@@ -64,6 +71,7 @@ export function release({ seed = 1, prefix = 'i', count = 200, search, cells = f
       policy: { bucket: null },
       learning: {},
       search: searchConfig,
+      popular,
     }),
   );
   const hash = sha256(manifest).slice(0, 16);

@@ -14,7 +14,8 @@ function flipped(file) {
 export class FakeServer {
   /**
    * The simulated fault: `down`, `slow`, `garbage` (an HTML page instead of JSON), `no-cors`,
-   * `flipped` (one bit in every file), an HTTP status, or `null` for none.
+   * `flipped` (one bit in every file), `flipped-cells`, `no-cells` (404), an HTTP status, or
+   * `null` for none.
    */
   fault = null;
   /** Received requests: method, path, body, authorization header. */
@@ -115,7 +116,11 @@ export class FakeServer {
     } else if (path.startsWith(`/artifacts/${hash}/`) && file !== undefined) {
       // Only the caches of the package may serve this file again, not the HTTP cache.
       response.setHeader('cache-control', 'no-store');
-      response.end(this.fault === 'flipped' ? flipped(file) : file);
+      const isCell = path.includes('/cells/');
+      if (isCell && this.fault === 'no-cells') response.writeHead(404).end();
+      else if (this.fault === 'flipped' || (isCell && this.fault === 'flipped-cells')) {
+        response.end(flipped(file));
+      } else response.end(file);
     } else if (path === '/v1/candidates') {
       response.end(JSON.stringify(this.#list(JSON.parse(body))));
     } else if (path === '/v1/rows') {

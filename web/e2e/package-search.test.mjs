@@ -1,0 +1,162 @@
+/**
+ * Search on the device: the first paint, filters and stock, cells, and their faults.
+ */
+import assert from 'node:assert/strict';
+import { beforeEach, describe, test } from 'node:test';
+import { Fixture } from './package-fixture.mjs';
+
+const fixture = new Fixture();
+const ids = (items) => items.map(({ item }) => item);
+
+describe('the whole table', () => {
+  const popular = ['i150', 'i151', 'i152'];
+  beforeEach(() => fixture.server.replaceRelease({ search: { k: 100 }, popular, count: 2_000 }));
+
+  test('the first paint shows popular items while the cloud has not answered', async () => {
+    const tab = await fixture.visitor.tab();
+    await tab.open({ server: fixture.server.url });
+    fixture.server.fault = 'slow';
+    const first = await tab.call('recommend');
+    assert.deepEqual(ids(first.items).slice(0, 3), popular);
+    const own = await tab.click('i60');
+    assert.ok(own.searched && own.items.length >= 100);
+    assert.ok(own.items.every(({ listed }) => !listed));
+    fixture.server.fault = null;
+    fixture.server.releaseSlow();
+    await tab.until(`window.seen.some(({ payload }) => payload.cause === 'request')`);
+    const { items } = await tab.call('recommend');
+    assert.ok(items.some(({ listed }) => listed) && items.some(({ listed }) => !listed));
+  });
+
+  test('with the server gone there are recommendations at every click', async () => {
+    const tab = await fixture.visitor.tab();
+    await tab.open({ server: fixture.server.url });
+    fixture.server.fault = 'down';
+    for (const item of ['i1', 'i2', 'i3']) {
+      const { items } = await tab.click(item);
+      assert.ok(items.length >= 50 && !ids(items).includes(item));
+    }
+    await tab.call('setOffline', true);
+    assert.ok((await tab.click('i4')).items.length >= 50);
+  });
+
+  test('a category of 27 items gets its 12', async () => {
+    const tab = await fixture.tabWithClicks();
+    const found = await tab.page.evaluate(async () => {
+      const inCategory = (item) => Number(item.slice(1)) % 74 === 0;
+      const filter = ({ item }) => inCategory(item);
+      const twelve = await window.rec.recommend({ k: 12, filter });
+      const all = await window.rec.recommend({ k: 50, filter });
+      return [twelve.items, all.items].map((items) => items.map(({ item }) => item));
+    });
+    assert.equal(found[0].length, 12);
+    // All 28 multiples of 74 below 2,000, of which none was clicked.
+    assert.equal(found[1].length, 28);
+    assert.deepEqual(found[1].slice(0, 12), found[0]);
+  });
+
+  test('with 90 % sold out there are 12 items, all in stock', async () => {
+    const tab = await fixture.tabWithClicks();
+    const stock = fixture.server.items.filter((_, number) => number % 10 === 0);
+    await tab.call('setAvailable', stock);
+    const { items } = await tab.call('recommend', { k: 12 });
+    assert.equal(items.length, 12);
+    assert.ok(ids(items).every((item) => stock.includes(item)));
+    await tab.killWorker();
+    await tab.until(`window.seen.some(({ payload }) => payload.cause === 'restart')`);
+    const after = await tab.call('recommend', { k: 12 });
+    assert.ok(ids(after.items).every((item) => stock.includes(item)));
+    const all = await tab.call('setAvailable', null);
+    assert.ok(ids(all.items).some((item) => !stock.includes(item)));
+  });
+
+  test('excluded items are sent with requests only if the page allows it', async () => {
+    const tab = await fixture.visitor.tab();
+    await tab.open({ server: fixture.server.url });
+    await tab.listed();
+    await tab.call('setExcluded', ['i70'], { send: true });
+    await tab.call('useModel', 'large');
+    await tab.until(`window.seen.filter(({ payload }) => payload.cause === 'request').length >= 2`);
+    assert.deepEqual(fixture.server.posted('/v1/candidates').at(-1).exclude, ['i70']);
+  });
+});
+
+describe('cells', () => {
+  beforeEach(() =>
+    fixture.server.replaceRelease({ cells: true, count: 8_000, search: { k: 100 } }),
+  );
+
+  const searched = (tab) =>
+    tab.until(`window.seen.some(({ payload }) => payload.cause === 'search' && payload.searched)`);
+
+  /** A tab after a click whose cells have arrived. */
+  async function tabWithCells(options = {}) {
+    const tab = await fixture.visitor.tab();
+    await tab.open({ server: fixture.server.url, ...options });
+    await tab.listed();
+    await tab.click('i60');
+    await searched(tab);
+    return tab;
+  }
+
+  test('are fetched after the click, are in the ledger, and widen the ranking', async () => {
+    const tab = await tabWithCells();
+    const { items } = await tab.call('recommend');
+    assert.ok(items.some(({ listed }) => !listed));
+    const { entries } = await tab.call('ledger');
+    const cells = entries.filter(({ why }) => why === 'cell');
+    assert.ok(cells.length >= 1 && cells.length <= 4);
+    assert.ok(cells.every(({ status, url }) => status === 200 && url.includes('/cells/')));
+    assert.ok(fixture.server.cellBytes <= 4 * 65_536);
+  });
+
+  test('are cached for the next visit, with consent', async () => {
+    const tab = await tabWithCells({ consent: true });
+    await tab.atRest(1);
+    await tab.close();
+    const before = fixture.server.cellBytes;
+    const next = await fixture.visitor.tab();
+    await next.open({ server: fixture.server.url, consent: true });
+    await searched(next);
+    assert.equal(fixture.server.cellBytes, before);
+  });
+
+  for (const [fault, code] of [
+    ['flipped-cells', 'integrity'],
+    ['no-cells', 'not_found'],
+  ]) {
+    test(`that are unusable (${fault}) are reported, and the session continues`, async () => {
+      const tab = await fixture.visitor.tab();
+      await tab.open({ server: fixture.server.url });
+      await tab.listed();
+      fixture.server.fault = fault;
+      await tab.click('i60');
+      await tab.until(`window.seen.some(({ name }) => name === 'error')`);
+      assert.ok((await tab.codes()).every((found) => found === code));
+      assert.ok((await tab.click('i61')).items.length > 0);
+    });
+  }
+
+  test('with a full cache they are used from the network, and the fault is reported once', async () => {
+    const tab = await fixture.visitor.tab();
+    await tab.page.route('**/dist/worker/index.js', async (route) => {
+      const response = await route.fetch();
+      const full = `Cache.prototype.put = () => {
+        throw new DOMException('full', 'QuotaExceededError');
+      };\n`;
+      await route.fulfill({ response, body: full + (await response.text()) });
+    });
+    await tab.open({ server: fixture.server.url, consent: true });
+    await tab.listed();
+    await tab.click('i60');
+    await searched(tab);
+    assert.deepEqual(await tab.codes(), ['quota']);
+  });
+
+  test('are searched without the server once they are here', async () => {
+    const tab = await tabWithCells();
+    fixture.server.fault = 'down';
+    const { items, searched: done } = await tab.click('i61');
+    assert.ok(done && items.some(({ listed }) => !listed));
+  });
+});
