@@ -25,10 +25,10 @@ pub struct Args {
     #[arg(long, value_name = "DIR", help_heading = "Input and output")]
     pub events: Option<PathBuf>,
     /// Address to listen on.
-    #[arg(long, default_value = "127.0.0.1", help_heading = "Network")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", help_heading = "Network")]
     pub host: String,
     /// Port to listen on; 0 selects a free port.
-    #[arg(long, default_value_t = 8080, help_heading = "Network")]
+    #[arg(long, value_name = "N", default_value_t = 8080, help_heading = "Network")]
     pub port: u16,
     /// Origin whose pages may call this server (CORS), for example `https://shop.example`, or
     /// `*` for all; may be repeated [default: only pages of this server].
