@@ -220,6 +220,16 @@ impl ItemTable {
         Some(start..start.checked_add(width)?)
     }
 
+    /// Appends the values `[dims]` of the row at a position to `out`. Returns `false`, and
+    /// appends nothing, beyond the last row and for a row whose scale is not finite.
+    pub fn append_row(&self, position: usize, out: &mut Vec<f32>) -> bool {
+        let row = self.stored_row(position).filter(|row| row.scale().is_finite());
+        if let Some(row) = row {
+            out.extend(row.values());
+        }
+        row.is_some()
+    }
+
     /// The row at a position, `None` beyond the last one.
     ///
     /// # Errors
@@ -294,6 +304,9 @@ mod tests {
         let table = ItemTable::from_bytes(nan).unwrap();
         assert!(matches!(table.row(0), Some(Err(ModelError::NotFinite { .. }))));
         assert!(table.row(2).is_none());
+        let mut values = Vec::new();
+        assert!(!table.append_row(0, &mut values) && !table.append_row(2, &mut values));
+        assert!(table.append_row(1, &mut values) && values.len() == 3);
     }
 
     proptest! {

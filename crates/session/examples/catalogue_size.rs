@@ -28,9 +28,6 @@ const DIMS: usize = 64;
 const CLICKS: usize = 200;
 /// Items of a cell: about 64 KB.
 const PER_CELL: usize = 800;
-/// Cells that are fetched at the first click, and at most after each later one.
-const FIRST_CELLS: usize = 4;
-const MORE_CELLS: usize = 1;
 
 fn main() {
     println!(
@@ -142,8 +139,7 @@ impl Run {
             let _ = self.session.decide(&ranked, Connection::default(), 0.0);
             ranking.push(started.elapsed());
             self.session.record_shown(&ranked);
-            let wanted =
-                self.session.wanted_cells(if at == 100 { FIRST_CELLS } else { MORE_CELLS });
+            let wanted = self.session.next_cells();
             for cell in wanted.unwrap() {
                 let started = Instant::now();
                 self.accept(cell);

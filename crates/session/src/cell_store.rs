@@ -100,10 +100,10 @@ impl CellStore {
     }
 
     /// The cells that are here, the nearest to `query` first.
-    pub(crate) fn nearest_held(&self, query: &[f32]) -> Result<Vec<&Cell>, ModelError> {
+    pub(crate) fn nearest_held(&self, query: &[f32]) -> Result<Vec<(CellId, &Cell)>, ModelError> {
         let skip = |id| !self.held.contains_key(&id);
         let nearest = self.index.nearest(query, self.held.len(), skip)?;
-        Ok(nearest.iter().filter_map(|id| Some(&*self.held.get(id)?.cell)).collect())
+        Ok(nearest.iter().filter_map(|id| Some((*id, &*self.held.get(id)?.cell))).collect())
     }
 
     /// Number of cells that are here, and the memory that they take in bytes.
@@ -111,8 +111,9 @@ impl CellStore {
         (self.held.len(), self.bytes)
     }
 
-    pub(crate) fn contains(&self, item: &ItemId) -> bool {
-        self.positions.contains_key(item)
+    /// The number of the item's cell and its position in it.
+    pub(crate) fn position(&self, item: &ItemId) -> Option<(CellId, usize)> {
+        self.positions.get(item).copied()
     }
 
     /// The cell of an item and its position in it.

@@ -146,8 +146,15 @@ impl RowStore {
 
     /// Whether the item has a row in the whole table or in a cell that is here.
     pub(crate) fn is_in_table(&self, item: &ItemId) -> bool {
-        self.whole.as_ref().is_some_and(|whole| whole.positions.contains_key(item))
-            || self.cells.as_ref().is_some_and(|cells| cells.contains(item))
+        self.position(item).is_some()
+    }
+
+    /// The number of the item's cell (0 in the whole table), and the position of its row in it.
+    pub(crate) fn position(&self, item: &ItemId) -> Option<(u32, usize)> {
+        if let Some(whole) = &self.whole {
+            return whole.positions.get(item).map(|position| (0, *position));
+        }
+        self.cells.as_ref()?.position(item).map(|(id, position)| (id.0, position))
     }
 
     /// The cells, for a large catalogue.
@@ -188,22 +195,12 @@ impl RowStore {
             out.extend(row.values());
             return true;
         }
-        match self.table_row(item) {
-            Some(Ok(row)) => {
-                out.extend(row.values());
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// The item's row in the whole table or in a cell.
-    fn table_row(&self, item: &ItemId) -> Option<Result<QuantisedRow, ModelError>> {
         if let Some(whole) = &self.whole {
-            return whole.table.row(*whole.positions.get(item)?);
+            let position = whole.positions.get(item);
+            return position.is_some_and(|position| whole.table.append_row(*position, out));
         }
-        let (cell, position) = self.cells.as_ref()?.find(item)?;
-        cell.rows().row(position)
+        let found = self.cells.as_ref().and_then(|cells| cells.find(item));
+        found.is_some_and(|(cell, position)| cell.rows().append_row(position, out))
     }
 
     pub(crate) fn dims(&self) -> usize {

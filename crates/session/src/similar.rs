@@ -25,8 +25,7 @@ impl Session {
             return None;
         }
         self.delta.apply_row(item, &mut target);
-        let allows = |other: &ItemId| other != item && self.availability.allows(other);
-        let found = self.find_similar(&target, k, &allows).ok()?;
+        let found = self.find_similar(item, &target, k).ok()?;
         Some(found.into_iter().map(|(item, similarity)| Similar { item, similarity }).collect())
     }
 }

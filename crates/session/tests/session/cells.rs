@@ -8,7 +8,9 @@ use tandem_model::{
     cells::{Cell, CellEntry, CellId, CellIndex},
 };
 use tandem_protocol::{ErrorCode, ItemId};
-use tandem_session::{DEFAULT_CELL_MEMORY, Ranked, RowStore, Session, SessionError, Settings};
+use tandem_session::{
+    DEFAULT_CELL_MEMORY, FIRST_CELLS, Ranked, RowStore, Session, SessionError, Settings,
+};
 
 use crate::support::{
     DIMS, ITEMS, give, id, row, scorer, session, session_with, settings, track, wire,
@@ -77,6 +79,7 @@ fn the_nearest_cells_are_wanted_first_and_searched() {
     let (mut session, files) = with_cells(DEFAULT_CELL_MEMORY);
     rank(&session);
     let all = session.wanted_cells(CELLS).unwrap();
+    assert_eq!(session.next_cells().unwrap(), all[..FIRST_CELLS]);
     let wanted = session.wanted_cells(2).unwrap();
     assert_eq!(wanted, all[..2]);
     accept(&mut session, &files, &wanted);
@@ -88,6 +91,7 @@ fn the_nearest_cells_are_wanted_first_and_searched() {
     let ranked = rank(&session);
     assert!(ranked.searched && ranked.items.iter().all(|item| members.contains(&item.item)));
     assert_eq!(ranked.items.len(), 10);
+    assert!(session.next_cells().unwrap().is_empty(), "the nearest ones are here");
     let entry = session.cell(wanted[0]).unwrap();
     assert_eq!(entry.bytes as usize, files[wanted[0].0 as usize].len());
 }
