@@ -1,4 +1,7 @@
-//! `tandem export`: a trained model as the files that server and device load.
+//! `tandem export`: writes the artefacts that server and device load.
+
+mod file;
+mod search;
 
 use std::{
     fs,
@@ -13,14 +16,18 @@ use tandem_dataset::{
     files::{FolderDraft, sha256_hex},
 };
 use tandem_model::{Device, Scorer};
-use tandem_protocol::{Artifact, CatalogueInfo, ItemId, Manifest, PROTOCOL_VERSION};
+use tandem_protocol::{CatalogueInfo, ItemId, MAX_POPULAR, Manifest, PROTOCOL_VERSION};
 
-use crate::{
-    calibration::read_calibration, small_model::read_checkpoint, values::FILES, write_atomically,
+use self::{
+    file::{File, NAME_DIGITS},
+    search::{SearchOptions, search_files},
 };
-
-/// Digits of a hash that go into a name.
-const NAME_DIGITS: usize = 16;
+use crate::{
+    calibration::read_calibration,
+    small_model::read_checkpoint,
+    values::{BASIC, FILES},
+    write_atomically,
+};
 
 /// Options of `tandem export`.
 #[derive(Args, Debug)]
@@ -37,6 +44,11 @@ pub(crate) struct Export {
     /// Calibration of `tandem calibrate` (JSON) [default: built-in settings].
     #[arg(long, value_name = "FILE", help_heading = FILES)]
     calibration: Option<PathBuf>,
+    /// Number of popular items in the manifest, at most 200.
+    #[arg(long, value_name = "N", default_value_t = MAX_POPULAR, help_heading = BASIC)]
+    popular: usize,
+    #[command(flatten)]
+    search: SearchOptions,
 }
 
 /// One entry of the `items` artefact.
@@ -48,27 +60,23 @@ struct ItemEntry<'a> {
     genres: &'a [String],
 }
 
-/// A file of a release with its bytes.
-struct File<'a> {
-    artifact: Artifact,
-    bytes: &'a [u8],
-}
-
 pub(crate) fn run(args: &Export) -> Result<()> {
     let dataset = Dataset::load(&args.data)?;
     let checkpoint = read_checkpoint(&args.srm, &dataset)?;
-    // Loads the weights once: what the device cannot load is not exported.
-    Scorer::new(&checkpoint.config, &checkpoint.body, &Device::flex())
+    // Loading the weights here checks that a device can load them.
+    let scorer = Scorer::new(&checkpoint.config, &checkpoint.body, &Device::flex())
         .with_context(|| args.srm.display().to_string())?;
     let calibration = read_calibration(args.calibration.as_deref())?;
 
     let items = items_json(&dataset.catalogue)?;
+    let (search, cell_files) = search_files(&args.search, &dataset, &scorer, &checkpoint.items)?;
     let files = [
-        File::new("body", "safetensors", &checkpoint.body),
+        File::new("body", "safetensors", checkpoint.body.as_slice()),
         File::new("rows", "bin", checkpoint.items.as_bytes()),
-        File::new("items", "json", &items),
+        File::new("items", "json", items.as_slice()),
     ];
     let [body, rows, items] = files.each_ref().map(|file| file.artifact.clone());
+    let files: Vec<File<'_>> = files.into_iter().chain(cell_files).collect();
     let manifest = Manifest {
         version: PROTOCOL_VERSION,
         catalogue: CatalogueInfo {
@@ -84,8 +92,8 @@ pub(crate) fn run(args: &Export) -> Result<()> {
         policy: calibration.policy,
         learning: calibration.learning,
         language_models: calibration.language_models,
-        search: None,
-        popular: Vec::new(),
+        search,
+        popular: popular(&dataset.catalogue, args.popular.min(MAX_POPULAR)),
     };
     let mut manifest = serde_json::to_vec_pretty(&manifest)?;
     manifest.push(b'\n');
@@ -95,13 +103,21 @@ pub(crate) fn run(args: &Export) -> Result<()> {
     if !is_intact(&release, &manifest, &files) {
         write_release(&release, &manifest, &files)?;
     }
-    // Last: whoever reads it finds a whole release.
+    // Written last, so that it always names a complete release.
     let current = args.out.join("current");
     write_atomically(&current, name.as_bytes())
         .with_context(|| format!("cannot write {}", current.display()))?;
     let bytes: u64 = files.iter().map(|file| file.artifact.bytes).sum();
     println!("{}: {} files, {bytes} bytes, now current", release.display(), files.len() + 1);
     Ok(())
+}
+
+/// The items with the most interactions in the training part, ties by position.
+fn popular(catalogue: &Catalogue, limit: usize) -> Vec<ItemId> {
+    let mut items: Vec<_> = catalogue.items().iter().filter(|item| item.count > 0).collect();
+    // Stable: items of equal count stay in the order of the catalogue.
+    items.sort_by_key(|item| std::cmp::Reverse(item.count));
+    items.into_iter().take(limit).map(|item| item.id.clone()).collect()
 }
 
 fn items_json(catalogue: &Catalogue) -> serde_json::Result<Vec<u8>> {
@@ -118,25 +134,17 @@ fn items_json(catalogue: &Catalogue) -> serde_json::Result<Vec<u8>> {
     serde_json::to_vec(&entries)
 }
 
-impl<'a> File<'a> {
-    fn new(stem: &str, extension: &str, bytes: &'a [u8]) -> Self {
-        let sha256 = sha256_hex(bytes);
-        let path = format!("{stem}-{}.{extension}", &sha256[..NAME_DIGITS]);
-        Self { artifact: Artifact { path, sha256, bytes: bytes.len() as u64 }, bytes }
-    }
-}
-
-/// Whether the release is there already, byte for byte.
+/// Whether the release exists already with equal bytes.
 fn is_intact(release: &Path, manifest: &[u8], files: &[File<'_>]) -> bool {
     let same = |name: &str, bytes: &[u8]| fs::read(release.join(name)).is_ok_and(|it| it == bytes);
     same("manifest.json", manifest)
-        && files.iter().all(|file| same(&file.artifact.path, file.bytes))
+        && files.iter().all(|file| same(&file.artifact.path, &file.bytes))
 }
 
 fn write_release(release: &Path, manifest: &[u8], files: &[File<'_>]) -> Result<()> {
     let draft = FolderDraft::new(release)?;
     for file in files {
-        draft.write(&file.artifact.path, |writer| writer.write_all(file.bytes))?;
+        draft.write(&file.artifact.path, |writer| writer.write_all(&file.bytes))?;
     }
     draft.write("manifest.json", |writer| writer.write_all(manifest))?;
     Ok(draft.publish()?)

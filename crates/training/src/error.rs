@@ -55,3 +55,8 @@ impl TrainingError {
         move |source| Self::Io { action, path, source }
     }
 }
+
+/// An error of the compute device.
+pub(crate) fn device_error(error: impl std::fmt::Debug) -> ModelError {
+    ModelError::Device(format!("{error:?}"))
+}

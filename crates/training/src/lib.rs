@@ -39,6 +39,7 @@
 
 mod average;
 mod batch;
+pub mod cells;
 mod checkpoint;
 mod decoder;
 mod error;

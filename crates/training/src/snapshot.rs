@@ -8,7 +8,7 @@ use burn::{
 use tandem_model::ModelError;
 
 use crate::{
-    Candidates, SequenceModel, batch::padded, sequence_model::indices, trainer::device_error,
+    Candidates, SequenceModel, batch::padded, error::device_error, sequence_model::indices,
 };
 
 /// The current state of a model in training, for scoring histories. The item table is

@@ -11,7 +11,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use tandem_model::{ItemTable, ModelError};
 
 use crate::{
-    Objective, SequenceModel, Snapshot, average::Average, batch::Batch,
+    Objective, SequenceModel, Snapshot, average::Average, batch::Batch, error::device_error,
     lazy_adam::LazyAdamEmbedding, objective::Plan, sequence_model::indices,
     vocabulary::BatchVocabulary,
 };
@@ -323,8 +323,4 @@ pub(crate) fn step_rng(seed: u64, step: u64, device: &Device) -> StdRng {
     let mut rng = StdRng::from_seed(key);
     device.seed(rng.next_u64());
     rng
-}
-
-pub(crate) fn device_error(error: impl std::fmt::Debug) -> ModelError {
-    ModelError::Device(format!("{error:?}"))
 }

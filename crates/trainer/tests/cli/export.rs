@@ -1,12 +1,15 @@
 //! `tandem export`.
 
-use std::{collections::HashMap, fs, path::PathBuf};
+use std::{collections::HashMap, fmt::Write as _, fs, path::PathBuf};
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tandem_collaboration::{Fusion, Policy};
 use tandem_dataset::Dataset;
-use tandem_model::{Body, Device, ItemTable, LearningConfig, Scorer};
+use tandem_model::{
+    Body, Device, ItemTable, LearningConfig, Scorer,
+    cells::{CellId, CellIndex},
+};
 use tandem_protocol::{Manifest, ModelConfig, ModelKind};
 use tandem_training::Checkpoint;
 
@@ -153,4 +156,78 @@ fn a_model_that_does_not_fit_is_refused() {
     fs::remove_file(bench.path("srm.safetensors")).unwrap();
     assert!(bench.failed(2, EXPORT).starts_with("cannot read srm.safetensors"));
     assert!(!bench.path("artifacts").exists());
+}
+
+fn manifest(bench: &Bench) -> Manifest<Fusion, Policy, LearningConfig> {
+    serde_json::from_slice(&fs::read(release(bench).join("manifest.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn popular_items_are_those_with_the_most_training_interactions() {
+    let bench = bench();
+    bench.done(EXPORT);
+    // Training part: 10 20, 10, 20 30, 60 10. Equal counts in the order of the catalogue; 40 and
+    // 50 have no interactions.
+    let popular: Vec<String> = manifest(&bench).popular.iter().map(ToString::to_string).collect();
+    assert_eq!(popular, ["10", "20", "30", "60"]);
+    bench.done(&format!("{EXPORT} --popular 2"));
+    assert_eq!(manifest(&bench).popular.len(), 2);
+}
+
+#[test]
+fn the_size_of_the_table_decides_how_the_device_searches() {
+    let bench = bench();
+    let search = |options: &str| {
+        bench.done(&format!("{EXPORT} {options}"));
+        manifest(&bench).search.map(|search| (search.k, search.cells.is_some()))
+    };
+    // 6 items of 4 + 8 bytes and 8 bytes of sizes.
+    assert_eq!(search(""), Some((100, false)));
+    assert_eq!(search("--search none"), None);
+    assert_eq!(search("--whole-limit-items 5"), Some((100, true)));
+    assert_eq!(search("--whole-limit-bytes 79 --search-k 9"), Some((9, true)));
+    assert_eq!(search("--whole-limit-bytes 80 --whole-limit-items 6"), Some((100, false)));
+    assert_eq!(search("--whole-limit-items 5 --search whole"), Some((100, false)));
+    let said = bench.failed(2, &format!("{EXPORT} --search cells --cell-bytes 10"));
+    assert!(said.contains("--cell-bytes 10: expected at least 1024"), "{said}");
+}
+
+#[test]
+fn cells_hold_the_rows_of_all_items_in_files_named_by_their_hash() {
+    const ITEMS: usize = 300;
+    let bench = Bench::new();
+    let mut log = "user,item,timestamp\n".to_owned();
+    for user in 0..60 {
+        for step in 0..5 {
+            writeln!(log, "{user},{},{step}", user * 5 + step).unwrap();
+        }
+    }
+    bench.write("log.csv", log);
+    bench.done("import csv --log log.csv --name large --out set");
+    let dataset = Dataset::load(&bench.path("set")).unwrap();
+    let checkpoint = checkpoint(dataset.catalogue.hash(), ITEMS);
+    bench.write("srm.safetensors", checkpoint.to_bytes().unwrap());
+    bench.done(&format!("{EXPORT} --search cells --cell-bytes 1024"));
+    let first = release(&bench);
+    bench.done(&format!("{EXPORT} --search cells --cell-bytes 1024"));
+    assert_eq!(release(&bench), first, "the same cells again");
+
+    let artifact = manifest(&bench).search.unwrap().cells.unwrap();
+    let bytes = fs::read(first.join(&artifact.path)).unwrap();
+    assert_eq!((sha256(&bytes), bytes.len() as u64), (artifact.sha256, artifact.bytes));
+    let index = CellIndex::from_bytes(&bytes).unwrap();
+    assert_eq!(index.items(), ITEMS as u64);
+    assert_eq!(names(&first.join("cells")).len(), index.len(), "no other files");
+    let mut found = 0;
+    for cell in (0..index.len() as u32).map(CellId) {
+        let file = fs::read(first.join(index.entry(cell).unwrap().path())).unwrap();
+        assert!(file.len() <= 1024, "{}", file.len());
+        let cell = index.open(cell, &file).unwrap();
+        for (at, id) in cell.ids().iter().enumerate() {
+            let item = dataset.catalogue.items().iter().position(|item| item.id == *id).unwrap();
+            assert_eq!(cell.rows().row(at), checkpoint.items.row(item));
+            found += 1;
+        }
+    }
+    assert_eq!(found, ITEMS);
 }

@@ -5,15 +5,15 @@ const SWEEPS: usize = 60;
 
 /// Eigendecomposition of the Gram matrix `XᵀX` of inputs `[rows, from]`.
 #[derive(Debug)]
-pub(super) struct Gram {
+pub(crate) struct Gram {
     /// Eigenvectors in columns by descending eigenvalue, `[from, from]`.
-    pub(super) axes: Tensor<2>,
+    pub(crate) axes: Tensor<2>,
     /// Eigenvalues, `[from]`.
-    pub(super) values: Tensor<1>,
+    pub(crate) values: Tensor<1>,
 }
 
 impl Gram {
-    pub(super) fn of(inputs: &Tensor<2>) -> Self {
+    pub(crate) fn of(inputs: &Tensor<2>) -> Self {
         // For a positive semi-definite matrix, the singular value decomposition is the
         // eigendecomposition.
         let gram = inputs.clone().transpose().matmul(inputs.clone());
@@ -22,7 +22,7 @@ impl Gram {
     }
 
     /// `1/√eigenvalue`, `[1, from]`, with a floor for eigenvalues near zero.
-    pub(super) fn whitening(&self) -> Tensor<2> {
+    pub(crate) fn whitening(&self) -> Tensor<2> {
         let floor = self.values.clone().max() * 1e-7 + f32::MIN_POSITIVE;
         self.values.clone().max_pair(floor).sqrt().recip().unsqueeze::<2>()
     }

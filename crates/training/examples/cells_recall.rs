@@ -1,0 +1,211 @@
+//! Recall of the search in cells against bytes loaded, along real user histories:
+//!
+//! `cargo run --release -p tandem-training --example cells_recall -- SRM DATA ITEMS NOISE
+//! CELL_BYTES…`
+//!
+//! `SRM` is a trained small model and `DATA` its dataset folder. The catalogue is enlarged to
+//! `ITEMS` by noisy copies: each value of a row is multiplied by `1 + NOISE·ε` with `ε` from
+//! `N(0, 1)`. Queries are the states of users after each of their newest clicks. The index is
+//! trained on queries of other users.
+//!
+//! At the first click a device loads the index and the nearest cells that fit the budget; at
+//! each later click the cells among the nearest few that it lacks. Recall is the share of the
+//! true ten best items that are in loaded cells. One line of JSON per measurement.
+
+use std::{collections::HashSet, error::Error, path::Path};
+
+use futures_lite::future::block_on;
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use rayon::prelude::*;
+use serde_json::json;
+use tandem_dataset::{Dataset, ItemIndex};
+use tandem_model::{Device, ItemTable, PersonalDelta, Scorer, cells::CellId};
+use tandem_protocol::ItemId;
+use tandem_training::{
+    Checkpoint,
+    cells::{Cells, CellsConfig, build_cells},
+};
+
+/// Clicks of a session that are measured.
+const CLICKS: usize = 5;
+/// Sessions that are measured.
+const SESSIONS: usize = 200;
+/// Users whose queries the index is trained on.
+const QUERIES: usize = 6_000;
+/// Bytes of the index and the cells at the first click.
+const FIRST_BYTES: [usize; 3] = [250_000, 350_000, 500_000];
+/// Number of nearest cells that a later click needs.
+const LATER_CELLS: [usize; 4] = [1, 2, 3, 4];
+/// Items whose recall is measured.
+const BEST: usize = 10;
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// A user's queries, one per click, each with the positions of its true best items.
+type Session = Vec<(Vec<f32>, Vec<usize>)>;
+
+fn main() -> Result<(), Failure> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [srm, data, items, noise, sizes @ ..] = &arguments[..] else {
+        return Err("expected SRM DATA ITEMS NOISE CELL_BYTES…, see the top of the file".into());
+    };
+    let dataset = Dataset::load(Path::new(data))?;
+    let checkpoint = Checkpoint::from_bytes(&std::fs::read(srm)?)?;
+    let encoder = Encoder {
+        scorer: Scorer::new(&checkpoint.config, &checkpoint.body, &Device::flex())?,
+        rows: values(&checkpoint.items)?,
+    };
+    let dims = checkpoint.items.dims();
+    let table = enlarged(&encoder.rows, dims, items.parse()?, noise.parse()?)?;
+    let ids: Vec<ItemId> = (0..table.len()).map(|at| at.to_string().as_str().into()).collect();
+
+    let long = dataset.sequences.iter().filter(|sequence| sequence.items.len() > CLICKS + 2);
+    let others = dataset.sequences.iter().filter(|sequence| sequence.items.len() <= CLICKS + 2);
+    let queries = others.take(QUERIES).map(|sequence| encoder.query(&sequence.items));
+    let queries = queries.collect::<Result<Vec<_>, _>>()?.concat();
+    let sessions = long
+        .take(SESSIONS)
+        .map(|sequence| {
+            let start = sequence.items.len() - CLICKS;
+            (start..sequence.items.len())
+                .map(|end| {
+                    let query = encoder.query(&sequence.items[..end])?;
+                    let best = table.top_k(&query, BEST, |_| true)?;
+                    Ok((query, best.into_iter().map(|hit| hit.position).collect()))
+                })
+                .collect()
+        })
+        .collect::<Result<Vec<Session>, Failure>>()?;
+    for size in sizes {
+        let config = CellsConfig { max_bytes: size.parse()?, ..CellsConfig::default() };
+        let cells = build_cells(&ids, &table, &queries, &config)?;
+        for first_bytes in FIRST_BYTES {
+            for later_cells in LATER_CELLS {
+                let curve = measure(&cells, &sessions, first_bytes, later_cells)?;
+                println!(
+                    "{}",
+                    json!({
+                        "items": table.len(),
+                        "cell_bytes": config.max_bytes,
+                        "cells": cells.files.len(),
+                        "index_bytes": cells.index.to_bytes().len(),
+                        "first_limit": first_bytes,
+                        "later_cells": later_cells,
+                        "first_bytes": curve.first_bytes.round(),
+                        "first_recall": curve.first_recall,
+                        "later_bytes": curve.later_bytes.round(),
+                        "later_recall": curve.later_recall,
+                    })
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Makes search queries of histories, as a device does that has learnt nothing.
+struct Encoder {
+    scorer: Scorer,
+    rows: Vec<f32>, // [items, dims]
+}
+
+impl Encoder {
+    fn query(&self, history: &[ItemIndex]) -> Result<Vec<f32>, Failure> {
+        let dims = self.scorer.config().dims;
+        let rows: Vec<f32> = history
+            .iter()
+            .flat_map(|item| &self.rows[item.position() * dims..][..dims])
+            .copied()
+            .collect();
+        let delta = PersonalDelta::<u32>::new("", dims, 1);
+        Ok(self.scorer.search_query(block_on(self.scorer.encode(&rows))?.user(), &delta))
+    }
+}
+
+fn values(table: &ItemTable) -> Result<Vec<f32>, Failure> {
+    let mut values = Vec::with_capacity(table.len() * table.dims());
+    for row in (0..table.len()).map_while(|at| table.row(at)) {
+        values.extend(row?.values());
+    }
+    Ok(values)
+}
+
+/// The rows themselves, then noisy copies of them in turn.
+fn enlarged(rows: &[f32], dims: usize, items: usize, noise: f32) -> Result<ItemTable, Failure> {
+    let count = rows.len() / dims;
+    let copies: Vec<f32> = (0..items)
+        .into_par_iter()
+        .flat_map_iter(|at| {
+            let mut rng = StdRng::seed_from_u64(at as u64);
+            let noise = if at < count { 0.0 } else { noise };
+            rows[at % count * dims..][..dims]
+                .iter()
+                .map(move |value| value * (1.0 + noise * normal(&mut rng)))
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    Ok(ItemTable::quantise(&copies, dims)?)
+}
+
+/// `N(0, 1)` by Box & Muller 1958.
+fn normal(rng: &mut StdRng) -> f32 {
+    let radius = (-2.0 * (1.0 - rng.random::<f32>()).ln()).sqrt();
+    radius * (std::f32::consts::TAU * rng.random::<f32>()).cos()
+}
+
+/// Means over the sessions, or over their later clicks.
+#[derive(Default)]
+struct Curve {
+    first_bytes: f64,
+    first_recall: f64,
+    later_bytes: f64,
+    later_recall: f64,
+}
+
+fn measure(
+    cells: &Cells,
+    sessions: &[Session],
+    first_bytes: usize,
+    later_cells: usize,
+) -> Result<Curve, Failure> {
+    let count = cells.items.iter().map(Vec::len).sum();
+    let mut cell_of = vec![CellId(0); count];
+    for (cell, items) in (0..).zip(&cells.items) {
+        items.iter().for_each(|&item| cell_of[item as usize] = CellId(cell));
+    }
+    let size = |cell: CellId| cells.files[cell.0 as usize].len();
+    let index_bytes = cells.index.to_bytes().len();
+    let mut curve = Curve::default();
+    let later = (sessions.len() * (CLICKS - 1)) as f64;
+    for session in sessions {
+        let mut loaded = HashSet::new();
+        for (click, (query, best)) in session.iter().enumerate() {
+            let mut bytes = 0;
+            if click == 0 {
+                bytes = index_bytes;
+                for cell in cells.index.nearest(query, 64, |_| false)? {
+                    if loaded.is_empty() || bytes + size(cell) <= first_bytes {
+                        bytes += size(cell);
+                        loaded.insert(cell);
+                    }
+                }
+            } else {
+                for cell in cells.index.nearest(query, later_cells, |_| false)? {
+                    if loaded.insert(cell) {
+                        bytes += size(cell);
+                    }
+                }
+            }
+            let found = best.iter().filter(|&&item| loaded.contains(&cell_of[item])).count();
+            let recall = found as f64 / best.len() as f64;
+            if click == 0 {
+                curve.first_bytes += bytes as f64 / sessions.len() as f64;
+                curve.first_recall += recall / sessions.len() as f64;
+            } else {
+                curve.later_bytes += bytes as f64 / later;
+                curve.later_recall += recall / later;
+            }
+        }
+    }
+    Ok(curve)
+}

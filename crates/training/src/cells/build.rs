@@ -1,0 +1,174 @@
+use rand::{SeedableRng, rngs::StdRng, seq::index};
+use rayon::prelude::*;
+use tandem_model::{
+    ItemTable, ModelError, QuantisedRow,
+    cells::{Cell, CellEntry, CellIndex},
+};
+use tandem_protocol::ItemId;
+
+use super::{
+    CellsConfig,
+    kmeans::{centroids, nearest},
+    split::Splitter,
+    vectors::{Target, train},
+};
+
+/// Bytes of a file beside its ids and rows.
+const FILE_HEADER: usize = 16;
+/// Bytes of an index entry beside its centroid.
+const ENTRY_FIELDS: usize = 40;
+/// Maximum number of queries that the vectors of the cells are trained on.
+const MAX_QUERIES: usize = 6_000;
+/// Number of best items of a query that its cells should contain.
+const BEST: usize = 10;
+/// Percentile of the rows' lengths that a cell's vector has.
+const LENGTH_PERCENTILE: usize = 95;
+
+/// The files of a divided item table.
+#[derive(Clone, Debug)]
+pub struct Cells {
+    /// The index.
+    pub index: CellIndex,
+    /// The content of the cell files, in the order of the index.
+    pub files: Vec<Vec<u8>>,
+    /// Positions of the items of each cell in the table.
+    pub items: Vec<Vec<u32>>,
+}
+
+/// Divides an item table into cells. `queries` `[queries, dims]` are search queries of past
+/// visitors ([`Scorer::search_query`](tandem_model::Scorer::search_query)), which the vectors of
+/// the index are trained on; none may be given. The same input gives the same cells.
+///
+/// ```
+/// use tandem_model::{ItemTable, cells::CellId};
+/// use tandem_training::cells::{CellsConfig, build_cells};
+///
+/// let table = ItemTable::quantise(&[1.0, 0.0, 0.9, 0.1, 0.0, 1.0, 0.1, 0.9], 2)?;
+/// let ids = ["a", "b", "c", "d"].map(Into::into);
+/// let config = CellsConfig { cells: Some(2), ..CellsConfig::default() };
+/// let cells = build_cells(&ids, &table, &[], &config)?;
+/// let near = cells.index.nearest(&[1.0, 0.0], 1, |_| false)?[0];
+/// let cell = cells.index.open(near, &cells.files[near.0 as usize])?;
+/// assert_eq!(cell.ids(), &ids[..2]);
+/// # Ok::<(), tandem_model::ModelError>(())
+/// ```
+///
+/// # Errors
+/// [`ModelError::Length`] if there are not as many ids as rows or a query has another width;
+/// [`ModelError::Empty`] without items; [`ModelError::NotFinite`] for a row or query that is not
+/// finite.
+pub fn build_cells(
+    ids: &[ItemId],
+    table: &ItemTable,
+    queries: &[f32],
+    config: &CellsConfig,
+) -> Result<Cells, ModelError> {
+    let dims = table.dims();
+    if ids.len() != table.len() {
+        let (expected, found) = (table.len(), ids.len());
+        return Err(ModelError::Length { what: "ids of the items in cells", expected, found });
+    }
+    if table.is_empty() {
+        return Err(ModelError::Empty("the item table"));
+    }
+    let quantised: Vec<QuantisedRow> =
+        (0..table.len()).map_while(|at| table.row(at)).collect::<Result<_, _>>()?;
+    let rows: Vec<f32> = quantised.iter().flat_map(QuantisedRow::values).collect();
+    let bytes: Vec<usize> = ids.iter().map(|id| 2 + id.as_str().len() + 4 + dims).collect();
+    let total: usize = bytes.iter().sum();
+    let goal = config.cells.unwrap_or_else(|| cell_count(total, dims, config.probes));
+
+    let first = centroids(&rows, dims, goal, config.iterations, config.seed);
+    let mut groups = vec![Vec::new(); first.len() / dims];
+    for (item, group) in (0..).zip(nearest(&rows, dims, &first)) {
+        groups[group as usize].push(item);
+    }
+    let room = config.max_bytes.saturating_sub(FILE_HEADER);
+    let splitter = Splitter { rows: &rows, dims, bytes: &bytes, room };
+    let mut items = splitter.split(groups, config);
+    items.sort_unstable();
+
+    let vectors = items.iter().flat_map(|members| cell_vector(&rows, dims, members)).collect();
+    let targets = targets(table, queries, &items, config.seed)?;
+    let vectors = train(vectors, dims, &targets, config.probes, config.seed);
+
+    let mut entries = Vec::with_capacity(items.len());
+    let mut files = Vec::with_capacity(items.len());
+    for (members, vector) in items.iter().zip(vectors.chunks_exact(dims)) {
+        let mut part = ItemTable::new(dims)?;
+        for &item in members {
+            part.push(&quantised[item as usize])?;
+        }
+        let part_ids = members.iter().map(|&item| ids[item as usize].clone()).collect();
+        let file = Cell::new(part_ids, part)?.to_bytes();
+        let centroid = QuantisedRow::quantise(vector)?;
+        entries.push(CellEntry::new(centroid, members.len() as u32, &file));
+        files.push(file);
+    }
+    Ok(Cells { index: CellIndex::new(dims, entries)?, files, items })
+}
+
+/// The number of cells `n` that minimises `n·entry + probes·total/n`.
+fn cell_count(total: usize, dims: usize, probes: usize) -> usize {
+    let entry = (4 + dims + ENTRY_FIELDS) as f64;
+    let count = (probes as f64 * total as f64 / entry).sqrt().ceil();
+    (count as usize).max(1)
+}
+
+/// Sampled queries with the cells of their best items.
+fn targets<'a>(
+    table: &ItemTable,
+    queries: &'a [f32],
+    cells: &[Vec<u32>],
+    seed: u64,
+) -> Result<Vec<Target<'a>>, ModelError> {
+    let dims = table.dims();
+    if !queries.len().is_multiple_of(dims) {
+        let expected = queries.len().next_multiple_of(dims);
+        return Err(ModelError::Length { what: "search queries", expected, found: queries.len() });
+    }
+    let mut cell_of = vec![0; table.len()];
+    for (cell, items) in cells.iter().enumerate() {
+        items.iter().for_each(|&item| cell_of[item as usize] = cell);
+    }
+    let count = queries.len() / dims;
+    let mut rng = StdRng::seed_from_u64(seed);
+    let sample = index::sample(&mut rng, count, count.min(MAX_QUERIES)).into_vec();
+    let target = |at: &usize| {
+        let query = &queries[at * dims..][..dims];
+        let best = table.top_k(query, BEST, |_| true)?;
+        let mut cells: Vec<(usize, f32)> = Vec::new();
+        for hit in &best {
+            let (cell, share) = (cell_of[hit.position], 1.0 / best.len() as f32);
+            match cells.iter_mut().find(|(other, _)| *other == cell) {
+                Some((_, sum)) => *sum += share,
+                None => cells.push((cell, share)),
+            }
+        }
+        Ok(Target { query, cells })
+    };
+    sample.par_iter().map(target).collect()
+}
+
+/// The initial vector of a cell in the index: the mean row, scaled to the [`LENGTH_PERCENTILE`] of the
+/// rows' lengths.
+fn cell_vector(rows: &[f32], dims: usize, members: &[u32]) -> Vec<f32> {
+    let length = |row: &[f32]| row.iter().map(|value| value * value).sum::<f32>().sqrt();
+    let mut mean = vec![0.0_f32; dims];
+    let mut lengths = Vec::with_capacity(members.len());
+    for &item in members {
+        let row = &rows[item as usize * dims..][..dims];
+        mean.iter_mut().zip(row).for_each(|(mean, value)| *mean += value / members.len() as f32);
+        lengths.push(length(row));
+    }
+    lengths.sort_by(f32::total_cmp);
+    let wanted = lengths[(members.len() - 1) * LENGTH_PERCENTILE / 100];
+    let scale = wanted / length(&mean).max(f32::MIN_POSITIVE);
+    if scale.is_finite() {
+        mean.iter_mut().for_each(|value| *value *= scale);
+    }
+    mean
+}
+
+#[cfg(test)]
+mod tests;
