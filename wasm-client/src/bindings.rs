@@ -9,7 +9,6 @@ use std::{fmt, future::Future, pin::Pin, rc::Rc};
 
 use js_sys::Promise;
 use serde::{Serialize, de::DeserializeOwned};
-use serde_wasm_bindgen::Serializer;
 use tandem_protocol::{ErrorCode, Event, ItemId};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::future_to_promise;
@@ -20,6 +19,7 @@ use crate::{
     device,
     engine::Engine,
     error::ClientError,
+    javascript::{thrown, to_js},
 };
 
 /// Types are those of the package; only the network is described here.
@@ -310,18 +310,4 @@ pub(crate) fn invalid(what: &str, error: &dyn fmt::Display) -> ClientError {
         ErrorCode::InvalidArgument,
         format!("{what}: {error}; see the types of the package"),
     )
-}
-
-/// A value as a plain object, with `null` for `None`.
-pub(crate) fn to_js<T: Serialize>(value: &T) -> Result<JsValue, JsValue> {
-    let serializer =
-        Serializer::new().serialize_missing_as_null(true).serialize_maps_as_objects(true);
-    value
-        .serialize(&serializer)
-        .map_err(|error| thrown(&ClientError::new(ErrorCode::Internal, error.to_string())))
-}
-
-fn thrown(error: &ClientError) -> JsValue {
-    // Two strings: the conversion cannot fail.
-    serde_wasm_bindgen::to_value(error).unwrap_or(JsValue::NULL)
 }

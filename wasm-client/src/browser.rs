@@ -15,9 +15,9 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortController, AbortSignal, Performance};
 
 use crate::{
-    bindings::to_js,
     error::Failure,
     host::{Abort, Host, HttpRequest, HttpResponse},
+    javascript::to_js,
 };
 
 #[wasm_bindgen]

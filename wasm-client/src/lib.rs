@@ -29,6 +29,7 @@ mod engine;
 mod error;
 mod history;
 mod host;
+mod javascript;
 mod loader;
 // In the browser only for tests; natively always, for the reference values.
 #[cfg(any(feature = "bench", not(target_family = "wasm")))]

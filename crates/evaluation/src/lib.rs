@@ -49,6 +49,7 @@ mod standard;
 mod strata;
 #[cfg(test)]
 mod testing;
+mod uplift_sample;
 
 pub use device::{SearchScope, SimulatedDevice};
 pub use error::EvaluationError;

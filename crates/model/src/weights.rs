@@ -10,18 +10,7 @@ use burn::{
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use tandem_protocol::ModelConfig;
 
-use crate::{Body, ModelError};
-
-/// A parameter of a module.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Parameter {
-    /// Path in the module, joined by dots (`blk.0.attn_q.weight`).
-    pub name: String,
-    /// Shape; that of a linear layer is `[inputs, outputs]`.
-    pub shape: Vec<usize>,
-    /// Values in row-major order.
-    pub values: Vec<f32>,
-}
+use crate::{Body, ModelError, Parameter};
 
 /// The parameters of a module in the order of its fields. Reads the device synchronously, which
 /// a browser's GPU does not support.

@@ -22,4 +22,6 @@ pub use fusion::{FittedFusion, FusionFit, SCALES, Scales};
 pub use learning::{LearningTrial, best_learning, fit_learning};
 pub use session::{DecisionFit, FitChoices, HORIZON, RIDGE, RuleOutcome, SessionFit, fit_session};
 pub use threshold::{fit_threshold, threshold_for};
-pub use uplift::{UpliftSample, fit_uplift};
+pub use uplift::fit_uplift;
+
+pub use crate::uplift_sample::UpliftSample;

@@ -1,15 +1,6 @@
-use tandem_collaboration::{UpliftEvidence, UpliftModel, uplift::FEATURES};
+use tandem_collaboration::{UpliftModel, uplift::FEATURES};
 
-use crate::EvaluationError;
-
-/// A moment of a validation session, and the gain of a call in it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct UpliftSample {
-    /// What the device saw.
-    pub evidence: UpliftEvidence,
-    /// NDCG@10 of the next clicks with a list made now, minus that with the list in use.
-    pub gain: f32,
-}
+use crate::{EvaluationError, uplift_sample::UpliftSample};
 
 /// Ridge regression of the gain on standardised features. The loss is the mean squared error
 /// plus `ridge` times the sum of the squared standardised weights (Hoerl & Kennard 1970). A
@@ -87,7 +78,7 @@ fn solve(mut rows: [[f64; FEATURES + 1]; FEATURES]) -> [f64; FEATURES] {
 
 #[cfg(test)]
 mod tests {
-    use tandem_collaboration::ListAdvantage;
+    use tandem_collaboration::{ListAdvantage, UpliftEvidence};
 
     use super::*;
 

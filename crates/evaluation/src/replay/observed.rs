@@ -9,8 +9,8 @@ use super::{SessionReplay, Sessions};
 use crate::{
     EvaluationError, ScoredList, SimulatedDevice,
     device::{id, last_logprob},
-    fitting::UpliftSample,
     ndcg,
+    uplift_sample::UpliftSample,
 };
 
 /// Candidates with log-probabilities (nats), best first.
