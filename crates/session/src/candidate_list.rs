@@ -2,7 +2,7 @@ use std::collections::HashSet;
 
 use tandem_protocol::{Candidate, ItemId, Ranking};
 
-use crate::{baseline::ListBaseline, list_advantage::NegativeSample, visitor::Counts};
+use crate::{baseline::ListBaseline, negatives::NegativeSample, visitor::Counts};
 
 /// Maximum number of candidates that are kept of a list.
 pub const MAX_CANDIDATES: usize = 1_000;

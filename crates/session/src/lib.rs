@@ -52,41 +52,22 @@
 //! # Ok::<(), tandem_session::SessionError>(())
 //! ```
 
-mod availability;
 mod baseline;
-mod calibration;
 mod candidate_list;
-mod catalogue_search;
 mod cell_store;
-mod compare;
-mod decision;
-mod encoding;
 mod error;
-mod explain;
-mod learning;
-mod list_advantage;
-mod ranking;
-mod requests;
+mod negatives;
 mod rows;
-mod saved;
-mod search;
 mod session;
-mod similar;
-mod undo;
 mod visitor;
 
-pub use calibration::Calibration;
 pub use candidate_list::MAX_CANDIDATES;
 pub use cell_store::DEFAULT_CELL_MEMORY;
-pub use decision::Connection;
 pub use error::SessionError;
-pub use explain::{Contribution, Explanation, MAX_EXPLAINED};
-pub use ranking::{Ranked, RankedItem};
-pub use requests::{MAX_SENT_HISTORY, RequestTicket};
 pub use rows::{RowStore, decode_row, encode_row};
-pub use saved::{RestoreOutcome, STATE_VERSION};
-pub use search::{FIRST_CELLS, MORE_CELLS, SearchMode, SearchSource};
-pub use session::{Session, Settings};
-pub use similar::Similar;
-pub use undo::UNDO_LIMIT;
+pub use session::{
+    Calibration, Connection, Contribution, Explanation, FIRST_CELLS, MAX_EXPLAINED,
+    MAX_SENT_HISTORY, MORE_CELLS, Ranked, RankedItem, RequestTicket, RestoreOutcome, STATE_VERSION,
+    SearchMode, SearchSource, Session, Settings, Similar, UNDO_LIMIT,
+};
 pub use visitor::{MAX_DISLIKES, MAX_HISTORY};

@@ -1,12 +1,40 @@
+mod availability;
+mod calibration;
+mod catalogue_search;
+mod compare;
+mod decision;
+mod encoding;
+mod explain;
+mod learning;
+mod list_advantage;
+mod ranking;
+mod requests;
+mod saved;
+mod search;
+mod similar;
+mod undo;
+
 use tandem_collaboration::{BucketLimits, Fusion, Policy, TokenBucket};
 use tandem_model::{LearningConfig, ModelError, PersonalDelta, Scorer};
 use tandem_protocol::{Event, EventKind, ItemId, Ranking};
 
-use crate::{
-    RowStore, SessionError, availability::Availability, calibration::Calibrations,
-    candidate_list::CandidateList, encoding::EncodingCache, learning::LearningQueue,
-    requests::RequestedState, undo::UndoLog, visitor::Visitor,
-};
+use crate::{RowStore, SessionError, candidate_list::CandidateList, visitor::Visitor};
+use availability::Availability;
+use calibration::Calibrations;
+use encoding::EncodingCache;
+use learning::LearningQueue;
+use requests::RequestedState;
+use undo::UndoLog;
+
+pub use calibration::Calibration;
+pub use decision::Connection;
+pub use explain::{Contribution, Explanation, MAX_EXPLAINED};
+pub use ranking::{Ranked, RankedItem};
+pub use requests::{MAX_SENT_HISTORY, RequestTicket};
+pub use saved::{RestoreOutcome, STATE_VERSION};
+pub use search::{FIRST_CELLS, MORE_CELLS, SearchMode, SearchSource};
+pub use similar::Similar;
+pub use undo::UNDO_LIMIT;
 
 /// How a session behaves, as the manifest says.
 #[derive(Clone, Debug, PartialEq)]

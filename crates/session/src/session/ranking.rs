@@ -5,7 +5,8 @@ use tandem_collaboration::{ListAdvantage, PoolFeatures, order_descending, positi
 use tandem_model::UserState;
 use tandem_protocol::{Candidate, ItemId};
 
-use crate::{Session, SessionError, candidate_list::CandidateList, catalogue_search::Found};
+use super::catalogue_search::Found;
+use crate::{Session, SessionError, candidate_list::CandidateList};
 
 /// With fewer items than this in a ranking, popular items are added.
 const MIN_RANKED: usize = 20;

@@ -3,7 +3,8 @@ use std::collections::VecDeque;
 use tandem_model::{LearningExample, LearningOutcome, PersonalDelta, StepUndo, UserState};
 use tandem_protocol::ItemId;
 
-use crate::{Session, SessionError, encoding::Window};
+use super::encoding::Window;
+use crate::{Session, SessionError};
 
 /// Maximum number of clicks that wait to be learnt from. The oldest are dropped.
 const MAX_PENDING: usize = 64;

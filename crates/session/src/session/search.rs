@@ -6,10 +6,8 @@ use tandem_model::{
 };
 use tandem_protocol::{ItemId, SearchConfig};
 
-use crate::{
-    Session, SessionError,
-    catalogue_search::{CatalogueSearch, Found},
-};
+use super::catalogue_search::{CatalogueSearch, Found};
+use crate::{Session, SessionError};
 
 /// What a page asks of the search on the device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
