@@ -48,8 +48,7 @@ impl<H: Host> Engine<H> {
     ) -> Result<Self, ClientError> {
         let (timeout_ms, budget) = (config.timeout_ms()?, config.budget()?);
         let link = RefCell::new(ServerLink::new());
-        let abort = host.new_abort();
-        let loader = Loader { host: &host, link: &link, server: config.server(), abort };
+        let loader = Loader { host: &host, link: &link, server: config.server(), abort: None };
         let manifest = loader.get("/v1/manifest", "manifest of the small model").await?;
         let release = Release::read(&manifest.body, manifest.artifacts.as_deref(), config.search)?;
         let files = loader.files(&release).await?;

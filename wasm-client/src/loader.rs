@@ -21,8 +21,9 @@ pub(crate) struct Loader<'a, H: Host> {
     pub(crate) host: &'a H,
     pub(crate) link: &'a RefCell<ServerLink<H::Abort>>,
     pub(crate) server: &'a str,
-    /// Aborts all of its requests.
-    pub(crate) abort: H::Abort,
+    /// Aborts all of its requests; `None` if they need not be aborted. A time limit of one
+    /// request then aborts only that one.
+    pub(crate) abort: Option<H::Abort>,
 }
 
 impl<H: Host> Loader<'_, H> {
@@ -83,7 +84,8 @@ impl<H: Host> Loader<'_, H> {
     }
 
     async fn send(&self, request: &HttpRequest, path: &str) -> Result<HttpResponse, Failure> {
-        let response = self.host.send(request, &self.abort).await?;
+        let abort = self.abort.clone().unwrap_or_else(|| self.host.new_abort());
+        let response = self.host.send(request, &abort).await?;
         if !response.cached {
             self.link.borrow_mut().bytes_down += response.body.len() as u64;
         }

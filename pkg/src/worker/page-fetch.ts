@@ -24,6 +24,7 @@ export class PageFetcher {
 
   readonly fetch: Fetcher = (request, signal) =>
     new Promise((resolve, reject) => {
+      signal.throwIfAborted();
       this.#lastId += 1;
       const id = this.#lastId;
       signal.addEventListener('abort', () => {

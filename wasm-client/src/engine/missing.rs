@@ -82,7 +82,7 @@ impl<H: Host> Engine<H> {
             host: &self.host,
             link: &self.link,
             server: &self.server,
-            abort: abort.clone(),
+            abort: Some(abort.clone()),
         };
         let files = join_all(cells.iter().map(|(_, entry)| self.fetch_cell(&loader, entry)));
         let (files, rows) =
