@@ -1,9 +1,9 @@
 use burn::{Tensor, module::Module, tensor::Device};
 use tandem_protocol::{ModelConfig, ModelKind};
 
-#[cfg(not(feature = "webgpu"))]
-use crate::sasrec::host::HostCache;
-use crate::{Din, Gru4rec, ModelError, Sasrec, attention::KvCache};
+#[cfg(feature = "webgpu")]
+use crate::attention::KvCache;
+use crate::{Din, Gru4rec, ModelError, Sasrec};
 
 /// A small model without its item table.
 #[derive(Module, Debug)]
@@ -20,6 +20,27 @@ pub enum Body {
     Din(Din),
 }
 
+/// Refuses a shape that no model can have.
+pub(crate) fn check_shape(config: &ModelConfig) -> Result<(), ModelError> {
+    let ModelConfig { dims, blocks, heads, max_length, .. } = *config;
+    for (name, size) in [("dims", dims), ("blocks", blocks), ("heads", heads)] {
+        if size == 0 || size > 4096 {
+            return Err(ModelError::Config(format!("`{name}` is {size}, expected 1 to 4096")));
+        }
+    }
+    if max_length == 0 || max_length > 65_536 {
+        return Err(ModelError::Config(format!(
+            "`max_length` is {max_length}, expected 1 to 65536"
+        )));
+    }
+    if dims % heads != 0 {
+        return Err(ModelError::Config(format!(
+            "`heads` is {heads}, expected a divisor of `dims`, which is {dims}"
+        )));
+    }
+    Ok(())
+}
+
 impl Body {
     /// A model of this shape with random weights; `dropout` acts only on an autodiff device.
     ///
@@ -27,22 +48,7 @@ impl Body {
     /// [`ModelError::Config`] if a size is zero or too large, or `heads` does not divide
     /// `dims`.
     pub fn new(config: &ModelConfig, dropout: f64, device: &Device) -> Result<Self, ModelError> {
-        let ModelConfig { dims, blocks, heads, max_length, .. } = *config;
-        for (name, size) in [("dims", dims), ("blocks", blocks), ("heads", heads)] {
-            if size == 0 || size > 4096 {
-                return Err(ModelError::Config(format!("`{name}` is {size}, expected 1 to 4096")));
-            }
-        }
-        if max_length == 0 || max_length > 65_536 {
-            return Err(ModelError::Config(format!(
-                "`max_length` is {max_length}, expected 1 to 65536"
-            )));
-        }
-        if dims % heads != 0 {
-            return Err(ModelError::Config(format!(
-                "`heads` is {heads}, expected a divisor of `dims`, which is {dims}"
-            )));
-        }
+        check_shape(config)?;
         Ok(match config.kind {
             ModelKind::Sasrec => Self::Sasrec(Sasrec::new(config, dropout, device)),
             ModelKind::Gru4rec => Self::Gru4rec(Gru4rec::new(config, dropout, device)),
@@ -55,6 +61,7 @@ impl Body {
     ///
     /// `items` `[batch, length, dims]`, oldest first and without padding, follow those that
     /// `past` was returned for.
+    #[cfg(feature = "webgpu")]
     pub(crate) fn encode(
         &self,
         items: Tensor<3>,
@@ -92,25 +99,19 @@ impl Body {
 }
 
 /// The state of a network after some items, per layer, from which more items can be encoded.
+#[cfg(feature = "webgpu")]
 #[derive(Clone, Debug)]
 pub(crate) enum IncrementalState {
     /// Keys and values of every item.
     Attention(Vec<KvCache>),
     /// Hidden state after the newest item, `[batch, 1, dims]`.
     Recurrence(Vec<Tensor<3>>),
-    /// Keys and values of every item in main memory.
-    #[cfg(not(feature = "webgpu"))]
-    Host(HostCache),
 }
 
+#[cfg(feature = "webgpu")]
 impl IncrementalState {
     fn attention(&self) -> Option<&[KvCache]> {
         if let Self::Attention(layers) = self { Some(layers) } else { None }
-    }
-
-    #[cfg(not(feature = "webgpu"))]
-    pub(crate) fn host(&self) -> Option<&HostCache> {
-        if let Self::Host(cache) = self { Some(cache) } else { None }
     }
 
     fn recurrence(&self) -> Option<&[Tensor<3>]> {

@@ -22,6 +22,8 @@ pub mod cells;
 mod din;
 mod error;
 mod gru4rec;
+#[cfg(not(feature = "webgpu"))]
+mod host;
 mod learning;
 mod parameter;
 mod personal;

@@ -1,6 +1,3 @@
-#[cfg(not(feature = "webgpu"))]
-pub(crate) mod host;
-
 use burn::{
     Tensor,
     module::{Module, Param},

@@ -1,18 +1,18 @@
 use std::{borrow::Cow, sync::Arc};
 
-use burn::{
-    Tensor,
-    tensor::{Device, TensorData},
-};
+use burn::tensor::Device;
+#[cfg(feature = "webgpu")]
+use burn::{Tensor, tensor::TensorData};
 use tandem_protocol::ModelConfig;
 
+#[cfg(not(feature = "webgpu"))]
+use crate::host::{HostModel, HostState as NetworkState};
+#[cfg(feature = "webgpu")]
+use crate::{Body, body::IncrementalState as NetworkState};
 use crate::{
-    Body, ModelError, PersonalDelta, RowKey,
-    body::IncrementalState,
+    ModelError, PersonalDelta, RowKey,
     products::{add_scaled, dot},
 };
-#[cfg(not(feature = "webgpu"))]
-use crate::{parameters, sasrec::host::HostSasrec};
 
 /// Rows of a history that make up the search query of a model without a user embedding.
 const MEAN_OF_NEWEST: usize = 10;
@@ -46,11 +46,12 @@ const MEAN_OF_NEWEST: usize = 10;
 #[derive(Clone, Debug)]
 pub struct Scorer {
     config: ModelConfig,
+    #[cfg(feature = "webgpu")]
     body: Body,
+    #[cfg(feature = "webgpu")]
     device: Device,
-    /// SASRec without tensors, which is faster on a CPU.
     #[cfg(not(feature = "webgpu"))]
-    host: Option<Arc<HostSasrec>>,
+    host: Arc<HostModel>,
 }
 
 /// The output of the network for a history: everything about the visitor that a score needs.
@@ -78,7 +79,7 @@ enum State {
 #[derive(Clone, Debug)]
 pub struct EncodedHistory {
     user: UserState,
-    state: Option<IncrementalState>,
+    state: Option<NetworkState>,
     length: usize,
 }
 
@@ -110,22 +111,28 @@ impl UserState {
 }
 
 impl Scorer {
-    /// Loads weights as [`Body::to_bytes`] wrote them.
+    /// Loads weights as [`Body::to_bytes`](crate::Body::to_bytes) wrote them.
+    ///
+    /// With the feature `webgpu` it computes on `device`, else on the host.
     ///
     /// # Errors
-    /// As [`Body::from_bytes`].
+    /// As [`Body::from_bytes`](crate::Body::from_bytes).
+    #[cfg(feature = "webgpu")]
     pub fn new(config: &ModelConfig, weights: &[u8], device: &Device) -> Result<Self, ModelError> {
         let body = Body::from_bytes(config, weights, device)?;
-        Ok(Self {
-            #[cfg(not(feature = "webgpu"))]
-            host: match &body {
-                Body::Sasrec(_) => Some(Arc::new(HostSasrec::new(config, parameters(&body)?)?)),
-                Body::Gru4rec(_) | Body::Din(_) => None,
-            },
-            config: config.clone(),
-            body,
-            device: device.clone(),
-        })
+        Ok(Self { config: config.clone(), body, device: device.clone() })
+    }
+
+    /// Loads weights as [`Body::to_bytes`](crate::Body::to_bytes) wrote them.
+    ///
+    /// With the feature `webgpu` it computes on `device`, else on the host.
+    ///
+    /// # Errors
+    /// As [`Body::from_bytes`](crate::Body::from_bytes).
+    #[cfg(not(feature = "webgpu"))]
+    pub fn new(config: &ModelConfig, weights: &[u8], _device: &Device) -> Result<Self, ModelError> {
+        let host = Arc::new(HostModel::new(config, weights)?);
+        Ok(Self { config: config.clone(), host })
     }
 
     /// The model's shape.
@@ -173,20 +180,13 @@ impl Scorer {
     ) -> Result<EncodedHistory, ModelError> {
         let length = before.map_or(0, |before| before.length) + items.len() / self.config.dims;
         let past = before.and_then(|before| before.state.as_ref());
-        #[cfg(not(feature = "webgpu"))]
-        if let Some(host) = &self.host {
-            let past = past.and_then(IncrementalState::host);
-            let (hidden, cache) = host.encode(items, past);
-            let user = UserState(State::Embedding(hidden.into()));
-            return Ok(EncodedHistory { user, state: Some(IncrementalState::Host(cache)), length });
-        }
-        let (user, state) =
-            if let Some((hidden, state)) = self.body.encode(self.upload(items), past) {
-                (State::Embedding(download(hidden).await?.into()), Some(state))
-            } else {
+        let (user, state) = match self.encode_items(items, past).await? {
+            Some((hidden, state)) => (State::Embedding(hidden.into()), Some(state)),
+            None => {
                 let older = before.map_or(&[][..], |before| before.user.history());
                 (State::History([older, items].concat().into()), None)
-            };
+            }
+        };
         Ok(EncodedHistory { user: UserState(user), state, length })
     }
 
@@ -206,9 +206,7 @@ impl Scorer {
         match &user.0 {
             _ if count == 0 => Ok(Vec::new()),
             State::Embedding(embedding) => Ok(products(embedding, candidates)),
-            State::History(history) => {
-                download(self.body.score(self.upload(history), self.upload(candidates))).await
-            }
+            State::History(history) => self.score_history(history, candidates).await,
         }
     }
 
@@ -277,6 +275,54 @@ impl Scorer {
             length => Ok(length),
         }
     }
+}
+
+#[cfg(not(feature = "webgpu"))]
+#[allow(clippy::unused_async, reason = "on WebGPU results are awaited")]
+impl Scorer {
+    /// The hidden state `[dims]` after `items` `[length, dims]`, which follow those of `past`,
+    /// and the new state; `None` for DIN.
+    async fn encode_items(
+        &self,
+        items: &[f32],
+        past: Option<&NetworkState>,
+    ) -> Result<Option<(Vec<f32>, NetworkState)>, ModelError> {
+        Ok(self.host.encode(items, past))
+    }
+
+    /// DIN's scores of candidates `[candidates, dims]` for a history `[length, dims]`.
+    async fn score_history(
+        &self,
+        history: &[f32],
+        candidates: &[f32],
+    ) -> Result<Vec<f32>, ModelError> {
+        self.host.score(history, candidates).ok_or(ModelError::Empty("the user embedding"))
+    }
+}
+
+#[cfg(feature = "webgpu")]
+impl Scorer {
+    /// The hidden state `[dims]` after `items` `[length, dims]`, which follow those of `past`,
+    /// and the new state; `None` for DIN.
+    async fn encode_items(
+        &self,
+        items: &[f32],
+        past: Option<&NetworkState>,
+    ) -> Result<Option<(Vec<f32>, NetworkState)>, ModelError> {
+        let Some((hidden, state)) = self.body.encode(self.upload(items), past) else {
+            return Ok(None);
+        };
+        Ok(Some((download(hidden).await?, state)))
+    }
+
+    /// DIN's scores of candidates `[candidates, dims]` for a history `[length, dims]`.
+    async fn score_history(
+        &self,
+        history: &[f32],
+        candidates: &[f32],
+    ) -> Result<Vec<f32>, ModelError> {
+        download(self.body.score(self.upload(history), self.upload(candidates))).await
+    }
 
     /// Rows `[n, dims]` as a tensor `[1, n, dims]`.
     fn upload(&self, rows: &[f32]) -> Tensor<3> {
@@ -300,6 +346,7 @@ fn whole_rows(what: &'static str, values: &[f32], dims: usize) -> Result<usize, 
 }
 
 /// Reads a tensor's values without blocking, which a browser's GPU does not allow.
+#[cfg(feature = "webgpu")]
 async fn download<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, ModelError> {
     let data =
         tensor.into_data_async().await.map_err(|error| ModelError::Device(format!("{error:?}")))?;

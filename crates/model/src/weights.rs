@@ -67,11 +67,7 @@ impl Body {
     /// # Errors
     /// As [`from_bytes`](Self::from_bytes).
     pub fn load(self, bytes: &[u8], device: &Device) -> Result<Self, ModelError> {
-        let file = SafeTensors::deserialize(bytes).map_err(|error| {
-            ModelError::Format(format!(
-                "weight file: expected safetensors: {error}; export it again"
-            ))
-        })?;
+        let file = WeightFile::parse(bytes)?;
         let mut loader = Loader { file, device, path: Vec::new(), error: None };
         let body = self.map(&mut loader);
         match loader.error {
@@ -108,19 +104,29 @@ impl ModuleVisitor for Collector {
 }
 
 struct Loader<'a> {
-    file: SafeTensors<'a>,
+    file: WeightFile<'a>,
     device: &'a Device,
     path: Vec<String>,
     error: Option<ModelError>,
 }
 
-impl Loader<'_> {
-    fn read(&self, expected: &[usize]) -> Result<Vec<f32>, ModelError> {
-        let name = self.path.join(".");
-        let view = self
-            .file
-            .tensor(&name)
-            .map_err(|_| ModelError::MissingTensor { name: name.clone() })?;
+/// A `safetensors` file of weights.
+pub(crate) struct WeightFile<'a>(SafeTensors<'a>);
+
+impl<'a> WeightFile<'a> {
+    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, ModelError> {
+        let file = SafeTensors::deserialize(bytes).map_err(|error| {
+            ModelError::Format(format!(
+                "weight file: expected safetensors: {error}; export it again"
+            ))
+        })?;
+        Ok(Self(file))
+    }
+
+    /// The values of a tensor, which must have this shape.
+    pub(crate) fn read(&self, name: &str, expected: &[usize]) -> Result<Vec<f32>, ModelError> {
+        let view =
+            self.0.tensor(name).map_err(|_| ModelError::MissingTensor { name: name.to_owned() })?;
         if view.dtype() != Dtype::F32 {
             return Err(ModelError::Format(format!(
                 "weight file: tensor `{name}` has type {:?}, expected F32; export it again",
@@ -129,7 +135,7 @@ impl Loader<'_> {
         }
         if view.shape() != expected {
             return Err(ModelError::TensorShape {
-                name,
+                name: name.to_owned(),
                 expected: expected.to_vec(),
                 found: view.shape().to_vec(),
             });
@@ -157,7 +163,7 @@ impl ModuleMapper for Loader<'_> {
             return param;
         }
         let shape = param.lazy_shape().to_vec();
-        match self.read(&shape) {
+        match self.file.read(&self.path.join("."), &shape) {
             Ok(values) => {
                 let loaded = Tensor::from_data(TensorData::new(values, shape), self.device);
                 // Training can be continued from loaded weights.
