@@ -373,7 +373,7 @@ describe('missing rows and cells', () => {
     await recommender.track({ type: 'click', item: 'x' });
     await recommender.track({ type: 'click', item: 'y' });
     const before = client.fetches;
-    fetched.resolve({ update: update(), errors: [] });
+    fetched.resolve({ update: update(), errors: [], more: false });
     await settle();
     expect(causes).toEqual(['event', 'event', 'search']);
     // Once more for the click in the meantime, and not for the update itself.
@@ -388,7 +388,7 @@ describe('missing rows and cells', () => {
     const fetched = held<Fetched>();
     client.missing = [fetched];
     await recommender.track({ type: 'click', item: 'x' });
-    fetched.resolve({ update: null, errors });
+    fetched.resolve({ update: null, errors, more: false });
     await settle();
     expect(codes).toEqual(['integrity']);
     expect((await recommender.track({ type: 'click', item: 'y' })).items).toHaveLength(4);
@@ -399,7 +399,7 @@ describe('missing rows and cells', () => {
     const fetched = held<Fetched>();
     client.missing = [fetched];
     await recommender.track({ type: 'view', item: 'x' });
-    fetched.resolve({ update: update(), errors: [] });
+    fetched.resolve({ update: update(), errors: [], more: false });
     await settle();
     expect(client.calls).not.toContain('learn');
     frames.paint();

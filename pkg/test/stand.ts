@@ -164,7 +164,9 @@ export class FakeClient implements Client {
 
   fetchMissing(): Promise<Fetched> {
     this.fetches += 1;
-    return this.missing.shift()?.promise ?? Promise.resolve({ update: null, errors: [] });
+    return (
+      this.missing.shift()?.promise ?? Promise.resolve({ update: null, errors: [], more: false })
+    );
   }
 
   explain(item: string): ReturnType<Client['explain']> {

@@ -99,6 +99,8 @@ pub(crate) struct Fetched {
     pub(crate) update: Option<Update>,
     /// Files and rows that cannot be used; they are not requested again.
     pub(crate) errors: Vec<ClientError>,
+    /// Whether there may be cells to fetch now: rows arrived without which none could be chosen.
+    pub(crate) more: bool,
 }
 
 /// The result of `undo`.

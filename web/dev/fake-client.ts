@@ -182,8 +182,8 @@ export class Client {
     return this.recommend();
   }
 
-  async fetchMissing(): Promise<{ update: null; errors: [] }> {
-    return { update: null, errors: [] };
+  async fetchMissing(): Promise<{ update: null; errors: []; more: false }> {
+    return { update: null, errors: [], more: false };
   }
 
   async chooseModel(name?: string): Promise<null> {

@@ -219,10 +219,14 @@ update: ClientUpdate | null,
 /**
  * Files and rows that cannot be used; they are not requested again.
  */
-errors: Array<ClientError>, };
+errors: Array<ClientError>, 
+/**
+ * Whether there may be cells to fetch now: rows arrived without which none could be chosen.
+ */
+more: boolean, };
 
 /**
- * An error as it crosses to and from JavaScript: `{ code, message }`.
+ * An error as it crosses to JavaScript: `{ code, message }`.
  */
 export type ClientError = { 
 /**

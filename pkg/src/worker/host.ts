@@ -322,7 +322,8 @@ export class Host {
     this.#fetching = fetching;
     client
       .fetchMissing()
-      .then(({ update, errors }) => {
+      .then(({ update, errors, more }) => {
+        fetching.again ||= more;
         for (const error of errors) this.#fault(error);
         if (update === null || client !== this.#client) return;
         this.#learning.rowsArrived();
@@ -332,8 +333,8 @@ export class Host {
       .catch((error: unknown) => this.#fault(error))
       .finally(() => {
         this.#fetching = null;
-        // There was an event in the meantime. Not without one: with little memory, cells that
-        // were dropped would be fetched again and again.
+        // There was an event in the meantime, or there are rows to choose cells by now. Not
+        // otherwise: with little memory, cells that were dropped would be fetched for ever.
         if (fetching.again) this.#fetchMissing();
       });
   }

@@ -68,7 +68,7 @@ impl<H: Host> Engine<H> {
     /// # Errors
     /// Those of the device.
     pub(crate) async fn fetch_missing(&self) -> Result<Fetched, ClientError> {
-        let nothing = Fetched { update: None, errors: Vec::new() };
+        let nothing = Fetched { update: None, errors: Vec::new(), more: false };
         if self.link.borrow().is_offline() || self.missing.in_flight.borrow().is_some() {
             return Ok(nothing);
         }
@@ -90,7 +90,7 @@ impl<H: Host> Engine<H> {
         self.missing.in_flight.take();
 
         let mut session = self.session.lock().await;
-        let mut results = Vec::new();
+        let (chosen, mut results) = (!cells.is_empty(), Vec::new());
         for ((id, _), file) in cells.into_iter().zip(files) {
             let accepted = file
                 .map_err(ClientError::from)
@@ -100,6 +100,7 @@ impl<H: Host> Engine<H> {
             }
             results.push(accepted);
         }
+        let mut more = false;
         if !items.is_empty() {
             let accepted = rows
                 .map_err(ClientError::from)
@@ -108,12 +109,13 @@ impl<H: Host> Engine<H> {
                 // Without rows in the answer these items count as unknown.
                 session.accept_rows(&items, &RowsResponse::default())?;
             }
+            more = accepted.is_ok() && !chosen;
             results.push(accepted);
         }
         let arrived = results.iter().any(Result::is_ok);
         let errors = results.into_iter().filter_map(Result::err).filter(is_final).collect();
         let update = if arrived { Some(self.update(&mut session).await?) } else { None };
-        Ok(Fetched { update, errors })
+        Ok(Fetched { update, errors, more })
     }
 
     fn wanted(&self, session: &mut Session) -> Result<Wanted, ClientError> {

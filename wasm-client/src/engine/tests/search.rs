@@ -67,7 +67,7 @@ fn after_a_click(script: &Script) -> Engine<Script> {
     track(&engine, 2);
     script.lists.borrow_mut().push_back(rows(&[2]));
     let fetched = fetch(&engine);
-    assert!(fetched.errors.is_empty() && fetched.update.is_some());
+    assert!(fetched.errors.is_empty() && fetched.update.is_some() && fetched.more);
     assert!(script.asked.borrow()[0].contains(r#""items":["i2"]"#));
     script.asked.borrow_mut().clear();
     engine
