@@ -4,9 +4,9 @@ Same shapes for both: 12,101 items, 64 wide, 2 blocks, 2 heads, batch 128 x 50, 
 AdamW, full softmax and 256 sampled negatives. JAX compiles the whole step (jit) and updates
 the whole table; Burn updates the rows that a batch touches.
 
-    cargo build --release -p tandem-trainer --example training
+    cargo build --release -p tandem-training --example training_speed
     python3 -m venv venv && venv/bin/pip install jax
-    venv/bin/python crates/trainer/bench/jax_decoder.py target/release/examples/training
+    venv/bin/python crates/training/bench/jax_decoder.py target/release/examples/training_speed
 
 The two take turns, so that a busy machine slows both; a line a loss and round is printed,
 then the ratio of the medians.

@@ -1,10 +1,10 @@
 //! Speed and memory of training a decoder on synthetic histories:
 //!
-//! `cargo run --release -p tandem-training --example speed -- ITEMS DIMS BATCH LENGTH LOSS STEPS`
+//! `cargo run --release -p tandem-training --example training_speed -- ITEMS DIMS BATCH LENGTH LOSS STEPS`
 //!
 //! with `LOSS` 0 for full softmax, else the number of negatives that are sampled. The last
 //! line is one JSON object. A catalogue of a million items:
-//! `speed 1000000 64 128 50 256 20`.
+//! `training_speed 1000000 64 128 50 256 20`.
 
 use std::{error::Error, fs, time::Instant};
 
