@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::Serialize;
 use tandem_dataset::{Dataset, ItemIndex};
-use tandem_generator::item_tokens::{DecoderConfig, Encoding};
+use tandem_generator::item_tokens::DecoderConfig;
 use tandem_training::{
     Decoder, Trainer, TrainingConfig,
     fit::{Epoch, FitJob, TrainingData, training_part},
@@ -166,6 +166,7 @@ mod tests {
     use std::sync::Arc;
 
     use tandem_dataset::{Catalogue, Item, ItemIndex};
+    use tandem_generator::item_tokens::Encoding;
     use tandem_generator::{LoadOptions, Model, Query};
     use tandem_model::Device;
     use tandem_training::Rates;
