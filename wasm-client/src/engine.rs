@@ -74,7 +74,8 @@ impl<H: Host> Engine<H> {
     /// # Errors
     /// `unknown_item` if the device holds the whole catalogue and the item is not in it.
     pub(crate) async fn track(&self, event: &Event) -> Result<Update, ClientError> {
-        if self.session.lock().await.is_unknown(&event.item) {
+        let empty = event.item.as_str().is_empty();
+        if !empty && self.session.lock().await.is_unknown(&event.item) {
             return Err(ClientError::new(
                 ErrorCode::UnknownItem,
                 format!(

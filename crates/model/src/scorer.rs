@@ -180,12 +180,12 @@ impl Scorer {
     ) -> Result<EncodedHistory, ModelError> {
         let length = before.map_or(0, |before| before.length) + items.len() / self.config.dims;
         let past = before.and_then(|before| before.state.as_ref());
-        let (user, state) = match self.encode_items(items, past).await? {
-            Some((hidden, state)) => (State::Embedding(hidden.into()), Some(state)),
-            None => {
-                let older = before.map_or(&[][..], |before| before.user.history());
-                (State::History([older, items].concat().into()), None)
-            }
+        let encoded = self.encode_items(items, past).await?;
+        let (user, state) = if let Some((hidden, state)) = encoded {
+            (State::Embedding(hidden.into()), Some(state))
+        } else {
+            let older = before.map_or(&[][..], |before| before.user.history());
+            (State::History([older, items].concat().into()), None)
         };
         Ok(EncodedHistory { user: UserState(user), state, length })
     }

@@ -17,10 +17,6 @@ use crate::{
     update::Fetched,
 };
 
-/// Cells that are fetched when none is here.
-const FIRST_CELLS: usize = 4;
-/// Cells that are fetched after a later click, at most.
-const MORE_CELLS: usize = 2;
 /// Items of a request for rows, at most.
 const MAX_ROWS: usize = 200;
 
@@ -119,8 +115,7 @@ impl<H: Host> Engine<H> {
     }
 
     fn wanted(&self, session: &mut Session) -> Result<Wanted, ClientError> {
-        let none_here = session.cell_usage().0 == 0;
-        let wanted = session.wanted_cells(if none_here { FIRST_CELLS } else { MORE_CELLS })?;
+        let wanted = session.next_cells()?;
         let unusable = self.missing.unusable.borrow();
         let usable = wanted.into_iter().filter(|id| !unusable.contains(id));
         let cells =

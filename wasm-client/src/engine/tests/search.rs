@@ -146,11 +146,12 @@ fn a_damaged_or_missing_cell_is_reported_once_and_the_others_are_used() {
                 damage(response);
             }
         }
+        let before = block_on(engine.recommend()).unwrap().items.len();
         let fetched = fetch(&engine);
         let codes: Vec<ErrorCode> = fetched.errors.iter().map(|error| error.code).collect();
         assert_eq!(codes, [code]);
         assert!(fetched.errors[0].message.contains("cells/"), "{}", fetched.errors[0].message);
-        assert!(fetched.update.unwrap().items.len() >= 2 * CELL);
+        assert!(fetched.update.unwrap().items.len() > before);
         script.asked.borrow_mut().clear();
         let again = fetch(&engine);
         assert!(again.errors.is_empty());
