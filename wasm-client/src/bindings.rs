@@ -172,7 +172,7 @@ impl Client {
     #[wasm_bindgen(js_name = setExcluded, unchecked_return_type = "Promise<ClientUpdate>")]
     pub fn set_excluded(&self, items: Vec<String>, send: bool) -> Promise {
         let engine = Rc::clone(&self.engine);
-        let items = items.iter().map(ItemId::new).collect();
+        let items = items.into_iter().map(ItemId::new).collect();
         promise(async move { engine.set_excluded(items, send).await })
     }
 

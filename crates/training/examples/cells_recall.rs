@@ -171,7 +171,9 @@ fn measure(
     let count = cells.items.iter().map(Vec::len).sum();
     let mut cell_of = vec![CellId(0); count];
     for (cell, items) in (0..).zip(&cells.items) {
-        items.iter().for_each(|&item| cell_of[item as usize] = CellId(cell));
+        for &item in items {
+            cell_of[item as usize] = CellId(cell);
+        }
     }
     let size = |cell: CellId| cells.files[cell.0 as usize].len();
     let index_bytes = cells.index.to_bytes().len();

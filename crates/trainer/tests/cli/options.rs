@@ -17,6 +17,8 @@ fn refused(line: &str, option: &str) -> String {
 #[test]
 fn values_out_of_range_are_refused_before_any_work() {
     const SRM: &str = "train srm --data none --out model";
+    const CALIBRATE: &str = "calibrate --data none --srm none --lists none --out none --skip 10";
+    const EVALUATE: &str = "evaluate --protocol session --data none";
     for minutes in ["inf", "nan", "-1", "1e300"] {
         refused(&format!("{SRM} --minutes={minutes}"), "--minutes");
         refused(&format!("{SRM} --checkpoint-minutes={minutes}"), "--checkpoint-minutes");
@@ -36,14 +38,12 @@ fn values_out_of_range_are_refused_before_any_work() {
     }
     refused(&format!("{SRM} --dropout 1.5"), "--dropout");
 
-    const CALIBRATE: &str = "calibrate --data none --srm none --lists none --out none --skip 10";
     let message = refused(&format!("{CALIBRATE} --budget 10"), "--budget");
     assert!(message.contains("share from 0 to 1"), "{message}");
     refused(&format!("{CALIBRATE} --clicks 0"), "--clicks");
     refused(&format!("{CALIBRATE} --horizon 0"), "--horizon");
     refused(&format!("{CALIBRATE} --ridge nan"), "--ridge");
 
-    const EVALUATE: &str = "evaluate --protocol session --data none";
     refused(&format!("{EVALUATE} --clicks 0"), "--clicks");
     refused(&format!("{EVALUATE} --budgets 0.1,2"), "--budgets");
 }

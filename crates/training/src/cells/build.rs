@@ -110,9 +110,9 @@ pub fn build_cells(
 
 /// The number of cells `n` that minimises `n·entry + probes·total/n`.
 fn cell_count(total: usize, dims: usize, probes: usize) -> usize {
-    let entry = (4 + dims + ENTRY_FIELDS) as f64;
-    let count = (probes as f64 * total as f64 / entry).sqrt().ceil();
-    (count as usize).max(1)
+    let square = (probes * total).div_ceil(4 + dims + ENTRY_FIELDS);
+    let root = square.isqrt();
+    (root + usize::from(root * root < square)).max(1)
 }
 
 /// Sampled queries with the cells of their best items.
@@ -129,7 +129,9 @@ fn targets<'a>(
     }
     let mut cell_of = vec![0; table.len()];
     for (cell, items) in cells.iter().enumerate() {
-        items.iter().for_each(|&item| cell_of[item as usize] = cell);
+        for &item in items {
+            cell_of[item as usize] = cell;
+        }
     }
     let count = queries.len() / dims;
     let mut rng = StdRng::seed_from_u64(seed);
@@ -165,7 +167,9 @@ fn cell_vector(rows: &[f32], dims: usize, members: &[u32]) -> Vec<f32> {
     let wanted = lengths[(members.len() - 1) * LENGTH_PERCENTILE / 100];
     let scale = wanted / length(&mean).max(f32::MIN_POSITIVE);
     if scale.is_finite() {
-        mean.iter_mut().for_each(|value| *value *= scale);
+        for value in &mut mean {
+            *value *= scale;
+        }
     }
     mean
 }

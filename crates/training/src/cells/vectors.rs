@@ -43,7 +43,9 @@ pub(super) fn train(
     let mut vectors = vectors;
     for _ in 0..EPOCHS {
         used.shuffle(&mut rng);
-        used.iter().for_each(|target| step(&mut vectors, dims, target, rate));
+        for target in &used {
+            step(&mut vectors, dims, target, rate);
+        }
         let recall = recall(&vectors, dims, &held, probes);
         if recall > best.0 {
             best = (recall, vectors.clone());
@@ -57,9 +59,13 @@ pub(super) fn train(
 fn step(vectors: &mut [f32], dims: usize, target: &Target<'_>, rate: f32) {
     let mut gradients = logits(vectors, dims, target.query);
     let largest = gradients.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    gradients.iter_mut().for_each(|logit| *logit = (*logit - largest).exp());
+    for logit in &mut gradients {
+        *logit = (*logit - largest).exp();
+    }
     let sum: f32 = gradients.iter().sum();
-    gradients.iter_mut().for_each(|weight| *weight /= sum);
+    for weight in &mut gradients {
+        *weight /= sum;
+    }
     for &(cell, share) in &target.cells {
         gradients[cell] -= share;
     }

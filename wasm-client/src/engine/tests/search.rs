@@ -46,7 +46,7 @@ fn cell_shop() -> Script {
 }
 
 /// The server's response to a request for the rows of these items.
-fn rows(items: &[usize]) -> Result<HttpResponse, Failure> {
+fn rows(items: &[usize]) -> HttpResponse {
     let values = row_values();
     let row = |number: &usize| {
         let row = QuantisedRow::quantise(&values[number * DIMS..][..DIMS]).unwrap();
@@ -54,7 +54,7 @@ fn rows(items: &[usize]) -> Result<HttpResponse, Failure> {
     };
     let rows: Vec<ItemRow> = items.iter().map(row).collect();
     let response = RowsResponse { rows_hash: String::new(), rows, unknown: 0 };
-    Ok(ok(serde_json::to_vec(&response).unwrap()))
+    ok(serde_json::to_vec(&response).unwrap())
 }
 
 fn fetch(engine: &Engine<Script>) -> Fetched {
@@ -65,7 +65,7 @@ fn fetch(engine: &Engine<Script>) -> Fetched {
 fn after_a_click(script: &Script) -> Engine<Script> {
     let engine = open(script);
     track(&engine, 2);
-    script.lists.borrow_mut().push_back(rows(&[2]));
+    script.lists.borrow_mut().push_back(Ok(rows(&[2])));
     let fetched = fetch(&engine);
     assert!(fetched.errors.is_empty() && fetched.update.is_some() && fetched.more);
     assert!(script.asked.borrow()[0].contains(r#""items":["i2"]"#));
@@ -190,7 +190,7 @@ fn memory_for_cells_is_bounded() {
     let options = r#""searchMemory":1000"#;
     let engine = open_as(&script, options).unwrap_or_else(|error| panic!("{error}"));
     track(&engine, 2);
-    script.lists.borrow_mut().push_back(rows(&[2]));
+    script.lists.borrow_mut().push_back(Ok(rows(&[2])));
     fetch(&engine);
     fetch(&engine);
     let (cells, bytes) = block_on(engine.session.lock()).cell_usage();
@@ -202,7 +202,7 @@ fn rows_that_the_server_lacks_are_requested_once() {
     let script = cell_shop();
     let engine = open(&script);
     track(&engine, 2);
-    script.lists.borrow_mut().push_back(rows(&[]));
+    script.lists.borrow_mut().push_back(Ok(rows(&[])));
     fetch(&engine);
     script.asked.borrow_mut().clear();
     assert!(fetch(&engine).update.is_none());
