@@ -1,7 +1,7 @@
 //! Import circles between the modules of a crate.
 //!
 //! A module depends on another when its file imports from it or names a path in it. A re-export
-//! (`pub use`) is no dependency of the module that writes it: whoever imports the name depends
+//! (`pub use`) is no dependency of the module that writes it: the module that imports the name depends
 //! on the module that defines it. Test code is left out.
 //!
 //! Circles are searched among sibling modules, each with everything below it: `a` and `b` are a

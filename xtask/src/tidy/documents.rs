@@ -48,7 +48,7 @@ pub(super) fn missing_paths(root: &Path, files: &[PathBuf]) -> Vec<String> {
     broken
 }
 
-/// What stands between backticks.
+/// The text between backticks.
 fn code_spans(line: &str) -> impl Iterator<Item = &str> {
     line.split('`').skip(1).step_by(2)
 }

@@ -6,8 +6,8 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// Drafts on the disk, files and folders alike. Whoever holds the lock may create or rename;
-/// the interrupt handler takes it and never gives it back.
+/// Drafts on the disk, files and folders alike. Only the holder of the lock may create or rename
+/// files; the interrupt handler takes it and never gives it back.
 static DRAFTS: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
 /// Exit status after `SIGINT`, by the shells' convention: 128 + 2.
