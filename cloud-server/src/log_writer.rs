@@ -162,18 +162,21 @@ mod tests {
         for number in 0..1_000 {
             write_line(&log, &format!("line {number}"));
         }
-        let dropped = log.dropped.load(Ordering::Relaxed);
-        assert!((980..=990).contains(&dropped), "{dropped}");
         output.set(|state| state.is_blocked = false);
-        // The queue may still be full, then the flush is dropped, too.
-        while !output.text().contains("line 9\n") {
+        // The queue may still be full, then this line is dropped, too.
+        while !output.text().contains("last\n") {
+            write_line(&log, "last");
             log.flush(PATIENCE);
         }
-        write_line(&log, "last");
-        log.flush(PATIENCE);
         let text = output.text();
-        assert!(text.contains(&format!("{dropped} log lines were dropped")), "{text}");
-        assert!(text.ends_with("last\n"), "{text}");
+        let reported: u64 = text
+            .lines()
+            .filter_map(|line| line.strip_suffix(" log lines were dropped")?.parse::<u64>().ok())
+            .sum();
+        let kept = text.lines().filter(|line| line.starts_with("line ")).count() as u64;
+        // The queue holds ten lines, and the writer one or two.
+        assert!((10..=12).contains(&kept), "{text}");
+        assert!(reported >= 1_000 - kept, "{text}");
     }
 
     #[test]
