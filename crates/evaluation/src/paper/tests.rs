@@ -37,7 +37,8 @@ fn run_with_lists(parts: &Parts, learn: bool, k: usize) -> Vec<PaperUser> {
     let dataset = dataset();
     let cuts = PaperProtocol { part: Part::Test }.cuts(&dataset);
     let list = |_, items: &[ItemIndex]| {
-        Ok::<_, Infallible>(next_items(items).into_iter().take(k).collect())
+        let list: Vec<_> = next_items(items).into_iter().take(k).collect();
+        Ok::<_, Infallible>(list)
     };
     PaperProtocol::run(&cuts, &dataset, parts.device(), learn, |_| (), list).unwrap()
 }
