@@ -141,15 +141,15 @@ describe('cells', () => {
 
   test('with a full cache they are used from the network, and the fault is reported once', async () => {
     const tab = await fixture.visitor.tab();
-    await tab.page.route('**/dist/worker/index.js', async (route) => {
-      const response = await route.fetch();
-      const full = `Cache.prototype.put = () => {
-        throw new DOMException('full', 'QuotaExceededError');
-      };\n`;
-      await route.fulfill({ response, body: full + (await response.text()) });
-    });
     await tab.open({ server: fixture.server.url, consent: true });
     await tab.listed();
+    for (const worker of tab.page.workers()) {
+      await worker.evaluate(() => {
+        Cache.prototype.put = () => {
+          throw new DOMException('full', 'QuotaExceededError');
+        };
+      });
+    }
     await tab.click('i60');
     await searched(tab);
     assert.deepEqual(await tab.codes(), ['quota']);
