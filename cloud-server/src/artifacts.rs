@@ -1,7 +1,7 @@
 use std::{
     fmt, fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock, TryLockError},
     time::{Duration, Instant},
 };
 
@@ -22,8 +22,10 @@ const CELL_DIGITS: usize = 64;
 const ROWS_HEADER: usize = 8;
 /// Bytes of the scale before the values of a row, `f32` little-endian.
 const ROW_SCALE: usize = 4;
-/// Minimum time between two attempts to load a refused release.
+/// Time until a refused release is tried again. It doubles up to [`MAX_RETRY_INTERVAL`], because
+/// an attempt reads and hashes every file of the release.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+const MAX_RETRY_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The artefact folder that `tandem export` writes: one subfolder per release, named by its
 /// hash, and the text file `current`, which names the release in use.
@@ -44,6 +46,8 @@ pub struct ArtifactStore {
 struct Refused {
     name: String,
     last_attempt: Option<Instant>,
+    /// Time between the last attempt and the next one.
+    wait: Duration,
     /// The last warning in the log, so that it is not repeated.
     warning: String,
 }
@@ -75,13 +79,17 @@ impl ArtifactStore {
                 return active;
             }
         };
-        // One thread loads at a time; the next one finds the release loaded.
-        let mut refused = self.lock_refused();
+        // One thread loads at a time; the others answer with the release in use.
+        let mut refused = match self.refused.try_lock() {
+            Ok(refused) => refused,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return active,
+        };
         let active = self.active();
         if name == active.hash {
             return active;
         }
-        let recent = refused.last_attempt.is_some_and(|attempt| attempt.elapsed() < RETRY_INTERVAL);
+        let recent = refused.last_attempt.is_some_and(|attempt| attempt.elapsed() < refused.wait);
         if refused.name == name && recent {
             return active;
         }
@@ -96,6 +104,11 @@ impl ArtifactStore {
             }
             Err(error) => {
                 refused.warn(&error, &active);
+                refused.wait = if refused.name == name {
+                    (refused.wait * 2).min(MAX_RETRY_INTERVAL)
+                } else {
+                    RETRY_INTERVAL
+                };
                 refused.name = name;
                 refused.last_attempt = Some(Instant::now());
                 active

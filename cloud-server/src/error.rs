@@ -77,51 +77,6 @@ pub enum ApiError {
     Internal,
 }
 
-/// Who has to act on an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ErrorKind {
-    /// The request is wrong: the client has to change it.
-    Request,
-    /// The server cannot answer now: the client can retry later.
-    Unavailable,
-    /// The server is faulty: the operator has to read the log.
-    Server,
-    /// The error occurs only on the device; a server never sends it.
-    Device,
-}
-
-/// The table of errors: kind and HTTP status of every [`ErrorCode`].
-#[must_use]
-pub fn classify(code: ErrorCode) -> (ErrorKind, StatusCode) {
-    match code {
-        ErrorCode::InvalidRequest | ErrorCode::InvalidField => {
-            (ErrorKind::Request, StatusCode::BAD_REQUEST)
-        }
-        ErrorCode::NotFound => (ErrorKind::Request, StatusCode::NOT_FOUND),
-        ErrorCode::MethodNotAllowed => (ErrorKind::Request, StatusCode::METHOD_NOT_ALLOWED),
-        ErrorCode::Unauthorized => (ErrorKind::Request, StatusCode::UNAUTHORIZED),
-        ErrorCode::PayloadTooLarge => (ErrorKind::Request, StatusCode::PAYLOAD_TOO_LARGE),
-        ErrorCode::UnsupportedMediaType => (ErrorKind::Request, StatusCode::UNSUPPORTED_MEDIA_TYPE),
-        ErrorCode::NotReady | ErrorCode::Overloaded => {
-            (ErrorKind::Unavailable, StatusCode::SERVICE_UNAVAILABLE)
-        }
-        ErrorCode::Timeout => (ErrorKind::Unavailable, StatusCode::GATEWAY_TIMEOUT),
-        ErrorCode::Internal => (ErrorKind::Server, StatusCode::INTERNAL_SERVER_ERROR),
-        ErrorCode::Unreachable
-        | ErrorCode::BadResponse
-        | ErrorCode::Integrity
-        | ErrorCode::UnsupportedVersion
-        | ErrorCode::InvalidArtifact
-        | ErrorCode::CatalogueChanged
-        | ErrorCode::InvalidArgument
-        | ErrorCode::UnknownItem
-        | ErrorCode::NoAdapter
-        | ErrorCode::DeviceLost
-        | ErrorCode::Disposed
-        | ErrorCode::Aborted => (ErrorKind::Device, StatusCode::INTERNAL_SERVER_ERROR),
-    }
-}
-
 impl ApiError {
     /// The error code for programs.
     #[must_use]
@@ -182,7 +137,18 @@ impl ApiError {
 
 impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
-        classify(self.code()).1
+        match self {
+            Self::InvalidRequest { .. } | Self::InvalidField { .. } => StatusCode::BAD_REQUEST,
+            Self::PayloadTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NotFound | Self::ArtifactNotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::NotReady | Self::Overloaded { .. } | Self::EventLogFull { .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::Timeout { .. } => StatusCode::GATEWAY_TIMEOUT,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
     }
 
     fn error_response(&self) -> HttpResponse {
@@ -239,19 +205,5 @@ mod tests {
         expected.sort_unstable();
         documented.sort_unstable();
         assert_eq!(documented, expected);
-    }
-
-    #[test]
-    fn the_kind_determines_the_class_of_the_status() {
-        for (code, class) in [
-            (ErrorCode::InvalidField, 4),
-            (ErrorCode::NotFound, 4),
-            (ErrorCode::Overloaded, 5),
-            (ErrorCode::Internal, 5),
-        ] {
-            let (kind, status) = classify(code);
-            assert_eq!(status.as_u16() / 100, class, "{code}");
-            assert_eq!(kind == ErrorKind::Request, class == 4, "{code}");
-        }
     }
 }

@@ -84,7 +84,8 @@ impl EventLog {
     /// Appends the events whose ids are new and returns their number. Blocks.
     ///
     /// # Errors
-    /// See [`EventLogError`]; the ids of the events then stay new.
+    /// See [`EventLogError`]; the ids of events that were not written stay new, so that a retry
+    /// of the request writes these events only.
     pub fn append(&self, session: &str, events: &[LoggedEvent]) -> Result<usize, EventLogError> {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let mut in_request = HashSet::new();
@@ -94,20 +95,20 @@ impl EventLog {
                 !recent.ids.contains(event.id.as_str()) && in_request.insert(event.id.as_str())
             })
             .collect();
-        let lines = |wanted: fn(EventKind) -> bool| {
-            let selected = new.iter().filter(move |event| wanted(event.kind));
-            selected.map(|event| LogRecord {
+        let (interactions, signals): (Vec<&LoggedEvent>, Vec<&LoggedEvent>) =
+            new.iter().copied().partition(|event| is_interaction(event.kind));
+        for (name, events) in [("interactions.jsonl", interactions), ("signals.jsonl", signals)] {
+            let records = events.iter().map(|event| LogRecord {
                 user: session,
                 item: event.item.as_str(),
                 timestamp: event.at,
                 kind: event.kind,
                 id: &event.id,
-            })
-        };
-        self.write("interactions.jsonl", lines(is_interaction))?;
-        self.write("signals.jsonl", lines(|kind| !is_interaction(kind)))?;
-        for event in &new {
-            recent.insert(event.id.clone());
+            });
+            self.write(name, records)?;
+            for event in events {
+                recent.insert(event.id.clone());
+            }
         }
         Ok(new.len())
     }
@@ -170,16 +171,32 @@ mod tests {
 
     use super::*;
 
+    fn event(id: &str, kind: EventKind) -> LoggedEvent {
+        LoggedEvent { id: id.to_owned(), kind, item: ItemId::from("1"), at: 5 }
+    }
+
+    #[test]
+    fn a_retry_after_half_a_failure_writes_no_click_twice() {
+        let folder = tempfile::tempdir().unwrap();
+        // The second file cannot be opened.
+        let signals = folder.path().join("signals.jsonl");
+        fs::create_dir(&signals).unwrap();
+        let log = EventLog::open(folder.path()).unwrap();
+        let events = [event("a", EventKind::Click), event("b", EventKind::View)];
+        assert!(matches!(log.append("s", &events), Err(EventLogError::Io { .. })));
+        fs::remove_dir(&signals).unwrap();
+        assert_eq!(log.append("s", &events).unwrap(), 1);
+        for name in ["interactions.jsonl", "signals.jsonl"] {
+            let text = fs::read_to_string(folder.path().join(name)).unwrap();
+            assert_eq!(text.lines().count(), 1, "{name}");
+        }
+    }
+
     #[test]
     fn a_file_at_its_maximum_size_refuses_events() {
         let folder = tempfile::tempdir().unwrap();
         let log = EventLog { max_bytes: 100, ..EventLog::open(folder.path()).unwrap() };
-        let event = |id: &str| LoggedEvent {
-            id: id.to_owned(),
-            kind: EventKind::Click,
-            item: ItemId::from("1"),
-            at: 5,
-        };
+        let event = |id: &str| event(id, EventKind::Click);
         assert_eq!(log.append("s", &[event("a")]).unwrap(), 1);
         assert!(matches!(log.append("s", &[event("b")]), Err(EventLogError::Full { .. })));
         let path = folder.path().join("interactions.jsonl");

@@ -40,7 +40,7 @@ mod worker;
 
 pub use artifacts::{ArtifactError, ArtifactStore, Release};
 pub use config::{Args, Limits, Origin, OriginError};
-pub use error::{ApiError, ErrorKind, classify};
+pub use error::ApiError;
 pub use events::{EventLog, EventLogError};
 pub use log_writer::LogWriter;
 pub use models::{ModelFile, ModelFileError, Models, ModelsError, ServedModel};

@@ -5,22 +5,7 @@ use std::env;
 
 use crate::{failure::Failure, process::Program, workspace::Workspace};
 
-/// All workspace packages except xtask, whose dependencies would enable extra features.
-pub(crate) const NATIVE: [&str; 11] = [
-    "tandem-protocol",
-    "tandem-collaboration",
-    "tandem-dataset",
-    "tandem-model",
-    "tandem-session",
-    "tandem-generator",
-    "tandem-evaluation",
-    "tandem-training",
-    "tandem-trainer",
-    "cloud-server",
-    "wasm-client",
-];
-
-/// Features of [`NATIVE`] in addition to the defaults.
+/// Features of the packages of [`native`] in addition to the defaults.
 pub(crate) const FEATURES: &str = "tandem-generator/llama,tandem-generator/testing,tandem-trainer/llama,wasm-client/cpu,wasm-client/typescript";
 
 /// Packages whose unit tests run in seconds.
@@ -38,11 +23,18 @@ pub(crate) fn select<'a>(packages: &[&'a str]) -> Vec<&'a str> {
     packages.iter().flat_map(|package| ["-p", *package]).collect()
 }
 
-/// A cargo command on all of [`NATIVE`], in the release profile.
+/// A cargo command on all workspace packages except xtask, whose dependencies would enable extra
+/// features, in the release profile.
 pub(crate) fn native(workspace: &Workspace, what: &str, command: &str) -> Program {
-    cargo(workspace, what)
-        .args([command, "--release", "--features", FEATURES])
-        .args(select(&NATIVE))
+    cargo(workspace, what).args([
+        command,
+        "--release",
+        "--workspace",
+        "--exclude",
+        "xtask",
+        "--features",
+        FEATURES,
+    ])
 }
 
 /// A cargo command on xtask only.

@@ -1,5 +1,5 @@
-//! Builds `wasm-client` as two modules in `pkg/wasm`: one with Burn's CPU backend, one with WebGPU.
-//! In one module with both, reads on the CPU backend are slower.
+//! Builds `wasm-client` as two modules in `pkg/wasm`: one for the CPU without a tensor library, one
+//! with Burn on WebGPU. Most visitors never load the second.
 
 use std::{
     fs,
@@ -50,7 +50,7 @@ const NAME: &str = "tandem";
 const MODULE: &str = "tandem_bg.wasm";
 
 /// `wasm-client` and the crates that it may depend on (see `tidy`).
-const SOURCES: [&str; 5] =
+pub(crate) const SOURCES: [&str; 5] =
     ["wasm-client", "crates/session", "crates/model", "crates/collaboration", "crates/protocol"];
 const RUSTFLAGS: &str = "-C target-feature=+simd128";
 

@@ -96,3 +96,20 @@ pub enum GeneratorError {
         message: String,
     },
 }
+
+impl GeneratorError {
+    /// Whether the GGUF file is at fault, rather than the program or the machine.
+    #[must_use]
+    pub fn blames_input(&self) -> bool {
+        match self {
+            Self::Gguf(error) => error.blames_input(),
+            Self::Unsupported { .. } | Self::OtherCatalogue { .. } | Self::NotFinite => true,
+            Self::OtherEngine { .. }
+            | Self::Load { .. }
+            | Self::Context { .. }
+            | Self::Evaluate { .. }
+            | Self::UnknownItem { .. }
+            | Self::Requantise { .. } => false,
+        }
+    }
+}

@@ -38,11 +38,11 @@ pub(super) fn cargo(root: &Path, args: &[String]) -> Result<(), String> {
 }
 
 fn cargo_options(root: &Path, args: &[&str]) -> Result<(), String> {
-    let value = |names: [&str; 2]| {
+    let value = |names: &[&str]| {
         let at = args.iter().position(|arg| names.contains(arg))?;
         args.get(at + 1).copied()
     };
-    let folder = match (value(["--path", "--path"]), value(["-p", "--package"])) {
+    let folder = match (value(&["--path"]), value(&["-p", "--package"])) {
         (Some(path), _) => path.to_owned(),
         (None, Some(package)) => folder_of(root, package)
             .ok_or_else(|| format!("there is no package {package} in this workspace"))?,
@@ -50,12 +50,12 @@ fn cargo_options(root: &Path, args: &[&str]) -> Result<(), String> {
     };
     let manifest = fs::read_to_string(root.join(&folder).join("Cargo.toml"))
         .map_err(|error| format!("{folder}/Cargo.toml: {error}"))?;
-    if let Some(feature) = value(["--features", "-F"])
+    if let Some(feature) = value(&["--features", "-F"])
         && !manifest.lines().any(|line| line.starts_with(&format!("{feature} = ")))
     {
         return Err(format!("{folder} has no feature {feature}"));
     }
-    if let Some(example) = value(["--example", "--example"]) {
+    if let Some(example) = value(&["--example"]) {
         let examples = root.join(&folder).join("examples");
         let exists = [format!("{example}.rs"), format!("{example}/main.rs")]
             .iter()

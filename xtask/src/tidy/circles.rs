@@ -22,7 +22,7 @@ type ModulePath = Vec<String>;
 #[derive(Debug, Default)]
 struct Modules(BTreeMap<ModulePath, (PathBuf, Source)>);
 
-/// An import circle of a crate, one sentence each. `files` are pairs of a path below the
+/// The import circles of a crate, one sentence each. `files` are pairs of a path below the
 /// crate's `src` and the file's text.
 pub(super) fn circles(package: &str, files: &[(PathBuf, String)]) -> Vec<String> {
     let mut modules = Modules::default();

@@ -127,8 +127,7 @@ impl FolderDraft {
     }
 
     /// Where the files are written.
-    #[must_use]
-    pub fn path(&self) -> PathBuf {
+    fn path(&self) -> PathBuf {
         self.shelter.join("new")
     }
 

@@ -5,7 +5,8 @@
 //! bytes in memory. A draft that is dropped is deleted. After
 //! [`clean_up_on_interrupt`], `SIGINT` and `SIGTERM` delete all drafts before they end the
 //! process, and never cut a rename in half. Only `SIGKILL` or a power failure can leave a
-//! draft behind; its name starts with a dot.
+//! draft behind. Its name starts with a dot, except that of [`FileDraft::at`], which the caller
+//! chooses.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {

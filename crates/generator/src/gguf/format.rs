@@ -7,12 +7,17 @@ pub const VERSION: u32 = 3;
 /// Default alignment of tensor data, in bytes; `general.alignment` overrides it.
 pub const ALIGNMENT: u64 = 32;
 
+/// The operation of [`GgufError::Io`] where a file is read.
+const READ: &str = "read";
+
 /// Errors of reading and writing GGUF files.
 #[derive(Debug, thiserror::Error)]
 pub enum GgufError {
     /// The file cannot be opened, read or written.
-    #[error("cannot access {path}: {source}", path = path.display())]
+    #[error("cannot {action} {path}: {source}", path = path.display())]
     Io {
+        /// The operation: `read` or `write`.
+        action: &'static str,
         /// The file.
         path: PathBuf,
         /// The error of the operating system.
@@ -41,8 +46,23 @@ pub enum GgufError {
 }
 
 impl GgufError {
-    pub(super) fn io(path: &Path) -> impl Fn(std::io::Error) -> Self + '_ {
-        move |source| Self::Io { path: path.to_owned(), source }
+    /// Whether the file that was read is at fault, rather than the file that is written or the
+    /// program.
+    #[must_use]
+    pub fn blames_input(&self) -> bool {
+        match self {
+            Self::Io { action, .. } => *action == READ,
+            Self::Format { .. } => true,
+            Self::Tensor { .. } => false,
+        }
+    }
+
+    pub(crate) fn read(path: &Path) -> impl Fn(std::io::Error) -> Self + '_ {
+        move |source| Self::Io { action: READ, path: path.to_owned(), source }
+    }
+
+    pub(super) fn write(path: &Path) -> impl Fn(std::io::Error) -> Self + '_ {
+        move |source| Self::Io { action: "write", path: path.to_owned(), source }
     }
 }
 

@@ -46,8 +46,8 @@ impl Metadata {
     /// # Errors
     /// If the file cannot be read, is not a GGUF file, or is damaged or truncated.
     pub fn read(path: &Path) -> Result<Self, GgufError> {
-        let file = File::open(path).map_err(GgufError::io(path))?;
-        let length = file.metadata().map_err(GgufError::io(path))?.len();
+        let file = File::open(path).map_err(GgufError::read(path))?;
+        let length = file.metadata().map_err(GgufError::read(path))?.len();
         let mut reader = Reader { path, input: BufReader::new(file), at: 0, length };
         reader.metadata()
     }
@@ -84,10 +84,10 @@ impl Metadata {
         let (bytes, numbers) = block_layout(info.encoding).unwrap_or((4, 1));
         // `Metadata::read` has checked that the tensor lies inside the file.
         let size = info.dims.iter().product::<u64>() / numbers * bytes;
-        let mut file = File::open(path).map_err(GgufError::io(path))?;
-        file.seek(SeekFrom::Start(self.data + info.offset)).map_err(GgufError::io(path))?;
+        let mut file = File::open(path).map_err(GgufError::read(path))?;
+        file.seek(SeekFrom::Start(self.data + info.offset)).map_err(GgufError::read(path))?;
         let mut data = Vec::new();
-        file.take(size).read_to_end(&mut data).map_err(GgufError::io(path))?;
+        file.take(size).read_to_end(&mut data).map_err(GgufError::read(path))?;
         Ok(encoding.decode(&data))
     }
 }
@@ -246,7 +246,7 @@ impl Reader<'_> {
                 ),
             ));
         }
-        self.input.read_exact(bytes).map_err(GgufError::io(self.path))?;
+        self.input.read_exact(bytes).map_err(GgufError::read(self.path))?;
         self.at += bytes.len() as u64;
         Ok(())
     }

@@ -87,7 +87,7 @@ impl Writer {
     /// # Errors
     /// [`GgufError::Io`] if the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), GgufError> {
-        let io = GgufError::io(path);
+        let io = GgufError::write(path);
         let mut file = FileDraft::new(path).map_err(&io)?;
         file.write_all(&self.header()).map_err(&io)?;
         for tensor in &self.tensors {

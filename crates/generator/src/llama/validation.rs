@@ -2,7 +2,10 @@ use std::path::Path;
 
 use tandem_dataset::files::sha256_hex_of_file;
 
-use crate::{GeneratorError, gguf::Metadata};
+use crate::{
+    GeneratorError,
+    gguf::{GgufError, Metadata},
+};
 
 /// Refuses files on which llama.cpp would abort the process, and models that do not score a
 /// next token.
@@ -31,6 +34,5 @@ pub(super) fn unsupported(path: &Path, expected: &str, found: &str) -> Generator
 
 /// SHA-256 of a file, lower-case hexadecimal.
 pub(super) fn sha256(path: &Path) -> Result<String, GeneratorError> {
-    let io = |source| crate::gguf::GgufError::Io { path: path.to_owned(), source };
-    Ok(sha256_hex_of_file(path).map_err(io)?)
+    Ok(sha256_hex_of_file(path).map_err(GgufError::read(path))?)
 }
