@@ -162,6 +162,6 @@ test('the parts of a module add up to its sections', () => {
     found.map(([, bytes]) => bytes),
     [2, 4, 2, 3, 7],
   );
-  assert.match(found[0][0], /burn-flex/);
+  assert.match(found[0][0], /Burn/);
   assert.match(found[1][0], /Rust/);
 });

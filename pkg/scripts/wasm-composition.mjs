@@ -12,9 +12,7 @@ const FUNCTION_NAMES = 1;
 /** Crates by purpose, in the order of the table; the first match counts. */
 const KINDS = [
   ['this project, and its bindings to JavaScript', /^(tandem_|wasm_client|js_sys|wasm_bindgen)/],
-  ['Burn’s kernels for the CPU (burn-flex)', /^burn_flex$/],
-  ['matrix products for the CPU (gemm)', /^(gemm|macerator|pulp)/],
-  ['the rest of Burn', /^burn/],
+  ['Burn', /^burn/],
   ['kernels for the GPU (CubeCL)', /^cube/],
   ['the way to the GPU, and shaders (wgpu, naga)', /^(wgpu|naga|web_sys)/],
   ['serde: JSON, safetensors, values of JavaScript', /^(serde|safetensors|itoa|ryu)/],

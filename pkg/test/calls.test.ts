@@ -62,6 +62,20 @@ describe('calls', () => {
     expect(client.calls).toEqual(['recommend']);
   });
 
+  it('apply rules whose items are an iterator, also to deeper searches', async () => {
+    const { client, recommender } = await stand();
+    client.exhausted = false;
+    const { items } = await recommender.recommend({
+      rules: [
+        { type: 'never', items: new Map([['a', 1]]).keys() },
+        { type: 'first', items: new Set(['d']).values() },
+      ],
+      k: 4,
+    });
+    expect(items.map(({ item }) => item)).toEqual(['d', 'b', 'c']);
+    expect(client.calls).toEqual(['recommend', 'deeper 400']);
+  });
+
   it('revert the last event, by either method', async () => {
     const { recommender } = await stand();
     const causes: string[] = [];

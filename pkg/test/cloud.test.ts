@@ -2,11 +2,13 @@
 // disagreement in shadow mode.
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { RecommenderOptions } from '../src/page/index.js';
+import type { Fetched } from '../src/shared/generated.js';
 import {
   engineOf,
   FakeClient,
   FakeWorker,
   Frames,
+  held,
   online,
   open,
   request,
@@ -147,6 +149,26 @@ it('a changed catalogue is loaded, and the session continues with its history', 
   await settle();
   expect(next.calls).not.toContain('free');
   expect((await recommender.track(click('y'))).history).toEqual(['x', 'y']);
+});
+
+it('a changed catalogue is noticed by a request for rows, too', async () => {
+  const old = new FakeClient();
+  const next = new FakeClient();
+  const worker = new FakeWorker(async () => engineOf(old, { reopen: async () => next }));
+  const recommender = await open(worker);
+  const seen: string[] = [];
+  recommender.on('update', ({ cause }) => seen.push(cause));
+  recommender.on('error', ({ code }) => seen.push(code));
+  const fetched = held<Fetched>();
+  old.missing = [fetched];
+  await recommender.track(click('x'));
+  const errors = [{ code: 'catalogue_changed', message: 'rows of another catalogue' } as const];
+  fetched.resolve({ update: null, rows: false, errors, more: false });
+  await settle();
+  expect(old.calls.at(-1)).toBe('free');
+  expect(next.calls).toEqual(['restore', 'recommend']);
+  expect(seen).toEqual(['event', 'catalogue']);
+  expect(recommender.state().history).toEqual(['x']);
 });
 
 it('in shadow mode only the disagreement leaves the device', async () => {

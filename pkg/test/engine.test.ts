@@ -114,6 +114,18 @@ describe('on the CPU', () => {
   });
 });
 
+it('does not wait for stale files to be removed', async () => {
+  const listing = vi.fn(() => new Promise(() => {}));
+  const cache = { match: async () => undefined, put: async () => {}, keys: listing };
+  vi.stubGlobal('caches', { open: async () => cache });
+  vi.stubGlobal('self', { location: { href: 'http://shop.example/' } });
+  const files = new FileCache(true, () => {});
+  const network = new Network(ownFetch, files, new Ledger(), null);
+  const { device } = await loadEngine(settings, { cache: files, network, onProgress: () => {} });
+  expect(device).toBe('cpu');
+  await vi.waitFor(() => expect(listing).toHaveBeenCalled());
+});
+
 describe('a cached module', () => {
   it.each([404, 504])('is used if the server answers with %i', async (status) => {
     const cached = new Response(new Uint8Array(7));

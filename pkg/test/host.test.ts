@@ -373,7 +373,7 @@ describe('missing rows and cells', () => {
     await recommender.track({ type: 'click', item: 'x' });
     await recommender.track({ type: 'click', item: 'y' });
     const before = client.fetches;
-    fetched.resolve({ update: update(), errors: [], more: false });
+    fetched.resolve({ update: update(), rows: false, errors: [], more: false });
     await settle();
     expect(causes).toEqual(['event', 'event', 'search']);
     // Once more for the click in the meantime, and not for the update itself.
@@ -388,23 +388,26 @@ describe('missing rows and cells', () => {
     const fetched = held<Fetched>();
     client.missing = [fetched];
     await recommender.track({ type: 'click', item: 'x' });
-    fetched.resolve({ update: null, errors, more: false });
+    fetched.resolve({ update: null, rows: false, errors, more: false });
     await settle();
     expect(codes).toEqual(['integrity']);
     expect((await recommender.track({ type: 'click', item: 'y' })).items).toHaveLength(4);
   });
 
-  it('let clicks be learnt from that lacked a row', async () => {
+  it.each([
+    ['let clicks be learnt from that lacked a row', true],
+    ['without rows of clicked items cause no learning step', false],
+  ])('%s', async (_, rows) => {
     const { client, recommender } = await stand();
     const fetched = held<Fetched>();
     client.missing = [fetched];
     await recommender.track({ type: 'view', item: 'x' });
-    fetched.resolve({ update: update(), errors: [], more: false });
+    fetched.resolve({ update: update(), rows, errors: [], more: false });
     await settle();
     expect(client.calls).not.toContain('learn');
     frames.paint();
     await settle();
-    expect(client.calls).toContain('learn');
+    expect(client.calls.includes('learn')).toBe(rows);
   });
 });
 

@@ -5,6 +5,7 @@ import { FileCache } from '../src/worker/cache.js';
 import { Ledger, LISTED, LISTED_BYTES } from '../src/worker/ledger.js';
 import { type Fetcher, MANIFEST_PATIENCE_MS, Network } from '../src/worker/network.js';
 import { PageFetcher } from '../src/worker/page-fetch.js';
+import { settle } from './stand.js';
 
 const HASH = 'a'.repeat(64);
 const OTHER = 'b'.repeat(64);
@@ -166,10 +167,12 @@ describe('files of the model', () => {
     };
     const without = network(fetcher);
     await send(without.network, file);
+    await settle();
     expect(files.kept.size).toBe(0);
 
     const { network: net } = network(fetcher, { consent: true });
     expect((await send(net, file)).cached).toBe(false);
+    await settle();
     const moved = { ...file, url: 'http://cloud.example/artifacts/2/body' };
     const again = await send(net, moved);
     expect([text(again.body), again.cached, fetched]).toEqual(['weights', true, 2]);
@@ -178,11 +181,18 @@ describe('files of the model', () => {
     expect(fetched).toBe(3);
   });
 
+  it('are used while they are being stored', async () => {
+    files.put = () => new Promise(() => {});
+    const { network: net } = network(async () => new Response('weights'), { consent: true });
+    expect(text((await send(net, file)).body)).toBe('weights');
+  });
+
   it('are not stored if the server does not have them', async () => {
     const { network: net } = network(async () => new Response('', { status: 404 }), {
       consent: true,
     });
     await send(net, file);
+    await settle();
     expect(files.kept.size).toBe(0);
   });
 
@@ -191,12 +201,14 @@ describe('files of the model', () => {
     const { network: net } = network(async () => new Response('weights'), { consent: true });
     await send(net, file);
     await send(net, file);
+    await settle();
     expect(faults).toEqual(['quota']);
   });
 
   it('that are cells are named by their index as well', async () => {
     const { network: net, cache } = network(async () => new Response('cell'), { consent: true });
     await send(net, { ...file, cellIndex: OTHER });
+    await settle();
     expect(await cache.get(`cell/${OTHER}/${HASH}`)).not.toBeNull();
     await cache.put('manifest/x', new Response(`{"search":{"cells":{"sha256":"${OTHER}"}}}`));
     await cache.prune();
@@ -210,6 +222,7 @@ describe('files of the model', () => {
     vi.stubGlobal('self', { location: { href: 'capacitor://localhost/worker.js' } });
     const { network: net } = network(async () => new Response('weights'), { consent: true });
     await send(net, file);
+    await settle();
     expect([...files.kept.keys()]).toEqual([`https://tandem.invalid/__tandem/sha256/${HASH}`]);
   });
 

@@ -164,9 +164,8 @@ export class FakeClient implements Client {
 
   fetchMissing(): Promise<Fetched> {
     this.fetches += 1;
-    return (
-      this.missing.shift()?.promise ?? Promise.resolve({ update: null, errors: [], more: false })
-    );
+    const nothing: Fetched = { update: null, rows: false, errors: [], more: false };
+    return this.missing.shift()?.promise ?? Promise.resolve(nothing);
   }
 
   explain(item: string): ReturnType<Client['explain']> {

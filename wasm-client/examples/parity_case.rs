@@ -9,7 +9,7 @@ use std::{collections::HashMap, env, error::Error, fs, path::PathBuf};
 
 use futures_lite::future::block_on;
 use serde_json::json;
-use tandem_model::{Body, Device, ItemTable, LearningConfig};
+use tandem_model::{Body, Device, ItemTable, LearningConfig, Scorer};
 use tandem_protocol::{ModelConfig, ModelKind};
 use wasm_client::parity::{Setup, run};
 
@@ -28,8 +28,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let rows = ItemTable::quantise(&values, model.dims)?.as_bytes().to_vec();
     let history: Vec<u32> = (0..30).map(|at| at * 7 % 300).collect();
     let candidates: Vec<u32> = (0..50).map(|at| (at * 5 + 1) % 300).collect();
+    let scorer = Scorer::new(&model, &body)?;
     let setup = Setup { model, learning: LearningConfig::default() };
-    let expected = block_on(run(&setup, &body, rows.clone(), &history, &candidates, &device))?;
+    let expected = block_on(run(&scorer, &setup.learning, rows.clone(), &history, &candidates))?;
 
     fs::write(folder.join("body.safetensors"), body)?;
     fs::write(folder.join("rows.bin"), rows)?;

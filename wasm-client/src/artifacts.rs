@@ -3,12 +3,13 @@
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tandem_collaboration::{Fusion, Policy};
-use tandem_model::{Device, ItemTable, LearningConfig, Scorer, cells::CellIndex};
+use tandem_model::{ItemTable, LearningConfig, cells::CellIndex};
 use tandem_protocol::{Artifact, ErrorCode, ItemId, Manifest, PROTOCOL_VERSION};
 use tandem_session::{DEFAULT_CELL_MEMORY, RowStore, SearchMode, SearchSource, Session, Settings};
 
 use crate::{
     config::OpenConfig,
+    device::ComputeDevice,
     error::{ClientError, Failure},
 };
 
@@ -115,12 +116,13 @@ impl Release {
     pub(crate) fn session(
         self,
         files: Files,
-        device: &Device,
+        device: &ComputeDevice,
         config: &OpenConfig,
     ) -> Result<Session, ClientError> {
         let searches = self.search.is_some();
         let manifest = self.manifest;
-        let scorer = Scorer::new(&manifest.model, &files.body, device)
+        let scorer = device
+            .scorer(&manifest.model, &files.body)
             .map_err(|error| damaged(&manifest.body, &error))?;
         let rows = match files.table {
             Table::Whole((rows, items)) => {
@@ -228,7 +230,7 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
+fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
     digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()

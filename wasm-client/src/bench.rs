@@ -8,7 +8,7 @@ use tandem_model::{EncodedHistory, LearningConfig, LearningExample, PersonalDelt
 use tandem_protocol::ItemId;
 use wasm_bindgen::prelude::*;
 
-use crate::device;
+use crate::device::ComputeDevice;
 
 mod search;
 
@@ -35,7 +35,7 @@ impl Bench {
         learning: String,
     ) -> Result<Bench, JsError> {
         let config = serde_json::from_str(&config)?;
-        let scorer = Scorer::new(&config, &body, &device::open().await?)?;
+        let scorer = ComputeDevice::open().await?.scorer(&config, &body)?;
         let delta = serde_json::from_str(&delta)?;
         Ok(Self { scorer, delta, learning: serde_json::from_str(&learning)? })
     }
@@ -59,8 +59,8 @@ impl Bench {
     ///
     /// # Errors
     /// Those of `Scorer::encode`.
-    pub async fn read(&self, history: Vec<f32>) -> Result<BenchReading, JsError> {
-        Ok(BenchReading(self.scorer.encode(&history).await?))
+    pub async fn encode(&self, history: Vec<f32>) -> Result<BenchHistory, JsError> {
+        Ok(BenchHistory(self.scorer.encode(&history).await?))
     }
 
     /// Like [`rerank`](Self::rerank), for a history of which all but the newest items
@@ -70,15 +70,15 @@ impl Bench {
     /// Those of `Scorer::encode_next`, and if the history is longer than the model reads.
     pub async fn rerank_after(
         &self,
-        before: &BenchReading,
+        before: &BenchHistory,
         newest: Vec<f32>,
         candidates: Vec<f32>,
     ) -> Result<Float32Array, JsError> {
-        let reading = self.scorer.encode_next(&before.0, &newest).await?;
-        let reading = reading.ok_or_else(|| {
-            JsError::new("the history is too long to append to; encode it again with read()")
+        let encoded = self.scorer.encode_next(&before.0, &newest).await?;
+        let encoded = encoded.ok_or_else(|| {
+            JsError::new("the history is too long to append to; encode it again with encode()")
         })?;
-        let scores = self.scorer.score_for(reading.user(), &candidates).await?;
+        let scores = self.scorer.score_for(encoded.user(), &candidates).await?;
         Ok(Float32Array::from(scores.as_slice()))
     }
 
@@ -90,7 +90,7 @@ impl Bench {
     /// Those of `Scorer::learn`.
     pub async fn learn(
         &mut self,
-        before: &BenchReading,
+        before: &BenchHistory,
         keys: Vec<u32>,
         rows: Vec<f32>,
         target: usize,
@@ -106,4 +106,4 @@ impl Bench {
 /// An encoded history.
 #[wasm_bindgen]
 #[derive(Debug)]
-pub struct BenchReading(EncodedHistory);
+pub struct BenchHistory(EncodedHistory);

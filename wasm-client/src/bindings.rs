@@ -16,7 +16,7 @@ use wasm_bindgen_futures::future_to_promise;
 use crate::{
     browser::{Browser, Network},
     config::OpenConfig,
-    device,
+    device::{self, ComputeDevice},
     engine::Engine,
     error::ClientError,
     javascript::{thrown, to_js},
@@ -284,7 +284,7 @@ async fn open(config: JsValue, network: Network) -> Result<Client, ClientError> 
     config.check_device(device::NAME)?;
     let browser = Browser::new(network, config.seed);
     // First, because without an adapter nothing needs to be downloaded.
-    let device = device::open().await?;
+    let device = ComputeDevice::open().await?;
     let engine = Engine::open(browser, &config, &device).await?;
     Ok(Client { engine: Rc::new(engine) })
 }

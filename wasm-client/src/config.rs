@@ -29,7 +29,6 @@ pub(crate) struct OpenConfig {
     budget: Option<Budget>,
     /// How the device searches the catalogue (`auto`: as the manifest says).
     #[serde(default)]
-    #[cfg_attr(feature = "typescript", ts(type = "'auto' | 'whole' | 'cells' | 'off'"))]
     pub(crate) search: SearchMode,
     /// Memory for cells of the item table, in bytes (8 MB).
     #[serde(default)]

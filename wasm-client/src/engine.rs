@@ -5,7 +5,8 @@ mod missing;
 use std::cell::{Cell, RefCell};
 
 use futures_util::lock::Mutex;
-use tandem_model::{Device, ModelError};
+use serde::Serialize;
+use tandem_model::ModelError;
 use tandem_protocol::{CandidatesRequest, ErrorCode, Event, ItemId};
 use tandem_session::{Explanation, RequestTicket, Session, SessionError, Similar};
 
@@ -13,9 +14,10 @@ use self::missing::Missing;
 use crate::{
     artifacts::Release,
     config::OpenConfig,
+    device::ComputeDevice,
     error::{ClientError, Failure},
     history::{HistoryChange, HistoryReport},
-    host::{Host, HttpRequest},
+    host::{Host, HttpRequest, HttpResponse},
     loader::Loader,
     response,
     server_link::ServerLink,
@@ -44,7 +46,7 @@ impl<H: Host> Engine<H> {
     pub(crate) async fn open(
         host: H,
         config: &OpenConfig,
-        device: &Device,
+        device: &ComputeDevice,
     ) -> Result<Self, ClientError> {
         let (timeout_ms, budget) = (config.timeout_ms()?, config.budget()?);
         let link = RefCell::new(ServerLink::new());
@@ -183,15 +185,8 @@ impl<H: Host> Engine<H> {
             let message = format!("{path}: the page has forbidden the network (setOffline)");
             return Err(ClientError::new(ErrorCode::Unreachable, message));
         }
-        let request = HttpRequest {
-            url: format!("{}{path}", self.server),
-            body,
-            why,
-            timeout_ms: self.timeout_ms,
-            ..HttpRequest::default()
-        };
-        let response = self.host.send(&request, &self.host.new_abort()).await?;
-        let method = if request.body.is_some() { "POST" } else { "GET" };
+        let method = if body.is_some() { "POST" } else { "GET" };
+        let response = self.exchange(path, body, why, &self.host.new_abort()).await?;
         response::expect_ok(&response, &format!("{method} {path}"))?;
         Ok(String::from_utf8_lossy(&response.body).into_owned())
     }
@@ -327,20 +322,41 @@ impl<H: Host> Engine<H> {
         abort: &H::Abort,
         why: &str,
     ) -> Result<tandem_protocol::CandidatesResponse, Failure> {
-        let body = serde_json::to_string(request)
+        response::candidates(&self.post("/v1/candidates", request, why, abort).await?)
+    }
+
+    /// Posts a value as JSON; see [`exchange`](Self::exchange).
+    async fn post<T: Serialize>(
+        &self,
+        path: &str,
+        value: &T,
+        why: &str,
+        abort: &H::Abort,
+    ) -> Result<HttpResponse, Failure> {
+        let body = serde_json::to_string(value)
             .map_err(|error| Failure::new(ErrorCode::Internal, error.to_string()))?;
-        self.link.borrow_mut().bytes_up += body.len() as u64;
-        let url = format!("{}/v1/candidates", self.server);
-        let request = HttpRequest {
-            url,
-            body: Some(body),
-            timeout_ms: self.timeout_ms,
-            why: why.to_owned(),
-            ..HttpRequest::default()
-        };
+        self.exchange(path, Some(body), why.to_owned(), abort).await
+    }
+
+    /// Sends a request to the server and reads the whole response, of any status. Counts the
+    /// bytes of both.
+    async fn exchange(
+        &self,
+        path: &str,
+        body: Option<String>,
+        why: String,
+        abort: &H::Abort,
+    ) -> Result<HttpResponse, Failure> {
+        let url = format!("{}{path}", self.server);
+        let timeout_ms = self.timeout_ms;
+        let request = HttpRequest { url, body, why, timeout_ms, ..HttpRequest::default() };
+        let bytes_up = request.body.as_ref().map_or(0, String::len);
+        self.link.borrow_mut().bytes_up += bytes_up as u64;
         let response = self.host.send(&request, abort).await?;
-        self.link.borrow_mut().bytes_down += response.body.len() as u64;
-        response::candidates(&response)
+        if !response.cached {
+            self.link.borrow_mut().bytes_down += response.body.len() as u64;
+        }
+        Ok(response)
     }
 
     async fn update(&self, session: &mut Session) -> Result<Update, ClientError> {

@@ -67,3 +67,15 @@ pub(crate) struct HttpResponse {
     /// Whether it came from this device's cache.
     pub(crate) cached: bool,
 }
+
+/// An abort handle for tests.
+#[cfg(test)]
+#[derive(Clone, Default)]
+pub(crate) struct Flag(pub(crate) std::rc::Rc<std::cell::Cell<bool>>);
+
+#[cfg(test)]
+impl Abort for Flag {
+    fn abort(&self) {
+        self.0.set(true);
+    }
+}

@@ -6,8 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 use tandem_model::{
-    Device, EncodedHistory, ItemTable, LearningConfig, LearningExample, ModelError, PersonalDelta,
-    Scorer,
+    EncodedHistory, ItemTable, LearningConfig, LearningExample, ModelError, PersonalDelta, Scorer,
 };
 use tandem_protocol::{ItemId, ModelConfig};
 
@@ -36,50 +35,49 @@ pub struct Outcome {
 /// Scores `candidates` for `history`, takes one learning step for a click on the first
 /// candidate, and scores them again.
 ///
-/// `body` is a model's `safetensors` file, `rows` its item table as in the manifest;
-/// `history` (oldest first) and `candidates` are positions in it, distinct.
+/// `rows` is the model's item table as in the manifest; `history` (oldest first) and
+/// `candidates` are positions in it, distinct.
 ///
 /// # Errors
 /// Those of the model: malformed files, a position beyond the table, an empty history.
 pub async fn run(
-    setup: &Setup,
-    body: &[u8],
+    scorer: &Scorer,
+    learning: &LearningConfig,
     rows: Vec<u8>,
     history: &[u32],
     candidates: &[u32],
-    device: &Device,
 ) -> Result<Outcome, ModelError> {
-    let scorer = Scorer::new(&setup.model, body, device)?;
+    let dims = scorer.config().dims;
     let table = ItemTable::from_bytes(rows)?;
-    let reading = read(&scorer, &gather(&table, history)?).await?;
-    let user = reading.user();
+    let encoded = encode(scorer, &gather(&table, history)?).await?;
+    let user = encoded.user();
     let rows = gather(&table, candidates)?;
     let keys = candidates.iter().map(|item| ItemId::new(item.to_string())).collect();
     let example = LearningExample { keys, rows, target: 0 };
 
-    let mut delta = PersonalDelta::new("parity", setup.model.dims, setup.learning.rank);
+    let mut delta = PersonalDelta::new("parity", dims, learning.rank);
     let rescore = async |delta: &PersonalDelta<ItemId>| {
         let mut rows = example.rows.clone();
-        for (item, row) in example.keys.iter().zip(rows.chunks_exact_mut(setup.model.dims)) {
+        for (item, row) in example.keys.iter().zip(rows.chunks_exact_mut(dims)) {
             delta.apply_row(item, row);
         }
         scorer.personal_scores(user, delta, rows.into()).await
     };
     let before = rescore(&delta).await?;
-    let (learnt, _) = scorer.learn(&mut delta, user, &example, &setup.learning).await?;
+    let (learnt, _) = scorer.learn(&mut delta, user, &example, learning).await?;
     let after = rescore(&delta).await?;
     Ok(Outcome { scores: before, loss: learnt.loss_before, scores_after: after })
 }
 
 /// Encodes a history as a session does: the newest item on its own, after the others.
-async fn read(scorer: &Scorer, history: &[f32]) -> Result<EncodedHistory, ModelError> {
+async fn encode(scorer: &Scorer, history: &[f32]) -> Result<EncodedHistory, ModelError> {
     let newest = history.len().saturating_sub(scorer.config().dims);
     if newest == 0 {
         return scorer.encode(history).await;
     }
     let before = scorer.encode(&history[..newest]).await?;
     match scorer.encode_next(&before, &history[newest..]).await? {
-        Some(reading) => Ok(reading),
+        Some(encoded) => Ok(encoded),
         None => scorer.encode(history).await,
     }
 }
@@ -111,13 +109,13 @@ pub fn parity(
     history: Vec<u32>,
     candidates: Vec<u32>,
 ) -> js_sys::Promise {
-    use crate::{bindings, device, error::ClientError};
+    use crate::{bindings, device::ComputeDevice, error::ClientError};
 
     bindings::promise(async move {
         let setup: Setup = serde_json::from_str(&config_json)
             .map_err(|error| bindings::invalid("configJson", &error))?;
-        let device = device::open().await?;
-        let outcome = run(&setup, &body, rows, &history, &candidates, &device).await?;
+        let scorer = ComputeDevice::open().await?.scorer(&setup.model, &body)?;
+        let outcome = run(&scorer, &setup.learning, rows, &history, &candidates).await?;
         Ok::<_, ClientError>(outcome)
     })
 }
@@ -127,20 +125,20 @@ mod tests {
     use std::collections::HashMap;
 
     use futures_lite::future::block_on;
-    use tandem_model::Body;
+    use tandem_model::{Body, Device};
     use tandem_protocol::ModelKind;
 
     use super::*;
+    use crate::device::ComputeDevice;
 
     fn case(history: &[u32], candidates: &[u32]) -> Result<Outcome, ModelError> {
-        let device = block_on(crate::device::open()).unwrap();
         let model =
             ModelConfig { kind: ModelKind::Sasrec, dims: 8, blocks: 1, heads: 2, max_length: 4 };
-        let body = Body::new(&model, 0.0, &device)?.to_bytes(&HashMap::new())?;
+        let body = Body::new(&model, 0.0, &Device::flex())?.to_bytes(&HashMap::new())?;
         let values: Vec<f32> = (0..80).map(|at| ((at * 29 % 53) as f32) / 26.0 - 1.0).collect();
         let rows = ItemTable::quantise(&values, 8)?.as_bytes().to_vec();
-        let setup = Setup { model, learning: LearningConfig::default() };
-        block_on(run(&setup, &body, rows, history, candidates, &device))
+        let scorer = block_on(ComputeDevice::open()).unwrap().scorer(&model, &body)?;
+        block_on(run(&scorer, &LearningConfig::default(), rows, history, candidates))
     }
 
     #[test]

@@ -174,18 +174,8 @@ impl<A: Abort> ServerLink<A> {
 
 #[cfg(test)]
 mod tests {
-    use std::{cell::Cell, rc::Rc};
-
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Flag(Rc<Cell<bool>>);
-
-    impl Abort for Flag {
-        fn abort(&self) {
-            self.0.set(true);
-        }
-    }
+    use crate::host::Flag;
 
     fn failure() -> Failure {
         Failure::new(ErrorCode::Timeout, "late")

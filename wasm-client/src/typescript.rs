@@ -1,9 +1,7 @@
 //! The TypeScript types of everything that crosses into JavaScript or over HTTP, generated
 //! from the Rust types: `pkg/src/shared/generated.ts`.
 //!
-//! The test fails if the file is not up to date. With `TANDEM_WRITE_TYPES=1` it writes it:
-//! `TANDEM_WRITE_TYPES=1 cargo xtask test --no-browser`, or the test alone with the features
-//! of `xtask/src/cargo.rs`.
+//! The test fails if the file is not up to date. `cargo xtask types` writes it.
 
 use std::{env, fs, path::Path};
 
@@ -19,7 +17,7 @@ use tandem_protocol::{
     ModelConfig, ModelKind, ModelsResponse, Problem, Ranking, RowsRequest, RowsResponse,
     SearchConfig,
 };
-use tandem_session::{Contribution, Explanation, RankedItem, Similar};
+use tandem_session::{Contribution, Explanation, RankedItem, SearchMode, Similar};
 use ts_rs::{Config, TS};
 
 use crate::{
@@ -78,7 +76,7 @@ fn generated() -> String {
         Update, RankedItem, Decision, Action, ReasonCode, Connection, ConnectionState, Stats,
         Timings, HistoryChange, Undone, Deeper, Fetched, ClientError, LearnReport, Explanation, Contribution, Similar,
         // Options of the client, and its network.
-        OpenConfig, Budget, HttpRequest, Received, ErrorCode,
+        OpenConfig, SearchMode, Budget, HttpRequest, Received, ErrorCode,
         // Wire format.
         ItemId, Event, EventKind, Ranking, CandidatesRequest, CandidatesResponse, Candidate, ItemRow,
         Ignored, tandem_protocol::Timings, RowsRequest, RowsResponse, ModelsResponse, HostedModel,
@@ -102,7 +100,7 @@ fn the_typescript_types_are_up_to_date() {
     let found = fs::read_to_string(&path).unwrap_or_default();
     assert!(
         found == generated,
-        "{} does not match the Rust types; run this test with {WRITE}=1 and commit the file",
+        "{} does not match the Rust types; `cargo xtask types` writes it",
         path.display()
     );
 }

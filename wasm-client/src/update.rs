@@ -97,6 +97,8 @@ pub(crate) struct Deeper {
 pub(crate) struct Fetched {
     /// The ranking with the new rows; `null` if none arrived.
     pub(crate) update: Option<Update>,
+    /// Whether rows of clicked items arrived, so that these clicks can be learnt from.
+    pub(crate) rows: bool,
     /// Files and rows that cannot be used; they are not requested again.
     pub(crate) errors: Vec<ClientError>,
     /// Whether there may be cells to fetch now: rows arrived without which none could be chosen.
@@ -107,7 +109,7 @@ pub(crate) struct Fetched {
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub(crate) struct Undone {
-    /// The event that was taken back; `null` if there was none.
+    /// The event that was undone; `null` if there was none.
     pub(crate) event: Option<Event>,
     pub(crate) update: Update,
 }

@@ -28,7 +28,7 @@ import { coldStarts, memory } from './whole.mjs';
 
 /** Numbers of rows that are searched. */
 const SEARCH_SIZES = [12_000, 200_000];
-/** Results per search; the same in `page/search.js`. */
+/** Results per search. */
 const SEARCH_K = 100;
 
 /** Catalogues of the whole clicks, by number of items. */
@@ -130,7 +130,7 @@ async function onCpu(server, options) {
         rounds: options.rounds,
         warmUp: 60,
         learnRounds: options.rounds,
-        searchSizes: SEARCH_SIZES,
+        search: { sizes: SEARCH_SIZES, k: SEARCH_K },
       },
     );
     log('cold starts');
@@ -209,7 +209,7 @@ async function onWebGpu(server, options) {
         rounds: 24,
         warmUp: 4,
         learnRounds: 0,
-        searchSizes: [],
+        search: { sizes: [], k: SEARCH_K },
       },
     );
     console.log(`Largest differences: ${JSON.stringify(agreement)}`);

@@ -182,8 +182,8 @@ export class Client {
     return this.recommend();
   }
 
-  async fetchMissing(): Promise<{ update: null; errors: []; more: false }> {
-    return { update: null, errors: [], more: false };
+  async fetchMissing(): Promise<{ update: null; rows: false; errors: []; more: false }> {
+    return { update: null, rows: false, errors: [], more: false };
   }
 
   async chooseModel(name?: string): Promise<null> {

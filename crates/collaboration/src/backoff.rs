@@ -1,11 +1,7 @@
 //! Exponential backoff: when to retry after a server failed.
 
-use serde::{Deserialize, Serialize};
-
 /// How the delays between retries grow.
-///
-/// Field names are those of stored configurations.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BackoffLimits {
     /// Delay after the first failure, in milliseconds.
     pub first_ms: f64,
@@ -96,12 +92,6 @@ impl Backoff {
         let left = wait.length_ms - elapsed;
         (left > 0.0).then_some(left)
     }
-
-    /// Number of consecutive failures.
-    #[must_use]
-    pub fn failures(&self) -> u32 {
-        self.failures
-    }
 }
 
 #[cfg(test)]
@@ -126,9 +116,11 @@ mod tests {
         assert_eq!(backoff.retry_in_ms(600.0), Some(500.0));
         assert_eq!(backoff.retry_in_ms(1_100.0), None);
         backoff.failed(1_100.0, 0.0, None);
-        assert_eq!(backoff.failures(), 2);
+        assert_eq!(backoff.retry_in_ms(1_100.0), Some(2_000.0));
         backoff.succeeded();
-        assert_eq!((backoff.failures(), backoff.retry_in_ms(1_100.0)), (0, None));
+        assert_eq!(backoff.retry_in_ms(1_100.0), None);
+        backoff.failed(1_100.0, 0.0, None);
+        assert_eq!(backoff.retry_in_ms(1_100.0), Some(1_000.0));
     }
 
     #[test]

@@ -54,7 +54,7 @@ impl BucketLimits {
 /// assert!(bucket.take(0.0));
 /// assert_eq!(bucket.wait_ms(0.0), 10_000.0);
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TokenBucket {
     limits: BucketLimits,
     /// Between 0 and the capacity; a fraction is a partly refilled token.

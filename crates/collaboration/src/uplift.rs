@@ -4,8 +4,7 @@
 //! contested, not that another list would be better. Here the small model compares the list
 //! with items *outside* it ([`ListAdvantage`]), and a rule fitted on validation sessions turns
 //! the comparison into an expected gain of NDCG@10 ([`UpliftModel`]). The rule is fitted
-//! elsewhere. Learning the uplift of a
-//! call follows the Meta Controller (Yao et al., KDD 2022).
+//! elsewhere. Learning the uplift of a call follows the Meta Controller (Yao et al., KDD 2022).
 
 use serde::{Deserialize, Serialize};
 

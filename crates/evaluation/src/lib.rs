@@ -51,7 +51,7 @@ mod strata;
 mod testing;
 mod uplift_sample;
 
-pub use device::{SearchScope, SimulatedDevice};
+pub use device::{CellFiles, SearchScope, SimulatedDevice};
 pub use error::EvaluationError;
 pub use metrics::{CUTOFFS, Metrics, MetricsAt, hit, ndcg, reciprocal_rank};
 pub use rank::rank_of;

@@ -9,9 +9,13 @@ use serde::{Deserialize, Serialize};
 use tandem_collaboration::Action;
 use tandem_dataset::{Dataset, ItemIndex, Sequence};
 use tandem_protocol::{Event, EventKind};
-use tandem_session::{Connection, Session};
+use tandem_session::Connection;
 
-use crate::{EvaluationError, SessionCost, SimulatedDevice, device::id, hit, ndcg};
+use crate::{
+    EvaluationError, SessionCost, SimulatedDevice,
+    device::{Traffic, id},
+    hit, ndcg,
+};
 
 /// How sessions are taken from the logs.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -72,8 +76,7 @@ struct SessionRun {
     losses: Vec<(f32, f32)>,
     rank_ms: Vec<f64>,
     learn_ms: Vec<f64>,
-    bytes_up: usize,
-    bytes_down: usize,
+    traffic: Traffic,
 }
 
 impl SessionProtocol {
@@ -137,17 +140,10 @@ impl SessionProtocol {
         let mut now_ms = 0.0;
         let mut session = device.begin(dataset, user, before)?;
         let mut run = SessionRun::default();
-        let call = |session: &mut Session, items: &[ItemIndex], now_ms: f64| {
-            let (request, ticket) = session.begin_request(None, now_ms);
-            let response = device.answer(dataset, list(items)?.as_ref());
-            let bytes = (json_bytes(&request), json_bytes(&response));
-            session.accept(ticket, response, now_ms)?;
-            Ok::<_, EvaluationError>(bytes)
-        };
-        let (up, down) = call(&mut session, &items, now_ms)?;
-        (run.bytes_up, run.bytes_down) = (up, down);
+        run.traffic = device.request(dataset, &mut session, list(&items)?.as_ref(), now_ms)?;
         for (click, &item) in live.iter().enumerate() {
-            let shown = session.rank().await?;
+            let (shown, traffic) = device.rank(dataset, &mut session).await?;
+            run.traffic += traffic;
             session.record_shown(&shown);
             let clicked = id(dataset, item);
             let rank = shown.items.iter().position(|shown| shown.item == clicked);
@@ -164,9 +160,8 @@ impl SessionProtocol {
                 record.disagreement = decision.disagreement;
                 record.called = decision.action == Action::Request;
                 if record.called {
-                    let (up, down) = call(&mut session, &items, now_ms)?;
-                    run.bytes_up += up;
-                    run.bytes_down += down;
+                    let list = list(&items)?;
+                    run.traffic += device.request(dataset, &mut session, list.as_ref(), now_ms)?;
                 }
                 // As on a device, learning comes after the decision and the paint.
                 if self.learn {
@@ -209,8 +204,8 @@ impl SessionProtocol {
                 rank_ms_p95: quantile(&rank_ms, 0.95),
                 learn_ms_p50: quantile(&learn_ms, 0.5),
                 learn_ms_p95: quantile(&learn_ms, 0.95),
-                bytes_up: bytes(|run| run.bytes_up),
-                bytes_down: bytes(|run| run.bytes_down),
+                bytes_up: bytes(|run| run.traffic.up),
+                bytes_down: bytes(|run| run.traffic.down),
             },
             losses: (!losses.is_empty()).then(|| (sum(|pair| pair.0), sum(|pair| pair.1))),
             records,
@@ -220,11 +215,6 @@ impl SessionProtocol {
 
 fn milliseconds(since: Instant) -> f64 {
     since.elapsed().as_secs_f64() * 1e3
-}
-
-fn json_bytes(message: &impl Serialize) -> usize {
-    // Messages of the protocol always serialise.
-    serde_json::to_vec(message).map_or(0, |json| json.len())
 }
 
 fn sorted<'a>(values: impl Iterator<Item = &'a f64>) -> Vec<f64> {

@@ -4,13 +4,17 @@ use std::collections::HashMap;
 
 use tandem_collaboration::{Fusion, LanguageModelScore, Normalisation, Policy, Trigger};
 use tandem_dataset::{Catalogue, Dataset, Item, ItemIndex, Sequence};
-use tandem_model::{Body, ItemTable, LearningConfig, Scorer};
+use tandem_model::{
+    Body, Device, ItemTable, QuantisedRow, Scorer,
+    cells::{Cell, CellEntry, CellIndex},
+};
 use tandem_protocol::{ItemId, ModelConfig, ModelKind};
 use tandem_session::{RowStore, Settings};
 
-use crate::SimulatedDevice;
+use crate::{CellFiles, SimulatedDevice};
 
 const ITEMS: u32 = 12;
+const DIMS: usize = 4;
 
 /// Users `a`, `b`, `c` and `d` over 12 items.
 pub(crate) fn dataset() -> Dataset {
@@ -35,37 +39,37 @@ pub(crate) fn next_items(items: &[ItemIndex]) -> Vec<(ItemIndex, f32)> {
     (1..ITEMS).map(|by| (ItemIndex((last + by) % ITEMS), -(by as f32))).collect()
 }
 
+fn item_table() -> ItemTable {
+    let values: Vec<f32> = (0..ITEMS as usize * DIMS).map(|i| (i as f32 * 0.7).sin()).collect();
+    ItemTable::quantise(&values, DIMS).unwrap()
+}
+
 /// The parts of a simulated device.
 pub(crate) struct Parts {
     scorer: Scorer,
     rows: RowStore,
+    cells: Option<CellFiles>,
     settings: Settings,
 }
 
 impl Parts {
     pub(crate) fn new(trigger: Trigger) -> Self {
         let config =
-            ModelConfig { kind: ModelKind::Sasrec, dims: 4, blocks: 1, heads: 1, max_length: 4 };
-        let cpu = tandem_model::Device::flex();
-        let bytes = Body::new(&config, 0.0, &cpu).unwrap().to_bytes(&HashMap::new()).unwrap();
-        let table: Vec<f32> = (0..ITEMS * 4).map(|i| (i as f32 * 0.7).sin()).collect();
-        let rows = RowStore::whole(
-            ItemTable::quantise(&table, 4).unwrap(),
-            (0..ITEMS).map(|id| ItemId::new(id.to_string())),
-        );
+            ModelConfig { kind: ModelKind::Sasrec, dims: DIMS, blocks: 1, heads: 1, max_length: 4 };
+        let device = Device::flex();
+        device.seed(7);
+        let bytes = Body::new(&config, 0.0, &device).unwrap().to_bytes(&HashMap::new()).unwrap();
+        let rows = RowStore::whole(item_table(), (0..ITEMS).map(|id| ItemId::new(id.to_string())));
         let settings = Settings {
             // The language model alone, so that ranks can be computed by hand.
             fusion: Fusion::weighted(1.0, LanguageModelScore::Rank, Normalisation::Rank),
             policy: Policy::bare(trigger),
-            learning: LearningConfig::default(),
             base: "base".into(),
             catalogue_hash: "catalogue".into(),
-            search_k: 0,
-            popular: Vec::new(),
-            repeats: false,
+            ..Settings::default()
         };
-        let scorer = Scorer::new(&config, &bytes, &cpu).unwrap();
-        Self { scorer, rows: rows.unwrap(), settings }
+        let scorer = Scorer::new(&config, &bytes).unwrap();
+        Self { scorer, rows: rows.unwrap(), cells: None, settings }
     }
 
     /// Lets the device search for its best `k` items.
@@ -73,7 +77,28 @@ impl Parts {
         self.settings.search_k = k;
     }
 
+    /// Divides the item table into `count` cells of consecutive items. Returns their bytes.
+    pub(crate) fn divide(&mut self, count: usize) -> usize {
+        let (table, ids) = (&item_table(), (0..ITEMS).map(|id| ItemId::new(id.to_string())));
+        let ids: Vec<ItemId> = ids.collect();
+        let rows: Vec<QuantisedRow> =
+            (0..ids.len()).map(|at| table.row(at).unwrap().unwrap()).collect();
+        let size = ids.len() / count;
+        let cells = ids.chunks(size).zip(rows.chunks(size)).map(|(ids, rows)| {
+            let values: Vec<f32> = rows.iter().flat_map(QuantisedRow::values).collect();
+            let cell = Cell::new(ids.to_vec(), ItemTable::quantise(&values, DIMS).unwrap());
+            let file = cell.unwrap().to_bytes();
+            (CellEntry::new(rows[0].clone(), ids.len() as u32, &file), file)
+        });
+        let (entries, files): (Vec<CellEntry>, Vec<Vec<u8>>) = cells.unzip();
+        let bytes = files.iter().map(Vec::len).sum();
+        self.rows = RowStore::with_cells(CellIndex::new(DIMS, entries).unwrap(), 1 << 20);
+        self.cells = Some(CellFiles { table: table.clone(), files });
+        bytes
+    }
+
     pub(crate) fn device(&self) -> SimulatedDevice<'_> {
-        SimulatedDevice { scorer: &self.scorer, rows: &self.rows, settings: &self.settings }
+        let Self { scorer, rows, cells, settings } = self;
+        SimulatedDevice { scorer, rows, cells: cells.as_ref(), settings }
     }
 }

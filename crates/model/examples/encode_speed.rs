@@ -21,7 +21,7 @@ fn main() -> Result<(), ModelError> {
     for kind in [ModelKind::Sasrec, ModelKind::Gru4rec] {
         let config = ModelConfig { kind, dims: DIMS, blocks: 2, heads: 1, max_length: 50 };
         let weights = Body::new(&config, 0.0, &device)?.to_bytes(&HashMap::new())?;
-        let scorer = Scorer::new(&config, &weights, &device)?;
+        let scorer = Scorer::new(&config, &weights)?;
         let before = block_on(scorer.encode(earlier))?;
         let whole = median(|| block_on(scorer.encode(&history)).map(|_| ()))?;
         let click = median(|| block_on(scorer.encode_next(&before, newest)).map(|_| ()))?;

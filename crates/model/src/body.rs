@@ -1,9 +1,9 @@
 use burn::{Tensor, module::Module, tensor::Device};
 use tandem_protocol::{ModelConfig, ModelKind};
 
-#[cfg(feature = "webgpu")]
-use crate::attention::KvCache;
 use crate::{Din, Gru4rec, ModelError, Sasrec};
+#[cfg(feature = "webgpu")]
+use crate::{attention::KvCache, incremental_state::IncrementalState};
 
 /// A small model without its item table.
 #[derive(Module, Debug)]
@@ -65,18 +65,18 @@ impl Body {
     pub(crate) fn encode(
         &self,
         items: Tensor<3>,
-        past: Option<&IncrementalState>,
-    ) -> Option<(Tensor<3>, IncrementalState)> {
+        past: Option<&DeviceState>,
+    ) -> Option<(Tensor<3>, DeviceState)> {
         match self {
             Self::Sasrec(model) => {
-                let past = past.and_then(IncrementalState::attention);
+                let past = past.and_then(DeviceState::attention).map(Vec::as_slice);
                 let (hidden, layers) = model.encode(items, past);
-                Some((hidden, IncrementalState::Attention(layers)))
+                Some((hidden, DeviceState::Attention(layers)))
             }
             Self::Gru4rec(model) => {
-                let past = past.and_then(IncrementalState::recurrence);
+                let past = past.and_then(DeviceState::recurrence).map(Vec::as_slice);
                 let (hidden, layers) = model.encode(items, past);
-                Some((hidden, IncrementalState::Recurrence(layers)))
+                Some((hidden, DeviceState::Recurrence(layers)))
             }
             Self::Din(_) => None,
         }
@@ -98,23 +98,6 @@ impl Body {
     }
 }
 
-/// The state of a network after some items, per layer, from which more items can be encoded.
+/// The state of a network on a compute device; of a recurrent one `[batch, 1, dims]` per layer.
 #[cfg(feature = "webgpu")]
-#[derive(Clone, Debug)]
-pub(crate) enum IncrementalState {
-    /// Keys and values of every item.
-    Attention(Vec<KvCache>),
-    /// Hidden state after the newest item, `[batch, 1, dims]`.
-    Recurrence(Vec<Tensor<3>>),
-}
-
-#[cfg(feature = "webgpu")]
-impl IncrementalState {
-    fn attention(&self) -> Option<&[KvCache]> {
-        if let Self::Attention(layers) = self { Some(layers) } else { None }
-    }
-
-    fn recurrence(&self) -> Option<&[Tensor<3>]> {
-        if let Self::Recurrence(layers) = self { Some(layers) } else { None }
-    }
-}
+pub(crate) type DeviceState = IncrementalState<Vec<KvCache>, Vec<Tensor<3>>>;

@@ -18,7 +18,10 @@ use self::{
     layers::Weights,
     sasrec::{HostCache, HostSasrec},
 };
-use crate::{ModelError, body::check_shape, weights::WeightFile};
+use crate::{
+    ModelError, body::check_shape, incremental_state::IncrementalState, products::row_products,
+    weights::WeightFile,
+};
 
 /// A small model in main memory, without its item table.
 #[derive(Debug)]
@@ -28,13 +31,10 @@ pub(crate) enum HostModel {
     Din(HostDin),
 }
 
-/// The state of a network after some items, from which more items can be encoded.
-#[derive(Clone, Debug)]
-pub(crate) enum HostState {
-    Attention(HostCache),
-    Recurrence(HostStates),
-}
+/// The state of a network on the host.
+pub(crate) type HostState = IncrementalState<HostCache, HostStates>;
 
+#[allow(clippy::unused_async, reason = "the models on a device await their results")]
 impl HostModel {
     /// Loads weights as [`Body::to_bytes`](crate::Body::to_bytes) wrote them.
     ///
@@ -53,12 +53,15 @@ impl HostModel {
 
     /// The hidden state `[dims]` after the newest of `items` `[length, dims]`, which follow those
     /// of `past`, and the new state; `None` for DIN, which does not score by a dot product.
-    pub(crate) fn encode(
+    ///
+    /// # Errors
+    /// None; the models on a device have some.
+    pub(crate) async fn encode(
         &self,
         items: &[f32],
         past: Option<&HostState>,
-    ) -> Option<(Vec<f32>, HostState)> {
-        match self {
+    ) -> Result<Option<(Vec<f32>, HostState)>, ModelError> {
+        Ok(match self {
             Self::Sasrec(model) => {
                 let past = past.and_then(HostState::attention);
                 let (hidden, cache) = model.encode(items, past);
@@ -70,26 +73,23 @@ impl HostModel {
                 Some((hidden, HostState::Recurrence(states)))
             }
             Self::Din(_) => None,
-        }
+        })
     }
 
-    /// Scores of candidates `[candidates, dims]` for a history `[length, dims]` by DIN; the other
-    /// models score with the hidden state of [`encode`](Self::encode), and give `None`.
-    pub(crate) fn score(&self, history: &[f32], candidates: &[f32]) -> Option<Vec<f32>> {
-        match self {
-            Self::Din(model) => Some(model.score(history, candidates)),
-            Self::Sasrec(_) | Self::Gru4rec(_) => None,
-        }
-    }
-}
-
-impl HostState {
-    fn attention(&self) -> Option<&HostCache> {
-        if let Self::Attention(cache) = self { Some(cache) } else { None }
-    }
-
-    fn recurrence(&self) -> Option<&HostStates> {
-        if let Self::Recurrence(states) = self { Some(states) } else { None }
+    /// Scores of candidates `[candidates, dims]` for a history `[length, dims]`.
+    ///
+    /// # Errors
+    /// None; the models on a device have some.
+    pub(crate) async fn score(
+        &self,
+        history: &[f32],
+        candidates: &[f32],
+    ) -> Result<Vec<f32>, ModelError> {
+        Ok(match self {
+            Self::Sasrec(model) => row_products(&model.encode(history, None).0, candidates),
+            Self::Gru4rec(model) => row_products(&model.encode(history, None).0, candidates),
+            Self::Din(model) => model.score(history, candidates),
+        })
     }
 }
 
@@ -101,6 +101,7 @@ mod tests {
         Tensor,
         tensor::{Device, TensorData},
     };
+    use futures_lite::future::block_on;
     use rand::{RngExt, SeedableRng, rngs::StdRng};
 
     use super::*;
@@ -139,21 +140,20 @@ mod tests {
                 let expected = body.score(tensor(&items), tensor(&candidates));
                 let expected = expected.try_into_vec_as::<f32>().unwrap();
                 let what = format!("{kind:?} {dims} {heads}");
-                if let Some(scores) = host.score(&items, &candidates) {
-                    close(&scores, &expected, &what);
-                    continue;
-                }
-                let score = |hidden: &[f32]| -> Vec<f32> {
-                    let rows = candidates.chunks_exact(dims);
-                    rows.map(|row| row.iter().zip(hidden).map(|(a, b)| a * b).sum()).collect()
-                };
                 // All at once, and in two parts.
-                let (whole, _) = host.encode(&items, None).unwrap();
-                close(&score(&whole), &expected, &what);
+                let whole = block_on(host.score(&items, &candidates)).unwrap();
+                close(&whole, &expected, &what);
+                let encode = |items: &[f32], past: Option<&HostState>| {
+                    block_on(host.encode(items, past)).unwrap()
+                };
                 let (first, second) = items.split_at(length / 2 * dims);
-                let past = (!first.is_empty()).then(|| host.encode(first, None).unwrap().1);
-                let (parts, _) = host.encode(second, past.as_ref()).unwrap();
-                close(&score(&parts), &expected, &what);
+                let past = if first.is_empty() { None } else { encode(first, None) };
+                let past = past.map(|(_, state)| state);
+                let Some((hidden, _)) = encode(second, past.as_ref()) else {
+                    assert_eq!(kind, ModelKind::Din);
+                    continue;
+                };
+                close(&row_products(&hidden, &candidates), &expected, &what);
             }
         }
     }

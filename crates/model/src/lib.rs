@@ -1,5 +1,4 @@
-//! The small recommendation models (SRM) in Burn: encoding, scoring, search and learning on the
-//! device.
+//! The small recommendation models (SRM): encoding, scoring, search and learning on the device.
 //!
 //! A model has two parts, so that the cost on a device does not grow with the catalogue:
 //!
@@ -13,17 +12,22 @@
 //! the shared weights; the network itself is not differentiated there. Training of whole models
 //! is in `tandem-training`.
 //!
-//! This crate does no I/O. It computes on any [`Device`]. Methods that read results are `async`
-//! because a browser's GPU cannot be read synchronously; on the CPU they are ready at once.
+//! A [`Body`] is made of Burn tensors on any [`Device`]. A [`Scorer`] computes the same in plain
+//! loops on the host, which is faster for a single history; with the feature `webgpu` it computes
+//! on a [`Device`]. Its methods that read results are `async` because a browser's GPU cannot be
+//! read synchronously; on the host they are ready at once. This crate does no I/O.
 
 mod attention;
 mod body;
 pub mod cells;
+#[cfg(feature = "webgpu")]
+mod device_model;
 mod din;
 mod error;
 mod gru4rec;
 #[cfg(not(feature = "webgpu"))]
 mod host;
+mod incremental_state;
 mod learning;
 mod parameter;
 mod personal;

@@ -122,12 +122,6 @@ impl<K: RowKey> PersonalDelta<K> {
         Ok(())
     }
 
-    /// Hash of the shared weights that the delta belongs to.
-    #[must_use]
-    pub fn base(&self) -> &str {
-        &self.base
-    }
-
     /// Number of learning steps.
     #[must_use]
     pub fn steps(&self) -> u64 {
@@ -160,9 +154,7 @@ impl<K: RowKey> PersonalDelta<K> {
     /// Adds the item's row delta to its row `[dims]`.
     pub fn apply_row(&self, key: &K, row: &mut [f32]) {
         if let Some(delta) = self.rows.get(key) {
-            for (value, delta) in row.iter_mut().zip(delta) {
-                *value += delta;
-            }
+            add_scaled(row, 1.0, delta);
         }
     }
 

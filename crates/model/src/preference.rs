@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::products::{add_scaled, dot};
+use crate::products::{add_scaled, dot, softmax};
 
 /// A vector `w` `[dims]` that adds `w·v` to the score of every candidate row `v`.
 ///
@@ -108,14 +108,9 @@ impl PreferenceExample {
     /// Derivative of the loss with respect to each candidate's score: its probability with
     /// `preference`, minus 1 for the clicked item.
     pub(crate) fn logit_gradients(&self, preference: &Preference) -> Vec<f32> {
-        let scores = self.scores_with(preference);
-        let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let mut logit_gradients: Vec<f32> =
-            scores.iter().map(|score| (score - largest).exp()).collect();
-        let sum: f32 = logit_gradients.iter().sum();
-        for (at, gradient) in logit_gradients.iter_mut().enumerate() {
-            *gradient = *gradient / sum - if at == self.target { 1.0 } else { 0.0 };
-        }
+        let mut logit_gradients = self.scores_with(preference);
+        softmax(&mut logit_gradients);
+        logit_gradients[self.target] -= 1.0;
         logit_gradients
     }
 

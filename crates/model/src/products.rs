@@ -32,6 +32,24 @@ pub(crate) fn outer(a: &[f32], b: &[f32]) -> Vec<f32> {
     product
 }
 
+/// The dot products of `vector` `[dims]` with `rows` `[n, dims]`.
+pub(crate) fn row_products(vector: &[f32], rows: &[f32]) -> Vec<f32> {
+    rows.chunks_exact(vector.len()).map(|row| dot(vector, row)).collect()
+}
+
+/// Turns logits into probabilities: `e^x / Σ e^x`, without overflow.
+pub(crate) fn softmax(logits: &mut [f32]) {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let mut sum = 0.0;
+    for logit in logits.iter_mut() {
+        *logit = (*logit - largest).exp();
+        sum += *logit;
+    }
+    for logit in logits.iter_mut() {
+        *logit /= sum;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,5 +69,18 @@ mod tests {
         assert_eq!(sum.map(f32::to_bits), [2.0_f32, 4.0].map(f32::to_bits));
         let product = outer(&[2.0, -1.0], &[1.0, 3.0]);
         assert_eq!(product, [2.0, 6.0, -1.0, -3.0]);
+        assert_eq!(row_products(&[1.0, -1.0], &[3.0, 1.0, 0.5, 1.0]), [2.0, -0.5]);
+    }
+
+    #[test]
+    fn a_softmax_matches_hand_computed_values_and_does_not_overflow() {
+        // 1 : 3 : 4, whatever is added to all logits.
+        for offset in [0.0_f32, 300.0, -300.0] {
+            let mut logits = [1.0_f32, 3.0, 4.0].map(|weight| weight.ln() + offset);
+            softmax(&mut logits);
+            for (found, expected) in logits.iter().zip([0.125, 0.375, 0.5]) {
+                assert!((found - expected).abs() < 1e-4, "{found} is not {expected}");
+            }
+        }
     }
 }

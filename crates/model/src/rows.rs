@@ -220,6 +220,21 @@ impl ItemTable {
         Some(start..start.checked_add(width)?)
     }
 
+    /// The values of all rows, `[items, dims]`.
+    ///
+    /// # Errors
+    /// [`ModelError::NotFinite`] if a stored scale is not finite.
+    pub fn values(&self) -> Result<Vec<f32>, ModelError> {
+        let mut values = Vec::with_capacity(self.len() * self.dims);
+        for row in self.stored_rows() {
+            if !row.scale().is_finite() {
+                return Err(ModelError::NotFinite { what: "scale of an item row".into() });
+            }
+            values.extend(row.values());
+        }
+        Ok(values)
+    }
+
     /// Appends the values `[dims]` of the row at a position to `out`. Returns `false`, and
     /// appends nothing, beyond the last row and for a row whose scale is not finite.
     pub fn append_row(&self, position: usize, out: &mut Vec<f32>) -> bool {
@@ -299,10 +314,14 @@ mod tests {
         let wide = QuantisedRow::quantise(&[0.5; 4]).unwrap();
         assert!(matches!(pushed.push(&wide), Err(ModelError::Length { .. })));
         assert!(ItemTable::new(0).is_err());
+        let row = |position| table.row(position).unwrap().unwrap();
+        let rows: Vec<f32> = row(0).values().chain(row(1).values()).collect();
+        assert_eq!(table.values().unwrap(), rows);
         let mut nan = good;
         nan[8..12].copy_from_slice(&f32::NAN.to_le_bytes());
         let table = ItemTable::from_bytes(nan).unwrap();
         assert!(matches!(table.row(0), Some(Err(ModelError::NotFinite { .. }))));
+        assert!(matches!(table.values(), Err(ModelError::NotFinite { .. })));
         assert!(table.row(2).is_none());
         let mut values = Vec::new();
         assert!(!table.append_row(0, &mut values) && !table.append_row(2, &mut values));

@@ -1,23 +1,23 @@
 use std::{borrow::Cow, sync::Arc};
 
-use burn::tensor::Device;
-#[cfg(feature = "webgpu")]
-use burn::{Tensor, tensor::TensorData};
 use tandem_protocol::ModelConfig;
 
 #[cfg(not(feature = "webgpu"))]
-use crate::host::{HostModel, HostState as NetworkState};
+use crate::host::{HostModel as Network, HostState as NetworkState};
 #[cfg(feature = "webgpu")]
-use crate::{Body, body::IncrementalState as NetworkState};
+use crate::{Device, body::DeviceState as NetworkState, device_model::DeviceModel as Network};
 use crate::{
     ModelError, PersonalDelta, RowKey,
-    products::{add_scaled, dot},
+    products::{add_scaled, row_products},
 };
 
 /// Rows of a history that make up the search query of a model without a user embedding.
 const MEAN_OF_NEWEST: usize = 10;
 
-/// A model with its weights on a compute device.
+/// A model with its weights, which encodes histories and scores candidates.
+///
+/// It computes on the host. With the feature `webgpu` it computes on a [`Device`](crate::Device)
+/// instead, and `Scorer::on_device` takes the place of `Scorer::new`.
 ///
 /// The weights never change; what a visitor's clicks have taught is in a [`PersonalDelta`].
 /// Cheap to clone.
@@ -31,9 +31,8 @@ const MEAN_OF_NEWEST: usize = 10;
 ///
 /// let kind = ModelKind::Sasrec;
 /// let config = ModelConfig { kind, dims: 4, blocks: 1, heads: 1, max_length: 10 };
-/// let device = Device::flex();
-/// let weights = Body::new(&config, 0.0, &device)?.to_bytes(&HashMap::new())?;
-/// let scorer = Scorer::new(&config, &weights, &device)?;
+/// let weights = Body::new(&config, 0.0, &Device::flex())?.to_bytes(&HashMap::new())?;
+/// let scorer = Scorer::new(&config, &weights)?;
 ///
 /// let history = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]; // [2 items, 4 dims]
 /// let candidates = vec![1.0; 12]; // [3 items, 4 dims]
@@ -46,12 +45,7 @@ const MEAN_OF_NEWEST: usize = 10;
 #[derive(Clone, Debug)]
 pub struct Scorer {
     config: ModelConfig,
-    #[cfg(feature = "webgpu")]
-    body: Body,
-    #[cfg(feature = "webgpu")]
-    device: Device,
-    #[cfg(not(feature = "webgpu"))]
-    host: Arc<HostModel>,
+    network: Arc<Network>,
 }
 
 /// The output of the network for a history: everything about the visitor that a score needs.
@@ -111,28 +105,30 @@ impl UserState {
 }
 
 impl Scorer {
-    /// Loads weights as [`Body::to_bytes`](crate::Body::to_bytes) wrote them.
-    ///
-    /// With the feature `webgpu` it computes on `device`, else on the host.
-    ///
-    /// # Errors
-    /// As [`Body::from_bytes`](crate::Body::from_bytes).
-    #[cfg(feature = "webgpu")]
-    pub fn new(config: &ModelConfig, weights: &[u8], device: &Device) -> Result<Self, ModelError> {
-        let body = Body::from_bytes(config, weights, device)?;
-        Ok(Self { config: config.clone(), body, device: device.clone() })
-    }
-
-    /// Loads weights as [`Body::to_bytes`](crate::Body::to_bytes) wrote them.
-    ///
-    /// With the feature `webgpu` it computes on `device`, else on the host.
+    /// Loads weights as [`Body::to_bytes`](crate::Body::to_bytes) wrote them, to compute on the
+    /// host.
     ///
     /// # Errors
     /// As [`Body::from_bytes`](crate::Body::from_bytes).
     #[cfg(not(feature = "webgpu"))]
-    pub fn new(config: &ModelConfig, weights: &[u8], _device: &Device) -> Result<Self, ModelError> {
-        let host = Arc::new(HostModel::new(config, weights)?);
-        Ok(Self { config: config.clone(), host })
+    pub fn new(config: &ModelConfig, weights: &[u8]) -> Result<Self, ModelError> {
+        let network = Arc::new(Network::new(config, weights)?);
+        Ok(Self { config: config.clone(), network })
+    }
+
+    /// Loads weights as [`Body::to_bytes`](crate::Body::to_bytes) wrote them, to compute on
+    /// `device`.
+    ///
+    /// # Errors
+    /// As [`Body::from_bytes`](crate::Body::from_bytes).
+    #[cfg(feature = "webgpu")]
+    pub fn on_device(
+        config: &ModelConfig,
+        weights: &[u8],
+        device: &Device,
+    ) -> Result<Self, ModelError> {
+        let network = Arc::new(Network::new(config, weights, device)?);
+        Ok(Self { config: config.clone(), network })
     }
 
     /// The model's shape.
@@ -180,7 +176,7 @@ impl Scorer {
     ) -> Result<EncodedHistory, ModelError> {
         let length = before.map_or(0, |before| before.length) + items.len() / self.config.dims;
         let past = before.and_then(|before| before.state.as_ref());
-        let encoded = self.encode_items(items, past).await?;
+        let encoded = self.network.encode(items, past).await?;
         let (user, state) = if let Some((hidden, state)) = encoded {
             (State::Embedding(hidden.into()), Some(state))
         } else {
@@ -205,8 +201,8 @@ impl Scorer {
         let count = whole_rows("candidate rows", candidates, dims)?;
         match &user.0 {
             _ if count == 0 => Ok(Vec::new()),
-            State::Embedding(embedding) => Ok(products(embedding, candidates)),
-            State::History(history) => self.score_history(history, candidates).await,
+            State::Embedding(embedding) => Ok(row_products(embedding, candidates)),
+            State::History(history) => self.network.score(history, candidates).await,
         }
     }
 
@@ -231,7 +227,7 @@ impl Scorer {
     ) -> Result<Vec<f32>, ModelError> {
         if let Some(embedding) = user.embedding() {
             whole_rows("candidate rows", &rows, self.config.dims)?;
-            return Ok(products(&delta.query(embedding), &rows));
+            return Ok(row_products(&delta.query(embedding), &rows));
         }
         let mut rows = rows.into_owned();
         delta.adapt(&mut rows);
@@ -277,65 +273,6 @@ impl Scorer {
     }
 }
 
-#[cfg(not(feature = "webgpu"))]
-#[allow(clippy::unused_async, reason = "on WebGPU results are awaited")]
-impl Scorer {
-    /// The hidden state `[dims]` after `items` `[length, dims]`, which follow those of `past`,
-    /// and the new state; `None` for DIN.
-    async fn encode_items(
-        &self,
-        items: &[f32],
-        past: Option<&NetworkState>,
-    ) -> Result<Option<(Vec<f32>, NetworkState)>, ModelError> {
-        Ok(self.host.encode(items, past))
-    }
-
-    /// DIN's scores of candidates `[candidates, dims]` for a history `[length, dims]`.
-    async fn score_history(
-        &self,
-        history: &[f32],
-        candidates: &[f32],
-    ) -> Result<Vec<f32>, ModelError> {
-        self.host.score(history, candidates).ok_or(ModelError::Empty("the user embedding"))
-    }
-}
-
-#[cfg(feature = "webgpu")]
-impl Scorer {
-    /// The hidden state `[dims]` after `items` `[length, dims]`, which follow those of `past`,
-    /// and the new state; `None` for DIN.
-    async fn encode_items(
-        &self,
-        items: &[f32],
-        past: Option<&NetworkState>,
-    ) -> Result<Option<(Vec<f32>, NetworkState)>, ModelError> {
-        let Some((hidden, state)) = self.body.encode(self.upload(items), past) else {
-            return Ok(None);
-        };
-        Ok(Some((download(hidden).await?, state)))
-    }
-
-    /// DIN's scores of candidates `[candidates, dims]` for a history `[length, dims]`.
-    async fn score_history(
-        &self,
-        history: &[f32],
-        candidates: &[f32],
-    ) -> Result<Vec<f32>, ModelError> {
-        download(self.body.score(self.upload(history), self.upload(candidates))).await
-    }
-
-    /// Rows `[n, dims]` as a tensor `[1, n, dims]`.
-    fn upload(&self, rows: &[f32]) -> Tensor<3> {
-        let shape = [1, rows.len() / self.config.dims, self.config.dims];
-        Tensor::from_data(TensorData::new(rows.to_vec(), shape), &self.device)
-    }
-}
-
-/// The dot products of `vector` `[dims]` with `rows` `[n, dims]`.
-fn products(vector: &[f32], rows: &[f32]) -> Vec<f32> {
-    rows.chunks_exact(vector.len()).map(|row| dot(vector, row)).collect()
-}
-
 fn whole_rows(what: &'static str, values: &[f32], dims: usize) -> Result<usize, ModelError> {
     if values.len().is_multiple_of(dims) {
         Ok(values.len() / dims)
@@ -343,12 +280,4 @@ fn whole_rows(what: &'static str, values: &[f32], dims: usize) -> Result<usize, 
         let expected = values.len().next_multiple_of(dims);
         Err(ModelError::Length { what, expected, found: values.len() })
     }
-}
-
-/// Reads a tensor's values without blocking, which a browser's GPU does not allow.
-#[cfg(feature = "webgpu")]
-async fn download<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, ModelError> {
-    let data =
-        tensor.into_data_async().await.map_err(|error| ModelError::Device(format!("{error:?}")))?;
-    data.try_into_vec::<f32>().map_err(|error| ModelError::Device(format!("{error:?}")))
 }

@@ -13,14 +13,14 @@ use std::{
 };
 
 use futures_lite::future::block_on;
-use tandem_collaboration::{Fusion, Policy, Trigger, UpliftModel};
+use tandem_collaboration::{Policy, Trigger, UpliftModel};
 use tandem_model::{
-    Body, Device, ItemTable, LearningConfig, QuantisedRow, Scorer,
+    Body, Device, ItemTable, QuantisedRow, Scorer,
     cells::{Cell, CellEntry, CellId, CellIndex},
 };
 use tandem_protocol::{
-    Candidate, CandidatesResponse, Event, EventKind, Ignored, ItemId, ModelConfig, ModelKind,
-    Ranking, RowsResponse, Timings,
+    Candidate, CandidatesResponse, Event, EventKind, Ignored, ItemId, ItemRow, ModelConfig,
+    ModelKind, Ranking, RowsResponse, Timings,
 };
 use tandem_session::{Connection, DEFAULT_CELL_MEMORY, RowStore, Session, Settings, encode_row};
 
@@ -112,17 +112,8 @@ impl Run {
         device.seed(7);
         let body = Body::new(&config, 0.0, &device).unwrap().to_bytes(&HashMap::new()).unwrap();
         let trigger = Trigger::Uplift { threshold: 1.0, model: UpliftModel::default() };
-        let settings = Settings {
-            fusion: Fusion::default(),
-            policy: Policy::bare(trigger),
-            learning: LearningConfig::default(),
-            base: String::new(),
-            catalogue_hash: String::new(),
-            search_k,
-            popular: Vec::new(),
-            repeats: false,
-        };
-        let scorer = Scorer::new(&config, &body, &device).unwrap();
+        let settings = Settings { policy: Policy::bare(trigger), search_k, ..Settings::default() };
+        let scorer = Scorer::new(&config, &body).unwrap();
         let session = Session::new(scorer, rows, settings).unwrap();
         Self { session, items, files: Vec::new() }
     }
@@ -166,15 +157,13 @@ impl Run {
     fn begin(&mut self) {
         let history: Vec<ItemId> = (0..50).map(|at| id(self.item(at))).collect();
         self.session.prepend_history(history);
-        let rows = (0..50).map(|at| self.row(at)).collect();
-        let missing = self.session.missing_rows();
-        self.session.accept_rows(&missing, &RowsResponse { rows, ..Default::default() }).unwrap();
+        self.accept_missing_rows(0..50);
         let (_, ticket) = self.session.begin_request(None, 0.0);
         let candidates = (50..100)
             .map(|at| Candidate {
                 item: id(self.item(at)),
                 logprob: -(at as f32) / 10.0,
-                row: (!self.files.is_empty()).then(|| self.row(at).row),
+                row: self.row(at).map(|row| row.row),
             })
             .collect();
         let response = CandidatesResponse {
@@ -191,10 +180,16 @@ impl Run {
 
     fn click(&mut self, at: usize) {
         self.session.track(&Event { kind: EventKind::Click, item: id(self.item(at)) });
+        self.accept_missing_rows(at..at + 1);
+    }
+
+    /// Answers a request for the rows of these clicks that are not here.
+    fn accept_missing_rows(&mut self, clicks: std::ops::Range<usize>) {
         let missing = self.session.missing_rows();
         if !missing.is_empty() {
-            let rows = RowsResponse { rows: vec![self.row(at)], ..Default::default() };
-            self.session.accept_rows(&missing, &rows).unwrap();
+            let rows = clicks.filter_map(|at| self.row(at)).collect();
+            let response = RowsResponse { rows, ..RowsResponse::default() };
+            self.session.accept_rows(&missing, &response).unwrap();
         }
     }
 
@@ -204,14 +199,12 @@ impl Run {
         (at / 20 * 7 % clusters) * PER_CELL + at * 13 % PER_CELL
     }
 
-    /// The row of an item as the server sends it.
-    fn row(&self, at: usize) -> tandem_protocol::ItemRow {
+    /// The row of an item as the server sends it; `None` with a whole table, which has it.
+    fn row(&self, at: usize) -> Option<ItemRow> {
         let item = self.item(at);
-        let row = self.files.get(item / PER_CELL).map(|file| {
-            Cell::from_bytes(file).unwrap().rows().row(item % PER_CELL).unwrap().unwrap()
-        });
-        let row = row.unwrap_or_else(|| QuantisedRow::quantise(&[0.1; DIMS]).unwrap());
-        encode_row(id(item), &row)
+        let cell = Cell::from_bytes(self.files.get(item / PER_CELL)?).unwrap();
+        let row = cell.rows().row(item % PER_CELL).unwrap().unwrap();
+        Some(encode_row(id(item), &row))
     }
 
     fn accept(&mut self, cell: CellId) {

@@ -7,8 +7,8 @@
 use std::{collections::HashMap, error::Error, io::Write};
 
 use futures_lite::future::block_on;
-use tandem_collaboration::{Action, Fusion, Policy};
-use tandem_model::{Body, Device, ItemTable, LearningConfig, Scorer};
+use tandem_collaboration::Action;
+use tandem_model::{Body, Device, ItemTable, Scorer};
 use tandem_protocol::{
     Candidate, CandidatesResponse, Event, EventKind, Ignored, ItemId, ModelConfig, ModelKind,
     Ranking, Timings,
@@ -104,18 +104,14 @@ fn new_session() -> Result<Session, Box<dyn Error>> {
     let device = Device::flex();
     device.seed(7);
     let weights = Body::new(&config, 0.0, &device)?.to_bytes(&HashMap::new())?;
-    let scorer = Scorer::new(&config, &weights, &device)?;
+    let scorer = Scorer::new(&config, &weights)?;
     let table: Vec<f32> = (0..ITEMS * DIMS).map(|at| (at as f32 * 0.37).sin()).collect();
     let rows = RowStore::whole(ItemTable::quantise(&table, DIMS)?, (0..ITEMS).map(id))?;
     let settings = Settings {
-        fusion: Fusion::default(),
-        policy: Policy::default(),
-        learning: LearningConfig::default(),
         base: "weights".into(),
         catalogue_hash: "catalogue".into(),
         search_k: 10,
-        popular: Vec::new(),
-        repeats: false,
+        ..Settings::default()
     };
     Ok(Session::new(scorer, rows, settings)?)
 }

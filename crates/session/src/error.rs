@@ -3,7 +3,8 @@ use tandem_model::ModelError;
 use tandem_protocol::ErrorCode;
 use thiserror::Error;
 
-/// Errors of a session. The session is unchanged after each of them.
+/// Errors of a session. The session is unchanged after each of them, except that
+/// [`Session::learn`](crate::Session::learn) drops the click that it could not learn from.
 #[derive(Debug, Error)]
 pub enum SessionError {
     /// Weights, rows or a computation of the small model.

@@ -18,28 +18,22 @@
 //! use std::collections::HashMap;
 //!
 //! use futures_lite::future::block_on;
-//! use tandem_collaboration::{Fusion, Policy, Reason};
-//! use tandem_model::{Body, Device, ItemTable, LearningConfig, Scorer};
+//! use tandem_collaboration::Reason;
+//! use tandem_model::{Body, Device, ItemTable, Scorer};
 //! use tandem_protocol::{Event, EventKind, ItemId, ModelConfig, ModelKind};
 //! use tandem_session::{Connection, RowStore, Session, Settings};
 //!
 //! // A small model with random weights and a table of three items, 4 dimensions each.
 //! let config =
 //!     ModelConfig { kind: ModelKind::Gru4rec, dims: 4, blocks: 1, heads: 1, max_length: 10 };
-//! let device = Device::flex();
-//! let weights = Body::new(&config, 0.0, &device)?.to_bytes(&HashMap::new())?;
-//! let scorer = Scorer::new(&config, &weights, &device)?;
+//! let weights = Body::new(&config, 0.0, &Device::flex())?.to_bytes(&HashMap::new())?;
+//! let scorer = Scorer::new(&config, &weights)?;
 //! let table = ItemTable::quantise(&[0.5, 0.1, -0.2, 0.3, 0.1, 0.9, 0.4, -0.6, 0.7, 0.2, 0.2, 0.1], 4)?;
 //! let rows = RowStore::whole(table, ["a", "b", "c"].map(ItemId::from))?;
 //! let settings = Settings {
-//!     fusion: Fusion::default(),
-//!     policy: Policy::default(),
-//!     learning: LearningConfig::default(),
 //!     base: "hash of weights and rows".into(),
 //!     catalogue_hash: "hash of the item ids".into(),
-//!     search_k: 0,
-//!     popular: Vec::new(),
-//!     repeats: false,
+//!     ..Settings::default()
 //! };
 //!
 //! let mut session = Session::new(scorer, rows, settings)?;

@@ -31,6 +31,11 @@ impl NegativeSample {
         self.positions.get(item).copied()
     }
 
+    /// The items with their positions in [`NegativeSample::rows`], in no order.
+    pub(crate) fn items(&self) -> impl Iterator<Item = (&ItemId, usize)> {
+        self.positions.iter().map(|(item, position)| (item, *position))
+    }
+
     /// The rows, `[positions, dims]`.
     pub(crate) fn rows(&self) -> &[f32] {
         &self.rows

@@ -23,8 +23,8 @@ pub struct RowStore {
     dims: usize,
     whole: Option<Arc<WholeTable>>,
     cells: Option<CellStore>,
-    /// Rows that came from the server, by item.
-    met: BTreeMap<ItemId, QuantisedRow>,
+    /// Rows that the server sent or that were copied out of cells, by item.
+    kept_rows: BTreeMap<ItemId, QuantisedRow>,
     /// Items for which the server has no row.
     unknown: HashSet<ItemId>,
 }
@@ -42,7 +42,7 @@ impl RowStore {
     /// An empty store of rows with `dims` values each.
     #[must_use]
     pub fn new(dims: usize) -> Self {
-        Self { dims, whole: None, cells: None, met: BTreeMap::new(), unknown: HashSet::new() }
+        Self { dims, whole: None, cells: None, kept_rows: BTreeMap::new(), unknown: HashSet::new() }
     }
 
     /// The whole table, for small catalogues and for work without a network. `items` are the
@@ -95,11 +95,11 @@ impl RowStore {
     pub(crate) fn add_all(&mut self, rows: &[ItemRow]) -> Result<(), SessionError> {
         let decode = |row: &ItemRow| Ok((row.item.clone(), decode_row(row, self.dims)?));
         let decoded: Vec<_> = rows.iter().map(decode).collect::<Result<_, SessionError>>()?;
-        self.met.extend(decoded);
+        self.kept_rows.extend(decoded);
         Ok(())
     }
 
-    /// Records that the server was asked for these rows: it has no others of them.
+    /// Marks those of the requested items that still have no row as unknown to the server.
     pub(crate) fn note_unknown(&mut self, requested: &[ItemId]) {
         let without = requested.iter().filter(|item| !self.contains(item)).cloned();
         let without: Vec<ItemId> = without.collect();
@@ -114,14 +114,14 @@ impl RowStore {
     /// Whether the item's row is here.
     #[must_use]
     pub fn contains(&self, item: &ItemId) -> bool {
-        self.is_in_table(item) || self.met.contains_key(item)
+        self.is_in_table(item) || self.kept_rows.contains_key(item)
     }
 
     /// At most [`SAMPLE`] of the items whose rows are here, the same each time: spread evenly
-    /// over the whole table if it is here, else the first by name of those that were sent.
+    /// over the whole table if it is here, else the first by id of the kept rows.
     pub(crate) fn sample(&self) -> Vec<ItemId> {
-        let Some(items) = self.whole_items() else {
-            return self.met.keys().take(SAMPLE).cloned().collect();
+        let Some((_, items)) = self.whole_table() else {
+            return self.kept_rows.keys().take(SAMPLE).cloned().collect();
         };
         let slices = items.len().min(SAMPLE);
         // The first item of each of `SAMPLE` equal slices.
@@ -134,14 +134,9 @@ impl RowStore {
         self.whole.as_ref().map(|whole| (&whole.table, &whole.items[..]))
     }
 
-    /// Names of the rows of the whole table, in order, if it is here.
-    pub(crate) fn whole_items(&self) -> Option<&[ItemId]> {
-        self.whole.as_ref().map(|whole| &whole.items[..])
-    }
-
-    /// Items whose rows came from the server, by name.
-    pub(crate) fn met_items(&self) -> impl Iterator<Item = &ItemId> {
-        self.met.keys()
+    /// Items whose rows the server sent or that were copied out of cells, in order of their ids.
+    pub(crate) fn kept_items(&self) -> impl Iterator<Item = &ItemId> {
+        self.kept_rows.keys()
     }
 
     /// Whether the item has a row in the whole table or in a cell that is here.
@@ -169,12 +164,12 @@ impl RowStore {
 
     /// Copies the item's row out of its cell, so that it stays when the cell is dropped.
     pub(crate) fn keep(&mut self, item: &ItemId) {
-        if self.met.contains_key(item) {
+        if self.kept_rows.contains_key(item) {
             return;
         }
         let found = self.cells.as_ref().and_then(|cells| cells.find(item));
         if let Some(Ok(row)) = found.and_then(|(cell, position)| cell.rows().row(position)) {
-            self.met.insert(item.clone(), row);
+            self.kept_rows.insert(item.clone(), row);
         }
     }
 
@@ -184,14 +179,14 @@ impl RowStore {
         !self.contains(item) && (self.is_whole() || self.unknown.contains(item))
     }
 
-    /// The row that the server sent for an item.
-    pub(crate) fn met(&self, item: &ItemId) -> Option<&QuantisedRow> {
-        self.met.get(item)
+    /// The item's row that the server sent or that was copied out of a cell.
+    pub(crate) fn kept_row(&self, item: &ItemId) -> Option<&QuantisedRow> {
+        self.kept_rows.get(item)
     }
 
     /// Appends the item's values `[dims]` to `out`. Returns whether its row is here.
     pub(crate) fn gather(&self, item: &ItemId, out: &mut Vec<f32>) -> bool {
-        if let Some(row) = self.met.get(item) {
+        if let Some(row) = self.kept_rows.get(item) {
             out.extend(row.values());
             return true;
         }
@@ -250,7 +245,7 @@ mod tests {
 
     #[test]
     fn a_sample_does_not_depend_on_the_order_in_which_rows_came() {
-        let met = |items: [&str; 3]| {
+        let sample = |items: [&str; 3]| {
             let mut store = RowStore::new(1);
             for item in items {
                 let row = QuantisedRow::quantise(&[1.0]).unwrap();
@@ -258,6 +253,6 @@ mod tests {
             }
             store.sample()
         };
-        assert_eq!(met(["b", "c", "a"]), met(["c", "a", "b"]));
+        assert_eq!(sample(["b", "c", "a"]), sample(["c", "a", "b"]));
     }
 }

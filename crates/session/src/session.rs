@@ -37,7 +37,7 @@ pub use similar::Similar;
 pub use undo::UNDO_LIMIT;
 
 /// How a session behaves, as the manifest says.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
     /// How the scores of the two models are fused.
     pub fusion: Fusion,
@@ -157,13 +157,13 @@ impl Session {
         match event.kind {
             EventKind::Click | EventKind::Purchase => {
                 self.note_example(self.undo.next(), &event.item);
-                self.undo.clicked(event);
+                self.undo.record(event, false);
                 self.rows.keep(&event.item);
                 self.visitor.click(event.item.clone());
             }
             EventKind::Dislike => {
                 let new = self.visitor.dislike(event.item.clone());
-                self.undo.disliked(event, new);
+                self.undo.record(event, new);
             }
             EventKind::View => return,
         }

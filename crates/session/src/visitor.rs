@@ -67,8 +67,8 @@ impl Visitor {
         visitor
     }
 
-    /// Adds items before the history. They count as no clicks. Returns by how many places
-    /// the items that were there have moved.
+    /// Adds items before the history, without counting them as clicks. Returns their number, by
+    /// which the positions of the other items move.
     pub(crate) fn prepend(&mut self, items: impl IntoIterator<Item = ItemId>) -> usize {
         let before = self.history.len();
         self.history.splice(0..0, items);

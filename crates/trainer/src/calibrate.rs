@@ -15,6 +15,7 @@ use tandem_evaluation::{
 use crate::{
     calibration::read_calibration,
     candidate_lists::load,
+    search::{CellOptions, Search},
     small_model::SmallModel,
     values::{self, ADVANCED, BASIC, FILES, RESEARCH},
     write_atomically,
@@ -49,6 +50,11 @@ pub(crate) struct Calibrate {
     #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = values::share)]
     #[arg(help_heading = BASIC)]
     budget: f64,
+    /// What the device searches beside the list, as in the export.
+    #[arg(long, value_enum, default_value_t = Search::Whole, help_heading = BASIC)]
+    search: Search,
+    #[command(flatten)]
+    cells: CellOptions,
     /// Keep the fusion of --calibration.
     #[arg(long, help_heading = ADVANCED)]
     keep_fusion: bool,
@@ -61,7 +67,7 @@ pub(crate) struct Calibrate {
     horizon: usize,
     /// Ridge (L2) penalty of the uplift regression.
     #[arg(long, value_name = "PENALTY", default_value_t = RIDGE)]
-    #[arg(value_parser = values::zero_or_more, help_heading = RESEARCH)]
+    #[arg(value_parser = values::above_zero, help_heading = RESEARCH)]
     ridge: f64,
 }
 
@@ -69,6 +75,7 @@ pub(crate) fn run(args: &Calibrate) -> Result<()> {
     let dataset = Dataset::load(&args.data)?;
     let mut calibration = read_calibration(args.calibration.as_deref())?;
     let model = SmallModel::read(&args.srm, &dataset, &calibration)?;
+    let model = model.with_search(args.search, &dataset, args.cells)?;
     let lists = load(&args.lists, &dataset)?;
     let replay = model.replay(&dataset, &lists);
     let in_lists = || args.lists.display().to_string();
@@ -121,9 +128,25 @@ fn decision_table(decision: &DecisionFit, sessions: &Sessions, args: &Calibrate)
         "decision, on {count} sessions:\n| rule | calls a click | NDCG@10 | share of the gain of always |\n|---|---|---|---|\n"
     );
     for outcome in decision.outcomes(args.budget, args.clicks)? {
-        let (name, gain_share) = (outcome.name, outcome.gain_share * 100.0);
+        let (name, gain_share) = (outcome.name, percent(outcome.gain_share));
         let (call_share, ndcg10) = (outcome.call_share, outcome.ndcg10);
-        writeln!(table, "| {name} | {call_share:.3} | {ndcg10:.4} | {gain_share:.0} % |")?;
+        writeln!(table, "| {name} | {call_share:.3} | {ndcg10:.4} | {gain_share} |")?;
     }
     Ok(table)
+}
+
+/// A share in percent, or a dash.
+fn percent(share: Option<f64>) -> String {
+    share.map_or_else(|| "–".to_owned(), |share| format!("{:.0} %", share * 100.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_that_does_not_exist_is_a_dash() {
+        assert_eq!(percent(Some(0.834)), "83 %");
+        assert_eq!(percent(None), "–");
+    }
 }

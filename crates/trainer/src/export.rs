@@ -15,7 +15,7 @@ use tandem_dataset::{
     Catalogue, Dataset,
     files::{FolderDraft, sha256_hex},
 };
-use tandem_model::{Device, Scorer};
+use tandem_model::Scorer;
 use tandem_protocol::{CatalogueInfo, ItemId, MAX_POPULAR, Manifest, PROTOCOL_VERSION};
 
 use self::{
@@ -64,7 +64,7 @@ pub(crate) fn run(args: &Export) -> Result<()> {
     let dataset = Dataset::load(&args.data)?;
     let checkpoint = read_checkpoint(&args.srm, &dataset)?;
     // Loading the weights here checks that a device can load them.
-    let scorer = Scorer::new(&checkpoint.config, &checkpoint.body, &Device::flex())
+    let scorer = Scorer::new(&checkpoint.config, &checkpoint.body)
         .with_context(|| args.srm.display().to_string())?;
     let calibration = read_calibration(args.calibration.as_deref())?;
 

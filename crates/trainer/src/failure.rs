@@ -2,6 +2,7 @@
 
 use tandem_dataset::DatasetError;
 use tandem_evaluation::EvaluationError;
+use tandem_generator::{GeneratorError, gguf::GgufError};
 use tandem_model::ModelError;
 use tandem_training::TrainingError;
 
@@ -17,6 +18,8 @@ pub(crate) fn exit_status(error: &anyhow::Error) -> u8 {
             || cause.downcast_ref().is_some_and(DatasetError::blames_input)
             || cause.downcast_ref().is_some_and(TrainingError::blames_input)
             || cause.downcast_ref().is_some_and(EvaluationError::blames_input)
+            || cause.downcast_ref().is_some_and(GeneratorError::blames_input)
+            || cause.downcast_ref().is_some_and(GgufError::blames_input)
             || cause.downcast_ref().is_some_and(|model| !matches!(model, ModelError::Device(_)))
     });
     if bad_input { 2 } else { 1 }
@@ -52,6 +55,14 @@ mod tests {
         assert_eq!(exit_status(&anyhow::anyhow!("no disk")), 1);
         assert_eq!(exit_status(&ModelError::Empty("the history").into()), 2);
         assert_eq!(exit_status(&ModelError::Device("lost".into()).into()), 1);
+        let gguf = |action| {
+            let (path, source) = ("x".into(), std::io::Error::other("no"));
+            GgufError::Io { action, path, source }
+        };
+        assert_eq!(exit_status(&gguf("read").into()), 2);
+        assert_eq!(exit_status(&GeneratorError::from(gguf("read")).into()), 2);
+        assert_eq!(exit_status(&GeneratorError::from(gguf("write")).into()), 1);
+        assert_eq!(exit_status(&GeneratorError::NotFinite.into()), 2);
     }
 
     #[test]

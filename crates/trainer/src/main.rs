@@ -2,7 +2,8 @@
 //!
 //! Each subcommand is one module and imports no other subcommand; modules at the top that are no
 //! subcommand are shared. Exit status: 0 for success, 2 for unusable input (options, files), 1
-//! for any other failure, 130 after an interruption. Files are written atomically.
+//! for any other failure, 130 after an interruption. Files are written atomically, except logs of
+//! trainings and files of candidate lists, which grow line by line.
 
 mod calibrate;
 mod calibration;
@@ -18,6 +19,7 @@ mod import;
 #[cfg(feature = "llama")]
 mod lists;
 mod memory;
+mod search;
 mod small_model;
 #[cfg(feature = "llama")]
 mod title_vectors;

@@ -6,13 +6,17 @@ use anyhow::{Context, Result};
 use futures_lite::future::block_on;
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use tandem_dataset::{Dataset, ItemIndex};
-use tandem_evaluation::{CandidateLists, Progress, SearchScope, SessionReplay, SimulatedDevice};
-use tandem_model::{ModelError, Scorer};
+use tandem_evaluation::{CandidateLists, CellFiles, Progress, SessionReplay, SimulatedDevice};
+use tandem_model::{ItemTable, ModelError, Scorer};
 use tandem_protocol::ModelKind;
-use tandem_session::{RowStore, Settings};
+use tandem_session::{DEFAULT_CELL_MEMORY, RowStore, Settings};
 use tandem_training::Checkpoint;
 
-use crate::{calibration::Calibration, failure::BadInput};
+use crate::{
+    calibration::Calibration,
+    failure::BadInput,
+    search::{CellOptions, Search},
+};
 
 /// Reads a trained model and makes sure that it is of this dataset.
 pub(crate) fn read_checkpoint(path: &Path, dataset: &Dataset) -> Result<Checkpoint> {
@@ -32,16 +36,15 @@ pub(crate) fn read_checkpoint(path: &Path, dataset: &Dataset) -> Result<Checkpoi
     Ok(checkpoint)
 }
 
-/// Number of items that a device adds to the list by its search, as in a manifest.
-const SEARCH_K: usize = 100;
-
 /// A small model as the device has it: scorer and 8-bit rows.
 pub(crate) struct SmallModel {
     scorer: Scorer,
     dims: usize,
     /// `[items, dims]`
     table: Vec<f32>,
+    quantised: ItemTable,
     rows: RowStore,
+    cells: Option<CellFiles>,
     pub(crate) settings: Settings,
 }
 
@@ -49,16 +52,10 @@ impl SmallModel {
     /// Reads a trained model of this dataset.
     pub(crate) fn read(path: &Path, dataset: &Dataset, calibration: &Calibration) -> Result<Self> {
         let checkpoint = read_checkpoint(path, dataset)?;
-        let cpu = tandem_model::Device::flex();
-        let scorer = Scorer::new(&checkpoint.config, &checkpoint.body, &cpu)
+        let scorer = Scorer::new(&checkpoint.config, &checkpoint.body)
             .with_context(|| path.display().to_string())?;
         let dims = checkpoint.items.dims();
-        let mut table = Vec::with_capacity(checkpoint.items.len() * dims);
-        for position in 0..checkpoint.items.len() {
-            if let Some(row) = checkpoint.items.row(position) {
-                table.extend(row?.values());
-            }
-        }
+        let table = checkpoint.items.values()?;
         let items = dataset.catalogue.items().iter().map(|item| item.id.clone());
         let settings = Settings {
             fusion: calibration.fusion,
@@ -70,23 +67,25 @@ impl SmallModel {
             popular: Vec::new(),
             repeats: false,
         };
+        let quantised = checkpoint.items.clone();
         let rows = RowStore::whole(checkpoint.items, items)?;
-        Ok(Self { scorer, dims, table, rows, settings })
+        Ok(Self { scorer, dims, table, quantised, rows, cells: None, settings })
     }
 
-    /// Sets what simulated devices search.
-    ///
-    /// # Errors
-    /// [`BadInput`] for cells, which are not supported yet.
-    pub(crate) fn search(&mut self, scope: SearchScope) -> Result<(), BadInput> {
-        self.settings.search_k = match scope {
-            SearchScope::None => 0,
-            SearchScope::Whole => SEARCH_K,
-            SearchScope::Cells => {
-                return Err(BadInput("--search cells is not supported yet".to_owned()));
-            }
-        };
-        Ok(())
+    /// The same model on devices that search.
+    pub(crate) fn with_search(
+        mut self,
+        search: Search,
+        dataset: &Dataset,
+        options: CellOptions,
+    ) -> Result<Self> {
+        self.settings.search_k = search.k();
+        if search == Search::Cells {
+            let cells = options.divide(dataset, &self.scorer, &self.quantised)?;
+            self.rows = RowStore::with_cells(cells.index, DEFAULT_CELL_MEMORY);
+            self.cells = Some(CellFiles { table: self.quantised.clone(), files: cells.files });
+        }
+        Ok(self)
     }
 
     /// What it is, for instance `sasrec`.
@@ -105,7 +104,8 @@ impl SmallModel {
 
     /// What a simulated session starts with, under these settings.
     pub(crate) fn device<'a>(&'a self, settings: &'a Settings) -> SimulatedDevice<'a> {
-        SimulatedDevice { scorer: &self.scorer, rows: &self.rows, settings }
+        let Self { scorer, rows, cells, .. } = self;
+        SimulatedDevice { scorer, rows, cells: cells.as_ref(), settings }
     }
 
     /// Sessions on a device with this model, with a progress bar for each pass.
@@ -114,7 +114,7 @@ impl SmallModel {
         dataset: &'a Dataset,
         lists: &'a CandidateLists,
     ) -> SessionReplay<'a> {
-        SessionReplay::new(dataset, &self.scorer, &self.rows, lists, &ProgressBars)
+        SessionReplay::new(dataset, self.device(&self.settings), lists, &ProgressBars)
     }
 
     /// Scores of the whole catalogue for each history.

@@ -13,6 +13,9 @@ pub(crate) const RESEARCH: &str = "Research";
 /// Longest time that can be given, in minutes: ten years.
 const MAX_MINUTES: f64 = 5_256_000.0;
 
+/// Smallest limit for the size of a cell, in bytes.
+const MIN_CELL_BYTES: usize = 1_024;
+
 /// A value outside the range of its option.
 #[derive(Debug, thiserror::Error)]
 #[error("expected {0}")]
@@ -30,6 +33,15 @@ pub(crate) fn positive_u32(text: &str) -> Result<u32, InvalidValue> {
     number.ok_or(InvalidValue("a whole number from 1 to 4294967295"))
 }
 
+/// The maximum size of a cell in bytes: at least a few items, else the index is larger than the
+/// cells.
+pub(crate) fn cell_bytes(text: &str) -> Result<usize, InvalidValue> {
+    let bytes = text.parse().ok().filter(|bytes| *bytes >= MIN_CELL_BYTES);
+    bytes.ok_or(InvalidValue(
+        "a whole number of at least 1024; with smaller cells, the index is larger than the cells",
+    ))
+}
+
 /// Minutes from 0 to ten years.
 pub(crate) fn minutes(text: &str) -> Result<f64, InvalidValue> {
     number(text, |minutes| (0.0..=MAX_MINUTES).contains(&minutes))
@@ -45,11 +57,6 @@ pub(crate) fn share(text: &str) -> Result<f64, InvalidValue> {
 /// A finite number above 0.
 pub(crate) fn above_zero(text: &str) -> Result<f64, InvalidValue> {
     number(text, |number| number > 0.0).ok_or(InvalidValue("a finite number above 0"))
-}
-
-/// A finite number of at least 0.
-pub(crate) fn zero_or_more(text: &str) -> Result<f64, InvalidValue> {
-    number(text, |number| number >= 0.0).ok_or(InvalidValue("a finite number of at least 0"))
 }
 
 /// A finite number of at least 0, in single precision.
@@ -76,7 +83,8 @@ mod tests {
         assert!(["0", "1", "0.1"].iter().all(|text| share(text).is_ok()));
         assert!(["10", "-0.1", "nan"].iter().all(|text| share(text).is_err()));
         assert!(above_zero("1e-3").is_ok() && above_zero("0").is_err());
-        assert!(zero_or_more("0").is_ok() && zero_or_more("-1").is_err());
+        assert_eq!(cell_bytes("1024").unwrap(), 1024);
+        assert!(["1023", "10", "-1", "x"].iter().all(|text| cell_bytes(text).is_err()));
         assert!(zero_or_more_f32("0.01").is_ok() && zero_or_more_f32("inf").is_err());
     }
 }

@@ -8,9 +8,11 @@
 //! `N(0, 1)`. Queries are the states of users after each of their newest clicks. The index is
 //! trained on queries of other users.
 //!
-//! At the first click a device loads the index and the nearest cells that fit the budget; at
-//! each later click the cells among the nearest few that it lacks. Recall is the share of the
-//! true ten best items that are in loaded cells. One line of JSON per measurement.
+//! At the first click the measurement loads the index and the nearest cells within a number of
+//! bytes (`first_limit`); at each later click those of the nearest `later_cells` that it lacks. A
+//! device first loads the nearest four, then those of the nearest two that it lacks. Recall is
+//! the share of the true ten best items that are in loaded cells. One line of JSON per
+//! measurement.
 
 use std::{collections::HashSet, error::Error, path::Path};
 
@@ -19,7 +21,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use rayon::prelude::*;
 use serde_json::json;
 use tandem_dataset::{Dataset, ItemIndex};
-use tandem_model::{Device, ItemTable, PersonalDelta, Scorer, cells::CellId};
+use tandem_model::{ItemTable, PersonalDelta, Scorer, cells::CellId};
 use tandem_protocol::ItemId;
 use tandem_training::{
     Checkpoint,
@@ -52,8 +54,8 @@ fn main() -> Result<(), Failure> {
     let dataset = Dataset::load(Path::new(data))?;
     let checkpoint = Checkpoint::from_bytes(&std::fs::read(srm)?)?;
     let encoder = Encoder {
-        scorer: Scorer::new(&checkpoint.config, &checkpoint.body, &Device::flex())?,
-        rows: values(&checkpoint.items)?,
+        scorer: Scorer::new(&checkpoint.config, &checkpoint.body)?,
+        rows: checkpoint.items.values()?,
     };
     let dims = checkpoint.items.dims();
     let table = enlarged(&encoder.rows, dims, items.parse()?, noise.parse()?)?;
@@ -120,14 +122,6 @@ impl Encoder {
         let delta = PersonalDelta::<u32>::new("", dims, 1);
         Ok(self.scorer.search_query(block_on(self.scorer.encode(&rows))?.user(), &delta))
     }
-}
-
-fn values(table: &ItemTable) -> Result<Vec<f32>, Failure> {
-    let mut values = Vec::with_capacity(table.len() * table.dims());
-    for row in (0..table.len()).map_while(|at| table.row(at)) {
-        values.extend(row?.values());
-    }
-    Ok(values)
 }
 
 /// The rows themselves, then noisy copies of them in turn.

@@ -135,16 +135,12 @@ impl<M: SequenceModel> Trainer<M> {
     /// [`ModelError::Length`] if its size differs, [`ModelError::NotFinite`] if a scale is not
     /// finite.
     pub fn start_from(&mut self, table: &ItemTable) -> Result<(), ModelError> {
-        let expected = self.items.len() * self.dims;
-        let found = table.len() * table.dims();
         if (self.items.len(), self.dims) != (table.len(), table.dims()) {
+            let expected = self.items.len() * self.dims;
+            let found = table.len() * table.dims();
             return Err(ModelError::Length { what: "item table to start from", expected, found });
         }
-        let mut values = Vec::with_capacity(found);
-        for row in (0..table.len()).map_while(|at| table.row(at)) {
-            values.extend(row?.values());
-        }
-        self.items = LazyAdamEmbedding::new(values, self.dims);
+        self.items = LazyAdamEmbedding::new(table.values()?, self.dims);
         Ok(())
     }
 

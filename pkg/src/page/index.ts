@@ -26,13 +26,13 @@ export type {
   RankedItem,
   Ranking,
   ReasonCode,
+  SearchMode,
   SimilarItem,
   Stats,
   Timings,
   TrackedEvent,
   WireErrorCode,
 } from '../shared/generated.js';
-export type { SearchMode } from '../shared/messages.js';
 export type {
   DeliveredUpdate,
   Device,

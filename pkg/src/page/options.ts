@@ -1,6 +1,6 @@
 import { UsageError } from '../shared/errors.js';
-import type { Budget, EventKind, ItemId, TrackedEvent } from '../shared/generated.js';
-import type { OpenSettings, SearchMode } from '../shared/messages.js';
+import type { Budget, EventKind, ItemId, SearchMode, TrackedEvent } from '../shared/generated.js';
+import type { OpenSettings } from '../shared/messages.js';
 import type { Progress } from '../shared/update.js';
 import type { PersonalStorage } from './storage.js';
 

@@ -96,7 +96,7 @@ export class PersonalData {
     } catch (error) {
       // Refused. After the end of the worker or the recommender it stays in the journal.
       if (this.#host.ready()) await this.journal.forget(id);
-      // The server's log may know the item already.
+      // The server may have a newer catalogue that contains the item.
       if ((error as TandemError).code === 'unknown_item') await this.outbox?.add(event);
       throw error;
     }

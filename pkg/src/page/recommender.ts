@@ -24,7 +24,7 @@ import {
 import { PageRequests } from './page-fetch.js';
 import { afterPaint } from './paint.js';
 import { PersonalData } from './personal-data.js';
-import { type RecommendOptions, select, selectEnough } from './selection.js';
+import { checkOptions, type RecommendOptions, selectEnough } from './selection.js';
 import type { RecommenderEvents, RecommenderState } from './state.js';
 import { Supervisor } from './supervisor.js';
 import { isSupported } from './support.js';
@@ -155,12 +155,12 @@ export class Recommender {
    * `connection` has the cause.
    */
   async recommend(options: RecommendOptions = {}): Promise<Update> {
-    select([], { ...options, exclude: [] });
+    const checked = checkOptions(options);
     const update = await this.#call({ type: 'recommend' });
     const connectionChanged = this.#note(update);
     this.#events.emit('decision', update.decision);
     if (connectionChanged) this.#events.emit('offline', update.connection);
-    const items = await selectEnough(update, options, (k) => this.#call({ type: 'deeper', k }));
+    const items = await selectEnough(update, checked, (k) => this.#call({ type: 'deeper', k }));
     return { ...update, items };
   }
 
@@ -194,8 +194,8 @@ export class Recommender {
 
   /**
    * The most similar items by the small model, best first, among the items whose rows are on
-   * the device: the whole catalogue up to 20,000 items, else those of lists and history.
-   * `null` if this item's own row is not on the device. No network.
+   * the device: the whole catalogue if the item table was loaded, else the items of downloaded
+   * cells, lists and history. `null` if this item's own row is not on the device. No network.
    */
   async similar(
     item: ItemId | number,

@@ -1,5 +1,5 @@
 import type { Deeper, ItemId, RankedItem } from '../shared/generated.js';
-import { argument, itemId } from './options.js';
+import { argument, itemIds } from './options.js';
 import { applyRules, type Rule } from './rules.js';
 
 /** Options of {@link Recommender.recommend}; evaluated on the page, never sent. */
@@ -20,33 +20,46 @@ export interface RecommendOptions {
 /** Items of the first longer ranking, and the factor to the next. */
 const DEEPER = { first: 400, factor: 4 };
 
-/** Applies exclusions, filter, rules and `k` to ranked items, in this order. */
-export function select(items: readonly RankedItem[], options: RecommendOptions): RankedItem[] {
-  const { k, exclude, filter, rules = [] } = options;
+/** Valid options that can be applied several times. */
+export interface CheckedOptions extends RecommendOptions {
+  exclude: ReadonlySet<string>;
+  rules: readonly Rule[];
+}
+
+/** Checks the options and reads their iterators, which can be read only once. */
+export function checkOptions(options: RecommendOptions): CheckedOptions {
+  const { k, exclude = [], rules = [] } = options;
   if (k !== undefined && !(Number.isInteger(k) && k > 0)) {
     throw argument('k', 'an integer from 1', k);
   }
-  const excluded = new Set([...(exclude ?? [])].map((item) => itemId('exclude', item)));
-  const kept = items.filter(
-    (item) => !excluded.has(item.item) && (filter === undefined || filter(item)),
-  );
-  const ruled = applyRules(kept, rules);
-  return k === undefined ? ruled : ruled.slice(0, k);
+  return {
+    ...options,
+    exclude: new Set(itemIds('exclude', exclude)),
+    rules: rules.map((rule) => ('items' in rule ? { ...rule, items: new Set(rule.items) } : rule)),
+  };
 }
 
-/** As {@link select}; asks for longer rankings until there are `k` items, or no more. */
+/** Selects from a ranking; asks for longer rankings until there are `k` items, or no more. */
 export async function selectEnough(
   ranking: Deeper,
-  options: RecommendOptions,
+  options: CheckedOptions,
   deeper: (k: number) => Promise<Deeper>,
 ): Promise<RankedItem[]> {
-  // An iterator can be read only once.
-  const repeatable = { ...options, exclude: [...(options.exclude ?? [])] };
+  const { k: wanted = 0 } = options;
   let { items, exhausted } = ranking;
-  let selected = select(items, repeatable);
-  for (let k = DEEPER.first; selected.length < (options.k ?? 0) && !exhausted; k *= DEEPER.factor) {
+  let selected = select(items, options);
+  for (let k = DEEPER.first; selected.length < wanted && !exhausted; k *= DEEPER.factor) {
     ({ items, exhausted } = await deeper(k));
-    selected = select(items, repeatable);
+    selected = select(items, options);
   }
   return selected;
+}
+
+/** Applies exclusions, filter, rules and `k` to ranked items, in this order. */
+function select(items: readonly RankedItem[], options: CheckedOptions): RankedItem[] {
+  const { k, exclude, filter, rules } = options;
+  const kept = items.filter(
+    (item) => !exclude.has(item.item) && (filter === undefined || filter(item)),
+  );
+  return applyRules(kept, rules).slice(0, k);
 }

@@ -191,7 +191,7 @@ export type HistoryChange = { dropped: number, kept: number, added: Array<ItemId
  */
 export type Undone = { 
 /**
- * The event that was taken back; `null` if there was none.
+ * The event that was undone; `null` if there was none.
  */
 event: TrackedEvent | null, update: ClientUpdate, };
 
@@ -216,6 +216,10 @@ export type Fetched = {
  * The ranking with the new rows; `null` if none arrived.
  */
 update: ClientUpdate | null, 
+/**
+ * Whether rows of clicked items arrived, so that these clicks can be learnt from.
+ */
+rows: boolean, 
 /**
  * Files and rows that cannot be used; they are not requested again.
  */
@@ -334,7 +338,7 @@ budget?: Budget,
 /**
  * How the device searches the catalogue (`auto`: as the manifest says).
  */
-search: 'auto' | 'whole' | 'cells' | 'off', 
+search: SearchMode, 
 /**
  * Memory for cells of the item table, in bytes (8 MB).
  */
@@ -343,6 +347,11 @@ searchMemory?: number,
  * Whether items of the history may be recommended again.
  */
 repeats: boolean, };
+
+/**
+ * What a page asks of the search on the device.
+ */
+export type SearchMode = "auto" | "whole" | "cells" | "off";
 
 /**
  * A call budget: a token bucket.

@@ -7,6 +7,7 @@ import type {
   HistoryChange,
   HostedModel,
   LearnReport,
+  SearchMode,
   SimilarItem,
   TrackedEvent,
 } from './generated.js';
@@ -43,9 +44,6 @@ export interface OpenSettings {
   /** Name of a lock that the worker holds while it lives. */
   lock: string | null;
 }
-
-/** How the device searches the catalogue. */
-export type SearchMode = 'auto' | 'whole' | 'cells' | 'off';
 
 /** Items that are never recommended; `send`: also named in requests for lists. */
 export interface Excluded {

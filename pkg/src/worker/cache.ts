@@ -54,7 +54,7 @@ export class FileCache {
         for (const [hash] of (text ?? '').matchAll(/[0-9a-f]{64}/g)) named.add(hash);
       }
       const stale = keys.filter(({ url }) => {
-        const hash = new RegExp(`/${FOLDER}/(?:sha256|cell)/([0-9a-f]{64})(?:/|$)`).exec(url)?.[1];
+        const hash = MODEL_FILE.exec(url)?.[1];
         return hash !== undefined && !named.has(hash);
       });
       await Promise.all(stale.map((key) => cache.delete(key)));
@@ -79,6 +79,8 @@ export class FileCache {
 }
 
 const FOLDER = '__tandem';
+/** Address of a file of the model; its group is the hash of the file, or of a cell's index. */
+const MODEL_FILE = new RegExp(`/${FOLDER}/(?:sha256|cell)/([0-9a-f]{64})(?:/|$)`);
 
 /**
  * Keys of the Cache API are addresses; these are never requested. The API refuses the schemes of

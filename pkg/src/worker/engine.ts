@@ -158,7 +158,8 @@ async function open(
   };
   onProgress({ phase: 'model', loaded: 0, total: null });
   const client = await reopen();
-  await cache.prune();
+  // Not awaited: the session does not depend on it.
+  void cache.prune();
   onProgress({ phase: 'ready', loaded: 0, total: null });
   return { client, device, ...choice, reopen, keepFiles };
 }

@@ -322,11 +322,15 @@ export class Host {
     this.#fetching = fetching;
     client
       .fetchMissing()
-      .then(({ update, errors, more }) => {
+      .then(({ update, rows, errors, more }) => {
         fetching.again ||= more;
-        for (const error of errors) this.#fault(error);
-        if (update === null || client !== this.#client) return;
-        this.#learning.rowsArrived();
+        const current = client === this.#client;
+        for (const error of errors) {
+          if (error.code !== 'catalogue_changed') this.#fault(error);
+          else if (current) this.#reopenSoon();
+        }
+        if (update === null || !current) return;
+        if (rows) this.#learning.rowsArrived();
         this.#post(update, null, this.#delivery('search', true));
         this.#follow(update);
       })

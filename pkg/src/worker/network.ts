@@ -51,7 +51,8 @@ export class Network {
     const found = request.fresh ? null : await this.#cache.get(name);
     if (found !== null) return received(found, true);
     const response = await this.#exchange(request, signal);
-    if (response.status === 200) await this.#cache.put(name, new Response(response.body.slice()));
+    // Not awaited: the file is used while it is being stored.
+    if (response.status === 200 && this.#cache.takes) void this.#cache.put(name, copyOf(response));
     return response;
   }
 
@@ -71,10 +72,7 @@ export class Network {
       return received(known, true);
     }
     if (response === null) throw wireError('unreachable', `${request.url} did not answer`);
-    if (response.status === 200) {
-      const headers = response.artifacts === null ? {} : { 'x-artifacts': response.artifacts };
-      await this.#cache.put(name, new Response(response.body.slice(), { headers }));
-    }
+    if (response.status === 200) await this.#cache.put(name, copyOf(response));
     return response;
   }
 
@@ -119,6 +117,12 @@ export class Network {
 /** Name of a file in the cache. */
 function fileName({ sha256, cellIndex }: HttpRequest): string {
   return cellIndex === null ? `sha256/${sha256}` : `cell/${cellIndex}/${sha256}`;
+}
+
+/** The response as it is stored; the constructor copies the body. */
+function copyOf({ body, artifacts }: HttpResponse): Response {
+  const headers = artifacts === null ? {} : { 'x-artifacts': artifacts };
+  return new Response(body as Uint8Array<ArrayBuffer>, { headers });
 }
 
 async function received(response: Response, cached: boolean): Promise<HttpResponse> {

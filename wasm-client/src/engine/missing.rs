@@ -9,9 +9,9 @@ use tandem_session::Session;
 
 use super::Engine;
 use crate::{
-    artifacts::{self, Release},
+    artifacts::Release,
     error::{ClientError, Failure},
-    host::{Abort, Host, HttpRequest},
+    host::{Abort, Host},
     loader::Loader,
     response,
     update::Fetched,
@@ -24,11 +24,13 @@ const MAX_ROWS: usize = 200;
 pub(super) struct Missing<A> {
     /// Folder of the release.
     release: String,
+    /// SHA-256 of the item table.
+    rows_hash: String,
     /// SHA-256 of the cell index.
     index: Option<String>,
     /// Cells that cannot be used. They are not requested again.
     unusable: RefCell<HashSet<CellId>>,
-    /// Aborts the requests in flight.
+    /// Aborts the requests in flight; `None` if there are none.
     in_flight: RefCell<Option<A>>,
 }
 
@@ -36,14 +38,17 @@ impl<A: Abort> Missing<A> {
     pub(super) fn new(release: &Release) -> Self {
         Self {
             release: release.hash.clone(),
+            rows_hash: release.manifest.rows.sha256.clone(),
             index: release.cells().map(|index| index.sha256.clone()),
             unusable: RefCell::default(),
             in_flight: RefCell::new(None),
         }
     }
 
+    /// Aborts the requests in flight. They stay in flight until they have ended.
     pub(super) fn abort(&self) {
-        if let Some(abort) = self.in_flight.take() {
+        let abort = self.in_flight.borrow().clone();
+        if let Some(abort) = abort {
             abort.abort();
         }
     }
@@ -57,23 +62,17 @@ struct Wanted {
 
 impl<H: Host> Engine<H> {
     /// Fetches the cells that the search wants next and the rows of clicked items, and ranks
-    /// again. Only one call at a time requests something; nothing is requested while offline.
+    /// again. Only one call at a time requests something; nothing is requested while offline, and
+    /// no rows during the back-off of the server.
     ///
     /// A failure of the network is not reported: the next call tries again.
     ///
     /// # Errors
     /// Those of the device.
     pub(crate) async fn fetch_missing(&self) -> Result<Fetched, ClientError> {
-        let nothing = Fetched { update: None, errors: Vec::new(), more: false };
-        if self.link.borrow().is_offline() || self.missing.in_flight.borrow().is_some() {
-            return Ok(nothing);
-        }
-        let Wanted { cells, items } = self.wanted(&mut *self.session.lock().await)?;
-        if cells.is_empty() && items.is_empty() {
-            return Ok(nothing);
-        }
-        let abort = self.host.new_abort();
-        *self.missing.in_flight.borrow_mut() = Some(abort.clone());
+        let Some((Wanted { cells, items }, abort)) = self.start_fetch().await? else {
+            return Ok(Fetched { update: None, rows: false, errors: Vec::new(), more: false });
+        };
         let loader = Loader {
             host: &self.host,
             link: &self.link,
@@ -83,9 +82,10 @@ impl<H: Host> Engine<H> {
         let files = join_all(cells.iter().map(|(_, entry)| self.fetch_cell(&loader, entry)));
         let (files, rows) =
             futures_util::future::join(files, self.fetch_rows(&items, &abort)).await;
-        self.missing.in_flight.take();
 
         let mut session = self.session.lock().await;
+        self.missing.in_flight.take();
+        let missing = session.missing_rows();
         let (chosen, mut results) = (!cells.is_empty(), Vec::new());
         for ((id, _), file) in cells.into_iter().zip(files) {
             let accepted = file
@@ -108,10 +108,32 @@ impl<H: Host> Engine<H> {
             more = accepted.is_ok() && !chosen;
             results.push(accepted);
         }
+        let still_missing = session.missing_rows(); // in order
+        let has_arrived =
+            |item: &ItemId| still_missing.binary_search(item).is_err() && !session.is_unknown(item);
+        let rows = missing.iter().any(has_arrived);
         let arrived = results.iter().any(Result::is_ok);
         let errors = results.into_iter().filter_map(Result::err).filter(is_final).collect();
         let update = if arrived { Some(self.update(&mut session).await?) } else { None };
-        Ok(Fetched { update, errors, more })
+        Ok(Fetched { update, rows, errors, more })
+    }
+
+    /// Chooses what to fetch and marks it as in flight; `None` if nothing may start or is
+    /// missing.
+    async fn start_fetch(&self) -> Result<Option<(Wanted, H::Abort)>, ClientError> {
+        let mut session = self.session.lock().await;
+        // Only now: while the session was in use, another call may have started, or the page may
+        // have forbidden the network.
+        if self.link.borrow().is_offline() || self.missing.in_flight.borrow().is_some() {
+            return Ok(None);
+        }
+        let wanted = self.wanted(&mut session)?;
+        if wanted.cells.is_empty() && wanted.items.is_empty() {
+            return Ok(None);
+        }
+        let abort = self.host.new_abort();
+        *self.missing.in_flight.borrow_mut() = Some(abort.clone());
+        Ok(Some((wanted, abort)))
     }
 
     fn wanted(&self, session: &mut Session) -> Result<Wanted, ClientError> {
@@ -120,7 +142,8 @@ impl<H: Host> Engine<H> {
         let usable = wanted.into_iter().filter(|id| !unusable.contains(id));
         let cells =
             usable.map(|id| Ok((id, session.cell(id)?))).collect::<Result<_, ClientError>>()?;
-        let mut items = session.missing_rows();
+        let backs_off = self.link.borrow().status(self.host.now_ms()).retry_in_ms.is_some();
+        let mut items = if backs_off { Vec::new() } else { session.missing_rows() };
         items.truncate(MAX_ROWS);
         Ok(Wanted { cells, items })
     }
@@ -130,11 +153,8 @@ impl<H: Host> Engine<H> {
         loader: &Loader<'_, H>,
         entry: &CellEntry,
     ) -> Result<Vec<u8>, Failure> {
-        let artifact = Artifact {
-            path: entry.path(),
-            sha256: artifacts::hex(&entry.sha256),
-            bytes: entry.bytes.into(),
-        };
+        let artifact =
+            Artifact { path: entry.path(), sha256: entry.sha256_hex(), bytes: entry.bytes.into() };
         loader.file(&self.missing.release, &artifact, self.missing.index.as_deref()).await
     }
 
@@ -146,20 +166,22 @@ impl<H: Host> Engine<H> {
         if items.is_empty() {
             return Ok(RowsResponse::default());
         }
-        let body = serde_json::to_string(&RowsRequest { items: items.to_vec() })
-            .map_err(|error| Failure::new(ErrorCode::Internal, error.to_string()))?;
-        self.link.borrow_mut().bytes_up += body.len() as u64;
-        let request = HttpRequest {
-            url: format!("{}/v1/rows", self.server),
-            body: Some(body),
-            timeout_ms: self.timeout_ms,
-            why: "rows of clicked items".to_owned(),
-            ..HttpRequest::default()
-        };
-        let response = self.host.send(&request, abort).await?;
-        self.link.borrow_mut().bytes_down += response.body.len() as u64;
+        let request = RowsRequest { items: items.to_vec() };
+        let response = self.post("/v1/rows", &request, "rows of clicked items", abort).await?;
         response::expect_ok(&response, "POST /v1/rows")?;
-        response::json(&response.body, "rows of items")
+        let rows: RowsResponse = response::json(&response.body, "rows of items")?;
+        let expected = &self.missing.rows_hash;
+        if rows.rows_hash != *expected {
+            return Err(Failure::new(
+                ErrorCode::CatalogueChanged,
+                format!(
+                    "POST /v1/rows: expected rows of the item table {expected}, found rows of {}; \
+                     load the current model",
+                    rows.rows_hash
+                ),
+            ));
+        }
+        Ok(rows)
     }
 }
 

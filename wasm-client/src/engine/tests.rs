@@ -8,7 +8,7 @@ use std::{
 
 use futures_lite::future::{block_on, yield_now, zip};
 use tandem_collaboration::{BucketLimits, Fusion, Policy, ReasonCode};
-use tandem_model::{Body, ItemTable, LearningConfig};
+use tandem_model::{Body, Device, ItemTable, LearningConfig};
 use tandem_protocol::{
     Artifact, Candidate, CandidatesResponse, CatalogueInfo, EventKind, Ignored, ItemId,
     LanguageModelCalibration, Manifest, ModelConfig, ModelKind, PROTOCOL_VERSION, Ranking,
@@ -19,22 +19,12 @@ mod search;
 use super::*;
 use crate::{
     artifacts::{DeviceManifest, sha256},
-    device,
-    host::{Abort, HttpResponse},
+    host::Flag,
     server_link::ConnectionState,
 };
 
 const DIMS: usize = 8;
 const ITEMS: usize = 30;
-
-#[derive(Clone, Default)]
-struct Flag(Rc<Cell<bool>>);
-
-impl Abort for Flag {
-    fn abort(&self) {
-        self.0.set(true);
-    }
-}
 
 /// A scripted server: files by path, and the next responses for lists.
 #[derive(Clone, Default)]
@@ -142,8 +132,7 @@ fn artifact(path: &str, bytes: &[u8]) -> Artifact {
 fn shop_with(change: impl FnOnce(&mut DeviceManifest, &mut HashMap<String, Vec<u8>>)) -> Script {
     let model =
         ModelConfig { kind: ModelKind::Sasrec, dims: DIMS, blocks: 1, heads: 1, max_length: 10 };
-    let device = block_on(device::open()).unwrap();
-    let body = Body::new(&model, 0.0, &device).unwrap().to_bytes(&HashMap::new()).unwrap();
+    let body = Body::new(&model, 0.0, &Device::flex()).unwrap().to_bytes(&HashMap::new()).unwrap();
     let rows = ItemTable::quantise(&row_values(), DIMS).unwrap().as_bytes().to_vec();
     let items: Vec<String> = (0..ITEMS)
         .map(|number| {
@@ -196,7 +185,7 @@ fn open_with(script: &Script, budget: Option<BucketLimits>) -> Result<Engine<Scr
 
 /// Opens with further options in JSON.
 fn open_as(script: &Script, options: &str) -> Result<Engine<Script>, ClientError> {
-    let device = block_on(device::open()).unwrap();
+    let device = block_on(ComputeDevice::open()).unwrap();
     let json = format!(r#"{{"server":"http://shop","timeoutMs":1000,{options}}}"#);
     let config = serde_json::from_str(&json).unwrap();
     block_on(Engine::open(script.clone(), &config, &device))
@@ -549,4 +538,17 @@ fn other_requests_are_independent_of_lists() {
     engine.set_offline(true);
     assert_eq!(ask("/v1/models").unwrap_err().code, ErrorCode::Unreachable);
     assert_eq!(script.asked.borrow().len(), 2);
+}
+
+#[test]
+fn the_bytes_of_every_exchange_are_counted() {
+    let script = shop();
+    let engine = open(&script);
+    let stats = || block_on(engine.recommend()).unwrap().stats;
+    let before = stats();
+    script.lists.borrow_mut().push_back(Ok(ok("done")));
+    block_on(engine.request("/v1/events", Some("event".into()), "a test".into())).unwrap();
+    let after = stats();
+    assert_eq!(after.bytes_up - before.bytes_up, 5);
+    assert_eq!(after.bytes_down - before.bytes_down, 4);
 }

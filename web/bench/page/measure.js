@@ -12,9 +12,10 @@ const EXAMPLE_CANDIDATES = 50;
  * Runs all measurements of one page; called by `run.mjs`.
  *
  * @param {{ device: 'cpu' | 'webgpu', only: string[] | null, rounds: number, warmUp: number,
- *   learnRounds: number, searchSizes: number[] }} plan `searchSizes`: numbers of rows
+ *   learnRounds: number, search: { sizes: number[], k: number } }} plan `search`: numbers of
+ *   rows, and of results
  */
-globalThis.measure = async ({ device, only, rounds, warmUp, learnRounds, searchSizes }) => {
+globalThis.measure = async ({ device, only, rounds, warmUp, learnRounds, search }) => {
   if (!crossOriginIsolated) throw new Error('the page is not cross-origin isolated');
   const gpu = device === 'webgpu' ? countGpuWork() : null;
   const entries = [];
@@ -66,10 +67,10 @@ globalThis.measure = async ({ device, only, rounds, warmUp, learnRounds, searchS
     }
   }
   const learning = device === 'cpu' ? await learn(entries, work, { learnRounds, warmUp }) : null;
-  const search = await measureSearch({ sizes: searchSizes, only, rounds, warmUp });
+  const searched = await measureSearch({ ...search, only, rounds, warmUp });
   return {
-    samples: { ...rerank, ...learning?.samples, ...search.samples },
-    agreement: { scores, ...learning?.agreement, search: search.agreement },
+    samples: { ...rerank, ...learning?.samples, ...searched.samples },
+    agreement: { scores, ...learning?.agreement, search: searched.agreement },
     gpuWork,
     notes: learning?.notes ?? [],
   };

@@ -7,8 +7,6 @@ import { open as openTandem } from './search/tandem.js';
 
 const RUNTIMES = { tandem: openTandem, onnxruntime: openOnnxruntime, hnswlib: openHnswlib };
 
-/** Results per search. */
-const K = 100;
 const QUERIES = 16;
 
 /** Maximum difference of scores between runtimes, due to `f32` rounding. */
@@ -18,17 +16,18 @@ const TOLERANCE = 1e-3;
  * Measures exact search in item tables, in alternating order. Each runtime gets the same rows;
  * ours keeps them in 8 bits.
  *
- * @param {{ sizes: number[], only: string[] | null, rounds: number, warmUp: number }} plan
+ * @param {{ sizes: number[], k: number, only: string[] | null, rounds: number, warmUp: number }}
+ *   plan `sizes`: numbers of rows; `k`: results per search
  * @returns {Promise<{ samples: Record<string, number[]>, agreement: Record<string, number> }>}
  */
-export async function measureSearch({ sizes, only, rounds, warmUp }) {
+export async function measureSearch({ sizes, k, only, rounds, warmUp }) {
   const agreement = {};
   const calls = [];
   for (const size of sizes) {
     const response = await fetch(`/model/rows${size}.bin`);
     const file = await response.arrayBuffer();
     const { dims, rows } = readItemTable(file);
-    const input = { file, rows, dims, k: K, model: `/model/search${size}.onnx` };
+    const input = { file, rows, dims, k, model: `/model/search${size}.onnx` };
     const inputs = queries(dims);
     let expected = null;
     for (const [name, open] of Object.entries(RUNTIMES)) {
@@ -38,7 +37,7 @@ export async function measureSearch({ sizes, only, rounds, warmUp }) {
       const found = [];
       for (const query of inputs) found.push(await search(query));
       expected ??= found;
-      agreement[`${name} ${size}`] = largestDifference(expected, found, name);
+      agreement[`${name} ${size}`] = largestDifference(expected, found, k, name);
       const call = (round) => search(inputs[round % inputs.length]);
       calls.push({ name: `search${size} ${name}`, call });
     }
@@ -54,13 +53,13 @@ function queries(dims) {
 }
 
 /** Checks that the results are the same up to rounding and the order of near ties. */
-function largestDifference(expected, found, name) {
+function largestDifference(expected, found, k, name) {
   let largest = 0;
   found.forEach(({ positions, scores }, at) => {
     const wanted = new Set(Array.from(expected[at].positions, Number));
     const common = Array.from(positions, Number).filter((position) => wanted.has(position)).length;
-    if (positions.length !== K || common < K - 1) {
-      throw new Error(`search by ${name}: ${common} of ${K} results as expected`);
+    if (positions.length !== k || common < k - 1) {
+      throw new Error(`search by ${name}: ${common} of ${k} results as expected`);
     }
     const sorted = [scores, expected[at].scores].map((list) =>
       Float32Array.from(list).sort().reverse(),

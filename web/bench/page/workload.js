@@ -15,7 +15,7 @@ export const learning = Object.freeze({
   max_norm: 1.0,
   negatives: 50,
   preference_rate: 0.5,
-  forgetting: 0.2,
+  preference_decay: 0.2,
   replay: 3,
 });
 

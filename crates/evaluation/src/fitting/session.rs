@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     EvaluationError, ObservedSession, ScoredList, SessionReplay, Sessions,
-    replay::{CallsAndQuality, exceeds, simulate},
+    replay::{CallsAndQuality, simulate},
 };
 
 /// Clicks over which the gain of a call is averaged, unless something else is asked for.
@@ -112,8 +112,9 @@ pub struct RuleOutcome {
     pub call_share: f64,
     /// NDCG@10, mean over clicks.
     pub ndcg10: f64,
-    /// Share of the gain of calling always over calling never.
-    pub gain_share: f64,
+    /// Share of the gain of calling always over calling never; `None` if both have the same
+    /// NDCG@10.
+    pub gain_share: Option<f64>,
 }
 
 impl DecisionFit {
@@ -202,6 +203,7 @@ impl DecisionFit {
         ];
         let outcome = |(name, CallsAndQuality { call_share, ndcg10 })| {
             let gain_share = (ndcg10 - never.ndcg10) / (always.ndcg10 - never.ndcg10);
+            let gain_share = gain_share.is_finite().then_some(gain_share);
             RuleOutcome { name, call_share, ndcg10, gain_share }
         };
         Ok(rules.into_iter().map(outcome).collect())
@@ -209,8 +211,11 @@ impl DecisionFit {
 
     /// Calls where the rule expects more than `threshold`.
     fn by_uplift(&self, threshold: f32) -> CallsAndQuality {
-        let rule = |session: usize| &self.folds[session % self.folds.len()];
-        simulate(&self.sessions, exceeds(&self.sessions, rule, threshold))
+        simulate(&self.sessions, |session, made, at| {
+            let rule = &self.folds[session % self.folds.len()];
+            let evidence = self.sessions[session].evidence(made, at);
+            evidence.is_some_and(|evidence| rule.predict(evidence) > threshold)
+        })
     }
 
     /// Calls where the two orders disagree by more than `threshold`.
@@ -219,5 +224,20 @@ impl DecisionFit {
             let evidence = self.sessions[session].evidence(made, at);
             evidence.is_some_and(|evidence| evidence.disagreement > threshold)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_no_share_of_a_gain_where_calls_gain_nothing() {
+        let model = UpliftModel::default();
+        let decision =
+            DecisionFit { sessions: vec![ObservedSession::default()], folds: vec![model], model };
+        let outcomes = decision.outcomes(0.5, 3).unwrap();
+        assert_eq!(outcomes.len(), 6);
+        assert!(outcomes.iter().all(|outcome| outcome.gain_share.is_none()), "{outcomes:?}");
     }
 }

@@ -154,15 +154,14 @@ async fn score(
 ) -> Result<PaperUser, EvaluationError> {
     let target = id(dataset, cut.target);
     let mut session = device.begin(dataset, cut.user, cut.stale)?;
-    let (_, ticket) = session.begin_request(None, 0.0);
-    session.accept(ticket, device.answer(dataset, stale), 0.0)?;
+    device.request(dataset, &mut session, stale, 0.0)?;
     let uses_rule = matches!(device.settings.policy.trigger, Trigger::Uplift { .. });
     let mut when_new = None;
     for &item in &cut.seen[cut.stale.len()..] {
-        // The rule compares the list with what it was when it was new, and a click that is
-        // learnt from was chosen from what is shown.
-        if learn || (uses_rule && when_new.is_none()) {
-            let shown = session.rank().await?;
+        // The rule compares the list with what it was when it was new, a click that is learnt
+        // from was chosen from what is shown, and cells are fetched after every click.
+        if learn || device.cells.is_some() || (uses_rule && when_new.is_none()) {
+            let (shown, _) = device.rank(dataset, &mut session).await?;
             session.record_shown(&shown);
             when_new.get_or_insert_with(|| ScoredList::without_target(&shown, last_logprob(stale)));
         }
@@ -171,14 +170,14 @@ async fn score(
             session.learn().await?;
         }
     }
-    let ranked = session.rank().await?;
+    let (ranked, _) = device.rank(dataset, &mut session).await?;
     let observed = session.uplift_evidence(&ranked);
     let evidence = observed.zip(when_new);
     let evidence = evidence.map(|(observed, when_new)| PaperEvidence { observed, when_new });
     let scored_stale = ScoredList::new(&ranked, &target, last_logprob(stale));
-    let (_, ticket) = session.begin_request(None, 0.0);
-    session.accept(ticket, device.answer(dataset, fresh), 0.0)?;
-    let scored_fresh = ScoredList::new(&session.rank().await?, &target, last_logprob(fresh));
+    device.request(dataset, &mut session, fresh, 0.0)?;
+    let (ranked, _) = device.rank(dataset, &mut session).await?;
+    let scored_fresh = ScoredList::new(&ranked, &target, last_logprob(fresh));
     Ok(PaperUser {
         user: cut.user,
         unfiltered: stale.iter().position(|(item, _)| *item == cut.target),

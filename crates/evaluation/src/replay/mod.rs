@@ -6,11 +6,10 @@ mod observed;
 use std::collections::{BTreeSet, HashMap};
 
 use tandem_dataset::{Dataset, ItemIndex};
-use tandem_model::Scorer;
-use tandem_session::{RowStore, Settings};
+use tandem_session::Settings;
 
 pub use observed::ObservedSession;
-pub(crate) use observed::{CallsAndQuality, exceeds, simulate};
+pub(crate) use observed::{CallsAndQuality, simulate};
 
 use crate::{EvaluationError, SessionProtocol, SessionReport, SimulatedDevice};
 
@@ -24,26 +23,18 @@ pub type CandidateList = Vec<(ItemIndex, f32)>;
 /// list was made for.
 pub type CandidateLists = HashMap<(usize, usize), CandidateList>;
 
-/// Is told how far a long pass over the users is.
+/// Reports how far a long pass over the users is.
 pub trait Progress: Sync {
     /// A pass over `users` users begins. The returned function is called with the number of
     /// users that were finished, from several threads, and dropped at the end.
     fn begin(&self, task: &str, users: usize) -> Box<dyn Fn(usize) + Send + Sync>;
 }
 
-/// Reports nothing.
-impl Progress for () {
-    fn begin(&self, _task: &str, _users: usize) -> Box<dyn Fn(usize) + Send + Sync> {
-        Box::new(|_| ())
-    }
-}
-
 /// The parts of a session that stay the same under all settings.
 #[derive(Clone, Copy)]
 pub struct SessionReplay<'a> {
     dataset: &'a Dataset,
-    scorer: &'a Scorer,
-    rows: &'a RowStore,
+    device: SimulatedDevice<'a>,
     lists: &'a CandidateLists,
     progress: &'a dyn Progress,
 }
@@ -70,17 +61,16 @@ impl Sessions {
 }
 
 impl<'a> SessionReplay<'a> {
-    /// Replays sessions of `dataset` on a device with this model and these rows; the cloud
-    /// answers with `lists`.
+    /// Replays sessions of `dataset` on such devices, whatever their settings; the cloud answers
+    /// with `lists`.
     #[must_use]
     pub fn new(
         dataset: &'a Dataset,
-        scorer: &'a Scorer,
-        rows: &'a RowStore,
+        device: SimulatedDevice<'a>,
         lists: &'a CandidateLists,
         progress: &'a dyn Progress,
     ) -> Self {
-        Self { dataset, scorer, rows, lists, progress }
+        Self { dataset, device, lists, progress }
     }
 
     /// The sessions of `clicks` clicks before the newest `skip` interactions that have a list
@@ -117,8 +107,12 @@ impl<'a> SessionReplay<'a> {
     ) -> Result<SessionReport, EvaluationError> {
         let done = self.progress.begin(task, sessions.users.len());
         let list = |user, items: &[ItemIndex]| self.list(user, items.len());
-        let device = SimulatedDevice { scorer: self.scorer, rows: self.rows, settings };
-        sessions.protocol.run(self.dataset, &sessions.users, device, done, list)
+        sessions.protocol.run(self.dataset, &sessions.users, self.device(settings), done, list)
+    }
+
+    /// The device under these settings.
+    fn device<'b>(&'b self, settings: &'b Settings) -> SimulatedDevice<'b> {
+        SimulatedDevice { settings, ..self.device }
     }
 
     /// The list for the first `length` items of a user.

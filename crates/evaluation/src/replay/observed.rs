@@ -1,6 +1,6 @@
 use futures_lite::future::block_on;
 use rayon::prelude::*;
-use tandem_collaboration::{UpliftEvidence, UpliftModel};
+use tandem_collaboration::UpliftEvidence;
 use tandem_dataset::ItemIndex;
 use tandem_protocol::{Event, EventKind};
 use tandem_session::{Session, Settings};
@@ -59,7 +59,7 @@ impl SessionReplay<'_> {
         settings: &Settings,
         user: usize,
     ) -> Result<ObservedSession, EvaluationError> {
-        let device = SimulatedDevice { scorer: self.scorer, rows: self.rows, settings };
+        let device = self.device(settings);
         let protocol = &sessions.protocol;
         let (clicks, skip) = (protocol.clicks, protocol.skip);
         let cut = protocol.cut(&self.dataset.sequences[user]);
@@ -84,24 +84,23 @@ impl SessionReplay<'_> {
         observed: &mut ObservedSession,
     ) -> Result<(), EvaluationError> {
         let &OneCall { device, live, lists: (first, second), made, learn } = call;
-        let give = |session: &mut Session, list: List<'_>| {
-            let (_, ticket) = session.begin_request(None, 0.0);
-            session.accept(ticket, device.answer(self.dataset, list), 0.0)
-        };
-        give(&mut session, first)?;
+        device.request(self.dataset, &mut session, first, 0.0)?;
         let (mut gains, mut evidence) = (Vec::new(), Vec::new());
         for (at, &item) in live.iter().enumerate() {
             if at == made && made > 0 {
-                give(&mut session, second)?;
+                device.request(self.dataset, &mut session, second, 0.0)?;
             }
             let clicked = id(self.dataset, item);
             let last_logprob = last_logprob(if at < made { first } else { second });
-            if at >= made {
-                let shown = session.rank().await?;
+            // What a device with cells finds depends on what it fetched at earlier clicks.
+            if at >= made || device.cells.is_some() {
+                let (shown, _) = device.rank(self.dataset, &mut session).await?;
                 session.record_shown(&shown);
-                let rank = shown.items.iter().position(|shown| shown.item == clicked);
-                gains.push(ndcg(rank, 10));
-                observed.lists.push(ScoredList::new(&shown, &clicked, last_logprob));
+                if at >= made {
+                    let rank = shown.items.iter().position(|shown| shown.item == clicked);
+                    gains.push(ndcg(rank, 10));
+                    observed.lists.push(ScoredList::new(&shown, &clicked, last_logprob));
+                }
             }
             session.track(&Event { kind: EventKind::Click, item: clicked });
             if at >= made && at + 1 < live.len() {
@@ -191,19 +190,6 @@ pub(crate) fn simulate(
     CallsAndQuality {
         ndcg10: sum / f64::from(clicks.max(1)),
         call_share: f64::from(calls) / f64::from(decisions.max(1)),
-    }
-}
-
-/// A rule for [`simulate`]: calls where the model of the session expects more than
-/// `threshold`.
-pub(crate) fn exceeds<'a>(
-    sessions: &'a [ObservedSession],
-    model: impl Fn(usize) -> &'a UpliftModel + 'a,
-    threshold: f32,
-) -> impl FnMut(usize, usize, usize) -> bool + 'a {
-    move |session, made, at| {
-        let evidence = sessions[session].evidence(made, at);
-        evidence.is_some_and(|evidence| model(session).predict(evidence) > threshold)
     }
 }
 

@@ -14,7 +14,7 @@ pub struct CellId(pub u32);
 /// What the index knows about a cell.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CellEntry {
-    /// Centre of the cell's rows.
+    /// Vector that ranks the cell for a query; trained on queries, not the mean row.
     pub centroid: QuantisedRow,
     /// Number of items.
     pub items: u32,
@@ -58,7 +58,13 @@ impl CellEntry {
     /// File name relative to the manifest: `cells/<sha256>`.
     #[must_use]
     pub fn path(&self) -> String {
-        format!("cells/{}", hexadecimal(&self.sha256))
+        format!("cells/{}", self.sha256_hex())
+    }
+
+    /// SHA-256 of the file, lower-case hexadecimal.
+    #[must_use]
+    pub fn sha256_hex(&self) -> String {
+        hexadecimal(&self.sha256)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Layers of the models on the host, and their weights.
 
-use crate::{ModelError, weights::WeightFile};
+use crate::{ModelError, products::add_scaled, weights::WeightFile};
 
 /// The weights of one model in a file.
 pub(crate) struct Weights<'a> {
@@ -118,9 +118,7 @@ impl Dense {
 /// Adds `values` to each row of `rows` `[rows, values]`.
 pub(crate) fn add_to_rows(rows: &mut [f32], values: &[f32]) {
     for row in rows.chunks_exact_mut(values.len()) {
-        for (sum, value) in row.iter_mut().zip(values) {
-            *sum += value;
-        }
+        add_scaled(row, 1.0, values);
     }
 }
 

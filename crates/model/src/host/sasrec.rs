@@ -7,7 +7,7 @@ use tandem_protocol::ModelConfig;
 use super::layers::{Dense, Weights};
 use crate::{
     ModelError,
-    products::{add_scaled, dot},
+    products::{add_scaled, dot, softmax},
 };
 
 /// Epsilon of Burn's layer normalisation.
@@ -190,18 +190,5 @@ impl Norm {
             );
         }
         normed
-    }
-}
-
-/// Turns logits into probabilities.
-fn softmax(logits: &mut [f32]) {
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let mut sum = 0.0;
-    for logit in logits.iter_mut() {
-        *logit = (*logit - largest).exp();
-        sum += *logit;
-    }
-    for logit in logits.iter_mut() {
-        *logit /= sum;
     }
 }

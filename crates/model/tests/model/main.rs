@@ -27,7 +27,7 @@ fn weights_of(config: &ModelConfig, seed: u64) -> Vec<u8> {
 }
 
 fn scorer(config: &ModelConfig, seed: u64) -> Scorer {
-    Scorer::new(config, &weights_of(config, seed), &Device::flex()).unwrap()
+    Scorer::new(config, &weights_of(config, seed)).unwrap()
 }
 
 fn random_rows(count: usize, dims: usize, seed: u64) -> Vec<f32> {

@@ -1,6 +1,5 @@
 //! Scores of gathered rows.
 
-use burn::tensor::Device;
 use futures_lite::future::block_on;
 use proptest::prelude::*;
 use tandem_model::{ItemTable, LearningConfig, LearningExample, ModelError, PersonalDelta, Scorer};
@@ -14,7 +13,7 @@ fn scores_agree_with_the_reference() {
         for (dims, blocks, heads) in [(4, 1, 1), (8, 2, 2), (5, 1, 5)] {
             let config = config(kind, dims, blocks, heads);
             let bytes = weights_of(&config, 3);
-            let scorer = Scorer::new(&config, &bytes, &Device::flex()).unwrap();
+            let scorer = Scorer::new(&config, &bytes).unwrap();
             let (history, candidates) = (random_rows(5, dims, 1), random_rows(7, dims, 2));
             let scores = block_on(scorer.score(&history, &candidates)).unwrap();
             let expected = reference::score(&bytes, &config, &history, &candidates);

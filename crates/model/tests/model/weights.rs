@@ -9,7 +9,7 @@ use tandem_protocol::ModelConfig;
 use super::{KINDS, config, weights_of};
 
 fn load(config: &ModelConfig, bytes: &[u8]) -> Result<(), ModelError> {
-    Scorer::new(config, bytes, &Device::flex()).map(|_| ())
+    Scorer::new(config, bytes).map(|_| ())
 }
 
 #[test]

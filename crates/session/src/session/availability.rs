@@ -41,7 +41,7 @@ impl Availability {
         if self.available.is_none() && self.excluded.is_empty() {
             return;
         }
-        let Some(items) = rows.whole_items() else { return };
+        let Some((_, items)) = rows.whole_table() else { return };
         let mut bits = vec![0_u64; items.len().div_ceil(64)];
         for (position, item) in items.iter().enumerate() {
             bits[position / 64] |= u64::from(self.allows(item)) << (position % 64);

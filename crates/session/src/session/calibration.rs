@@ -24,13 +24,13 @@ impl Calibrations {
 }
 
 impl Session {
-    /// Sets fusion and policy per language model: they are used while one of its lists is.
-    /// The session's settings apply to the lists of all other models, and to the limit of
-    /// calls over time, which belongs to the device.
+    /// Sets fusion and policy per language model. They apply while a list of that model is in
+    /// use; lists of other models use the session's settings. The limit of calls over time
+    /// belongs to the device and is always that of the session's settings.
     ///
     /// # Errors
-    /// [`SessionError::Collaboration`] for parameters out of range; the calibrations of
-    /// before then stay.
+    /// [`SessionError::Collaboration`] for parameters out of range; the previous calibrations
+    /// then stay.
     pub fn calibrate(&mut self, calibrations: Vec<Calibration>) -> Result<(), SessionError> {
         for calibration in &calibrations {
             calibration.fusion.validate()?;

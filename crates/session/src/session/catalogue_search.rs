@@ -1,11 +1,9 @@
-use std::collections::HashSet;
-
 use tandem_model::search::{Hit, Search};
 use tandem_protocol::ItemId;
 
 use crate::{Session, SessionError};
 
-/// Number of the table that stands for rows scored one by one.
+/// Table number of the hits among offered rows.
 const OFFERED: usize = usize::MAX;
 
 /// Result of a search.
@@ -30,16 +28,16 @@ pub(crate) struct CatalogueSearch<'a> {
     pub(crate) k: usize,
     /// Number of rows in cells after which no further cell is searched.
     pub(crate) most_rows: usize,
-    /// Items that are not to be found, beside those that the site does not allow.
-    pub(crate) exclude: Vec<&'a ItemId>,
+    /// Whether an item may be found. It implies that the site allows it.
+    pub(crate) may_find: &'a dyn Fn(&ItemId) -> bool,
 }
 
 impl<'a> CatalogueSearch<'a> {
     /// Searches the whole table, the cells nearest to the query, and the rows that the server
     /// sent. Items with a row delta are scored with it.
     ///
-    /// Rows are left out by their positions: names are looked up once per item to leave out,
-    /// not once per row.
+    /// Names are looked up only of rows that score high enough, and in a whole table only of
+    /// those that the site allows.
     pub(crate) fn run<'q>(
         &self,
         mut search: Search<'q>,
@@ -50,11 +48,14 @@ impl<'a> CatalogueSearch<'a> {
     {
         let Session { rows, delta, availability, .. } = self.session;
         let offered = self.offered();
-        let left_out = self.positions(&offered);
-        let is_left_out =
-            |table: u32, position: usize| left_out.binary_search(&(table, position)).is_ok();
+        let mut positions: Vec<(u32, usize)> =
+            offered.iter().filter_map(|item| rows.position(item)).collect();
+        positions.sort_unstable();
+        let is_offered =
+            |table: u32, position: usize| positions.binary_search(&(table, position)).is_ok();
         let mut row = Vec::with_capacity(rows.dims());
-        let allowed: Vec<&ItemId> = self.allowed(&offered);
+        let allowed: Vec<&ItemId> =
+            offered.into_iter().filter(|item| (self.may_find)(item)).collect();
         for (position, item) in allowed.iter().enumerate() {
             row.clear();
             rows.gather(item, &mut row);
@@ -66,7 +67,9 @@ impl<'a> CatalogueSearch<'a> {
         if let Some((table, items)) = rows.whole_table() {
             names.push(items);
             search.scan(table, |position| {
-                availability.allows_row(position) && !is_left_out(0, position)
+                availability.allows_row(position)
+                    && !is_offered(0, position)
+                    && (self.may_find)(&items[position])
             })?;
         }
         let mut searched = 0;
@@ -78,7 +81,7 @@ impl<'a> CatalogueSearch<'a> {
             searched += cell.ids().len();
             names.push(cell.ids());
             search.scan(cell.rows(), |position| {
-                !is_left_out(id.0, position) && availability.allows(&cell.ids()[position])
+                !is_offered(id.0, position) && (self.may_find)(&cell.ids()[position])
             })?;
         }
         let all_searched = cells.next().is_none();
@@ -99,30 +102,11 @@ impl<'a> CatalogueSearch<'a> {
     fn offered(&self) -> Vec<&'a ItemId> {
         let Session { rows, delta, .. } = self.session;
         let learnt = delta.keys().filter(|item| rows.contains(item));
-        let sent = rows.met_items().filter(|item| !(rows.is_whole() && rows.is_in_table(item)));
+        let sent = rows.kept_items().filter(|item| !(rows.is_whole() && rows.is_in_table(item)));
         let mut items: Vec<&ItemId> = learnt.chain(sent).collect();
         // Both are sorted already.
         items.sort();
         items.dedup();
         items
-    }
-
-    /// Those of `items` that may be found.
-    fn allowed(&self, items: &[&'a ItemId]) -> Vec<&'a ItemId> {
-        let exclude: HashSet<&ItemId> =
-            if items.is_empty() { HashSet::new() } else { self.exclude.iter().copied().collect() };
-        let availability = &self.session.availability;
-        let allows = |item: &&ItemId| !exclude.contains(item) && availability.allows(item);
-        items.iter().copied().filter(allows).collect()
-    }
-
-    /// Positions in the tables of `offered` and of what is left out, in order.
-    fn positions(&self, offered: &[&ItemId]) -> Vec<(u32, usize)> {
-        let rows = &self.session.rows;
-        let items = self.exclude.iter().chain(offered);
-        let mut positions: Vec<(u32, usize)> =
-            items.filter_map(|item| rows.position(item)).collect();
-        positions.sort_unstable();
-        positions
     }
 }

@@ -106,9 +106,6 @@ impl Session {
         if history.is_empty() {
             return Ok(None);
         }
-        if let Some(user) = self.encoding_cache.of(history) {
-            return Ok(Some(user));
-        }
         Ok(Some(self.encode(history).await?.user().clone()))
     }
 
@@ -171,8 +168,7 @@ mod tests {
     use std::collections::HashMap;
 
     use futures_lite::future::block_on;
-    use tandem_collaboration::{Fusion, Policy};
-    use tandem_model::{Body, Device, LearningConfig, QuantisedRow, Scorer};
+    use tandem_model::{Body, Device, QuantisedRow, Scorer};
     use tandem_protocol::{Event, EventKind, ModelConfig, ModelKind};
 
     use super::*;
@@ -186,7 +182,9 @@ mod tests {
     }
 
     fn weights(config: &ModelConfig) -> Vec<u8> {
-        let body = Body::new(config, 0.0, &Device::flex()).unwrap();
+        let device = Device::flex();
+        device.seed(7);
+        let body = Body::new(config, 0.0, &device).unwrap();
         body.to_bytes(&HashMap::new()).unwrap()
     }
 
@@ -198,18 +196,8 @@ mod tests {
                 (0..config.dims).map(|at| ((number * 7 + at * 13) as f32 * 0.37).sin()).collect();
             store.add(&encode_row(id(number), &QuantisedRow::quantise(&values).unwrap())).unwrap();
         }
-        let settings = Settings {
-            fusion: Fusion::default(),
-            policy: Policy::default(),
-            learning: LearningConfig::default(),
-            base: String::new(),
-            catalogue_hash: String::new(),
-            search_k: 0,
-            popular: Vec::new(),
-            repeats: false,
-        };
-        let scorer = Scorer::new(config, weights, &Device::flex()).unwrap();
-        Session::new(scorer, store, settings).unwrap()
+        let scorer = Scorer::new(config, weights).unwrap();
+        Session::new(scorer, store, Settings::default()).unwrap()
     }
 
     fn config(kind: ModelKind) -> ModelConfig {

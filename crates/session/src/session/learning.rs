@@ -11,8 +11,8 @@ const MAX_PENDING: usize = 64;
 
 /// A click that waits to be learnt from.
 ///
-/// It holds names and no rows, for a burst of clicks may leave many of them. Rows are
-/// gathered when it is learnt from; until the row of its item is here it waits.
+/// It holds ids instead of rows, because a burst of clicks can queue many examples. The rows
+/// are gathered when the step is taken. It waits until the row of its item is here.
 #[derive(Clone, Debug)]
 pub(crate) struct PendingExample {
     /// Number of the event.
@@ -25,14 +25,14 @@ pub(crate) struct PendingExample {
     items: Vec<ItemId>,
 }
 
-/// A learning step that can be taken back.
+/// A learning step that can be undone.
 #[derive(Clone, Debug)]
 struct LearntStep {
     example: PendingExample,
     undo: StepUndo<ItemId>,
 }
 
-/// Clicks that wait to be learnt from, and the steps that can be taken back.
+/// Clicks that wait to be learnt from, and the steps that can be undone.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LearningQueue {
     /// By event, oldest first.
@@ -58,19 +58,19 @@ impl LearningQueue {
         }
     }
 
-    /// Forgets how to take back the steps before event `oldest`. A step of an older event
-    /// stays while a step before it in time can be taken back.
+    /// Drops the steps of events before `oldest`, which can no longer be undone. Such a step
+    /// stays while one that was taken before it can be undone.
     pub(crate) fn keep_steps_from(&mut self, oldest: u64) {
         while self.steps.front().is_some_and(|step| step.example.number < oldest) {
             self.steps.pop_front();
         }
     }
 
-    /// Takes back what was learnt from an event, or no longer waits to learn from it.
+    /// Undoes the learning step of an event, or drops its pending example.
     ///
-    /// Steps that were taken later are reverted as well, for each was taken on top of the one
-    /// before it; their examples wait again.
-    pub(crate) fn take_back(&mut self, number: u64, delta: &mut PersonalDelta<ItemId>) {
+    /// Steps that were taken later are reverted too, because each builds on the one before it.
+    /// Their examples are pending again.
+    pub(crate) fn undo_step(&mut self, number: u64, delta: &mut PersonalDelta<ItemId>) {
         self.pending.retain(|example| example.number != number);
         let is_it = |step: &LearntStep| step.example.number == number;
         let Some(at) = self.steps.iter().position(is_it) else { return };

@@ -33,11 +33,8 @@ impl Session {
             }
         }
         let mut scores = self.scorer.personal_scores(user, &self.delta, rows).await?;
-        for item in self.visitor.history().iter().chain(self.visitor.dislikes()) {
-            if let Some(position) = negatives.position(item) {
-                // Left out: it will not be recommended.
-                scores[position] = f32::NAN;
-            }
+        for (_, position) in negatives.items().filter(|(item, _)| !self.may_recommend(item)) {
+            scores[position] = f32::NAN;
         }
         Ok(ListAdvantage::new(&shown, &scores))
     }

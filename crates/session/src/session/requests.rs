@@ -109,11 +109,11 @@ impl Session {
         Ok(true)
     }
 
-    /// Keeps rows of items that came from outside a list. A click on one of them then counts:
-    /// for the order, for the disagreement and for learning.
+    /// Keeps rows of items that are on no list. A click on such an item then counts for the
+    /// order, for the disagreement and for learning.
     ///
-    /// `requested` are the items that were asked for. Those without a row in the answer are
-    /// unknown to the server, and [`missing_rows`](Self::missing_rows) names them no more.
+    /// `requested` are the items that the server was asked for. Those without a row in its answer
+    /// are unknown to it, and [`missing_rows`](Self::missing_rows) no longer returns them.
     ///
     /// # Errors
     /// As [`RowStore::add`](crate::RowStore::add); if one row cannot be read, none is kept.

@@ -38,8 +38,8 @@ struct SavedSession<'a> {
     distinct: Option<usize>,
     list: Option<SavedList<'a>>,
     delta: Cow<'a, PersonalDelta<ItemId>>,
-    /// Rows of the history's items that came from the server, for work without a network.
-    /// Rows of candidates are in the list.
+    /// Rows of the history's items that are in no whole table, for work without a network. Rows
+    /// of candidates are in the list.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     rows: Vec<ItemRow>,
 }
@@ -78,7 +78,7 @@ pub enum RestoreOutcome {
     History,
 }
 
-/// Read before the rest, so that a newer layout is told from a damaged one.
+/// Read first, to tell a newer format from a damaged file.
 #[derive(Deserialize)]
 struct Version {
     version: u32,
@@ -124,7 +124,7 @@ impl Session {
 
     fn history_rows(&self) -> Vec<ItemRow> {
         let items: BTreeSet<&ItemId> = self.visitor.history().iter().collect();
-        let rows = items.into_iter().filter_map(|item| Some((item, self.rows.met(item)?)));
+        let rows = items.into_iter().filter_map(|item| Some((item, self.rows.kept_row(item)?)));
         rows.map(|(item, row)| encode_row(item.clone(), row)).collect()
     }
 
@@ -191,8 +191,8 @@ impl Session {
             let origin = ListOrigin {
                 ranking: list.ranking,
                 model: list.model.into_owned(),
-                // Time that passed while the session was stored cannot be told from a clock
-                // that was moved.
+                // The age of the list is unknown, because the clock may have been changed while
+                // the session was stored.
                 received_ms: now_ms,
                 requested_at: Counts { clicks: list.clicks, distinct: list.distinct },
             };

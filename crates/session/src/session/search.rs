@@ -12,6 +12,7 @@ use crate::{Session, SessionError};
 /// What a page asks of the search on the device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub enum SearchMode {
     /// As the manifest says.
     #[default]
@@ -55,8 +56,8 @@ pub const FIRST_CELLS: usize = 4;
 /// already, so that about half a cell is fetched per click.
 pub const MORE_CELLS: usize = 2;
 
-/// Number of rows in cells that a ranking searches, nearest cells first: the cost of a click
-/// depends neither on the catalogue nor on the memory for cells.
+/// Number of rows in cells that a ranking searches, nearest cells first. Apart from a scan of the
+/// centroids, the cost of a click depends neither on the catalogue nor on the memory for cells.
 const MAX_SEARCHED: usize = 20_000;
 
 impl Session {
@@ -68,10 +69,8 @@ impl Session {
             return Ok(Found::nothing());
         }
         let most_rows = MAX_SEARCHED.saturating_mul(k.div_ceil(self.settings.search_k.max(1)));
-        let visitor = &self.visitor;
-        let seen = visitor.history().iter().filter(|_| !self.settings.repeats);
-        let exclude: Vec<&ItemId> = seen.chain(visitor.dislikes()).collect();
-        let search = CatalogueSearch { session: self, k, most_rows, exclude };
+        let may_find = |item: &ItemId| self.may_recommend(item);
+        let search = CatalogueSearch { session: self, k, most_rows, may_find: &may_find };
         search.run(Search::new(&query, k)?, &query)
     }
 
@@ -83,8 +82,9 @@ impl Session {
         row: &[f32],
         k: usize,
     ) -> Result<Vec<(ItemId, f32)>, SessionError> {
-        let exclude = vec![item];
-        let search = CatalogueSearch { session: self, k, most_rows: usize::MAX, exclude };
+        let may_find = |other: &ItemId| other != item && self.availability.allows(other);
+        let most_rows = usize::MAX;
+        let search = CatalogueSearch { session: self, k, most_rows, may_find: &may_find };
         Ok(search.run(Search::cosine(row, k)?, row)?.items)
     }
 
@@ -129,7 +129,8 @@ impl Session {
     }
 
     /// Keeps a cell for the search. If the memory bound is exceeded, the least recently used
-    /// cells are dropped; [`wanted_cells`](Self::wanted_cells) then names them again.
+    /// cells are dropped; [`wanted_cells`](Self::wanted_cells) then names them again. The rows of
+    /// the history's items stay.
     ///
     /// # Errors
     /// [`SessionError::NoCells`] for a catalogue without cells, [`SessionError::Model`] if the
@@ -137,7 +138,11 @@ impl Session {
     /// that are here stay.
     pub fn accept_cell(&mut self, id: CellId, file: &[u8]) -> Result<(), SessionError> {
         let cells = self.rows.cells_mut().ok_or(SessionError::NoCells)?;
-        Ok(cells.accept(id, file)?)
+        cells.accept(id, file)?;
+        for item in self.visitor.history() {
+            self.rows.keep(item);
+        }
+        Ok(())
     }
 
     /// Number of cells that are here, and the memory that they take in bytes.

@@ -4,7 +4,7 @@ use tandem_protocol::{Event, EventKind};
 
 use crate::Session;
 
-/// Number of newest events that can be taken back.
+/// Number of newest events that can be undone.
 pub const UNDO_LIMIT: usize = 10;
 
 /// The newest events, oldest first, numbered in their order.
@@ -28,19 +28,9 @@ impl UndoLog {
         self.next
     }
 
-    /// Number of the oldest event that can be taken back.
+    /// Number of the oldest event that can be undone.
     pub(crate) fn oldest(&self) -> u64 {
         self.records.front().map_or(self.next, |record| record.number)
-    }
-
-    /// Records a click or purchase.
-    pub(crate) fn clicked(&mut self, event: &Event) {
-        self.push(event, false);
-    }
-
-    /// Records a dislike; `new` if the item was not disliked before.
-    pub(crate) fn disliked(&mut self, event: &Event, new: bool) {
-        self.push(event, new);
     }
 
     /// Forgets all events.
@@ -48,7 +38,8 @@ impl UndoLog {
         self.records.clear();
     }
 
-    fn push(&mut self, event: &Event, new: bool) {
+    /// Records an event; `new`: a dislike of an item that was not disliked before.
+    pub(crate) fn record(&mut self, event: &Event, new: bool) {
         if self.records.len() == UNDO_LIMIT {
             self.records.pop_front();
         }
@@ -58,7 +49,7 @@ impl UndoLog {
 }
 
 impl Session {
-    /// Takes back the newest click, purchase or dislike, with all that was learnt from it,
+    /// Undoes the newest click, purchase or dislike with everything that was learnt from it,
     /// and returns it. `None` if none is left of the last [`UNDO_LIMIT`] since the session
     /// began, was reset or imported.
     ///
@@ -69,7 +60,7 @@ impl Session {
             EventKind::Dislike => self.visitor.undo_dislike(&event.item, new),
             EventKind::Click | EventKind::Purchase | EventKind::View => self.visitor.undo_click(),
         }
-        self.learning.take_back(number, &mut self.delta);
+        self.learning.undo_step(number, &mut self.delta);
         Some(event)
     }
 }

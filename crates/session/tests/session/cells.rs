@@ -12,9 +12,7 @@ use tandem_session::{
     DEFAULT_CELL_MEMORY, FIRST_CELLS, Ranked, RowStore, Session, SessionError, Settings,
 };
 
-use crate::support::{
-    DIMS, ITEMS, give, id, row, scorer, session, session_with, settings, track, wire,
-};
+use crate::support::{DIMS, ITEMS, give, id, row, scorer, session_with, settings, track, wire};
 
 const CELLS: usize = 5;
 
@@ -114,13 +112,9 @@ fn a_damaged_or_unknown_cell_is_refused_and_the_session_goes_on() {
     assert_eq!(rank(&session), before);
     assert_eq!(session.wanted_cells(2).unwrap(), wanted[1..]);
 
-    let mut without = self::without_cells();
+    let mut without = crate::support::session();
     assert!(matches!(without.accept_cell(CellId(0), &files[0]), Err(SessionError::NoCells)));
     assert!(without.wanted_cells(3).unwrap().is_empty());
-}
-
-fn without_cells() -> Session {
-    session()
 }
 
 #[test]
@@ -151,7 +145,22 @@ fn a_clicked_items_row_stays_when_its_cell_is_dropped() {
     accept(&mut session, &files, &[CellId(1)]);
     track(&mut session, 10); // in cell 1
     assert!(session.missing_rows().is_empty());
-    accept(&mut session, &files, &[CellId(3)]);
+    check_row_of_item_10_stays(session, &files);
+}
+
+#[test]
+fn a_row_that_arrives_in_a_cell_after_the_click_stays_when_the_cell_is_dropped() {
+    let (mut session, files) = with_cells(1);
+    track(&mut session, 10);
+    assert_eq!(session.missing_rows(), [id(10)]);
+    accept(&mut session, &files, &[CellId(1)]);
+    assert!(session.missing_rows().is_empty());
+    check_row_of_item_10_stays(session, &files);
+}
+
+/// After clicks on items 4 and 10, the row of item 10 outlives its cell.
+fn check_row_of_item_10_stays(mut session: Session, files: &[Vec<u8>]) {
+    accept(&mut session, files, &[CellId(3)]);
     assert_eq!(session.cell_usage().0, 1);
     assert!(session.missing_rows().is_empty());
     let mut whole = session_with(settings());

@@ -104,6 +104,30 @@ fn a_learnt_rule_compares_the_list_with_other_items() {
 }
 
 #[test]
+fn only_items_that_may_be_recommended_are_compared_with_the_list() {
+    let advantage = |settings: Settings, change: &dyn Fn(&mut Session)| {
+        let mut session = session_with(settings);
+        session.prepend_history([id(39)]);
+        give(&mut session, 0..30, 0.0);
+        change(&mut session);
+        block_on(session.rank()).unwrap().list_advantage.unwrap()
+    };
+    let all = advantage(learnt_rule(0.0), &|_| ());
+    let mut outside = session_with(settings());
+    outside.prepend_history([id(39)]);
+    give(&mut outside, 30..39, 0.0);
+    let others = block_on(outside.rank()).unwrap();
+    let best = &others.items.iter().find(|item| item.srm_rank == 0).unwrap().item;
+    let without_best = advantage(learnt_rule(0.0), &|session| {
+        session.set_excluded([best.clone()].into(), false);
+    });
+    assert!(without_best.margin < all.margin && without_best.log_odds < all.log_odds);
+    // Where things are bought again, an item of the history counts as well.
+    let repeats = advantage(Settings { repeats: true, ..learnt_rule(0.0) }, &|_| ());
+    assert!(repeats.log_odds > all.log_odds);
+}
+
+#[test]
 fn a_learnt_rule_without_other_items_compares_the_orders() {
     let mut thin = Session::new(scorer(), RowStore::new(DIMS), learnt_rule(-10.0)).unwrap();
     thin.track(&click(4));

@@ -129,11 +129,10 @@ fn a_restored_session_of_another_model_keeps_history_and_dislikes() {
 /// network must bring its own.
 #[test]
 fn a_saved_session_contains_the_rows_it_was_sent() {
-    let few = thin_session;
-    let mut session = few();
+    let mut session = thin_session();
     give_all(&mut session, "tiny", true);
     track(&mut session, 1);
-    let mut other = few();
+    let mut other = thin_session();
     other.import(&session.export().unwrap(), 0.0).unwrap();
     let ranked = block_on(other.rank()).unwrap();
     assert_eq!(ranked, block_on(session.rank()).unwrap());
@@ -141,7 +140,7 @@ fn a_saved_session_contains_the_rows_it_was_sent() {
 
     // The list is used up: the history still has its rows.
     give_all(&mut session, "tiny", false);
-    let mut third = few();
+    let mut third = thin_session();
     third.import(&session.export().unwrap(), 0.0).unwrap();
     assert!(third.missing_rows().is_empty());
 }

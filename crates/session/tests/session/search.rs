@@ -6,7 +6,7 @@ use futures_lite::future::block_on;
 use tandem_collaboration::{
     Fusion, LanguageModelScore, Normalisation, Reason, Trigger, UpliftModel,
 };
-use tandem_model::{Device, ItemTable, Scorer};
+use tandem_model::{ItemTable, Scorer};
 use tandem_protocol::{
     Artifact, EventKind, ItemId, ModelConfig, ModelKind, RowsResponse, SearchConfig,
 };
@@ -94,25 +94,16 @@ fn unlisted_items_are_a_gap_below_the_last_of_the_list() {
 }
 
 #[test]
-fn without_a_search_rankings_and_decisions_are_as_before() {
-    // What a session without a search did is in the other tests; here, that the new settings
-    // change nothing where the manifest does not ask for a search.
-    let popular = Settings { popular: Vec::new(), search_k: 0, ..settings() };
-    let (mut old, mut new) = (session(), session_with(popular));
-    for session in [&mut old, &mut new] {
-        give(session, 0..12, 0.0);
-        for item in [4, 30, 7] {
-            track(session, item);
-            block_on(session.learn()).unwrap();
-        }
+fn without_a_search_only_the_list_is_ranked() {
+    let mut session = session();
+    give(&mut session, 0..12, 0.0);
+    for item in [4, 30, 7] {
+        track(&mut session, item);
     }
-    let ranked = rank(&new);
-    assert_eq!(ranked, rank(&old));
+    let ranked = rank(&session);
     assert!(ranked.items.iter().all(|item| item.listed) && ranked.items.len() == 10);
     assert_eq!((ranked.searched, ranked.exhausted), (false, true));
-    assert_eq!(block_on(new.rank_deeper(1_000)).unwrap(), ranked);
-    let decide = |session: &Session| session.decide(&ranked, Connection::default(), 1.0);
-    assert_eq!(decide(&new), decide(&old));
+    assert_eq!(block_on(session.rank_deeper(1_000)).unwrap(), ranked);
 }
 
 #[test]
@@ -311,7 +302,7 @@ fn session_policy(threshold: f32, model: UpliftModel) -> tandem_collaboration::P
 fn din_orders_its_finds_itself() {
     let config =
         ModelConfig { kind: ModelKind::Din, dims: DIMS, blocks: 1, heads: 2, max_length: 5 };
-    let scorer = Scorer::new(&config, &weights(&config), &Device::flex()).unwrap();
+    let scorer = Scorer::new(&config, &weights(&config)).unwrap();
     let mut session = Session::new(scorer, whole_rows(), searching(8)).unwrap();
     track(&mut session, 4);
     track(&mut session, 9);

@@ -3,8 +3,7 @@
 use std::{collections::HashMap, sync::OnceLock};
 
 use futures_lite::future::block_on;
-use tandem_collaboration::{Fusion, Policy};
-use tandem_model::{Body, Device, ItemTable, LearningConfig, QuantisedRow, Scorer};
+use tandem_model::{Body, Device, ItemTable, QuantisedRow, Scorer};
 use tandem_protocol::{
     Candidate, CandidatesResponse, Event, EventKind, Ignored, ItemId, ItemRow, ModelConfig,
     ModelKind, Ranking, Timings,
@@ -29,30 +28,22 @@ pub(crate) fn wire(item: usize) -> ItemRow {
 }
 
 pub(crate) fn settings() -> Settings {
-    Settings {
-        fusion: Fusion::default(),
-        policy: Policy::default(),
-        learning: LearningConfig::default(),
-        base: "base".into(),
-        catalogue_hash: "catalogue".into(),
-        search_k: 0,
-        popular: Vec::new(),
-        repeats: false,
-    }
+    Settings { base: "base".into(), catalogue_hash: "catalogue".into(), ..Settings::default() }
 }
 
 pub(crate) fn scorer() -> Scorer {
-    // Made once: the device's random numbers are shared by all tests of the process.
     static WEIGHTS: OnceLock<Vec<u8>> = OnceLock::new();
     let config =
         ModelConfig { kind: ModelKind::Sasrec, dims: DIMS, blocks: 1, heads: 2, max_length: 5 };
     let bytes = WEIGHTS.get_or_init(|| weights(&config));
-    Scorer::new(&config, bytes, &Device::flex()).unwrap()
+    Scorer::new(&config, bytes).unwrap()
 }
 
 /// Random weights of a model.
 pub(crate) fn weights(config: &ModelConfig) -> Vec<u8> {
-    let body = Body::new(config, 0.0, &Device::flex()).unwrap();
+    let device = Device::flex();
+    device.seed(7);
+    let body = Body::new(config, 0.0, &device).unwrap();
     body.to_bytes(&HashMap::new()).unwrap()
 }
 

@@ -142,11 +142,11 @@ fn ablation(rows: &[&ResultRow]) -> BarChart {
         };
         BarSeries { name: name.to_owned(), values: groups.iter().map(value).collect() }
     });
-    let told = |series: &BarSeries| series.values.iter().any(Option::is_some);
+    let has_values = |series: &BarSeries| series.values.iter().any(Option::is_some);
     BarChart {
         title: "What each part is worth".into(),
         y: NDCG.into(),
-        series: series.filter(told).collect(),
+        series: series.filter(has_values).collect(),
         groups: groups.iter().map(title).collect(),
     }
 }

@@ -12,10 +12,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{Args, ValueEnum, builder::PossibleValue};
-use tandem_evaluation::{Part, SearchScope};
+use tandem_evaluation::Part;
 
 use crate::{
     failure::BadInput,
+    search::{CellOptions, Search},
     values::{self, ADVANCED, BASIC, FILES, RESEARCH},
 };
 
@@ -57,6 +58,8 @@ pub(crate) struct Evaluate {
     /// What the device searches beside the list (paper, session).
     #[arg(long, value_enum, default_value_t = Search::None, help_heading = BASIC)]
     search: Search,
+    #[command(flatten)]
+    cells: CellOptions,
     /// Live clicks per session (session).
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = values::positive)]
     #[arg(help_heading = BASIC)]
@@ -99,27 +102,6 @@ enum Protocol {
     Paper,
     /// Each user's newest interactions as live clicks, run by the code of the device.
     Session,
-}
-
-/// What the simulated device searches beside the candidate list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Search {
-    /// Nothing: it ranks the list alone.
-    None,
-    /// The whole item table.
-    Whole,
-    /// The cells nearest to the user's state.
-    Cells,
-}
-
-impl From<Search> for SearchScope {
-    fn from(search: Search) -> Self {
-        match search {
-            Search::None => Self::None,
-            Search::Whole => Self::Whole,
-            Search::Cells => Self::Cells,
-        }
-    }
 }
 
 /// Held-out targets.

@@ -34,8 +34,8 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
     let path = args.need(args.lists.as_ref(), "lists (made by `tandem lists --for paper`)")?;
     let dataset = Dataset::load(&args.data)?;
     let calibration = read_calibration(args.calibration.as_deref())?;
-    let mut model = SmallModel::read(srm, &dataset, &calibration)?;
-    model.search(args.search.into())?;
+    let model = SmallModel::read(srm, &dataset, &calibration)?;
+    let model = model.with_search(args.search, &dataset, args.cells)?;
     let lists = load(path, &dataset)?;
     let (validation, test) = cuts(&dataset, &lists);
     if test.is_empty() {
@@ -167,7 +167,7 @@ impl<'a> Table<'a> {
             threshold: threshold.filter(|threshold| threshold.is_finite()),
             ..self.origin.row(&name, &ranks)?
         };
-        if self.is_told_by_part(&whole) {
+        if self.has_stratum_rows(&whole) {
             self.strata.rows(&self.origin, whole, &ranks)
         } else {
             Ok(vec![whole])
@@ -176,7 +176,7 @@ impl<'a> Table<'a> {
 
     /// Whether there are rows of parts of the users: for the rows that others are compared with,
     /// and for the decision at the smallest budget.
-    fn is_told_by_part(&self, row: &ResultRow) -> bool {
+    fn has_stratum_rows(&self, row: &ResultRow) -> bool {
         let smallest = self.args.budgets.iter().copied().filter(|budget| *budget > 0.0);
         let smallest = smallest.fold(f64::INFINITY, f64::min);
         let fitted = !matches!(row.fusion, Some(tandem_collaboration::Fusion::Paper { .. }));

@@ -27,9 +27,8 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
     let dataset = Dataset::load(&args.data)?;
     let calibration = read_calibration(args.calibration.as_deref())?;
     let read = |path: &Path| -> Result<SmallModel> {
-        let mut model = SmallModel::read(path, &dataset, &calibration)?;
-        model.search(args.search.into())?;
-        Ok(model)
+        let model = SmallModel::read(path, &dataset, &calibration)?;
+        model.with_search(args.search, &dataset, args.cells)
     };
     let model = read(srm)?;
     let lists = load(path, &dataset)?;
@@ -91,20 +90,20 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
                 rows.push(row.clone());
                 continue;
             }
-            let policy = match (rule.asks, &validation) {
-                (Asks::Above(evidence, budget), Some(validation)) => {
-                    if decision.is_none() {
-                        let validation = validation.learning(learn);
-                        let how = (HORIZON, RIDGE);
-                        decision = Some(DecisionFit::fit(fit_on, &validation, &settings, how)?);
-                    }
-                    match &decision {
-                        Some(decision) => evidence.policy(decision, budget, settings.policy)?,
-                        None => settings.policy,
-                    }
+            let policy = match rule.asks {
+                Asks::As(policy) => policy,
+                Asks::Above(evidence, budget) => {
+                    let validation =
+                        validation.as_ref().with_context(|| no_validation_sessions(rule.name))?;
+                    let fit = match decision.take() {
+                        Some(fit) => fit,
+                        None => {
+                            let how = (HORIZON, RIDGE);
+                            DecisionFit::fit(fit_on, &validation.learning(learn), &settings, how)?
+                        }
+                    };
+                    evidence.policy(decision.insert(fit), budget, settings.policy)?
                 }
-                (Asks::As(policy), _) => policy,
-                (Asks::Above(..), None) => settings.policy,
             };
             let settings = Settings { policy, ..settings.clone() };
             let report = replay.run(&test, &settings, rule.name)?;
@@ -115,6 +114,10 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
         }
     }
     publish(args, &rows)
+}
+
+fn no_validation_sessions(rule: &str) -> String {
+    format!("{rule}: expected validation sessions to fit its threshold on, found none")
 }
 
 /// The row that was `asked` for, with what its sessions measured.

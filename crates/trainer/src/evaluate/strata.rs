@@ -18,10 +18,10 @@ impl Strata {
             targets.iter().enumerate().filter(holds).map(|(at, _)| at).collect()
         };
         let strata = Stratum::ALL.into_iter().map(|stratum| (stratum, members(stratum)));
-        // A part of all users says nothing.
-        let telling =
+        // The row of a part that holds all targets would repeat the row of all.
+        let is_proper_subset =
             |(_, held): &(Stratum, Vec<usize>)| !held.is_empty() && held.len() < targets.len();
-        Self(strata.filter(telling).collect())
+        Self(strata.filter(is_proper_subset).collect())
     }
 
     /// The row of all targets with these ranks, and one row for each part.

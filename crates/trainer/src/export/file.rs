@@ -1,6 +1,7 @@
 use std::borrow::Cow;
 
 use tandem_dataset::files::sha256_hex;
+use tandem_model::cells::CellEntry;
 use tandem_protocol::Artifact;
 
 /// Digits of a hash in a file name.
@@ -20,11 +21,10 @@ impl<'a> File<'a> {
         Self { artifact: Artifact { path, sha256, bytes: bytes.len() as u64 }, bytes }
     }
 
-    /// A cell, which the index names by its hash.
-    pub(super) fn cell(bytes: Vec<u8>) -> Self {
-        let sha256 = sha256_hex(&bytes);
-        let path = format!("cells/{sha256}");
-        let artifact = Artifact { path, sha256, bytes: bytes.len() as u64 };
+    /// The file of a cell, as the index describes it.
+    pub(super) fn cell(entry: &CellEntry, bytes: Vec<u8>) -> Self {
+        let artifact =
+            Artifact { path: entry.path(), sha256: entry.sha256_hex(), bytes: entry.bytes.into() };
         Self { artifact, bytes: bytes.into() }
     }
 }

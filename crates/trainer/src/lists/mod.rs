@@ -57,7 +57,8 @@ pub(crate) struct Lists {
     /// Newest interactions of each user left out (session).
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = ADVANCED)]
     skip: usize,
-    /// Newest items of each user held out from training, as in `tandem train srm` (training).
+    /// Newest items of each user that no list is made for, at least those that `tandem train srm`
+    /// holds out (training).
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = values::positive)]
     #[arg(help_heading = ADVANCED)]
     hold_out: usize,

@@ -1,6 +1,9 @@
 //! `tandem train srm`: trains the small model that re-ranks on the device.
 
-use std::{collections::HashMap, path::PathBuf};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
@@ -9,17 +12,16 @@ use tandem_dataset::Dataset;
 use tandem_model::Body;
 use tandem_protocol::{ModelConfig, ModelKind};
 use tandem_training::{
-    Checkpoint, Objective, Trainer, TrainingConfig,
+    Checkpoint, ListLoss, ListObjective, Objective, Trainer, TrainingConfig,
     fit::{FitConfig, FitJob, TrainingData},
 };
-#[cfg(feature = "llama")]
-use tandem_training::{ListLoss, ListObjective};
 
 use super::{
     options::{FitOptions, Loss},
     report::fit,
 };
 use crate::{
+    candidate_lists::load,
     small_model::read_checkpoint,
     values::{self, BASIC, FILES, RESEARCH},
     write_atomically,
@@ -196,30 +198,14 @@ impl TrainSrm {
         })
     }
 
-    #[cfg(feature = "llama")]
-    fn lists(
-        &self,
-        path: &std::path::Path,
-        dataset: &Dataset,
-        config: &FitConfig,
-    ) -> Result<TrainingData> {
+    fn lists(&self, path: &Path, dataset: &Dataset, config: &FitConfig) -> Result<TrainingData> {
         let loss = match self.list_loss {
             ListLossName::Bce => ListLoss::BinaryCrossEntropy,
             ListLossName::Softmax => ListLoss::Softmax,
         };
         let objective = ListObjective { loss, ranked: self.ranked };
-        let lists = crate::candidate_lists::load(path, dataset)?;
+        let lists = load(path, dataset)?;
         Ok(TrainingData::lists(dataset, config, &lists, self.listed, objective)?)
-    }
-
-    #[cfg(not(feature = "llama"))]
-    fn lists(&self, path: &std::path::Path, _: &Dataset, _: &FitConfig) -> Result<TrainingData> {
-        let text = format!(
-            "--lists {}: this `tandem` was built without language models; build it with \
-             `--features llama`",
-            path.display()
-        );
-        Err(crate::failure::BadInput(text).into())
     }
 
     /// The training strategy, as text for people.

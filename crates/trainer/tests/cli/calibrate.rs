@@ -69,6 +69,15 @@ fn fusion_and_learning_can_be_left_as_they_are() {
 }
 
 #[test]
+fn the_device_searches_as_exported_unless_told_otherwise() {
+    let bench = bench();
+    let whole = bench.done(CALIBRATE);
+    assert_eq!(bench.done(&format!("{CALIBRATE} --search whole")), whole);
+    // The last click of user 2 is not on the list before: only the search finds it.
+    assert_ne!(bench.done(&format!("{CALIBRATE} --search none")), whole);
+}
+
+#[test]
 fn lists_of_other_clicks_are_refused() {
     let bench = bench();
     let said = bench.run(&CALIBRATE.replace("--clicks 2", "--clicks 3"));

@@ -196,6 +196,18 @@ fn a_device_that_searches_ranks_the_whole_catalogue() {
     let rows = read_rows(&bench);
     assert!(rows.iter().all(|row| row.search == Some(SearchScope::Whole)));
     assert!(rows.iter().any(|row| row.name == "fusion-uplift" && row.threshold.is_some()));
+    // The cells near a visitor hold nearly all that the whole table gives.
+    bench.done(&line.replace("--search whole", "--search cells"));
+    let all = read_rows(&bench);
+    let (whole, cells): (Vec<_>, Vec<_>) =
+        all.iter().partition(|row| row.search == Some(SearchScope::Whole));
+    assert_eq!((whole.len(), cells.len()), (rows.len(), rows.len()));
+    for (whole, cells) in whole.iter().zip(&cells) {
+        assert_eq!(whole.name, cells.name);
+        // Rules with a fitted threshold call at other clicks.
+        let rule_is_fixed = ["fusion-never", "fusion-always"].contains(&&*whole.name);
+        assert!(!rule_is_fixed || cells.ndcg10 > 0.95 * whole.ndcg10, "{}", whole.name);
+    }
 }
 
 #[test]

@@ -2,13 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[cfg(feature = "llama")]
 mod calibrate;
 mod evaluate;
 mod export;
 mod import;
 #[cfg(all(feature = "llama", unix))]
 mod interrupt;
+#[cfg(feature = "llama")]
+mod lists;
 mod options;
 mod train;
 

@@ -42,10 +42,16 @@ fn values_out_of_range_are_refused_before_any_work() {
     assert!(message.contains("share from 0 to 1"), "{message}");
     refused(&format!("{CALIBRATE} --clicks 0"), "--clicks");
     refused(&format!("{CALIBRATE} --horizon 0"), "--horizon");
-    refused(&format!("{CALIBRATE} --ridge nan"), "--ridge");
+    for ridge in ["0", "nan"] {
+        refused(&format!("{CALIBRATE} --ridge {ridge}"), "--ridge");
+    }
 
     refused(&format!("{EVALUATE} --clicks 0"), "--clicks");
     refused(&format!("{EVALUATE} --budgets 0.1,2"), "--budgets");
+
+    let message =
+        refused("export --data none --srm none --out none --cell-bytes 10", "--cell-bytes");
+    assert!(message.contains("at least 1024"), "{message}");
 }
 
 #[cfg(feature = "llama")]

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{Bench, names};
 
@@ -169,6 +169,25 @@ fn a_training_writes_log_and_chart() -> io::Result<()> {
     assert!(plot.starts_with("<svg") && plot.contains("Training loss"), "{plot}");
     assert!(plot.contains("best: epoch"), "{plot}");
     Ok(())
+}
+
+#[test]
+fn the_small_model_is_trained_on_candidate_lists() {
+    let bench = bench();
+    let head: Value =
+        serde_json::from_str(&fs::read_to_string(bench.path("set/dataset.json")).unwrap()).unwrap();
+    let mut lists = json!({
+        "model": "by hand", "model_sha256": "", "catalogue_hash": head["catalogue_hash"], "k": 3
+    })
+    .to_string();
+    for user in 0..40 {
+        let logprobs = [-1.0, -2.0, -3.0];
+        let line = json!({"user": user, "length": 3, "items": [0, 1, 2], "logprobs": logprobs});
+        write!(lists, "\n{line}").unwrap();
+    }
+    bench.write("lists.jsonl", lists + "\n");
+    let said = bench.done(&format!("{SRM} --epochs 1 --lists lists.jsonl --listed 3 --ranked 9"));
+    assert!(said.starts_with("srm.model: "), "{said}");
 }
 
 #[test]

@@ -1,4 +1,3 @@
-use rand::{SeedableRng, rngs::StdRng, seq::index};
 use rayon::prelude::*;
 use tandem_model::{
     ItemTable, ModelError, QuantisedRow,
@@ -17,8 +16,6 @@ use super::{
 const FILE_HEADER: usize = 16;
 /// Bytes of an index entry beside its centroid.
 const ENTRY_FIELDS: usize = 40;
-/// Maximum number of queries that the vectors of the cells are trained on.
-const MAX_QUERIES: usize = 6_000;
 /// Number of best items of a query that its cells should contain.
 const BEST: usize = 10;
 /// Percentile of the rows' lengths that a cell's vector has.
@@ -36,8 +33,9 @@ pub struct Cells {
 }
 
 /// Divides an item table into cells. `queries` `[queries, dims]` are search queries of past
-/// visitors ([`Scorer::search_query`](tandem_model::Scorer::search_query)), which the vectors of
-/// the index are trained on; none may be given. The same input gives the same cells.
+/// visitors ([`Scorer::search_query`](tandem_model::Scorer::search_query)) in random order. The
+/// vectors of the index are trained on all of them; there may be none. The same input gives the
+/// same cells.
 ///
 /// ```
 /// use tandem_model::{ItemTable, cells::CellId};
@@ -45,8 +43,7 @@ pub struct Cells {
 ///
 /// let table = ItemTable::quantise(&[1.0, 0.0, 0.9, 0.1, 0.0, 1.0, 0.1, 0.9], 2)?;
 /// let ids = ["a", "b", "c", "d"].map(Into::into);
-/// let config = CellsConfig { cells: Some(2), ..CellsConfig::default() };
-/// let cells = build_cells(&ids, &table, &[], &config)?;
+/// let cells = build_cells(&ids, &table, &[], &CellsConfig::default())?;
 /// let near = cells.index.nearest(&[1.0, 0.0], 1, |_| false)?[0];
 /// let cell = cells.index.open(near, &cells.files[near.0 as usize])?;
 /// assert_eq!(cell.ids(), &ids[..2]);
@@ -76,20 +73,19 @@ pub fn build_cells(
     let rows: Vec<f32> = quantised.iter().flat_map(QuantisedRow::values).collect();
     let bytes: Vec<usize> = ids.iter().map(|id| 2 + id.as_str().len() + 4 + dims).collect();
     let total: usize = bytes.iter().sum();
-    let goal = config.cells.unwrap_or_else(|| cell_count(total, dims, config.probes));
 
-    let first = centroids(&rows, dims, goal, config.iterations, config.seed);
+    let first = centroids(&rows, dims, cell_count(total, dims, config.probes), config.seed);
     let mut groups = vec![Vec::new(); first.len() / dims];
     for (item, group) in (0..).zip(nearest(&rows, dims, &first)) {
         groups[group as usize].push(item);
     }
     let room = config.max_bytes.saturating_sub(FILE_HEADER);
     let splitter = Splitter { rows: &rows, dims, bytes: &bytes, room };
-    let mut items = splitter.split(groups, config);
+    let mut items = splitter.split(groups, config.seed);
     items.sort_unstable();
 
     let vectors = items.iter().flat_map(|members| cell_vector(&rows, dims, members)).collect();
-    let targets = targets(table, queries, &items, config.seed)?;
+    let targets = targets(table, queries, &items)?;
     let vectors = train(vectors, dims, &targets, config.probes, config.seed);
 
     let mut entries = Vec::with_capacity(items.len());
@@ -115,12 +111,11 @@ fn cell_count(total: usize, dims: usize, probes: usize) -> usize {
     (root + usize::from(root * root < square)).max(1)
 }
 
-/// Sampled queries with the cells of their best items.
+/// The queries with the cells of their best items.
 fn targets<'a>(
     table: &ItemTable,
     queries: &'a [f32],
     cells: &[Vec<u32>],
-    seed: u64,
 ) -> Result<Vec<Target<'a>>, ModelError> {
     let dims = table.dims();
     if !queries.len().is_multiple_of(dims) {
@@ -133,11 +128,7 @@ fn targets<'a>(
             cell_of[item as usize] = cell;
         }
     }
-    let count = queries.len() / dims;
-    let mut rng = StdRng::seed_from_u64(seed);
-    let sample = index::sample(&mut rng, count, count.min(MAX_QUERIES)).into_vec();
-    let target = |at: &usize| {
-        let query = &queries[at * dims..][..dims];
+    let target = |query: &'a [f32]| {
         let best = table.top_k(query, BEST, |_| true)?;
         let mut cells: Vec<(usize, f32)> = Vec::new();
         for hit in &best {
@@ -149,11 +140,11 @@ fn targets<'a>(
         }
         Ok(Target { query, cells })
     };
-    sample.par_iter().map(target).collect()
+    queries.par_chunks_exact(dims).map(target).collect()
 }
 
-/// The initial vector of a cell in the index: the mean row, scaled to the [`LENGTH_PERCENTILE`] of the
-/// rows' lengths.
+/// The initial vector of a cell in the index: the mean row, scaled to the [`LENGTH_PERCENTILE`] of
+/// the rows' lengths.
 fn cell_vector(rows: &[f32], dims: usize, members: &[u32]) -> Vec<f32> {
     let length = |row: &[f32]| row.iter().map(|value| value * value).sum::<f32>().sqrt();
     let mut mean = vec![0.0_f32; dims];

@@ -3,19 +3,17 @@
 pub struct CellsConfig {
     /// Maximum size of a cell file in bytes; a cell with a single item may be larger.
     pub max_bytes: usize,
-    /// Number of clusters before those that are too large are split; by default the number that
-    /// minimises the bytes of the index and of `probes` cells of mean size.
-    pub cells: Option<usize>,
-    /// Number of cells that a device loads for the first query.
+    /// Number of nearest cells in which a query should find its best items. The index is trained
+    /// for it, and the number of clusters minimises the bytes of the index and of this number of
+    /// cells of mean size. A device loads the nearest `FIRST_CELLS` (4) first, and after each
+    /// later click those of the nearest `MORE_CELLS` (2) that it lacks.
     pub probes: usize,
-    /// Lloyd iterations of k-means.
-    pub iterations: usize,
     /// Random seed.
     pub seed: u64,
 }
 
 impl Default for CellsConfig {
     fn default() -> Self {
-        Self { max_bytes: 65_536, cells: None, probes: 2, iterations: 8, seed: 7 }
+        Self { max_bytes: 65_536, probes: 2, seed: 7 }
     }
 }

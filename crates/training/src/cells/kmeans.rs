@@ -5,6 +5,8 @@ use burn::{
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng, seq::index};
 use rayon::prelude::*;
 
+/// Number of Lloyd's iterations.
+const ITERATIONS: usize = 8;
 /// Points per centroid that Lloyd's iterations run on; more changes the centroids little.
 const SAMPLE_PER_CENTROID: usize = 64;
 /// Points whose distances are computed at once, per product of matrices.
@@ -14,20 +16,14 @@ const CHUNK: usize = 4096;
 /// and without replacement. The same seed gives the same centroids.
 ///
 /// Returns at most `k` centroids, `[k, dims]`; fewer if there are fewer points.
-pub(super) fn centroids(
-    points: &[f32],
-    dims: usize,
-    k: usize,
-    iterations: usize,
-    seed: u64,
-) -> Vec<f32> {
+pub(super) fn centroids(points: &[f32], dims: usize, k: usize, seed: u64) -> Vec<f32> {
     let mut rng = StdRng::seed_from_u64(seed);
     let count = points.len() / dims;
     let k = k.min(count);
     let sample = sample(points, dims, k * SAMPLE_PER_CENTROID, &mut rng);
     let mut centroids =
         gather(&sample, dims, index::sample(&mut rng, sample.len() / dims, k).iter());
-    for _ in 0..iterations {
+    for _ in 0..ITERATIONS {
         let nearest = nearest(&sample, dims, &centroids);
         centroids = means(&sample, dims, &nearest, &centroids, &mut rng);
     }
@@ -128,7 +124,7 @@ mod tests {
         // Some starts put two centroids into one group; splitting is left to the caller.
         let points = points();
         let found = (0..5).any(|seed| {
-            let centroids = centroids(&points, 2, 3, 10, seed);
+            let centroids = centroids(&points, 2, 3, seed);
             let nearest = nearest(&points, 2, &centroids);
             let group = |start: usize| {
                 let mut members = nearest.iter().skip(start).step_by(3);
@@ -155,9 +151,9 @@ mod tests {
     fn the_same_seed_gives_the_same_centroids() {
         let points = points();
         let bits = |seed| -> Vec<u32> {
-            centroids(&points, 2, 7, 5, seed).iter().map(|value| value.to_bits()).collect()
+            centroids(&points, 2, 7, seed).iter().map(|value| value.to_bits()).collect()
         };
         assert_eq!(bits(3), bits(3));
-        assert_eq!(centroids(&points, 2, 500, 1, 3).len(), points.len(), "no more than points");
+        assert_eq!(centroids(&points, 2, 500, 3).len(), points.len(), "no more than points");
     }
 }

@@ -1,7 +1,4 @@
-use super::{
-    CellsConfig,
-    kmeans::{centroids, gather, nearest},
-};
+use super::kmeans::{centroids, gather, nearest};
 
 /// Splits groups of rows in two until each is small enough.
 pub(super) struct Splitter<'a> {
@@ -16,14 +13,13 @@ pub(super) struct Splitter<'a> {
 impl Splitter<'_> {
     /// Splits `groups` until the items of each fit into `room`, or a single item is left.
     /// Groups without items are dropped; the order within a group is kept.
-    pub(super) fn split(&self, mut groups: Vec<Vec<u32>>, config: &CellsConfig) -> Vec<Vec<u32>> {
+    pub(super) fn split(&self, mut groups: Vec<Vec<u32>>, mut seed: u64) -> Vec<Vec<u32>> {
         let mut small = Vec::new();
-        let mut seed = config.seed;
         while let Some(items) = groups.pop() {
             let bytes: usize = items.iter().map(|&item| self.bytes[item as usize]).sum();
             if items.len() > 1 && bytes > self.room {
                 seed = seed.wrapping_add(1);
-                groups.extend(self.halves(&items, config.iterations, seed));
+                groups.extend(self.halves(&items, seed));
             } else if !items.is_empty() {
                 small.push(items);
             }
@@ -32,9 +28,9 @@ impl Splitter<'_> {
     }
 
     /// Two clusters of the rows; halves by position if the rows are equal.
-    fn halves(&self, items: &[u32], iterations: usize, seed: u64) -> [Vec<u32>; 2] {
+    fn halves(&self, items: &[u32], seed: u64) -> [Vec<u32>; 2] {
         let own = gather(self.rows, self.dims, items.iter().map(|&item| item as usize));
-        let centroids = centroids(&own, self.dims, 2, iterations, seed);
+        let centroids = centroids(&own, self.dims, 2, seed);
         let nearest = nearest(&own, self.dims, &centroids);
         let (mut left, mut right) = (Vec::new(), Vec::new());
         for (&item, centroid) in items.iter().zip(nearest) {

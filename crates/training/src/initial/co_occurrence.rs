@@ -70,8 +70,8 @@ impl Sparse {
         let device = Device::flex();
         let width = (dims + OVERSAMPLING).min(self.items);
         let mut rng = StdRng::seed_from_u64(1);
-        let draws = (0..self.items * width).map(|_| rng.random_range(-1.0..1.0_f32)).collect();
-        let draws: Vec<f32> = draws;
+        let draws: Vec<f32> =
+            (0..self.items * width).map(|_| rng.random_range(-1.0..1.0_f32)).collect();
         let mut basis = Tensor::from_data(TensorData::new(draws, [self.items, width]), &device);
         for _ in 0..POWER_ITERATIONS {
             basis = orthonormal(self.times(&basis, false));

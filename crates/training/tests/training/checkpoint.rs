@@ -26,7 +26,7 @@ fn a_checkpoint_scores_as_its_parts() {
         let read = Checkpoint::from_bytes(&checkpoint.to_bytes().unwrap()).unwrap();
         assert_eq!(read.config.kind, kind);
         let scores = |checkpoint: &Checkpoint| {
-            let scorer = Scorer::new(&checkpoint.config, &checkpoint.body, &device).unwrap();
+            let scorer = Scorer::new(&checkpoint.config, &checkpoint.body).unwrap();
             let row = checkpoint.items.row(1).unwrap().unwrap();
             let row: Vec<f32> = row.values().collect();
             block_on(scorer.score(&rows[..16], &row)).unwrap()

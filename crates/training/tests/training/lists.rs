@@ -88,5 +88,5 @@ fn lists_that_rank_nothing_are_refused() {
     assert!(matches!(refused(&[nothing_before], objective), Err(ModelError::Empty(_))));
     let alone = ListObjective { ranked: 1, ..objective };
     assert!(matches!(refused(&[example], alone), Err(ModelError::Config(_))));
-    assert!(refused(&[example], objective).unwrap().is_finite(), "an empty list is no obstacle");
+    assert!(refused(&[example], objective).unwrap().is_finite(), "an empty list is accepted");
 }

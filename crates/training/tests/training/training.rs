@@ -45,7 +45,7 @@ fn training_learns_a_ring() {
         // What is exported scores as what was trained, up to the rounding of rows.
         let table = trainer.item_table().unwrap();
         let bytes = trainer.model().to_bytes(&HashMap::new()).unwrap();
-        let scorer = Scorer::new(&config, &bytes, &Device::flex()).unwrap();
+        let scorer = Scorer::new(&config, &bytes).unwrap();
         let rows = |items: &[usize]| -> Vec<f32> {
             items
                 .iter()
@@ -101,7 +101,7 @@ fn a_full_softmax_over_pairs_is_refused_with_what_to_use() {
 }
 
 #[test]
-fn a_trained_model_is_taken_up_again() {
+fn training_continues_from_a_trained_model() {
     for kind in KINDS {
         let config = config(kind, 16, 1, 2);
         let mut first = trainer(&config, 8, usual_training(kind, 1));
@@ -133,8 +133,7 @@ fn a_trained_model_is_taken_up_again() {
 }
 
 #[test]
-fn only_the_newest_targets_are_learnt_if_so_asked() {
-    // With one position left of two, the first target is no more rewarded than others.
+fn newest_targets_limits_the_loss() {
     let config = config(ModelKind::Sasrec, 8, 1, 2);
     let rates = Rates { network: 0.0, rows: 0.05 };
     let training = |newest_targets| TrainingConfig {

@@ -45,6 +45,11 @@ fn cell_shop() -> Script {
     script
 }
 
+/// SHA-256 of the item table.
+fn rows_hash() -> String {
+    sha256(ItemTable::quantise(&row_values(), DIMS).unwrap().as_bytes())
+}
+
 /// The server's response to a request for the rows of these items.
 fn rows(items: &[usize]) -> HttpResponse {
     let values = row_values();
@@ -53,7 +58,7 @@ fn rows(items: &[usize]) -> HttpResponse {
         encode_row(item(*number), &row)
     };
     let rows: Vec<ItemRow> = items.iter().map(row).collect();
-    let response = RowsResponse { rows_hash: String::new(), rows, unknown: 0 };
+    let response = RowsResponse { rows_hash: rows_hash(), rows, unknown: 0 };
     ok(serde_json::to_vec(&response).unwrap())
 }
 
@@ -68,6 +73,7 @@ fn after_a_click(script: &Script) -> Engine<Script> {
     script.lists.borrow_mut().push_back(Ok(rows(&[2])));
     let fetched = fetch(&engine);
     assert!(fetched.errors.is_empty() && fetched.update.is_some() && fetched.more);
+    assert!(fetched.rows);
     assert!(script.asked.borrow()[0].contains(r#""items":["i2"]"#));
     script.asked.borrow_mut().clear();
     engine
@@ -119,9 +125,11 @@ fn cells_near_the_visitor_are_fetched_and_searched() {
     let script = cell_shop();
     let engine = after_a_click(&script);
     let before = block_on(engine.recommend()).unwrap().items.len();
-    let fetched = fetch(&engine).update.unwrap();
+    let fetched = fetch(&engine);
+    assert!(!fetched.rows, "only cells");
+    let update = fetched.update.unwrap();
     assert_eq!(cell_requests(&script), 4);
-    assert!(fetched.searched && fetched.items.len() > before);
+    assert!(update.searched && update.items.len() > before);
     // They are here now: nothing more to fetch.
     assert!(fetch(&engine).update.is_none());
     assert_eq!(cell_requests(&script), 4);
@@ -203,8 +211,88 @@ fn rows_that_the_server_lacks_are_requested_once() {
     let engine = open(&script);
     track(&engine, 2);
     script.lists.borrow_mut().push_back(Ok(rows(&[])));
-    fetch(&engine);
+    assert!(!fetch(&engine).rows);
     script.asked.borrow_mut().clear();
     assert!(fetch(&engine).update.is_none());
     assert!(script.asked.borrow().is_empty());
+}
+
+#[test]
+fn rows_of_another_item_table_are_refused() {
+    let script = cell_shop();
+    let engine = open(&script);
+    track(&engine, 2);
+    let mut foreign = rows(&[2]);
+    let text = String::from_utf8(foreign.body).unwrap();
+    foreign.body = text.replace(&rows_hash(), "newer").into_bytes();
+    script.lists.borrow_mut().push_back(Ok(foreign));
+    let fetched = fetch(&engine);
+    assert_eq!(fetched.errors[0].code, ErrorCode::CatalogueChanged);
+    assert!(fetched.errors[0].message.contains("newer"), "{}", fetched.errors[0].message);
+    assert!(!fetched.rows && fetched.update.is_none());
+}
+
+#[test]
+fn no_rows_are_requested_during_the_back_off() {
+    let script = cell_shop();
+    let engine = open(&script);
+    track(&engine, 2);
+    script.lists.borrow_mut().push_back(Err(Failure::new(ErrorCode::Unreachable, "gone")));
+    request(&engine);
+    script.asked.borrow_mut().clear();
+    assert!(fetch(&engine).update.is_none());
+    assert!(script.asked.borrow().is_empty());
+    script.clock.set(1_001.0);
+    script.lists.borrow_mut().push_back(Ok(rows(&[2])));
+    assert!(fetch(&engine).rows);
+}
+
+#[test]
+fn cells_are_fetched_during_the_back_off() {
+    let script = cell_shop();
+    let engine = after_a_click(&script);
+    script.lists.borrow_mut().push_back(Err(Failure::new(ErrorCode::Unreachable, "gone")));
+    request(&engine);
+    track(&engine, 29);
+    script.asked.borrow_mut().clear();
+    assert!(fetch(&engine).update.is_some());
+    assert!(cell_requests(&script) > 0);
+    assert_eq!(cell_requests(&script), script.asked.borrow().len());
+}
+
+#[test]
+fn nothing_is_fetched_if_the_network_is_forbidden_while_the_session_is_in_use() {
+    let script = cell_shop();
+    let engine = open(&script);
+    track(&engine, 2);
+    let session = block_on(engine.session.lock());
+    let page = async {
+        yield_now().await;
+        engine.set_offline(true);
+        drop(session);
+    };
+    let (fetched, ()) = block_on(zip(engine.fetch_missing(), page));
+    assert!(fetched.unwrap().update.is_none());
+    assert!(script.asked.borrow().is_empty());
+}
+
+#[test]
+fn two_calls_that_wait_for_the_session_request_once() {
+    let script = cell_shop();
+    let engine = open(&script);
+    track(&engine, 2);
+    script.lists.borrow_mut().push_back(Ok(rows(&[2])));
+    script.held.set(true);
+    let session = block_on(engine.session.lock());
+    let page = async {
+        yield_now().await;
+        drop(session);
+        yield_now().await;
+        yield_now().await;
+        script.held.set(false);
+    };
+    let both = zip(engine.fetch_missing(), engine.fetch_missing());
+    let ((first, second), ()) = block_on(zip(both, page));
+    assert!(first.unwrap().rows != second.unwrap().rows, "one of them fetches");
+    assert_eq!(script.asked.borrow().len(), 1);
 }

@@ -74,7 +74,7 @@ export class Delta {
    * One step of the preference on a training example and the most recent ones before it. An
    * example has adapted rows, their scores without the preference, and the target position.
    */
-  preferenceStep(example, { preference_rate, forgetting, replay }) {
+  preferenceStep(example, { preference_rate, preference_decay, replay }) {
     this.#examples = [...this.#examples, example].slice(-replay);
     const squares = example.rows.reduce((sum, value) => sum + value * value, 0);
     const gradient = new Float32Array(dims);
@@ -87,7 +87,7 @@ export class Delta {
     const meanSquare = (squares * dims) / example.rows.length;
     const step = preference_rate / meanSquare / this.#examples.length;
     for (let i = 0; i < dims; i += 1) {
-      this.preference[i] = (1 - forgetting) * this.preference[i] - step * gradient[i];
+      this.preference[i] = (1 - preference_decay) * this.preference[i] - step * gradient[i];
     }
   }
 

@@ -23,7 +23,7 @@ export async function open(device) {
   );
   return {
     rerank: (history, candidates) => model.rerank(history, candidates),
-    encode: (history) => model.read(history),
+    encode: (history) => model.encode(history),
     click: (encoded, { newest }, candidates) => model.rerank_after(encoded, newest, candidates),
     async learn(encoded, { keys, rows, target }) {
       const [before, after] = await model.learn(encoded, keys, rows, target);
