@@ -112,8 +112,8 @@ pub struct RuleOutcome {
     pub call_share: f64,
     /// NDCG@10, mean over clicks.
     pub ndcg10: f64,
-    /// Share of the gain of calling always over calling never; `None` if both have the same
-    /// NDCG@10.
+    /// Share of the gain of calling always over calling never; `None` if calling always gains
+    /// nothing.
     pub gain_share: Option<f64>,
 }
 
@@ -202,8 +202,8 @@ impl DecisionFit {
             ("always".to_owned(), always),
         ];
         let outcome = |(name, CallsAndQuality { call_share, ndcg10 })| {
-            let gain_share = (ndcg10 - never.ndcg10) / (always.ndcg10 - never.ndcg10);
-            let gain_share = gain_share.is_finite().then_some(gain_share);
+            let gain = always.ndcg10 - never.ndcg10;
+            let gain_share = (gain > 0.0).then(|| (ndcg10 - never.ndcg10) / gain);
             RuleOutcome { name, call_share, ndcg10, gain_share }
         };
         Ok(rules.into_iter().map(outcome).collect())
