@@ -277,15 +277,15 @@ impl Policy {
         let gain_decides = list.device_search
             && list.uplift.is_some()
             && matches!(self.trigger, Trigger::Uplift { .. });
-        if !gain_decides {
-            if list.unseen < self.min_unseen {
-                return (Action::Request, Reason::ListUsedUp { left: list.unseen });
-            }
-            if let Some(limit) = self.max_clicks_since_list
-                && list.clicks_since >= limit
-            {
-                return (Action::Request, Reason::ManyClicks { clicks: list.clicks_since });
-            }
+        if !gain_decides && list.unseen < self.min_unseen {
+            return (Action::Request, Reason::ListUsedUp { left: list.unseen });
+        }
+        // Also where the gain decides: the rule was fitted on sessions of a few clicks, and says
+        // nothing about lists that are older.
+        if let Some(limit) = self.max_clicks_since_list
+            && list.clicks_since >= limit
+        {
+            return (Action::Request, Reason::ManyClicks { clicks: list.clicks_since });
         }
         self.evaluate_trigger(situation.clicks, &list)
     }

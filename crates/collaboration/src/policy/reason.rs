@@ -206,14 +206,14 @@ impl fmt::Display for Reason {
             Self::FreshListHelps { gain, threshold } => {
                 write!(
                     f,
-                    "a fresh list is expected to help ({})",
+                    "a fresh list is expected to help (gain {})",
                     Compared(gain, ">", threshold, 3)
                 )
             }
             Self::FreshListHelpsLittle { gain, threshold } => {
                 write!(
                     f,
-                    "a fresh list is not expected to help ({})",
+                    "a fresh list is not expected to help (gain {})",
                     Compared(gain, "≤", threshold, 3)
                 )
             }

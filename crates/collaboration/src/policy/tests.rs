@@ -91,11 +91,11 @@ fn an_expected_gain_decides() {
             });
         })
     };
-    let text = "a fresh list is expected to help (0.031 > 0.020)";
+    let text = "a fresh list is expected to help (gain 0.031 > 0.020)";
     check(&uplift(0.02), &seen(2.0), Action::Request, "fresh_list_helps", text);
-    let text = "a fresh list is not expected to help (0.011 ≤ 0.020)";
+    let text = "a fresh list is not expected to help (gain 0.011 ≤ 0.020)";
     check(&uplift(0.02), &seen(0.0), Action::Keep, "fresh_list_helps_little", text);
-    let text = "a fresh list is expected to help (0.03100 > 0.03090)";
+    let text = "a fresh list is expected to help (gain 0.03100 > 0.03090)";
     check(&uplift(0.0309), &seen(2.0), Action::Request, "fresh_list_helps", text);
     // Where nothing can be told, the orders decide.
     let text = "rankings disagree (0.71 > 0.62)";
@@ -103,7 +103,7 @@ fn an_expected_gain_decides() {
 }
 
 #[test]
-fn with_device_search_the_expected_gain_alone_decides() {
+fn with_device_search_the_expected_gain_decides_whether_a_short_list_is_enough() {
     let state = |margin: Option<f32>| {
         with_list(|list| {
             list.device_search = true;
@@ -111,12 +111,12 @@ fn with_device_search_the_expected_gain_alone_decides() {
                 now: ListAdvantage { margin, ..ListAdvantage::default() },
                 ..UpliftEvidence::default()
             });
-            (list.unseen, list.clicks_since) = (0, 50);
+            (list.unseen, list.clicks_since) = (0, 19);
         })
     };
-    let text = "a fresh list is not expected to help (0.011 ≤ 0.020)";
+    let text = "a fresh list is not expected to help (gain 0.011 ≤ 0.020)";
     check(&uplift(0.02), &state(Some(0.0)), Action::Keep, "fresh_list_helps_little", text);
-    let text = "a fresh list is expected to help (0.031 > 0.020)";
+    let text = "a fresh list is expected to help (gain 0.031 > 0.020)";
     check(&uplift(0.02), &state(Some(2.0)), Action::Request, "fresh_list_helps", text);
     let text = "list is used up (0 left)";
     check(&uplift(0.02), &state(None), Action::Request, "list_used_up", text);
