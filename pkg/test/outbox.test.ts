@@ -1,7 +1,15 @@
 // The queue of events for the server's log: order, retries, limits.
-import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { BATCH, GATHER_MS, Outbox, QUEUE_LIMIT } from '../src/page/outbox.js';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import {
+  BATCH,
+  GATHER_MS,
+  LAST_BYTES,
+  Outbox,
+  type OutboxHost,
+  QUEUE_LIMIT,
+} from '../src/page/outbox.js';
 import { MemoryStorage } from '../src/page/storage.js';
+import { type Held, held } from './stand.js';
 
 interface Sent {
   session: string;
@@ -13,6 +21,12 @@ let sent: Sent[];
 /** The server's response to the next requests; `null`: success. */
 let answer: { code: string } | null;
 let refused: string[];
+/** Name of the visit or the visitor. */
+let session: string;
+/** Requests that outlive the page, and their responses. */
+let last: Sent[];
+let lastAnswers: Held<null>[];
+let offline: boolean;
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -20,18 +34,31 @@ beforeEach(() => {
   sent = [];
   answer = null;
   refused = [];
+  session = 'visit';
+  last = [];
+  lastAnswers = [];
+  offline = false;
 });
 afterEach(() => vi.useRealTimers());
 
-const outbox = (session = 's'): Outbox =>
-  new Outbox(session, {
+const outbox = (page = 's', changes: Partial<OutboxHost> = {}): Outbox =>
+  new Outbox(page, {
     storage: () => storage,
+    session: () => session,
     send: async (path, body) => {
       expect(path).toBe('/v1/events');
       if (answer !== null) throw answer;
       sent.push(JSON.parse(body));
     },
+    sendLast: (_, body) => {
+      if (offline) return null;
+      last.push(JSON.parse(body));
+      const response = held<null>();
+      lastAnswers.push(response);
+      return response.promise;
+    },
     refused: ({ code }) => refused.push(code),
+    ...changes,
   });
 const click = (item: string | number) => ({ type: 'click', item: `${item}` }) as const;
 const items = (): string[] => sent.flatMap(({ events }) => events.map(({ item }) => item));
@@ -42,10 +69,10 @@ it('are sent together, in their order, each with its own id', async () => {
   void box.add({ type: 'view', item: 'y' });
   await vi.advanceTimersByTimeAsync(GATHER_MS);
   expect(sent).toHaveLength(1);
-  expect(sent[0]?.session).toBe('s');
+  expect(sent[0]?.session).toBe('visit');
   expect(sent[0]?.events.map(({ id, type, item }) => [id, type, item])).toEqual([
-    ['s-1', 'click', 'x'],
-    ['s-2', 'view', 'y'],
+    ['s-000001', 'click', 'x'],
+    ['s-000002', 'view', 'y'],
   ]);
   await vi.advanceTimersByTimeAsync(60_000);
   expect(sent).toHaveLength(1);
@@ -83,7 +110,7 @@ it('of an earlier visit keep their ids', async () => {
   answer = null;
   outbox('new').flush();
   await vi.advanceTimersByTimeAsync(0);
-  expect(sent[0]?.events.map(({ id }) => id)).toEqual(['old-1']);
+  expect(sent[0]?.events.map(({ id }) => id)).toEqual(['old-000001']);
 });
 
 it('beyond the limit replace the oldest, and are sent in batches', async () => {
@@ -109,11 +136,7 @@ it('that were reverted before they were sent are not sent', async () => {
 
 it('are queued at once while an earlier request is pending', async () => {
   let go: () => void = () => {};
-  const slow = new Outbox('s', {
-    storage: () => storage,
-    send: () => new Promise((resolve) => (go = () => resolve(null))),
-    refused: () => {},
-  });
+  const slow = outbox('s', { send: () => new Promise((resolve) => (go = () => resolve(null))) });
   await slow.add(click('x'));
   await vi.advanceTimersByTimeAsync(GATHER_MS);
   await slow.add(click('y'));
@@ -177,4 +200,129 @@ it('are neither queued nor sent while the outbox is suspended', async () => {
   void box.add(click('z'));
   await vi.advanceTimersByTimeAsync(GATHER_MS);
   expect(items()).toEqual(['x', 'z']);
+});
+
+it('are sent under the name that they were tracked under', async () => {
+  const box = outbox();
+  void box.add(click('x'));
+  session = 'visitor';
+  void box.add(click('y'));
+  void box.add(click('z'));
+  await vi.advanceTimersByTimeAsync(GATHER_MS);
+  expect(sent.map(({ session: name, events }) => [name, events.length])).toEqual([
+    ['visit', 1],
+    ['visitor', 2],
+  ]);
+});
+
+it('of the same millisecond keep their order', async () => {
+  const box = outbox();
+  for (let number = 1; number <= 12; number += 1) void box.add(click(number));
+  const queued = await storage.unsent(20);
+  const byTimeAndId = [...queued].sort((a, b) => a.at - b.at || (a.id < b.id ? -1 : 1));
+  expect(byTimeAndId.map(({ item }) => Number(item))).toEqual(
+    [...Array(12).keys()].map((n) => n + 1),
+  );
+});
+
+it.each([
+  ['1970', 5],
+  ['the future', Date.UTC(2099, 0)],
+  ['no clock', Number.NaN],
+])('with a time of %s get the time of sending', async (_, at) => {
+  vi.setSystemTime(Date.UTC(2030, 5));
+  const right = Date.UTC(2030, 4);
+  await storage.queue(
+    [
+      { ...click('x'), id: 'old-1', at },
+      { ...click('y'), id: 'old-2', at: right },
+    ],
+    QUEUE_LIMIT,
+  );
+  outbox().flush();
+  await vi.advanceTimersByTimeAsync(0);
+  expect(sent[0]?.events.map(({ at }) => at)).toEqual([Date.UTC(2030, 5), right]);
+});
+
+it('keep their order when the clock is set back', async () => {
+  const box = outbox();
+  vi.setSystemTime(Date.UTC(2030, 5));
+  void box.add(click('x'));
+  vi.setSystemTime(Date.UTC(2030, 4));
+  void box.add(click('y'));
+  const [x, y] = await storage.unsent(2);
+  expect(y?.at).toBe(x?.at);
+});
+
+describe('when the page is left', () => {
+  it('are sent at once, and not again after the response', async () => {
+    const box = outbox();
+    void box.add(click('x'));
+    box.sendLast(true);
+    expect(last).toMatchObject([{ session: 'visit', events: [{ id: 's-000001', item: 'x' }] }]);
+    box.sendLast(true);
+    lastAnswers[0]?.resolve(null);
+    await vi.advanceTimersByTimeAsync(GATHER_MS);
+    expect([last.length, sent.length]).toEqual([1, 0]);
+    expect(await storage.unsent(10)).toEqual([]);
+  });
+
+  it('stay in the queue under the same id until the server has accepted them', async () => {
+    const box = outbox();
+    void box.add(click('x'));
+    box.sendLast(true);
+    await vi.advanceTimersByTimeAsync(GATHER_MS);
+    expect(sent).toEqual([]);
+    lastAnswers[0]?.reject(new Error('no network'));
+    await vi.advanceTimersByTimeAsync(0);
+    expect(sent[0]?.events.map(({ id }) => id)).toEqual(['s-000001']);
+  });
+
+  it('are sent once more if the request of the worker may end with the page', async () => {
+    const response = held<null>();
+    const box = outbox('s', { send: () => response.promise });
+    void box.add(click('x'));
+    await vi.advanceTimersByTimeAsync(GATHER_MS);
+    box.sendLast(false);
+    expect(last).toEqual([]);
+    box.sendLast(true);
+    expect(last).toHaveLength(1);
+  });
+
+  it('are sent up to the size that browsers allow', async () => {
+    const box = outbox();
+    const long = 'i'.repeat(600);
+    for (let number = 0; number < 300; number += 1) void box.add(click(`${long}${number}`));
+    box.sendLast(true);
+    const bytes = last.map((request) => JSON.stringify(request).length);
+    expect(bytes.reduce((sum, size) => sum + size, 0)).toBeLessThanOrEqual(LAST_BYTES);
+    expect(last.flatMap(({ events }) => events)[0]?.item).toBe(`${long}0`);
+    expect(await storage.unsent(QUEUE_LIMIT)).toHaveLength(300);
+  });
+
+  it.each<[string, (box: Outbox) => void | Promise<void>]>([
+    [
+      'the network is forbidden',
+      () => {
+        offline = true;
+      },
+    ],
+    ['the consent was withdrawn', (box) => box.suspend(true)],
+    ['the session was reset', (box) => box.forget()],
+    ['the event was reverted', (box) => box.takeBack(click('x'))],
+    [
+      'the server refuses the key',
+      async () => {
+        answer = { code: 'unauthorized' };
+        await vi.advanceTimersByTimeAsync(GATHER_MS);
+      },
+    ],
+  ])('are not sent if %s', async (_, happens) => {
+    const box = outbox();
+    await box.add(click('x'));
+    await happens(box);
+    await vi.advanceTimersByTimeAsync(0);
+    box.sendLast(true);
+    expect(last).toEqual([]);
+  });
 });

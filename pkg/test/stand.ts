@@ -1,4 +1,5 @@
 /** A scripted client, and a worker in the thread of the test. */
+import { setMaxListeners } from 'node:events';
 import { setImmediate as turn } from 'node:timers/promises';
 import { vi } from 'vitest';
 import type { WorkerLike } from '../src/page/channel.js';
@@ -349,6 +350,8 @@ export class Frames {
   readonly #document = Object.assign(new EventTarget(), { visibilityState: 'visible' });
 
   install(): void {
+    // One per frame that a test leaves unpainted.
+    setMaxListeners(0, this.#document);
     vi.stubGlobal('document', this.#document);
     vi.stubGlobal('requestAnimationFrame', (callback: () => void) => {
       this.#waiting.push(callback);

@@ -1,5 +1,5 @@
 import { StorageError } from '../shared/errors.js';
-import { DATABASE_NAME } from '../shared/names.js';
+import { NAME_PREFIX } from '../shared/names.js';
 import type {
   Change,
   JournalEntry,
@@ -32,9 +32,9 @@ export class IndexedDbStorage implements PersonalStorage {
   /** The database was deleted while this tab had it open. */
   #gone = false;
 
-  /** `server`: there is one database per server. */
-  constructor(server: string) {
-    this.#name = `${DATABASE_NAME} ${server}`;
+  /** There is one database per scope, which is a server and a profile. */
+  constructor(scope: string) {
+    this.#name = `${NAME_PREFIX} ${scope}`;
   }
 
   async load(): Promise<Saved> {

@@ -30,9 +30,23 @@ export interface RecommenderOptions {
   /**
    * Whether events are sent to the server's log (`cloud-server --events`). They are queued
    * while the server cannot be reached. After the visitor withdrew the consent
-   * ({@link Recommender.setConsent}), queued events are deleted and no more are sent.
+   * ({@link Recommender.setConsent}), queued events are deleted and no more are sent, on this
+   * page and on later ones, until there is a new consent.
    */
   events?: boolean;
+  /**
+   * The site's own pseudonymous id of the visitor, under which events are logged: 1 to 64
+   * letters, digits, `-` or `_`. Without it, events are logged under a random name of the visit
+   * and, with consent, of the visitor. It links the events of all devices and visits; never
+   * pass a name, an e-mail address or an account number.
+   */
+  userId?: string;
+  /**
+   * Separates the sessions of several people on one browser. Each profile has a session, a
+   * queue of events and a name of its own: 1 to 64 letters, digits, `-` or `_`. It stays on the
+   * device. The model's files are shared.
+   */
+  profile?: string;
   /**
    * Measures without recommending: no lists are requested, and only the number of
    * {@link Recommender.compare} is sent to the server.
@@ -75,6 +89,12 @@ export function openSettings(options: RecommenderOptions, base: string): OpenSet
   for (const [name, value] of Object.entries({ key, model })) {
     if (value !== undefined && (typeof value !== 'string' || value === '')) {
       throw argument(name, 'a non-empty string', value);
+    }
+  }
+  for (const name of ['userId', 'profile'] as const) {
+    const value = options[name];
+    if (value !== undefined && !(typeof value === 'string' && /^[\w-]{1,64}$/.test(value))) {
+      throw argument(name, '1 to 64 letters, digits, - or _', value);
     }
   }
   if (timeoutMs !== undefined && !(Number.isFinite(timeoutMs) && timeoutMs > 0)) {

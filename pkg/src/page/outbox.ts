@@ -1,6 +1,6 @@
 import type { TandemError } from '../shared/errors.js';
-import type { EventsRequest, TrackedEvent } from '../shared/generated.js';
-import type { PersonalStorage } from './storage.js';
+import type { EventsRequest, LoggedEvent, TrackedEvent } from '../shared/generated.js';
+import type { OutgoingEvent, PersonalStorage } from './storage.js';
 
 /** Maximum number of queued events; beyond it the oldest are dropped. */
 export const QUEUE_LIMIT = 1_000;
@@ -8,29 +8,50 @@ export const QUEUE_LIMIT = 1_000;
 export const BATCH = 100;
 /** How long an event waits for others to be sent with, in milliseconds. */
 export const GATHER_MS = 2_000;
+/**
+ * Maximum number of bytes of the requests that outlive the page, together and each. Browsers
+ * allow 64 KiB for all of them.
+ */
+export const LAST_BYTES = 60_000;
+const LAST_BATCH_BYTES = 15_000;
+/** No event is older than this package: such a time is that of a wrong clock. */
+const EARLIEST = Date.UTC(2024, 0);
 /** Shortest and longest pause after a failure, in milliseconds. */
 const PAUSES = { first: 5_000, longest: 300_000 };
+const PATH = '/v1/events';
 
 /** What an outbox needs from the recommender. */
 export interface OutboxHost {
   storage(): PersonalStorage;
+  /** The name under which events are logged now. */
+  session(): string;
   /** Sends a body to a path of the server; rejects unless the server accepts it. */
   send(path: string, body: string, why: string): Promise<unknown>;
+  /** The same with a request that outlives the page; `null` if there may be none now. */
+  sendLast(path: string, body: string, why: string): Promise<unknown> | null;
   /** The server refused the events; see {@link Outbox}. */
   refused(error: TandemError): void;
 }
 
 /**
  * The queue of events for the server's log (`events: true`). Events are sent in their order as
- * soon as the server can be reached. Each has an id that is the same at every attempt, so that
- * the server drops repeats.
+ * soon as the server can be reached, and at once when the page is hidden or left. Each has an
+ * id that is the same at every attempt, so that the server drops repeats.
  *
  * If the server has no log, events are not queued any more. If it refuses the key, they stay in
  * the queue and are tried again. The page gets one `error` event for either.
  */
 export class Outbox {
   readonly #host: OutboxHost;
-  readonly #session: string;
+  readonly #page: string;
+  /** Events of this page that the server has not accepted; storages take too long to read. */
+  readonly #waiting = new Map<string, OutgoingEvent>();
+  /** Events in a request of the worker, which may end with the page. */
+  readonly #inFlight = new Set<string>();
+  /** Requests that outlive the page, and the ids and bytes of their events. */
+  readonly #last = new Set<Promise<unknown>>();
+  readonly #lastIds = new Set<string>();
+  #lastBytes = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #pause = 0;
   #closed = false;
@@ -38,19 +59,26 @@ export class Outbox {
   #suspended = false;
   #reported = false;
   #number = 0;
+  #newest = 0;
   #sending = false;
 
-  /** `session`: the id of this visit in the server's log; random. */
-  constructor(session: string, host: OutboxHost) {
+  /** `page`: the beginning of all event ids of this page; random. */
+  constructor(page: string, host: OutboxHost) {
     this.#host = host;
-    this.#session = session;
+    this.#page = page;
   }
 
-  /** Queues an event; resolves once it is stored. */
+  /** Queues an event at once; resolves once it is stored. */
   async add(event: TrackedEvent): Promise<void> {
     if (this.#closed || this.#suspended) return;
     this.#number += 1;
-    const outgoing = { ...event, id: `${this.#session}-${this.#number}`, at: Date.now() };
+    // The queue is ordered by time, and then by id: both increase.
+    this.#newest = Math.max(this.#newest, Date.now());
+    const id = `${this.#page}-${String(this.#number).padStart(6, '0')}`;
+    const outgoing = { ...event, id, at: this.#newest, session: this.#host.session() };
+    this.#waiting.set(id, outgoing);
+    const [oldest] = this.#waiting.keys();
+    if (this.#waiting.size > QUEUE_LIMIT && oldest !== undefined) this.#waiting.delete(oldest);
     const queued = quietly(() => this.#host.storage().queue([outgoing], QUEUE_LIMIT));
     this.#later(this.#pause === 0 ? GATHER_MS : this.#pause);
     await queued;
@@ -59,31 +87,67 @@ export class Outbox {
   /** The newest event of this kind was reverted: it is removed from the queue. */
   takeBack({ type, item }: TrackedEvent): void {
     void quietly(async () => {
-      const storage = this.#host.storage();
-      const queued = await storage.unsent(QUEUE_LIMIT);
+      const queued = await this.#host.storage().unsent(QUEUE_LIMIT);
       const newest = queued.filter((event) => event.type === type && event.item === item).at(-1);
-      if (newest !== undefined) await storage.unqueue([newest.id]);
+      if (newest !== undefined) await this.#remove([newest.id]);
     });
   }
 
   /** Removes all events from the queue. */
   forget(): void {
+    this.#waiting.clear();
     void quietly(async () => {
-      const storage = this.#host.storage();
-      const queued = await storage.unsent(QUEUE_LIMIT);
-      await storage.unqueue(queued.map(({ id }) => id));
+      const queued = await this.#host.storage().unsent(QUEUE_LIMIT);
+      await this.#remove(queued.map(({ id }) => id));
     });
   }
 
   /** After a withdrawal of consent nothing is queued or sent until there is consent again. */
   suspend(suspended: boolean): void {
     this.#suspended = suspended;
+    if (suspended) this.#waiting.clear();
   }
 
   /** The server can be reached again: sends the queue. */
   flush(): void {
     this.#pause = 0;
     this.#later(0);
+  }
+
+  /**
+   * Sends what this page has queued with a request that outlives it. `left`: the page may end
+   * now, and with it the requests of the worker, whose events are sent once more.
+   */
+  sendLast(left: boolean): void {
+    // The server would refuse them again.
+    if (this.#closed || this.#suspended || this.#reported) return;
+    const events = [...this.#waiting.values()].filter(
+      ({ id }) => !this.#lastIds.has(id) && (left || !this.#inFlight.has(id)),
+    );
+    for (const batch of batches(events, LAST_BATCH_BYTES)) {
+      const body = this.#body(batch);
+      const bytes = sizeOf(body);
+      // The others stay in the queue.
+      if (this.#lastBytes + bytes > LAST_BYTES) return;
+      const why = `${batch.length} events for the log, as the page is being left`;
+      const request = this.#host.sendLast(PATH, body, why);
+      if (request === null) return;
+      const ids = batch.map(({ id }) => id);
+      for (const id of ids) this.#lastIds.add(id);
+      this.#lastBytes += bytes;
+      const done = request
+        // A failure is reported when the queue is sent, if the page stays.
+        .then(
+          () => quietly(() => this.#remove(ids)),
+          () => undefined,
+        )
+        .then(() => {
+          for (const id of ids) this.#lastIds.delete(id);
+          this.#lastBytes -= bytes;
+          this.#last.delete(done);
+        });
+      this.#last.add(done);
+    }
   }
 
   close(): void {
@@ -106,25 +170,25 @@ export class Outbox {
   }
 
   async #sendAll(): Promise<void> {
+    await Promise.all(this.#last);
     while (!this.#closed && !this.#suspended) {
-      const storage = this.#host.storage();
-      const events = await storage.unsent(BATCH);
-      if (events.length === 0 || this.#suspended) return;
+      const [events] = batches(await this.#host.storage().unsent(BATCH));
+      if (events === undefined || this.#suspended) return;
       const ids = events.map(({ id }) => id);
-      const request: EventsRequest = { session: this.#session, events };
       try {
         const why = `${events.length} events for the log`;
-        await this.#host.send('/v1/events', JSON.stringify(request), why);
+        for (const id of ids) this.#inFlight.add(id);
+        await this.#host.send(PATH, this.#body(events), why);
       } catch (error) {
         const { code } = error as TandemError;
         if (code === 'not_found') {
           // The server has no log.
           this.close();
-          await storage.unqueue(ids);
+          await this.#remove(ids);
           this.#report(error as TandemError);
         } else if (refusedForGood.has(code)) {
           // The server will not accept these events later; it may accept others.
-          await storage.unqueue(ids);
+          await this.#remove(ids);
           continue;
         } else {
           if (code === 'unauthorized') this.#report(error as TandemError);
@@ -132,11 +196,32 @@ export class Outbox {
           this.#later(this.#pause);
         }
         return;
+      } finally {
+        for (const id of ids) this.#inFlight.delete(id);
       }
       this.#pause = 0;
       this.#reported = false;
-      await storage.unqueue(ids);
+      await this.#remove(ids);
     }
+  }
+
+  async #remove(ids: readonly string[]): Promise<void> {
+    for (const id of ids) this.#waiting.delete(id);
+    await this.#host.storage().unqueue(ids);
+  }
+
+  /** The body of a request with events of one session. */
+  #body(events: readonly OutgoingEvent[]): string {
+    const now = Date.now();
+    const logged = events.map(
+      ({ id, type, item, at }): LoggedEvent => ({ id, type, item, at: plausible(at, now) }),
+    );
+    // Events of an older version of this package have no session.
+    const request: EventsRequest = {
+      session: events[0]?.session ?? this.#host.session(),
+      events: logged,
+    };
+    return JSON.stringify(request);
   }
 
   /** Once, until events are accepted again. */
@@ -144,6 +229,35 @@ export class Outbox {
     if (!this.#reported) this.#host.refused(error);
     this.#reported = true;
   }
+}
+
+/** Divides events into requests, each with events of one session, of about `limit` bytes. */
+function batches(
+  events: readonly OutgoingEvent[],
+  limit = Number.POSITIVE_INFINITY,
+): OutgoingEvent[][] {
+  const divided: OutgoingEvent[][] = [];
+  let bytes = 0;
+  for (const event of events) {
+    const size = sizeOf(JSON.stringify(event));
+    const last = divided.at(-1);
+    const fits = last !== undefined && last.length < BATCH && bytes + size <= limit;
+    if (fits && last[0]?.session === event.session) {
+      last.push(event);
+      bytes += size;
+    } else {
+      divided.push([event]);
+      bytes = size;
+    }
+  }
+  return divided;
+}
+
+const sizeOf = (text: string): number => new TextEncoder().encode(text).length;
+
+/** The time of an event; that of sending if the clock was wrong at the event. */
+function plausible(at: number, now: number): number {
+  return at >= EARLIEST && at <= now ? at : now;
 }
 
 /** Codes of a server that does not accept the content of a request. */

@@ -8,6 +8,7 @@ import { Outbox } from './outbox.js';
 import { SessionJournal } from './session-journal.js';
 import { MemoryStorage, type PersonalStorage } from './storage.js';
 import { randomId, Tabs } from './tabs.js';
+import { Visit } from './visit.js';
 
 /** Maximum number of events that are kept until there is consent. */
 const REMEMBERED = 1_000;
@@ -15,6 +16,8 @@ const REMEMBERED = 1_000;
 /** What personal data needs from the recommender. */
 export interface PersonalDataHost {
   call<C extends Command>(command: C): Promise<Results[C['type']]>;
+  /** Sends a body with a request that outlives the page; `null` if there may be none now. */
+  sendLast(path: string, body: string, why: string): Promise<unknown> | null;
   /** Whether the recommender has neither failed nor been disposed of. */
   ready(): boolean;
   error(error: TandemError): void;
@@ -31,7 +34,8 @@ export class PersonalData {
   readonly outbox: Outbox | null;
   readonly #host: PersonalDataHost;
   readonly #lasting: () => PersonalStorage;
-  readonly #server: string;
+  readonly #scope: string;
+  readonly #visit: Visit;
   #tabs: Tabs | null = null;
   #consent: boolean;
   #fault: WireError | null = null;
@@ -40,9 +44,12 @@ export class PersonalData {
 
   constructor(options: RecommenderOptions, settings: OpenSettings, host: PersonalDataHost) {
     this.#host = host;
-    this.#server = settings.server;
+    const { profile, userId = null } = options;
+    // Addresses have no spaces: this is one name per server and profile.
+    this.#scope = profile === undefined ? settings.server : `${settings.server} ${profile}`;
     this.#consent = settings.consent;
-    this.#lasting = () => options.storage ?? new IndexedDbStorage(settings.server);
+    this.#visit = new Visit(this.#scope, userId, settings.consent);
+    this.#lasting = () => options.storage ?? new IndexedDbStorage(this.#scope);
     const tab = randomId();
     this.journal = new SessionJournal(
       settings.consent ? this.#lasting() : new MemoryStorage(),
@@ -64,10 +71,13 @@ export class PersonalData {
       options.events === true
         ? new Outbox(tab, {
             storage: () => this.journal.storage,
+            session: () => this.#visit.name,
             send: (path, body, why) => host.call({ type: 'send', path, body, why }),
+            sendLast: (path, body, why) => host.sendLast(path, body, why),
             refused: (error) => host.error(error),
           })
         : null;
+    this.outbox?.suspend(this.#visit.withdrawn);
   }
 
   get consent(): boolean {
@@ -84,20 +94,26 @@ export class PersonalData {
     return this.#fault;
   }
 
-  /** Tracks an event; resolves once it is in the journal. */
+  /**
+   * Tracks an event; resolves once it is in the journal. The event is queued for the server
+   * before anything else, because the page may be left by this very click. The server also logs
+   * items that this device does not know: it may have a newer catalogue.
+   */
   async track(event: TrackedEvent): Promise<Update> {
+    const queued = this.outbox?.add(event);
+    if (this.journal.busy) await this.journal.idle();
+    if (!this.#host.ready()) return this.#host.call({ type: 'recommend' });
     const id = this.journal.nextId();
     const safe = this.journal.record(id, event);
     try {
       const [update] = await Promise.all([this.#host.call({ type: 'track', event, id }), safe]);
       this.#remember(event);
-      await this.outbox?.add(event);
+      await queued;
       return update;
     } catch (error) {
       // Refused. After the end of the worker or the recommender it stays in the journal.
       if (this.#host.ready()) await this.journal.forget(id);
-      // The server may have a newer catalogue that contains the item.
-      if ((error as TandemError).code === 'unknown_item') await this.outbox?.add(event);
+      await queued;
       throw error;
     }
   }
@@ -124,6 +140,7 @@ export class PersonalData {
       return { value: null, snapshot: null };
     });
     this.outbox?.forget();
+    this.#visit.forget();
     this.#pageEvents = [];
   }
 
@@ -136,17 +153,23 @@ export class PersonalData {
 
   /** Grants or withdraws the consent to storage on this device. */
   async setConsent(granted: boolean): Promise<void> {
-    this.#consent = granted;
-    this.#host.consentChanged(granted);
     if (granted) {
+      this.#consent = true;
+      this.#visit.setConsent(true);
+      this.#host.consentChanged(true);
       this.#fault = null;
       this.outbox?.suspend(false);
       await this.journal.moveTo(this.#lasting(), this.#pageEvents, true);
       this.#pageEvents = [];
       this.joinTabs();
-    } else {
+    } else if (this.#consent) {
       this.#tabs?.post('erased');
       await this.#goToMemory();
+    } else {
+      // Nothing is stored, but events may be queued.
+      this.#visit.setConsent(false);
+      this.outbox?.forget();
+      this.outbox?.suspend(true);
     }
     await this.#host.call({ type: 'setConsent', granted });
   }
@@ -155,16 +178,13 @@ export class PersonalData {
   joinTabs(): void {
     if (!this.#host.ready()) return;
     this.#tabs ??= new Tabs(
-      this.#server,
+      this.#scope,
       () => {
-        this.journal.sync().catch((error: TandemError) => this.#host.error(error));
+        // A page that comes back from the back/forward cache has missed a withdrawal.
+        if (this.#visit.withdrawn) this.#withdrawnElsewhere();
+        else this.journal.sync().catch((error: TandemError) => this.#host.error(error));
       },
-      () => {
-        this.#consent = false;
-        this.#host.consentChanged(false);
-        void this.#goToMemory().catch(() => undefined);
-        this.#host.call({ type: 'setConsent', granted: false }).catch(() => undefined);
-      },
+      () => this.#withdrawnElsewhere(),
     );
   }
 
@@ -173,8 +193,17 @@ export class PersonalData {
     this.outbox?.close();
   }
 
+  /** The visitor withdrew the consent in another tab or on another page of this one. */
+  #withdrawnElsewhere(): void {
+    void this.#goToMemory().catch(() => undefined);
+    this.#host.call({ type: 'setConsent', granted: false }).catch(() => undefined);
+  }
+
   /** The consent was withdrawn. */
   #goToMemory(): Promise<void> {
+    this.#consent = false;
+    this.#visit.setConsent(false);
+    this.#host.consentChanged(false);
     this.outbox?.suspend(true);
     this.#tabs?.close();
     this.#tabs = null;

@@ -13,6 +13,7 @@ import { CACHE_NAME } from '../shared/names.js';
 import type { Device, DeviceTrial, Ledger, Update } from '../shared/update.js';
 import type { Notice, WorkerLike } from './channel.js';
 import { Emitter } from './emitter.js';
+import { LastRequests } from './last-requests.js';
 import {
   argument,
   itemId,
@@ -41,9 +42,11 @@ export class Recommender {
   readonly #supervisor: Supervisor;
   readonly #personal: PersonalData;
   readonly #requests: PageRequests | null;
+  readonly #lastRequests: LastRequests;
   readonly #trial: Trial;
   readonly #onAbort = (): void => this.#end(aborted());
-  readonly #onOnline = (): void => this.#online();
+  /** Removes the listeners of the page. */
+  readonly #listeners = new AbortController();
   #device: Device = 'cpu';
   #deviceFallback: WireError | null = null;
   #deviceTrial: DeviceTrial | null = null;
@@ -75,8 +78,10 @@ export class Recommender {
         this.#deviceTrial = trial;
       },
     });
+    this.#lastRequests = new LastRequests(() => this.#supervisor.settings, options.fetch);
     this.#personal = new PersonalData(options, settings, {
       call: (command) => this.#call(command),
+      sendLast: (path, body, why) => this.#lastRequests.send(path, body, why),
       ready: () => this.#status === 'ready',
       error: (error) => this.#events.emit('error', error),
       consentChanged: (granted) => {
@@ -133,11 +138,7 @@ export class Recommender {
     event: { type: EventKind; item: ItemId | number } | { type: 'undo' },
   ): Promise<Update> {
     if (event.type === 'undo') return (await this.#personal.undo()).update;
-    const tracked = trackedEvent(event.type, event.item);
-    const { journal } = this.#personal;
-    if (journal.busy) await journal.idle();
-    if (this.#status !== 'ready') return this.#call({ type: 'recommend' });
-    return this.#personal.track(tracked);
+    return this.#personal.track(trackedEvent(event.type, event.item));
   }
 
   /**
@@ -241,11 +242,12 @@ export class Recommender {
   /**
    * Grants or withdraws the visitor's consent to storage on this device. With consent, session,
    * personal delta and the model's files outlive the page. A withdrawal deletes them and the
-   * events that are queued for the server, and the session continues in memory; events are sent
-   * again only after a new consent.
+   * events that are queued for the server, and the session continues in memory. Events are sent
+   * again only after a new consent, also on later pages. A refusal (`false` without an earlier
+   * consent) stops events in the same way.
    */
   async setConsent(granted: boolean): Promise<void> {
-    if (granted === this.#personal.consent) return;
+    if (granted && this.#personal.consent) return;
     await this.#personal.setConsent(granted);
     if (!granted) await Recommender.clearCache();
   }
@@ -270,8 +272,8 @@ export class Recommender {
   }
 
   /** All requests since the recommender was opened, with their time, address, purpose and body. */
-  ledger(): Promise<Ledger> {
-    return this.#call({ type: 'ledger' });
+  async ledger(): Promise<Ledger> {
+    return this.#lastRequests.joined(await this.#call({ type: 'ledger' }));
   }
 
   /** The current state, without a call to the worker. */
@@ -320,13 +322,45 @@ export class Recommender {
     this.#deviceTrial = opened.trial;
     this.#latest ??= opened.update;
     if (consent) this.#personal.joinTabs();
-    if (typeof window !== 'undefined') window.addEventListener('online', this.#onOnline);
+    this.#listen();
     // Events that an earlier visit could not send.
     outbox?.flush();
   }
 
   #call<C extends Command>(command: C): Promise<Results[C['type']]> {
     return this.#supervisor.call(command);
+  }
+
+  #listen(): void {
+    if (typeof window === 'undefined') return;
+    const { signal } = this.#listeners;
+    const { outbox } = this.#personal;
+    window.addEventListener('online', () => this.#online(), { signal });
+    // Phones often end a hidden page without another event.
+    document.addEventListener(
+      'visibilitychange',
+      () => {
+        if (document.visibilityState === 'hidden') outbox?.sendLast(false);
+      },
+      { signal },
+    );
+    window.addEventListener(
+      'pagehide',
+      () => {
+        outbox?.sendLast(true);
+        this.#supervisor.rest(true);
+      },
+      { signal },
+    );
+    window.addEventListener(
+      'pageshow',
+      ({ persisted }) => {
+        if (!persisted) return;
+        this.#supervisor.rest(false);
+        outbox?.flush();
+      },
+      { signal },
+    );
   }
 
   /** The browser reports a network again: the server is tried at once. */
@@ -341,7 +375,7 @@ export class Recommender {
     this.#status = 'disposed';
     // The signal may outlive this recommender and must not keep it in memory.
     this.#options.signal?.removeEventListener('abort', this.#onAbort);
-    if (typeof window !== 'undefined') window.removeEventListener('online', this.#onOnline);
+    this.#listeners.abort();
     this.#supervisor.close(reason);
     this.#trial.close();
     this.#personal.close();

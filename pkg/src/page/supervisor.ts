@@ -50,6 +50,10 @@ export class Supervisor {
   readonly #calls = new Set<Call>();
   #restarts: number[] = [];
   #ended: TandemError | null = null;
+  /** The page is in the back/forward cache. */
+  #resting = false;
+  /** Ends the wait for the worker's lock. */
+  #watching = new AbortController();
 
   constructor(spawn: () => WorkerLike, settings: OpenSettings, supervised: Supervised) {
     this.#spawn = spawn;
@@ -94,6 +98,16 @@ export class Supervisor {
 
   post(message: Parameters<Channel['post']>[0]): void {
     this.#channel?.post(message);
+  }
+
+  /**
+   * The page enters the back/forward cache, or comes back. Meanwhile worker and page give up
+   * their lock, because browsers may refuse to keep pages with locks.
+   */
+  rest(resting: boolean): void {
+    this.#resting = resting;
+    if (resting) this.#watching.abort();
+    this.post({ kind: 'lock', held: !resting });
   }
 
   /** Ends the worker for good. Pending and later calls reject with `reason`. */
@@ -167,14 +181,16 @@ export class Supervisor {
 
   /** Waits for the lock that the worker releases when it ends. */
   #watch(channel: Channel, lock: string | null): void {
-    if (lock === null) return;
-    const ended = navigator.locks.request(lock, () => {
+    if (lock === null || this.#resting) return;
+    this.#watching = new AbortController();
+    const { signal } = this.#watching;
+    const ended = navigator.locks.request(lock, { signal }, () => {
       if (this.#channel !== channel || channel.closed) return;
       const error = errorFrom({ code: 'worker_failed', message: 'the browser ended the worker' });
       if (this.#opened) this.#replace(error);
       else this.#fail(error);
     });
-    // Without locks, the end of a worker is not noticed.
+    // Aborted, or without locks: the end of a worker is not noticed.
     ended.catch(() => undefined);
   }
 

@@ -1,34 +1,44 @@
-import { CHANNEL_NAME } from '../shared/names.js';
+import { NAME_PREFIX } from '../shared/names.js';
 
 /** Messages between tabs. */
 type TabMessage = 'stored' | 'erased';
 
-/** The other tabs of this origin with the same session. */
+/**
+ * The other tabs of this origin with the same session. The channel is closed while the page is
+ * in the back/forward cache: a message would remove the page from it.
+ */
 export class Tabs {
-  readonly #channel: BroadcastChannel | null;
-  readonly #onReturn: () => void;
+  readonly #name: string;
+  readonly #onMessage: (message: TabMessage) => void;
+  readonly #listeners = new AbortController();
+  #channel: BroadcastChannel | null;
 
   /**
-   * `onStored`: another tab stored something, or this tab was hidden and may have missed it;
+   * `onStored`: another tab stored something, or this page was hidden and may have missed it;
    * `onErased`: the visitor withdrew the consent in another tab.
    */
-  constructor(server: string, onStored: () => void, onErased: () => void) {
-    this.#channel =
-      typeof BroadcastChannel === 'undefined'
-        ? null
-        : new BroadcastChannel(`${CHANNEL_NAME} ${server}`);
-    if (this.#channel !== null) {
-      this.#channel.onmessage = ({ data }: MessageEvent<TabMessage>) => {
-        if (data === 'erased') onErased();
-        else onStored();
-      };
-    }
-    this.#onReturn = () => {
+  constructor(scope: string, onStored: () => void, onErased: () => void) {
+    this.#name = `${NAME_PREFIX} ${scope}`;
+    this.#onMessage = (message) => (message === 'erased' ? onErased() : onStored());
+    this.#channel = this.#open();
+    const { signal } = this.#listeners;
+    const onReturn = (): void => {
       if (document.visibilityState === 'visible') onStored();
     };
-    document.addEventListener('visibilitychange', this.#onReturn);
+    document.addEventListener('visibilitychange', onReturn, { signal });
     // A frozen page has missed messages.
-    document.addEventListener('resume', this.#onReturn);
+    document.addEventListener('resume', onReturn, { signal });
+    if (typeof window === 'undefined') return;
+    window.addEventListener('pagehide', () => this.#leave(), { signal });
+    window.addEventListener(
+      'pageshow',
+      ({ persisted }) => {
+        if (!persisted) return;
+        this.#channel = this.#open();
+        onStored();
+      },
+      { signal },
+    );
   }
 
   post(message: TabMessage): void {
@@ -36,9 +46,20 @@ export class Tabs {
   }
 
   close(): void {
+    this.#leave();
+    this.#listeners.abort();
+  }
+
+  #leave(): void {
     this.#channel?.close();
-    document.removeEventListener('visibilitychange', this.#onReturn);
-    document.removeEventListener('resume', this.#onReturn);
+    this.#channel = null;
+  }
+
+  #open(): BroadcastChannel | null {
+    if (typeof BroadcastChannel === 'undefined') return null;
+    const channel = new BroadcastChannel(this.#name);
+    channel.onmessage = ({ data }: MessageEvent<TabMessage>) => this.#onMessage(data);
+    return channel;
   }
 }
 

@@ -145,10 +145,11 @@ export type PageFetched =
 
 /**
  * Messages from the page to the worker. `painted`: an update is on the screen; `fetched`: the
- * response to a `fetch`.
+ * response to a `fetch`; `lock`: whether the worker should hold its lock.
  */
 export type ToWorker =
   | { kind: 'call'; id: number; command: Command }
+  | { kind: 'lock'; held: boolean }
   | { kind: 'painted'; sequence: number }
   | { kind: 'fetched'; id: number; answer: PageFetched };
 

@@ -20,6 +20,7 @@ import { trialDue } from './choice.js';
 import type { Client, Engine, EngineLoader } from './engine.js';
 import { Learning } from './learning.js';
 import { Ledger } from './ledger.js';
+import { LifeLock } from './life-lock.js';
 import { Network, ownFetch } from './network.js';
 import { PageFetcher } from './page-fetch.js';
 import { JobQueue } from './queue.js';
@@ -51,6 +52,7 @@ export class Host {
   readonly #pageFetcher: PageFetcher;
   readonly #requester: CandidateRequester;
   readonly #learning: Learning;
+  readonly #lock: LifeLock;
   #settings: OpenSettings | null = null;
   #cache: FileCache | null = null;
   #engine: Engine | null = null;
@@ -65,6 +67,7 @@ export class Host {
     this.#port = port;
     this.#load = load;
     this.#pageFetcher = new PageFetcher((notice) => port.postMessage(notice));
+    this.#lock = new LifeLock(() => port.postMessage({ kind: 'alive' }));
     this.#learning = new Learning(port, this.#queue, () => this.#opened());
     this.#requester = new CandidateRequester({
       enter: (job) => this.#enter(job),
@@ -83,6 +86,9 @@ export class Host {
         break;
       case 'painted':
         this.#learning.painted(message.sequence);
+        break;
+      case 'lock':
+        this.#lock.hold(message.held);
         break;
       case 'fetched':
         this.#pageFetcher.answer(message.id, message.answer);
@@ -191,7 +197,7 @@ export class Host {
   }
 
   async #open(id: number, settings: OpenSettings, restore: Restore | null): Promise<unknown> {
-    if (settings.lock !== null) this.#holdLock(settings.lock);
+    this.#lock.open(settings.lock);
     this.#settings = settings;
     this.#model = settings.model;
     this.#cache = new FileCache(settings.consent, (error) => this.#fault(error));
@@ -225,15 +231,6 @@ export class Host {
 
   #remember(changes: Partial<OpenSettings>): void {
     if (this.#settings !== null) this.#settings = { ...this.#settings, ...changes };
-  }
-
-  /** Held until this worker ends for any reason; the page waits for its release. */
-  #holdLock(name: string): void {
-    const held = navigator.locks.request(name, () => {
-      this.#port.postMessage({ kind: 'alive' });
-      return new Promise(() => undefined);
-    });
-    held.catch(() => undefined);
   }
 
   /** Restores a session. A snapshot that cannot be read is reported and skipped. */

@@ -1,0 +1,72 @@
+import { ServerError } from '../shared/errors.js';
+import type { OpenSettings } from '../shared/messages.js';
+import type { Ledger, LedgerEntry } from '../shared/update.js';
+
+/** Number of requests that are listed. */
+const LISTED = 100;
+
+/**
+ * Requests that outlive the page, for events of a page that is being left. The page makes them,
+ * because its worker ends with it; all other requests are the worker's.
+ */
+export class LastRequests {
+  readonly #settings: () => OpenSettings;
+  readonly #fetch: typeof fetch;
+  readonly #entries: LedgerEntry[] = [];
+  #dropped = 0;
+  #bytes = 0;
+
+  /** `own`: the page's function for requests. */
+  constructor(settings: () => OpenSettings, own: typeof fetch | undefined) {
+    this.#settings = settings;
+    this.#fetch = own ?? ((input, init) => fetch(input, init));
+  }
+
+  /** Posts a body; rejects unless it is accepted. `null` while the network is forbidden. */
+  send(path: string, body: string, why: string): Promise<void> | null {
+    const { server, key, offline } = this.#settings();
+    return offline ? null : this.#post(`${server}${path}`, body, why, key);
+  }
+
+  /** All requests of the worker and of the page. */
+  joined({ entries, dropped, bytes }: Ledger): Ledger {
+    const own = this.#entries.map((entry) => ({ ...entry }));
+    return {
+      entries: [...entries, ...own].sort((a, b) => a.at - b.at),
+      dropped: dropped + this.#dropped,
+      bytes: bytes + this.#bytes,
+    };
+  }
+
+  async #post(url: string, body: string, why: string, key: string | null): Promise<void> {
+    const bytes = new TextEncoder().encode(body).length;
+    const entry: LedgerEntry = {
+      at: Date.now(),
+      method: 'POST',
+      url,
+      why,
+      body,
+      bytes,
+      status: null,
+    };
+    this.#entries.push(entry);
+    this.#bytes += bytes;
+    if (this.#entries.length > LISTED) {
+      this.#entries.shift();
+      this.#dropped += 1;
+    }
+    const { status, ok } = await this.#fetch(url, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        ...(key === null ? {} : { authorization: `Bearer ${key}` }),
+      },
+      body,
+      keepalive: true,
+      credentials: 'same-origin',
+    });
+    entry.status = status;
+    if (!ok)
+      throw new ServerError('bad_response', `${url}: expected success, found HTTP ${status}`);
+  }
+}
