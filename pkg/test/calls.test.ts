@@ -1,7 +1,7 @@
 // Calls from the page: order, arguments, errors, the end.
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { Emitter } from '../src/page/emitter.js';
-import { ArtifactError, LifecycleError, UsageError } from '../src/page/index.js';
+import { ArtifactError, LifecycleError, type Recommender, UsageError } from '../src/page/index.js';
 import { openSettings } from '../src/page/options.js';
 import type { HistoryChange } from '../src/shared/generated.js';
 import type { ToPage } from '../src/shared/messages.js';
@@ -218,6 +218,63 @@ describe('ids', () => {
   });
 });
 
+describe('arguments', () => {
+  const circular: Record<string, unknown> = {};
+  circular['self'] = circular;
+  type Call = (recommender: Recommender) => Promise<unknown>;
+  const any = (value: unknown): never => value as never;
+
+  it.each<[string, Call, string]>([
+    ['track without an event', (rec) => rec.track(any(undefined)), 'event: .* found undefined'],
+    ['track with an id', (rec) => rec.track(any('sku-42')), 'event: .* found "sku-42"'],
+    ['recommend with null', (rec) => rec.recommend(any(null)), 'options: expected an object'],
+    ['a BigInt for k', (rec) => rec.recommend({ k: any(5n) }), 'k: .* found 5n'],
+    [
+      'a circular exclude',
+      (rec) => rec.recommend({ exclude: any(circular) }),
+      'exclude: .* found object',
+    ],
+    ['a text to exclude', (rec) => rec.recommend({ exclude: 'abc' }), 'exclude: expected ids'],
+    [
+      'a filter that is none',
+      (rec) => rec.recommend({ filter: any('a') }),
+      'filter: expected a function',
+    ],
+    [
+      'too much diversity',
+      (rec) => rec.recommend({ diversity: 2 }),
+      'diversity: expected a number',
+    ],
+    [
+      'a placement without a name',
+      (rec) => rec.recommend({ placement: '' }),
+      'placement: expected',
+    ],
+    ['a negative wait', (rec) => rec.recommend({ wait: -1 }), 'wait: expected a number'],
+    ['no available items', (rec) => rec.setAvailable(any(undefined)), 'items: expected ids'],
+    ['a BigInt to exclude', (rec) => rec.setExcluded([any(7n)]), 'items: .* found 7n'],
+    ['a consent that is no boolean', (rec) => rec.setConsent(any('no')), 'granted: expected true'],
+    ['offline that is no boolean', (rec) => rec.setOffline(any(0)), 'offline: expected true'],
+    ['a text to import', (rec) => rec.importPersonalData(any('x')), 'bytes: expected a Uint8Array'],
+    ['a model that is a BigInt', (rec) => rec.useModel(any(1n)), 'name: .* found 1n'],
+  ])('%s: a typed error', async (_, call, message) => {
+    const { client, recommender } = await stand();
+    await expect(call(recommender)).rejects.toMatchObject({
+      name: 'UsageError',
+      code: 'invalid_argument',
+      message: expect.stringMatching(`^${message}`),
+    });
+    expect(client.calls).toEqual([]);
+  });
+
+  it('an unknown event name is refused', async () => {
+    const { recommender } = await stand();
+    expect(() => recommender.on(any('updated'), () => {})).toThrow(
+      'name: expected update, decision, learn, offline, error, found "updated"',
+    );
+  });
+});
+
 describe('errors', () => {
   it('have the class of their code', async () => {
     const { recommender } = await stand();
@@ -265,6 +322,9 @@ describe('errors', () => {
       [{ budget: { burst: 0, perMinute: 1 } }, 'budget.burst'],
       [{ budget: { burst: 1, perMinute: -1 } }, 'budget.perMinute'],
       [{ shadow: true, events: true }, 'shadow, events'],
+      [{ events: 'yes' as never }, 'events'],
+      [{ consent: 1 as never }, 'consent'],
+      [{ server: 7n as never }, 'server'],
     ] as const) {
       await expect(open(worker, options)).rejects.toMatchObject({
         code: 'invalid_argument',

@@ -1,13 +1,15 @@
 import { errorFrom, LifecycleError, type TandemError } from '../shared/errors.js';
+import type { RankedItem } from '../shared/generated.js';
 import type {
   Command,
   Delivery,
+  Description,
   Results,
   SentUpdate,
   ToPage,
   ToWorker,
 } from '../shared/messages.js';
-import type { Update } from '../shared/update.js';
+import type { ItemDetails, RecommendedItem, Update } from '../shared/update.js';
 
 /** The part of `Worker` that is used; tests replace it. */
 export interface WorkerLike {
@@ -31,15 +33,19 @@ interface Pending {
   reject(error: TandemError): void;
 }
 
+const UNDESCRIBED: ItemDetails = { title: null, fields: {} };
+
 /**
  * Calls into the worker as promises, which settle at the latest on close. Puts the history
- * together again, of which the worker sends only changes.
+ * together again, of which the worker sends only changes, and adds the descriptions of items,
+ * which it sends once.
  */
 export class Channel {
   readonly #worker: WorkerLike;
   readonly #pending = new Map<number, Pending>();
   #lastId = 0;
   #history: string[] = [];
+  readonly #details = new Map<string, ItemDetails>();
   #closed: TandemError | null = null;
 
   constructor(
@@ -50,6 +56,7 @@ export class Channel {
     this.#worker = worker;
     worker.addEventListener('message', ({ data }) => {
       if (this.#closed !== null) return;
+      if ('described' in data) this.#learn(data.described);
       if (data.kind === 'failure') {
         this.#take(data.id)?.reject(errorFrom(data.error));
       } else if (data.kind === 'update') {
@@ -57,7 +64,7 @@ export class Channel {
       } else if (data.kind !== 'result') {
         onNotice(data);
       } else if (data.update === undefined) {
-        this.#take(data.id)?.resolve(data.value);
+        this.#take(data.id)?.resolve(this.#withDetails(data.value));
       } else {
         const update = this.#whole(data.update);
         if (data.delivery !== undefined) onNotice({ kind: 'update', update, ...data.delivery });
@@ -112,10 +119,27 @@ export class Channel {
     this.#pending.clear();
   }
 
-  #whole({ history, ...update }: SentUpdate): Update {
+  #whole({ history, items, ...update }: SentUpdate): Update {
     const { dropped, kept, added } = history;
     this.#history = [...this.#history.slice(dropped, dropped + kept), ...added];
-    return { ...update, history: [...this.#history] };
+    return { ...update, items: this.#described(items), history: [...this.#history] };
+  }
+
+  /** The result of a call; a ranking with the descriptions of its items. */
+  #withDetails(value: unknown): unknown {
+    const { items } = (value ?? {}) as { items?: RankedItem[] };
+    return items === undefined ? value : { ...(value as object), items: this.#described(items) };
+  }
+
+  #learn(described: readonly Description[] = []): void {
+    for (const { item, title, fields } of described) this.#details.set(item, { title, fields });
+  }
+
+  #described(items: readonly RankedItem[]): RecommendedItem[] {
+    return items.map((ranked) => ({
+      ...ranked,
+      ...(this.#details.get(ranked.item) ?? UNDESCRIBED),
+    }));
   }
 
   #take(id: number): Pending | undefined {

@@ -1,6 +1,7 @@
 import { DeviceError } from '../shared/errors.js';
 import type { RecommenderOptions } from './options.js';
 import { Recommender } from './recommender.js';
+import { refused, startWorker } from './worker-script.js';
 
 /**
  * Starts the worker, loads and verifies the model, and resolves once the device can rank.
@@ -19,8 +20,15 @@ export async function createRecommender(options: RecommenderOptions): Promise<Re
     );
   }
   return Recommender.open(options, document.baseURI, () =>
-    options.workerUrl === undefined
-      ? new Worker(new URL('../worker/index.js', import.meta.url), { type: 'module' })
-      : new Worker(options.workerUrl, { type: 'module' }),
+    options.workerUrl === undefined ? startOwnWorker() : startWorker(options.workerUrl),
   );
+}
+
+function startOwnWorker(): Worker {
+  try {
+    // Bundlers find the worker only by this expression.
+    return new Worker(new URL('../worker/index.js', import.meta.url), { type: 'module' });
+  } catch (error) {
+    throw refused(error, null);
+  }
 }

@@ -37,12 +37,16 @@ export type {
   DeliveredUpdate,
   Device,
   DeviceTrial,
+  ItemDetails,
   Ledger,
   LedgerEntry,
   Progress,
+  Recommendations,
+  RecommendedItem,
   Update,
   UpdateCause,
 } from '../shared/update.js';
+export type { TrackableEvent } from './check.js';
 export { createRecommender } from './create.js';
 export type { RecommenderOptions } from './options.js';
 export { Recommender } from './recommender.js';
@@ -57,3 +61,4 @@ export type {
   Saved,
   StoredState,
 } from './storage.js';
+export type { TrustedAddress } from './worker-script.js';

@@ -1,8 +1,10 @@
 import { UsageError } from '../shared/errors.js';
-import type { Budget, EventKind, ItemId, SearchMode, TrackedEvent } from '../shared/generated.js';
+import type { Budget, SearchMode } from '../shared/generated.js';
 import type { OpenSettings } from '../shared/messages.js';
 import type { Progress } from '../shared/update.js';
+import { argument, flag } from './check.js';
 import type { PersonalStorage } from './storage.js';
+import type { TrustedAddress } from './worker-script.js';
 
 /** Options of {@link createRecommender}; only `server` is required. */
 export interface RecommenderOptions {
@@ -72,14 +74,20 @@ export interface RecommenderOptions {
   onProgress?: (progress: Progress) => void;
   /** Makes the requests to the server on the page, in place of the worker's own `fetch`. */
   fetch?: typeof fetch;
-  /** Address of the package's worker, if the bundler does not find it. */
-  workerUrl?: string | URL;
+  /**
+   * Address of the package's worker, if the bundler does not find it or the page enforces
+   * Trusted Types; a `TrustedScriptURL` is used as it is.
+   */
+  workerUrl?: string | URL | TrustedAddress;
   /** Address of the folder with `cpu/tandem_bg.wasm` and `webgpu/tandem_bg.wasm`. */
   wasmUrl?: string | URL;
 }
 
 /** Checks the options and makes addresses absolute: the base of a worker is not the page. */
 export function openSettings(options: RecommenderOptions, base: string): OpenSettings {
+  if (typeof options !== 'object' || options === null) {
+    throw argument('options', "an object such as { server: 'https://rec.example.com' }", options);
+  }
   const { server, key, device = 'auto', model, budget, timeoutMs, wasmUrl } = options;
   const { search = 'auto', searchMemory } = options;
   if (typeof server !== 'string') throw argument('server', 'an address', server);
@@ -100,8 +108,11 @@ export function openSettings(options: RecommenderOptions, base: string): OpenSet
   if (timeoutMs !== undefined && !(Number.isFinite(timeoutMs) && timeoutMs > 0)) {
     throw argument('timeoutMs', 'a positive number of milliseconds', timeoutMs);
   }
+  for (const name of ['consent', 'events', 'shadow', 'repeats'] as const) {
+    if (options[name] !== undefined) flag(name, options[name]);
+  }
   if (budget !== undefined) {
-    const { burst, perMinute } = budget;
+    const { burst, perMinute } = budget ?? {};
     if (!(Number.isInteger(burst) && burst >= 1)) {
       throw argument('budget.burst', 'an integer from 1', burst);
     }
@@ -140,47 +151,6 @@ export function openSettings(options: RecommenderOptions, base: string): OpenSet
     offline: false,
     lock: null,
   };
-}
-
-/** The id of an item as a string, or an error that names the argument. */
-export function itemId(name: string, item: unknown): string {
-  if (typeof item === 'number' && Number.isFinite(item)) return String(item);
-  if (typeof item !== 'string' || item === '') {
-    throw argument(name, 'the id of an item, a non-empty string or a number', item);
-  }
-  return item;
-}
-
-/** The ids of items as strings. */
-export function itemIds(name: string, items: Iterable<ItemId | number>): string[] {
-  return [...items].map((item) => itemId(name, item));
-}
-
-const eventKinds: readonly EventKind[] = ['click', 'view', 'purchase', 'dislike'];
-
-/** A valid event, or an error that names the invalid field. */
-export function trackedEvent(type: EventKind, item: ItemId | number): TrackedEvent {
-  if (!eventKinds.includes(type)) {
-    throw argument('event.type', [...eventKinds, 'undo'].join(', '), type);
-  }
-  return { type, item: itemId('event.item', item) };
-}
-
-/** The error for an invalid argument. */
-export function argument(name: string, expected: string, found: unknown): UsageError {
-  return new UsageError(
-    'invalid_argument',
-    `${name}: expected ${expected}, found ${described(found)}`,
-  );
-}
-
-/** A value in a message. `JSON.stringify` refuses `BigInt` and circular values. */
-function described(value: unknown): string {
-  try {
-    return JSON.stringify(value) ?? String(value);
-  } catch {
-    return typeof value;
-  }
 }
 
 function absolute(name: string, address: string | URL, base: string): URL {

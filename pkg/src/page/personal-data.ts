@@ -102,7 +102,7 @@ export class PersonalData {
   async track(event: TrackedEvent): Promise<Update> {
     const queued = this.outbox?.add(event);
     if (this.journal.busy) await this.journal.idle();
-    if (!this.#host.ready()) return this.#host.call({ type: 'recommend' });
+    if (!this.#host.ready()) return this.#host.call({ type: 'recommend', waitMs: 0 });
     const id = this.journal.nextId();
     const safe = this.journal.record(id, event);
     try {

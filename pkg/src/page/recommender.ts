@@ -1,6 +1,5 @@
 import { errorFrom, LifecycleError, type WireError, wireError } from '../shared/errors.js';
 import type {
-  EventKind,
   Explanation,
   HostedModel,
   ItemId,
@@ -10,26 +9,30 @@ import type {
 } from '../shared/generated.js';
 import type { Command, Delivery, Opened, Results } from '../shared/messages.js';
 import { CACHE_NAME } from '../shared/names.js';
-import type { Device, DeviceTrial, Ledger, Update } from '../shared/update.js';
+import type { Device, DeviceTrial, Ledger, Recommendations, Update } from '../shared/update.js';
 import type { Notice, WorkerLike } from './channel.js';
+import { argument, flag, itemId, itemIds, type TrackableEvent, trackedEvent } from './check.js';
 import { Emitter } from './emitter.js';
 import { LastRequests } from './last-requests.js';
-import {
-  argument,
-  itemId,
-  itemIds,
-  openSettings,
-  type RecommenderOptions,
-  trackedEvent,
-} from './options.js';
+import { openSettings, type RecommenderOptions } from './options.js';
 import { PageRequests } from './page-fetch.js';
 import { afterPaint } from './paint.js';
 import { PersonalData } from './personal-data.js';
-import { checkOptions, type RecommendOptions, selectEnough } from './selection.js';
-import type { RecommenderEvents, RecommenderState } from './state.js';
+import { Placements } from './placements.js';
+import {
+  type CheckedOptions,
+  checkOptions,
+  type RecommendOptions,
+  selectEnough,
+} from './selection.js';
+import { EVENT_NAMES, type RecommenderEvents, type RecommenderState } from './state.js';
 import { Supervisor } from './supervisor.js';
 import { isSupported } from './support.js';
+import { randomId } from './tabs.js';
 import { Trial } from './trial.js';
+
+/** Time limit of a request, if the options have none. */
+const DEFAULT_TIMEOUT_MS = 20_000;
 
 /**
  * Recommendations on this page; created by {@link createRecommender}. Calls may overlap; they
@@ -44,6 +47,7 @@ export class Recommender {
   readonly #requests: PageRequests | null;
   readonly #lastRequests: LastRequests;
   readonly #trial: Trial;
+  readonly #placements = new Placements();
   readonly #onAbort = (): void => this.#end(aborted());
   /** Removes the listeners of the page. */
   readonly #listeners = new AbortController();
@@ -134,11 +138,11 @@ export class Recommender {
    * Rejects with `invalid_argument` for an invalid event, and with `unknown_item` if the device
    * has the whole catalogue and the item is not in it.
    */
-  async track(
-    event: { type: EventKind; item: ItemId | number } | { type: 'undo' },
-  ): Promise<Update> {
-    if (event.type === 'undo') return (await this.#personal.undo()).update;
-    return this.#personal.track(trackedEvent(event.type, event.item));
+  async track(event: TrackableEvent): Promise<Update> {
+    const tracked = trackedEvent(event);
+    return tracked === 'undo'
+      ? (await this.#personal.undo()).update
+      : this.#personal.track(tracked);
   }
 
   /**
@@ -152,17 +156,21 @@ export class Recommender {
 
   /**
    * The current recommendations, ranked on the device. Without any, it requests a list and
-   * waits for it; `items` is empty only if that fails or the network is forbidden, and
-   * `connection` has the cause.
+   * waits for it ({@link RecommendOptions.wait}); `items` is empty only if that fails or takes
+   * longer, or if the network is forbidden, and `connection` has the cause.
    */
-  async recommend(options: RecommendOptions = {}): Promise<Update> {
+  async recommend(options: RecommendOptions = {}): Promise<Recommendations> {
     const checked = checkOptions(options);
-    const update = await this.#call({ type: 'recommend' });
-    const connectionChanged = this.#note(update);
-    this.#events.emit('decision', update.decision);
-    if (connectionChanged) this.#events.emit('offline', update.connection);
-    const items = await selectEnough(update, checked, (k) => this.#call({ type: 'deeper', k }));
-    return { ...update, items };
+    const { placement, exclude } = checked;
+    if (placement === undefined) return this.#recommend(checked);
+    return this.#placements.fill(placement, (others) =>
+      this.#recommend({ ...checked, exclude: new Set([...exclude, ...others]) }),
+    );
+  }
+
+  /** A placement shows nothing any more: other placements may show its items. */
+  releasePlacement(name: string): void {
+    this.#placements.release(name);
   }
 
   /**
@@ -234,6 +242,7 @@ export class Recommender {
 
   /** Forbids the network, or allows it again. */
   async setOffline(offline: boolean): Promise<void> {
+    flag('offline', offline);
     this.#supervisor.remember({ offline });
     await this.#call({ type: 'setOffline', offline });
     if (!offline) this.#personal.outbox?.flush();
@@ -247,6 +256,7 @@ export class Recommender {
    * consent) stops events in the same way.
    */
   async setConsent(granted: boolean): Promise<void> {
+    flag('granted', granted);
     if (granted && this.#personal.consent) return;
     await this.#personal.setConsent(granted);
     if (!granted) await Recommender.clearCache();
@@ -267,7 +277,8 @@ export class Recommender {
    * Replaces the session by an exported one. Rejects, and changes nothing, if the bytes are
    * damaged or belong to another model.
    */
-  importPersonalData(bytes: Uint8Array): Promise<void> {
+  async importPersonalData(bytes: Uint8Array): Promise<void> {
+    if (!(bytes instanceof Uint8Array)) throw argument('bytes', 'a Uint8Array', bytes);
     return this.#personal.import(bytes);
   }
 
@@ -305,6 +316,8 @@ export class Recommender {
     name: Name,
     listener: (payload: RecommenderEvents[Name]) => void,
   ): () => void {
+    if (!EVENT_NAMES.includes(name)) throw argument('name', EVENT_NAMES.join(', '), name);
+    if (typeof listener !== 'function') throw argument('listener', 'a function', listener);
     return this.#events.on(name, listener);
   }
 
@@ -325,6 +338,20 @@ export class Recommender {
     this.#listen();
     // Events that an earlier visit could not send.
     outbox?.flush();
+  }
+
+  async #recommend(options: CheckedOptions): Promise<Recommendations> {
+    const { timeoutMs } = this.#supervisor.settings;
+    const waitMs = options.wait ?? timeoutMs ?? DEFAULT_TIMEOUT_MS;
+    const update = await this.#call({ type: 'recommend', waitMs });
+    const connectionChanged = this.#note(update);
+    this.#events.emit('decision', update.decision);
+    if (connectionChanged) this.#events.emit('offline', update.connection);
+    const items = await selectEnough(update, options, {
+      deeper: (k) => this.#call({ type: 'deeper', k }),
+      neighbours: (item, k) => this.#call({ type: 'similar', item, k }),
+    });
+    return { ...update, items, recommendation: randomId() };
   }
 
   #call<C extends Command>(command: C): Promise<Results[C['type']]> {

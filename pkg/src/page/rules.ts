@@ -1,50 +1,67 @@
-import type { RankedItem } from '../shared/generated.js';
+import type { ItemId } from '../shared/generated.js';
+import { argument, itemIds } from './check.js';
 
 /** A rule of the page or the visitor for the shown items; evaluated on the page, never sent. */
 export type Rule =
   /** Removes these items. */
-  | { type: 'never'; items: Iterable<string> }
+  | { type: 'never'; items: Iterable<ItemId | number> }
   /** Keeps the best `count` items of each group; `null` is no group and has no limit. */
-  | { type: 'atMost'; count: number; group: (item: string) => string | null }
+  | { type: 'atMost'; count: number; group: (item: ItemId) => string | null }
   /** Moves these items to the front. */
-  | { type: 'first'; items: Iterable<string> }
+  | { type: 'first'; items: Iterable<ItemId | number> }
   /** Moves these items to the end. */
-  | { type: 'last'; items: Iterable<string> };
+  | { type: 'last'; items: Iterable<ItemId | number> };
 
-/** Applies rules in their order to items, best first. */
-export function applyRules(items: readonly RankedItem[], rules: readonly Rule[]): RankedItem[] {
-  return rules.reduce<RankedItem[]>((list, rule) => applyRule(list, rule), [...items]);
+/** A valid rule that can be applied several times. */
+export type CheckedRule =
+  | { type: 'never' | 'first' | 'last'; items: ReadonlySet<string> }
+  | { type: 'atMost'; count: number; group: (item: ItemId) => string | null };
+
+/** Checks rules and reads their iterators, which can be read only once. */
+export function checkRules(rules: readonly Rule[]): CheckedRule[] {
+  if (!Array.isArray(rules)) throw argument('rules', 'an array of rules', rules);
+  return rules.map((rule: Rule, at): CheckedRule => {
+    const name = `rules[${at}]`;
+    switch (rule?.type) {
+      case 'never':
+      case 'first':
+      case 'last':
+        return { type: rule.type, items: new Set(itemIds(`${name}.items`, rule.items)) };
+      case 'atMost':
+        if (!(Number.isInteger(rule.count) && rule.count >= 0)) {
+          throw argument(`${name}.count`, 'an integer from 0', rule.count);
+        }
+        if (typeof rule.group !== 'function') {
+          throw argument(`${name}.group`, 'a function', rule.group);
+        }
+        return rule;
+      default:
+        throw argument(`${name}.type`, 'never, atMost, first or last', (rule as Rule)?.type);
+    }
+  });
 }
 
-function applyRule(list: RankedItem[], rule: Rule): RankedItem[] {
-  switch (rule.type) {
-    case 'never': {
-      const removed = new Set(rule.items);
-      return list.filter(({ item }) => !removed.has(item));
-    }
-    case 'atMost': {
-      const counts = new Map<string, number>();
-      return list.filter(({ item }) => {
-        const group = rule.group(item);
-        if (group === null) return true;
-        const count = counts.get(group) ?? 0;
-        counts.set(group, count + 1);
-        return count < rule.count;
-      });
-    }
-    case 'first': {
-      const named = new Set(rule.items);
-      return [
-        ...list.filter(({ item }) => named.has(item)),
-        ...list.filter(({ item }) => !named.has(item)),
-      ];
-    }
-    case 'last': {
-      const named = new Set(rule.items);
-      return [
-        ...list.filter(({ item }) => !named.has(item)),
-        ...list.filter(({ item }) => named.has(item)),
-      ];
-    }
+/** Applies rules in their order to items, best first. */
+export function applyRules<T extends { item: string }>(
+  items: readonly T[],
+  rules: readonly CheckedRule[],
+): T[] {
+  return rules.reduce<T[]>((list, rule) => applyRule(list, rule), [...items]);
+}
+
+function applyRule<T extends { item: string }>(list: T[], rule: CheckedRule): T[] {
+  if (rule.type === 'atMost') {
+    const counts = new Map<string, number>();
+    return list.filter(({ item }) => {
+      const group = rule.group(item);
+      if (group === null) return true;
+      const count = counts.get(group) ?? 0;
+      counts.set(group, count + 1);
+      return count < rule.count;
+    });
   }
+  const named = list.filter(({ item }) => rule.items.has(item));
+  const others = list.filter(({ item }) => !rule.items.has(item));
+  if (rule.type === 'never') return others;
+  return rule.type === 'first' ? [...named, ...others] : [...others, ...named];
 }

@@ -1,6 +1,8 @@
-import type { Deeper, ItemId, RankedItem } from '../shared/generated.js';
-import { argument, itemIds } from './options.js';
-import { applyRules, type Rule } from './rules.js';
+import type { ItemId } from '../shared/generated.js';
+import type { RecommendedItem } from '../shared/update.js';
+import { argument, itemIds } from './check.js';
+import { diversified, type Neighbours } from './diversity.js';
+import { applyRules, type CheckedRule, checkRules, type Rule } from './rules.js';
 
 /** Options of {@link Recommender.recommend}; evaluated on the page, never sent. */
 export interface RecommendOptions {
@@ -12,54 +14,105 @@ export interface RecommendOptions {
   /** Items to leave out; a number is taken as its decimal text. */
   exclude?: Iterable<ItemId | number>;
   /** Keeps the items for which it returns `true`. */
-  filter?: (item: RankedItem) => boolean;
+  filter?: (item: RecommendedItem) => boolean;
   /** Applied in their order, before `k`. */
   rules?: readonly Rule[];
+  /**
+   * How much the items of the list should differ from each other, 0 to 1 (0): the weight of the
+   * similarity to the items above in maximal marginal relevance. Items whose rows are not on the
+   * device count as unlike all others.
+   */
+  diversity?: number;
+  /**
+   * Name of the place on the page that shows the list. Lists of different placements have no
+   * item in common; {@link Recommender.releasePlacement} frees the items of one.
+   */
+  placement?: string;
+  /**
+   * How long to wait for a list if there is nothing to recommend yet, in milliseconds; 0: not
+   * at all. Default: until the request for the list has ended, at most `timeoutMs`.
+   */
+  wait?: number;
 }
 
 /** Items of the first longer ranking, and the factor to the next. */
 const DEEPER = { first: 400, factor: 4 };
 
+/** Longest delay of a timer; a longer one would fire at once. */
+const MAX_WAIT_MS = 2 ** 31 - 1;
+
 /** Valid options that can be applied several times. */
-export interface CheckedOptions extends RecommendOptions {
+export interface CheckedOptions extends Omit<RecommendOptions, 'rules'> {
   exclude: ReadonlySet<string>;
-  rules: readonly Rule[];
+  rules: readonly CheckedRule[];
+  diversity: number;
+}
+
+/** A ranking, and whether a longer one would have no further items. */
+interface Ranked {
+  items: RecommendedItem[];
+  exhausted: boolean;
+}
+
+/** What a selection needs from the worker. */
+export interface SelectionSource {
+  /** A longer ranking. */
+  deeper(k: number): Promise<Ranked>;
+  neighbours: Neighbours;
 }
 
 /** Checks the options and reads their iterators, which can be read only once. */
 export function checkOptions(options: RecommendOptions): CheckedOptions {
-  const { k, exclude = [], rules = [] } = options;
+  if (typeof options !== 'object' || options === null) {
+    throw argument('options', 'an object such as { k: 12 }', options);
+  }
+  const { k, exclude = [], filter, rules = [], diversity = 0, placement, wait } = options;
   if (k !== undefined && !(Number.isInteger(k) && k > 0)) {
     throw argument('k', 'an integer from 1', k);
+  }
+  if (filter !== undefined && typeof filter !== 'function') {
+    throw argument('filter', 'a function', filter);
+  }
+  if (!(typeof diversity === 'number' && diversity >= 0 && diversity <= 1)) {
+    throw argument('diversity', 'a number from 0 to 1', diversity);
+  }
+  if (placement !== undefined && (typeof placement !== 'string' || placement === '')) {
+    throw argument('placement', 'a non-empty string', placement);
+  }
+  if (wait !== undefined && !(typeof wait === 'number' && wait >= 0)) {
+    throw argument('wait', 'a number of milliseconds from 0', wait);
   }
   return {
     ...options,
     exclude: new Set(itemIds('exclude', exclude)),
-    rules: rules.map((rule) => ('items' in rule ? { ...rule, items: new Set(rule.items) } : rule)),
+    rules: checkRules(rules),
+    diversity,
+    ...(wait === undefined ? {} : { wait: Math.min(wait, MAX_WAIT_MS) }),
   };
 }
 
 /** Selects from a ranking; asks for longer rankings until there are `k` items, or no more. */
 export async function selectEnough(
-  ranking: Deeper,
+  ranking: Ranked,
   options: CheckedOptions,
-  deeper: (k: number) => Promise<Deeper>,
-): Promise<RankedItem[]> {
-  const { k: wanted = 0 } = options;
+  { deeper, neighbours }: SelectionSource,
+): Promise<RecommendedItem[]> {
+  const { k, rules, diversity } = options;
   let { items, exhausted } = ranking;
-  let selected = select(items, options);
-  for (let k = DEEPER.first; selected.length < wanted && !exhausted; k *= DEEPER.factor) {
-    ({ items, exhausted } = await deeper(k));
-    selected = select(items, options);
+  let kept = keep(items, options);
+  const enough = (): boolean => k === undefined || applyRules(kept, rules).length >= k;
+  for (let depth = DEEPER.first; !enough() && !exhausted; depth *= DEEPER.factor) {
+    ({ items, exhausted } = await deeper(depth));
+    kept = keep(items, options);
   }
-  return selected;
+  if (diversity > 0) kept = await diversified(kept, k, diversity, neighbours);
+  return applyRules(kept, rules).slice(0, k);
 }
 
-/** Applies exclusions, filter, rules and `k` to ranked items, in this order. */
-function select(items: readonly RankedItem[], options: CheckedOptions): RankedItem[] {
-  const { k, exclude, filter, rules } = options;
-  const kept = items.filter(
-    (item) => !exclude.has(item.item) && (filter === undefined || filter(item)),
-  );
-  return applyRules(kept, rules).slice(0, k);
+/** Applies exclusions and filter to ranked items, in this order. */
+function keep(
+  items: readonly RecommendedItem[],
+  { exclude, filter }: CheckedOptions,
+): RecommendedItem[] {
+  return items.filter((item) => !exclude.has(item.item) && (filter === undefined || filter(item)));
 }

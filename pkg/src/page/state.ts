@@ -13,11 +13,21 @@ export interface RecommenderEvents {
   /** The state of the connection changed, in either direction. */
   offline: Connection;
   /**
-   * A failure that does not reject a call. Errors before the first listener is added are
+   * A failure that does not reject a call. With code `unknown_item` it is a warning: the server
+   * does not know the item of an event. Errors before the first listener is added are
    * delivered to it.
    */
   error: TandemError;
 }
+
+/** The names of all events. */
+export const EVENT_NAMES: readonly (keyof RecommenderEvents)[] = [
+  'update',
+  'decision',
+  'learn',
+  'offline',
+  'error',
+];
 
 /** The state of a recommender, for display; see {@link Recommender.state}. */
 export interface RecommenderState {

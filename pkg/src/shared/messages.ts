@@ -11,7 +11,16 @@ import type {
   SimilarItem,
   TrackedEvent,
 } from './generated.js';
-import type { Device, DeviceTrial, Ledger, Progress, Update, UpdateCause } from './update.js';
+import type {
+  Device,
+  DeviceTrial,
+  ItemDetails,
+  Ledger,
+  Progress,
+  RecommendedItem,
+  Update,
+  UpdateCause,
+} from './update.js';
 
 /** Options of the worker to open a session. */
 export interface OpenSettings {
@@ -79,7 +88,8 @@ export type Command =
   | { type: 'open'; settings: OpenSettings; restore: Restore | null }
   | { type: 'track'; event: TrackedEvent; id: number; tab?: true }
   | { type: 'undo' }
-  | { type: 'recommend' }
+  /** `waitMs`: how long to wait for a list if there is nothing to recommend. */
+  | { type: 'recommend'; waitMs: number }
   /** A longer ranking, with the best `k` items of the search. */
   | { type: 'deeper'; k: number }
   | { type: 'setAvailable'; items: string[] | null }
@@ -109,7 +119,7 @@ export interface Results {
   track: Update;
   undo: { event: TrackedEvent | null; update: Update };
   recommend: Update;
-  deeper: Deeper;
+  deeper: Deeper & { items: RecommendedItem[] };
   setAvailable: Update;
   setExcluded: Update;
   explain: Explanation | null;
@@ -158,6 +168,11 @@ export interface SentUpdate extends ClientUpdate {
   history: HistoryChange;
 }
 
+/** What the catalogue's file says about an item; see {@link RecommendedItem}. */
+export interface Description extends ItemDetails {
+  item: string;
+}
+
 /** How an update is delivered to listeners. */
 export interface Delivery {
   sequence: number;
@@ -179,10 +194,12 @@ export type ToPage =
       update?: SentUpdate;
       /** Listeners get the update as well. */
       delivery?: Delivery;
+      /** Descriptions of items of this and later messages, each sent once. */
+      described?: Description[];
     }
   | { kind: 'failure'; id: number; error: WireError }
   /** An update that is not the result of a call. */
-  | { kind: 'update'; update: SentUpdate; delivery: Delivery }
+  | { kind: 'update'; update: SentUpdate; delivery: Delivery; described: Description[] }
   /** The worker holds its lock: from now on the page can notice its end. */
   | { kind: 'alive' }
   | { kind: 'progress'; progress: Progress }

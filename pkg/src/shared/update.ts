@@ -1,4 +1,4 @@
-import type { ClientUpdate } from './generated.js';
+import type { ClientUpdate, RankedItem } from './generated.js';
 
 /** The device on which the small model runs. */
 export type Device = 'cpu' | 'webgpu';
@@ -29,10 +29,35 @@ export interface Ledger {
   bytes: number;
 }
 
+/**
+ * What the catalogue says about an item, for display. The device has it if it searches the whole
+ * catalogue ({@link RecommenderOptions.search}).
+ */
+export interface ItemDetails {
+  /** `null` if the device does not know it. */
+  title: string | null;
+  /** The catalogue's other fields, such as `year` and `genres`; empty without them. */
+  fields: Readonly<Record<string, unknown>>;
+}
+
+/** A recommended item with the scores of each model, and with its title. */
+export interface RecommendedItem extends RankedItem, ItemDetails {}
+
 /** The state of the recommendations after an event. */
 export interface Update extends ClientUpdate {
+  /** Best first. */
+  items: RecommendedItem[];
   /** The session's items, oldest first. */
   history: string[];
+}
+
+/** The result of {@link Recommender.recommend}. */
+export interface Recommendations extends Update {
+  /**
+   * Random id of this result, for the site's own measurements: which result led to a click. It
+   * is not sent.
+   */
+  recommendation: string;
 }
 
 /**

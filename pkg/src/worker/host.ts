@@ -1,10 +1,5 @@
 import { toWire, wireError } from '../shared/errors.js';
-import type {
-  ClientUpdate,
-  HostedModel,
-  ModelsResponse,
-  TrackedEvent,
-} from '../shared/generated.js';
+import type { ClientUpdate, TrackedEvent } from '../shared/generated.js';
 import type {
   Command,
   Delivery,
@@ -16,11 +11,13 @@ import type {
 import type { UpdateCause } from '../shared/update.js';
 import { FileCache } from './cache.js';
 import { CandidateRequester } from './candidate-requester.js';
+import { Catalogue, unknownItems } from './catalogue.js';
 import { trialDue } from './choice.js';
 import type { Client, Engine, EngineLoader } from './engine.js';
 import { Learning } from './learning.js';
 import { Ledger } from './ledger.js';
 import { LifeLock } from './life-lock.js';
+import { checkModel, hostedModels } from './models.js';
 import { Network, ownFetch } from './network.js';
 import { PageFetcher } from './page-fetch.js';
 import { JobQueue } from './queue.js';
@@ -53,6 +50,7 @@ export class Host {
   readonly #requester: CandidateRequester;
   readonly #learning: Learning;
   readonly #lock: LifeLock;
+  readonly #catalogue = new Catalogue();
   #settings: OpenSettings | null = null;
   #cache: FileCache | null = null;
   #engine: Engine | null = null;
@@ -125,9 +123,9 @@ export class Host {
           return this.#publish('undo', update, id, { event });
         });
       case 'recommend':
-        return this.#recommend(id);
+        return this.#recommend(id, command.waitMs);
       case 'deeper':
-        return this.#enter((client) => client.rankDeeper(command.k));
+        return this.#deeper(id, command.k);
       case 'setAvailable':
         this.#remember({ available: command.items });
         return this.#enter(async (client) =>
@@ -146,7 +144,7 @@ export class Host {
       case 'compare':
         return this.#compare(command.items);
       case 'models':
-        return this.#models();
+        return hostedModels(this.#opened());
       case 'useModel':
         return this.#useModel(id, command.name);
       case 'setOffline':
@@ -203,7 +201,10 @@ export class Host {
     this.#cache = new FileCache(settings.consent, (error) => this.#fault(error));
     const fetcher = settings.pageFetch ? this.#pageFetcher.fetch : ownFetch;
     this.#engine = await this.#load(settings, {
-      network: new Network(fetcher, this.#cache, this.#ledger, settings.key),
+      network: new Network(fetcher, this.#cache, this.#ledger, settings.key, {
+        onItems: (file) => this.#catalogue.take(file),
+        onUnknown: (items) => this.#fault(unknownItems(items)),
+      }),
       cache: this.#cache,
       onProgress: (progress) => this.#port.postMessage({ kind: 'progress', progress }),
     });
@@ -291,12 +292,20 @@ export class Host {
     delivery: Delivery | null,
   ): typeof POSTED {
     const sent = { ...update, history: this.#opened().historyChange() };
+    const described = this.#catalogue.describe(update.items);
     if (call !== null) {
       const delivered = delivery === null ? {} : { delivery };
-      this.#port.postMessage({ kind: 'result', ...call, update: sent, ...delivered });
+      this.#port.postMessage({ kind: 'result', ...call, update: sent, described, ...delivered });
     } else if (delivery !== null) {
-      this.#port.postMessage({ kind: 'update', update: sent, delivery });
+      this.#port.postMessage({ kind: 'update', update: sent, described, delivery });
     }
+    return POSTED;
+  }
+
+  async #deeper(id: number, k: number): Promise<unknown> {
+    const value = await this.#enter((client) => client.rankDeeper(k));
+    const described = this.#catalogue.describe(value.items);
+    this.#port.postMessage({ kind: 'result', id, value, described });
     return POSTED;
   }
 
@@ -347,12 +356,12 @@ export class Host {
   }
 
   /** Ranks again. Without anything to rank it waits for a list that is in flight. */
-  async #recommend(id: number): Promise<unknown> {
+  async #recommend(id: number, waitMs: number): Promise<unknown> {
     const waiting = await this.#enter(async (client) => {
       const update = await client.recommend();
       this.#follow(update);
       const { pending } = this.#requester;
-      if (update.items.length > 0 || pending === null) {
+      if (update.items.length > 0 || pending === null || waitMs === 0) {
         this.#post(update, { id, value: null }, null);
         return null;
       }
@@ -360,7 +369,7 @@ export class Host {
       return { pending };
     });
     if (waiting === null) return POSTED;
-    await waiting.pending;
+    await within(waitMs, waiting.pending);
     return this.#enter(async (client) =>
       this.#post(await client.recommend(), { id, value: null }, null),
     );
@@ -385,7 +394,7 @@ export class Host {
   }
 
   async #useModel(id: number, name: string | null): Promise<unknown> {
-    if (name !== null) await this.#checkModel(name);
+    if (name !== null) await checkModel(this.#opened(), name);
     this.#abort();
     return this.#enter(async (client) => {
       await client.chooseModel(name ?? undefined);
@@ -396,23 +405,6 @@ export class Host {
       );
       return this.#publish('model', await client.recommend(), id);
     });
-  }
-
-  /** Rejects a name that the server does not have. Without an answer any name is accepted. */
-  async #checkModel(name: string): Promise<void> {
-    const models = await this.#models().catch(() => null);
-    if (models === null || models.some((model) => model.name === name)) return;
-    const known = models.map((model) => `'${model.name}'`).join(', ');
-    throw wireError('invalid_argument', `name: expected one of ${known}, found '${name}'`);
-  }
-
-  async #models(): Promise<HostedModel[]> {
-    const text = await this.#request('/v1/models', undefined, 'list of language models');
-    const models = modelsOf(text);
-    if (models === null) {
-      throw wireError('bad_response', '/v1/models: expected JSON with a list of models');
-    }
-    return models;
   }
 
   async #compare(items: string[]): Promise<number | null> {
@@ -459,12 +451,13 @@ export class Host {
   }
 }
 
-/** The models of a response; `null` if it has none. */
-function modelsOf(text: string): HostedModel[] | null {
-  try {
-    const { models } = JSON.parse(text) as Partial<ModelsResponse>;
-    return Array.isArray(models) ? models : null;
-  } catch {
-    return null;
-  }
+/** Resolves when `pending` does, or after `ms` milliseconds. */
+function within(ms: number, pending: Promise<void>): Promise<void> {
+  return new Promise((done) => {
+    const timer = setTimeout(done, ms);
+    void pending.finally(() => {
+      clearTimeout(timer);
+      done();
+    });
+  });
 }

@@ -1,5 +1,5 @@
 import { toWire, wireError } from '../shared/errors.js';
-import type { HttpRequest, HttpResponse } from '../shared/generated.js';
+import type { HttpRequest, HttpResponse, RowsRequest, RowsResponse } from '../shared/generated.js';
 import type { PageFetch } from '../shared/messages.js';
 import type { FileCache } from './cache.js';
 import type { Ledger } from './ledger.js';
@@ -9,6 +9,14 @@ export type Fetcher = (request: PageFetch, signal: AbortSignal) => Promise<Respo
 
 /** Time limit for the manifest if an older one is in the cache, in milliseconds. */
 export const MANIFEST_PATIENCE_MS = 3_000;
+
+/** What passes through the network and is used by the worker itself. */
+export interface NetworkObserver {
+  /** The file with the titles of the catalogue. */
+  onItems(file: Uint8Array): void;
+  /** The server does not know these items. */
+  onUnknown(items: string[]): void;
+}
 
 /** The worker's own `fetch`. */
 export const ownFetch: Fetcher = ({ url, method, headers, body }, signal) =>
@@ -30,8 +38,18 @@ export class Network {
   readonly #cache: FileCache;
   readonly #ledger: Ledger;
   readonly #key: string | null;
+  readonly #observer: NetworkObserver | null;
+  /** SHA-256 of the manifest's file with the titles. */
+  #itemsHash: string | null = null;
 
-  constructor(fetcher: Fetcher, cache: FileCache, ledger: Ledger, key: string | null) {
+  constructor(
+    fetcher: Fetcher,
+    cache: FileCache,
+    ledger: Ledger,
+    key: string | null,
+    observer: NetworkObserver | null = null,
+  ) {
+    this.#observer = observer;
     this.#fetcher = fetcher;
     this.#cache = cache;
     this.#ledger = ledger;
@@ -39,7 +57,29 @@ export class Network {
   }
 
   /** Sends a request and reads the whole response. Rejects with a `WireError`, `unreachable`. */
-  send(request: HttpRequest, signal: AbortSignal): Promise<HttpResponse> {
+  async send(request: HttpRequest, signal: AbortSignal): Promise<HttpResponse> {
+    const response = await this.#answer(request, signal);
+    if (this.#observer !== null && response.status === 200) {
+      this.#observe(this.#observer, request, response.body);
+    }
+    return response;
+  }
+
+  #observe(observer: NetworkObserver, { url, sha256, body }: HttpRequest, file: Uint8Array): void {
+    if (sha256 !== null) {
+      if (sha256 === this.#itemsHash) observer.onItems(file);
+    } else if (body === null && url.endsWith('/v1/manifest')) {
+      this.#itemsHash = jsonOf<{ items?: { sha256?: string } }>(file)?.items?.sha256 ?? null;
+    } else if (body !== null && url.endsWith('/v1/rows')) {
+      const { rows } = jsonOf<Partial<RowsResponse>>(file) ?? {};
+      if (rows === undefined) return;
+      const known = new Set(rows.map(({ item }) => item));
+      const unknown = (JSON.parse(body) as RowsRequest).items.filter((item) => !known.has(item));
+      if (unknown.length > 0) observer.onUnknown(unknown);
+    }
+  }
+
+  #answer(request: HttpRequest, signal: AbortSignal): Promise<HttpResponse> {
     if (request.sha256 !== null) return this.#file(request, fileName(request), signal);
     if (request.body === null && request.url.endsWith('/v1/manifest')) {
       return this.#manifest(request, signal);
@@ -111,6 +151,15 @@ export class Network {
           `running and allows this page’s origin`,
       );
     }
+  }
+}
+
+/** A JSON body; `null` if it is none. The session reports what it cannot read. */
+function jsonOf<T>(body: Uint8Array): T | null {
+  try {
+    return JSON.parse(new TextDecoder().decode(body)) as T | null;
+  } catch {
+    return null;
   }
 }
 

@@ -1,0 +1,65 @@
+import { UsageError } from '../shared/errors.js';
+import type { EventKind, ItemId, TrackedEvent } from '../shared/generated.js';
+
+/** Maximum length of a value in a message. */
+const MAX_DESCRIBED = 200;
+
+/** The id of an item as a string, or an error that names the argument. */
+export function itemId(name: string, item: unknown): string {
+  if (typeof item === 'number' && Number.isFinite(item)) return String(item);
+  if (typeof item !== 'string' || item === '') {
+    throw argument(name, 'the id of an item, a non-empty string or a number', item);
+  }
+  return item;
+}
+
+/** The ids of items as strings. */
+export function itemIds(name: string, items: Iterable<ItemId | number>): string[] {
+  // A string would be taken as its letters.
+  if (typeof items === 'string' || typeof items?.[Symbol.iterator] !== 'function') {
+    throw argument(name, 'ids of items, such as an array or a set', items);
+  }
+  return Array.from(items, (item) => itemId(name, item));
+}
+
+/** A boolean, or an error that names the argument. */
+export function flag(name: string, value: unknown): boolean {
+  if (typeof value !== 'boolean') throw argument(name, 'true or false', value);
+  return value;
+}
+
+const eventKinds: readonly EventKind[] = ['click', 'view', 'purchase', 'dislike'];
+
+/** An event of {@link Recommender.track}. */
+export type TrackableEvent = { type: EventKind; item: ItemId | number } | { type: 'undo' };
+
+/** A valid event, or an error that names the invalid field. */
+export function trackedEvent(event: TrackableEvent): TrackedEvent | 'undo' {
+  if (typeof event !== 'object' || event === null) {
+    throw argument('event', "an object such as { type: 'click', item: 'sku-42' }", event);
+  }
+  if (event.type === 'undo') return 'undo';
+  if (!eventKinds.includes(event.type)) {
+    throw argument('event.type', [...eventKinds, 'undo'].join(', '), event.type);
+  }
+  return { type: event.type, item: itemId('event.item', event.item) };
+}
+
+/** The error for an invalid argument. */
+export function argument(name: string, expected: string, found: unknown): UsageError {
+  return new UsageError(
+    'invalid_argument',
+    `${name}: expected ${expected}, found ${described(found)}`,
+  );
+}
+
+/** A value in a message. `JSON.stringify` refuses `BigInt` and circular values. */
+function described(value: unknown): string {
+  let text: string;
+  try {
+    text = JSON.stringify(value) ?? String(value);
+  } catch {
+    text = typeof value === 'bigint' ? `${value}n` : typeof value;
+  }
+  return text.length > MAX_DESCRIBED ? `${text.slice(0, MAX_DESCRIBED)}…` : text;
+}
