@@ -123,6 +123,34 @@ describe('a visit', () => {
     expect(await nameOfClick({ profile: 'anna' })).toBe(anna);
   });
 
+  it.each([
+    [{}, 'tandem http://shop.example'],
+    [{ profile: 'anna' }, 'tandem http://shop.example anna'],
+  ])('with %j has its own database and channel', async (options, name) => {
+    const names: string[] = [];
+    vi.stubGlobal('indexedDB', {
+      open: (database: string) => {
+        names.push(database);
+        throw new DOMException('denied', 'SecurityError');
+      },
+    });
+    vi.stubGlobal(
+      'BroadcastChannel',
+      class {
+        onmessage = null;
+        constructor(channel: string) {
+          names.push(channel);
+        }
+        postMessage(): void {}
+        close(): void {}
+      },
+    );
+    const { recommender } = await visitPage({ consent: true, ...options });
+    expect(new Set(names)).toEqual(new Set([name]));
+    expect(names.length).toBeGreaterThan(1);
+    recommender.dispose();
+  });
+
   it('has a new name after a reset', async () => {
     const before = await nameOfClick(withConsent());
     const { recommender } = await visitPage(withConsent());

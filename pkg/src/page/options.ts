@@ -86,7 +86,7 @@ export interface RecommenderOptions {
 /** Checks the options and makes addresses absolute: the base of a worker is not the page. */
 export function openSettings(options: RecommenderOptions, base: string): OpenSettings {
   if (typeof options !== 'object' || options === null) {
-    throw argument('options', "an object such as { server: 'https://rec.example.com' }", options);
+    throw argument('options', 'an object with the address of the server', options);
   }
   const { server, key, device = 'auto', model, budget, timeoutMs, wasmUrl } = options;
   const { search = 'auto', searchMemory } = options;
