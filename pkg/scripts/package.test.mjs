@@ -34,9 +34,9 @@ after(() => rm(scratch, { recursive: true, force: true }));
 const ROOT_FILES = ['LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'package.json'];
 const FOLDERS = [
   /^dist\/tandem\.(global|worker|cpu|webgpu)\.js(\.map)?$/,
-  /^dist\/(page|shared|worker)\/[a-z-]+\.(d\.ts|js)(\.map)?$/,
+  /^dist\/(page|shared|worker|adapters)\/[a-z-]+\.(d\.ts|js)(\.map)?$/,
   /^docs\/[a-z]+\.md$/,
-  /^src\/(page|shared|worker)\/([a-z-]+(\.d)?\.ts|tsconfig\.json)$/,
+  /^src\/(page|shared|worker|adapters)\/([a-z-]+(\.d)?\.ts|tsconfig\.json)$/,
   /^wasm\/(cpu|webgpu)\/tandem(\.js|\.d\.ts|_bg\.wasm|_bg\.wasm\.d\.ts)$/,
 ];
 
@@ -49,7 +49,7 @@ test('the tarball has the expected files and no others', () => {
   const modules = ['cpu', 'webgpu'].flatMap((device) =>
     ['tandem.js', 'tandem.d.ts', 'tandem_bg.wasm'].map((file) => `wasm/${device}/${file}`),
   );
-  const docs = ['api', 'privacy', 'troubleshooting'].map((page) => `docs/${page}.md`);
+  const docs = ['api', 'frameworks', 'privacy', 'troubleshooting'].map((page) => `docs/${page}.md`);
   const needed = [...ROOT_FILES, ...scripts, ...modules, ...docs];
   assert.deepEqual(
     needed.filter((file) => !files.includes(file)),
@@ -106,6 +106,18 @@ test('it can be imported in Node, where only creating a recommender is refused',
     return true;
   });
 });
+
+for (const [name, exported] of [
+  ['react', ['TandemProvider', 'useRecommendations', 'useTandem']],
+  ['vue', ['createTandem', 'useRecommendations', 'useTandem']],
+  ['svelte', ['createTandem']],
+  ['element', ['TandemListElement']],
+]) {
+  test(`the adapter ${name} can be imported in Node`, async () => {
+    const adapter = await import(`@tandem-rec/client/${name}`);
+    assert.deepEqual(Object.keys(adapter), exported);
+  });
+}
 
 test('the exports resolve by name', async () => {
   for (const name of ['worker', 'package.json', 'wasm/cpu/tandem_bg.wasm']) {

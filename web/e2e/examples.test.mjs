@@ -17,7 +17,7 @@ before(async () => {
 });
 after(() => browser?.close());
 
-for (const name of ['script-tag', 'vite', 'webpack', 'react', 'vue']) {
+for (const name of ['script-tag', 'vite', 'webpack', 'react', 'vue', 'svelte', 'element']) {
   test(`${name}: the build from the tarball recommends under a strict policy`, async () => {
     const folder = await build(await install(name, tarball));
     const site = await serve(folder, { cloud: serverUrl() });

@@ -21,14 +21,15 @@ export type ShopRecommender = Pick<
   | 'importPersonalData'
   | 'models'
   | 'on'
-  | 'recommend'
   | 'reset'
   | 'setOffline'
   | 'state'
   | 'track'
   | 'undo'
   | 'useModel'
->;
+> & {
+  recommend(): Promise<Update>;
+};
 
 type CreateRecommender = (options: RecommenderOptions) => Promise<ShopRecommender>;
 

@@ -1,3 +1,4 @@
+import { TandemProvider } from '@tandem-rec/client/react';
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { RecommendedItems } from './RecommendedItems.tsx';
@@ -6,7 +7,9 @@ const app = document.querySelector<HTMLElement>('#app');
 if (app !== null) {
   createRoot(app).render(
     <StrictMode>
-      <RecommendedItems server={app.dataset['server'] ?? ''} />
+      <TandemProvider options={{ server: app.dataset['server'] ?? '' }}>
+        <RecommendedItems />
+      </TandemProvider>
     </StrictMode>,
   );
 }

@@ -260,6 +260,6 @@ export class Supervisor {
 
 /** Name of a worker's lock; `null` where there are no locks. */
 function lockName(): string | null {
-  if (typeof navigator === 'undefined' || navigator.locks === undefined) return null;
+  if (typeof navigator === 'undefined' || !navigator.locks) return null;
   return `tandem worker ${crypto.randomUUID()}`;
 }

@@ -146,7 +146,7 @@ export class Host {
       case 'models':
         return hostedModels(this.#opened());
       case 'useModel':
-        return this.#useModel(id, command.name);
+        return this.#selectModel(id, command.name);
       case 'setOffline':
         this.#offline = command.offline;
         this.#abort();
@@ -393,7 +393,7 @@ export class Host {
     }).catch((error: unknown) => this.#fault(error));
   }
 
-  async #useModel(id: number, name: string | null): Promise<unknown> {
+  async #selectModel(id: number, name: string | null): Promise<unknown> {
     if (name !== null) await checkModel(this.#opened(), name);
     this.#abort();
     return this.#enter(async (client) => {
