@@ -108,7 +108,7 @@ pub(crate) fn examples(workspace: &Workspace, server: &Server) -> Result<Tally, 
 /// Tests the built package in pages of its own, against a simulated server.
 pub(crate) fn package(workspace: &Workspace) -> Result<Tally, Failure> {
     let mut tally = Tally::default();
-    for part in ["", "-search", "-faults", "-storage", "-device", "-weight"] {
+    for part in ["", "-visit", "-search", "-faults", "-storage", "-device", "-weight"] {
         let script = format!("web/e2e/package{part}.test.mjs");
         tally += node::run_tests(driver(workspace)?, &script)?;
     }

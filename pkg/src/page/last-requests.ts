@@ -1,6 +1,7 @@
 import { ServerError } from '../shared/errors.js';
 import type { OpenSettings } from '../shared/messages.js';
 import type { Ledger, LedgerEntry } from '../shared/update.js';
+import { DEFAULT_TIMEOUT_MS } from './options.js';
 
 /** Number of requests that are listed. */
 const LISTED = 100;
@@ -24,8 +25,7 @@ export class LastRequests {
 
   /** Posts a body; rejects unless it is accepted. `null` while the network is forbidden. */
   send(path: string, body: string, why: string): Promise<void> | null {
-    const { server, key, offline } = this.#settings();
-    return offline ? null : this.#post(`${server}${path}`, body, why, key);
+    return this.#settings().offline ? null : this.#post(path, body, why);
   }
 
   /** All requests of the worker and of the page. */
@@ -38,7 +38,9 @@ export class LastRequests {
     };
   }
 
-  async #post(url: string, body: string, why: string, key: string | null): Promise<void> {
+  async #post(path: string, body: string, why: string): Promise<void> {
+    const { server, key, timeoutMs } = this.#settings();
+    const url = `${server}${path}`;
     const bytes = new TextEncoder().encode(body).length;
     const entry: LedgerEntry = {
       at: Date.now(),
@@ -63,6 +65,7 @@ export class LastRequests {
       },
       body,
       keepalive: true,
+      signal: AbortSignal.timeout(timeoutMs ?? DEFAULT_TIMEOUT_MS),
       credentials: 'same-origin',
     });
     entry.status = status;

@@ -6,6 +6,9 @@ import { argument, flag } from './check.js';
 import type { PersonalStorage } from './storage.js';
 import type { TrustedAddress } from './worker-script.js';
 
+/** Time limit of a request in milliseconds, if the options have none. */
+export const DEFAULT_TIMEOUT_MS = 20_000;
+
 /** Options of {@link createRecommender}; only `server` is required. */
 export interface RecommenderOptions {
   /** Address of the cloud server, absolute or relative to the page. */

@@ -14,7 +14,7 @@ import type { Notice, WorkerLike } from './channel.js';
 import { argument, flag, itemId, itemIds, type TrackableEvent, trackedEvent } from './check.js';
 import { Emitter } from './emitter.js';
 import { LastRequests } from './last-requests.js';
-import { openSettings, type RecommenderOptions } from './options.js';
+import { DEFAULT_TIMEOUT_MS, openSettings, type RecommenderOptions } from './options.js';
 import { PageRequests } from './page-fetch.js';
 import { afterPaint } from './paint.js';
 import { PersonalData } from './personal-data.js';
@@ -30,9 +30,6 @@ import { Supervisor } from './supervisor.js';
 import { isSupported } from './support.js';
 import { randomId } from './tabs.js';
 import { Trial } from './trial.js';
-
-/** Time limit of a request, if the options have none. */
-const DEFAULT_TIMEOUT_MS = 20_000;
 
 /**
  * Recommendations on this page; created by {@link createRecommender}. Calls may overlap; they
