@@ -1,5 +1,6 @@
 // The queue of events for the server's log: order, retries, limits.
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { HOLD_MS, LastSent } from '../src/page/last-sent.js';
 import {
   BATCH,
   GATHER_MS,
@@ -27,6 +28,8 @@ let session: string;
 let last: Sent[];
 let lastAnswers: Held<null>[];
 let offline: boolean;
+/** What earlier pages sent as they were left, if the storage is a lasting one. */
+let lastSent: LastSent | null;
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -38,12 +41,14 @@ beforeEach(() => {
   last = [];
   lastAnswers = [];
   offline = false;
+  lastSent = null;
 });
 afterEach(() => vi.useRealTimers());
 
 const outbox = (page = 's', changes: Partial<OutboxHost> = {}): Outbox =>
   new Outbox(page, {
     storage: () => storage,
+    lastSent: () => lastSent,
     session: () => session,
     send: async (path, body) => {
       expect(path).toBe('/v1/events');
@@ -287,6 +292,36 @@ describe('when the page is left', () => {
     expect(last).toEqual([]);
     box.sendLast(true);
     expect(last).toHaveLength(1);
+  });
+
+  it('are not sent by the next page, until it is unlikely that they have arrived', async () => {
+    lastSent = new LastSent('scope');
+    const before = outbox('left');
+    void before.add(click('x'));
+    before.sendLast(true);
+    before.close();
+    const next = outbox('next');
+    next.flush();
+    void next.add(click('y'));
+    await vi.advanceTimersByTimeAsync(GATHER_MS);
+    expect(items()).toEqual(['y']);
+    await vi.advanceTimersByTimeAsync(HOLD_MS);
+    next.flush();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(items()).toEqual(['y', 'x']);
+  });
+
+  it('are sent by the next page if this one has seen the failure', async () => {
+    lastSent = new LastSent('scope');
+    const before = outbox('left');
+    void before.add(click('x'));
+    before.sendLast(true);
+    before.close();
+    lastAnswers[0]?.reject(new Error('no network'));
+    await vi.advanceTimersByTimeAsync(0);
+    outbox('next').flush();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(items()).toEqual(['x']);
   });
 
   it('are sent up to the size that browsers allow', async () => {

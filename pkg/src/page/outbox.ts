@@ -1,5 +1,6 @@
 import type { TandemError } from '../shared/errors.js';
 import type { EventsRequest, LoggedEvent, TrackedEvent } from '../shared/generated.js';
+import type { LastSent } from './last-sent.js';
 import type { OutgoingEvent, PersonalStorage } from './storage.js';
 
 /** Maximum number of queued events; beyond it the oldest are dropped. */
@@ -23,6 +24,8 @@ const PATH = '/v1/events';
 /** What an outbox needs from the recommender. */
 export interface OutboxHost {
   storage(): PersonalStorage;
+  /** What pages sent as they were left; `null` if the storage ends with the page. */
+  lastSent(): LastSent | null;
   /** The name under which events are logged now. */
   session(): string;
   /** Sends a body to a path of the server; rejects unless the server accepts it. */
@@ -135,6 +138,7 @@ export class Outbox {
       const ids = batch.map(({ id }) => id);
       for (const id of ids) this.#lastIds.add(id);
       this.#lastBytes += bytes;
+      this.#host.lastSent()?.note(ids);
       const done = request
         // A failure is reported when the queue is sent, if the page stays.
         .then(
@@ -144,6 +148,7 @@ export class Outbox {
         .then(() => {
           for (const id of ids) this.#lastIds.delete(id);
           this.#lastBytes -= bytes;
+          this.#host.lastSent()?.settle(ids);
           this.#last.delete(done);
         });
       this.#last.add(done);
@@ -172,7 +177,9 @@ export class Outbox {
   async #sendAll(): Promise<void> {
     await Promise.all(this.#last);
     while (!this.#closed && !this.#suspended) {
-      const [events] = batches(await this.#host.storage().unsent(BATCH));
+      const held = this.#host.lastSent()?.held() ?? new Set();
+      const queued = await this.#host.storage().unsent(QUEUE_LIMIT);
+      const [events] = batches(queued.filter(({ id }) => !held.has(id)));
       if (events === undefined || this.#suspended) return;
       const ids = events.map(({ id }) => id);
       try {

@@ -3,6 +3,7 @@ import type { TrackedEvent } from '../shared/generated.js';
 import type { Command, OpenSettings, Results } from '../shared/messages.js';
 import type { Update } from '../shared/update.js';
 import { IndexedDbStorage } from './indexed-db.js';
+import { LastSent } from './last-sent.js';
 import type { RecommenderOptions } from './options.js';
 import { Outbox } from './outbox.js';
 import { SessionJournal } from './session-journal.js';
@@ -36,6 +37,7 @@ export class PersonalData {
   readonly #lasting: () => PersonalStorage;
   readonly #scope: string;
   readonly #visit: Visit;
+  readonly #lastSent: LastSent;
   #tabs: Tabs | null = null;
   #consent: boolean;
   #fault: WireError | null = null;
@@ -49,6 +51,7 @@ export class PersonalData {
     this.#scope = profile === undefined ? settings.server : `${settings.server} ${profile}`;
     this.#consent = settings.consent;
     this.#visit = new Visit(this.#scope, userId, settings.consent);
+    this.#lastSent = new LastSent(this.#scope);
     this.#lasting = () => options.storage ?? new IndexedDbStorage(this.#scope);
     const tab = randomId();
     this.journal = new SessionJournal(
@@ -71,6 +74,7 @@ export class PersonalData {
       options.events === true
         ? new Outbox(tab, {
             storage: () => this.journal.storage,
+            lastSent: () => (this.storage === 'device' ? this.#lastSent : null),
             session: () => this.#visit.name,
             send: (path, body, why) => host.call({ type: 'send', path, body, why }),
             sendLast: (path, body, why) => host.sendLast(path, body, why),
@@ -141,6 +145,7 @@ export class PersonalData {
     });
     this.outbox?.forget();
     this.#visit.forget();
+    this.#lastSent.forget();
     this.#pageEvents = [];
   }
 
@@ -203,6 +208,7 @@ export class PersonalData {
   #goToMemory(): Promise<void> {
     this.#consent = false;
     this.#visit.setConsent(false);
+    this.#lastSent.forget();
     this.#host.consentChanged(false);
     this.outbox?.suspend(true);
     this.#tabs?.close();

@@ -1,4 +1,5 @@
 import { NAME_PREFIX } from '../shared/names.js';
+import { Entry } from './entry.js';
 import { randomId } from './tabs.js';
 
 /**
@@ -55,43 +56,5 @@ export class Visit {
   forget(): void {
     this.#visit.remove();
     this.#visitor.remove();
-  }
-}
-
-/** An entry of a storage; of this page where the browser blocks the storage. */
-class Entry {
-  readonly #storage: () => Storage;
-  readonly #key: string;
-  #onPage: string | null = null;
-
-  constructor(storage: () => Storage, key: string) {
-    this.#storage = storage;
-    this.#key = key;
-  }
-
-  get(): string | null {
-    try {
-      return this.#storage().getItem(this.#key) ?? this.#onPage;
-    } catch {
-      return this.#onPage;
-    }
-  }
-
-  set(value: string): string {
-    try {
-      this.#storage().setItem(this.#key, value);
-    } catch {
-      this.#onPage = value;
-    }
-    return value;
-  }
-
-  remove(): void {
-    this.#onPage = null;
-    try {
-      this.#storage().removeItem(this.#key);
-    } catch {
-      // Blocked: there is nothing to remove.
-    }
   }
 }
