@@ -101,8 +101,6 @@ export class Client {
           srmRank,
           logprob: -2 - llmRank / 9,
           srmScore: 2 - srmRank / 12,
-          title: null,
-          fields: {},
         };
       })
       .sort((a, b) => b.score - a.score);

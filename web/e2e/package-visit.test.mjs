@@ -166,6 +166,8 @@ test('a page returns from the back/forward cache, with the clicks of the page af
   await tab.page.evaluate(() => {
     window.kept = true;
   });
+  // Browsers do not keep pages with a request in flight.
+  await tab.page.waitForTimeout(1_000);
   await go(tab, '/?product', { consent: true });
   await tab.click('i2');
   await tab.page.goBack({ waitUntil: 'commit' });

@@ -33,8 +33,6 @@ interface Pending {
   reject(error: TandemError): void;
 }
 
-const UNDESCRIBED: ItemDetails = { title: null, fields: {} };
-
 /**
  * Calls into the worker as promises, which settle at the latest on close. Puts the history
  * together again, of which the worker sends only changes, and adds the descriptions of items,
@@ -132,14 +130,13 @@ export class Channel {
   }
 
   #learn(described: readonly Description[] = []): void {
-    for (const { item, title, fields } of described) this.#details.set(item, { title, fields });
+    for (const { item, ...details } of described) this.#details.set(item, details);
   }
 
+  /** Adds to the items of a message, which are this page's own: copies would be garbage. */
   #described(items: readonly RankedItem[]): RecommendedItem[] {
-    return items.map((ranked) => ({
-      ...ranked,
-      ...(this.#details.get(ranked.item) ?? UNDESCRIBED),
-    }));
+    if (this.#details.size === 0) return [...items];
+    return items.map((item) => Object.assign(item, this.#details.get(item.item)));
   }
 
   #take(id: number): Pending | undefined {

@@ -30,14 +30,14 @@ export interface Ledger {
 }
 
 /**
- * What the catalogue says about an item, for display. The device has it if it searches the whole
- * catalogue ({@link RecommenderOptions.search}).
+ * What the catalogue says about an item, for display. The device knows it if it searches the
+ * whole catalogue ({@link RecommenderOptions.search}); otherwise both are absent.
  */
 export interface ItemDetails {
-  /** `null` if the device does not know it. */
-  title: string | null;
-  /** The catalogue's other fields, such as `year` and `genres`; empty without them. */
-  fields: Readonly<Record<string, unknown>>;
+  /** Absent if the catalogue has none. */
+  title?: string;
+  /** The catalogue's other fields, such as `year` and `genres`. */
+  fields?: Readonly<Record<string, unknown>>;
 }
 
 /** A recommended item with the scores of each model, and with its title. */

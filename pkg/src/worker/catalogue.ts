@@ -37,8 +37,8 @@ function read(file: Uint8Array): Map<string, Description> {
   try {
     const parsed = JSON.parse(new TextDecoder().decode(file)) as Record<string, unknown>[];
     for (const { item, title, ...fields } of parsed) {
-      const named = typeof title === 'string' && title !== '' ? title : null;
-      items.set(String(item), { item: String(item), title: named, fields });
+      const named = typeof title === 'string' && title !== '' ? { title } : {};
+      items.set(String(item), { item: String(item), ...named, fields });
     }
   } catch {
     // The session reports a file that it cannot use.
