@@ -102,8 +102,9 @@ describe('titles', () => {
       fields: { year: 1979, genres: ['Horror'] },
     });
     expect(items.slice(1).map(({ title }) => title)).toEqual([undefined, undefined, undefined]);
-    expect(items[1]?.fields).toEqual({});
+    expect(items[1]).not.toHaveProperty('fields');
     expect(items[2]).not.toHaveProperty('fields');
+    expect((await recommender.explain('a'))?.item).toEqual(items[0]);
     client.exhausted = false;
     const filter = ({ title }: { title?: string }) => title !== undefined;
     expect((await recommender.recommend({ k: 9, filter })).items.map(({ title }) => title)).toEqual(

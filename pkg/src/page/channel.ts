@@ -123,10 +123,12 @@ export class Channel {
     return { ...update, items: this.#described(items), history: [...this.#history] };
   }
 
-  /** The result of a call; a ranking with the descriptions of its items. */
+  /** The result of a call; a ranking or an explanation with the descriptions of its items. */
   #withDetails(value: unknown): unknown {
-    const { items } = (value ?? {}) as { items?: RankedItem[] };
-    return items === undefined ? value : { ...(value as object), items: this.#described(items) };
+    const { items, item } = (value ?? {}) as { items?: RankedItem[]; item?: RankedItem | string };
+    if (items !== undefined) this.#described(items);
+    if (typeof item === 'object') this.#described([item]);
+    return value;
   }
 
   #learn(described: readonly Description[] = []): void {
@@ -135,7 +137,6 @@ export class Channel {
 
   /** Adds to the items of a message, which are this page's own: copies would be garbage. */
   #described(items: readonly RankedItem[]): RecommendedItem[] {
-    if (this.#details.size === 0) return [...items];
     return items.map((item) => Object.assign(item, this.#details.get(item.item)));
   }
 

@@ -35,6 +35,7 @@ export type {
 } from '../shared/generated.js';
 export type {
   DeliveredUpdate,
+  DescribedExplanation,
   Device,
   DeviceTrial,
   ItemDetails,

@@ -1,6 +1,5 @@
 import { errorFrom, LifecycleError, type WireError, wireError } from '../shared/errors.js';
 import type {
-  Explanation,
   HostedModel,
   ItemId,
   LearnReport,
@@ -9,7 +8,14 @@ import type {
 } from '../shared/generated.js';
 import type { Command, Delivery, Opened, Results } from '../shared/messages.js';
 import { CACHE_NAME } from '../shared/names.js';
-import type { Device, DeviceTrial, Ledger, Recommendations, Update } from '../shared/update.js';
+import type {
+  DescribedExplanation,
+  Device,
+  DeviceTrial,
+  Ledger,
+  Recommendations,
+  Update,
+} from '../shared/update.js';
 import type { Notice, WorkerLike } from './channel.js';
 import { argument, flag, itemId, itemIds, type TrackableEvent, trackedEvent } from './check.js';
 import { Emitter } from './emitter.js';
@@ -194,7 +200,7 @@ export class Recommender {
   }
 
   /** Why an item has its rank; `null` if it is not recommended. No network. */
-  async explain(item: ItemId | number): Promise<Explanation | null> {
+  async explain(item: ItemId | number): Promise<DescribedExplanation | null> {
     return this.#call({ type: 'explain', item: itemId('item', item) });
   }
 

@@ -3,7 +3,6 @@ import type {
   Budget,
   ClientUpdate,
   Deeper,
-  Explanation,
   HistoryChange,
   HostedModel,
   LearnReport,
@@ -12,6 +11,7 @@ import type {
   TrackedEvent,
 } from './generated.js';
 import type {
+  DescribedExplanation,
   Device,
   DeviceTrial,
   ItemDetails,
@@ -122,7 +122,7 @@ export interface Results {
   deeper: Deeper & { items: RecommendedItem[] };
   setAvailable: Update;
   setExcluded: Update;
-  explain: Explanation | null;
+  explain: DescribedExplanation | null;
   similar: SimilarItem[] | null;
   compare: number | null;
   models: HostedModel[];

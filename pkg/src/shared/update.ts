@@ -1,4 +1,4 @@
-import type { ClientUpdate, RankedItem } from './generated.js';
+import type { ClientUpdate, Explanation, RankedItem } from './generated.js';
 
 /** The device on which the small model runs. */
 export type Device = 'cpu' | 'webgpu';
@@ -30,18 +30,23 @@ export interface Ledger {
 }
 
 /**
- * What the catalogue says about an item, for display. The device knows it if it searches the
- * whole catalogue ({@link RecommenderOptions.search}); otherwise both are absent.
+ * What the catalogue says about an item, for display. The device knows it if it loads the whole
+ * item table ({@link RecommenderOptions.search}), not on catalogues in cells.
  */
 export interface ItemDetails {
-  /** Absent if the catalogue has none. */
+  /** Absent if it is not known, or if the catalogue has none. */
   title?: string;
-  /** The catalogue's other fields, such as `year` and `genres`. */
+  /** The catalogue's other fields, such as `year` and `genres`; absent without any. */
   fields?: Readonly<Record<string, unknown>>;
 }
 
 /** A recommended item with the scores of each model, and with its title. */
 export interface RecommendedItem extends RankedItem, ItemDetails {}
+
+/** An {@link Explanation} whose item has its title. */
+export interface DescribedExplanation extends Explanation {
+  item: RecommendedItem;
+}
 
 /** The state of the recommendations after an event. */
 export interface Update extends ClientUpdate {

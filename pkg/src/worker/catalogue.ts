@@ -38,7 +38,8 @@ function read(file: Uint8Array): Map<string, Description> {
     const parsed = JSON.parse(new TextDecoder().decode(file)) as Record<string, unknown>[];
     for (const { item, title, ...fields } of parsed) {
       const named = typeof title === 'string' && title !== '' ? { title } : {};
-      items.set(String(item), { item: String(item), ...named, fields });
+      const others = Object.keys(fields).length > 0 ? { fields } : {};
+      items.set(String(item), { item: String(item), ...named, ...others });
     }
   } catch {
     // The session reports a file that it cannot use.

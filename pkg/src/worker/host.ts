@@ -1,5 +1,5 @@
 import { toWire, wireError } from '../shared/errors.js';
-import type { ClientUpdate, TrackedEvent } from '../shared/generated.js';
+import type { ClientUpdate, RankedItem, TrackedEvent } from '../shared/generated.js';
 import type {
   Command,
   Delivery,
@@ -125,7 +125,11 @@ export class Host {
       case 'recommend':
         return this.#recommend(id, command.waitMs);
       case 'deeper':
-        return this.#deeper(id, command.k);
+        return this.#described(
+          id,
+          (client) => client.rankDeeper(command.k),
+          ({ items }) => items,
+        );
       case 'setAvailable':
         this.#remember({ available: command.items });
         return this.#enter(async (client) =>
@@ -138,7 +142,11 @@ export class Host {
           return this.#publish('stock', await client.setExcluded(items, send), id);
         });
       case 'explain':
-        return this.#enter((client) => client.explain(command.item));
+        return this.#described(
+          id,
+          (client) => client.explain(command.item),
+          (found) => [found.item],
+        );
       case 'similar':
         return this.#enter((client) => client.similar(command.item, command.k));
       case 'compare':
@@ -302,9 +310,14 @@ export class Host {
     return POSTED;
   }
 
-  async #deeper(id: number, k: number): Promise<unknown> {
-    const value = await this.#enter((client) => client.rankDeeper(k));
-    const described = this.#catalogue.describe(value.items);
+  /** Posts the result of a call with the descriptions of its items. */
+  async #described<T>(
+    id: number,
+    job: (client: Client) => Promise<T | null>,
+    itemsOf: (value: T) => RankedItem[],
+  ): Promise<unknown> {
+    const value = await this.#enter(job);
+    const described = value === null ? [] : this.#catalogue.describe(itemsOf(value));
     this.#port.postMessage({ kind: 'result', id, value, described });
     return POSTED;
   }
