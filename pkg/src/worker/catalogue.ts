@@ -3,7 +3,7 @@ import type { Description } from '../shared/messages.js';
 
 /**
  * Titles and other fields of the catalogue's items, from the manifest's file `items`. The device
- * loads that file only to search the whole catalogue; without it no item has a title.
+ * loads that file with the whole item table; without it no item has a title.
  */
 export class Catalogue {
   /** The file, until an item of it is needed. */
