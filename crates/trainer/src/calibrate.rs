@@ -13,12 +13,11 @@ use tandem_evaluation::{
 };
 
 use crate::{
-    calibration::read_calibration,
+    calibration::{CALL_BUDGET, read_calibration, write_calibration},
     candidate_lists::load,
     search::{CellOptions, Search},
     small_model::SmallModel,
     values::{self, ADVANCED, BASIC, FILES, RESEARCH},
-    write_atomically,
 };
 
 /// Options of `tandem calibrate`.
@@ -47,7 +46,7 @@ pub(crate) struct Calibrate {
     #[arg(long, value_name = "N", help_heading = BASIC)]
     skip: usize,
     /// Call budget: mean share of clicks with a call to the cloud.
-    #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = values::share)]
+    #[arg(long, value_name = "SHARE", default_value_t = CALL_BUDGET, value_parser = values::share)]
     #[arg(help_heading = BASIC)]
     budget: f64,
     /// What the device searches beside the list, as in the export.
@@ -94,10 +93,7 @@ pub(crate) fn run(args: &Calibrate) -> Result<()> {
         threshold: decision.uplift_threshold(args.budget)?,
         model: decision.model,
     };
-    let mut json = serde_json::to_vec_pretty(&calibration)?;
-    json.push(b'\n');
-    write_atomically(&args.out, &json)
-        .with_context(|| format!("cannot write {}", args.out.display()))
+    write_calibration(&args.out, &calibration)
 }
 
 fn choices_table(fit: &SessionFit) -> Result<String> {

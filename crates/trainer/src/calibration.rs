@@ -2,13 +2,16 @@
 
 use std::{fs, path::Path};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use tandem_collaboration::{Fusion, Policy};
 use tandem_model::LearningConfig;
 use tandem_protocol::{LanguageModelCalibration, LanguageModelInfo};
 
-use crate::failure::BadInput;
+use crate::{failure::BadInput, write_atomically};
+
+/// Mean share of clicks with a call to the cloud, unless something else is asked for.
+pub(crate) const CALL_BUDGET: f64 = 0.1;
 
 /// What `tandem calibrate` chooses on validation data and `tandem export` writes into the
 /// manifest.
@@ -41,4 +44,11 @@ pub(crate) fn read_calibration(path: Option<&Path>) -> Result<Calibration> {
         model.policy.validate().map_err(|error| bad(&error))?;
     }
     Ok(calibration)
+}
+
+/// Writes a calibration.
+pub(crate) fn write_calibration(path: &Path, calibration: &Calibration) -> Result<()> {
+    let mut json = serde_json::to_vec_pretty(calibration)?;
+    json.push(b'\n');
+    write_atomically(path, &json).with_context(|| format!("cannot write {}", path.display()))
 }

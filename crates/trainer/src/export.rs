@@ -62,14 +62,40 @@ struct ItemEntry<'a> {
 
 pub(crate) fn run(args: &Export) -> Result<()> {
     let dataset = Dataset::load(&args.data)?;
-    let checkpoint = read_checkpoint(&args.srm, &dataset)?;
+    let written = write(args, &dataset)?;
+    // Written last, so that it always names a complete release.
+    let current = args.out.join("current");
+    write_atomically(&current, written.name.as_bytes())
+        .with_context(|| format!("cannot write {}", current.display()))?;
+    println!(
+        "{}: {} files, {} bytes, now current",
+        args.out.join(&written.name).display(),
+        written.files,
+        written.bytes
+    );
+    Ok(())
+}
+
+/// A release that [`write`] wrote.
+pub(crate) struct WrittenRelease {
+    /// Name of its folder.
+    pub(crate) name: String,
+    /// Number of files.
+    files: usize,
+    /// Bytes of the files that devices load.
+    bytes: u64,
+}
+
+/// Writes the release of `dataset`, which is that of `--data`, without making it current.
+pub(crate) fn write(args: &Export, dataset: &Dataset) -> Result<WrittenRelease> {
+    let checkpoint = read_checkpoint(&args.srm, dataset)?;
     // Loading the weights here checks that a device can load them.
     let scorer = Scorer::new(&checkpoint.config, &checkpoint.body)
         .with_context(|| args.srm.display().to_string())?;
     let calibration = read_calibration(args.calibration.as_deref())?;
 
     let items = items_json(&dataset.catalogue)?;
-    let (search, cell_files) = search_files(&args.search, &dataset, &scorer, &checkpoint.items)?;
+    let (search, cell_files) = search_files(&args.search, dataset, &scorer, &checkpoint.items)?;
     let files = [
         File::new("body", "safetensors", checkpoint.body.as_slice()),
         File::new("rows", "bin", checkpoint.items.as_bytes()),
@@ -103,13 +129,8 @@ pub(crate) fn run(args: &Export) -> Result<()> {
     if !is_intact(&release, &manifest, &files) {
         write_release(&release, &manifest, &files)?;
     }
-    // Written last, so that it always names a complete release.
-    let current = args.out.join("current");
-    write_atomically(&current, name.as_bytes())
-        .with_context(|| format!("cannot write {}", current.display()))?;
-    let bytes: u64 = files.iter().map(|file| file.artifact.bytes).sum();
-    println!("{}: {} files, {bytes} bytes, now current", release.display(), files.len() + 1);
-    Ok(())
+    let bytes = files.iter().map(|file| file.artifact.bytes).sum();
+    Ok(WrittenRelease { name, files: files.len() + 1, bytes })
 }
 
 /// The items with the most interactions in the training part, ties by position.

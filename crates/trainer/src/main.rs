@@ -1,7 +1,8 @@
 //! The `tandem` command: import logs, train, evaluate, export.
 //!
 //! Each subcommand is one module and imports no other subcommand; modules at the top that are no
-//! subcommand are shared. Exit status: 0 for success, 2 for unusable input (options, files), 1
+//! subcommand are shared. `pipeline` alone calls the functions of several subcommands, one after
+//! another; `quickstart` and `retrain` are built on it. Exit status: 0 for success, 2 for unusable input (options, files), 1
 //! for any other failure, 130 after an interruption. Files are written atomically, except logs of
 //! trainings and files of candidate lists, which grow line by line.
 
@@ -19,7 +20,13 @@ mod import;
 #[cfg(feature = "llama")]
 mod lists;
 mod memory;
+#[cfg(feature = "llama")]
+mod pipeline;
+mod quickstart;
+mod retrain;
 mod search;
+#[cfg(feature = "llama")]
+mod server;
 mod small_model;
 #[cfg(feature = "llama")]
 mod title_vectors;
@@ -42,6 +49,10 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Make a recommender from log files: import, train, calibrate, measure, publish.
+    Quickstart(quickstart::Quickstart),
+    /// Make a new release from new events, and use it if it is not worse.
+    Retrain(retrain::Retrain),
     /// Convert interaction logs to a dataset folder.
     #[command(subcommand)]
     Import(import::Import),
@@ -70,6 +81,8 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let installed = clean_up_on_interrupt().context("cannot listen for Ctrl-C");
     let done = installed.and_then(|()| match &cli.command {
+        Command::Quickstart(args) => quickstart::run(args),
+        Command::Retrain(args) => retrain::run(args),
         Command::Import(import) => import::run(import),
         Command::Train(train) => train::run(train),
         #[cfg(feature = "llama")]

@@ -1,6 +1,8 @@
 //! Parsers and headings of command-line options. A refused value ends the command before any
 //! work; clap adds the name of the option to the message.
 
+use std::time::Duration;
+
 /// Heading of the options that name files.
 pub(crate) const FILES: &str = "Input and output";
 /// Heading of the options that most runs set.
@@ -15,6 +17,15 @@ const MAX_MINUTES: f64 = 5_256_000.0;
 
 /// Smallest limit for the size of a cell, in bytes.
 const MIN_CELL_BYTES: usize = 1_024;
+
+/// The options of a subcommand from words, as its command line would be parsed.
+#[cfg(feature = "llama")]
+pub(crate) fn parse<T: clap::Args>(
+    words: impl IntoIterator<Item = impl Into<std::ffi::OsString> + Clone>,
+) -> Result<T, clap::Error> {
+    let command = T::augment_args(clap::Command::new("tandem").no_binary_name(true));
+    T::from_arg_matches(&command.try_get_matches_from(words)?)
+}
 
 /// A value outside the range of its option.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +57,24 @@ pub(crate) fn cell_bytes(text: &str) -> Result<usize, InvalidValue> {
 pub(crate) fn minutes(text: &str) -> Result<f64, InvalidValue> {
     number(text, |minutes| (0.0..=MAX_MINUTES).contains(&minutes))
         .ok_or(InvalidValue("a number of minutes from 0 to 5256000, which is ten years"))
+}
+
+/// A time from one second to ten years: a number with a unit.
+pub(crate) fn interval(text: &str) -> Result<Duration, InvalidValue> {
+    let invalid = InvalidValue("a number with s, m, h or d, from 1s to 3650d, for example 24h");
+    let unit = match text.as_bytes().last() {
+        Some(b's') => 1,
+        Some(b'm') => 60,
+        Some(b'h') => 3_600,
+        Some(b'd') => 86_400,
+        _ => return Err(invalid),
+    };
+    let number = text[..text.len() - 1].parse::<u64>().ok();
+    let seconds = number.and_then(|number| number.checked_mul(unit));
+    seconds
+        .filter(|seconds| (1..=3650 * 86_400).contains(seconds))
+        .map(Duration::from_secs)
+        .ok_or(invalid)
 }
 
 /// A share from 0 to 1.
@@ -80,6 +109,9 @@ mod tests {
         assert!(["0", "4294967296"].iter().all(|text| positive_u32(text).is_err()));
         assert!(["0", "2.5", "5256000"].iter().all(|text| minutes(text).is_ok()));
         assert!(["inf", "nan", "-1", "1e300"].iter().all(|text| minutes(text).is_err()));
+        assert_eq!(interval("24h").unwrap(), Duration::from_hours(24));
+        assert_eq!(interval("90s").unwrap(), Duration::from_secs(90));
+        assert!(["", "24", "h", "0s", "-1h", "1.5h", "9999d"].iter().all(|t| interval(t).is_err()));
         assert!(["0", "1", "0.1"].iter().all(|text| share(text).is_ok()));
         assert!(["10", "-0.1", "nan"].iter().all(|text| share(text).is_err()));
         assert!(above_zero("1e-3").is_ok() && above_zero("0").is_err());

@@ -88,20 +88,51 @@ pub(crate) fn run(args: &Lists) -> Result<()> {
         );
         return Err(BadInput(text).into());
     }
-    let model =
-        Model::load(&args.gguf, Arc::new(dataset.catalogue.clone()), &LoadOptions::default())?;
+    let made = make(&args.gguf, &dataset, &wanted, args.k, &args.out)?;
+    println!(
+        "{}: {} lists by {}, {} of them new, {:.2} ms each{}",
+        args.out.display(),
+        wanted.len(),
+        made.model,
+        made.new,
+        made.ms_each,
+        memory::peak()
+    );
+    Ok(())
+}
+
+/// What [`make`] made.
+pub(crate) struct MadeLists {
+    /// Name of the language model.
+    model: String,
+    /// Number of lists that were not in the file.
+    new: usize,
+    /// Time of each of them in milliseconds.
+    ms_each: f64,
+}
+
+/// Writes the lists of `k` candidates for these prefixes, which are users (positions in the
+/// dataset) with a number of their items. Lists that the file has are kept.
+pub(crate) fn make(
+    gguf: &Path,
+    dataset: &Dataset,
+    wanted: &[(usize, usize)],
+    k: usize,
+    path: &Path,
+) -> Result<MadeLists> {
+    let model = Model::load(gguf, Arc::new(dataset.catalogue.clone()), &LoadOptions::default())?;
     let header = Header {
         model: model.info().name.clone(),
         model_sha256: model.info().sha256.clone(),
         catalogue_hash: dataset.catalogue.hash().to_owned(),
-        k: args.k,
+        k,
     };
-    let done = resume(&args.out, &header)?;
+    let done = resume(path, &header)?;
     let mut out = BufWriter::new(
         OpenOptions::new()
             .append(true)
-            .open(&args.out)
-            .with_context(|| format!("cannot write {}", args.out.display()))?,
+            .open(path)
+            .with_context(|| format!("cannot write {}", path.display()))?,
     );
     let missing: Vec<_> = wanted.iter().copied().filter(|list| !done.contains(list)).collect();
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} lists, {eta} left")?;
@@ -114,7 +145,7 @@ pub(crate) fn run(args: &Lists) -> Result<()> {
             .map(|&(user, length)| distinct(&dataset.sequences[user].items[..length]))
             .collect();
         let queries: Vec<Query<'_>> =
-            histories.iter().map(|history| Query { history, exclude: &[], k: args.k }).collect();
+            histories.iter().map(|history| Query { history, exclude: &[], k }).collect();
         for (&(user, length), list) in prefixes.iter().zip(generator.generate_batch(&queries)) {
             let candidates = list?.candidates;
             let (items, logprobs) =
@@ -127,16 +158,8 @@ pub(crate) fn run(args: &Lists) -> Result<()> {
         bar.inc(prefixes.len() as u64);
     }
     bar.finish_and_clear();
-    let each = started.elapsed().as_secs_f64() * 1e3 / missing.len().max(1) as f64;
-    println!(
-        "{}: {} lists by {}, {} of them new, {each:.2} ms each{}",
-        args.out.display(),
-        wanted.len(),
-        header.model,
-        missing.len(),
-        memory::peak()
-    );
-    Ok(())
+    let ms_each = started.elapsed().as_secs_f64() * 1e3 / missing.len().max(1) as f64;
+    Ok(MadeLists { model: header.model, new: missing.len(), ms_each })
 }
 
 /// Creates the file, or reads its lists and removes a truncated last line.

@@ -1,20 +1,28 @@
 //! `tandem train llm`: trains a language model of item tokens.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 use tandem_dataset::{Dataset, ItemIndex};
-use tandem_generator::item_tokens::DecoderConfig;
+use tandem_generator::item_tokens::{DecoderConfig, ItemTokenModel};
+use tandem_protocol::ItemId;
 use tandem_training::{
     Decoder, Trainer, TrainingConfig,
-    fit::{Epoch, FitJob, TrainingData, training_part},
+    fit::{Epoch, FitConfig, FitJob, TrainingData, training_part},
     initial::{co_occurrence_rows, principal_components},
     item_token_model,
 };
 
-use super::{options::FitOptions, report::fit};
+use super::{
+    options::{Display, FitOptions},
+    report::fit,
+    start::rows_by_id,
+};
 use crate::{
     gguf_encoding::GgufEncoding,
     title_vectors::TitleVectors,
@@ -36,6 +44,11 @@ pub(crate) struct TrainLlm {
     #[arg(long, value_enum, default_value_t = GgufEncoding::Q8_0, help_heading = FILES)]
     #[serde(skip)]
     encoding: GgufEncoding,
+    /// Trained model of item tokens to continue from (.gguf), with its sizes: items keep their
+    /// rows by id, new items start from random rows.
+    #[arg(long, value_name = "GGUF", conflicts_with_all = ["titles", "co_occurrence"])]
+    #[arg(help_heading = ADVANCED)]
+    start: Option<PathBuf>,
     /// Width of the model and of an item row.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = values::positive)]
     #[arg(help_heading = BASIC)]
@@ -69,30 +82,41 @@ pub(crate) struct TrainLlm {
     untied: bool,
     #[command(flatten)]
     #[serde(flatten)]
-    fit: FitOptions,
+    pub(crate) fit: FitOptions,
 }
 
 pub(crate) fn run(args: &TrainLlm) -> Result<()> {
-    let dataset = Dataset::load(&args.data)?;
-    let fit_config = args.fit.fit_config();
-    let usual = DecoderConfig::usual(args.dims, args.blocks, args.heads, args.fit.max_length);
-    let config = DecoderConfig {
-        kv_heads: args.kv_heads.unwrap_or(usual.kv_heads),
-        feed_forward: args.feed_forward.unwrap_or(usual.feed_forward),
-        ..usual
-    };
-    let training =
-        TrainingConfig { row_std: args.row_std, untied: args.untied, ..args.fit.training() };
+    let best = train(args, &Dataset::load(&args.data)?)?;
+    println!("{}: {best}", args.out.display());
+    Ok(())
+}
+
+/// Trains on `dataset`, which is that of `--data`, and writes the model. Returns the best epoch.
+pub(crate) fn train(args: &TrainLlm, dataset: &Dataset) -> Result<Epoch> {
+    let start = args.start.as_deref().map(ItemTokenModel::read).transpose()?;
+    let config = start.as_ref().map_or_else(|| args.config(), |start| start.shape.clone());
+    let fit_config = FitConfig { max_length: config.max_length, ..args.fit.fit_config() };
+    let untied = start.as_ref().map_or(args.untied, |start| start.output.is_some());
+    let training = TrainingConfig { row_std: args.row_std, untied, ..args.fit.training() };
     let items = dataset.catalogue.len();
     let mut trainer = Trainer::new(
-        |device| Decoder::new(&config, args.fit.dropout, device),
-        (items, args.dims),
-        args.fit.max_length,
+        |device| {
+            let decoder = Decoder::new(&config, args.fit.dropout, device)?;
+            match &start {
+                Some(start) => decoder.load(start, device),
+                None => Ok(decoder),
+            }
+        },
+        (items, config.dims),
+        config.max_length,
         training,
         &args.fit.device.device()?,
     )?;
+    if let Some(start) = &start {
+        start_from_model(&mut trainer, start, dataset)?;
+    }
     if let Some(gguf) = &args.titles {
-        start_from_titles(&mut trainer, gguf, &dataset, args)?;
+        start_from_titles(&mut trainer, gguf, dataset, args)?;
     }
     if args.co_occurrence {
         let log: Vec<&[ItemIndex]> =
@@ -100,28 +124,56 @@ pub(crate) fn run(args: &TrainLlm) -> Result<()> {
         let (rows, output) = co_occurrence_rows(&log, items, args.dims, args.row_std);
         trainer.set_initial_rows(&rows, &output)?;
     }
-    eprintln!(
-        "decoder {} × {} blocks on {}: {} users, {items} items, {} interactions",
-        args.dims,
-        args.blocks,
-        dataset.name,
-        dataset.sequences.len(),
-        dataset.interactions()
-    );
+    if args.fit.display == Display::Epochs {
+        eprintln!(
+            "decoder {} × {} blocks on {}: {} users, {items} items, {} interactions",
+            config.dims,
+            config.blocks,
+            dataset.name,
+            dataset.sequences.len(),
+            dataset.interactions()
+        );
+    }
     let job = FitJob {
-        dataset: &dataset,
+        dataset,
         config: &fit_config,
-        data: TrainingData::histories(&dataset, &fit_config)?,
+        data: TrainingData::histories(dataset, &fit_config)?,
         out: &args.out,
         settings: serde_json::to_value(args)?,
     };
-    let best = fit(&mut trainer, &job, &args.fit, |trainer, epoch| {
-        let model =
-            item_token_model(trainer, &config, &dataset, provenance(&dataset, args, epoch))?;
+    fit(&mut trainer, &job, &args.fit, |trainer, epoch| {
+        let model = item_token_model(trainer, &config, dataset, provenance(dataset, args, epoch))?;
         Ok(model.write(&args.out, args.encoding.into())?)
-    })?;
-    println!("{}: {best}", args.out.display());
-    Ok(())
+    })
+}
+
+impl TrainLlm {
+    /// Sizes of a new model.
+    fn config(&self) -> DecoderConfig {
+        let usual = DecoderConfig::usual(self.dims, self.blocks, self.heads, self.fit.max_length);
+        DecoderConfig {
+            kv_heads: self.kv_heads.unwrap_or(usual.kv_heads),
+            feed_forward: self.feed_forward.unwrap_or(usual.feed_forward),
+            ..usual
+        }
+    }
+}
+
+/// Gives the items that `start` knows the rows that they have there.
+fn start_from_model(
+    trainer: &mut Trainer<Decoder>,
+    start: &ItemTokenModel,
+    dataset: &Dataset,
+) -> Result<()> {
+    let places: HashMap<&ItemId, usize> =
+        start.item_ids.iter().enumerate().map(|(at, id)| (id, at)).collect();
+    let place = |id: &ItemId| places.get(id).copied();
+    let rows = rows_by_id(trainer.rows().into_owned(), &start.token_embedding, dataset, place);
+    let output = match (trainer.output_rows(), &start.output) {
+        (Some(random), Some(known)) => rows_by_id(random.into_owned(), known, dataset, place),
+        _ => rows.clone(),
+    };
+    Ok(trainer.set_initial_rows(&rows, &output)?)
 }
 
 /// Initialises the rows of titled items by the principal components of their title vectors,

@@ -3,10 +3,11 @@
 
 mod compute_device;
 #[cfg(feature = "llama")]
-mod llm;
-mod options;
+pub(crate) mod llm;
+pub(crate) mod options;
 mod report;
-mod srm;
+pub(crate) mod srm;
+mod start;
 
 use anyhow::Result;
 use clap::Subcommand;

@@ -98,6 +98,20 @@ pub(crate) struct FitOptions {
     #[arg(long, value_name = "FILE", help_heading = FILES)]
     #[serde(skip)]
     pub(crate) plot: Option<PathBuf>,
+    /// How the progress is shown.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub(crate) display: Display,
+}
+
+/// How the progress of a training is shown on the terminal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Display {
+    /// A line for each epoch.
+    #[default]
+    Epochs,
+    /// One bar over the time limit.
+    OneBar,
 }
 
 impl FitOptions {

@@ -4,7 +4,7 @@ use std::{
     fs::File,
     io::Write as _,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
@@ -14,7 +14,7 @@ use tandem_training::{
     fit::{self, Epoch, FitEvent, FitJob, best_epoch, epoch_chart},
 };
 
-use super::options::FitOptions;
+use super::options::{Display, FitOptions};
 use crate::write_atomically;
 
 /// [`fit::fit`] with its progress reported as `options` ask.
@@ -24,20 +24,32 @@ pub(super) fn fit<M: SequenceModel>(
     options: &FitOptions,
     keep: impl FnMut(&Trainer<M>, &Epoch) -> Result<()>,
 ) -> Result<Epoch> {
-    let mut report = Report { options, log: None, bar: ProgressBar::hidden() };
-    fit::fit(trainer, job, keep, |event| report.observe(event))
+    let mut report = Report {
+        options,
+        log: None,
+        bar: ProgressBar::hidden(),
+        remaining: options.fit_config().time_limit,
+        since: Instant::now(),
+    };
+    let best = fit::fit(trainer, job, keep, |event| report.observe(event));
+    report.bar.finish_and_clear();
+    best
 }
 
 struct Report<'a> {
     options: &'a FitOptions,
     log: Option<File>,
     bar: ProgressBar,
+    /// Time left of the limit at `since`.
+    remaining: Duration,
+    since: Instant,
 }
 
 impl Report<'_> {
     fn observe(&mut self, event: FitEvent<'_>) -> Result<()> {
         match event {
             FitEvent::Started { epochs, steps } => self.start(epochs, steps),
+            FitEvent::EpochStarted { .. } if self.options.display == Display::OneBar => Ok(()),
             FitEvent::EpochStarted { steps, done } => {
                 let template = "  {bar:30} {pos}/{len} steps, {eta} left";
                 self.bar = ProgressBar::new(steps as u64)
@@ -46,7 +58,10 @@ impl Report<'_> {
                 Ok(())
             }
             FitEvent::Step => {
-                self.bar.inc(1);
+                match self.options.display {
+                    Display::Epochs => self.bar.inc(1),
+                    Display::OneBar => self.bar.set_position(self.seconds()),
+                }
                 Ok(())
             }
             FitEvent::EpochFinished { epochs, remaining } => self.add_epoch(epochs, remaining),
@@ -55,6 +70,12 @@ impl Report<'_> {
 
     /// Opens the log and writes the epochs of the interrupted run again.
     fn start(&mut self, epochs: &[Epoch], steps: usize) -> Result<()> {
+        if self.options.display == Display::OneBar {
+            let template = "  {bar:30} {msg}";
+            self.bar = ProgressBar::new(self.limit().as_secs())
+                .with_style(ProgressStyle::with_template(template)?)
+                .with_message(format!("at most {} s left", self.limit().as_secs()));
+        }
         if !epochs.is_empty() || steps > 0 {
             let done = epochs.len();
             eprintln!("resuming an interrupted training after {done} epochs and {steps} steps");
@@ -65,22 +86,49 @@ impl Report<'_> {
     }
 
     fn add_epoch(&mut self, epochs: &[Epoch], remaining: Duration) -> Result<()> {
-        self.bar.finish_and_clear();
-        let Some(epoch) = epochs.last() else { return Ok(()) };
-        let improved = best_epoch(epochs).is_some_and(|best| best.number == epoch.number);
-        eprintln!(
-            "{epoch}{}, loss {:.4}, {:.1} s, at most {:.0} s left",
-            if improved && epoch.validation.is_some() { " *" } else { "" },
-            epoch.loss,
-            epoch.seconds,
-            remaining.as_secs_f64(),
-        );
+        let (Some(epoch), Some(best)) = (epochs.last(), best_epoch(epochs)) else {
+            return Ok(());
+        };
+        self.remaining = remaining;
+        self.since = Instant::now();
+        let improved = best.number == epoch.number;
+        match self.options.display {
+            Display::OneBar => {
+                self.bar.set_position(self.seconds());
+                self.bar.set_message(format!(
+                    "{} epochs, best: {best}; at most {:.0} s left",
+                    epoch.number,
+                    remaining.as_secs_f64()
+                ));
+            }
+            Display::Epochs => {
+                self.bar.finish_and_clear();
+                eprintln!(
+                    "{epoch}{}, loss {:.4}, {:.1} s, at most {:.0} s left",
+                    if improved && epoch.validation.is_some() { " *" } else { "" },
+                    epoch.loss,
+                    epoch.seconds,
+                    remaining.as_secs_f64(),
+                );
+            }
+        }
         self.log_line(epoch)?;
         if let Some(path) = &self.options.plot {
             write_atomically(path, epoch_chart(epochs).as_bytes())
                 .with_context(|| cannot_write(path))?;
         }
         Ok(())
+    }
+
+    /// The time limit of the training.
+    fn limit(&self) -> Duration {
+        self.options.fit_config().time_limit
+    }
+
+    /// Seconds of the time limit that have passed, over all runs.
+    fn seconds(&self) -> u64 {
+        let passed = self.limit().saturating_sub(self.remaining) + self.since.elapsed();
+        passed.min(self.limit()).as_secs()
     }
 
     fn log_line(&mut self, epoch: &Epoch) -> Result<()> {

@@ -8,22 +8,23 @@ use std::{
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
-use tandem_dataset::Dataset;
+use tandem_dataset::{Dataset, ItemIndex};
 use tandem_model::Body;
-use tandem_protocol::{ModelConfig, ModelKind};
+use tandem_protocol::{ItemId, ModelConfig, ModelKind};
 use tandem_training::{
     Checkpoint, ListLoss, ListObjective, Objective, Trainer, TrainingConfig,
-    fit::{FitConfig, FitJob, TrainingData},
+    fit::{Epoch, FitConfig, FitJob, TrainingData},
 };
 
 use super::{
-    options::{FitOptions, Loss},
+    options::{Display, FitOptions, Loss},
     report::fit,
+    start::rows_by_id,
 };
 use crate::{
     candidate_lists::load,
     small_model::read_checkpoint,
-    values::{self, BASIC, FILES, RESEARCH},
+    values::{self, ADVANCED, BASIC, FILES, RESEARCH},
     write_atomically,
 };
 
@@ -56,8 +57,12 @@ pub(crate) struct TrainSrm {
     #[arg(value_parser = values::positive, help_heading = BASIC)]
     heads: usize,
     /// Trained model to continue from, with its configuration.
-    #[arg(long, value_name = "FILE", help_heading = RESEARCH)]
+    #[arg(long, value_name = "FILE", help_heading = ADVANCED)]
     start: Option<PathBuf>,
+    /// Dataset folder that --start was trained on, if its catalogue is another one: items keep
+    /// their rows by id, new items start from random rows.
+    #[arg(long, value_name = "FOLDER", requires = "start", help_heading = ADVANCED)]
+    start_data: Option<PathBuf>,
     /// Adaptive re-training: number of newest training items per user that are targets
     /// [default: all].
     #[arg(long, value_name = "N", conflicts_with = "lists")]
@@ -80,7 +85,7 @@ pub(crate) struct TrainSrm {
     ranked: usize,
     #[command(flatten)]
     #[serde(flatten)]
-    fit: FitOptions,
+    pub(crate) fit: FitOptions,
 }
 
 /// Architectures of the small model.
@@ -104,8 +109,16 @@ enum ListLossName {
 }
 
 pub(crate) fn run(args: &TrainSrm) -> Result<()> {
-    let dataset = Dataset::load(&args.data)?;
-    let start = args.start.as_ref().map(|path| read_checkpoint(path, &dataset)).transpose()?;
+    let best = train(args, &Dataset::load(&args.data)?)?;
+    println!("{}: {best}", args.out.display());
+    Ok(())
+}
+
+/// Trains on `dataset`, which is that of `--data`, and writes the model. Returns the best epoch.
+pub(crate) fn train(args: &TrainSrm, dataset: &Dataset) -> Result<Epoch> {
+    let earlier = args.start_data.as_deref().map(Dataset::load).transpose()?;
+    let known = earlier.as_ref().unwrap_or(dataset);
+    let start = args.start.as_ref().map(|path| read_checkpoint(path, known)).transpose()?;
     let config = start.as_ref().map_or_else(|| args.config(), |start| start.config.clone());
     let fit_options = args.fit_options(&config);
     let items = dataset.catalogue.len();
@@ -124,27 +137,32 @@ pub(crate) fn run(args: &TrainSrm) -> Result<()> {
         &fit_options.device.device()?,
     )?;
     if let Some(start) = &start {
-        trainer.start_from(&start.items)?;
+        let place = |id: &ItemId| known.catalogue.index_of(id).map(ItemIndex::position);
+        let rows =
+            rows_by_id(trainer.rows().into_owned(), &start.items.values()?, dataset, place);
+        trainer.set_initial_rows(&rows, &rows)?;
     }
-    eprintln!(
-        "{:?} {} × {} on {}: {} users, {items} items, {} interactions",
-        config.kind,
-        config.dims,
-        config.blocks,
-        dataset.name,
-        dataset.sequences.len(),
-        dataset.interactions()
-    );
+    if fit_options.display == Display::Epochs {
+        eprintln!(
+            "{:?} {} × {} on {}: {} users, {items} items, {} interactions",
+            config.kind,
+            config.dims,
+            config.blocks,
+            dataset.name,
+            dataset.sequences.len(),
+            dataset.interactions()
+        );
+    }
     let fit_config = fit_options.fit_config();
     let job = FitJob {
-        dataset: &dataset,
+        dataset,
         config: &fit_config,
-        data: args.training_data(&dataset, &fit_config)?,
+        data: args.training_data(dataset, &fit_config)?,
         out: &args.out,
         settings: serde_json::to_value(args)?,
     };
     let strategy = args.strategy(&fit_options);
-    let best = fit(&mut trainer, &job, &fit_options, |trainer, epoch| {
+    fit(&mut trainer, &job, &fit_options, |trainer, epoch| {
         let checkpoint = Checkpoint {
             config: config.clone(),
             body: trainer.model().to_bytes(&HashMap::new())?,
@@ -154,9 +172,7 @@ pub(crate) fn run(args: &TrainSrm) -> Result<()> {
         };
         write_atomically(&args.out, &checkpoint.to_bytes()?)
             .with_context(|| format!("cannot write {}", args.out.display()))
-    })?;
-    println!("{}: {best}", args.out.display());
-    Ok(())
+    })
 }
 
 impl TrainSrm {

@@ -2,6 +2,7 @@
 //! llama.cpp serves as a GGUF file.
 
 mod export;
+mod load;
 
 use burn::{
     Tensor,

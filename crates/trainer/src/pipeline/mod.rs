@@ -1,0 +1,280 @@
+//! The steps from a log to a release: read, train both models, make lists, calibrate, measure,
+//! publish. `tandem quickstart` and `tandem retrain` are built from them; each step calls the
+//! function of the subcommand that does the same by hand.
+//!
+//! The working folder holds what each step makes, and a file with a key for each step: a hash of
+//! its inputs and options. A step is skipped while its key and its outputs are unchanged, so an
+//! interrupted run continues where it stopped, and a second run does nothing.
+
+mod held_out;
+mod measure;
+mod page;
+mod plan;
+mod read;
+mod release;
+mod state;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use tandem_collaboration::Trigger;
+use tandem_dataset::Dataset;
+use tandem_evaluation::{
+    CandidateLists,
+    fitting::{DecisionFit, FitChoices, HORIZON, RIDGE, fit_session},
+};
+
+use self::{
+    held_out::HeldOut,
+    plan::Plan,
+    state::{Steps, key},
+};
+pub(crate) use self::{
+    held_out::test_prefixes,
+    measure::{Measured, mean_and_error, ndcg10, together},
+    page::{Page, page, thousands},
+    read::Inputs,
+    release::Release,
+};
+use crate::{
+    calibration::{CALL_BUDGET, Calibration, read_calibration, write_calibration},
+    candidate_lists,
+    export::{self, Export},
+    lists,
+    search::Search,
+    small_model::SmallModel,
+    train::{
+        llm::{self, TrainLlm},
+        options::Display,
+        srm::{self, TrainSrm},
+    },
+    values::parse,
+    write_atomically,
+};
+
+/// Candidates per list, as many as a device gets by default.
+pub(crate) const LIST: usize = 50;
+
+/// What is made, from what, and where.
+#[derive(Debug)]
+pub(crate) struct Job<'a> {
+    /// Folder with the releases.
+    pub(crate) out: &'a Path,
+    /// Folder of the intermediate files, below `out`.
+    pub(crate) work: PathBuf,
+    pub(crate) inputs: &'a Inputs,
+    /// Minutes of training, for both models together; by the size of the data if absent.
+    pub(crate) minutes: Option<f64>,
+    /// Release whose models the training continues from.
+    pub(crate) start: Option<&'a Release>,
+}
+
+/// Two trained and calibrated models that are not published yet.
+#[derive(Debug)]
+pub(crate) struct Trained {
+    pub(crate) dataset: Dataset,
+    /// What was read, as text for people.
+    pub(crate) read: String,
+    pub(crate) held_out: HeldOut,
+    pub(crate) measured: Measured,
+    pub(crate) files: Files,
+    /// Changes if anything above changes.
+    key: String,
+    steps: Steps,
+}
+
+/// The files in the working folder.
+#[derive(Clone, Debug)]
+pub(crate) struct Files {
+    pub(crate) data: PathBuf,
+    read: PathBuf,
+    pub(crate) small_model: PathBuf,
+    pub(crate) language_model: PathBuf,
+    pub(crate) lists: PathBuf,
+    pub(crate) calibration: PathBuf,
+    measured: PathBuf,
+}
+
+impl Files {
+    fn of(work: &Path) -> Self {
+        Self {
+            data: work.join("data"),
+            read: work.join("read.txt"),
+            small_model: work.join(release::SMALL_MODEL),
+            language_model: work.join(release::LANGUAGE_MODEL),
+            lists: work.join("lists.jsonl"),
+            calibration: work.join(release::CALIBRATION),
+            measured: work.join("measured.json"),
+        }
+    }
+}
+
+/// The dataset of a job, read again only if its files have changed.
+pub(crate) struct Imported {
+    dataset: Dataset,
+    folder: PathBuf,
+    read: String,
+    key: String,
+    steps: Steps,
+}
+
+impl Imported {
+    /// The dataset folder.
+    pub(crate) fn data(&self) -> &Path {
+        &self.folder
+    }
+}
+
+/// Reads the log.
+pub(crate) fn import(job: &Job<'_>) -> Result<Imported> {
+    fs::create_dir_all(&job.work)
+        .with_context(|| format!("cannot create {}", job.work.display()))?;
+    let mut steps = Steps::open(&job.work);
+    let files = Files::of(&job.work);
+    let read_key = key(&["read", &job.inputs.digest()?]);
+    steps.run("reading the log", &read_key, &[&files.data, &files.read], |_| {
+        let name = job.out.file_name().unwrap_or(job.out.as_os_str()).to_string_lossy();
+        let imported = job.inputs.read(&name)?;
+        imported.dataset.save(&files.data)?;
+        write_text(&files.read, &imported.summary)
+    })?;
+    let dataset = Dataset::load(&files.data)?;
+    let read = fs::read_to_string(&files.read)
+        .with_context(|| format!("cannot read {}", files.read.display()))?;
+    Ok(Imported { dataset, folder: files.data, read, key: read_key, steps })
+}
+
+/// Trains, calibrates and measures.
+pub(crate) fn train(job: &Job<'_>, imported: Imported) -> Result<Trained> {
+    let Imported { dataset, read, key: read_key, mut steps, .. } = imported;
+    let files = Files::of(&job.work);
+    let held_out = HeldOut::choose(&dataset)?;
+    let plan = Plan::new(&dataset, job.minutes);
+    let training_set = held_out.training_set(&dataset)?;
+    let start = job.start.map_or_else(String::new, |release| release.name().to_owned());
+
+    let options = plan.small_model(job.start);
+    let small_key = key(&["small model", &read_key, &start, &options.join(" ")]);
+    steps.run("training the small model", &small_key, &[&files.small_model], |resumes| {
+        let mut args: TrainSrm = parse(with_files(&options, &files.data, &files.small_model))?;
+        (args.fit.fresh, args.fit.display) = (!resumes, Display::OneBar);
+        srm::train(&args, &training_set).map(drop)
+    })?;
+
+    let options = plan.language_model(job.start);
+    let llm_key = key(&["language model", &read_key, &start, &options.join(" ")]);
+    steps.run("training the language model", &llm_key, &[&files.language_model], |resumes| {
+        let mut args: TrainLlm = parse(with_files(&options, &files.data, &files.language_model))?;
+        (args.fit.fresh, args.fit.display) = (!resumes, Display::OneBar);
+        llm::train(&args, &training_set).map(drop)
+    })?;
+
+    let lists_key = key(&["lists", &llm_key]);
+    steps.run("listing candidates", &lists_key, &[&files.lists], |resumes| {
+        if !resumes {
+            remove(&files.lists)?;
+        }
+        let wanted = held_out.prefixes(&dataset);
+        lists::make(&files.language_model, &dataset, &wanted, LIST, &files.lists).map(drop)
+    })?;
+
+    let calibration_key = key(&["calibrate", &lists_key, &small_key]);
+    steps.run("calibrating", &calibration_key, &[&files.calibration], |_| {
+        let lists = candidate_lists::load(&files.lists, &dataset)?;
+        let calibration = calibrate(&files.small_model, &dataset, &lists, &held_out)?;
+        write_calibration(&files.calibration, &calibration)
+    })?;
+
+    let measured_key = key(&["measure", &calibration_key]);
+    steps.run("measuring on held-out interactions", &measured_key, &[&files.measured], |_| {
+        let lists = candidate_lists::load(&files.lists, &dataset)?;
+        let model = calibrated_model(&files.small_model, &dataset, &files.calibration)?;
+        let measured = measure::all(&dataset, &model, &lists, &held_out.test)?;
+        write_text(&files.measured, &serde_json::to_string_pretty(&measured)?)
+    })?;
+    let measured = fs::read_to_string(&files.measured)
+        .with_context(|| format!("cannot read {}", files.measured.display()))?;
+    let measured = serde_json::from_str(&measured)?;
+    Ok(Trained { dataset, read, held_out, measured, files, key: measured_key, steps })
+}
+
+/// Makes the release of what was trained, and the release in use unless it has been published
+/// before.
+pub(crate) fn publish(job: &Job<'_>, trained: &mut Trained) -> Result<()> {
+    let Trained { dataset, files, key: trained_key, steps, .. } = trained;
+    let (pointer, artifacts) = (job.out.join(release::CURRENT), job.out.join(release::ARTIFACTS));
+    let publish_key = key(&["publish", trained_key]);
+    steps.run("publishing", &publish_key, &[&pointer, &artifacts], |_| {
+        let mut options = with_files(&[], &files.data, &artifacts);
+        for (name, path) in [("--srm", &files.small_model), ("--calibration", &files.calibration)] {
+            options.extend([name.into(), path.into()]);
+        }
+        let options: Export = parse(options)?;
+        let exported = export::write(&options, dataset)?;
+        Release::publish(job.out, files, &exported.name).map(drop)
+    })
+}
+
+/// A small model with the settings of a calibration, on a device that searches.
+pub(crate) fn calibrated_model(
+    small_model: &Path,
+    dataset: &Dataset,
+    calibration: &Path,
+) -> Result<SmallModel> {
+    let calibration = read_calibration(Some(calibration))?;
+    Ok(SmallModel::read(small_model, dataset, &calibration)?.with_search(Search::Whole))
+}
+
+/// Fits what the calibration sessions are long enough for: with a single click the fusion
+/// alone, else also how the device learns and when it calls.
+fn calibrate(
+    small_model: &Path,
+    dataset: &Dataset,
+    lists: &CandidateLists,
+    held_out: &HeldOut,
+) -> Result<Calibration> {
+    let mut calibration = Calibration::default();
+    let model =
+        SmallModel::read(small_model, dataset, &calibration)?.with_search(Search::Whole);
+    let lists = held_out.calibration_lists(dataset, lists);
+    let replay = model.replay(dataset, &lists);
+    let sessions = replay.sessions(held_out.clicks, 1)?.learning(true);
+    let decides = held_out.clicks > 1;
+    let choices = FitChoices { fusion: true, learning: decides };
+    let fit = fit_session(&replay, &sessions, &model.settings, choices)?;
+    if decides {
+        let decision = DecisionFit::fit(&replay, &sessions, &fit.settings, (HORIZON, RIDGE))?;
+        calibration.policy.trigger = Trigger::Uplift {
+            threshold: decision.uplift_threshold(CALL_BUDGET)?,
+            model: decision.model,
+        };
+    }
+    calibration.fusion = fit.settings.fusion;
+    calibration.learning = fit.settings.learning;
+    Ok(calibration)
+}
+
+/// Options of a subcommand with `--data` and `--out`.
+fn with_files(options: &[String], data: &Path, out: &Path) -> Vec<std::ffi::OsString> {
+    let files = [("--data", data), ("--out", out)];
+    let files = files.into_iter().flat_map(|(name, path)| [name.into(), path.into()]);
+    options.iter().map(Into::into).chain(files).collect()
+}
+
+fn write_text(path: &Path, text: &str) -> Result<()> {
+    write_atomically(path, text.as_bytes())
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Removes a file if it is there.
+pub(crate) fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}

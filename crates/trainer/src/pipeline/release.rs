@@ -1,0 +1,126 @@
+//! The folder that a server runs: releases, and the name of the one in use.
+//!
+//! `releases/<name>/` holds the dataset, both models, the calibration and the name of the
+//! artefacts. It never changes after it was written. `artifacts/<name>/` holds what devices
+//! load, of all releases. `current` names the release in use; `cloud-server --release` follows
+//! it.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use tandem_dataset::files::{FolderDraft, sha256_hex, sha256_hex_of_file};
+
+use super::{Files, write_text};
+use crate::failure::BadInput;
+
+/// The file that names the release in use.
+pub(super) const CURRENT: &str = "current";
+/// Folder of the artefacts, and the file of a release that names its own.
+pub(super) const ARTIFACTS: &str = "artifacts";
+pub(super) const SMALL_MODEL: &str = "small-model.safetensors";
+pub(super) const LANGUAGE_MODEL: &str = "language-model.gguf";
+pub(super) const CALIBRATION: &str = "calibration.json";
+const RELEASES: &str = "releases";
+const DATA: &str = "data";
+/// The files of a dataset folder.
+const DATASET_FILES: [&str; 3] = ["dataset.json", "catalogue.jsonl", "sequences.jsonl"];
+/// Hexadecimal digits of a name.
+const NAME_DIGITS: usize = 16;
+
+/// A release on the disk.
+#[derive(Clone, Debug)]
+pub(crate) struct Release {
+    folder: PathBuf,
+}
+
+impl Release {
+    #[cfg(test)]
+    pub(super) fn at(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    /// The release in use; `None` if there is none yet.
+    ///
+    /// # Errors
+    /// [`BadInput`] if the file that names it cannot be read or its folder is missing.
+    pub(crate) fn current(out: &Path) -> Result<Option<Self>, BadInput> {
+        let path = out.join(CURRENT);
+        let name = match fs::read_to_string(&path) {
+            Ok(name) => name.trim().to_owned(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(BadInput(format!("cannot read {}: {error}", path.display()))),
+        };
+        let folder = out.join(RELEASES).join(&name);
+        if name.contains(['/', '\\']) || !folder.join(DATA).is_dir() {
+            return Err(BadInput(format!(
+                "{} names the release {name:?}: expected the folder {}; run `tandem quickstart` again",
+                path.display(),
+                folder.display()
+            )));
+        }
+        Ok(Some(Self { folder }))
+    }
+
+    /// Writes a release of these files and the exported artefacts, and puts it in use.
+    pub(super) fn publish(out: &Path, files: &Files, artifacts: &str) -> Result<Self> {
+        let mut parts: Vec<(String, &Path)> = vec![
+            (SMALL_MODEL.to_owned(), &files.small_model),
+            (LANGUAGE_MODEL.to_owned(), &files.language_model),
+            (CALIBRATION.to_owned(), &files.calibration),
+        ];
+        let dataset = DATASET_FILES.map(|name| (format!("{DATA}/{name}"), files.data.join(name)));
+        parts.extend(dataset.iter().map(|(name, path)| (name.clone(), path.as_path())));
+        let mut hashes = artifacts.to_owned();
+        for (_, path) in &parts {
+            hashes += &sha256_hex_of_file(path)
+                .with_context(|| format!("cannot read {}", path.display()))?;
+        }
+        let name = &sha256_hex(hashes)[..NAME_DIGITS];
+        let folder = out.join(RELEASES).join(name);
+        if !folder.exists() {
+            let draft = FolderDraft::new(&folder)?;
+            for (name, path) in &parts {
+                let mut file = File::open(path)
+                    .with_context(|| format!("cannot read {}", path.display()))?;
+                draft.write(name, |writer| io::copy(&mut file, writer).map(drop))?;
+            }
+            draft.write(ARTIFACTS, |writer| writer.write_all(artifacts.as_bytes()))?;
+            draft.publish()?;
+        }
+        // Written last, so that it always names a complete release.
+        write_text(&out.join(CURRENT), name)?;
+        Ok(Self { folder })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.folder.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.join(DATA)
+    }
+
+    pub(crate) fn small_model(&self) -> PathBuf {
+        self.folder.join(SMALL_MODEL)
+    }
+
+    pub(crate) fn language_model(&self) -> PathBuf {
+        self.folder.join(LANGUAGE_MODEL)
+    }
+
+    pub(crate) fn calibration(&self) -> PathBuf {
+        self.folder.join(CALIBRATION)
+    }
+
+    /// Whether the release has this dataset, byte for byte.
+    pub(crate) fn has_data(&self, data: &Path) -> bool {
+        DATASET_FILES.iter().all(|name| {
+            let hash = |folder: &Path| sha256_hex_of_file(&folder.join(name)).ok();
+            hash(&self.data()).is_some_and(|own| hash(data) == Some(own))
+        })
+    }
+}

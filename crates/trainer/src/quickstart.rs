@@ -1,0 +1,81 @@
+//! `tandem quickstart`: from log files to a recommender in one command.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::values::{self, BASIC, FILES};
+
+/// Options of `tandem quickstart`.
+#[derive(Args, Debug)]
+#[cfg_attr(not(feature = "llama"), allow(dead_code, reason = "it needs a language model"))]
+pub(crate) struct Quickstart {
+    /// Interactions of users with items (.csv, .jsonl or .inter), or the folder of a server's
+    /// --events log; several are joined.
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true, help_heading = FILES)]
+    events: Vec<PathBuf>,
+    /// Catalogue with the columns item, title, year, genres, in the format of the events.
+    #[arg(long, value_name = "FILE", help_heading = FILES)]
+    catalogue: Option<PathBuf>,
+    /// Folder of the recommender. The same command continues or renews what is there.
+    #[arg(long, value_name = "FOLDER", default_value = "recommender", help_heading = FILES)]
+    out: PathBuf,
+    /// Minutes of training, for both models together [default: 6 for each 100,000 interactions,
+    /// from 0.4 to 60].
+    #[arg(long, value_parser = values::minutes, help_heading = BASIC)]
+    minutes: Option<f64>,
+    /// Start `cloud-server` at the end.
+    #[arg(long, help_heading = BASIC)]
+    serve: bool,
+    /// Port of the server.
+    #[arg(long, value_name = "N", default_value_t = 8080, help_heading = BASIC)]
+    port: u16,
+}
+
+#[cfg(not(feature = "llama"))]
+pub(crate) fn run(_: &Quickstart) -> Result<()> {
+    let text = "this `tandem` was built without llama.cpp, which runs the language model: install it with `cargo install --path crates/trainer --features llama`";
+    Err(crate::failure::BadInput(text.to_owned()).into())
+}
+
+#[cfg(feature = "llama")]
+pub(crate) fn run(args: &Quickstart) -> Result<()> {
+    use std::time::Instant;
+
+    use crate::{
+        memory,
+        pipeline::{self, Inputs, Job, Page, Release},
+        server::Server,
+    };
+
+    let started = Instant::now();
+    // Before training, because what is missing can be installed now.
+    let server = args.serve.then(|| Server::find(args.port)).transpose()?;
+    let inputs = Inputs::new(&args.events, args.catalogue.as_deref())?;
+    let job = Job {
+        out: &args.out,
+        work: args.out.join("work/quickstart"),
+        inputs: &inputs,
+        minutes: args.minutes,
+        start: None,
+    };
+    let mut trained = pipeline::train(&job, pipeline::import(&job)?)?;
+    pipeline::publish(&job, &mut trained)?;
+    inputs.record(&args.out)?;
+
+    let release = Release::current(&args.out)?;
+    print!(
+        "{}",
+        pipeline::page(&Page {
+            read: &trained.read,
+            measured: &trained.measured,
+            out: &args.out.display().to_string(),
+            release: release.as_ref().map_or("", Release::name),
+            address: &format!("http://127.0.0.1:{}", args.port),
+            serves: args.serve,
+        })
+    );
+    println!("\n{:.0} s{}", started.elapsed().as_secs_f64(), memory::peak());
+    server.map_or(Ok(()), |server| server.run(&args.out))
+}
