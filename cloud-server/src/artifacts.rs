@@ -36,6 +36,8 @@ const MAX_RETRY_INTERVAL: Duration = Duration::from_secs(60);
 /// a copy program may write `current` before the files of the release.
 pub struct ArtifactStore {
     root: PathBuf,
+    /// The file that names the release in use.
+    pointer: PathBuf,
     catalogue: Arc<Catalogue>,
     current: RwLock<Arc<Release>>,
     refused: Mutex<Refused>,
@@ -58,9 +60,22 @@ impl ArtifactStore {
     /// # Errors
     /// If `current` or a file of the release is missing, damaged or of another catalogue.
     pub fn open(root: &Path, catalogue: Arc<Catalogue>) -> Result<Self, ArtifactError> {
-        let release = Release::load(root, &read_current(root)?, &catalogue)?;
+        Self::open_named_by(&root.join("current"), root, catalogue)
+    }
+
+    /// As [`ArtifactStore::open`], with the release that the file `pointer` names.
+    ///
+    /// # Errors
+    /// As [`ArtifactStore::open`].
+    pub fn open_named_by(
+        pointer: &Path,
+        root: &Path,
+        catalogue: Arc<Catalogue>,
+    ) -> Result<Self, ArtifactError> {
+        let release = Release::load(root, &read_current(pointer)?, &catalogue)?;
         Ok(Self {
             root: root.to_owned(),
+            pointer: pointer.to_owned(),
             catalogue,
             current: RwLock::new(Arc::new(release)),
             refused: Mutex::default(),
@@ -71,7 +86,7 @@ impl ArtifactStore {
     /// megabytes after the name has changed.
     pub fn current(&self) -> Arc<Release> {
         let active = self.active();
-        let name = match read_current(&self.root) {
+        let name = match read_current(&self.pointer) {
             Ok(name) if name == active.hash => return active,
             Ok(name) => name,
             Err(error) => {
@@ -321,11 +336,15 @@ pub enum ArtifactError {
     },
 }
 
-fn read_current(root: &Path) -> Result<String, ArtifactError> {
-    let path = root.join("current");
-    let text = read(&path)?;
+/// The name of a release in the file `pointer`.
+pub(crate) fn read_current(pointer: &Path) -> Result<String, ArtifactError> {
+    let text = read(pointer)?;
     let name = String::from_utf8_lossy(&text).trim().to_owned();
-    if is_hash(&name, RELEASE_DIGITS) { Ok(name) } else { Err(ArtifactError::Current { path }) }
+    if is_hash(&name, RELEASE_DIGITS) {
+        Ok(name)
+    } else {
+        Err(ArtifactError::Current { path: pointer.to_owned() })
+    }
 }
 
 /// Reads a file that the manifest names and verifies its hash.

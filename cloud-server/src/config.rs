@@ -12,15 +12,27 @@ use crate::models::ModelFile;
 #[derive(Clone, Debug, Parser)]
 #[command(version)]
 pub struct Args {
+    /// Folder of a recommender written by `tandem quickstart`; a new release of
+    /// `tandem retrain` is used without a restart. Replaces --data, --artifacts and --gguf.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["data", "artifacts", "gguf"])]
+    #[arg(help_heading = "Input and output")]
+    pub release: Option<PathBuf>,
     /// Dataset folder written by `tandem import`.
-    #[arg(long, value_name = "DIR", help_heading = "Input and output")]
-    pub data: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "release")]
+    #[arg(help_heading = "Input and output")]
+    pub data: Option<PathBuf>,
     /// Artefact folder written by `tandem export`; a new export is used without a restart.
-    #[arg(long, value_name = "DIR", help_heading = "Input and output")]
-    pub artifacts: PathBuf,
-    /// Folder of a built static site, served at `/` [default: no site].
+    #[arg(long, value_name = "DIR", required_unless_present = "release")]
+    #[arg(help_heading = "Input and output")]
+    pub artifacts: Option<PathBuf>,
+    /// Folder of a built static site, served at `/` [default: a page with the catalogue and live
+    /// recommendations].
     #[arg(long, value_name = "DIR", help_heading = "Input and output")]
     pub site: Option<PathBuf>,
+    /// Folder of the built npm package, served at `/client`: the default page then runs the
+    /// small model in the browser [default: the page shows the lists of the server].
+    #[arg(long, value_name = "DIR", conflicts_with = "site", help_heading = "Input and output")]
+    pub client: Option<PathBuf>,
     /// Folder for the event log [default: events are not accepted].
     #[arg(long, value_name = "DIR", help_heading = "Input and output")]
     pub events: Option<PathBuf>,
@@ -36,7 +48,8 @@ pub struct Args {
     pub allow_origin: Vec<Origin>,
     /// GGUF language model; may be repeated. Requests select a model by NAME, which defaults
     /// to the file name without its extension. The first model answers requests without one.
-    #[arg(long, value_name = "[NAME=]FILE", required = true, help_heading = "Models")]
+    #[arg(long, value_name = "[NAME=]FILE", required_unless_present = "release")]
+    #[arg(help_heading = "Models")]
     pub gguf: Vec<ModelFile>,
     /// Threads of each language model, 1 to 512 [default: number of cores].
     #[arg(long, value_name = "N", value_parser = number(1, 512), help_heading = "Models")]

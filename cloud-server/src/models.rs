@@ -150,6 +150,15 @@ impl Models {
         self.iter().all(|model| matches!(model.worker.readiness(), Readiness::Ready { .. }))
     }
 
+    /// The reason why a model could not be loaded, if one could not.
+    #[must_use]
+    pub fn load_error(&self) -> Option<String> {
+        self.iter().find_map(|model| match model.worker.readiness() {
+            Readiness::Failed(reason) => Some(reason),
+            Readiness::Loading | Readiness::Ready { .. } => None,
+        })
+    }
+
     /// Waits until a model has failed to load and returns the reason; never returns if all
     /// succeed.
     pub async fn failure(&self) -> String {

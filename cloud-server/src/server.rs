@@ -8,16 +8,17 @@ use std::{
 };
 
 use actix_web::{HttpServer, dev::Server, rt::System, web};
-use tandem_dataset::{Dataset, DatasetError, files::FileDraft};
+use tandem_dataset::{DatasetError, files::FileDraft};
 use tandem_generator::LoadOptions;
 
 use crate::{
-    artifacts::{ArtifactError, ArtifactStore},
+    artifacts::ArtifactError,
     config::{Args, Limits},
     events::EventLog,
-    models::{Models, ModelsError, check_names},
+    models::ModelsError,
+    release_folder::{Follower, ModelOptions, Source},
     routes::create_app,
-    state::{AppState, DatasetInfo},
+    state::{AppState, CurrentRecommender},
 };
 
 /// Seconds that open requests get to finish after a signal to stop.
@@ -28,6 +29,9 @@ const WORKER_PATIENCE: Duration = Duration::from_millis(300);
 const MAX_HTTP_THREADS: usize = 4;
 /// Connections that may wait to be accepted (`listen` backlog); the system may limit it.
 const BACKLOG: i32 = 1024;
+
+/// The script of the npm package for pages without a bundler.
+pub(crate) const CLIENT_SCRIPT: &str = "dist/tandem.global.js";
 
 /// How [`run`] ended. It decides how the caller has to end the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +78,15 @@ pub enum StartError {
         /// The folder.
         path: PathBuf,
     },
+    /// The package's folder has no script for pages without a bundler.
+    #[error("{} has no {CLIENT_SCRIPT}: expected the folder of the built npm package; build it with `cargo xtask wasm` and `npm run build`, or omit --client", path.display())]
+    Client {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The command line names neither a folder of releases nor all other parts.
+    #[error("expected --release, or --data, --artifacts and --gguf")]
+    Source,
     /// The folder of the event log cannot be created.
     #[error("cannot log events to {}: {source}; give a writable folder with --events", path.display())]
     Events {
@@ -141,22 +154,20 @@ impl From<StartError> for StartFailure {
 /// # Errors
 /// [`StartFailure`] if the server cannot start or a model cannot be loaded.
 pub fn run(args: &Args) -> Result<Shutdown, StartFailure> {
-    let Dataset { name, catalogue, notice, .. } =
-        Dataset::load(&args.data).map_err(StartError::from)?;
-    let catalogue = Arc::new(catalogue);
-    let artifacts =
-        ArtifactStore::open(&args.artifacts, Arc::clone(&catalogue)).map_err(StartError::from)?;
-    check_names(args.gguf.iter().map(|model| model.name.as_str())).map_err(StartError::from)?;
-    args.gguf.iter().try_for_each(|model| check_gguf(&model.path))?;
+    let source = Source::of(args)?;
+    let parts = source.read()?;
     if let Some(site) = &args.site {
         check_site(site)?;
+    }
+    if let Some(client) = &args.client {
+        check_client(client)?;
     }
     let events = args.events.as_deref().map(open_event_log).transpose()?;
     let (listener, address) = listen(&args.host, args.port)?;
     tracing::info!(
-        dataset = name,
-        items = catalogue.len(),
-        artifacts = artifacts.current().hash(),
+        dataset = parts.dataset.name,
+        items = parts.catalogue.len(),
+        artifacts = parts.artifacts.current().hash(),
         "listening on http://{address}"
     );
     if !address.ip().is_loopback() {
@@ -167,19 +178,22 @@ pub fn run(args: &Args) -> Result<Shutdown, StartFailure> {
         );
     }
 
-    let models = Models::start(&args.gguf, &catalogue, &load_options(args), args.queue)
-        .map_err(StartError::from)?;
+    let models = ModelOptions { load: load_options(args), queue: args.queue };
+    let first = Arc::new(parts.start(&models)?);
     let state = web::Data::new(AppState {
-        catalogue,
-        dataset: DatasetInfo { name, notice },
-        artifacts,
-        models,
+        recommender: CurrentRecommender::new(Arc::clone(&first)),
         limits: Limits { timeout: args.timeout, ..Limits::default() },
         site: args.site.clone(),
+        client: args.client.clone(),
         events,
         allowed_origins: args.allow_origin.clone(),
     });
 
+    let follower = source
+        .release_folder()
+        .map(|folder| Follower::start(folder.to_owned(), state.clone().into_inner(), models))
+        .transpose()
+        .map_err(StartError::from)?;
     let outcome = System::new().block_on(async {
         let server = serve(listener, state.clone())?;
         let handle = server.handle();
@@ -195,13 +209,14 @@ pub fn run(args: &Args) -> Result<Shutdown, StartFailure> {
                 ended.map_err(io::Error::other)??;
                 Ok(())
             }
-            reason = state.models.failure() => {
+            reason = first.models.failure() => {
                 handle.stop(false).await;
                 Err(StartError::Model(reason))
             }
         }
     });
-    let shutdown = if state.models.stop(WORKER_PATIENCE) {
+    let followed = follower.is_none_or(|follower| follower.stop(WORKER_PATIENCE));
+    let shutdown = if state.recommender().models.stop(WORKER_PATIENCE) && followed {
         Shutdown::Complete
     } else {
         Shutdown::GenerationRunning
@@ -244,7 +259,8 @@ fn open_event_log(folder: &Path) -> Result<Arc<EventLog>, StartError> {
     opened.map(Arc::new).map_err(|source| StartError::Events { path: folder.to_owned(), source })
 }
 
-fn check_gguf(path: &Path) -> Result<(), StartError> {
+/// Checks the magic bytes of a GGUF file, to refuse another file before the server listens.
+pub(crate) fn check_gguf(path: &Path) -> Result<(), StartError> {
     let unreadable = |source| StartError::ModelUnreadable { path: path.to_owned(), source };
     let mut magic = [0; 4];
     let mut file = fs::File::open(path).map_err(unreadable)?;
@@ -260,6 +276,14 @@ fn check_site(path: &Path) -> Result<(), StartError> {
         Ok(())
     } else {
         Err(StartError::Site { path: path.to_owned() })
+    }
+}
+
+fn check_client(path: &Path) -> Result<(), StartError> {
+    if path.join(CLIENT_SCRIPT).is_file() {
+        Ok(())
+    } else {
+        Err(StartError::Client { path: path.to_owned() })
     }
 }
 

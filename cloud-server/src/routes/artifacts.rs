@@ -20,7 +20,7 @@ pub(super) async fn manifest(
     state: web::Data<AppState>,
     if_none_match: Option<web::Header<IfNoneMatch>>,
 ) -> impl Responder {
-    let release = state.artifacts.current();
+    let release = state.recommender().artifacts.current();
     let tag = EntityTag::new_weak(release.hash().to_owned());
     let is_cached = match if_none_match.map(web::Header::into_inner) {
         Some(IfNoneMatch::Items(tags)) => tags.iter().any(|cached| cached.weak_eq(&tag)),
@@ -47,7 +47,7 @@ pub(super) async fn file(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let (release, file) = path.into_inner();
-    immutable_file(state.artifacts.file_path(&release, &file), &request)
+    immutable_file(state.recommender().artifacts.file_path(&release, &file), &request)
 }
 
 /// `GET /artifacts/{release}/cells/{sha256}`: a cell of the item table. The device verifies
@@ -58,7 +58,7 @@ pub(super) async fn cell(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let (release, cell) = path.into_inner();
-    immutable_file(state.artifacts.cell_path(&release, &cell), &request)
+    immutable_file(state.recommender().artifacts.cell_path(&release, &cell), &request)
 }
 
 fn immutable_file(path: Option<PathBuf>, request: &HttpRequest) -> Result<HttpResponse, ApiError> {

@@ -10,7 +10,7 @@ use crate::{
     error::ApiError,
     item_ids::{ResolvedRequest, resolve_request},
     request_log::CandidateStats,
-    state::AppState,
+    state::{AppState, Recommender},
     worker::{JobOutput, WorkerError},
 };
 
@@ -21,9 +21,10 @@ pub(super) async fn candidates(
     JsonBody(request): JsonBody<CandidatesRequest>,
 ) -> Result<web::Json<CandidatesResponse>, ApiError> {
     let arrived = Instant::now();
-    let ResolvedRequest { job, ignored } =
-        resolve_request(&request, &state.catalogue, &state.limits)?;
-    let model = state.models.find(request.model.as_deref())?;
+    let recommender = state.recommender();
+    let Recommender { catalogue, artifacts, models, .. } = &*recommender;
+    let ResolvedRequest { job, ignored } = resolve_request(&request, catalogue, &state.limits)?;
+    let model = models.find(request.model.as_deref())?;
     let history = job.history.clone();
     let deadline = arrived + state.limits.timeout;
     let output = model.worker.generate(job, deadline).await;
@@ -34,9 +35,9 @@ pub(super) async fn candidates(
         WorkerError::Failed => ApiError::Internal,
     })?;
 
-    let release = request.rows.then(|| state.artifacts.current());
+    let release = request.rows.then(|| artifacts.current());
     let row = |item| release.as_ref().map(|release| release.row(item));
-    let id = |item| state.catalogue.get(item).id.clone();
+    let id = |item| catalogue.get(item).id.clone();
     let candidates: Vec<_> = generation
         .candidates
         .iter()
@@ -56,7 +57,7 @@ pub(super) async fn candidates(
     });
     Ok(web::Json(CandidatesResponse {
         model: model.name.clone(),
-        catalogue_hash: state.catalogue.hash().to_owned(),
+        catalogue_hash: catalogue.hash().to_owned(),
         ranking: generation.ranking,
         candidates,
         history_rows,

@@ -38,9 +38,10 @@ pub(super) async fn events(
     }
     let EventsRequest { session, events } = request;
     let sent = events.len();
+    let recommender = state.recommender();
     let known: Vec<LoggedEvent> = events
         .into_iter()
-        .filter(|event| state.catalogue.index_of(&event.item).is_some())
+        .filter(|event| recommender.catalogue.index_of(&event.item).is_some())
         .collect();
     let unknown = sent - known.len();
     let accepted = write_off_thread(move || log.append(&session, &known)).await?;

@@ -10,10 +10,11 @@ pub(super) async fn livez() -> impl Responder {
 
 /// `GET /readyz`: 200 and the language models once all of them are loaded.
 pub(super) async fn readyz(state: web::Data<AppState>) -> Result<impl Responder, ApiError> {
-    if !state.models.are_ready() {
+    let recommender = state.recommender();
+    if !recommender.models.are_ready() {
         return Err(ApiError::NotReady);
     }
-    let models: Vec<_> = state.models.iter().map(ServedModel::status).collect();
+    let models: Vec<_> = recommender.models.iter().map(ServedModel::status).collect();
     Ok(uncached(&json!({ "status": "ready", "models": models })))
 }
 

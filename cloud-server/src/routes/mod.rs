@@ -4,6 +4,7 @@ mod artifacts;
 mod candidates;
 mod events;
 mod health;
+mod home;
 mod models;
 mod rows;
 mod site;
@@ -55,7 +56,7 @@ pub fn create_app(
     >,
 > {
     let cors = Condition::new(!state.allowed_origins.is_empty(), cors(&state.allowed_origins));
-    let site = state.site.clone();
+    let (site, client) = (state.site.clone(), state.client.clone());
     App::new()
         .app_data(state)
         .service(get("/livez", health::livez))
@@ -80,9 +81,10 @@ pub fn create_app(
         .service(get("/artifacts/{release}/{file}", artifacts::file))
         .service(get("/artifacts/{release}/cells/{sha256}", artifacts::cell))
         .configure(|app| {
-            if let Some(folder) = site {
-                app.service(site::site(folder));
-            }
+            match site {
+                Some(folder) => app.service(site::site(folder)),
+                None => app.service(home::home(client)),
+            };
         })
         .default_service(web::to(not_found))
         .wrap(cors)

@@ -32,7 +32,7 @@ pub(super) fn site(folder: PathBuf) -> impl HttpServiceFactory {
     web::scope("").wrap(from_fn(with_headers)).service(files)
 }
 
-async fn with_headers<B: MessageBody + 'static>(
+pub(super) async fn with_headers<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {

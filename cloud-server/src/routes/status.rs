@@ -2,7 +2,10 @@ use actix_web::{HttpResponse, Responder, http::header, web};
 use serde::Serialize;
 use tandem_protocol::{CatalogueInfo, HostedModel, LanguageModelInfo};
 
-use crate::{models::ServedModel, state::AppState};
+use crate::{
+    models::ServedModel,
+    state::{AppState, Recommender},
+};
 
 /// The response of `GET /v1/status`.
 #[derive(Debug, Serialize)]
@@ -26,23 +29,24 @@ struct Status {
 
 /// `GET /v1/status`: language models, catalogue, artefacts and queue length.
 pub(super) async fn status(state: web::Data<AppState>) -> impl Responder {
-    let language_models: Vec<HostedModel> = state.models.iter().map(ServedModel::status).collect();
+    let recommender = state.recommender();
+    let Recommender { catalogue, dataset, artifacts, models } = &*recommender;
+    let language_models: Vec<HostedModel> = models.iter().map(ServedModel::status).collect();
     let language_model = language_models.first().and_then(|model| {
         let (name, sha256) = (model.name.clone(), model.sha256.clone()?);
         Some(LanguageModelInfo { name, sha256 })
     });
     HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(Status {
         version: env!("CARGO_PKG_VERSION"),
-        ready: state.models.are_ready(),
+        ready: models.are_ready(),
         language_model,
         language_models,
-        dataset: state.dataset.name.clone(),
-        notice: state.dataset.notice.clone(),
+        dataset: dataset.name.clone(),
+        notice: dataset.notice.clone(),
         catalogue: CatalogueInfo {
-            hash: state.catalogue.hash().to_owned(),
-            items: state.catalogue.len(),
+            hash: catalogue.hash().to_owned(), items: catalogue.len(),
         },
-        artifacts: state.artifacts.current().hash().to_owned(),
-        queued: state.models.iter().map(|model| model.worker.queued()).sum(),
+        artifacts: artifacts.current().hash().to_owned(),
+        queued: models.iter().map(|model| model.worker.queued()).sum(),
     })
 }

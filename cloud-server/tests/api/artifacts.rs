@@ -116,7 +116,7 @@ async fn cells_are_served_as_immutable_files() {
 async fn cells_of_an_older_release_are_still_served() {
     let fixture = Fixture::new();
     let app = app(&fixture).await;
-    let newer = write_artifacts(&fixture.artifacts, &fixture.state.catalogue, 1);
+    let newer = write_artifacts(&fixture.artifacts, &fixture.recommender.catalogue, 1);
     for release in [&fixture.hash, &newer] {
         let path = format!("/artifacts/{release}/cells/{}", sha256_hex(CELLS[0]));
         assert_eq!(get(&app, &path).await.status.as_u16(), 200, "for {release}");
@@ -162,7 +162,7 @@ async fn missing_cells_and_invalid_cell_names_get_404() {
 async fn a_new_release_is_used_and_the_old_one_still_served() {
     let fixture = Fixture::new();
     let app = app(&fixture).await;
-    let newer = write_artifacts(&fixture.artifacts, &fixture.state.catalogue, 1);
+    let newer = write_artifacts(&fixture.artifacts, &fixture.recommender.catalogue, 1);
     assert_ne!(newer, fixture.hash);
     assert_eq!(get(&app, "/v1/manifest").await.header("x-artifacts"), newer);
     let rows = post(&app, "/v1/rows", r#"{"items":["1"]}"#).await.json();
@@ -176,7 +176,7 @@ async fn a_new_release_is_used_and_the_old_one_still_served() {
 async fn a_damaged_new_release_is_refused_and_the_old_one_stays_in_use() {
     let fixture = Fixture::new();
     let app = app(&fixture).await;
-    let newer = write_artifacts(&fixture.artifacts, &fixture.state.catalogue, 1);
+    let newer = write_artifacts(&fixture.artifacts, &fixture.recommender.catalogue, 1);
     let rows = fixture.artifacts.join(&newer).join("rows.bin");
     let mut bytes = fs::read(&rows).unwrap();
     bytes[20] ^= 1;
@@ -192,8 +192,8 @@ async fn a_damaged_new_release_is_refused_and_the_old_one_stays_in_use() {
 #[test]
 fn a_release_that_is_completed_later_is_used_without_a_restart() {
     let fixture = Fixture::new();
-    let artifacts = &fixture.state.artifacts;
-    let newer = write_artifacts(&fixture.artifacts, &fixture.state.catalogue, 1);
+    let artifacts = &fixture.recommender.artifacts;
+    let newer = write_artifacts(&fixture.artifacts, &fixture.recommender.catalogue, 1);
     let rows = fixture.artifacts.join(&newer).join("rows.bin");
     let bytes = fs::read(&rows).unwrap();
     fs::remove_file(&rows).unwrap();
@@ -206,7 +206,7 @@ fn a_release_that_is_completed_later_is_used_without_a_restart() {
 fn each_fault_of_an_artefact_folder_has_its_own_error() {
     let fixture = Fixture::new();
     let open =
-        || ArtifactStore::open(&fixture.artifacts, fixture.state.catalogue.clone()).map(|_| ());
+        || ArtifactStore::open(&fixture.artifacts, fixture.recommender.catalogue.clone()).map(|_| ());
     let file = |name: &str| fixture.artifacts.join(&fixture.hash).join(name);
     assert!(open().is_ok());
 
@@ -238,7 +238,7 @@ fn each_fault_of_an_artefact_folder_has_its_own_error() {
     assert!(matches!(open(), Err(ArtifactError::Damaged { .. })));
 
     let other = tandem_dataset::Catalogue::new(
-        fixture.state.catalogue.items().iter().take(3).cloned().collect(),
+        fixture.recommender.catalogue.items().iter().take(3).cloned().collect(),
     )
     .unwrap();
     write_artifacts(&fixture.artifacts, &other, 0);

@@ -22,7 +22,7 @@ async fn candidates_are_ranked_and_exclude_history_and_exclusions() {
     assert_eq!(reply.get("history_rows"), None);
     assert_eq!(reply["model"], "scripted");
     assert_eq!(reply["ranking"], "language_model");
-    assert_eq!(reply["catalogue_hash"], fixture.state.catalogue.hash());
+    assert_eq!(reply["catalogue_hash"], fixture.recommender.catalogue.hash());
     let timings = &reply["timings"];
     assert_eq!(timings["prompt_ms"], 1.0);
     assert_eq!(timings["decode_ms"], 2.0);

@@ -12,8 +12,8 @@ use std::{
 
 use actix_web::web;
 use cloud_server::{
-    AppState, ArtifactStore, DatasetInfo, EventLog, GeneratorFactory, Limits, Models, Readiness,
-    ServedModel, Worker,
+    AppState, ArtifactStore, CurrentRecommender, DatasetInfo, EventLog, GeneratorFactory, Limits,
+    Models, Readiness, Recommender, ServedModel, Worker,
 };
 use serde_json::{Value, json};
 use tandem_dataset::{Catalogue, Dataset, Item, ItemIndex, Sequence, files::sha256_hex};
@@ -206,6 +206,8 @@ impl Generator for ScriptedGenerator<'_> {
 /// The state of a server with scripted models, and its folders.
 pub(crate) struct Fixture {
     pub(crate) state: web::Data<AppState>,
+    /// The recommender that the server began with.
+    pub(crate) recommender: Arc<Recommender>,
     /// The script of the first model.
     pub(crate) script: Arc<Script>,
     /// The scripts of all models.
@@ -220,6 +222,7 @@ pub(crate) struct Options {
     pub(crate) limits: Limits,
     pub(crate) capacity: Option<usize>,
     pub(crate) site: Option<PathBuf>,
+    pub(crate) client: Option<PathBuf>,
     pub(crate) allowed_origins: Vec<cloud_server::Origin>,
     /// Folder of the event log, if one is kept.
     pub(crate) events: Option<PathBuf>,
@@ -266,7 +269,7 @@ impl Fixture {
             scripts.push(script);
             models.push(ServedModel { name: name.to_owned(), worker });
         }
-        let state = web::Data::new(AppState {
+        let recommender = Arc::new(Recommender {
             artifacts: ArtifactStore::open(&artifacts, Arc::clone(&catalogue)).unwrap(),
             catalogue,
             dataset: DatasetInfo {
@@ -274,18 +277,22 @@ impl Fixture {
                 notice: Some("Made up for tests.".to_owned()),
             },
             models: Models::new(models).unwrap(),
+        });
+        let state = web::Data::new(AppState {
+            recommender: CurrentRecommender::new(Arc::clone(&recommender)),
             limits: options.limits,
             site: options.site,
+            client: options.client,
             events: options.events.map(|path| Arc::new(EventLog::open(&path).unwrap())),
             allowed_origins: options.allowed_origins,
         });
         let script = Arc::clone(&scripts[0]);
-        Self { state, script, scripts, artifacts, hash, _folder: folder }
+        Self { state, recommender, script, scripts, artifacts, hash, _folder: folder }
     }
 
     /// The first model's worker.
     pub(crate) fn worker(&self) -> &Worker {
-        &self.state.models.find(None).unwrap().worker
+        &self.recommender.models.find(None).unwrap().worker
     }
 }
 

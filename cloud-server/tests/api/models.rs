@@ -60,7 +60,7 @@ async fn models_do_not_wait_for_each_other() {
     assert_eq!(get(&app, "/v1/models").await.json()["models"], status([false, false]));
 
     fixture.scripts[1].open();
-    let second = &fixture.state.models.find(Some("second")).unwrap();
+    let second = &fixture.recommender.models.find(Some("second")).unwrap();
     wait_for("the second is ready", || second.status().ready).await;
     assert_eq!(get(&app, "/v1/models").await.json()["models"], status([false, true]));
     assert_eq!(get(&app, "/readyz").await.refusal(), "503 not_ready");
@@ -69,7 +69,7 @@ async fn models_do_not_wait_for_each_other() {
     assert_eq!(post(&app, PATH, ask("first")).await.refusal(), "503 not_ready");
 
     fixture.scripts[0].open();
-    wait_for("both are ready", || fixture.state.models.are_ready()).await;
+    wait_for("both are ready", || fixture.recommender.models.are_ready()).await;
     let ready = get(&app, "/readyz").await.json();
     assert_eq!((&ready["status"], &ready["models"]), (&json!("ready"), &status([true, true])));
     assert_eq!(get(&app, "/v1/status").await.json()["language_models"], status([true, true]));
@@ -77,7 +77,7 @@ async fn models_do_not_wait_for_each_other() {
 
     // While the first decodes, the second answers.
     fixture.scripts[0].close();
-    let waiting = fixture.state.models.find(Some("first")).unwrap();
+    let waiting = fixture.recommender.models.find(Some("first")).unwrap();
     let slow = post(&app, PATH, ask("first"));
     let quick = async {
         wait_for("the first decodes", || fixture.scripts[0].started() == 2).await;
