@@ -8,6 +8,9 @@ use clap::{
 
 use crate::models::ModelFile;
 
+/// The script of the npm package for pages without a bundler, in its folder.
+pub(crate) const CLIENT_SCRIPT: &str = "dist/tandem.global.js";
+
 /// Serves candidate lists of GGUF language models, item rows, artefacts and a static site.
 #[derive(Clone, Debug, Parser)]
 #[command(version)]
@@ -164,6 +167,22 @@ mod tests {
         ] {
             let error = wrong.parse::<Origin>().unwrap_err();
             assert!(error.to_string().ends_with(&format!("found `{wrong}`")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_release_or_all_parts_are_required() {
+        let parse = |line: &str| Args::try_parse_from(line.split(' '));
+        assert!(parse("cloud-server --release shop").is_ok());
+        assert!(parse("cloud-server --data d --artifacts a --gguf g").is_ok());
+        for wrong in [
+            "cloud-server",
+            "cloud-server --data d --artifacts a",
+            "cloud-server --data d --gguf g",
+            "cloud-server --release shop --gguf g",
+            "cloud-server --release shop --site s --client c",
+        ] {
+            assert!(parse(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -36,6 +36,7 @@ mod release_folder;
 mod request_log;
 mod routes;
 mod server;
+mod start_error;
 mod state;
 mod worker;
 
@@ -46,6 +47,7 @@ pub use events::{EventLog, EventLogError};
 pub use log_writer::LogWriter;
 pub use models::{ModelFile, ModelFileError, Models, ModelsError, ServedModel};
 pub use routes::create_app;
-pub use server::{Shutdown, StartError, StartFailure, run, serve};
+pub use server::{Shutdown, StartFailure, run, serve};
+pub use start_error::StartError;
 pub use state::{AppState, CurrentRecommender, DatasetInfo, Recommender};
 pub use worker::{GeneratorFactory, Job, JobOutput, Readiness, Worker, WorkerError};

@@ -175,6 +175,13 @@ impl Models {
         .await
     }
 
+    /// Waits until all models are loaded; never returns if one fails.
+    pub async fn ready(&self) {
+        for model in &self.models {
+            model.worker.ready().await;
+        }
+    }
+
     /// Stops all workers within `patience`. Returns whether all threads have ended.
     #[must_use]
     pub fn stop(&self, patience: Duration) -> bool {

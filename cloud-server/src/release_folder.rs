@@ -2,7 +2,8 @@
 //! up a new release of a recommender.
 
 use std::{
-    io,
+    fs,
+    io::{self, Read},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -19,7 +20,7 @@ use crate::{
     artifacts::{ArtifactStore, read_current},
     config::Args,
     models::{ModelFile, Models, check_names},
-    server::{StartError, check_gguf},
+    start_error::StartError,
     state::{AppState, DatasetInfo, Recommender},
 };
 
@@ -76,24 +77,21 @@ impl Source {
         }
     }
 
-    /// The folder of releases, if there is one.
-    pub(crate) fn release_folder(&self) -> Option<&Path> {
-        match self {
-            Self::Release(folder) => Some(folder),
-            Self::Files { .. } => None,
-        }
-    }
-
-    /// Reads and checks everything but the weights of the language models.
+    /// Reads and checks everything but the weights of the language models. Returns also the
+    /// folder of releases and the name of the release, if it is from such a folder.
     ///
     /// # Errors
     /// [`StartError`] for the first part that cannot be used.
-    pub(crate) fn read(&self) -> Result<Parts, StartError> {
+    pub(crate) fn read(self) -> Result<(Parts, Option<(PathBuf, String)>), StartError> {
         match self {
             Self::Files { data, artifacts, gguf } => {
-                Parts::read(data, gguf, |catalogue| ArtifactStore::open(artifacts, catalogue))
+                let open = |catalogue| ArtifactStore::open(&artifacts, catalogue);
+                Ok((Parts::read(&data, &gguf, open)?, None))
             }
-            Self::Release(folder) => read_release(folder, &read_current(&folder.join("current"))?),
+            Self::Release(folder) => {
+                let name = read_current(&folder.join("current"))?;
+                Ok((read_release(&folder, &name)?, Some((folder, name))))
+            }
         }
     }
 }
@@ -135,6 +133,18 @@ impl Parts {
     }
 }
 
+/// Checks the magic bytes of a GGUF file, to refuse another file before the server listens.
+fn check_gguf(path: &Path) -> Result<(), StartError> {
+    let unreadable = |source| StartError::ModelUnreadable { path: path.to_owned(), source };
+    let mut magic = [0; 4];
+    let mut file = fs::File::open(path).map_err(unreadable)?;
+    match file.read_exact(&mut magic) {
+        Ok(()) if magic == *b"GGUF" => Ok(()),
+        Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Err(unreadable(error)),
+        _ => Err(StartError::NotGguf { path: path.to_owned() }),
+    }
+}
+
 /// A thread that follows the file `current` of a folder of releases.
 ///
 /// A new release is loaded beside the one in use and put in use when its language model is
@@ -144,19 +154,22 @@ impl Parts {
 pub(crate) struct Follower {
     /// Dropped to stop the thread.
     stop: Sender<()>,
-    thread: JoinHandle<()>,
+    /// Returns whether all earlier language models have ended.
+    thread: JoinHandle<bool>,
 }
 
 impl Follower {
+    /// Begins with the release `in_use` of `folder`.
+    ///
     /// # Errors
     /// If the system cannot create a thread.
     pub(crate) fn start(
         folder: PathBuf,
+        in_use: String,
         state: Arc<AppState>,
         options: ModelOptions,
     ) -> io::Result<Self> {
         let (stop, stopped) = channel::<()>();
-        let in_use = read_current(&folder.join("current")).unwrap_or_default();
         let wait = move |time: Duration| {
             matches!(stopped.recv_timeout(time), Err(RecvTimeoutError::Timeout))
         };
@@ -167,6 +180,7 @@ impl Follower {
                 following.look(&wait);
             }
             following.retire(Duration::ZERO);
+            following.retired.is_empty()
         };
         let thread = thread::Builder::new().name("releases".to_owned()).spawn(run)?;
         Ok(Self { stop, thread })
@@ -183,7 +197,7 @@ impl Follower {
             }
             thread::sleep(Duration::from_millis(5));
         }
-        self.thread.join().is_ok()
+        self.thread.join().unwrap_or(false)
     }
 }
 
@@ -214,14 +228,14 @@ impl Following {
             return;
         }
         match self.load(&name, wait) {
-            Ok(Some(recommender)) => {
+            Ok(recommender) if recommender.models.are_ready() => {
                 self.retired.push(self.state.recommender.replace(Arc::new(recommender)));
                 tracing::info!(from = self.in_use, to = name, "switched to a new release");
                 self.in_use = name;
                 self.refused = None;
             }
-            // The server stops.
-            Ok(None) => {}
+            // The server stops while it loads.
+            Ok(recommender) => self.retired.push(Arc::new(recommender)),
             Err(error) => {
                 tracing::warn!(%error, in_use = self.in_use, refused = name, "refused a release");
                 self.refused = Some((name, Instant::now()));
@@ -229,22 +243,22 @@ impl Following {
         }
     }
 
-    /// The release with its language model loaded; `None` if the server stops meanwhile.
+    /// The release with its language model loaded, unless the server stops meanwhile.
     fn load(
         &self,
         name: &str,
         wait: &impl Fn(Duration) -> bool,
-    ) -> Result<Option<Recommender>, StartError> {
+    ) -> Result<Recommender, StartError> {
         let recommender = read_release(&self.folder, name)?.start(&self.options)?;
         while !recommender.models.are_ready() {
             if let Some(reason) = recommender.models.load_error() {
                 return Err(StartError::Model(reason));
             }
             if !wait(LOADING_POLL) {
-                return Ok(None);
+                break;
             }
         }
-        Ok(Some(recommender))
+        Ok(recommender)
     }
 
     /// Stops the models of earlier recommenders that answer no more requests.

@@ -1,24 +1,22 @@
 use std::{
-    fs,
-    io::{self, Read, Write},
+    io::{self, Write},
     net::{SocketAddr, TcpListener},
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
     time::Duration,
 };
 
 use actix_web::{HttpServer, dev::Server, rt::System, web};
-use tandem_dataset::{DatasetError, files::FileDraft};
+use tandem_dataset::files::FileDraft;
 use tandem_generator::LoadOptions;
 
 use crate::{
-    artifacts::ArtifactError,
-    config::{Args, Limits},
+    config::{Args, CLIENT_SCRIPT, Limits},
     events::EventLog,
-    models::ModelsError,
     release_folder::{Follower, ModelOptions, Source},
     routes::create_app,
-    state::{AppState, CurrentRecommender},
+    start_error::StartError,
+    state::{AppState, CurrentRecommender, Recommender},
 };
 
 /// Seconds that open requests get to finish after a signal to stop.
@@ -30,9 +28,6 @@ const MAX_HTTP_THREADS: usize = 4;
 /// Connections that may wait to be accepted (`listen` backlog); the system may limit it.
 const BACKLOG: i32 = 1024;
 
-/// The script of the npm package for pages without a bundler.
-pub(crate) const CLIENT_SCRIPT: &str = "dist/tandem.global.js";
-
 /// How [`run`] ended. It decides how the caller has to end the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shutdown {
@@ -41,93 +36,6 @@ pub enum Shutdown {
     /// A language model's thread is still decoding and cannot be interrupted: end the process
     /// without running the destructors of C++ statics that the thread uses.
     GenerationRunning,
-}
-
-/// Why the server did not start, as one sentence.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The dataset folder cannot be read.
-    #[error("cannot use the dataset: {0}")]
-    Dataset(#[from] DatasetError),
-    /// The artefacts cannot be read.
-    #[error(transparent)]
-    Artifacts(#[from] ArtifactError),
-    /// The GGUF file cannot be opened.
-    #[error("cannot read the language model {}: {source}; give a GGUF file with --gguf", path.display())]
-    ModelUnreadable {
-        /// The file.
-        path: PathBuf,
-        /// The error of the operating system.
-        source: io::Error,
-    },
-    /// The file does not start with the magic bytes of GGUF.
-    #[error("{} is not a GGUF file: expected the magic bytes `GGUF`; give a GGUF file with --gguf", path.display())]
-    NotGguf {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The language models cannot be served together.
-    #[error(transparent)]
-    Models(#[from] ModelsError),
-    /// A language model could not be loaded.
-    #[error("cannot use the language model: {0}")]
-    Model(String),
-    /// The site's folder has no `index.html`.
-    #[error("{} has no index.html: expected the folder of a built site; build the site or omit --site", path.display())]
-    Site {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// The package's folder has no script for pages without a bundler.
-    #[error("{} has no {CLIENT_SCRIPT}: expected the folder of the built npm package; build it with `cargo xtask wasm` and `npm run build`, or omit --client", path.display())]
-    Client {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// The command line names neither a folder of releases nor all other parts.
-    #[error("expected --release, or --data, --artifacts and --gguf")]
-    Source,
-    /// The folder of the event log cannot be created.
-    #[error("cannot log events to {}: {source}; give a writable folder with --events", path.display())]
-    Events {
-        /// The folder.
-        path: PathBuf,
-        /// The error of the operating system.
-        source: io::Error,
-    },
-    /// Another program uses the port.
-    #[error(
-        "port {port} of {host} is in use; choose another port with --port or stop the other program"
-    )]
-    PortInUse {
-        /// The requested address.
-        host: String,
-        /// The requested port.
-        port: u16,
-    },
-    /// The server cannot listen on the address for another reason.
-    #[error(
-        "cannot listen on {host}, port {port}: {source}; choose another address with --host and --port"
-    )]
-    Listen {
-        /// The requested address.
-        host: String,
-        /// The requested port.
-        port: u16,
-        /// The error of the operating system.
-        source: io::Error,
-    },
-    /// The port file cannot be written.
-    #[error("cannot write the port file {}: {source}; give a writable path with --port-file", path.display())]
-    PortFile {
-        /// The file.
-        path: PathBuf,
-        /// The error of the operating system.
-        source: io::Error,
-    },
-    /// The operating system refused a thread or a socket.
-    #[error("the server failed: {0}")]
-    System(#[from] io::Error),
 }
 
 /// A [`StartError`] and how to end the process.
@@ -154,8 +62,7 @@ impl From<StartError> for StartFailure {
 /// # Errors
 /// [`StartFailure`] if the server cannot start or a model cannot be loaded.
 pub fn run(args: &Args) -> Result<Shutdown, StartFailure> {
-    let source = Source::of(args)?;
-    let parts = source.read()?;
+    let (parts, release) = Source::of(args)?.read()?;
     if let Some(site) = &args.site {
         check_site(site)?;
     }
@@ -189,13 +96,13 @@ pub fn run(args: &Args) -> Result<Shutdown, StartFailure> {
         allowed_origins: args.allow_origin.clone(),
     });
 
-    let follower = source
-        .release_folder()
-        .map(|folder| Follower::start(folder.to_owned(), state.clone().into_inner(), models))
+    let follower = release
+        .map(|(folder, name)| Follower::start(folder, name, state.clone().into_inner(), models))
         .transpose()
         .map_err(StartError::from)?;
-    let outcome = System::new().block_on(async {
-        let server = serve(listener, state.clone())?;
+    let served = state.clone();
+    let outcome = System::new().block_on(async move {
+        let server = serve(listener, served)?;
         let handle = server.handle();
         let serving = actix_web::rt::spawn(server);
         // Lets the server start before the port file is written: programs that wait for the
@@ -209,7 +116,7 @@ pub fn run(args: &Args) -> Result<Shutdown, StartFailure> {
                 ended.map_err(io::Error::other)??;
                 Ok(())
             }
-            reason = first.models.failure() => {
+            reason = load_failure(first) => {
                 handle.stop(false).await;
                 Err(StartError::Model(reason))
             }
@@ -227,6 +134,20 @@ pub fn run(args: &Args) -> Result<Shutdown, StartFailure> {
             Ok(shutdown)
         }
         Err(error) => Err(StartFailure { error, shutdown }),
+    }
+}
+
+/// Waits until a model of the first recommender has failed to load and returns the reason; never
+/// returns if all succeed. Holds the recommender only while it loads.
+async fn load_failure(first: Arc<Recommender>) -> String {
+    let failed = tokio::select! {
+        reason = first.models.failure() => Some(reason),
+        () = first.models.ready() => None,
+    };
+    drop(first);
+    match failed {
+        Some(reason) => reason,
+        None => std::future::pending().await,
     }
 }
 
@@ -257,18 +178,6 @@ fn load_options(args: &Args) -> LoadOptions {
 fn open_event_log(folder: &Path) -> Result<Arc<EventLog>, StartError> {
     let opened = EventLog::open(folder);
     opened.map(Arc::new).map_err(|source| StartError::Events { path: folder.to_owned(), source })
-}
-
-/// Checks the magic bytes of a GGUF file, to refuse another file before the server listens.
-pub(crate) fn check_gguf(path: &Path) -> Result<(), StartError> {
-    let unreadable = |source| StartError::ModelUnreadable { path: path.to_owned(), source };
-    let mut magic = [0; 4];
-    let mut file = fs::File::open(path).map_err(unreadable)?;
-    match file.read_exact(&mut magic) {
-        Ok(()) if magic == *b"GGUF" => Ok(()),
-        Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Err(unreadable(error)),
-        _ => Err(StartError::NotGguf { path: path.to_owned() }),
-    }
 }
 
 fn check_site(path: &Path) -> Result<(), StartError> {

@@ -9,7 +9,7 @@ use actix_web::{
 };
 
 use super::{get, site::with_headers};
-use crate::server::CLIENT_SCRIPT;
+use crate::config::CLIENT_SCRIPT;
 
 /// Where the folder of the npm package is served.
 const CLIENT: &str = "/client";

@@ -90,6 +90,15 @@ impl Worker {
         }
     }
 
+    /// Waits until jobs are accepted; never returns if loading fails.
+    pub async fn ready(&self) {
+        let mut readiness = self.readiness.clone();
+        let ready = |readiness: &Readiness| matches!(readiness, Readiness::Ready { .. });
+        if readiness.wait_for(ready).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Queues a job and waits for its result until the deadline. Dropping the future cancels
     /// the job, unless it is being decoded already.
     ///

@@ -11,5 +11,6 @@ mod http;
 mod models;
 mod process;
 mod queue;
+mod releases;
 mod site;
 mod start;

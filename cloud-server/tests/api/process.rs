@@ -22,7 +22,7 @@ use crate::{
     start::Folder,
 };
 
-struct Process {
+pub(crate) struct Process {
     child: Child,
     port: u16,
 }
@@ -30,7 +30,12 @@ struct Process {
 impl Process {
     /// Starts a server and waits until it listens.
     fn start(folder: &Folder, command: &mut Command) -> Self {
-        let port_file = folder.path("port");
+        Self::start_with(folder.root.path(), command)
+    }
+
+    /// As [`Process::start`], with the port file in `folder`.
+    pub(crate) fn start_with(folder: &Path, command: &mut Command) -> Self {
+        let port_file = folder.join("port");
         let mut child = command.arg("--port-file").arg(&port_file).spawn().unwrap();
         wait_until("the port file is written", || {
             assert_eq!(child.try_wait().unwrap(), None, "the server ended");
@@ -40,12 +45,12 @@ impl Process {
         Self { child, port }
     }
 
-    fn ready(self) -> Self {
+    pub(crate) fn ready(self) -> Self {
         wait_until("the server is ready", || self.get("/readyz").0 == 200);
         self
     }
 
-    fn get(&self, path: &str) -> (u16, Vec<u8>) {
+    pub(crate) fn get(&self, path: &str) -> (u16, Vec<u8>) {
         self.exchange(&format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"))
     }
 
@@ -53,7 +58,7 @@ impl Process {
         self.exchange(&post(path, body))
     }
 
-    fn candidates(&self, body: &Value) -> Value {
+    pub(crate) fn candidates(&self, body: &Value) -> Value {
         let (status, answer) = self.post("/v1/candidates", &body.to_string());
         assert_eq!(status, 200, "{}", String::from_utf8_lossy(&answer));
         serde_json::from_slice(&answer).unwrap()
@@ -77,7 +82,7 @@ impl Process {
     }
 
     /// Sends a signal and waits until the process has ended.
-    fn stop_with(&mut self, signal: &str) -> ExitStatus {
+    pub(crate) fn stop_with(&mut self, signal: &str) -> ExitStatus {
         let sent = Command::new("kill").arg(signal).arg(self.child.id().to_string()).status();
         assert!(sent.unwrap().success());
         let mut status = None;

@@ -136,3 +136,44 @@ async fn only_allowed_origins_may_call_the_server() {
         assert_eq!(reply.header(ALLOW), "*", "for {origins:?}");
     }
 }
+
+#[actix_rt::test]
+async fn a_server_without_a_site_has_a_page_of_its_own() {
+    let fixture = Fixture::new();
+    let app = app(&fixture).await;
+    for (path, media_type) in [
+        ("/", "text/html; charset=utf-8"),
+        ("/home.js", "text/javascript"),
+        ("/home.css", "text/css; charset=utf-8"),
+    ] {
+        let reply = get(&app, path).await;
+        assert_eq!(reply.status.as_u16(), 200, "for {path}");
+        assert_eq!(reply.header("content-type"), media_type, "for {path}");
+        assert!(reply.header("content-security-policy").contains("script-src 'self'"));
+        let text = String::from_utf8(reply.body.to_vec()).unwrap();
+        assert!(!text.contains("http://") && !text.contains("https://"), "{path} is not alone");
+    }
+    let page = get(&app, "/").await;
+    assert!(String::from_utf8(page.body.to_vec()).unwrap().contains("data-client=\"\""));
+    for path in ["/nothing.js", "/client/dist/tandem.global.js"] {
+        assert_eq!(get(&app, path).await.refusal(), "404 not_found", "for {path}");
+    }
+    let reply = send(&app, TestRequest::post().uri("/")).await;
+    assert_eq!(reply.refusal(), "405 method_not_allowed");
+}
+
+#[actix_rt::test]
+async fn the_page_runs_the_package_that_the_server_has() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("dist")).unwrap();
+    fs::write(folder.path().join("dist/tandem.global.js"), "var Tandem;").unwrap();
+    let client = Some(folder.path().to_owned());
+    let fixture = Fixture::with(Options { client, ..Options::default() });
+    let app = app(&fixture).await;
+    let page = get(&app, "/").await;
+    let text = String::from_utf8(page.body.to_vec()).unwrap();
+    assert!(text.contains("data-client=\"/client/dist/tandem.global.js\""), "{text}");
+    let script = get(&app, "/client/dist/tandem.global.js").await;
+    assert_eq!(&script.body[..], b"var Tandem;");
+    assert_eq!(script.header("content-type"), "text/javascript");
+}

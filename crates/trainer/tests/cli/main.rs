@@ -11,6 +11,8 @@ mod interrupt;
 #[cfg(feature = "llama")]
 mod lists;
 mod options;
+#[cfg(feature = "llama")]
+mod quickstart;
 mod train;
 
 use std::{

@@ -1,0 +1,92 @@
+use std::{io, path::PathBuf};
+
+use tandem_dataset::DatasetError;
+
+use crate::{artifacts::ArtifactError, config::CLIENT_SCRIPT, models::ModelsError};
+
+/// Why the server did not start, as one sentence.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The dataset folder cannot be read.
+    #[error("cannot use the dataset: {0}")]
+    Dataset(#[from] DatasetError),
+    /// The artefacts cannot be read.
+    #[error(transparent)]
+    Artifacts(#[from] ArtifactError),
+    /// The GGUF file cannot be opened.
+    #[error("cannot read the language model {}: {source}; give a GGUF file with --gguf", path.display())]
+    ModelUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// The error of the operating system.
+        source: io::Error,
+    },
+    /// The file does not start with the magic bytes of GGUF.
+    #[error("{} is not a GGUF file: expected the magic bytes `GGUF`; give a GGUF file with --gguf", path.display())]
+    NotGguf {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The language models cannot be served together.
+    #[error(transparent)]
+    Models(#[from] ModelsError),
+    /// A language model could not be loaded.
+    #[error("cannot use the language model: {0}")]
+    Model(String),
+    /// The site's folder has no `index.html`.
+    #[error("{} has no index.html: expected the folder of a built site; build the site or omit --site", path.display())]
+    Site {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The package's folder has no script for pages without a bundler.
+    #[error("{} has no {CLIENT_SCRIPT}: expected the folder of the built npm package; build it with `cargo xtask wasm` and `npm run build`, or omit --client", path.display())]
+    Client {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The command line names neither a folder of releases nor all other parts.
+    #[error("expected --release, or --data, --artifacts and --gguf")]
+    Source,
+    /// The folder of the event log cannot be created.
+    #[error("cannot log events to {}: {source}; give a writable folder with --events", path.display())]
+    Events {
+        /// The folder.
+        path: PathBuf,
+        /// The error of the operating system.
+        source: io::Error,
+    },
+    /// Another program uses the port.
+    #[error(
+        "port {port} of {host} is in use; choose another port with --port or stop the other program"
+    )]
+    PortInUse {
+        /// The requested address.
+        host: String,
+        /// The requested port.
+        port: u16,
+    },
+    /// The server cannot listen on the address for another reason.
+    #[error(
+        "cannot listen on {host}, port {port}: {source}; choose another address with --host and --port"
+    )]
+    Listen {
+        /// The requested address.
+        host: String,
+        /// The requested port.
+        port: u16,
+        /// The error of the operating system.
+        source: io::Error,
+    },
+    /// The port file cannot be written.
+    #[error("cannot write the port file {}: {source}; give a writable path with --port-file", path.display())]
+    PortFile {
+        /// The file.
+        path: PathBuf,
+        /// The error of the operating system.
+        source: io::Error,
+    },
+    /// The operating system refused a thread or a socket.
+    #[error("the server failed: {0}")]
+    System(#[from] io::Error),
+}

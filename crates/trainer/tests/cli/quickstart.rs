@@ -1,0 +1,170 @@
+//! `tandem quickstart` and `tandem retrain`.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use tandem_dataset::Dataset;
+
+use crate::{Bench, names, text};
+
+const QUICKSTART: &str =
+    "quickstart --events clicks.csv --catalogue items.csv --out shop --minutes 0";
+
+/// Steps that print a line.
+const STEPS: usize = 7;
+
+/// A shop with titles, in which users walk through the items.
+fn bench(users: usize, items: usize) -> Bench {
+    let bench = Bench::new();
+    let mut titles = "item,title\n".to_owned();
+    for item in 0..items {
+        writeln!(titles, "{item},Item {item}").unwrap();
+    }
+    bench.write("items.csv", titles);
+    write_log(&bench, users, items);
+    bench
+}
+
+fn write_log(bench: &Bench, users: usize, items: usize) {
+    let mut log = "user,item,timestamp\n".to_owned();
+    for user in 0..users {
+        for step in 0..8 {
+            let item = (user * 7 + step * (1 + user % 3)) % items;
+            writeln!(log, "{user},{item},{step}").unwrap();
+        }
+    }
+    bench.write("clicks.csv", log);
+}
+
+/// Standard output and error of a run that must succeed.
+fn run(bench: &Bench, line: &str) -> (String, String) {
+    let output = bench.run(line);
+    let progress = text(&output.stderr);
+    assert!(output.status.success(), "{line}: {progress}");
+    (text(&output.stdout), progress)
+}
+
+fn current(bench: &Bench) -> String {
+    fs::read_to_string(bench.path("shop/current")).unwrap()
+}
+
+#[test]
+fn one_command_makes_a_recommender_and_only_what_changed_is_done_again() {
+    let bench = bench(60, 30);
+    let (page, progress) = run(&bench, QUICKSTART);
+    assert_eq!(progress.matches(" …\n").count(), STEPS, "{progress}");
+    assert!(page.contains("480 interactions of 60 users with 30 items"), "{page}");
+    assert!(page.contains("items.csv: titles of 30 items"), "{page}");
+    assert!(page.contains("Quality on 60 held-out interactions"), "{page}");
+    for row in ["popularity", "co-occurrence", "small model", "language model", "both together"] {
+        let line = page.lines().find(|line| line.trim_start().starts_with(row)).unwrap();
+        let figures: Vec<f64> =
+            line.split_whitespace().rev().take(2).map(|it| it.parse().unwrap()).collect();
+        // HR@10 is not below NDCG@10.
+        assert!(figures[0] >= figures[1] && (0.0..=1.0).contains(&figures[0]), "{line}");
+    }
+    assert!(page.contains("createRecommender({ server: 'http://127.0.0.1:8080' })"), "{page}");
+
+    // What a server needs.
+    let name = current(&bench);
+    let release = bench.path("shop/releases").join(&name);
+    let expected =
+        ["artifacts", "calibration.json", "data", "language-model.gguf", "small-model.safetensors"];
+    assert_eq!(names(&release), expected);
+    let artifacts = fs::read_to_string(release.join("artifacts")).unwrap();
+    let manifest = bench.path("shop/artifacts").join(artifacts).join("manifest.json");
+    let manifest: Value = serde_json::from_slice(&fs::read(manifest).unwrap()).unwrap();
+    let dataset = Dataset::load(&release.join("data")).unwrap();
+    assert_eq!(manifest["catalogue"]["hash"], dataset.catalogue.hash());
+    // Fitted on sessions of several clicks.
+    assert_eq!(manifest["policy"]["trigger"]["when"], "uplift");
+    assert_eq!(dataset.catalogue.items()[3].title, "Item 3");
+
+    let (again, progress) = run(&bench, QUICKSTART);
+    assert_eq!(progress.matches(": nothing has changed\n").count(), STEPS, "{progress}");
+    let without_time = |page: &str| page.lines().rev().skip(1).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(without_time(&again), without_time(&page));
+
+    // Other titles change the release, other minutes the training.
+    let (_, progress) = run(&bench, &QUICKSTART.replace("--minutes 0", "--minutes 0.001"));
+    assert_eq!(progress.matches(": nothing has changed\n").count(), 1, "{progress}");
+    write_log(&bench, 70, 30);
+    let (page, progress) = run(&bench, QUICKSTART);
+    assert_eq!(progress.matches(" …\n").count(), STEPS, "{progress}");
+    assert!(page.contains("560 interactions"), "{page}");
+    assert_ne!(current(&bench), name);
+}
+
+#[test]
+fn an_interrupted_run_continues() {
+    let bench = bench(60, 30);
+    let line = QUICKSTART.replace("--minutes 0", "--minutes 30");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tandem"))
+        .args(line.split_whitespace())
+        .current_dir(bench.path("."))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let begun = Instant::now();
+    let checkpoint = bench.path("shop/work/quickstart/language-model.gguf.checkpoint");
+    while !checkpoint.exists() {
+        assert!(begun.elapsed() < Duration::from_mins(5), "no epoch was trained");
+        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+        thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!bench.path("shop/current").exists());
+
+    let (page, progress) = run(&bench, &line);
+    assert!(progress.contains("reading the log: nothing has changed"), "{progress}");
+    assert!(progress.contains("training the small model: nothing has changed"), "{progress}");
+    assert!(progress.contains("resuming an interrupted training after"), "{progress}");
+    assert!(page.contains("Quality on 60 held-out interactions"), "{page}");
+    assert!(!checkpoint.exists());
+}
+
+#[test]
+fn retraining_takes_up_new_events_and_items() {
+    let bench = bench(60, 30);
+    let said = bench.failed(2, "retrain --out shop");
+    assert!(said.contains("make it with `tandem quickstart --out shop`"), "{said}");
+    run(&bench, QUICKSTART);
+    let first = current(&bench);
+    let (said, _) = run(&bench, "retrain --out shop --minutes 0");
+    assert!(said.contains("no new events, nothing to do"), "{said}");
+    assert_eq!(current(&bench), first);
+
+    // Two more items and ten more users.
+    write_log(&bench, 70, 32);
+    let (said, progress) = run(&bench, "retrain --out shop --minutes 0 --force");
+    assert!(said.contains("NDCG@10 on the newest interactions of 70 users"), "{said}");
+    assert!(progress.contains("publishing …"), "{progress}");
+    let second = current(&bench);
+    assert_ne!(second, first);
+    let release = bench.path("shop/releases").join(&second);
+    assert_eq!(Dataset::load(&release.join("data")).unwrap().catalogue.len(), 32);
+    let (said, _) = run(&bench, "retrain --out shop --minutes 0");
+    assert!(said.contains("no new events, nothing to do"), "{said}");
+    // The earlier release is still there.
+    assert_eq!(names(&bench.path("shop/releases")).len(), 2);
+}
+
+#[test]
+fn input_that_nothing_can_be_learnt_from_is_refused_with_the_reason() {
+    let bench = bench(2, 30);
+    bench.write("clicks.csv", "user,item\n1,a\n1,b\n2,a\n");
+    let output = bench.run("quickstart --events clicks.csv --out shop");
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("at least 3 interactions, found 2 users with at most 2"), "{said}");
+    let said = bench.failed(2, "quickstart --events none.csv --out shop");
+    assert!(said.contains("cannot read none.csv"), "{said}");
+}
