@@ -31,9 +31,8 @@ pub(super) fn home(client: Option<PathBuf>) -> impl HttpServiceFactory {
             include_str!("../home/home.css").to_owned(),
         ));
     match client {
-        Some(folder) => scope.service(
-            Files::new(CLIENT, folder).prefer_utf8(true).disable_content_disposition(),
-        ),
+        Some(folder) => scope
+            .service(Files::new(CLIENT, folder).prefer_utf8(true).disable_content_disposition()),
         None => scope,
     }
 }

@@ -38,7 +38,10 @@ fn encode(
     let release = recommender.artifacts.current();
     let rows = items
         .iter()
-        .map(|&item| ItemRow { item: recommender.catalogue.get(item).id.clone(), row: release.row(item) })
+        .map(|&item| ItemRow {
+            item: recommender.catalogue.get(item).id.clone(),
+            row: release.row(item),
+        })
         .collect();
     let response = RowsResponse { rows_hash: release.rows_hash().to_owned(), rows, unknown };
     serde_json::to_vec(&response).map_err(|_| ApiError::Internal)

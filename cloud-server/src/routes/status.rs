@@ -43,9 +43,7 @@ pub(super) async fn status(state: web::Data<AppState>) -> impl Responder {
         language_models,
         dataset: dataset.name.clone(),
         notice: dataset.notice.clone(),
-        catalogue: CatalogueInfo {
-            hash: catalogue.hash().to_owned(), items: catalogue.len(),
-        },
+        catalogue: CatalogueInfo { hash: catalogue.hash().to_owned(), items: catalogue.len() },
         artifacts: artifacts.current().hash().to_owned(),
         queued: models.iter().map(|model| model.worker.queued()).sum(),
     })

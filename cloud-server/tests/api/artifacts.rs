@@ -205,8 +205,9 @@ fn a_release_that_is_completed_later_is_used_without_a_restart() {
 #[test]
 fn each_fault_of_an_artefact_folder_has_its_own_error() {
     let fixture = Fixture::new();
-    let open =
-        || ArtifactStore::open(&fixture.artifacts, fixture.recommender.catalogue.clone()).map(|_| ());
+    let open = || {
+        ArtifactStore::open(&fixture.artifacts, fixture.recommender.catalogue.clone()).map(|_| ())
+    };
     let file = |name: &str| fixture.artifacts.join(&fixture.hash).join(name);
     assert!(open().is_ok());
 

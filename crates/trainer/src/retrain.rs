@@ -168,7 +168,8 @@ mod with_llama {
     }
 
     fn comparison(old: &[Option<usize>], new: &[Option<usize>]) -> Comparison {
-        let gains = |ranks: &[Option<usize>]| ranks.iter().map(|it| ndcg10(*it)).collect::<Vec<_>>();
+        let gains =
+            |ranks: &[Option<usize>]| ranks.iter().map(|it| ndcg10(*it)).collect::<Vec<_>>();
         let (old, new) = (gains(old), gains(new));
         let differences: Vec<f64> = new.iter().zip(&old).map(|(new, old)| new - old).collect();
         Comparison {
@@ -208,12 +209,9 @@ mod with_llama {
 
     /// The items of `users` as positions in the catalogue of `known`, with the place of each
     /// user in `users`. Users whose target or whole history is unknown are left out.
-    fn view(
-        dataset: &Dataset,
-        known: &Dataset,
-        users: &[usize],
-    ) -> Result<(Dataset, Vec<usize>)> {
-        let position = |item: &ItemIndex| known.catalogue.index_of(&dataset.catalogue.get(*item).id);
+    fn view(dataset: &Dataset, known: &Dataset, users: &[usize]) -> Result<(Dataset, Vec<usize>)> {
+        let position =
+            |item: &ItemIndex| known.catalogue.index_of(&dataset.catalogue.get(*item).id);
         let (mut sequences, mut places) = (Vec::new(), Vec::new());
         for (place, &user) in users.iter().enumerate() {
             let Sequence { user, items, .. } = &dataset.sequences[user];
@@ -248,12 +246,14 @@ mod with_llama {
 
         #[test]
         fn an_older_release_sees_the_items_that_it_knows() {
-            let new = dataset(&["a", "b", "c", "d"], &[&[0, 1, 3], &[3, 2, 1], &[2, 1], &[0, 3, 1]]);
+            let new =
+                dataset(&["a", "b", "c", "d"], &[&[0, 1, 3], &[3, 2, 1], &[2, 1], &[0, 3, 1]]);
             let known = dataset(&["b", "a", "x", "d"], &[]);
             let (view, places) = view(&new, &known, &[0, 1, 2, 3]).unwrap();
             // User 2 has only the target left.
             assert_eq!(places, [0, 1, 3]);
-            let items = |at: usize| view.sequences[at].items.iter().map(|it| it.0).collect::<Vec<_>>();
+            let items =
+                |at: usize| view.sequences[at].items.iter().map(|it| it.0).collect::<Vec<_>>();
             assert_eq!([items(0), items(1), items(2)], [vec![1, 0, 3], vec![3, 0], vec![1, 3, 0]]);
             // An unknown target.
             let (_, places) = super::view(&new, &dataset(&["a"], &[]), &[0, 1]).unwrap();

@@ -202,9 +202,14 @@ impl Sandbox {
     }
 
     fn server(&self, workspace: &Workspace) -> Result<Server, Failure> {
-        let program = self
-            .program(workspace, "cloud-server")
-            .args(["--release", "shop", "--events", "log", "--port", "0"]);
+        let program = self.program(workspace, "cloud-server").args([
+            "--release",
+            "shop",
+            "--events",
+            "log",
+            "--port",
+            "0",
+        ]);
         server::launch(program, &self.path("port"))
     }
 

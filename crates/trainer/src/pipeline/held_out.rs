@@ -91,8 +91,7 @@ impl HeldOut {
     /// All prefixes whose lists are needed, as users with a number of their items.
     pub(super) fn prefixes(&self, dataset: &Dataset) -> Vec<(usize, usize)> {
         let calibration = self.calibration.iter().flat_map(|&user| self.session(dataset, user));
-        let mut prefixes: Vec<_> =
-            calibration.chain(test_prefixes(dataset, &self.test)).collect();
+        let mut prefixes: Vec<_> = calibration.chain(test_prefixes(dataset, &self.test)).collect();
         prefixes.sort_unstable();
         prefixes.dedup();
         prefixes
@@ -159,7 +158,10 @@ mod tests {
     fn nothing_that_is_calibrated_or_tested_on_is_trained_on() {
         let dataset = dataset(&[8; 120]);
         let held_out = HeldOut::choose(&dataset).unwrap();
-        assert_eq!((held_out.clicks, held_out.calibration.len(), held_out.test.len()), (4, 50, 120));
+        assert_eq!(
+            (held_out.clicks, held_out.calibration.len(), held_out.test.len()),
+            (4, 50, 120)
+        );
         let trained = held_out.training_set(&dataset).unwrap();
         assert_eq!(trained.catalogue.hash(), dataset.catalogue.hash());
         for user in 0..120 {
@@ -182,6 +184,9 @@ mod tests {
         let held_out = HeldOut::choose(&dataset(&[3, 9, 2])).unwrap();
         assert_eq!((held_out.clicks, held_out.calibration), (1, vec![0, 1]));
         let message = HeldOut::choose(&dataset(&[2, 1])).unwrap_err().to_string();
-        assert!(message.contains("at least 3 interactions, found 2 users with at most 2"), "{message}");
+        assert!(
+            message.contains("at least 3 interactions, found 2 users with at most 2"),
+            "{message}"
+        );
     }
 }

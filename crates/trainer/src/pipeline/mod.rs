@@ -237,8 +237,7 @@ fn calibrate(
     held_out: &HeldOut,
 ) -> Result<Calibration> {
     let mut calibration = Calibration::default();
-    let model =
-        SmallModel::read(small_model, dataset, &calibration)?.with_search(Search::Whole);
+    let model = SmallModel::read(small_model, dataset, &calibration)?.with_search(Search::Whole);
     let lists = held_out.calibration_lists(dataset, lists);
     let replay = model.replay(dataset, &lists);
     let sessions = replay.sessions(held_out.clicks, 1)?.learning(true);

@@ -54,7 +54,9 @@ pub(crate) fn page(page: &Page<'_>) -> String {
     let server = if *serves {
         format!("  {address} shows the catalogue and live recommendations.\n")
     } else {
-        format!("  cloud-server --release {out}\n  Then open {address}: the catalogue and live recommendations.\n")
+        format!(
+            "  cloud-server --release {out}\n  Then open {address}: the catalogue and live recommendations.\n"
+        )
     };
     let _ = write!(
         text,

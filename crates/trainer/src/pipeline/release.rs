@@ -84,8 +84,8 @@ impl Release {
         if !folder.exists() {
             let draft = FolderDraft::new(&folder)?;
             for (name, path) in &parts {
-                let mut file = File::open(path)
-                    .with_context(|| format!("cannot read {}", path.display()))?;
+                let mut file =
+                    File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
                 draft.write(name, |writer| io::copy(&mut file, writer).map(drop))?;
             }
             draft.write(ARTIFACTS, |writer| writer.write_all(artifacts.as_bytes()))?;

@@ -107,7 +107,11 @@ mod tests {
         assert_eq!(run("b", false), Some(true));
         assert_eq!(run("b", false), None);
         fs::remove_file(&output).unwrap();
-        assert_eq!(run("b", false), Some(false), "it was finished, so there is nothing to continue");
+        assert_eq!(
+            run("b", false),
+            Some(false),
+            "it was finished, so there is nothing to continue"
+        );
         assert_eq!(run("c", false), Some(false));
     }
 

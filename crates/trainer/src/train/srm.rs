@@ -138,8 +138,7 @@ pub(crate) fn train(args: &TrainSrm, dataset: &Dataset) -> Result<Epoch> {
     )?;
     if let Some(start) = &start {
         let place = |id: &ItemId| known.catalogue.index_of(id).map(ItemIndex::position);
-        let rows =
-            rows_by_id(trainer.rows().into_owned(), &start.items.values()?, dataset, place);
+        let rows = rows_by_id(trainer.rows().into_owned(), &start.items.values()?, dataset, place);
         trainer.set_initial_rows(&rows, &rows)?;
     }
     if fit_options.display == Display::Epochs {

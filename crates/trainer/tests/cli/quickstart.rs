@@ -88,7 +88,8 @@ fn one_command_makes_a_recommender_and_only_what_changed_is_done_again() {
 
     let (again, progress) = run(&bench, QUICKSTART);
     assert_eq!(progress.matches(": nothing has changed\n").count(), STEPS, "{progress}");
-    let without_time = |page: &str| page.lines().rev().skip(1).map(str::to_owned).collect::<Vec<_>>();
+    let without_time =
+        |page: &str| page.lines().rev().skip(1).map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(without_time(&again), without_time(&page));
 
     // Other titles change the release, other minutes the training.

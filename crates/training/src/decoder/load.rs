@@ -34,9 +34,8 @@ struct Loader<'a> {
 impl Loader<'_> {
     /// The weights of the parameter `name` in the layout of the decoder.
     fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, ModelError> {
-        let stored = self
-            .stored(name)
-            .ok_or_else(|| ModelError::MissingTensor { name: name.to_owned() })?;
+        let stored =
+            self.stored(name).ok_or_else(|| ModelError::MissingTensor { name: name.to_owned() })?;
         if stored.len() != shape.iter().product::<usize>() {
             return Err(ModelError::TensorShape {
                 name: name.to_owned(),
