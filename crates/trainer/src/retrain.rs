@@ -104,12 +104,11 @@ mod with_llama {
         }
         pipeline::publish(&job, &mut trained)?;
         job.inputs.record(out)?;
-        let release = Release::current(out)?;
-        println!(
-            "release {} is in use{}",
-            release.as_ref().map_or("", Release::name),
-            memory::peak()
-        );
+        let Some(release) = Release::current(out)? else { return Ok(()) };
+        println!("release {} is in use{}", release.name(), memory::peak());
+        if let Err(error) = release.remove_older(out) {
+            eprintln!("warning: an old release could not be removed: {error}");
+        }
         Ok(())
     }
 

@@ -28,6 +28,8 @@ const RELEASES: &str = "releases";
 const DATA: &str = "data";
 /// The files of a dataset folder.
 const DATASET_FILES: [&str; 3] = ["dataset.json", "catalogue.jsonl", "sequences.jsonl"];
+/// Releases that are kept, the one in use included.
+const KEPT: usize = 3;
 /// Hexadecimal digits of a name.
 const NAME_DIGITS: usize = 16;
 
@@ -96,6 +98,35 @@ impl Release {
         Ok(Self { folder })
     }
 
+    /// Removes all but the [`KEPT`] newest releases, and their artefacts. This one stays.
+    ///
+    /// # Errors
+    /// If a folder cannot be read or removed.
+    pub(crate) fn remove_older(&self, out: &Path) -> io::Result<()> {
+        let mut others = Vec::new();
+        for entry in fs::read_dir(out.join(RELEASES))? {
+            let entry = entry?;
+            if entry.path() != self.folder && entry.path().join(ARTIFACTS).is_file() {
+                others.push((entry.metadata()?.modified()?, entry.path()));
+            }
+        }
+        others.sort();
+        let (older, kept) = others.split_at((others.len() + 1).saturating_sub(KEPT));
+        let artifacts = |release: &Path| fs::read_to_string(release.join(ARTIFACTS));
+        let kept = kept.iter().map(|(_, release)| release).chain([&self.folder]);
+        let kept: Vec<String> =
+            kept.map(|release| artifacts(release)).collect::<io::Result<_>>()?;
+        for (_, release) in older {
+            let name = artifacts(release)?;
+            let folder = out.join(ARTIFACTS).join(&name);
+            if !name.contains(['/', '\\', '.']) && !kept.contains(&name) && folder.exists() {
+                fs::remove_dir_all(folder)?;
+            }
+            fs::remove_dir_all(release)?;
+        }
+        Ok(())
+    }
+
     pub(crate) fn name(&self) -> &str {
         self.folder.file_name().and_then(|name| name.to_str()).unwrap_or_default()
     }
@@ -122,5 +153,42 @@ impl Release {
             let hash = |folder: &Path| sha256_hex_of_file(&folder.join(name)).ok();
             hash(&self.data()).is_some_and(|own| hash(data) == Some(own))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+
+    #[test]
+    fn the_newest_releases_and_their_artefacts_are_kept() {
+        let home = tempfile::tempdir().unwrap();
+        let out = home.path();
+        // Releases 0 and 3 have the same artefacts.
+        for (age, artifacts) in ["a", "b", "c", "a", "d"].into_iter().enumerate() {
+            let release = out.join(RELEASES).join(age.to_string());
+            fs::create_dir_all(&release).unwrap();
+            fs::write(release.join(ARTIFACTS), artifacts).unwrap();
+            fs::create_dir_all(out.join(ARTIFACTS).join(artifacts)).unwrap();
+            let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1000 * age as u64);
+            File::open(&release).unwrap().set_modified(time).unwrap();
+        }
+        // An earlier one is in use again.
+        let current = Release::at(out.join(RELEASES).join("1"));
+        current.remove_older(out).unwrap();
+        let names = |folder: &str| -> Vec<String> {
+            let entries = fs::read_dir(out.join(folder)).unwrap();
+            let mut names: Vec<String> = entries
+                .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+                .collect();
+            names.sort();
+            names
+        };
+        assert_eq!(names(RELEASES), ["1", "3", "4"]);
+        assert_eq!(names(ARTIFACTS), ["a", "b", "d"]);
+        current.remove_older(out).unwrap();
+        assert_eq!(names(RELEASES).len(), 3);
     }
 }
