@@ -2,7 +2,6 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use anyhow::Result;
 use clap::Args;
 
 use crate::values::{self, ADVANCED, BASIC, FILES};
@@ -33,7 +32,7 @@ pub(crate) struct Retrain {
 }
 
 #[cfg(not(feature = "llama"))]
-pub(crate) fn run(_: &Retrain) -> Result<()> {
+pub(crate) fn run(_: &Retrain) -> anyhow::Result<()> {
     let text = "this `tandem` was built without llama.cpp, which runs the language model: install it with `cargo install --path crates/trainer --features llama`";
     Err(crate::failure::BadInput(text.to_owned()).into())
 }

@@ -101,9 +101,9 @@ impl Inputs {
         // The first log that is of the same format as the catalogue is read together with it.
         let mut catalogue = self.catalogue.as_deref();
         for path in self.files() {
-            let ending = |path: &Path| path.extension().map(std::ffi::OsStr::to_owned);
-            let known = catalogue.take_if(|catalogue| ending(catalogue) == ending(&path));
-            let dataset = read_one(&path, known, name)?;
+            let format = Format::of(&path)?;
+            let known = catalogue.take_if(|it| Format::of(it).is_ok_and(|it| it == format));
+            let dataset = format.read(&path, known, name)?;
             summary += &format!(
                 "{}: {} interactions of {} users with {} items\n",
                 path.display(),
@@ -129,21 +129,37 @@ impl Inputs {
     }
 }
 
-fn read_one(path: &Path, catalogue: Option<&Path>, name: &str) -> Result<Dataset> {
-    let provenance = Provenance { name: name.to_owned(), notice: None };
-    let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
-    Ok(match ending.to_str() {
-        Some("csv") => readers::csv(path, catalogue, provenance)?,
-        Some("jsonl" | "ndjson") => readers::jsonl(path, catalogue, provenance)?,
-        Some("inter") => readers::recbole(path, catalogue, provenance)?,
-        _ => {
-            return Err(BadInput(format!(
-                "{}: expected a file that ends in .csv, .jsonl or .inter; convert it, or rename it",
+/// How a file is written, by its ending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Csv,
+    JsonLines,
+    /// `.inter` for interactions, `.item` for a catalogue.
+    RecBole,
+}
+
+impl Format {
+    fn of(path: &Path) -> Result<Self, BadInput> {
+        let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
+        match ending.to_str() {
+            Some("csv") => Ok(Self::Csv),
+            Some("jsonl" | "ndjson") => Ok(Self::JsonLines),
+            Some("inter" | "item") => Ok(Self::RecBole),
+            _ => Err(BadInput(format!(
+                "{}: expected a file that ends in .csv, .jsonl, .inter or .item; convert it, or rename it",
                 path.display()
-            ))
-            .into());
+            ))),
         }
-    })
+    }
+
+    fn read(self, log: &Path, catalogue: Option<&Path>, name: &str) -> Result<Dataset> {
+        let provenance = Provenance { name: name.to_owned(), notice: None };
+        Ok(match self {
+            Self::Csv => readers::csv(log, catalogue, provenance)?,
+            Self::JsonLines => readers::jsonl(log, catalogue, provenance)?,
+            Self::RecBole => readers::recbole(log, catalogue, provenance)?,
+        })
+    }
 }
 
 /// One dataset of several: all items, and each user's interactions by time, or in the order of
@@ -222,6 +238,6 @@ mod tests {
         assert_ne!(inputs.digest().unwrap(), digest);
         fs::write(path("clicks.txt"), "").unwrap();
         let said = Inputs::new(&[path("clicks.txt")], None).unwrap().read("shop").unwrap_err();
-        assert!(said.to_string().contains("ends in .csv, .jsonl or .inter"), "{said}");
+        assert!(said.to_string().contains("ends in .csv, .jsonl, .inter or .item"), "{said}");
     }
 }
