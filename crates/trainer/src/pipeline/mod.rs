@@ -20,12 +20,14 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use tandem_collaboration::Trigger;
+use tandem_collaboration::{Fusion, Trigger};
 use tandem_dataset::Dataset;
 use tandem_evaluation::{
-    CandidateLists,
+    CandidateLists, SessionReplay, Sessions,
     fitting::{DecisionFit, FitChoices, HORIZON, RIDGE, fit_session},
 };
+
+use tandem_session::Settings;
 
 use self::{
     held_out::HeldOut,
@@ -57,6 +59,9 @@ use crate::{
 
 /// Candidates per list, as many as a device gets by default.
 pub(crate) const LIST: usize = 50;
+
+/// Tried shares of the language model's fitted weight, the fitted one first.
+const SHARES_OF_WEIGHT: [f32; 4] = [1.0, 0.5, 0.25, 0.0];
 
 /// What is made, from what, and where.
 #[derive(Debug)]
@@ -253,7 +258,38 @@ fn calibrate(
     }
     calibration.fusion = fit.settings.fusion;
     calibration.learning = fit.settings.learning;
+    if decides {
+        calibration.fusion = fusion_within_budget(&replay, &sessions, &model, &calibration)?;
+    }
     Ok(calibration)
+}
+
+/// The fusion was fitted on lists of all ages alike. Within the call budget most lists are older,
+/// so smaller weights of the language model are tried under the calibrated policy as well.
+fn fusion_within_budget(
+    replay: &SessionReplay<'_>,
+    sessions: &Sessions,
+    model: &SmallModel,
+    calibration: &Calibration,
+) -> Result<Fusion> {
+    let mut best = (f64::NEG_INFINITY, calibration.fusion);
+    for share in SHARES_OF_WEIGHT {
+        let mut fusion = calibration.fusion;
+        if let Fusion::Weighted { alpha, .. } = &mut fusion {
+            *alpha *= share;
+        }
+        let settings = Settings {
+            fusion,
+            policy: calibration.policy,
+            learning: calibration.learning.clone(),
+            ..model.settings.clone()
+        };
+        let ndcg10 = replay.run(sessions, &settings, "fusion within the call budget")?.ndcg10;
+        if ndcg10 > best.0 {
+            best = (ndcg10, fusion);
+        }
+    }
+    Ok(best.1)
 }
 
 /// Options of a subcommand with `--data` and `--out`.
