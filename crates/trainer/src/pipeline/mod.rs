@@ -26,7 +26,6 @@ use tandem_evaluation::{
     CandidateLists, SessionReplay, Sessions,
     fitting::{DecisionFit, FitChoices, HORIZON, RIDGE, fit_session},
 };
-
 use tandem_session::Settings;
 
 use self::{
