@@ -129,21 +129,6 @@ impl<M: SequenceModel> Trainer<M> {
         })
     }
 
-    /// Starts from a trained item table instead of random rows.
-    ///
-    /// # Errors
-    /// [`ModelError::Length`] if its size differs, [`ModelError::NotFinite`] if a scale is not
-    /// finite.
-    pub fn start_from(&mut self, table: &ItemTable) -> Result<(), ModelError> {
-        if (self.items.len(), self.dims) != (table.len(), table.dims()) {
-            let expected = self.items.len() * self.dims;
-            let found = table.len() * table.dims();
-            return Err(ModelError::Length { what: "item table to start from", expected, found });
-        }
-        self.items = LazyAdamEmbedding::new(table.values()?, self.dims);
-        Ok(())
-    }
-
     /// Starts from these input rows and, for an untied model, output rows instead of random
     /// ones; both `[items, dims]`.
     ///
