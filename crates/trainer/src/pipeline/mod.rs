@@ -139,7 +139,7 @@ pub(crate) fn import(job: &Job<'_>) -> Result<Imported> {
     let mut steps = Steps::open(&job.work);
     let files = Files::of(&job.work);
     let read_key = key(&["read", &job.inputs.digest()?]);
-    steps.run("reading the log", &read_key, &[&files.data, &files.read], |_| {
+    steps.run("reading the log", &read_key, &[&files.data, &files.read], &[], || {
         let name = job.out.file_name().unwrap_or(job.out.as_os_str()).to_string_lossy();
         let imported = job.inputs.read(&name)?;
         imported.dataset.save(&files.data)?;
@@ -162,43 +162,48 @@ pub(crate) fn train(job: &Job<'_>, imported: Imported) -> Result<Trained> {
 
     let options = plan.small_model(job.start);
     let small_key = key(&["small model", &read_key, &start, &options.join(" ")]);
-    steps.run("training the small model", &small_key, &[&files.small_model], |resumes| {
+    let model = &files.small_model;
+    steps.run("training the small model", &small_key, &[model], &[&checkpoint(model)], || {
         let mut args: TrainSrm = parse(with_files(&options, &files.data, &files.small_model))?;
-        (args.fit.fresh, args.fit.display) = (!resumes, Display::OneBar);
+        args.fit.display = Display::OneBar;
         srm::train(&args, &training_set).map(drop)
     })?;
 
     let options = plan.language_model(job.start);
     let llm_key = key(&["language model", &read_key, &start, &options.join(" ")]);
-    steps.run("training the language model", &llm_key, &[&files.language_model], |resumes| {
+    let model = &files.language_model;
+    steps.run("training the language model", &llm_key, &[model], &[&checkpoint(model)], || {
         let mut args: TrainLlm = parse(with_files(&options, &files.data, &files.language_model))?;
-        (args.fit.fresh, args.fit.display) = (!resumes, Display::OneBar);
+        args.fit.display = Display::OneBar;
         llm::train(&args, &training_set).map(drop)
     })?;
 
     let lists_key = key(&["lists", &llm_key]);
-    steps.run("listing candidates", &lists_key, &[&files.lists], |resumes| {
-        if !resumes {
-            remove(&files.lists)?;
-        }
+    steps.run("listing candidates", &lists_key, &[&files.lists], &[&files.lists], || {
         let wanted = held_out.prefixes(&dataset);
         lists::make(&files.language_model, &dataset, &wanted, LIST, &files.lists).map(drop)
     })?;
 
     let calibration_key = key(&["calibrate", &lists_key, &small_key]);
-    steps.run("calibrating", &calibration_key, &[&files.calibration], |_| {
+    steps.run("calibrating", &calibration_key, &[&files.calibration], &[], || {
         let lists = candidate_lists::load(&files.lists, &dataset)?;
         let calibration = calibrate(&files.small_model, &dataset, &lists, &held_out)?;
         write_calibration(&files.calibration, &calibration)
     })?;
 
     let measured_key = key(&["measure", &calibration_key]);
-    steps.run("measuring on held-out interactions", &measured_key, &[&files.measured], |_| {
-        let lists = candidate_lists::load(&files.lists, &dataset)?;
-        let model = calibrated_model(&files.small_model, &dataset, &files.calibration)?;
-        let measured = measure::all(&dataset, &model, &lists, &held_out.test)?;
-        write_text(&files.measured, &serde_json::to_string_pretty(&measured)?)
-    })?;
+    steps.run(
+        "measuring on held-out interactions",
+        &measured_key,
+        &[&files.measured],
+        &[],
+        || {
+            let lists = candidate_lists::load(&files.lists, &dataset)?;
+            let model = calibrated_model(&files.small_model, &dataset, &files.calibration)?;
+            let measured = measure::all(&dataset, &model, &lists, &held_out.test)?;
+            write_text(&files.measured, &serde_json::to_string_pretty(&measured)?)
+        },
+    )?;
     let measured = fs::read_to_string(&files.measured)
         .with_context(|| format!("cannot read {}", files.measured.display()))?;
     let measured = serde_json::from_str(&measured)?;
@@ -211,7 +216,7 @@ pub(crate) fn publish(job: &Job<'_>, trained: &mut Trained) -> Result<()> {
     let Trained { dataset, files, key: trained_key, steps, .. } = trained;
     let (pointer, artifacts) = (job.out.join(release::CURRENT), job.out.join(release::ARTIFACTS));
     let publish_key = key(&["publish", trained_key]);
-    steps.run("publishing", &publish_key, &[&pointer, &artifacts], |_| {
+    steps.run("publishing", &publish_key, &[&pointer, &artifacts], &[], || {
         let mut options = with_files(&[], &files.data, &artifacts);
         for (name, path) in [("--srm", &files.small_model), ("--calibration", &files.calibration)] {
             options.extend([name.into(), path.into()]);
@@ -296,6 +301,13 @@ fn with_files(options: &[String], data: &Path, out: &Path) -> Vec<std::ffi::OsSt
     let files = [("--data", data), ("--out", out)];
     let files = files.into_iter().flat_map(|(name, path)| [name.into(), path.into()]);
     options.iter().map(Into::into).chain(files).collect()
+}
+
+/// The checkpoint that a training writes beside its model.
+fn checkpoint(model: &Path) -> PathBuf {
+    let mut path = model.as_os_str().to_owned();
+    path.push(".checkpoint");
+    path.into()
 }
 
 fn write_text(path: &Path, text: &str) -> Result<()> {

@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use tandem_dataset::files::sha256_hex;
 
+use super::remove;
 use crate::write_atomically;
 
 /// Hexadecimal digits of a key.
@@ -50,14 +51,17 @@ impl Steps {
         Self { path, known: known.unwrap_or_default() }
     }
 
-    /// Runs a step, unless it was finished with the same key and its outputs exist. `run` is
-    /// told whether an earlier run of the same step was interrupted and can be continued.
+    /// Runs a step, unless it was finished with the same key and its outputs exist.
+    ///
+    /// `unfinished` are files from which an interrupted run continues. They are removed first,
+    /// unless the interrupted run had the same key.
     pub(super) fn run(
         &mut self,
         name: &str,
         key: &str,
         outputs: &[&Path],
-        run: impl FnOnce(bool) -> Result<()>,
+        unfinished: &[&Path],
+        run: impl FnOnce() -> Result<()>,
     ) -> Result<()> {
         let known = self.known.get(name).filter(|step| step.key == key);
         let resumes = known.is_some_and(|step| !step.finished);
@@ -68,8 +72,12 @@ impl Steps {
         }
         eprintln!("{name} …");
         let started = Instant::now();
-        self.record(name, key, false)?;
-        run(resumes)?;
+        if !resumes {
+            // Before the new key is recorded, so that a run of another key is never continued.
+            unfinished.iter().try_for_each(|path| remove(path))?;
+            self.record(name, key, false)?;
+        }
+        run()?;
         self.record(name, key, true)?;
         eprintln!("{name}: {:.1} s", started.elapsed().as_secs_f64());
         Ok(())
@@ -91,12 +99,17 @@ mod tests {
     fn a_step_runs_until_it_is_finished_and_again_if_its_key_or_output_changes() {
         let folder = tempfile::tempdir().unwrap();
         let output = folder.path().join("output");
+        let checkpoint = folder.path().join("checkpoint");
+        // Whether it ran and, if so, whether it found a checkpoint.
         let run = |key: &str, fails: bool| {
             let mut resumed = None;
             // The record is read again, as by another process.
-            let ran = Steps::open(folder.path()).run("step", key, &[&output], |resumes| {
-                resumed = Some(resumes);
+            let mut steps = Steps::open(folder.path());
+            let ran = steps.run("step", key, &[&output], &[&checkpoint], || {
+                resumed = Some(checkpoint.exists());
+                fs::write(&checkpoint, "")?;
                 anyhow::ensure!(!fails, "interrupted");
+                fs::remove_file(&checkpoint)?;
                 Ok(fs::write(&output, "")?)
             });
             assert_eq!(ran.is_err(), fails);
