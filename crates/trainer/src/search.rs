@@ -17,6 +17,8 @@ use crate::values::{self, ADVANCED};
 /// otherwise.
 pub(crate) const SEARCH_K: usize = 100;
 
+/// Maximum size of a cell in bytes.
+const CELL_BYTES: usize = 65_536;
 /// Number of users whose queries the index is trained on, all of them.
 const QUERIES: usize = 6_000;
 /// Seed of the sampled users and of the clustering.
@@ -57,9 +59,15 @@ impl From<Search> for SearchScope {
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct CellOptions {
     /// Maximum size of a cell in bytes, at least 1024.
-    #[arg(long, value_name = "BYTES", default_value_t = 65_536, value_parser = values::cell_bytes)]
+    #[arg(long, value_name = "BYTES", default_value_t = CELL_BYTES, value_parser = values::cell_bytes)]
     #[arg(help_heading = ADVANCED)]
     cell_bytes: usize,
+}
+
+impl Default for CellOptions {
+    fn default() -> Self {
+        Self { cell_bytes: CELL_BYTES }
+    }
 }
 
 impl CellOptions {

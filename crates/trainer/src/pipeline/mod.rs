@@ -45,7 +45,7 @@ use crate::{
     candidate_lists,
     export::{self, Export},
     lists,
-    search::Search,
+    search::{CellOptions, Search},
     small_model::SmallModel,
     train::{
         llm::{self, TrainLlm},
@@ -234,7 +234,17 @@ pub(crate) fn calibrated_model(
     calibration: &Path,
 ) -> Result<SmallModel> {
     let calibration = read_calibration(Some(calibration))?;
-    Ok(SmallModel::read(small_model, dataset, &calibration)?.with_search(Search::Whole))
+    searching(small_model, dataset, &calibration)
+}
+
+/// A small model on a device that searches the whole catalogue.
+fn searching(
+    small_model: &Path,
+    dataset: &Dataset,
+    calibration: &Calibration,
+) -> Result<SmallModel> {
+    let model = SmallModel::read(small_model, dataset, calibration)?;
+    model.with_search(Search::Whole, dataset, CellOptions::default())
 }
 
 /// Fits what the calibration sessions are long enough for: with a single click the fusion
@@ -246,7 +256,7 @@ fn calibrate(
     held_out: &HeldOut,
 ) -> Result<Calibration> {
     let mut calibration = Calibration::default();
-    let model = SmallModel::read(small_model, dataset, &calibration)?.with_search(Search::Whole);
+    let model = searching(small_model, dataset, &calibration)?;
     let lists = held_out.calibration_lists(dataset, lists);
     let replay = model.replay(dataset, &lists);
     let sessions = replay.sessions(held_out.clicks, 1)?.learning(true);
