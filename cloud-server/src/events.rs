@@ -36,7 +36,7 @@ pub enum EventLogError {
 }
 
 /// Three files in one folder: `interactions.jsonl` (clicks and purchases, readable by
-/// `tandem import jsonl`), `signals.jsonl` (views and dislikes), `disagreements.jsonl`.
+/// `tandem import --events`), `signals.jsonl` (views and dislikes), `disagreements.jsonl`.
 ///
 /// Every write opens its file again, so that files can be moved while the server runs. All
 /// lines of a request for one file are written with one call.

@@ -60,9 +60,9 @@ pub(crate) fn prepare(workspace: &Workspace, assets: &Assets) -> Result<Prepared
     workspace.stamp("import").unless_done(&logs, std::slice::from_ref(&data), || {
         say("Importing", NAME);
         tandem("tandem import")
-            .args(["import", "recbole", "--name", NAME, "--notice", NOTICE, "--inter"])
+            .args(["import", "--name", NAME, "--notice", NOTICE, "--events"])
             .arg(&assets.interactions)
-            .arg("--item")
+            .arg("--catalogue")
             .arg(&assets.items)
             .arg("--out")
             .arg(&data)

@@ -11,6 +11,9 @@ pub struct Dataset {
     pub sequences: Vec<Sequence>,
     /// Citation and terms of use, to be shown where the data is used.
     pub notice: Option<String>,
+    /// Whether items are consumed more than once, so that items that a user has seen can be
+    /// recommended again and are ranked in an evaluation.
+    pub repeats: bool,
 }
 
 /// The interactions of one user, oldest first. An item can occur more than once.
@@ -20,14 +23,14 @@ pub struct Sequence {
     pub user: String,
     /// The items, oldest first.
     pub items: Vec<ItemIndex>,
-    /// Time of each item, in the unit of the source (usually Unix seconds); `None` if the
-    /// source has only an order.
+    /// Time of each item in Unix seconds, or in the source's own numbers if these are no dates;
+    /// `None` if the source has only an order.
     pub times: Option<Vec<i64>>,
 }
 
 impl Dataset {
     /// Joins a catalogue and sequences, and counts the interactions of each item in the
-    /// training part (see [`Sequence::split`]).
+    /// training part (see [`Sequence::split`]). Items are not [repeated](Dataset::repeats).
     ///
     /// # Errors
     /// [`DatasetError::InvalidSequence`] for an index outside the catalogue, or another number
@@ -46,7 +49,7 @@ impl Dataset {
             }
         }
         catalogue.set_counts(&counts);
-        Ok(Self { name: name.into(), catalogue, sequences, notice })
+        Ok(Self { name: name.into(), catalogue, sequences, notice, repeats: false })
     }
 
     /// Number of interactions of all users.

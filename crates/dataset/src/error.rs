@@ -29,6 +29,30 @@ pub enum DatasetError {
         /// What the file contains.
         found: String,
     },
+    /// A file cannot be imported as it is.
+    #[error("{} {problem}", path.display())]
+    Input {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what to do, as the rest of a sentence.
+        problem: String,
+    },
+    /// Too many rows cannot be read.
+    #[error(
+        "{bad} of {total} rows cannot be read, more than the {} % of --max-bad-rows; the first \
+         are:\n  {first}",
+        max_share * 100.0
+    )]
+    TooManyBadRows {
+        /// Number of bad rows.
+        bad: u64,
+        /// Number of all rows.
+        total: u64,
+        /// The largest share that is accepted.
+        max_share: f64,
+        /// The first of them with their reasons, one a line.
+        first: String,
+    },
     /// Two items of a catalogue have the same id.
     #[error("item {id:?} occurs twice in the catalogue; give each item an id of its own")]
     DuplicateItem {
@@ -101,6 +125,11 @@ impl DatasetError {
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
         move |source| Self::Io { action, path, source }
+    }
+
+    /// A file that cannot be imported as it is.
+    pub(crate) fn input(path: &Path, problem: impl Into<String>) -> Self {
+        Self::Input { path: path.to_path_buf(), problem: problem.into() }
     }
 
     /// A line that violates the format.

@@ -27,6 +27,8 @@ struct Header {
     users: usize,
     items: usize,
     interactions: usize,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    repeats: bool,
 }
 
 /// One line of `sequences.jsonl`.
@@ -48,8 +50,20 @@ impl Dataset {
     /// [`DatasetError::Io`] if a file cannot be written, [`DatasetError::NotReplaceable`] if
     /// `dir` contains something else than a dataset.
     pub fn save(&self, dir: &Path) -> Result<(), DatasetError> {
+        self.save_with(dir, &[])
+    }
+
+    /// As [`Dataset::save`], with further text files (name and content).
+    pub(crate) fn save_with(
+        &self,
+        dir: &Path,
+        files: &[(&str, String)],
+    ) -> Result<(), DatasetError> {
         refuse_foreign(dir)?;
         let draft = FolderDraft::new(dir)?;
+        for (name, text) in files {
+            draft.write(name, |writer| writer.write_all(text.as_bytes()))?;
+        }
         draft.write(CATALOGUE, |writer| {
             self.catalogue.items().iter().try_for_each(|item| json_line(writer, item))
         })?;
@@ -67,6 +81,7 @@ impl Dataset {
             users: self.sequences.len(),
             items: self.catalogue.len(),
             interactions: self.interactions(),
+            repeats: self.repeats,
         };
         draft.write(HEADER, |writer| {
             serde_json::to_writer_pretty(&mut *writer, &header)?;
@@ -122,7 +137,8 @@ impl Dataset {
             Ok(())
         })?;
         count(SEQUENCES, "the number of users", header.users, sequences.len())?;
-        let dataset = Self { name: header.name, catalogue, sequences, notice: header.notice };
+        let Header { name, notice, repeats, .. } = header;
+        let dataset = Self { name, catalogue, sequences, notice, repeats };
         count(
             SEQUENCES,
             "the number of interactions",

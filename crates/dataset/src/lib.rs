@@ -1,24 +1,23 @@
 //! Interaction logs and catalogues: import, the dataset folder, splits and count baselines.
 //!
-//! - [`readers`] import logs of several formats as a [`Dataset`];
+//! - [`import()`] reads logs and catalogues of several formats as a [`Dataset`];
 //! - [`Dataset::save`] and [`Dataset::load`] store it in a folder of three files;
 //! - [`Sequence::split`] is the leave-last-out split of all training and evaluation;
 //! - [`counts`] holds the popularity and co-occurrence baselines;
 //! - [`files`] writes files and folders atomically and hashes them.
 //!
-//! This crate knows no model. It keeps repeated interactions of a user with an item, since
-//! repeated consumption is data.
+//! This crate knows no model.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! use tandem_dataset::{Dataset, ItemIndex, readers};
+//! use tandem_dataset::{Dataset, ImportOptions, ItemIndex, import};
 //!
 //! let folder = tempfile::tempdir()?;
 //! let log = folder.path().join("log.csv");
 //! std::fs::write(&log, "user,item,timestamp\nann,tea,1\nann,cup,2\nann,pot,3\n")?;
-//! let provenance = readers::Provenance { name: "shop".into(), notice: None };
-//! let dataset = readers::csv(&log, None, provenance)?;
-//! dataset.save(&folder.path().join("shop"))?;
+//! let imported = import(&ImportOptions::new("shop", [log]))?;
+//! assert_eq!(imported.summary.interactions, 3);
+//! imported.save(&folder.path().join("shop"))?;
 //!
 //! let dataset = Dataset::load(&folder.path().join("shop"))?;
 //! let test = dataset.sequences[0].split().test.ok_or("ann has three items")?;
@@ -30,19 +29,24 @@
 
 pub mod counts;
 pub mod files;
-pub mod readers;
 
 mod catalogue;
 mod dataset;
 mod error;
 mod folder;
+mod import;
 mod item;
 mod lines;
+mod readers;
 mod split;
 
 pub use catalogue::Catalogue;
 pub use dataset::{Dataset, Sequence};
 pub use error::DatasetError;
 pub use folder::FORMAT_VERSION;
+pub use import::{
+    BadRow, ColumnNames, FileSummary, ImportOptions, Imported, LeftOutRows, ParsedRow, Repeats,
+    Summary, import,
+};
 pub use item::{Item, ItemIndex, compare_ids};
 pub use split::{HeldOutTarget, Split};

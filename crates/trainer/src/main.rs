@@ -53,8 +53,7 @@ enum Command {
     Quickstart(quickstart::Quickstart),
     /// Make a new release from new events, and use it if it is not worse.
     Retrain(retrain::Retrain),
-    /// Convert interaction logs to a dataset folder.
-    #[command(subcommand)]
+    /// Convert interaction logs and catalogues to a dataset folder.
     Import(import::Import),
     /// Train a model.
     #[command(subcommand)]

@@ -30,7 +30,7 @@ pub(crate) fn parse<T: clap::Args>(
 /// A value outside the range of its option.
 #[derive(Debug, thiserror::Error)]
 #[error("expected {0}")]
-pub(crate) struct InvalidValue(&'static str);
+pub(crate) struct InvalidValue(pub(crate) &'static str);
 
 /// A whole number of at least 1.
 pub(crate) fn positive(text: &str) -> Result<usize, InvalidValue> {
@@ -88,6 +88,11 @@ pub(crate) fn above_zero(text: &str) -> Result<f64, InvalidValue> {
     number(text, |number| number > 0.0).ok_or(InvalidValue("a finite number above 0"))
 }
 
+/// A finite number.
+pub(crate) fn finite(text: &str) -> Result<f64, InvalidValue> {
+    number(text, |_| true).ok_or(InvalidValue("a finite number"))
+}
+
 /// A finite number of at least 0, in single precision.
 pub(crate) fn zero_or_more_f32(text: &str) -> Result<f32, InvalidValue> {
     let number = text.parse().ok().filter(|number: &f32| number.is_finite() && *number >= 0.0);
@@ -115,6 +120,7 @@ mod tests {
         assert!(["0", "1", "0.1"].iter().all(|text| share(text).is_ok()));
         assert!(["10", "-0.1", "nan"].iter().all(|text| share(text).is_err()));
         assert!(above_zero("1e-3").is_ok() && above_zero("0").is_err());
+        assert!(finite("-1.5").is_ok() && finite("nan").is_err());
         assert_eq!(cell_bytes("1024").unwrap(), 1024);
         assert!(["1023", "10", "-1", "x"].iter().all(|text| cell_bytes(text).is_err()));
         assert!(zero_or_more_f32("0.01").is_ok() && zero_or_more_f32("inf").is_err());

@@ -4,7 +4,7 @@
 //!
 //! | class | commands | what is tested |
 //! |---|---|---|
-//! | executed | `tandem` and `cloud-server` in the README; every `curl` | run on a small dataset of this test's own; must succeed |
+//! | executed | `tandem` and `cloud-server` in the README and in the page about imports; every `curl` | run on small files of this test's own; must succeed |
 //! | parsed | `tandem` and `cloud-server` in other pages, which need research data or hours; `cargo xtask` | arguments are accepted by the program's own parser |
 //! | checked | other `cargo`, `npm` and `node` commands | packages, features, examples, scripts and files exist |
 //!
@@ -34,8 +34,8 @@ use crate::{
 use check::Request;
 use page::Command;
 
-/// The page whose commands are executed, first of all.
-const EXECUTED: &str = "README.md";
+/// The pages whose commands are executed, first of all and in this order.
+const EXECUTED: [&str; 2] = ["README.md", "docs/own-data.md"];
 
 /// A command may compute this long before it answers a request.
 const ANSWER: Duration = Duration::from_mins(1);
@@ -52,10 +52,15 @@ fn class(page: &Path, command: &Command) -> Class {
     match command.program.as_str() {
         "curl" => Class::Executed,
         "cargo" if command.args.first().is_some_and(|first| first == "xtask") => Class::Parsed,
-        "tandem" | "cloud-server" if page == Path::new(EXECUTED) => Class::Executed,
+        "tandem" | "cloud-server" if place(page) < EXECUTED.len() => Class::Executed,
         "tandem" | "cloud-server" => Class::Parsed,
         _ => Class::Checked,
     }
+}
+
+/// Position among [`EXECUTED`]; its length for other pages.
+fn place(page: &Path) -> usize {
+    EXECUTED.iter().position(|name| page == Path::new(name)).unwrap_or(EXECUTED.len())
 }
 
 /// `cargo xtask docs`
@@ -110,7 +115,7 @@ fn pages(root: &Path) -> Result<Vec<PathBuf>, Failure> {
     let mut pages: Vec<PathBuf> =
         listed.split('\0').filter(|name| !name.is_empty()).map(PathBuf::from).collect();
     pages.retain(|page| root.join(page).is_file());
-    pages.sort_by_key(|page| (page != Path::new(EXECUTED), page.clone()));
+    pages.sort_by_key(|page| (place(page), page.clone()));
     Ok(pages)
 }
 
@@ -121,7 +126,7 @@ fn commands(root: &Path, page: &Path, folder: &Path) -> Result<Vec<Command>, Fai
     page::commands(&blocks, folder)
 }
 
-/// A folder with the log and the catalogue that the README's commands begin with.
+/// A folder with the logs and the catalogue that the commands begin with.
 struct Sandbox(TempDir);
 
 impl Sandbox {
@@ -139,10 +144,21 @@ impl Sandbox {
                 let _ = writeln!(log, "{user},{item},{step}");
             }
         }
-        for (name, text) in [("clicks.csv", log), ("items.csv", items)] {
+        let file = |name: &str, text: &str| {
             let path = folder.path().join(name);
-            fs::write(&path, text).map_err(Failure::file(&path))?;
-        }
+            fs::write(&path, text).map_err(Failure::file(path))
+        };
+        file("clicks.csv", &log)?;
+        file("items.csv", &items)?;
+        // Files of the page about imports.
+        let months = folder.path().join("log");
+        fs::create_dir(&months).map_err(Failure::file(&months))?;
+        file("log/january.csv", &log)?;
+        file("archive.json", "[{\"userId\": 1, \"itemId\": 2, \"createdAt\": 3}]")?;
+        file("u.data", "196\t242\t3\t881250949\n186\t302\t3\t891717742\n")?;
+        file("ratings.csv", "userId,movieId,rating,timestamp\n1,2,4.5,881250949\n")?;
+        file("events.jsonl", "{\"user\": 1, \"item\": 2, \"event\": \"like\"}\n")?;
+        file("orders.csv", "customer_id;sku;created_at\n1;2;2024-05-01 10:00:00\n")?;
         Ok(Self(folder))
     }
 

@@ -1,46 +1,68 @@
-//! Import of logs and catalogues as a [`Dataset`](crate::Dataset).
+//! Rows of files in several formats, detected by their content.
 //!
-//! Rules of all formats:
-//! - Items and users are sorted by [`compare_ids`](crate::compare_ids), the interactions of a
-//!   user by time and then by item id. Without times, the order of the file counts.
-//! - Every row is an interaction, whatever its rating. Repeated rows are kept.
-//! - Items of the log that the catalogue does not list are added with an empty title. Items of
-//!   the catalogue without interactions stay in it.
-//! - A byte order mark, `\r\n` and blank lines are accepted. Any other violation of the format
-//!   is [`DatasetError::Malformed`](crate::DatasetError::Malformed), with file and line; so is
-//!   a file without rows.
+//! [`Source`] opens a file or the standard input, and undoes compression and character encoding.
+//! [`open`] then detects the format and returns the rows as [`Rows`]. One row is in memory at a
+//! time, except of JSON, where the first rows are read ahead to know the names of the fields, and
+//! of Parquet files that are compressed as a whole, which are read into memory.
 //!
-//! Columns are found by name, in any order and case. Other columns are ignored:
-//!
-//! | what | names |
-//! |---|---|
-//! | user | `user`, `user_id`, `userid` |
-//! | item | `item`, `item_id`, `itemid`, `id` |
-//! | time | `timestamp`, `time`, `unix_time` |
-//! | title | `title`, `movie_title`, `item_title`, `name`, `item_name` |
-//! | year | `year`, `release_year` |
-//! | genres | `genres`, `genre`, `class`, `categories`, `category` |
+//! Nothing in this module knows what a column means.
 
-mod catalogue_table;
-mod columns;
-mod csv_log;
-mod jsonl;
-mod log;
-mod recbole;
-mod sequences;
-mod table;
-mod title;
+mod delimited;
+mod detect;
+mod json;
+#[cfg(feature = "parquet")]
+mod parquet;
+mod row;
+mod source;
 
-pub use csv_log::csv;
-pub use jsonl::jsonl;
-pub use recbole::recbole;
-pub use sequences::sequences;
+use std::path::Path;
 
-/// Name and origin of a dataset.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Provenance {
-    /// Short name, for instance `ml-100k`.
-    pub name: String,
-    /// Citation and terms of use.
-    pub notice: Option<String>,
+pub(crate) use row::{Cell, Rows, Step};
+pub(crate) use source::Source;
+
+use self::detect::Format;
+use crate::DatasetError;
+
+/// The rows of one file.
+pub(crate) struct Opened {
+    pub(crate) rows: Box<dyn Rows>,
+    /// Format, compression and encoding, for people.
+    pub(crate) description: String,
+    /// Whether the file is one of `RecBole`'s atomic files.
+    pub(crate) recbole: bool,
+}
+
+/// Opens a file, or the standard input for `-`, and detects its format. Without a header, the
+/// columns of a delimited file are named by their numbers from 1.
+///
+/// # Errors
+/// [`DatasetError::Io`] if the file cannot be read, [`DatasetError::Input`] for a format that is
+/// not supported.
+pub(crate) fn open(path: &Path, has_header: bool) -> Result<Opened, DatasetError> {
+    let source = Source::open(path)?;
+    let format = detect::format(&source)?;
+    let mut parts = vec![format.to_string()];
+    parts.extend(source.traits().map(str::to_owned));
+    let description = parts.join(", ");
+    let recbole = matches!(format, Format::Recbole);
+    let rows: Box<dyn Rows> = match format {
+        Format::Delimited(dialect) => {
+            Box::new(delimited::Delimited::new(source, dialect, has_header)?)
+        }
+        Format::Recbole => {
+            Box::new(delimited::Delimited::new(source, delimited::Dialect::RECBOLE, true)?)
+        }
+        Format::JsonLines => Box::new(json::JsonRows::lines(source)?),
+        Format::JsonObjects => Box::new(json::JsonRows::objects(source)?),
+        #[cfg(feature = "parquet")]
+        Format::Parquet => Box::new(parquet::ParquetRows::new(source)?),
+        #[cfg(not(feature = "parquet"))]
+        Format::Parquet => {
+            return Err(DatasetError::input(
+                path,
+                "is a Parquet file, and this build cannot read it; build with the feature `parquet`",
+            ));
+        }
+    };
+    Ok(Opened { rows, description, recbole })
 }

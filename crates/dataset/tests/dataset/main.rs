@@ -2,14 +2,20 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod cases;
+mod catalogue;
+mod columns;
 mod folder;
+mod formats;
 mod interrupt;
 mod malformed;
-mod readers;
+mod rules;
+mod same_log;
+mod sequences;
 
 use std::{fs, path::PathBuf};
 
-use tandem_dataset::{Dataset, DatasetError, Sequence, readers::Provenance};
+use tandem_dataset::{Dataset, DatasetError, ImportOptions, Imported, Sequence, import};
 use tempfile::TempDir;
 
 /// A temporary folder of files.
@@ -27,10 +33,34 @@ impl Files {
     fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
+
+    /// Options for the import of these files of interactions.
+    fn options(&self, events: &[&str]) -> ImportOptions {
+        ImportOptions::new("test", events.iter().map(|name| self.path(name)))
+    }
 }
 
-fn provenance() -> Provenance {
-    Provenance { name: "test".into(), notice: None }
+/// Imports one text of interactions.
+fn import_text(text: impl AsRef<[u8]>) -> Imported {
+    try_import(text, |_| ()).unwrap()
+}
+
+/// Imports one text of interactions with changed options.
+fn try_import(
+    text: impl AsRef<[u8]>,
+    change: impl FnOnce(&mut ImportOptions),
+) -> Result<Imported, DatasetError> {
+    let files = Files::new(&[("log", text.as_ref())]);
+    let mut options = files.options(&["log"]);
+    change(&mut options);
+    import(&options)
+}
+
+/// Imports a log and a catalogue.
+fn with_catalogue(log: &str, catalogue: impl AsRef<[u8]>) -> Imported {
+    let files = Files::new(&[("log", log.as_bytes()), ("items", catalogue.as_ref())]);
+    let catalogue = vec![files.path("items")];
+    import(&ImportOptions { catalogue, max_bad_rows: 1.0, ..files.options(&["log"]) }).unwrap()
 }
 
 /// Item ids of a sequence.
@@ -43,6 +73,23 @@ fn shown(dataset: &Dataset) -> Vec<String> {
     let show =
         |sequence: &Sequence| format!("{}: {}", sequence.user, ids(dataset, sequence).join(" "));
     dataset.sequences.iter().map(show).collect()
+}
+
+/// Each reason for which rows are left out, with their number.
+fn left_out(imported: &Imported) -> Vec<(u64, &str)> {
+    imported.summary.left_out.iter().map(|it| (it.rows, it.reason.as_str())).collect()
+}
+
+/// `id title year genres` of each item.
+fn items(imported: &Imported) -> Vec<String> {
+    let items = imported.dataset.catalogue.items().iter();
+    items
+        .map(|item| {
+            let year = item.year.map_or("-".to_owned(), |year| year.to_string());
+            let item = (item.id.as_str(), &item.title, item.genres.join("|"));
+            format!("{} {:?} {year} {}", item.0, item.1, item.2).trim_end().to_owned()
+        })
+        .collect()
 }
 
 /// File name, line, expected and found of [`DatasetError::Malformed`].

@@ -1,151 +1,107 @@
-//! Every error names the file, the line, what was expected and what was found.
+//! Bad rows name file, line and field.
 
-use tandem_dataset::{DatasetError, readers};
+use crate::try_import;
 
-use crate::{Files, fault, provenance};
-
-/// Reads `text` as an interaction file.
-fn inter(text: &[u8]) -> DatasetError {
-    let files = Files::new(&[("a.inter", text)]);
-    readers::recbole(&files.path("a.inter"), None, provenance()).unwrap_err()
+/// Lines and reasons of the bad rows.
+fn bad(text: impl AsRef<[u8]>) -> Vec<(u64, String)> {
+    let read = try_import(text, |options| options.max_bad_rows = 1.0).unwrap();
+    read.summary.bad_rows.into_iter().map(|row| (row.line, row.reason)).collect()
 }
 
-fn csv(text: &[u8]) -> DatasetError {
-    let files = Files::new(&[("a.csv", text)]);
-    readers::csv(&files.path("a.csv"), None, provenance()).unwrap_err()
-}
-
-fn check(error: &DatasetError, line: u64, expected: &str, found: &str) {
-    let (_, at, what, instead) = fault(error);
-    assert_eq!((at, what, instead), (line, expected, found), "{error}");
-}
-
-const HEADER: &str = "user_id:token\titem_id:token\ttimestamp:float\n";
-
-#[test]
-fn atomic_files() {
-    check(&inter(b""), 1, "a header line", "an empty file");
-    check(&inter(b"\n\n"), 1, "a header line", "an empty file");
-    check(&inter(HEADER.as_bytes()), 2, "at least one interaction", "the end of the file");
-    check(
-        &inter(b"1\t2\t3\n"),
-        1,
-        "columns as name:type with a type of token, token_seq, float, float_seq",
-        "\"1\"",
-    );
-    check(
-        &inter(b"user_id:token\trating:float\n"),
-        1,
-        "a column named item or item_id or itemid or id",
-        "the columns user_id:token, rating:float",
-    );
-    let row = |row: &str| inter(format!("{HEADER}1\t2\t3\n{row}\n").as_bytes());
-    check(&row("1\t2"), 3, "3 fields as in the header", "2");
-    check(&row("1\t2\t3\t4"), 3, "3 fields as in the header", "4");
-    check(&row("\t2\t3"), 3, "a user id", "nothing");
-    check(&row("1\t \t3"), 3, "an item id", "nothing");
-    check(&row("1\ta\u{7}b\t3"), 3, "an item id", "a control character");
-    check(&row("1\t2\tNaN"), 3, "a time as a number", "\"NaN\"");
-    check(&row("\r\n\r\n1\t2\tx\r"), 5, "a time as a number", "\"x\"");
-    let latin = [HEADER.as_bytes(), b"1\t\xe9\t3\n"].concat();
-    check(&inter(&latin), 2, "UTF-8 text", "the byte 0xe9 at column 3");
+#[track_caller]
+fn check(text: impl AsRef<[u8]>, line: u64, reason: &str) {
+    let found = bad(text);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((found[0].0, found[0].1.as_str()), (line, reason));
 }
 
 #[test]
-fn item_files() {
-    let log = format!("{HEADER}1\t2\t3\n");
-    let read = |text: &[u8]| {
-        let files = Files::new(&[("a.inter", log.as_bytes()), ("a.item", text)]);
-        let item = files.path("a.item");
-        readers::recbole(&files.path("a.inter"), Some(&item), provenance()).unwrap_err()
-    };
-    let twice = read(b"item_id:token\tname:token_seq\n1\ta\n1\tb\n");
-    check(&twice, 3, "each item once", "1 again");
-    assert_eq!(fault(&twice).0, "a.item");
-    check(&read(b"item_id:token\n\xff\n"), 2, "UTF-8 text", "the byte 0xff at column 1");
-}
-
-#[test]
-fn comma_separated_values() {
-    check(&csv(b""), 1, "a header line", "an empty file");
-    check(&csv(b"user,item\n"), 2, "at least one interaction", "the end of the file");
-    check(&csv(b"user,item,time\na,b,1\na,b\n"), 3, "3 fields as in the header", "2");
-    check(&csv(b"user,item\na,\"b\nc\"\n"), 2, "an item id", "a control character");
-    check(&csv(b"user,item\n\"b,c\",\"d\n1,2\n"), 2, "an item id", "a control character");
-    check(&csv(b"user,item\na,b\na,\xff\n"), 3, "UTF-8 text", "another encoding in field 2");
-    let (crlf, lf) = ("user,time,item\r\na,1,b\r\na,x,b\r\n", "user,time,item\na,1,b\n\na,x,b\n");
-    check(&csv(crlf.as_bytes()), 3, "a time as a number", "\"x\"");
-    check(&csv(lf.as_bytes()), 4, "a time as a number", "\"x\"");
-    let both = "user,time,item\r\n\r\n\"a\nb\",1,c\r\n";
-    check(&csv(both.as_bytes()), 3, "a user id", "a control character");
-    check(&csv(b"user,time,item\n\n\na,x,b"), 4, "a time as a number", "\"x\"");
-
-    let files = Files::new(&[("log.csv", b"user,item\na,b\n"), ("i.csv", b"item,year\nb,'95\n")]);
-    let items = files.path("i.csv");
-    let error = readers::csv(&files.path("log.csv"), Some(&items), provenance()).unwrap_err();
-    check(&error, 2, "a year of four digits", "'95");
-}
-
-#[test]
-fn json_lines() {
-    let read = |text: &[u8]| {
-        let files = Files::new(&[("a.jsonl", text)]);
-        readers::jsonl(&files.path("a.jsonl"), None, provenance()).unwrap_err()
-    };
-    check(&read(b""), 1, "at least one interaction", "the end of the file");
-    for bad in ["{", "[]", "{\"user\":1}", "{\"user\":1,\"item\":[2]}", "{\"user\":1,\"item\":2.5}"]
-    {
-        let error = read(format!("{{\"user\":1,\"item\":2}}\n{bad}\n").as_bytes());
-        let (_, line, expected, _) = fault(&error);
-        assert_eq!((line, expected), (2, "a JSON object"), "{error}");
-    }
-    let mixed = b"{\"user\":1,\"item\":2,\"time\":3}\n{\"user\":1,\"item\":2}\n";
-    check(&read(mixed), 2, "a time, as in the lines before", "none");
-    check(&read(b"{\"user\":\"\",\"item\":2}"), 1, "a user id", "nothing");
-}
-
-#[test]
-fn sequence_text() {
-    let read = |sequences: &[u8], times: &[u8]| {
-        let files = Files::new(&[("sequences.txt", sequences), ("times.txt", times)]);
-        readers::sequences(&files.path(""), provenance()).unwrap_err()
-    };
-    check(&read(b"", b""), 1, "a user and at least one item", "the end of the file");
-    check(&read(b"1 2\n3\n", b""), 2, "a user and at least one item", "user 3 alone");
-    check(&read(b"1 2\n1 3\n", b""), 2, "one line for each user", "user 1 again");
-    let two = b"1 2 3\n\n4 5\n";
+fn delimited_text() {
+    const TIME: &str = "field time: expected a time as a number or as 2024-05-01 10:00:00 \
+                        (--time-format reads others), found \"soon\"";
+    let good = "user,item,time\na,b,1\n";
+    check(format!("{good}a,b\n"), 3, "expected 3 fields as in the header, found 2");
+    check(format!("{good}a,b,1,2\n"), 3, "expected 3 fields as in the header, found 4");
+    check(format!("{good},b,1\n"), 3, "field user: expected a user id, found nothing");
     check(
-        &read(two, b"1 1 2\n4 1 2\n"),
-        2,
-        "user 4 and 1 times as in line 3 of sequences.txt",
-        "user 4 and 2 times",
-    );
-    check(
-        &read(two, b"1 1 2\n5 1\n"),
-        2,
-        "user 4 and 1 times as in line 3 of sequences.txt",
-        "user 5 and 1 times",
-    );
-    check(&read(two, b"1 2 1\n"), 1, "ascending times, oldest first", "1 after 2");
-    check(&read(two, b"1 2 x\n"), 1, "times as numbers", "\"x\"");
-    check(
-        &read(two, b"1 1 2\n"),
-        1,
-        "times for user 4 too, as in sequences.txt",
-        "the end of the file",
-    );
-    check(
-        &read(two, b"1 1 2\n4 1\n6 1\n"),
+        format!("{good}undefined,b,1\n"),
         3,
-        "as many lines as sequences.txt",
-        "one more, for user 6",
+        "field user: expected a user id, found a word for nothing",
     );
+    check(format!("{good}a,null,1\n"), 3, "field item: expected an item id, found nothing");
+    check(
+        format!("{good}a,\"b\nc\",1\n"),
+        3,
+        "field item: expected an item id, found a control character",
+    );
+    check(format!("{good}\r\n\r\na,c,soon\r\n"), 5, TIME);
+    check(
+        format!("{good}\"a\nb\",c,1\n"),
+        3,
+        "field user: expected a user id, found a control character",
+    );
+    let row = [good.as_bytes(), "ä,é,2\nö,ü,3\na,\u{e9}\n".as_bytes(), b"a,\xff,2\n"].concat();
+    let found = bad(row);
+    assert_eq!(found[1], (6, "expected UTF-8 text, found another encoding in field 2".to_owned()));
 }
 
 #[test]
-fn a_missing_file_is_named() {
-    let files = Files::new(&[]);
-    let error = readers::csv(&files.path("none.csv"), None, provenance()).unwrap_err();
-    assert!(matches!(&error, DatasetError::Io { action: "open", .. }));
-    assert!(error.to_string().contains("none.csv"), "{error}");
+fn a_quote_that_is_not_closed_counts_all_lines_that_it_takes() {
+    let mut log = "user,item,time\n".to_owned();
+    log += "\"a,b,1\n";
+    for at in 0..50 {
+        log += &format!("u{at},b,{at}\n");
+    }
+    let error = try_import(&log, |options| options.max_bad_rows = 0.5).unwrap_err().to_string();
+    assert!(error.contains("51 of 51 rows") && error.contains("is a quote not closed?"), "{error}");
+}
+
+#[test]
+fn json() {
+    let good = "{\"user\":1,\"item\":2}\n";
+    for (line, reason) in [
+        ("[]", "expected a JSON object, found an array"),
+        ("{\"user\":1}", "field item: expected an item id, found nothing"),
+        ("{\"user\":1,\"item\":[2]}", "field item: expected an item id, found a list"),
+        ("{\"user\":\"\",\"item\":2}", "field user: expected a user id, found nothing"),
+    ] {
+        check(format!("{good}{line}\n"), 2, reason);
+    }
+    let cut = bad(format!("{good}{{\"user\":1,\"item\n{good}"));
+    assert!(cut[0].0 == 2 && cut[0].1.starts_with("expected a JSON object, found EOF"), "{cut:?}");
+    let array = bad("[{\"user\":1,\"item\":2},\n{\"user\":1,\n\"item\":");
+    assert!(array[0].0 == 2 && array[0].1.contains("EOF"), "{array:?}");
+}
+
+#[test]
+fn a_column_has_one_unit_of_time() {
+    let log = "user,item,time\nu,a,1700000001000\nu,b,1700000002000\nu,c,1700000003\n";
+    check(log, 4, "expected a time in milliseconds as in the rest of the file, found seconds");
+    let log = "user,item,time\nu,a,2024-05-01\nu,b,2024-05-02\nu,c,\n";
+    check(log, 4, "expected a time, found nothing");
+}
+
+#[test]
+fn other_dates_need_a_format() {
+    let log = "user,item,InvoiceDate\nu,a,12/1/2010 8:26\nu,b,12/1/2010 8:24\n";
+    let error = try_import(log, |_| ()).unwrap_err().to_string();
+    assert!(error.contains("2 of 2 rows") && error.contains("--time-format"), "{error}");
+    let read = try_import(log, |options| options.time_format = Some("%m/%d/%Y %H:%M".into()));
+    // date -u -d '2010-12-01 08:24' +%s
+    assert_eq!(read.unwrap().dataset.sequences[0].times, Some(vec![1_291_191_840, 1_291_191_960]));
+}
+
+#[test]
+fn a_refusal_shows_the_first_ten_rows_in_order() {
+    let mut log = "user,item,time\n".to_owned();
+    for at in 0..30 {
+        log += if at % 2 == 0 { "u,a,\n" } else { ",a,1\n" };
+    }
+    let error = try_import(log, |_| ()).unwrap_err().to_string();
+    let lines: Vec<&str> = error.lines().collect();
+    assert_eq!(lines.len(), 11, "{error}");
+    assert!(lines[0].contains("30 of 30 rows cannot be read, more than the 1 % of --max-bad-rows"));
+    for (at, line) in lines[1..].iter().enumerate() {
+        assert!(line.contains(&format!("line {}: ", at + 2)), "{line}");
+    }
 }

@@ -63,7 +63,7 @@ fn rows_have_the_fields_that_result_files_promise() {
 fn data_without_targets_is_refused() {
     let bench = Bench::new();
     bench.write("log.csv", "user,item\n1,2\n1,3\n");
-    bench.done("import csv --log log.csv --name n --out set");
+    bench.done("import --events log.csv --name n --out set");
     let said = bench.failed(2, "evaluate --protocol standard --data set");
     assert!(said.contains("found none"), "{said}");
     bench.failed(2, "evaluate --protocol standard --data none");
@@ -86,7 +86,7 @@ fn with_lists() -> Bench {
         }
     }
     bench.write("log.csv", log);
-    bench.done("import csv --log log.csv --name walks --out set");
+    bench.done("import --events log.csv --name walks --out set");
     bench.done(
         "train srm --data set --out srm.model --dims 8 --heads 1 --blocks 1 --epochs 3 \
          --hold-out 4",

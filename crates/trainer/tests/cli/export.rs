@@ -201,7 +201,7 @@ fn cells_hold_the_rows_of_all_items_in_files_named_by_their_hash() {
         }
     }
     bench.write("log.csv", log);
-    bench.done("import csv --log log.csv --name large --out set");
+    bench.done("import --events log.csv --name large --out set");
     let dataset = Dataset::load(&bench.path("set")).unwrap();
     let checkpoint = checkpoint(dataset.catalogue.hash(), ITEMS);
     bench.write("srm.safetensors", checkpoint.to_bytes().unwrap());

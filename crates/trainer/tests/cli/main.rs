@@ -70,7 +70,7 @@ impl Bench {
              3,20,1\n3,30,2\n3,40,3\n3,50,4\n\
              4,60,1\n4,10,2\n",
         );
-        self.done("import csv --log log.csv --name sample --out set");
+        self.done("import --events log.csv --name sample --out set");
     }
 }
 

@@ -30,7 +30,7 @@ pub(crate) fn bench() -> Bench {
         }
     }
     bench.write("log.csv", log);
-    bench.done("import csv --log log.csv --name walks --out set");
+    bench.done("import --events log.csv --name walks --out set");
     bench
 }
 
@@ -131,7 +131,7 @@ fn a_checkpoint_of_another_training_is_refused_and_discarded_by_fresh() {
     assert!(said.contains("learning_rate was 0.001 and is now 0.5"), "{said}");
     assert!(said.contains("--fresh"), "{said}");
     bench.write("log.csv", "user,item\n1,2\n1,3\n1,4\n1,5\n1,6\n");
-    bench.done("import csv --log log.csv --name other --out other");
+    bench.done("import --events log.csv --name other --out other");
     let other = format!("{line} --epochs 3").replace("--data set", "--data other");
     assert!(refused(&bench, &other).contains("data was "));
     for damaged in [&interrupted[..9], &interrupted[..interrupted.len() - 1], b"GGUF"] {

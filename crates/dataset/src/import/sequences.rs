@@ -1,3 +1,5 @@
+//! Folders of sequences: `sequences.txt`, `times.txt` and `items.tsv`.
+
 use std::{
     collections::{HashMap, HashSet},
     path::Path,
@@ -6,14 +8,17 @@ use std::{
 use tandem_protocol::ItemId;
 
 use super::{
-    Provenance,
-    catalogue_table::{Dialect, read_items},
-    log::{id_fault, parse_time},
-    table::Table,
+    catalogue::{Catalogues, Categories},
+    id::id_fault,
+    options::ImportOptions,
+    time::{self, SECOND, TimeKind},
 };
 use crate::{
     Catalogue, Dataset, DatasetError, Item, ItemIndex, Sequence, compare_ids, lines::Lines,
 };
+
+/// The file that makes a folder a folder of sequences.
+pub(super) const SEQUENCES: &str = "sequences.txt";
 
 /// One line of `sequences.txt` with its number.
 struct Line {
@@ -27,24 +32,27 @@ struct Line {
 /// if they exist, `times.txt` (the same lines with ascending times in place of the items) and
 /// `items.tsv` (tab-separated with a header; categories `A > B > C`).
 ///
-/// The order of a line is kept where times are equal.
+/// The folder is taken as it is: the order of a line is kept where times are equal, nothing is
+/// left out, and no bad line is skipped.
 ///
 /// # Errors
 /// [`DatasetError::Io`] if a file cannot be read, [`DatasetError::Malformed`] for a violation
 /// of the format, and errors of [`Dataset::new`].
-pub fn sequences(dir: &Path, provenance: Provenance) -> Result<Dataset, DatasetError> {
-    let (mut lines, names) = read_sequences(&dir.join("sequences.txt"))?;
+pub(super) fn read(
+    dir: &Path,
+    options: &ImportOptions,
+    catalogues: &mut Catalogues,
+) -> Result<Dataset, DatasetError> {
+    let (mut lines, names) = read_sequences(&dir.join(SEQUENCES))?;
     let times = dir.join("times.txt");
     if times.exists() {
         read_times(&times, &mut lines)?;
     }
     let titles = dir.join("items.tsv");
-    let mut items = if titles.exists() {
-        let dialect = Dialect { genre_separator: " > ", lenient: false };
-        read_items(Table::open_tabs(&titles)?, &dialect)?
-    } else {
-        Vec::new()
-    };
+    if titles.exists() {
+        catalogues.read(&titles, options, &["item_id".to_owned()], Categories::Arrows)?;
+    }
+    let mut items = catalogues.items();
     let known: HashSet<ItemId> = items.iter().map(|item| item.id.clone()).collect();
     items
         .extend(names.iter().map(ItemId::new).filter(|id| !known.contains(id)).map(Item::untitled));
@@ -62,7 +70,7 @@ pub fn sequences(dir: &Path, provenance: Provenance) -> Result<Dataset, DatasetE
         })
         .collect();
     sequences.sort_by(|a, b| compare_ids(&a.user, &b.user));
-    Dataset::new(provenance.name, catalogue, sequences, provenance.notice)
+    Dataset::new(options.name.clone(), catalogue, sequences, options.notice.clone())
 }
 
 /// The lines, with items numbered by first appearance, and the names of the items.
@@ -150,5 +158,13 @@ fn read_times(path: &Path, lines: &mut [Line]) -> Result<(), DatasetError> {
             format_args!("times for user {} too, as in sequences.txt", line.user),
             "the end of the file",
         )),
+    }
+}
+
+/// A time in seconds; numbers in a small unit are converted.
+fn parse_time(text: &str) -> Option<i64> {
+    match time::parse(text, None)? {
+        (_, TimeKind::Date) => None,
+        (time, _) => Some(time.div_euclid(SECOND)),
     }
 }

@@ -19,6 +19,17 @@ pub(super) fn parse_year(text: &str) -> Option<u16> {
     (1000..=2999).contains(&year).then_some(year)
 }
 
+/// The year of a date or of a year alone: `1995`, `1995-01-31`, `31-Jan-1995`.
+pub(super) fn year_in_date(text: &str) -> Option<u16> {
+    let text = text.trim();
+    let separators = |c: char| matches!(c, '-' | '/' | '.' | ' ' | ',' | 'T');
+    parse_year(text).or_else(|| {
+        let mut parts = text.split(separators);
+        let (first, last) = (parts.next()?, parts.next_back()?);
+        parse_year(first).or_else(|| parse_year(last))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -41,6 +52,18 @@ mod tests {
             ("", ("", None)),
         ] {
             assert_eq!(split_year(title), expected);
+        }
+    }
+
+    #[test]
+    fn a_date_has_a_year() {
+        for text in
+            ["1995", "1995-01-31", "31-Jan-1995", "January 31, 1995", "1995-01-31T00:00:00Z"]
+        {
+            assert_eq!(year_in_date(text), Some(1995), "{text}");
+        }
+        for text in ["'95", "soon", "", "12-13"] {
+            assert_eq!(year_in_date(text), None, "{text}");
         }
     }
 

@@ -1,0 +1,300 @@
+//! Rows of files of items.
+
+use std::path::Path;
+
+use tandem_protocol::ItemId;
+
+use super::{
+    bad_rows::{BadRow, BadRows},
+    columns::{Finder, Selected, tokens},
+    id::Names,
+    log::{fault, id, value, words},
+    names::Role,
+    options::ImportOptions,
+    summary::FileSummary,
+    time,
+    title::{split_year, year_in_date},
+};
+use crate::{
+    DatasetError, Item,
+    readers::{self, Cell, Rows, Step},
+};
+
+/// How categories are separated in one text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Categories {
+    /// By one of `|`, `>`, `;` and `,`, or a list in brackets.
+    Detected,
+    /// By a space, as in `RecBole`'s files, whose words for unknown values are absent.
+    Recbole,
+    /// By ` > `, as in a folder of sequences.
+    Arrows,
+}
+
+/// Items of all catalogue files.
+#[derive(Default)]
+pub(super) struct Catalogues {
+    ids: Names,
+    items: Vec<Metadata>,
+    /// Rows for an item that was listed before.
+    repeated: u64,
+    pub(super) bad: BadRows,
+    pub(super) summaries: Vec<FileSummary>,
+}
+
+/// What is known of an item.
+#[derive(Clone, Debug, Default)]
+struct Metadata {
+    title: String,
+    year: Option<u16>,
+    genres: Vec<String>,
+}
+
+struct Columns {
+    item: Selected,
+    title: Selected,
+    year: Selected,
+    categories: Selected,
+    known: usize,
+}
+
+impl Columns {
+    /// `log_columns` are the names of the items' columns in the log: the same name is the same
+    /// thing.
+    fn find(
+        path: &Path,
+        rows: &dyn Rows,
+        options: &ImportOptions,
+        log_columns: &[String],
+    ) -> Result<Self, DatasetError> {
+        let finder = Finder { path, rows, catalogue: true };
+        let same = |wanted: &&String| {
+            rows.columns().iter().any(|name| tokens(name).concat() == tokens(wanted).concat())
+        };
+        let item = options.columns.item.iter().chain(log_columns).find(same);
+        let names = &options.columns;
+        Ok(Self {
+            item: finder.require(Role::Item, item.map(String::as_str))?,
+            title: finder.find(Role::Title, names.title.as_deref())?,
+            year: finder.find(Role::Year, None)?,
+            categories: finder.find(Role::Categories, names.category.as_deref())?,
+            known: rows.columns().len(),
+        })
+    }
+}
+
+impl Catalogues {
+    /// Reads one file.
+    ///
+    /// # Errors
+    /// [`DatasetError::Io`], and [`DatasetError::Input`] if the columns cannot be found.
+    pub(super) fn read(
+        &mut self,
+        path: &Path,
+        options: &ImportOptions,
+        log_columns: &[String],
+        categories: Categories,
+    ) -> Result<(), DatasetError> {
+        let readers::Opened { mut rows, description, recbole } =
+            readers::open(path, options.has_header)?;
+        let categories = if recbole { Categories::Recbole } else { categories };
+        let mut columns = Columns::find(path, &*rows, options, log_columns)?;
+        let mut ids = Names::default();
+        let mut items: Vec<Metadata> = Vec::new();
+        let before = self.bad.total;
+        loop {
+            let step = rows.advance()?;
+            if rows.columns().len() != columns.known {
+                columns = Columns::find(path, &*rows, options, log_columns)?;
+            }
+            let bad = |reason| BadRow { file: path.to_path_buf(), line: rows.line(), reason };
+            match step {
+                Step::End => break,
+                Step::Bad { reason, lines } => {
+                    self.bad.total += lines;
+                    self.bad.add(bad(reason), lines);
+                }
+                Step::Row => {
+                    self.bad.total += 1;
+                    let id = match id(&*rows, &columns.item, "an item id") {
+                        Ok(id) => id,
+                        Err(reason) => {
+                            self.bad.add(bad(reason), 1);
+                            continue;
+                        }
+                    };
+                    let at = ids.number(&id) as usize;
+                    let (metadata, faults) = metadata(&*rows, &columns, categories);
+                    // The item stays; only the field is missing. The row counts as bad once.
+                    for (number, fault) in faults.into_iter().enumerate() {
+                        let lines = u64::from(number == 0);
+                        self.bad.add(bad(format!("item {id}: {fault}")), lines);
+                    }
+                    match items.get_mut(at) {
+                        None => items.push(metadata),
+                        Some(known) => {
+                            known.fill(metadata);
+                            self.repeated += 1;
+                        }
+                    }
+                }
+            }
+        }
+        for (at, metadata) in ids.merge_into(&mut self.ids).into_iter().zip(items) {
+            match self.items.get_mut(at as usize) {
+                None => self.items.push(metadata),
+                Some(known) => {
+                    known.fill(metadata);
+                    self.repeated += 1;
+                }
+            }
+        }
+        let rows_read = self.bad.total - before;
+        let mut summary = FileSummary::new(path, description, rows_read, rows.columns());
+        for (role, selected) in [
+            (Role::Item, &columns.item),
+            (Role::Title, &columns.title),
+            (Role::Year, &columns.year),
+            (Role::Categories, &columns.categories),
+        ] {
+            summary.add(role, selected);
+        }
+        self.summaries.push(summary);
+        Ok(())
+    }
+
+    /// All items, without counts.
+    pub(super) fn items(&self) -> Vec<Item> {
+        let named = self.ids.names().iter().zip(&self.items);
+        named
+            .map(|(id, Metadata { title, year, genres })| Item {
+                title: title.clone(),
+                year: *year,
+                genres: genres.clone(),
+                ..Item::untitled(ItemId::new(&**id))
+            })
+            .collect()
+    }
+
+    /// What to tell about rows of the same item.
+    pub(super) fn note(&self) -> Option<String> {
+        let repeated = self.repeated;
+        (repeated > 0).then(|| {
+            format!("{repeated} rows of the catalogue list an item again; the first values count")
+        })
+    }
+}
+
+impl Metadata {
+    /// Takes from another row of the same item what is missing.
+    fn fill(&mut self, other: Self) {
+        if self.title.is_empty() {
+            self.title = other.title;
+        }
+        self.year = self.year.or(other.year);
+        if self.genres.is_empty() {
+            self.genres = other.genres;
+        }
+    }
+}
+
+/// The metadata of a row, and the fields that cannot be read.
+fn metadata(rows: &dyn Rows, columns: &Columns, categories: Categories) -> (Metadata, Vec<String>) {
+    let recbole = categories == Categories::Recbole;
+    let mut faults = Vec::new();
+    let mut note = |selected: &Selected, expected: &str, cell: &Cell<'_>| {
+        faults.push(fault(rows, selected, expected, &words(cell)));
+    };
+
+    let title = match value(rows, &columns.title) {
+        Cell::Absent => String::new(),
+        Cell::Text(text) => text.into_owned(),
+        Cell::List(parts) => parts.join(", "),
+        other => {
+            note(&columns.title, "a title", &other);
+            String::new()
+        }
+    };
+    let (title, year_in_title) = split_year(&title);
+
+    let year = match value(rows, &columns.year) {
+        Cell::Absent => None,
+        Cell::Text(text) => {
+            let year = year_in_date(&text);
+            if year.is_none() && !recbole {
+                note(&columns.year, "a year of four digits", &Cell::Text(text));
+            }
+            year
+        }
+        Cell::Time(time) => year_in_date(&time::display(time)),
+        other => {
+            note(&columns.year, "a year", &other);
+            None
+        }
+    };
+    let year = year.or(year_in_title);
+    // A film can be called `Unknown`; then its year is known.
+    let title = if recbole && year.is_none() && is_placeholder(title) { "" } else { title };
+
+    let genres = match value(rows, &columns.categories) {
+        Cell::Absent => Vec::new(),
+        Cell::Text(text) => split_categories(&text, categories),
+        Cell::List(list) => list,
+        other => {
+            note(&columns.categories, "a list of categories", &other);
+            Vec::new()
+        }
+    };
+    (Metadata { title: title.to_owned(), year, genres }, faults)
+}
+
+fn split_categories(text: &str, categories: Categories) -> Vec<String> {
+    let (text, separator) = match categories {
+        Categories::Recbole => (text, " "),
+        Categories::Arrows => (text, " > "),
+        Categories::Detected => {
+            if let Ok(list) = serde_json::from_str::<Vec<String>>(text) {
+                return list;
+            }
+            // Python's way to write a list: `['Crime', 'Drama']`.
+            let inner = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+            let inner = inner.unwrap_or(text);
+            let separator = ["|", ">", ";", ","].into_iter().find(|it| inner.contains(it));
+            (inner, separator.unwrap_or("|"))
+        }
+    };
+    let trim = |part: &str| match categories {
+        Categories::Detected => part.trim_matches([' ', '\'', '"', '\t']).to_owned(),
+        _ => part.trim().to_owned(),
+    };
+    let absent = |part: &String| {
+        part.is_empty() || categories == Categories::Recbole && is_placeholder(part)
+    };
+    text.split(separator).map(trim).filter(|part| !absent(part)).collect()
+}
+
+/// Words of `RecBole`'s files for an unknown value, with their misspelling.
+fn is_placeholder(text: &str) -> bool {
+    ["unknown", "unkonwn"].iter().any(|word| text.eq_ignore_ascii_case(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn categories_are_split_as_they_are_written() {
+        let split = |text| split_categories(text, Categories::Detected).join("/");
+        assert_eq!(split("Crime|Drama"), "Crime/Drama");
+        assert_eq!(split("Shoes > Trail Running"), "Shoes/Trail Running");
+        assert_eq!(split("Toys, Games > Puzzles"), "Toys, Games/Puzzles");
+        assert_eq!(split("Crime, Drama"), "Crime/Drama");
+        assert_eq!(split("['Crime', 'Drama']"), "Crime/Drama");
+        assert_eq!(split(r#"["Sci-Fi", "Film, noir"]"#), "Sci-Fi/Film, noir");
+        assert_eq!(split("Children's"), "Children's");
+        assert_eq!(split(" | "), "");
+        let recbole = split_categories("Drama unknown Children's", Categories::Recbole);
+        assert_eq!(recbole, ["Drama", "Children's"]);
+        assert_eq!(split_categories("Y & Z, A > B", Categories::Arrows), ["Y & Z, A", "B"]);
+    }
+}

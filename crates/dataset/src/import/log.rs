@@ -1,0 +1,427 @@
+//! Rows of files of interactions.
+
+use std::{
+    borrow::Cow,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    bad_rows::{BadRow, BadRows},
+    columns::{Finder, Selected, bare},
+    events::{Meaning, VIEW, meaning},
+    id::{Names, id_fault},
+    names::Role,
+    options::ImportOptions,
+    summary::{FileSummary, LeftOut, Reason},
+    time::{self, TimeKind},
+};
+use crate::{
+    DatasetError,
+    readers::{self, Cell, Rows, Step},
+};
+
+/// The time of a row without one.
+const NO_TIME: i64 = i64::MIN;
+/// The event type of a row without one.
+pub(super) const NO_EVENT: u16 = u16::MAX;
+/// A column with more distinct values holds no event types.
+const MAX_EVENT_TYPES: usize = 1_000;
+/// Fields of a line of the server's own event log. There, a view is an impression.
+const OWN_LOG: [&str; 5] = ["user", "item", "timestamp", "type", "id"];
+
+/// Interactions of all files, in the order of the files.
+#[derive(Default)]
+pub(super) struct Log {
+    pub(super) users: Names,
+    pub(super) items: Names,
+    pub(super) rows: Vec<Row>,
+    pub(super) event_types: Vec<EventType>,
+    pub(super) files: Vec<PathBuf>,
+    pub(super) bad: BadRows,
+    pub(super) left_out: LeftOut,
+    pub(super) summaries: Vec<FileSummary>,
+    /// Names of the columns that hold the items.
+    pub(super) item_columns: Vec<String>,
+    pub(super) notes: Vec<String>,
+}
+
+/// An event type that is read as interest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct EventType {
+    pub(super) name: String,
+    pub(super) weight: u32,
+}
+
+/// One interaction.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Row {
+    /// Microseconds since 1970, or the source's own number; 0 in a log without times.
+    pub(super) time: i64,
+    pub(super) user: u32,
+    pub(super) item: u32,
+    pub(super) line: u32,
+    pub(super) file: u16,
+    /// Position in the event types, or [`NO_EVENT`].
+    pub(super) event: u16,
+}
+
+/// The columns of one file.
+struct Columns {
+    user: Selected,
+    item: Selected,
+    time: Selected,
+    event: Selected,
+    rating: Selected,
+    quantity: Selected,
+    /// Number of columns of the file when these were found.
+    known: usize,
+}
+
+impl Columns {
+    fn find(path: &Path, rows: &dyn Rows, options: &ImportOptions) -> Result<Self, DatasetError> {
+        let names = &options.columns;
+        let finder = Finder { path, rows, catalogue: false };
+        Ok(Self {
+            user: finder.require(Role::User, names.user.as_deref())?,
+            item: finder.require(Role::Item, names.item.as_deref())?,
+            time: finder.find(Role::Time, names.time.as_deref())?,
+            event: finder.find(Role::Event, names.event.as_deref())?,
+            rating: finder.find(Role::Rating, names.rating.as_deref())?,
+            quantity: finder.find(Role::Quantity, None)?,
+            known: rows.columns().len(),
+        })
+    }
+}
+
+/// One file while it is read.
+struct FileLog<'a> {
+    path: &'a Path,
+    options: &'a ImportOptions,
+    file: u16,
+    users: Names,
+    items: Names,
+    events: Names,
+    rows: Vec<(Row, Option<TimeKind>)>,
+}
+
+impl Log {
+    /// Reads one file.
+    ///
+    /// # Errors
+    /// [`DatasetError::Io`], and [`DatasetError::Input`] if the columns cannot be found.
+    pub(super) fn read(
+        &mut self,
+        path: &Path,
+        options: &ImportOptions,
+    ) -> Result<(), DatasetError> {
+        let readers::Opened { mut rows, description, .. } =
+            readers::open(path, options.has_header)?;
+        let mut columns = Columns::find(path, &*rows, options)?;
+        let mut log = FileLog {
+            path,
+            options,
+            file: self.files.len() as u16,
+            users: Names::default(),
+            items: Names::default(),
+            events: Names::default(),
+            rows: Vec::new(),
+        };
+        let before = self.bad.total;
+        loop {
+            let step = rows.advance()?;
+            if rows.columns().len() != columns.known {
+                columns = Columns::find(path, &*rows, options)?;
+            }
+            let (reason, lines) = match step {
+                Step::End => break,
+                Step::Bad { reason, lines } => (reason, lines),
+                Step::Row => match log.take(&*rows, &columns, &mut self.left_out) {
+                    Ok(()) => {
+                        self.bad.total += 1;
+                        continue;
+                    }
+                    Err(reason) => (reason, 1),
+                },
+            };
+            self.bad.total += lines;
+            self.bad.add(log.bad_row(rows.line(), reason), lines);
+        }
+        let mut summary =
+            FileSummary::new(path, description, self.bad.total - before, rows.columns());
+        for (role, selected) in [
+            (Role::User, &columns.user),
+            (Role::Item, &columns.item),
+            (Role::Time, &columns.time),
+            (Role::Event, &columns.event),
+            (Role::Rating, &columns.rating),
+            (Role::Quantity, &columns.quantity),
+        ] {
+            summary.add(role, selected);
+        }
+        let own_log = OWN_LOG.iter().all(|name| rows.columns().iter().any(|it| it == name));
+        self.item_columns
+            .extend(columns.item.columns.iter().map(|&at| bare(&rows.columns()[at]).to_owned()));
+        let timed = !columns.time.is_empty();
+        let event_named = columns.event.named;
+        self.finish(log, &mut summary, timed, event_named, own_log)?;
+        self.summaries.push(summary);
+        self.files.push(path.to_path_buf());
+        Ok(())
+    }
+
+    /// Adds the rows of a file, now that all values of its columns are known.
+    fn finish(
+        &mut self,
+        log: FileLog<'_>,
+        summary: &mut FileSummary,
+        timed: bool,
+        event_named: bool,
+        own_log: bool,
+    ) -> Result<(), DatasetError> {
+        let events = self.event_types(&log, summary, event_named, own_log)?;
+        let kind = if timed { majority(&log.rows) } else { None };
+        if let Some(kind) = kind {
+            let of_kind = log.rows.iter().filter(|(_, found)| *found == Some(kind));
+            summary.set_times(kind, of_kind.map(|(row, _)| row.time));
+        }
+        let users = log.users.merge_into(&mut self.users);
+        let items = log.items.merge_into(&mut self.items);
+        self.rows.reserve(log.rows.len());
+        for &(mut row, found) in &log.rows {
+            if timed && (found.is_none() || found != kind) {
+                let reason = match (kind, found) {
+                    (Some(kind), Some(found)) => format!(
+                        "expected a time in {kind} as in the rest of the file, found {found}"
+                    ),
+                    _ => "expected a time, found nothing".to_owned(),
+                };
+                self.bad.add(log.bad_row(u64::from(row.line), reason), 1);
+                continue;
+            }
+            if !timed {
+                row.time = 0;
+            }
+            if row.event != NO_EVENT {
+                match &events[usize::from(row.event)] {
+                    Ok(event) => row.event = *event,
+                    Err(reason) => {
+                        let example = || {
+                            let user = &log.users.names()[row.user as usize];
+                            let item = &log.items.names()[row.item as usize];
+                            log.example(u64::from(row.line), user, item)
+                        };
+                        self.left_out.add(reason.clone(), example);
+                        continue;
+                    }
+                }
+            }
+            row.user = users[row.user as usize];
+            row.item = items[row.item as usize];
+            self.rows.push(row);
+        }
+        Ok(())
+    }
+
+    /// The position in all event types of each type of the file, or why it is left out.
+    fn event_types(
+        &mut self,
+        log: &FileLog<'_>,
+        summary: &mut FileSummary,
+        named: bool,
+        own_log: bool,
+    ) -> Result<Vec<Result<u16, Reason>>, DatasetError> {
+        let options = log.options;
+        let meaning_of = |name: &str| {
+            let mut given = options.event_weights.iter();
+            match given.find(|(known, _)| known.eq_ignore_ascii_case(name)) {
+                Some((_, 0)) => Meaning::Against,
+                Some((_, weight)) => Meaning::Interest(*weight),
+                None if own_log && name == "view" => Meaning::Neutral,
+                None => meaning(name),
+            }
+        };
+        let names = log.events.names();
+        let meanings: Vec<Meaning> = names.iter().map(|name| meaning_of(name)).collect();
+        let unknown = meanings.iter().all(|it| *it == Meaning::Unknown);
+        if unknown && !names.is_empty() {
+            let some: Vec<&str> = names.iter().take(5).map(AsRef::as_ref).collect();
+            let text = format!(
+                "none of the event types is known ({}{}); say which ones count with --event \
+                 NAME=WEIGHT",
+                some.join(", "),
+                if names.len() > some.len() { ", …" } else { "" }
+            );
+            if named {
+                return Err(DatasetError::input(log.path, text));
+            }
+            summary.forget_events();
+            self.notes.push(format!("{}: every row counts, because {text}", log.path.display()));
+            return Ok(vec![Ok(NO_EVENT); names.len()]);
+        }
+        let decide = |(name, meaning): (&std::rc::Rc<str>, Meaning)| {
+            let weight = match meaning {
+                Meaning::Interest(weight) if weight >= options.min_event_weight => weight,
+                Meaning::Interest(_) => return Err(Reason::LightEvent(name.to_string())),
+                Meaning::Against => return Err(Reason::EventAgainst(name.to_string())),
+                Meaning::Neutral => return Err(Reason::NeutralEvent(name.to_string())),
+                Meaning::Unknown => return Err(Reason::UnknownEvent(name.to_string())),
+            };
+            let known = self.event_types.iter().position(|known| *known.name == **name);
+            let position = known.unwrap_or_else(|| {
+                self.event_types.push(EventType { name: name.to_string(), weight });
+                self.event_types.len() - 1
+            });
+            Ok(position as u16)
+        };
+        Ok(names.iter().zip(meanings).map(decide).collect())
+    }
+
+    /// The weight of an event.
+    pub(super) fn weight(&self, event: u16) -> u32 {
+        self.event_types.get(usize::from(event)).map_or(VIEW, |event| event.weight)
+    }
+}
+
+impl FileLog<'_> {
+    /// Takes a row, or says why it is bad.
+    fn take(
+        &mut self,
+        rows: &dyn Rows,
+        columns: &Columns,
+        left_out: &mut LeftOut,
+    ) -> Result<(), String> {
+        let user = id(rows, &columns.user, "a user id")?;
+        if value(rows, &columns.item) == Cell::Absent
+            && let Cell::Text(event) = value(rows, &columns.event)
+            && !matches!(meaning(&event), Meaning::Interest(_))
+        {
+            left_out.add(Reason::NoItem(event.to_string()), || {
+                self.example(rows.line(), &user, "none")
+            });
+            return Ok(());
+        }
+        let item = id(rows, &columns.item, "an item id")?;
+        let (time, kind) = match value(rows, &columns.time) {
+            Cell::Absent => (NO_TIME, None),
+            Cell::Time(time) => (time, Some(TimeKind::Date)),
+            cell => {
+                let format = self.options.time_format.as_deref();
+                let parsed = match &cell {
+                    Cell::Text(text) => time::parse(text, format),
+                    _ => None,
+                };
+                let (time, kind) = parsed.ok_or_else(|| {
+                    let expected = format.map_or_else(
+                        || {
+                            "a time as a number or as 2024-05-01 10:00:00 (--time-format reads \
+                             others)"
+                                .to_owned()
+                        },
+                        |format| format!("a time as {format}"),
+                    );
+                    fault(rows, &columns.time, &expected, &words(&cell))
+                })?;
+                (time, Some(kind))
+            }
+        };
+        if let Some(reason) = self.rejected(rows, columns)? {
+            left_out.add(reason, || self.example(rows.line(), &user, &item));
+            return Ok(());
+        }
+        let event = match value(rows, &columns.event) {
+            Cell::Text(text) if self.events.names().len() < MAX_EVENT_TYPES => {
+                self.events.number(&text) as u16
+            }
+            _ => NO_EVENT,
+        };
+        let (user, item) = (self.users.number(&user), self.items.number(&item));
+        let line = u32::try_from(rows.line()).unwrap_or(u32::MAX);
+        self.rows.push((Row { time, user, item, line, file: self.file, event }, kind));
+        Ok(())
+    }
+
+    /// Whether rating or quantity say that the item is not wanted.
+    fn rejected(&self, rows: &dyn Rows, columns: &Columns) -> Result<Option<Reason>, String> {
+        if let Some(quantity) = number(&value(rows, &columns.quantity))
+            && quantity <= 0.0
+        {
+            return Ok(Some(Reason::Quantity));
+        }
+        if columns.rating.is_empty() {
+            return Ok(None);
+        }
+        let cell = value(rows, &columns.rating);
+        let rating = number(&cell);
+        if rating.is_none()
+            && cell != Cell::Absent
+            && (columns.rating.named || self.options.min_rating.is_some())
+        {
+            return Err(fault(rows, &columns.rating, "a rating as a number", &words(&cell)));
+        }
+        Ok(match self.options.min_rating {
+            Some(min) if rating.is_none_or(|rating| rating < min) => Some(Reason::LowRating(min)),
+            None if rating.is_some_and(|rating| rating <= 0.0) => Some(Reason::NotPositive),
+            _ => None,
+        })
+    }
+
+    fn bad_row(&self, line: u64, reason: String) -> BadRow {
+        BadRow { file: self.path.to_path_buf(), line, reason }
+    }
+
+    fn example(&self, line: u64, user: &str, item: &str) -> String {
+        format!("{}, line {line}: user {user}, item {item}", self.path.display())
+    }
+}
+
+/// The value of a role in the current row.
+pub(super) fn value<'a>(rows: &'a dyn Rows, selected: &Selected) -> Cell<'a> {
+    let mut cells = selected.columns.iter().map(|&column| rows.cell(column));
+    cells.find(|cell| *cell != Cell::Absent).unwrap_or(Cell::Absent)
+}
+
+/// An id of the current row, or why there is none.
+pub(super) fn id<'a>(
+    rows: &'a dyn Rows,
+    selected: &Selected,
+    expected: &str,
+) -> Result<Cow<'a, str>, String> {
+    match value(rows, selected) {
+        Cell::Text(text) => match id_fault(&text) {
+            None => Ok(text),
+            Some(found) => Err(fault(rows, selected, expected, found)),
+        },
+        other => Err(fault(rows, selected, expected, &words(&other))),
+    }
+}
+
+/// Why a field cannot be read.
+pub(super) fn fault(rows: &dyn Rows, selected: &Selected, expected: &str, found: &str) -> String {
+    let field = selected.columns.first().map_or("", |&at| bare(&rows.columns()[at]));
+    format!("field {field}: expected {expected}, found {found}")
+}
+
+/// What a cell is, for a message.
+pub(super) fn words(cell: &Cell<'_>) -> String {
+    match cell {
+        Cell::Absent => "nothing".to_owned(),
+        Cell::Text(text) => format!("{text:?}"),
+        Cell::List(_) => "a list".to_owned(),
+        Cell::Time(_) => "a time".to_owned(),
+        Cell::Other(what) => (*what).to_owned(),
+    }
+}
+
+/// A cell as a number; a comma can be the decimal point.
+fn number(cell: &Cell<'_>) -> Option<f64> {
+    let Cell::Text(text) = cell else { return None };
+    let number: f64 = text.parse().ok().or_else(|| text.replace(',', ".").parse().ok())?;
+    number.is_finite().then_some(number)
+}
+
+/// The kind of most times.
+fn majority(rows: &[(Row, Option<TimeKind>)]) -> Option<TimeKind> {
+    let count = |kind| rows.iter().filter(|(_, found)| *found == Some(kind)).count();
+    let kinds = TimeKind::ALL.map(|kind| (count(kind), kind));
+    kinds.into_iter().filter(|(count, _)| *count > 0).max_by_key(|(count, _)| *count).map(|it| it.1)
+}

@@ -1,0 +1,227 @@
+//! Import of interactions and catalogues from files of other programs.
+
+mod assemble;
+mod bad_rows;
+mod catalogue;
+mod columns;
+mod events;
+mod files;
+mod id;
+mod log;
+mod names;
+mod options;
+mod sequences;
+mod summary;
+mod time;
+mod title;
+
+use std::{collections::HashSet, path::Path};
+
+pub use bad_rows::BadRow;
+pub use options::{ColumnNames, ImportOptions, Repeats};
+pub use summary::{FileSummary, LeftOutRows, ParsedRow, Summary};
+
+use self::{
+    assemble::RepeatedTargets,
+    catalogue::{Catalogues, Categories},
+    log::Log,
+};
+use crate::{Dataset, DatasetError};
+
+/// The file with the bad rows in a dataset folder.
+const BAD_ROWS: &str = "bad-rows.txt";
+
+/// Files that are told apart in messages.
+const MAX_FILES: usize = u16::MAX as usize;
+
+/// Result of [`import`].
+#[derive(Clone, Debug)]
+pub struct Imported {
+    /// The dataset.
+    pub dataset: Dataset,
+    /// What was read and what was left out.
+    pub summary: Summary,
+}
+
+impl Imported {
+    /// Writes the dataset as [`Dataset::save`], and the bad rows as `bad-rows.txt` in its folder,
+    /// if there are any.
+    ///
+    /// # Errors
+    /// As [`Dataset::save`].
+    pub fn save(&self, dir: &Path) -> Result<(), DatasetError> {
+        let rows: String = self.summary.bad_rows.iter().map(|row| format!("{row}\n")).collect();
+        let files = if rows.is_empty() { Vec::new() } else { vec![(BAD_ROWS, rows)] };
+        self.dataset.save_with(dir, &files)
+    }
+}
+
+/// Imports interactions and, if there are any, catalogues.
+///
+/// Formats, encodings and columns are detected; [`ImportOptions`] decide where that is not
+/// possible. Rules:
+/// - Items and users are sorted by [`compare_ids`](crate::compare_ids), the interactions of a
+///   user by time and then by item. Without times, the order of the files counts.
+/// - Times become Unix seconds. Numbers that are no dates stay as they are.
+/// - Items of the log that the catalogue does not list are added with an empty title. Items of
+///   the catalogue without interactions stay in it.
+/// - Rows that cannot be read are skipped up to [`ImportOptions::max_bad_rows`].
+///
+/// # Errors
+/// [`DatasetError::Io`] if a file cannot be read, [`DatasetError::Input`] if files or columns
+/// cannot be found or contradict each other, [`DatasetError::TooManyBadRows`], and errors of
+/// [`Dataset::new`].
+pub fn import(options: &ImportOptions) -> Result<Imported, DatasetError> {
+    let events = files::expand(&options.events)?;
+    let catalogue_files = files::expand(&options.catalogue)?;
+    if events.is_empty() {
+        return Err(DatasetError::input(Path::new("import"), "needs a file of interactions"));
+    }
+    let mut catalogues = Catalogues::default();
+    if let Some(folder) = events.iter().find(|path| path.join(sequences::SEQUENCES).is_file()) {
+        if events.len() > 1 {
+            return Err(DatasetError::input(
+                folder,
+                "is a folder of sequences, which cannot be combined with other files",
+            ));
+        }
+        return import_sequences(folder, &catalogue_files, options, catalogues);
+    }
+    if events.len() > MAX_FILES {
+        let problem = format!("is one of {} files; join them to at most {MAX_FILES}", events.len());
+        return Err(DatasetError::input(&events[0], problem));
+    }
+    let mut log = Log::default();
+    for path in &events {
+        log.read(path, options)?;
+    }
+    log.bad.check(options.max_bad_rows)?;
+    let timed = timed(&log)?;
+    if options.min_rating.is_some() && !log.summaries.iter().any(|file| file.has("rating")) {
+        let problem = "has no rating column for --min-rating; name it with --rating-column";
+        return Err(DatasetError::input(&events[0], problem));
+    }
+    for path in &catalogue_files {
+        catalogues.read(path, options, &log.item_columns, Categories::Detected)?;
+    }
+    catalogues.bad.check(options.max_bad_rows)?;
+
+    let mut summary = Summary {
+        rows: log.bad.total,
+        first_rows: assemble::first_rows(&log, timed),
+        ..Summary::default()
+    };
+    let listed = catalogues.items();
+    let listed_ids: HashSet<String> =
+        listed.iter().map(|item| item.id.as_str().to_owned()).collect();
+    let (dataset, repeated) = assemble::dataset(&mut log, listed, timed, options)?;
+    summary.repeated_targets = repeated;
+    summary.left_out = log.left_out.into_rows();
+    if dataset.sequences.is_empty() {
+        let reasons: Vec<String> =
+            summary.left_out.iter().map(|it| format!("{} {}", it.rows, it.reason)).collect();
+        let problem = if reasons.is_empty() {
+            "has no interaction".to_owned()
+        } else {
+            format!("has no interaction that counts: left out are {}", reasons.join("; "))
+        };
+        return Err(DatasetError::input(&events[0], problem));
+    }
+    if !catalogue_files.is_empty() {
+        let items = dataset.catalogue.items().iter().map(|item| item.id.as_str());
+        let mut unlisted = items.filter(|id| !listed_ids.contains(*id));
+        let example = unlisted.next().unwrap_or_default().to_owned();
+        let count = usize::from(!example.is_empty()) + unlisted.count();
+        summary.unlisted = Some((count, example));
+    }
+    summary.files = log.summaries;
+    summary.notes = log.notes;
+    summary.bad_rows = log.bad.rows;
+    Ok(finish(dataset, summary, catalogues, options))
+}
+
+/// Imports a folder of sequences.
+fn import_sequences(
+    folder: &Path,
+    catalogue_files: &[std::path::PathBuf],
+    options: &ImportOptions,
+    mut catalogues: Catalogues,
+) -> Result<Imported, DatasetError> {
+    for path in catalogue_files {
+        catalogues.read(path, options, &[], Categories::Detected)?;
+    }
+    let mut dataset = sequences::read(folder, options, &mut catalogues)?;
+    catalogues.bad.check(options.max_bad_rows)?;
+    let repeated_targets = repeated_targets(&dataset);
+    dataset.repeats = options.repeats.decide(repeated_targets);
+    let rows = dataset.interactions() as u64;
+    let mut file = FileSummary::new(folder, "folder of sequences".to_owned(), rows, &[]);
+    if dataset.sequences.iter().all(|sequence| sequence.times.is_none()) {
+        file.times = Some("no times: the order of each line counts".to_owned());
+    }
+    let summary = Summary { rows, files: vec![file], repeated_targets, ..Summary::default() };
+    Ok(finish(dataset, summary, catalogues, options))
+}
+
+/// Completes the summary with what the dataset and the catalogues say.
+fn finish(
+    dataset: Dataset,
+    mut summary: Summary,
+    catalogues: Catalogues,
+    options: &ImportOptions,
+) -> Imported {
+    summary.name.clone_from(&dataset.name);
+    summary.users = dataset.sequences.len();
+    summary.items = dataset.catalogue.len();
+    summary.interactions = dataset.interactions();
+    summary.repeats = dataset.repeats;
+    if !catalogues.summaries.is_empty() {
+        let mut used = vec![false; dataset.catalogue.len()];
+        for item in dataset.sequences.iter().flat_map(|sequence| &sequence.items) {
+            used[item.position()] = true;
+        }
+        summary.unused = Some(used.iter().filter(|used| !**used).count());
+    }
+    summary.notes.extend(catalogues.note());
+    summary.files.extend(catalogues.summaries);
+    summary.bad_rows.extend(catalogues.bad.rows);
+    let (users, repeated) = summary.repeated_targets;
+    let share = format!("the last item of {repeated} of {users} users is one that they had before");
+    match (options.repeats, dataset.repeats, 2 * repeated > users) {
+        (Repeats::Auto, true, _) => summary.notes.push(format!(
+            "{share}: items can be recommended again (--repeats drop decides otherwise)"
+        )),
+        (Repeats::Drop, _, true) => summary.notes.insert(
+            0,
+            format!("warning: {share}, and such items are never recommended; see --repeats keep"),
+        ),
+        _ => {}
+    }
+    Imported { dataset, summary }
+}
+
+/// Whether the log has times.
+fn timed(log: &Log) -> Result<bool, DatasetError> {
+    let with = log.summaries.iter().find(|file| file.has("time"));
+    let without = log.summaries.iter().find(|file| !file.has("time"));
+    match (with, without) {
+        (Some(with), Some(without)) => Err(DatasetError::input(
+            &without.path,
+            format!(
+                "has no column that is known to be the time, but {} has; name the column with \
+                 --time-column, or import the files separately",
+                with.path.display()
+            ),
+        )),
+        (with, _) => Ok(with.is_some()),
+    }
+}
+
+/// Number of users with at least three interactions, and of those whose last item repeats an
+/// earlier one.
+fn repeated_targets(dataset: &Dataset) -> RepeatedTargets {
+    let targets = dataset.sequences.iter().filter_map(|sequence| sequence.split().test);
+    targets.fold((0, 0), |(users, repeated), held| {
+        (users + 1, repeated + usize::from(held.history.contains(&held.target)))
+    })
+}

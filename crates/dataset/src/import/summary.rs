@@ -1,0 +1,281 @@
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    bad_rows::BadRow,
+    columns::Selected,
+    names::Role,
+    time::{self, SECOND, TimeKind},
+};
+
+/// Numbers from here on, as seconds since 1970, are dates: 1973-03-03. Smaller ones are an order.
+pub(super) const FIRST_DATE: i64 = 100_000_000 * SECOND;
+
+/// What an import has read, and what it has left out. Its `Display` is several lines of text.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Summary {
+    /// Short name of the dataset.
+    pub name: String,
+    /// Number of users of the dataset.
+    pub users: usize,
+    /// Number of items of the dataset.
+    pub items: usize,
+    /// Number of interactions of the dataset.
+    pub interactions: usize,
+    /// Number of rows of interactions that were read, bad ones included.
+    pub rows: u64,
+    /// The files, in the order in which they were read.
+    pub files: Vec<FileSummary>,
+    /// The first interactions as they were understood, at most three.
+    pub first_rows: Vec<ParsedRow>,
+    /// Interactions and users that were left out.
+    pub left_out: Vec<LeftOutRows>,
+    /// Number of items of the log that the catalogue lacks, with one of them. `None` without a
+    /// catalogue.
+    pub unlisted: Option<(usize, String)>,
+    /// Number of items of the catalogue without an interaction. `None` without a catalogue.
+    pub unused: Option<usize>,
+    /// Rows that could not be read, and fields of items.
+    pub bad_rows: Vec<BadRow>,
+    /// Whether items can be recommended again.
+    pub repeats: bool,
+    /// Number of users with at least three interactions, and of those whose last item is one that
+    /// they had before.
+    pub repeated_targets: (usize, usize),
+    /// What else to know. Warnings come first.
+    pub notes: Vec<String>,
+}
+
+/// How one file was read.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct FileSummary {
+    /// The file.
+    pub path: PathBuf,
+    /// Format, compression and encoding.
+    pub format: String,
+    /// Number of rows, bad ones included.
+    pub rows: u64,
+    /// What was found, with its column: `user`, `user_id`.
+    pub columns: Vec<(&'static str, String)>,
+    /// How times are written, with the first and the last, or that there are none.
+    pub times: Option<String>,
+    /// Columns that could have been taken and were not.
+    pub passed_over: Vec<String>,
+    names: Vec<String>,
+    pub(super) are_dates: bool,
+}
+
+/// An interaction as it was understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names of the fields say it")]
+pub struct ParsedRow {
+    pub user: String,
+    pub item: String,
+    pub time: Option<String>,
+    pub event: Option<String>,
+}
+
+/// Rows that were left out for one reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOutRows {
+    /// Why.
+    pub reason: String,
+    /// Number of rows.
+    pub rows: u64,
+    /// The first of them.
+    pub example: String,
+}
+
+/// Why a row that can be read is left out.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Reason {
+    EventAgainst(String),
+    NeutralEvent(String),
+    UnknownEvent(String),
+    LightEvent(String),
+    NoItem(String),
+    NotPositive,
+    LowRating(f64),
+    Quantity,
+    Duplicate,
+    Program(u32),
+    Step,
+    Repeat,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EventAgainst(name) => write!(f, "events {name:?}, which speak against the item"),
+            Self::NeutralEvent(name) => {
+                write!(f, "events {name:?}, which are no choice of an item")
+            }
+            Self::UnknownEvent(name) => {
+                write!(f, "events {name:?}, which are not known (--event {name:?}=1 reads them)")
+            }
+            Self::LightEvent(name) => {
+                write!(f, "events {name:?}, whose weight is below --min-event-weight")
+            }
+            Self::NoItem(name) => write!(f, "events {name:?} without an item"),
+            Self::NotPositive => f.write_str("ratings of 0 or less (--min-rating decides)"),
+            Self::LowRating(min) => write!(f, "ratings below {min}, or none"),
+            Self::Quantity => f.write_str("quantities of 0 or less, which are returns"),
+            Self::Duplicate => f.write_str("exact duplicates (--keep-duplicates reads them)"),
+            Self::Program(limit) => write!(
+                f,
+                "events of users with more than {limit} in an hour (--max-events-per-user-hour)"
+            ),
+            Self::Step => f.write_str("steps to the same item, such as a cart after a view"),
+            Self::Repeat => {
+                f.write_str("interactions with an item that the user had before (--repeats keep)")
+            }
+        }
+    }
+}
+
+/// Counts of what is left out.
+#[derive(Debug, Default)]
+pub(super) struct LeftOut(Vec<(Reason, u64, String)>);
+
+impl LeftOut {
+    /// Counts a row; the first of each reason is the example.
+    pub(super) fn add(&mut self, reason: Reason, example: impl FnOnce() -> String) {
+        match self.0.iter_mut().find(|(known, _, _)| *known == reason) {
+            Some((_, rows, _)) => *rows += 1,
+            None => self.0.push((reason, 1, example())),
+        }
+    }
+
+    /// Whether a row was left out for this reason.
+    pub(super) fn has(&self, reason: &Reason) -> bool {
+        self.0.iter().any(|(known, _, _)| known == reason)
+    }
+
+    pub(super) fn into_rows(self) -> Vec<LeftOutRows> {
+        let rows = |(reason, rows, example): (Reason, u64, String)| LeftOutRows {
+            reason: reason.to_string(),
+            rows,
+            example,
+        };
+        self.0.into_iter().map(rows).collect()
+    }
+}
+
+impl FileSummary {
+    pub(super) fn new(path: &Path, format: String, rows: u64, names: &[String]) -> Self {
+        Self {
+            path: path.to_path_buf(),
+            format,
+            rows,
+            columns: Vec::new(),
+            times: None,
+            passed_over: Vec::new(),
+            names: names.to_vec(),
+            are_dates: false,
+        }
+    }
+
+    /// Notes the columns of a role.
+    pub(super) fn add(&mut self, role: Role, selected: &Selected) {
+        let name = |&at: &usize| self.names[at].clone();
+        if !selected.is_empty() {
+            let columns: Vec<String> = selected.columns.iter().map(name).collect();
+            let noun = role.noun().trim_start_matches("the ");
+            self.columns.push((noun, columns.join(" or ")));
+        } else if role == Role::Time {
+            self.times = Some("no times: the order of the file counts".to_owned());
+        }
+        self.passed_over.extend(selected.passed_over.iter().map(name));
+    }
+
+    /// The column of a role, if there is one.
+    pub(super) fn has(&self, noun: &str) -> bool {
+        self.columns.iter().any(|(known, _)| *known == noun)
+    }
+
+    /// The event column turned out to hold no event types.
+    pub(super) fn forget_events(&mut self) {
+        if let Some(at) = self.columns.iter().position(|(noun, _)| *noun == "event type") {
+            let (_, column) = self.columns.remove(at);
+            self.passed_over.push(column);
+        }
+    }
+
+    /// Notes how times are written and their span; `times` in microseconds.
+    pub(super) fn set_times(&mut self, kind: TimeKind, times: impl Iterator<Item = i64>) {
+        let (mut first, mut last, mut dates, mut all) = (i64::MAX, i64::MIN, 0_u64, 0_u64);
+        for time in times {
+            (first, last) = (first.min(time), last.max(time));
+            dates += u64::from(time >= FIRST_DATE);
+            all += 1;
+        }
+        self.are_dates = kind != TimeKind::Seconds || dates * 2 > all;
+        self.times = Some(if self.are_dates {
+            let unit = if kind == TimeKind::Date { "" } else { " since 1970" };
+            format!("{kind}{unit}, {} to {}", time::display(first), time::display(last))
+        } else {
+            format!("numbers, {} to {}: their order counts", first / SECOND, last / SECOND)
+        });
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for file in &self.files {
+            writeln!(f, "{}: {}, {}", file.path.display(), file.format, count(file.rows, "row"))?;
+            for (noun, column) in &file.columns {
+                writeln!(f, "  {noun}: {column}")?;
+            }
+            if let Some(times) = &file.times {
+                writeln!(f, "  {times}")?;
+            }
+            if !file.passed_over.is_empty() {
+                writeln!(f, "  not used: {}", file.passed_over.join(", "))?;
+            }
+        }
+        if !self.first_rows.is_empty() {
+            writeln!(f, "first rows:")?;
+        }
+        for row in &self.first_rows {
+            write!(f, "  user {}, item {}", row.user, row.item)?;
+            for part in [&row.time, &row.event].into_iter().flatten() {
+                write!(f, ", {part}")?;
+            }
+            writeln!(f)?;
+        }
+        if !self.left_out.is_empty() {
+            writeln!(f, "left out:")?;
+        }
+        for LeftOutRows { reason, rows, example } in &self.left_out {
+            writeln!(f, "  {rows} {reason}; first: {example}")?;
+        }
+        if let Some(first) = self.bad_rows.first() {
+            let bad = count(self.bad_rows.len() as u64, "bad row");
+            writeln!(f, "{bad}, listed in bad-rows.txt; first: {first}")?;
+        }
+        if let Some((items, example)) = self.unlisted.as_ref().filter(|(items, _)| *items > 0) {
+            let items = count(*items as u64, "item");
+            writeln!(f, "{items} of the log not in the catalogue, for example {example}")?;
+        }
+        if let Some(unused) = self.unused.filter(|unused| *unused > 0) {
+            let items = count(unused as u64, "item");
+            writeln!(f, "{items} of the catalogue without an interaction")?;
+        }
+        for note in &self.notes {
+            writeln!(f, "{note}")?;
+        }
+        write!(
+            f,
+            "{}: {} users, {} items, {} interactions",
+            self.name, self.users, self.items, self.interactions
+        )
+    }
+}
+
+fn count(number: u64, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}

@@ -1,0 +1,207 @@
+//! Times as numbers and as text.
+
+use std::fmt;
+
+use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
+
+/// Microseconds in a second.
+pub(super) const SECOND: i64 = 1_000_000;
+
+/// Numbers from here on are no times, also not in nanoseconds.
+const LIMIT: f64 = 1e20;
+
+/// How a time is written. A column has one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TimeKind {
+    /// Numbers below 10^11, in any magnitude that people count seconds or positions in.
+    Seconds,
+    /// Numbers from 10^11.
+    Milliseconds,
+    /// Numbers from 10^14.
+    Microseconds,
+    /// Numbers from 10^17.
+    Nanoseconds,
+    /// Dates in words, or of a typed column.
+    Date,
+}
+
+impl TimeKind {
+    pub(super) const ALL: [Self; 5] =
+        [Self::Seconds, Self::Milliseconds, Self::Microseconds, Self::Nanoseconds, Self::Date];
+}
+
+impl fmt::Display for TimeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Seconds => "seconds",
+            Self::Milliseconds => "milliseconds",
+            Self::Microseconds => "microseconds",
+            Self::Nanoseconds => "nanoseconds",
+            Self::Date => "dates",
+        })
+    }
+}
+
+/// A time in microseconds since 1970-01-01 UTC, and how it was written. `format` is a format of
+/// `strptime`, which replaces all others.
+pub(super) fn parse(text: &str, format: Option<&str>) -> Option<(i64, TimeKind)> {
+    if let Some(format) = format {
+        return parse_as(text, format).map(|time| (time, TimeKind::Date));
+    }
+    if text.bytes().any(|byte| byte.is_ascii_digit())
+        && let Ok(whole) = text.parse::<i64>()
+    {
+        return of_number(whole);
+    }
+    if let Ok(number) = text.parse::<f64>() {
+        return of_fraction(number);
+    }
+    parse_date(text).map(|time| (time, TimeKind::Date))
+}
+
+fn of_number(number: i64) -> Option<(i64, TimeKind)> {
+    Some(match number.unsigned_abs() {
+        ..100_000_000_000 => (number * SECOND, TimeKind::Seconds),
+        ..100_000_000_000_000 => (number * 1_000, TimeKind::Milliseconds),
+        ..100_000_000_000_000_000 => (number, TimeKind::Microseconds),
+        _ => (number.div_euclid(1_000), TimeKind::Nanoseconds),
+    })
+}
+
+fn of_fraction(number: f64) -> Option<(i64, TimeKind)> {
+    if !number.is_finite() || number.abs() >= LIMIT {
+        return None;
+    }
+    let (factor, kind) = match number.abs() {
+        size if size < 1e11 => (1e6, TimeKind::Seconds),
+        size if size < 1e14 => (1e3, TimeKind::Milliseconds),
+        size if size < 1e17 => (1.0, TimeKind::Microseconds),
+        _ => (1e-3, TimeKind::Nanoseconds),
+    };
+    // The whole part is exact; only the fraction is rounded.
+    let whole = number.floor();
+    Some(((whole * factor) as i64 + ((number - whole) * factor) as i64, kind))
+}
+
+/// A date with or without a time of day and a zone; without a zone it is UTC.
+fn parse_date(text: &str) -> Option<i64> {
+    let bytes = text.as_bytes();
+    let starts_with_digit = bytes.first().is_some_and(u8::is_ascii_digit);
+    if !starts_with_digit {
+        // `Mon, 01 Jan 2024 10:00:00 GMT`
+        let zoned = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+        return Some(zoned.as_microsecond());
+    }
+    let text = ["UTC", "GMT"].iter().find_map(|zone| text.strip_suffix(zone)).unwrap_or(text);
+    let slashes;
+    let text = if bytes.get(4) == Some(&b'/') {
+        slashes = text.replacen('/', "-", 2);
+        slashes.trim_end()
+    } else {
+        text.trim_end()
+    };
+    let has_zone = text.ends_with(['Z', 'z'])
+        || text.get(10..).is_some_and(|rest| rest.contains(['+', '-']) || rest.ends_with(']'));
+    if has_zone {
+        // A space before the offset, as in `2024-05-01 10:00:00 +0200`.
+        let offset = text.rfind(" +").or_else(|| text.rfind(" -"));
+        let joined = offset.map(|at| format!("{}{}", &text[..at], &text[at + 1..]));
+        let text = joined.as_deref().unwrap_or(text);
+        return text.parse::<Timestamp>().ok().map(Timestamp::as_microsecond);
+    }
+    civil(text.parse().ok()?)
+}
+
+fn parse_as(text: &str, format: &str) -> Option<i64> {
+    let parts = jiff::fmt::strtime::parse(format, text).ok()?;
+    if let Ok(time) = parts.to_timestamp() {
+        return Some(time.as_microsecond());
+    }
+    if let Ok(time) = parts.to_datetime() {
+        return civil(time);
+    }
+    civil(parts.to_date().ok()?.at(0, 0, 0, 0))
+}
+
+fn civil(time: DateTime) -> Option<i64> {
+    TimeZone::UTC.to_timestamp(time).ok().map(Timestamp::as_microsecond)
+}
+
+/// A time in microseconds, for people.
+pub(super) fn display(time: i64) -> String {
+    let second = time.div_euclid(SECOND);
+    match Timestamp::from_second(second) {
+        Ok(time) => time.to_string(),
+        Err(_) => second.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_told_apart_by_their_size() {
+        let parse = |text| parse(text, None);
+        assert_eq!(parse("881250949"), Some((881_250_949_000_000, TimeKind::Seconds)));
+        assert_eq!(parse("8.81250949E8"), Some((881_250_949_000_000, TimeKind::Seconds)));
+        assert_eq!(parse("-1.5"), Some((-1_500_000, TimeKind::Seconds)));
+        assert_eq!(parse("1700000000.25"), Some((1_700_000_000_250_000, TimeKind::Seconds)));
+        assert_eq!(parse("1700000000123"), Some((1_700_000_000_123_000, TimeKind::Milliseconds)));
+        assert_eq!(
+            parse("1700000000123456"),
+            Some((1_700_000_000_123_456, TimeKind::Microseconds))
+        );
+        assert_eq!(
+            parse("1700000000123456789"),
+            Some((1_700_000_000_123_456, TimeKind::Nanoseconds))
+        );
+        for text in ["", "NaN", "inf", "1e300", "yesterday", "12:30"] {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn dates_are_read_with_and_without_a_zone() {
+        // date -u -d '2024-05-01 10:00:00' +%s
+        const TEN: i64 = 1_714_557_600 * SECOND;
+        for text in [
+            "2024-05-01T10:00:00Z",
+            "2024-05-01T10:00:00",
+            "2024-05-01 10:00:00",
+            "2024-05-01 10:00",
+            "2024-05-01 10:00:00 UTC",
+            "2024-05-01T12:00:00+02:00",
+            "2024-05-01 12:00:00+0200",
+            "2024-05-01 12:00:00 +0200",
+            "2024-05-01 12:00:00+02",
+            "2024-05-01T05:00:00-05:00",
+            "2024/05/01 10:00:00",
+            "20240501T100000Z",
+            "Wed, 01 May 2024 10:00:00 GMT",
+        ] {
+            assert_eq!(parse(text, None), Some((TEN, TimeKind::Date)), "{text}");
+        }
+        let fraction = parse("2024-05-01 10:00:00.123456", None).unwrap().0;
+        assert_eq!(fraction, TEN + 123_456);
+        assert_eq!(parse("2024-05-01", None).unwrap().0, TEN - 36_000 * SECOND);
+        for text in ["01/05/2024", "2024-13-01", "2024-05-01 25:00", "May"] {
+            assert_eq!(parse(text, None), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_format_is_obeyed() {
+        let ten = parse("2010-12-01 08:26", None).unwrap();
+        assert_eq!(parse("12/1/2010 8:26", Some("%m/%d/%Y %H:%M")), Some(ten));
+        assert_eq!(parse("1.12.2010", Some("%d.%m.%Y")), parse("2010-12-01", None));
+        assert_eq!(parse("2010-12-01", Some("%d.%m.%Y")), None);
+        assert_eq!(parse("01/Dec/2010:10:26:00 +0200", Some("%d/%b/%Y:%H:%M:%S %z")), Some(ten));
+    }
+
+    #[test]
+    fn times_are_shown_in_utc() {
+        assert_eq!(display(1_700_000_000_999_999), "2023-11-14T22:13:20Z");
+        assert_eq!(display(i64::MIN), "-9223372036855");
+    }
+}

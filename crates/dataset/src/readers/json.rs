@@ -1,0 +1,332 @@
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet, VecDeque},
+    io::BufRead,
+    path::PathBuf,
+};
+
+use serde_json::{Map, Value};
+
+use super::{Cell, Rows, Source, Step};
+use crate::DatasetError;
+
+/// Rows that are read ahead, so that the names of most fields are known at the start.
+const AHEAD: usize = 1_000;
+/// Depth to which objects in objects are read; the field `id` of the field `user` is `user.id`.
+const DEPTH: usize = 3;
+
+/// JSON objects as rows.
+pub(super) struct JsonRows {
+    objects: Objects,
+    names: Vec<String>,
+    positions: HashMap<String, usize>,
+    /// Pairs of columns, the smaller first, that have had values in one row.
+    together: HashSet<(usize, usize)>,
+    ahead: VecDeque<Read>,
+    /// Values of the current row by column.
+    row: Vec<Option<Value>>,
+    line: u64,
+}
+
+/// What is read from a file at once.
+enum Read {
+    Object { line: u64, fields: Vec<(usize, Value)> },
+    Bad { line: u64, reason: String, lines: u64 },
+}
+
+impl JsonRows {
+    /// One object per line.
+    pub(super) fn lines(source: Source) -> Result<Self, DatasetError> {
+        Self::new(Objects::new(source, true))
+    }
+
+    /// An array of objects, or objects one after the other.
+    pub(super) fn objects(source: Source) -> Result<Self, DatasetError> {
+        Self::new(Objects::new(source, false))
+    }
+
+    fn new(objects: Objects) -> Result<Self, DatasetError> {
+        let mut rows = Self {
+            objects,
+            names: Vec::new(),
+            positions: HashMap::new(),
+            together: HashSet::new(),
+            ahead: VecDeque::new(),
+            row: Vec::new(),
+            line: 0,
+        };
+        while rows.ahead.len() < AHEAD
+            && let Some(read) = rows.read()?
+        {
+            if let Read::Object { fields, .. } = &read {
+                rows.together.extend(pairs(fields));
+            }
+            rows.ahead.push_back(read);
+        }
+        Ok(rows)
+    }
+
+    fn read(&mut self) -> Result<Option<Read>, DatasetError> {
+        let Some(text) = self.objects.next()? else { return Ok(None) };
+        let (line, lines) = (text.line, text.lines);
+        let reason = match serde_json::from_slice(text.bytes) {
+            Ok(Value::Object(object)) => {
+                let mut fields = Vec::with_capacity(object.len());
+                self.flatten("", object, DEPTH, &mut fields);
+                return Ok(Some(Read::Object { line, fields }));
+            }
+            Ok(other) => format!("expected a JSON object, found {}", kind(&other)),
+            Err(error) => {
+                // The line of the error is counted from the object.
+                let text = error.to_string();
+                let text = text.split(" at line ").next().unwrap_or_default();
+                format!("expected a JSON object, found {text} at column {}", error.column())
+            }
+        };
+        Ok(Some(Read::Bad { line, reason, lines }))
+    }
+
+    fn flatten(
+        &mut self,
+        prefix: &str,
+        object: Map<String, Value>,
+        depth: usize,
+        fields: &mut Vec<(usize, Value)>,
+    ) {
+        for (name, value) in object {
+            let name = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
+            match value {
+                Value::Null => {}
+                Value::Object(inner) => match extended(inner) {
+                    Ok(value) => fields.push((self.position(&name), value)),
+                    Err(inner) if depth > 1 => self.flatten(&name, inner, depth - 1, fields),
+                    Err(inner) => fields.push((self.position(&name), Value::Object(inner))),
+                },
+                value => fields.push((self.position(&name), value)),
+            }
+        }
+    }
+
+    fn position(&mut self, name: &str) -> usize {
+        if let Some(&position) = self.positions.get(name) {
+            return position;
+        }
+        let position = self.names.len();
+        self.names.push(name.to_owned());
+        self.positions.insert(name.to_owned(), position);
+        position
+    }
+}
+
+impl Rows for JsonRows {
+    fn columns(&self) -> &[String] {
+        &self.names
+    }
+
+    fn advance(&mut self) -> Result<Step, DatasetError> {
+        let known = self.names.len();
+        let read = match self.ahead.pop_front() {
+            Some(read) => Some(read),
+            None => self.read()?,
+        };
+        match read {
+            None => Ok(Step::End),
+            Some(Read::Bad { line, reason, lines }) => {
+                self.line = line;
+                Ok(Step::Bad { reason, lines })
+            }
+            Some(Read::Object { line, fields }) => {
+                self.line = line;
+                if self.names.len() > known {
+                    self.together.extend(pairs(&fields));
+                }
+                self.row.clear();
+                self.row.resize(self.names.len(), None);
+                for (column, value) in fields {
+                    self.row[column] = Some(value);
+                }
+                Ok(Step::Row)
+            }
+        }
+    }
+
+    fn cell(&self, column: usize) -> Cell<'_> {
+        match self.row.get(column).and_then(Option::as_ref) {
+            None | Some(Value::Null) => Cell::Absent,
+            Some(Value::String(text)) => Cell::of_text(text),
+            Some(Value::Number(number)) => Cell::Text(Cow::Owned(number.to_string())),
+            Some(Value::Bool(value)) => {
+                Cell::Text(Cow::Borrowed(if *value { "true" } else { "false" }))
+            }
+            Some(Value::Array(values)) => Cell::List(values.iter().filter_map(element).collect()),
+            Some(object @ Value::Object(_)) => Cell::Other(kind(object)),
+        }
+    }
+
+    fn line(&self) -> u64 {
+        self.line
+    }
+
+    fn occur_together(&self, left: usize, right: usize) -> bool {
+        self.together.contains(&(left.min(right), left.max(right)))
+    }
+}
+
+fn pairs(fields: &[(usize, Value)]) -> Vec<(usize, usize)> {
+    // A text that is no value does not count.
+    let has_value = |value: &Value| !matches!(value, Value::String(text) if text.trim().is_empty());
+    let columns: Vec<usize> =
+        fields.iter().filter(|(_, value)| has_value(value)).map(|(column, _)| *column).collect();
+    let mut pairs = Vec::new();
+    for (at, &left) in columns.iter().enumerate() {
+        pairs.extend(columns[at + 1..].iter().map(|&right| (left.min(right), left.max(right))));
+    }
+    pairs
+}
+
+/// The value of MongoDB's extended JSON, such as `{"$oid": "5f…"}`; else the object itself.
+fn extended(object: Map<String, Value>) -> Result<Value, Map<String, Value>> {
+    if object.len() != 1 || !object.keys().all(|name| name.starts_with('$')) {
+        return Err(object);
+    }
+    match object.into_iter().next() {
+        Some((_, Value::Object(inner))) => extended(inner),
+        Some((_, value)) => Ok(value),
+        None => Err(Map::new()),
+    }
+}
+
+/// An element of a list as text; of an object, its name.
+fn element(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Object(object) => {
+            ["name", "title", "label"].iter().find_map(|name| element(object.get(*name)?))
+        }
+        _ => None,
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// The texts of the objects of a file.
+struct Objects {
+    reader: Box<dyn BufRead>,
+    path: PathBuf,
+    /// Whether each line is one object.
+    by_line: bool,
+    buffer: Vec<u8>,
+    /// Number of lines read.
+    line: u64,
+}
+
+/// The text of what should be an object.
+struct ObjectText<'a> {
+    bytes: &'a [u8],
+    /// First line, from 1.
+    line: u64,
+    lines: u64,
+}
+
+impl Objects {
+    fn new(source: Source, by_line: bool) -> Self {
+        let path = source.path().to_path_buf();
+        Self { reader: source.reader(), path, by_line, buffer: Vec::new(), line: 0 }
+    }
+
+    fn next(&mut self) -> Result<Option<ObjectText<'_>>, DatasetError> {
+        let found = if self.by_line { self.next_line() } else { self.next_object() };
+        let found = found.map_err(DatasetError::io("read", &self.path))?;
+        let Some(line) = found else { return Ok(None) };
+        let lines = if self.by_line { 1 } else { self.line + 1 - line };
+        Ok(Some(ObjectText { bytes: self.buffer.trim_ascii(), line, lines }))
+    }
+
+    /// Reads a line that is not blank; returns its number.
+    fn next_line(&mut self) -> std::io::Result<Option<u64>> {
+        loop {
+            self.buffer.clear();
+            if self.reader.read_until(b'\n', &mut self.buffer)? == 0 {
+                return Ok(None);
+            }
+            self.line += 1;
+            if !self.buffer.trim_ascii().is_empty() {
+                return Ok(Some(self.line));
+            }
+        }
+    }
+
+    /// Reads up to the end of an object, or up to the next comma or line end outside of objects;
+    /// returns the number of its first line.
+    fn next_object(&mut self) -> std::io::Result<Option<u64>> {
+        self.buffer.clear();
+        let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
+        let mut first = 0;
+        loop {
+            let available = self.reader.fill_buf()?;
+            if available.is_empty() {
+                return Ok((!self.buffer.is_empty()).then_some(first));
+            }
+            let mut used = 0;
+            let mut complete = false;
+            for &byte in available {
+                used += 1;
+                if self.buffer.is_empty() {
+                    match byte {
+                        b'\n' => self.line += 1,
+                        b' ' | b'\t' | b'\r' | b',' | b'[' | b']' => {}
+                        _ => {
+                            first = self.line + 1;
+                            self.buffer.push(byte);
+                            depth = usize::from(byte == b'{');
+                        }
+                    }
+                    continue;
+                }
+                if depth == 0 && matches!(byte, b',' | b'\n' | b']') {
+                    // Not an object. The line end is left to the next one.
+                    complete = true;
+                    used -= usize::from(byte == b'\n');
+                    break;
+                }
+                self.line += u64::from(byte == b'\n');
+                self.buffer.push(byte);
+                if in_text {
+                    match byte {
+                        _ if escaped => escaped = false,
+                        b'\\' => escaped = true,
+                        b'"' => in_text = false,
+                        _ => {}
+                    }
+                    continue;
+                }
+                match byte {
+                    b'"' => in_text = true,
+                    b'{' => depth += 1,
+                    b'}' => {
+                        depth = depth.saturating_sub(1);
+                        complete = depth == 0;
+                    }
+                    _ => {}
+                }
+                if complete {
+                    break;
+                }
+            }
+            self.reader.consume(used);
+            if complete {
+                return Ok(Some(first));
+            }
+        }
+    }
+}

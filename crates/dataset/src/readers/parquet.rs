@@ -1,0 +1,155 @@
+use std::{borrow::Cow, fs::File, io::Read, path::PathBuf};
+
+use parquet::{
+    basic::ConvertedType,
+    file::reader::{FileReader, SerializedFileReader},
+    record::{Field, Row, RowAccessor, reader::RowIter},
+    schema::types::Type,
+};
+
+use super::{Cell, Rows, Source, Step};
+use crate::DatasetError;
+
+/// Microseconds of a day.
+const DAY: i64 = 86_400_000_000;
+
+/// The rows of a Parquet file.
+pub(super) struct ParquetRows {
+    iter: RowIter<'static>,
+    names: Vec<String>,
+    /// Positions of each column, from the outermost group to the value.
+    paths: Vec<Vec<usize>>,
+    row: Option<Row>,
+    line: u64,
+    path: PathBuf,
+}
+
+impl ParquetRows {
+    pub(super) fn new(source: Source) -> Result<Self, DatasetError> {
+        let path = source.path().to_path_buf();
+        let failed = |error: parquet::errors::ParquetError| {
+            DatasetError::input(&path, format!("is not a Parquet file that can be read: {error}"))
+        };
+        let reader: Box<dyn FileReader> = if source.seekable() {
+            let file = File::open(&path).map_err(DatasetError::io("open", &path))?;
+            Box::new(SerializedFileReader::new(file).map_err(failed)?)
+        } else {
+            let mut bytes = Vec::new();
+            source.reader().read_to_end(&mut bytes).map_err(DatasetError::io("read", &path))?;
+            Box::new(SerializedFileReader::new(bytes::Bytes::from(bytes)).map_err(failed)?)
+        };
+        let (mut names, mut paths) = (Vec::new(), Vec::new());
+        let schema = reader.metadata().file_metadata().schema_descr().root_schema_ptr();
+        columns(&schema, "", &[], &mut names, &mut paths);
+        let iter = RowIter::from_file_into(reader);
+        Ok(Self { iter, names, paths, row: None, line: 0, path })
+    }
+}
+
+/// Lists the columns of a group; those of a group in it are named `outer.inner`.
+fn columns(
+    group: &Type,
+    prefix: &str,
+    at: &[usize],
+    names: &mut Vec<String>,
+    paths: &mut Vec<Vec<usize>>,
+) {
+    for (position, field) in group.get_fields().iter().enumerate() {
+        let name = if prefix.is_empty() {
+            field.name().to_owned()
+        } else {
+            format!("{prefix}.{}", field.name())
+        };
+        let path = [at, &[position]].concat();
+        let info = field.get_basic_info();
+        let is_plain_group = field.is_group()
+            && info.converted_type() == ConvertedType::NONE
+            && info.logical_type_ref().is_none();
+        if is_plain_group {
+            columns(field, &name, &path, names, paths);
+        } else {
+            names.push(name);
+            paths.push(path);
+        }
+    }
+}
+
+impl Rows for ParquetRows {
+    fn columns(&self) -> &[String] {
+        &self.names
+    }
+
+    fn advance(&mut self) -> Result<Step, DatasetError> {
+        match self.iter.next() {
+            None => Ok(Step::End),
+            Some(Ok(row)) => {
+                self.row = Some(row);
+                self.line += 1;
+                Ok(Step::Row)
+            }
+            // What follows in the file cannot be found.
+            Some(Err(error)) => Err(DatasetError::malformed(
+                &self.path,
+                self.line + 1,
+                "a row of a Parquet file",
+                error,
+            )),
+        }
+    }
+
+    fn cell(&self, column: usize) -> Cell<'_> {
+        let (Some(row), Some((last, groups))) =
+            (&self.row, self.paths.get(column).and_then(|path| path.split_last()))
+        else {
+            return Cell::Absent;
+        };
+        let mut row = row;
+        for &position in groups {
+            match row.get_group(position) {
+                Ok(group) => row = group,
+                // The group is null.
+                Err(_) => return Cell::Absent,
+            }
+        }
+        row.get_column_iter().nth(*last).map_or(Cell::Absent, |(_, field)| cell(field))
+    }
+
+    fn line(&self) -> u64 {
+        self.line
+    }
+}
+
+fn cell(field: &Field) -> Cell<'_> {
+    match field {
+        Field::Null => Cell::Absent,
+        Field::Str(text) => Cell::of_text(text),
+        Field::Bytes(bytes) => match std::str::from_utf8(bytes.data()) {
+            Ok(text) => Cell::of_text(text),
+            Err(_) => Cell::Other("bytes"),
+        },
+        Field::Date(days) => Cell::Time(i64::from(*days) * DAY),
+        Field::TimestampMillis(time) => Cell::Time(time.saturating_mul(1_000)),
+        Field::TimestampMicros(time) => Cell::Time(*time),
+        Field::Float(number) if number.is_nan() => Cell::Absent,
+        Field::Double(number) if number.is_nan() => Cell::Absent,
+        Field::Double(number) => Cell::Text(Cow::Owned(format!("{number:?}"))),
+        Field::ListInternal(list) => {
+            Cell::List(list.elements().iter().filter_map(element).collect())
+        }
+        Field::Group(_) | Field::MapInternal(_) => Cell::Other("a group of values"),
+        number => Cell::Text(Cow::Owned(number.to_string())),
+    }
+}
+
+/// An element of a list as text; of a group, its name.
+fn element(field: &Field) -> Option<String> {
+    match field {
+        Field::Group(row) => {
+            row.get_column_iter().find(|(name, _)| *name == "name").and_then(|(_, it)| element(it))
+        }
+        field => match cell(field) {
+            Cell::Text(text) => Some(text.into_owned()),
+            _ => None,
+        },
+    }
+}

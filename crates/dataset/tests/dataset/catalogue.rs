@@ -1,0 +1,105 @@
+//! Files of items.
+
+use tandem_dataset::{ImportOptions, import};
+
+use crate::{Files, items, shown, with_catalogue};
+
+const LOG: &str = "user,product_id\nu,1\nu,2\n";
+
+#[test]
+fn items_are_matched_by_the_column_of_the_log() {
+    // `id` alone would be the item, too, but the log calls it `product_id`.
+    let read = with_catalogue(LOG, "id,product_id,sku,title\n7,1,x,One\n8,2,y,Two\n");
+    assert_eq!(items(&read), ["1 \"One\" -", "2 \"Two\" -"]);
+    let read = with_catalogue(LOG, "id;name;genre\n1;One;A|B\n2;Two;\n3;Three;C\n");
+    assert_eq!(items(&read), ["1 \"One\" - A|B", "2 \"Two\" -", "3 \"Three\" - C"]);
+    assert_eq!((read.summary.unlisted, read.summary.unused), (Some((0, String::new())), Some(1)));
+}
+
+#[test]
+fn items_that_the_catalogue_lacks_are_counted_with_an_example() {
+    let read = with_catalogue(LOG, "id,title\n01,One\n2,Two\n");
+    assert_eq!(read.summary.unlisted, Some((1, "1".to_owned())));
+    // Leading zeros are part of an id.
+    assert_eq!(items(&read), ["1 \"\" -", "01 \"One\" -", "2 \"Two\" -"]);
+    let text = read.summary.to_string();
+    assert!(text.contains("1 item of the log not in the catalogue, for example 1"), "{text}");
+}
+
+#[test]
+fn values_are_converted_where_it_is_obvious() {
+    let catalogue = r#"{"id":1,"title":["The","Film"],"year":1999.0,"genres":[{"id":3,"name":"Crime"},"Drama",null]}
+{"id":"2","title":null,"year":"2001-05-06","genres":"['Crime', 'Drama']","x":{"y":1}}
+"#;
+    let read = with_catalogue(LOG, catalogue);
+    assert_eq!(items(&read), ["1 \"The, Film\" 1999 Crime|Drama", "2 \"\" 2001 Crime|Drama"]);
+    assert_eq!(read.summary.bad_rows, []);
+    let read =
+        with_catalogue(LOG, "id,title,year\n1,\"Heat, \"\"the\"\" film (1995)\",\n2,300,1999.0\n");
+    assert_eq!(items(&read), ["1 \"Heat, \\\"the\\\" film\" 1995", "2 \"300\" 1999"]);
+}
+
+#[test]
+fn what_cannot_be_read_names_line_and_field_and_keeps_the_item() {
+    let catalogue = "{\"id\":1,\"title\":\"One\",\"year\":\"'95\"}\n{\"id\":2,\"title\":{\"a\":{\"b\":{\"c\":1}}}}\n{\"id\":[3]}\nnonsense\n";
+    let read = with_catalogue(LOG, catalogue);
+    assert_eq!(items(&read), ["1 \"One\" -", "2 \"\" -"]);
+    let bad: Vec<String> =
+        read.summary.bad_rows.iter().map(|row| format!("{}: {}", row.line, row.reason)).collect();
+    assert_eq!(bad[0], "1: item 1: field year: expected a year of four digits, found \"'95\"");
+    assert_eq!(bad[1], "3: field id: expected an item id, found a list");
+    assert!(bad[2].starts_with("4: expected a JSON object, found "), "{bad:?}");
+
+    let files = Files::new(&[("log", LOG.as_bytes()), ("items", catalogue.as_bytes())]);
+    let options = ImportOptions { catalogue: vec![files.path("items")], ..files.options(&["log"]) };
+    let error = import(&options).unwrap_err().to_string();
+    assert!(error.contains("3 of 4 rows") && error.contains("field year"), "{error}");
+}
+
+#[test]
+fn rows_of_one_item_complete_each_other() {
+    let read = with_catalogue(LOG, "id,title,category\n1,One,\n1,,A\n1,Uno,B\n2,Two,\n");
+    assert_eq!(items(&read), ["1 \"One\" - A", "2 \"Two\" -"]);
+    assert!(
+        read.summary.notes[0].starts_with("2 rows of the catalogue"),
+        "{:?}",
+        read.summary.notes
+    );
+
+    let files = Files::new(&[
+        ("log", LOG.as_bytes()),
+        ("en.csv", b"id,title\n1,One\n"),
+        ("more.jsonl", b"{\"product_id\":\"1.0\",\"category\":[\"A\"]}\n"),
+    ]);
+    let catalogue = vec![files.path("en.csv"), files.path("more.jsonl")];
+    let read = import(&ImportOptions { catalogue, ..files.options(&["log"]) }).unwrap();
+    assert_eq!(items(&read), ["1 \"One\" - A", "2 \"\" -"]);
+}
+
+#[test]
+fn atomic_files_have_title_year_and_genres() {
+    let item = "class:token_seq\titem_id:token\trelease_year:token\tmovie_title:token_seq\n\
+        Drama Musical\t7\t1995\tMisérables, Les\n\
+        unknown\t2\tunkonwn\tunkonwn\n\
+        Animation Children's\t9\tV\tLand Before Time III (1995)\n\
+        \t11\t\t\n\
+        Thriller\t12\t2011\tUnknown\n";
+    let inter = "user_id:token\titem_id:token\trating:float\ttimestamp:float\n\
+        10\t2\t3\t20\n9\t7\t1\t5\n10\t10\t5\t10\n10\t9\t5\t10\n";
+    let read = with_catalogue(inter, item);
+    assert_eq!(shown(&read.dataset), ["9: 7", "10: 9 10 2"]);
+    assert_eq!(read.summary.bad_rows, []);
+    assert_eq!(
+        items(&read),
+        [
+            "2 \"\" -",
+            "7 \"Misérables, Les\" 1995 Drama|Musical",
+            "9 \"Land Before Time III\" 1995 Animation|Children's",
+            // In the log only.
+            "10 \"\" -",
+            // In the catalogue only.
+            "11 \"\" -",
+            "12 \"Unknown\" 2011 Thriller",
+        ]
+    );
+}

@@ -1,0 +1,203 @@
+//! Which rows become interactions.
+
+use tandem_dataset::{Dataset, ImportOptions, Repeats, import};
+
+use crate::{Files, import_text, left_out, shown, try_import};
+
+#[test]
+fn the_steps_to_a_purchase_are_one_interaction() {
+    let log = "user,item,time,event\n\
+        u,a,1,view\nu,a,2,addtocart\nu,a,3,transaction\n\
+        u,b,4,view\nu,c,5,view\nu,b,6,transaction\n";
+    let kept = try_import(log, |options| options.repeats = Repeats::Keep).unwrap();
+    // The cart and the purchase of a follow its view; b was left in between.
+    assert_eq!(shown(&kept.dataset), ["u: a b c b"]);
+    assert_eq!(left_out(&kept), [(2, "steps to the same item, such as a cart after a view")]);
+    let bought = try_import(log, |options| options.min_event_weight = 5).unwrap();
+    assert_eq!(shown(&bought.dataset), ["u: a b"]);
+}
+
+#[test]
+fn weights_of_event_types_can_be_given() {
+    let log = "user,item,time,type\nu,a,1,like\nu,b,2,scroll_depth\nu,c,3,view\nu,d,4,return\n";
+    let known = import_text(log);
+    assert_eq!(shown(&known.dataset), ["u: a c"]);
+    assert!(known.summary.to_string().contains("--event \"scroll_depth\"=1"), "{}", known.summary);
+    let given = try_import(log, |options| {
+        options.event_weights =
+            vec![("scroll_depth".into(), 1), ("view".into(), 0), ("return".into(), 5)];
+    });
+    assert_eq!(shown(&given.unwrap().dataset), ["u: a b d"]);
+}
+
+#[test]
+fn events_about_no_item_are_no_bad_rows() {
+    let log = "{\"userId\":\"u\",\"event\":\"Product Viewed\",\"properties\":{\"product_id\":\"a\"}}\n\
+        {\"userId\":\"u\",\"event\":\"Page Loaded\"}\n{\"userId\":\"u\",\"event\":\"search\"}\n\
+        {\"userId\":\"u\",\"event\":\"search\"}\n";
+    let read = import_text(log);
+    assert_eq!(shown(&read.dataset), ["u: a"]);
+    let expected =
+        [(1, "events \"Page Loaded\" without an item"), (2, "events \"search\" without an item")];
+    assert_eq!(left_out(&read), expected);
+    let error = try_import(log.replace("search", "click"), |_| ()).unwrap_err().to_string();
+    assert!(error.contains("2 of 4 rows"), "{error}");
+}
+
+#[test]
+fn a_type_that_is_no_event_type_is_ignored_with_a_note() {
+    let log = "user,item,time,type\nu,a,1,shirt\nu,b,2,shoe\n";
+    let ignored = import_text(log);
+    assert_eq!(shown(&ignored.dataset), ["u: a b"]);
+    assert!(ignored.summary.notes[0].contains("shirt, shoe"), "{:?}", ignored.summary.notes);
+    let named = try_import(log, |options| options.columns.event = Some("type".into()));
+    let error = named.unwrap_err().to_string();
+    assert!(error.contains("--event NAME=WEIGHT"), "{error}");
+    let numbers = try_import("user,item,time,behavior_type\nu,a,1,1\nu,b,2,4\n", |options| {
+        options.event_weights = vec![("4".into(), 5), ("1".into(), 0)];
+    });
+    assert_eq!(shown(&numbers.unwrap().dataset), ["u: b"]);
+}
+
+#[test]
+fn views_of_the_servers_own_log_are_impressions() {
+    let line = |item, kind| {
+        format!(
+            "{{\"user\":\"s\",\"item\":\"{item}\",\"timestamp\":17000000{item}0000,\"type\":\"{kind}\",\"id\":\"s-{item}\"}}\n"
+        )
+    };
+    let signals = line(11, "view") + &line(12, "dislike");
+    let files = Files::new(&[
+        ("new.jsonl", line(14, "click").as_bytes()),
+        ("old.jsonl", line(13, "purchase").as_bytes()),
+        ("signals.jsonl", signals.as_bytes()),
+    ]);
+    let names = ["new.jsonl", "old.jsonl", "signals.jsonl"];
+    for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
+        let log = import(&files.options(&order.map(|at| names[at]))).unwrap();
+        assert_eq!(shown(&log.dataset), ["s: 13 14"]);
+        assert_eq!(log.summary.left_out.len(), 2);
+    }
+    // Elsewhere, a view is a page view.
+    let page = import_text("user,item,timestamp,type\ns,1,1700000000,view\n");
+    assert_eq!(shown(&page.dataset), ["s: 1"]);
+}
+
+#[test]
+fn ratings_and_quantities_can_speak_against_an_item() {
+    let stars = "user;item;stars\nu;a;4,5\nu;b;3,9\nu;c;\n";
+    assert_eq!(shown(&import_text(stars).dataset), ["u: a b c"]);
+    let four = try_import(stars, |options| options.min_rating = Some(4.0)).unwrap();
+    assert_eq!(shown(&four.dataset), ["u: a"]);
+    let words = "user,item,rating\nu,a,good\nu,b,-1\n";
+    assert_eq!(shown(&import_text(words).dataset), ["u: a"]);
+    let error = try_import(words, |options| options.min_rating = Some(1.0)).unwrap_err();
+    assert!(error.to_string().contains("field rating: expected a rating as a number"), "{error}");
+    let none = try_import("user,item\nu,a\n", |options| options.min_rating = Some(1.0));
+    assert!(none.unwrap_err().to_string().contains("--rating-column"));
+
+    let shop = "InvoiceNo,StockCode,Quantity,InvoiceDate,CustomerID\n\
+        1,85123A,6,2010-12-01 08:26,17850.0\nC2,85123A,-6,2010-12-02 08:26,17850.0\n";
+    let shop = import_text(shop);
+    assert_eq!(shown(&shop.dataset), ["17850: 85123A"]);
+    assert_eq!(left_out(&shop), [(1, "quantities of 0 or less, which are returns")]);
+}
+
+#[test]
+fn duplicates_differ_in_nothing_that_counts() {
+    let log = "user,item,time,event,page\n\
+        u,a,1,view,x\nu,a,1,view,y\nu,a,1,purchase,x\nu,a,2,view,x\n";
+    let kept = try_import(log, |options| options.repeats = Repeats::Keep).unwrap();
+    // One view; the purchase in the same second is a step; the later view is another one.
+    assert_eq!(shown(&kept.dataset), ["u: a a"]);
+    // Without times, rows cannot be told from repeats.
+    let untimed = try_import("user,item\nu,a\nu,a\n", |options| options.repeats = Repeats::Keep);
+    assert_eq!(shown(&untimed.unwrap().dataset), ["u: a a"]);
+}
+
+#[test]
+fn repeats_are_decided_by_the_last_items() {
+    // Two of three users end with an item that they had before; v has too few items.
+    let log = "user,item,time\na,x,1\na,y,2\na,x,3\nb,x,1\nb,y,2\nb,y,3\nc,x,1\nc,y,2\nc,z,3\nv,x,1\nv,x,2\n";
+    let auto = import_text(log);
+    assert_eq!(auto.summary.repeated_targets, (3, 2));
+    assert!(auto.dataset.repeats && auto.summary.repeats);
+    assert_eq!(auto.dataset.interactions(), 11);
+    let half = import_text(log.replace("b,y,3", "b,z,3"));
+    assert!(!half.dataset.repeats);
+    assert_eq!(shown(&half.dataset), ["a: x y", "b: x y z", "c: x y z", "v: x"]);
+    assert_eq!(half.summary.left_out[0].rows, 2);
+
+    let files = Files::new(&[]);
+    for imported in [auto, half] {
+        imported.save(&files.path("set")).unwrap();
+        let loaded = Dataset::load(&files.path("set")).unwrap();
+        assert_eq!(loaded.repeats, imported.dataset.repeats);
+    }
+}
+
+#[test]
+fn users_that_are_programs_are_left_out() {
+    let mut log = "user,item,time\n".to_owned();
+    for event in 0..40 {
+        log += &format!("robot,i{event},{}\n", 1_700_000_000 + event);
+        // Over two hours.
+        log += &format!("human,i{event},{}\n", 1_700_000_000 + 180 * event);
+    }
+    let limit = |max_events_per_user_hour| {
+        try_import(&log, |options| options.max_events_per_user_hour = max_events_per_user_hour)
+            .unwrap()
+    };
+    assert_eq!(limit(40).summary.users, 2);
+    let strict = limit(25);
+    assert_eq!((strict.summary.users, strict.dataset.sequences[0].user.as_str()), (1, "human"));
+    assert_eq!(strict.summary.left_out[0].rows, 40);
+    assert!(strict.summary.notes[0].contains("1 users"), "{:?}", strict.summary.notes);
+    // Numbers that are no dates have no hours.
+    let order: String = (0..40).map(|event| format!("u,i{event},{event}\n")).collect::<String>();
+    let order = try_import(format!("user,item,time\n{order}"), |options| {
+        options.max_events_per_user_hour = 1;
+    });
+    assert_eq!(order.unwrap().dataset.interactions(), 40);
+}
+
+#[test]
+fn a_log_of_which_nothing_counts_is_refused() {
+    let error = try_import("user,item,event\nu,a,dislike\n", |_| ()).unwrap_err().to_string();
+    assert!(error.contains("no interaction that counts") && error.contains("dislike"), "{error}");
+    let error = try_import("user,item\n", |_| ()).unwrap_err().to_string();
+    assert!(error.contains("has no interaction"), "{error}");
+}
+
+#[test]
+fn the_summary_shows_how_the_first_rows_were_understood() {
+    let log = "visitor_id,session_id,sku,ts,event\n\
+        v2,s1,b,1700000001000,view\nv1,s1,a,1700000000000,click\nv1,s2,a,1700000003000,dislike\n";
+    let imported = import_text(log);
+    let text = imported.summary.to_string();
+    for part in [
+        "comma-separated, 3 rows",
+        "  user: visitor_id",
+        "  item: sku",
+        "  time: ts",
+        "  event type: event",
+        "  milliseconds since 1970, 2023-11-14T22:13:20Z to 2023-11-14T22:13:23Z",
+        "  not used: session_id",
+        "  user v2, item b, 2023-11-14T22:13:21Z, view",
+        "  1 events \"dislike\", which speak against the item; first: ",
+        "test: 2 users, 2 items, 2 interactions",
+    ] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+    let untimed = import_text("user,item\nu,a\n").summary.to_string();
+    assert!(untimed.contains("no times: the order of the file counts"), "{untimed}");
+}
+
+#[test]
+fn files_with_and_without_times_are_not_mixed() {
+    let files = Files::new(&[("a", b"user,item,time\nu,a,1\n"), ("b", b"user,item\nu,b\n")]);
+    let error = import(&files.options(&["a", "b"])).unwrap_err().to_string();
+    assert!(error.contains("--time-column"), "{error}");
+    let both = ImportOptions { catalogue: vec![files.path("b")], ..files.options(&["a", "a"]) };
+    assert!(import(&both).unwrap_err().to_string().contains("is given twice"));
+}
