@@ -60,6 +60,8 @@ pub(crate) struct Parts {
     pub(crate) dataset: DatasetInfo,
     pub(crate) artifacts: ArtifactStore,
     gguf: Vec<ModelFile>,
+    /// Whether items of the history may be candidates.
+    repeats: bool,
 }
 
 impl Source {
@@ -113,13 +115,13 @@ impl Parts {
         gguf: &[ModelFile],
         open: impl FnOnce(Arc<Catalogue>) -> Result<ArtifactStore, crate::ArtifactError>,
     ) -> Result<Self, StartError> {
-        let Dataset { name, catalogue, notice, .. } = Dataset::load(data)?;
+        let Dataset { name, catalogue, notice, repeats, .. } = Dataset::load(data)?;
         let catalogue = Arc::new(catalogue);
         let artifacts = open(Arc::clone(&catalogue))?;
         check_names(gguf.iter().map(|model| model.name.as_str()))?;
         gguf.iter().try_for_each(|model| check_gguf(&model.path))?;
         let dataset = DatasetInfo { name, notice };
-        Ok(Self { catalogue, dataset, artifacts, gguf: gguf.to_vec() })
+        Ok(Self { catalogue, dataset, artifacts, gguf: gguf.to_vec(), repeats })
     }
 
     /// Starts the language models, which load in the background.
@@ -127,8 +129,9 @@ impl Parts {
     /// # Errors
     /// If the system cannot create a thread.
     pub(crate) fn start(self, options: &ModelOptions) -> Result<Recommender, StartError> {
-        let Self { catalogue, dataset, artifacts, gguf } = self;
-        let models = Models::start(&gguf, &catalogue, &options.load, options.queue)?;
+        let Self { catalogue, dataset, artifacts, gguf, repeats } = self;
+        let load = LoadOptions { repeats, ..options.load.clone() };
+        let models = Models::start(&gguf, &catalogue, &load, options.queue)?;
         Ok(Recommender { catalogue, dataset, artifacts, models })
     }
 }

@@ -148,7 +148,7 @@ impl Release {
             catalogue_hash: manifest.catalogue.hash,
             search_k: if searches { manifest.search.unwrap_or_default().k } else { 0 },
             popular: manifest.popular,
-            repeats: config.repeats,
+            repeats: config.repeats.unwrap_or(manifest.repeats),
         };
         let mut session = Session::new(scorer, rows, settings)?;
         session.calibrate(manifest.language_models)?;

@@ -33,9 +33,9 @@ pub(crate) struct OpenConfig {
     /// Memory for cells of the item table, in bytes (8 MB).
     #[serde(default)]
     pub(crate) search_memory: Option<usize>,
-    /// Whether items of the history may be recommended again.
+    /// Whether items of the history may be recommended again (as the manifest says).
     #[serde(default)]
-    pub(crate) repeats: bool,
+    pub(crate) repeats: Option<bool>,
 }
 
 /// A call budget: a token bucket.

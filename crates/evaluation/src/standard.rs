@@ -29,6 +29,23 @@ pub enum History {
     Kept,
 }
 
+impl History {
+    /// What users of this dataset are shown: the history is ranked where items are repeated.
+    #[must_use]
+    pub fn of(dataset: &Dataset) -> Self {
+        if dataset.repeats { Self::Kept } else { Self::Removed }
+    }
+
+    /// The items that are not ranked for a target.
+    #[must_use]
+    pub fn excluded<'a>(self, held: &HeldOutTarget<'a>) -> &'a [ItemIndex] {
+        match self {
+            Self::Removed => held.history,
+            Self::Kept => &[],
+        }
+    }
+}
+
 /// Leave one out over the whole catalogue, with the full history as input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StandardProtocol {
@@ -117,11 +134,7 @@ pub fn rank_all<E: Into<Box<dyn Error + Send + Sync>>>(
             let mut non_finite = 0;
             for (held, scores) in batch.iter().zip(&scores) {
                 check("scores, one for each item,", items, scores.len())?;
-                let excluded = match history {
-                    History::Removed => held.history,
-                    History::Kept => &[],
-                };
-                ranks.push(rank_of(held.target, scores, excluded));
+                ranks.push(rank_of(held.target, scores, history.excluded(held)));
                 non_finite += scores.iter().filter(|score| !score.is_finite()).count() as u64;
             }
             progress(batch.len());
@@ -190,6 +203,14 @@ mod tests {
         // Removed: a's target is a repeat, a miss; b's history is 4, 3: rank 1.
         let removed = run(Part::Test, History::Removed);
         assert_eq!(removed.metrics, Metrics::of(&[None, Some(1)]));
+    }
+
+    #[test]
+    fn a_dataset_with_repeats_ranks_the_history() {
+        let mut dataset = dataset();
+        assert_eq!(History::of(&dataset), History::Removed);
+        dataset.repeats = true;
+        assert_eq!(History::of(&dataset), History::Kept);
     }
 
     #[test]

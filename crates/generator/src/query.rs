@@ -6,12 +6,21 @@ use crate::GeneratorError;
 /// The input of a [`Generator`].
 #[derive(Clone, Copy, Debug)]
 pub struct Query<'a> {
-    /// The visitor's items, oldest first, distinct. None of them becomes a candidate.
+    /// The visitor's items, oldest first, distinct. None of them becomes a candidate, unless the
+    /// generator allows repeats.
     pub history: &'a [ItemIndex],
     /// Further items that must not become candidates.
     pub exclude: &'a [ItemIndex],
     /// Number of candidates wanted.
     pub k: usize,
+}
+
+impl Query<'_> {
+    /// The items that must not become candidates, with or without those of the history.
+    pub(crate) fn removed(&self, repeats: bool) -> impl Iterator<Item = ItemIndex> {
+        let history = if repeats { &[] } else { self.history };
+        history.iter().chain(self.exclude).copied()
+    }
 }
 
 /// An item and its probability of being chosen next.
@@ -20,7 +29,8 @@ pub struct Ranked {
     /// The item.
     pub item: ItemIndex,
     /// Natural logarithm (nats, at most 0) of its probability among the remaining items,
-    /// that is, the catalogue without history and exclusions. For titles this is the
+    /// that is, the catalogue without exclusions and, unless repeats are allowed, without the
+    /// history. For titles this is the
     /// distribution of [`branch_scores`](crate::branch_scores); for item tokens it is the
     /// model's softmax over the remaining items.
     pub logprob: f32,

@@ -43,6 +43,10 @@ pub struct Manifest<Fusion, Policy, Learning> {
     /// How the device searches the catalogue itself. Absent: it only re-ranks candidate lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub search: Option<SearchConfig>,
+    /// Whether items of the history can be recommended again, for shops where things are bought
+    /// again. A page can decide otherwise.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub repeats: bool,
     /// Items to show before anything is known about the visitor, most popular first; at most
     /// [`MAX_POPULAR`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -170,8 +174,10 @@ mod tests {
     fn a_manifest_without_search_is_read_and_has_none() {
         let manifest: Any = serde_json::from_str(OLD).unwrap();
         assert_eq!((&manifest.search, manifest.popular.len()), (&None, 0));
+        assert!(!manifest.repeats);
         let json = serde_json::to_string(&manifest).unwrap();
         assert!(!json.contains("search") && !json.contains("popular"), "{json}");
+        assert!(!json.contains("repeats"), "{json}");
     }
 
     #[test]
@@ -179,6 +185,7 @@ mod tests {
         let mut manifest: Any = serde_json::from_str(OLD).unwrap();
         let cells = Artifact { path: "cells.bin".into(), sha256: "1".into(), bytes: 7 };
         manifest.search = Some(SearchConfig { k: 20, cells: Some(cells) });
+        manifest.repeats = true;
         manifest.popular = vec![ItemId::new("a"), ItemId::new("b")];
         let json = serde_json::to_string(&manifest).unwrap();
         assert_eq!(serde_json::from_str::<Any>(&json).unwrap(), manifest);

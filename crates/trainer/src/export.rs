@@ -119,6 +119,7 @@ pub(crate) fn write(args: &Export, dataset: &Dataset) -> Result<WrittenRelease> 
         learning: calibration.learning,
         language_models: calibration.language_models,
         search,
+        repeats: dataset.repeats,
         popular: popular(&dataset.catalogue, args.popular.min(MAX_POPULAR)),
     };
     let mut manifest = serde_json::to_vec_pretty(&manifest)?;

@@ -65,7 +65,7 @@ impl SmallModel {
             catalogue_hash: dataset.catalogue.hash().to_owned(),
             search_k: 0,
             popular: Vec::new(),
-            repeats: false,
+            repeats: dataset.repeats,
         };
         let quantised = checkpoint.items.clone();
         let rows = RowStore::whole(checkpoint.items, items)?;

@@ -67,7 +67,10 @@ export interface RecommenderOptions {
   search?: SearchMode;
   /** Memory for cells of the item table, in bytes (8 MB). */
   searchMemory?: number;
-  /** Whether items of the history may be recommended again, for repeated purchases. */
+  /**
+   * Whether items of the history may be recommended again, for repeated purchases (as the manifest
+   * says).
+   */
   repeats?: boolean;
   /** Time limit of a request to the server, in milliseconds (20,000). */
   timeoutMs?: number;
@@ -143,7 +146,7 @@ export function openSettings(options: RecommenderOptions, base: string): OpenSet
     budget: budget === undefined ? null : { ...budget },
     search,
     searchMemory: searchMemory ?? null,
-    repeats: options.repeats === true,
+    repeats: options.repeats ?? null,
     available: null,
     excluded: { items: [], send: false },
     timeoutMs: timeoutMs ?? null,

@@ -344,9 +344,9 @@ search: SearchMode,
  */
 searchMemory?: number, 
 /**
- * Whether items of the history may be recommended again.
+ * Whether items of the history may be recommended again (as the manifest says).
  */
-repeats: boolean, };
+repeats?: boolean, };
 
 /**
  * What a page asks of the search on the device.
@@ -802,6 +802,11 @@ language_models?: Array<LanguageModelCalibration<Fusion, Policy>>,
  * How the device searches the catalogue itself. Absent: it only re-ranks candidate lists.
  */
 search?: SearchConfig | null, 
+/**
+ * Whether items of the history can be recommended again, for shops where things are bought
+ * again. A page can decide otherwise.
+ */
+repeats?: boolean, 
 /**
  * Items to show before anything is known about the visitor, most popular first; at most
  * `MAX_POPULAR`.

@@ -35,8 +35,8 @@ export interface OpenSettings {
   search: SearchMode;
   /** Memory for cells in bytes; `null`: the default. */
   searchMemory: number | null;
-  /** Items of the history may be recommended again. */
-  repeats: boolean;
+  /** Items of the history may be recommended again; `null`: as the manifest says. */
+  repeats: boolean | null;
   /** The items that can be recommended; `null`: all. */
   available: string[] | null;
   excluded: Excluded;

@@ -145,7 +145,7 @@ async function open(
     server,
     device,
     search,
-    repeats,
+    ...(repeats === null ? {} : { repeats }),
     ...(searchMemory === null ? {} : { searchMemory }),
     ...(timeoutMs === null ? {} : { timeoutMs }),
     ...(budget === null ? {} : { budget }),

@@ -153,6 +153,7 @@ fn shop_with(change: impl FnOnce(&mut DeviceManifest, &mut HashMap<String, Vec<u
         learning: LearningConfig::default(),
         language_models: Vec::new(),
         search: None,
+        repeats: false,
         popular: Vec::new(),
     };
     let mut others = HashMap::new();
@@ -212,6 +213,23 @@ fn request(engine: &Engine<Script>) -> Update {
 
 fn track(engine: &Engine<Script>, number: usize) -> Update {
     block_on(engine.track(&click(number))).unwrap()
+}
+
+#[test]
+fn the_manifest_says_whether_items_are_repeated_and_the_page_can_decide_otherwise() {
+    for (manifest, page, repeats) in [
+        (false, "null", false),
+        (true, "null", true),
+        (true, "false", false),
+        (false, "true", true),
+    ] {
+        let script = shop_with(|it, _| it.repeats = manifest);
+        let engine = open_as(&script, &format!(r#""repeats":{page}"#)).map_err(drop).unwrap();
+        script.lists.borrow_mut().push_back(listed(&list(0)));
+        request(&engine);
+        let shown = track(&engine, 3).items;
+        assert_eq!(shown.len(), if repeats { ITEMS } else { ITEMS - 1 }, "{manifest} {page}");
+    }
 }
 
 #[test]

@@ -134,6 +134,7 @@ impl ItemTokenEngine {
             batch: LlamaBatch::new(batch, 1),
             prefix_cache: PrefixCache::new(sequences),
             selector: TopKSelector::default(),
+            repeats: false,
         })
     }
 }
@@ -154,6 +155,7 @@ pub struct ItemTokenGenerator<'m> {
     batch: LlamaBatch<'static>,
     prefix_cache: PrefixCache,
     selector: TopKSelector,
+    repeats: bool,
 }
 
 /// An evaluated history.
@@ -165,6 +167,12 @@ struct EvaluatedHistory {
 }
 
 impl ItemTokenGenerator<'_> {
+    /// Whether items of the history can be candidates.
+    pub(super) fn with_repeats(mut self, repeats: bool) -> Self {
+        self.repeats = repeats;
+        self
+    }
+
     /// Number of evaluation threads.
     #[must_use]
     pub fn threads(&self) -> usize {
@@ -248,8 +256,7 @@ impl ItemTokenGenerator<'_> {
         let answers = queries.iter().zip(histories).map(|(query, history)| {
             let start = Instant::now();
             let logits = &self.context.get_logits_ith(history.row)[..self.catalogue.len()];
-            let removed = query.history.iter().chain(query.exclude).copied();
-            let candidates = self.selector.select(logits, removed, query.k)?;
+            let candidates = self.selector.select(logits, query.removed(self.repeats), query.k)?;
             Ok(Generation {
                 candidates,
                 prompt_ms,

@@ -142,7 +142,10 @@ impl Model {
         };
         let LoadOptions { threads, sequences, .. } = self.options;
         let _creating = self.context_creation.lock().unwrap_or_else(PoisonError::into_inner);
-        engine.generator(&self.info.name, &self.weights, &self.catalogue, threads, sequences)
+        let name = &self.info.name;
+        let generator =
+            engine.generator(name, &self.weights, &self.catalogue, threads, sequences)?;
+        Ok(generator.with_repeats(self.options.repeats))
     }
 
     /// Creates the concrete generator of the title engine, which also gives access to the
@@ -153,7 +156,9 @@ impl Model {
     pub fn titles(&self) -> Result<TitleGenerator<'_>, GeneratorError> {
         let titles = self.title_engine()?;
         let (evaluator, limits) = (self.evaluator()?, self.limits());
-        Ok(TitleGenerator::new(&self.info.name, titles, evaluator, limits, self.options.weights))
+        let generator =
+            TitleGenerator::new(&self.info.name, titles, evaluator, limits, self.options.weights);
+        Ok(generator.with_repeats(self.options.repeats))
     }
 
     /// Creates a context of the size that the title engine uses.

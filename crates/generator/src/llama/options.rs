@@ -31,6 +31,8 @@ pub struct LoadOptions {
     /// Item tokens: number of histories kept in the prefix cache, also the maximum batch. At
     /// most 256, and fewer if the cache would exceed 128 MiB.
     pub sequences: usize,
+    /// Whether items of the history can be candidates, for shops where things are bought again.
+    pub repeats: bool,
 }
 
 impl Default for LoadOptions {
@@ -47,6 +49,7 @@ impl Default for LoadOptions {
             item_prefix: "-".to_owned(),
             include_years: true,
             sequences: 32,
+            repeats: false,
         }
     }
 }

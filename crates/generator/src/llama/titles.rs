@@ -110,6 +110,7 @@ pub struct TitleGenerator<'m> {
     evaluator: Evaluator<'m>,
     limits: SearchLimits,
     weights: ExpertWeights,
+    repeats: bool,
 }
 
 impl<'m> TitleGenerator<'m> {
@@ -120,7 +121,13 @@ impl<'m> TitleGenerator<'m> {
         limits: SearchLimits,
         weights: ExpertWeights,
     ) -> Self {
-        Self { name, titles, evaluator, limits, weights }
+        Self { name, titles, evaluator, limits, weights, repeats: false }
+    }
+
+    /// Whether items of the history can be candidates.
+    pub(crate) fn with_repeats(mut self, repeats: bool) -> Self {
+        self.repeats = repeats;
+        self
     }
 
     /// Overrides [`LoadOptions::decode_tokens`], for measurements. `usize::MAX` gives the
@@ -224,7 +231,7 @@ impl Generator for TitleGenerator<'_> {
         self.check_items(query.history)?;
         self.check_items(query.exclude)?;
         let trie = &self.titles.trie;
-        let mask = trie.mask(query.history.iter().chain(query.exclude).copied());
+        let mask = trie.mask(query.removed(self.repeats));
         let mut generation = Generation {
             candidates: Vec::new(),
             ranking: Ranking::LanguageModel,

@@ -309,3 +309,23 @@ fn overflowing_weights_are_reported() {
     let error = case.weights.write(&case.folder.path().join("x.gguf"), Encoding::F32);
     assert!(matches!(error, Err(GeneratorError::Gguf(GgufError::Tensor { .. }))));
 }
+
+#[test]
+fn items_of_the_history_are_candidates_where_they_are_repeated() {
+    let case = Case::new(true);
+    let (seen, exclude) = (history(12, 3), items([5, 6]));
+    let model = case.load(Encoding::F32, &LoadOptions { repeats: true, ..options() });
+    let mut generator = model.generator().unwrap();
+    let query = Query { history: &seen, exclude: &exclude, k: ITEMS as usize };
+    let found = generator.generate(&query).unwrap().candidates;
+    assert_eq!(found.len(), ITEMS as usize - exclude.len());
+    // As the reference, from which the history is not removed.
+    let removed: HashSet<_> = exclude.iter().copied().collect();
+    let scores = logits(&case.weights, &seen);
+    let left = (0..).map(ItemIndex).zip(scores).filter(|(item, _)| !removed.contains(item));
+    let mut left: Vec<(ItemIndex, f64)> = left.collect();
+    let sum: f64 = left.iter().map(|(_, score)| score.exp()).sum();
+    left.iter_mut().for_each(|(_, score)| *score -= sum.ln());
+    assert!(largest_difference(&found, &left) < 1e-3);
+    assert!(seen.iter().all(|item| found.iter().any(|ranked| ranked.item == *item)));
+}

@@ -246,3 +246,15 @@ fn unconditional_scores_keep_the_distribution_normalised() {
     let sum: f64 = list.candidates.iter().map(|r| f64::from(r.logprob).exp()).sum();
     assert!((sum - 1.0).abs() < 1e-4);
 }
+
+#[test]
+fn titles_of_the_history_are_candidates_where_they_are_repeated() {
+    let catalogue = catalogue(&["Milk", "Bread", "Eggs"], &[]);
+    let model = load(1, &catalogue, &LoadOptions { repeats: true, ..options() });
+    let mut generator = model.generator().unwrap();
+    let (history, exclude) = (items([0]), items([2]));
+    let found = generator.generate(&Query { history: &history, exclude: &exclude, k: 5 }).unwrap();
+    let mut found: Vec<u32> = found.candidates.iter().map(|ranked| ranked.item.0).collect();
+    found.sort_unstable();
+    assert_eq!(found, [0, 1]);
+}

@@ -114,7 +114,7 @@ impl Measurement<'_> {
     }
 
     /// Measures a language model as the cloud hosts it, with one list for each user. It removes
-    /// the history before it ranks, so there is no row with the history kept.
+    /// the history before it ranks, unless items are repeated, so there is one row only.
     #[cfg(feature = "llama")]
     fn language_model(&mut self, path: &Path, variant: &str) -> Result<()> {
         use tandem_evaluation::CUTOFFS;
@@ -122,23 +122,25 @@ impl Measurement<'_> {
 
         let refit = self.was_refit(path)?;
         let catalogue = std::sync::Arc::new(self.dataset.catalogue.clone());
-        let model = Model::load(path, catalogue, &LoadOptions::default())?;
+        let repeats = self.dataset.repeats;
+        let model = Model::load(path, catalogue, &LoadOptions { repeats, ..Default::default() })?;
         let mut generator = model.generator()?;
-        let protocol = StandardProtocol { part: self.origin.part, history: History::Removed };
+        let history = History::of(self.dataset);
+        let protocol = StandardProtocol { part: self.origin.part, history };
         let targets = protocol.targets(self.dataset);
         let bar = bar(targets.len(), &model.info().name);
         // Ranks beyond the last cut-off are misses.
         let k = CUTOFFS.into_iter().max().unwrap_or(0);
         let mut ranks = Vec::with_capacity(targets.len());
         for held in targets {
-            let history = crate::candidate_lists::distinct(held.history);
-            let list = generator.generate(&Query { history: &history, exclude: &[], k })?;
+            let items = crate::candidate_lists::distinct(held.history);
+            let list = generator.generate(&Query { history: &items, exclude: &[], k })?;
             ranks.push(list.candidates.iter().position(|ranked| ranked.item == held.target));
             bar.inc(1);
         }
         bar.finish_and_clear();
         let row = self.origin.row(&format!("llm-{variant}"), &ranks)?;
-        let whole = ResultRow { refit, ..row };
+        let whole = ResultRow { refit, history, ..row };
         self.rows.extend(self.strata().rows(&self.origin, whole, &ranks)?);
         Ok(())
     }

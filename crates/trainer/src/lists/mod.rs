@@ -120,7 +120,8 @@ pub(crate) fn make(
     k: usize,
     path: &Path,
 ) -> Result<MadeLists> {
-    let model = Model::load(gguf, Arc::new(dataset.catalogue.clone()), &LoadOptions::default())?;
+    let options = LoadOptions { repeats: dataset.repeats, ..LoadOptions::default() };
+    let model = Model::load(gguf, Arc::new(dataset.catalogue.clone()), &options)?;
     let header = Header {
         model: model.info().name.clone(),
         model_sha256: model.info().sha256.clone(),

@@ -229,3 +229,13 @@ fn cells_hold_the_rows_of_all_items_in_files_named_by_their_hash() {
     }
     assert_eq!(found, ITEMS);
 }
+
+#[test]
+fn a_shop_where_things_are_bought_again_says_so_in_the_manifest() {
+    let bench = bench();
+    bench.done(EXPORT);
+    assert!(!manifest(&bench).repeats);
+    bench.done("import --events log.csv --name sample --out set --repeats keep");
+    bench.done(EXPORT);
+    assert!(manifest(&bench).repeats);
+}

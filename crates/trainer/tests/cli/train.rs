@@ -68,6 +68,27 @@ fn refused(bench: &Bench, line: &str) -> String {
     last.strip_prefix("error: ").unwrap_or(last).to_owned()
 }
 
+#[test]
+fn items_that_are_bought_again_are_validated() {
+    let bench = Bench::new();
+    let mut log = "user,item,timestamp\n".to_owned();
+    for user in 0..20 {
+        for step in 0..8 {
+            let item = ["milk", "bread"][step % 2];
+            writeln!(log, "{user},{item},{step}").unwrap();
+        }
+        writeln!(log, "{user},rare{user},-1").unwrap();
+    }
+    bench.write("log.csv", log);
+    let said = bench.done("import --events log.csv --out set");
+    assert!(said.contains("the last item of 20 of 20 users is one that they had before"), "{said}");
+    let output = bench.run(&format!("{SRM} --epochs 20 --log log.jsonl"));
+    assert!(output.status.success(), "{}", crate::text(&output.stderr));
+    let last = lines(&bench, "log.jsonl").pop().unwrap();
+    // Bread follows milk, although every user has had it.
+    assert!(last["ndcg10"].as_f64().unwrap() > 0.4, "{last}");
+}
+
 fn a_killed_training_resumes_with_equal_results(command: &str, out: &str) {
     let bench = bench();
     let line = format!("{command} --checkpoint-minutes 0");

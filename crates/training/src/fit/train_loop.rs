@@ -1,6 +1,7 @@
 use std::time::{Duration, Instant};
 
 use rand::{SeedableRng, rngs::StdRng};
+use tandem_evaluation::History;
 
 use super::{
     Epoch, FitConfig, FitEvent, FitJob, TrainingData, best_epoch,
@@ -60,7 +61,7 @@ pub fn fit<M: SequenceModel, E: From<TrainingError>>(
         }
         let validation = match config.refit {
             Some(_) => None,
-            None => Some(validate(trainer, &targets)?),
+            None => Some(validate(trainer, &targets, History::of(job.dataset))?),
         };
         let mut epochs = std::mem::take(&mut progress.epochs);
         epochs.push(Epoch { validation, ..epoch });

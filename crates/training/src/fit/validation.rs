@@ -1,6 +1,6 @@
 use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 use tandem_dataset::{Dataset, HeldOutTarget, ItemIndex, Sequence};
-use tandem_evaluation::Metrics;
+use tandem_evaluation::{History, Metrics};
 
 use super::{FitConfig, Validation};
 use crate::{SequenceModel, Trainer, TrainingError};
@@ -45,10 +45,11 @@ pub(super) fn validation_targets<'a>(
     Ok(held)
 }
 
-/// HR@10 and NDCG@10 over the whole catalogue, the history removed (protocol `standard`).
+/// HR@10 and NDCG@10 over the whole catalogue, with or without the history (protocol `standard`).
 pub(super) fn validate<M: SequenceModel>(
     trainer: &Trainer<M>,
     held: &[HeldOutTarget<'_>],
+    history: History,
 ) -> Result<Validation, TrainingError> {
     let snapshot = trainer.snapshot();
     let together = (MAX_SCORES / snapshot.items()).clamp(1, MAX_HISTORIES);
@@ -58,7 +59,7 @@ pub(super) fn validate<M: SequenceModel>(
             batch.iter().map(|held| held.history.iter().map(|item| item.0).collect()).collect();
         let histories: Vec<&[u32]> = histories.iter().map(Vec::as_slice).collect();
         for (held, scores) in batch.iter().zip(snapshot.score(&histories)?) {
-            ranks.push(tandem_evaluation::rank_of(held.target, &scores, held.history));
+            ranks.push(tandem_evaluation::rank_of(held.target, &scores, history.excluded(held)));
         }
     }
     let metrics = Metrics::of(&ranks);
