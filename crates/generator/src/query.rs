@@ -18,7 +18,7 @@ pub struct Query<'a> {
 impl Query<'_> {
     /// The items that must not become candidates, with or without those of the history.
     pub(crate) fn removed(&self, repeats: bool) -> impl Iterator<Item = ItemIndex> {
-        let history = if repeats { &[] } else { self.history };
+        let history: &[ItemIndex] = if repeats { &[] } else { self.history };
         history.iter().chain(self.exclude).copied()
     }
 }

@@ -79,7 +79,7 @@ fn options_decide_what_counts() {
         "import --events log.csv --out set --user-column customer --time-column when \
          --time-format %d.%m.%Y --event nod=2 --rating-column mark --min-rating -1 --repeats keep",
     );
-    assert!(said.contains("  user: customer\n") && said.contains("not used: buyer"), "{said}");
+    assert!(said.contains("  user: customer\n") && said.contains("  rating: mark\n"), "{said}");
     let dataset = Dataset::load(&bench.path("set")).unwrap();
     assert_eq!((dataset.repeats, dataset.interactions()), (true, 4));
     let said = bench.done(
