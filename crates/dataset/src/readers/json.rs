@@ -184,7 +184,7 @@ fn pairs(fields: &[(usize, Value)]) -> Vec<(usize, usize)> {
     pairs
 }
 
-/// The value of MongoDB's extended JSON, such as `{"$oid": "5f…"}`; else the object itself.
+/// The value of `MongoDB`'s extended JSON, such as `{"$oid": "5f…"}`; else the object itself.
 fn extended(object: Map<String, Value>) -> Result<Value, Map<String, Value>> {
     if object.len() != 1 || !object.keys().all(|name| name.starts_with('$')) {
         return Err(object);

@@ -120,7 +120,9 @@ fn encoding(head: &[u8]) -> (Option<&'static Encoding>, Option<&'static str>) {
     }
     let (even, odd): (Vec<u8>, Vec<u8>) =
         head.chunks_exact(2).map(|pair| (pair[0], pair[1])).take(1_000).unzip();
-    let zeros = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == 0).count() * 2 > bytes.len();
+    let zeros = |bytes: &[u8]| {
+        bytes.iter().map(|byte| usize::from(*byte == 0)).sum::<usize>() * 2 > bytes.len()
+    };
     match (zeros(&even), zeros(&odd)) {
         (false, true) => return (Some(UTF_16LE), Some("UTF-16")),
         (true, false) => return (Some(UTF_16BE), Some("UTF-16")),
