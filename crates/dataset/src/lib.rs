@@ -46,7 +46,7 @@ pub use error::DatasetError;
 pub use folder::FORMAT_VERSION;
 pub use import::{
     BadRow, ColumnNames, FileSummary, ImportOptions, Imported, LeftOutRows, ParsedRow, Repeats,
-    Summary, import,
+    Summary, import, input_files,
 };
 pub use item::{Item, ItemIndex, compare_ids};
 pub use split::{HeldOutTarget, Split};

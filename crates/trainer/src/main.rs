@@ -19,6 +19,7 @@ mod gguf_encoding;
 mod import;
 #[cfg(feature = "llama")]
 mod lists;
+mod log_options;
 mod memory;
 #[cfg(feature = "llama")]
 mod pipeline;

@@ -5,19 +5,22 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 
-use crate::values::{self, BASIC, FILES};
+use crate::{
+    log_options::LogOptions,
+    values::{self, BASIC, FILES},
+};
 
 /// Options of `tandem quickstart`.
 #[derive(Args, Debug)]
 #[cfg_attr(not(feature = "llama"), allow(dead_code, reason = "it needs a language model"))]
 pub(crate) struct Quickstart {
-    /// Interactions of users with items (.csv, .jsonl or .inter), or the folder of a server's
-    /// --events log; several are joined.
+    /// Interactions: files, patterns such as 'log/*.csv', or the folder of a server's --events
+    /// log. CSV, TSV, JSON, Parquet or `RecBole` files; also compressed.
     #[arg(long, value_name = "FILE", num_args = 1.., required = true, help_heading = FILES)]
     events: Vec<PathBuf>,
-    /// Catalogue with the columns item, title, year, genres, in the format of the events.
-    #[arg(long, value_name = "FILE", help_heading = FILES)]
-    catalogue: Option<PathBuf>,
+    /// Items with title, year and categories, in any of these formats.
+    #[arg(long, value_name = "FILE", num_args = 1.., help_heading = FILES)]
+    catalogue: Vec<PathBuf>,
     /// Folder of the recommender. The same command continues or renews what is there.
     #[arg(long, value_name = "FOLDER", default_value = "recommender", help_heading = FILES)]
     out: PathBuf,
@@ -31,6 +34,8 @@ pub(crate) struct Quickstart {
     /// Port of the server.
     #[arg(long, value_name = "N", default_value_t = 8080, help_heading = BASIC)]
     port: u16,
+    #[command(flatten)]
+    log: LogOptions,
 }
 
 #[cfg(not(feature = "llama"))]
@@ -52,7 +57,7 @@ pub(crate) fn run(args: &Quickstart) -> Result<()> {
     let started = Instant::now();
     // Before training, because what is missing can be installed now.
     let server = args.serve.then(|| Server::find(args.port)).transpose()?;
-    let inputs = Inputs::new(&args.events, args.catalogue.as_deref())?;
+    let inputs = Inputs::new(&args.events, &args.catalogue, &args.log)?;
     let job = Job {
         out: &args.out,
         work: args.out.join("work/quickstart"),

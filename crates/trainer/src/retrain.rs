@@ -15,8 +15,8 @@ pub(crate) struct Retrain {
     #[arg(long, value_name = "FILE", num_args = 1.., help_heading = FILES)]
     events: Vec<PathBuf>,
     /// Catalogue [default: that of the last run].
-    #[arg(long, value_name = "FILE", help_heading = FILES)]
-    catalogue: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", num_args = 1.., help_heading = FILES)]
+    catalogue: Vec<PathBuf>,
     /// Folder of the recommender, written by `tandem quickstart`.
     #[arg(long, value_name = "FOLDER", default_value = "recommender", help_heading = FILES)]
     out: PathBuf,
@@ -111,17 +111,15 @@ mod with_llama {
         Ok(())
     }
 
-    /// The given files, or those of the last run.
+    /// The inputs of the last run, with the given files where there are any.
     fn inputs(args: &Retrain) -> Result<Inputs> {
-        let recorded = Inputs::recorded(&args.out);
-        if !args.events.is_empty() {
-            let given = Inputs::new(&args.events, args.catalogue.as_deref())?;
-            return Ok(given.with_catalogue_of(recorded.as_ref()));
-        }
-        let recorded = recorded.ok_or_else(|| {
-            BadInput(format!("{}: no earlier run is recorded; give --events", args.out.display()))
+        let recorded = Inputs::recorded(&args.out).ok_or_else(|| {
+            let out = args.out.display();
+            BadInput(format!(
+                "{out}: no earlier run is recorded; run `tandem quickstart --out {out}` again"
+            ))
         })?;
-        recorded.with_catalogue(args.catalogue.as_deref())
+        recorded.with(&args.events, &args.catalogue)
     }
 
     /// Both releases on the same newest interactions, which neither was trained on.

@@ -7,15 +7,8 @@ use std::{
 };
 
 /// Folders of generated files, absent in a fresh checkout.
-const GENERATED: [&str; 7] = [
-    "pkg/dist",
-    "pkg/wasm",
-    "web/dist",
-    "target",
-    "data",
-    "artifacts",
-    "node_modules",
-];
+const GENERATED: [&str; 7] =
+    ["pkg/dist", "pkg/wasm", "web/dist", "target", "data", "artifacts", "node_modules"];
 
 /// Paths in the Markdown files among `files` that do not exist.
 pub(super) fn missing_paths(root: &Path, files: &[PathBuf]) -> Vec<String> {

@@ -10,7 +10,7 @@ const SERVER_LOG: &str = "interactions.jsonl";
 ///
 /// # Errors
 /// [`DatasetError::Input`] for a pattern that matches nothing, or a file that is given twice.
-pub(super) fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>, DatasetError> {
+pub fn input_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, DatasetError> {
     let mut files: Vec<PathBuf> = Vec::new();
     for path in paths {
         let pattern = path.to_str().filter(|text| text.contains(['*', '?', '[']));
@@ -57,7 +57,7 @@ mod tests {
         let names = |patterns: &[&str]| {
             let paths: Vec<PathBuf> = patterns.iter().map(|it| folder.path().join(it)).collect();
             let name = |path: PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
-            expand(&paths).map(|paths| paths.into_iter().map(name).collect::<Vec<_>>())
+            input_files(&paths).map(|paths| paths.into_iter().map(name).collect::<Vec<_>>())
         };
         assert_eq!(names(&["*.csv"]).unwrap(), ["a.csv", "b.csv", "odd[1].csv"]);
         assert_eq!(names(&["odd[1].csv", "?.txt"]).unwrap(), ["odd[1].csv", "c.txt"]);
@@ -67,7 +67,7 @@ mod tests {
         assert!(error.contains("a.csv is given twice"), "{error}");
         let log = folder.path().join(SERVER_LOG);
         std::fs::write(&log, "").unwrap();
-        assert_eq!(expand(&[folder.path().to_path_buf()]).unwrap(), [log]);
-        assert_eq!(expand(&["-".into()]).unwrap(), [PathBuf::from("-")]);
+        assert_eq!(input_files(&[folder.path().to_path_buf()]).unwrap(), [log]);
+        assert_eq!(input_files(&["-".into()]).unwrap(), [PathBuf::from("-")]);
     }
 }

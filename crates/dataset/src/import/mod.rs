@@ -18,6 +18,7 @@ mod title;
 use std::{collections::HashSet, path::Path};
 
 pub use bad_rows::BadRow;
+pub use files::input_files;
 pub use options::{ColumnNames, ImportOptions, Repeats};
 pub use summary::{FileSummary, LeftOutRows, ParsedRow, Summary};
 
@@ -72,8 +73,8 @@ impl Imported {
 /// cannot be found or contradict each other, [`DatasetError::TooManyBadRows`], and errors of
 /// [`Dataset::new`].
 pub fn import(options: &ImportOptions) -> Result<Imported, DatasetError> {
-    let events = files::expand(&options.events)?;
-    let catalogue_files = files::expand(&options.catalogue)?;
+    let events = input_files(&options.events)?;
+    let catalogue_files = input_files(&options.catalogue)?;
     if events.is_empty() {
         return Err(DatasetError::input(Path::new("import"), "needs a file of interactions"));
     }

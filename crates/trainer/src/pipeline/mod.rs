@@ -142,8 +142,8 @@ pub(crate) fn import(job: &Job<'_>) -> Result<Imported> {
     steps.run("reading the log", &read_key, &[&files.data, &files.read], &[], || {
         let name = job.out.file_name().unwrap_or(job.out.as_os_str()).to_string_lossy();
         let imported = job.inputs.read(&name)?;
-        imported.dataset.save(&files.data)?;
-        write_text(&files.read, &imported.summary)
+        imported.save(&files.data)?;
+        write_text(&files.read, &format!("{}\n", imported.summary))
     })?;
     let dataset = Dataset::load(&files.data)?;
     let read = fs::read_to_string(&files.read)
