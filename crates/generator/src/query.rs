@@ -15,6 +15,7 @@ pub struct Query<'a> {
     pub k: usize,
 }
 
+#[cfg(feature = "llama")]
 impl Query<'_> {
     /// The items that must not become candidates, with or without those of the history.
     pub(crate) fn removed(&self, repeats: bool) -> impl Iterator<Item = ItemIndex> {
