@@ -23,7 +23,7 @@ use anyhow::{Context, Result};
 use tandem_collaboration::{Fusion, Trigger};
 use tandem_dataset::Dataset;
 use tandem_evaluation::{
-    CandidateLists, SessionReplay, Sessions,
+    CandidateLists, EvaluationError, SessionReplay, Sessions,
     fitting::{DecisionFit, FitChoices, HORIZON, RIDGE, fit_session},
 };
 use tandem_session::Settings;
@@ -264,11 +264,17 @@ fn calibrate(
     let choices = FitChoices { fusion: true, learning: decides };
     let fit = fit_session(&replay, &sessions, &model.settings, choices)?;
     if decides {
-        let decision = DecisionFit::fit(&replay, &sessions, &fit.settings, (HORIZON, RIDGE))?;
-        calibration.policy.trigger = Trigger::Uplift {
-            threshold: decision.uplift_threshold(CALL_BUDGET)?,
-            model: decision.model,
-        };
+        match DecisionFit::fit(&replay, &sessions, &fit.settings, (HORIZON, RIDGE)) {
+            // Lists with the whole catalogue say nothing about calls: the built-in rule stays.
+            Err(EvaluationError::Parameter { .. }) => {}
+            decision => {
+                let decision = decision?;
+                calibration.policy.trigger = Trigger::Uplift {
+                    threshold: decision.uplift_threshold(CALL_BUDGET)?,
+                    model: decision.model,
+                };
+            }
+        }
     }
     calibration.fusion = fit.settings.fusion;
     calibration.learning = fit.settings.learning;

@@ -56,11 +56,11 @@ fn current(bench: &Bench) -> String {
 
 #[test]
 fn one_command_makes_a_recommender_and_only_what_changed_is_done_again() {
-    let bench = bench(60, 30);
+    let bench = bench(60, 90);
     let (page, progress) = run(&bench, QUICKSTART);
     assert_eq!(progress.matches(" …\n").count(), STEPS, "{progress}");
-    assert!(page.contains("480 interactions of 60 users with 30 items"), "{page}");
-    assert!(page.contains("items.csv: titles of 30 items"), "{page}");
+    assert!(page.contains("480 interactions of 60 users with 90 items"), "{page}");
+    assert!(page.contains("items.csv: titles of 90 items"), "{page}");
     assert!(page.contains("Quality on 60 held-out interactions"), "{page}");
     for row in ["popularity", "co-occurrence", "small model", "language model", "both together"] {
         let line = page.lines().find(|line| line.trim_start().starts_with(row)).unwrap();
@@ -95,7 +95,7 @@ fn one_command_makes_a_recommender_and_only_what_changed_is_done_again() {
     // Other titles change the release, other minutes the training.
     let (_, progress) = run(&bench, &QUICKSTART.replace("--minutes 0", "--minutes 0.001"));
     assert_eq!(progress.matches(": nothing has changed\n").count(), 1, "{progress}");
-    write_log(&bench, 70, 30);
+    write_log(&bench, 70, 90);
     let (page, progress) = run(&bench, QUICKSTART);
     assert_eq!(progress.matches(" …\n").count(), STEPS, "{progress}");
     assert!(page.contains("560 interactions"), "{page}");
