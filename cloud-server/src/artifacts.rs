@@ -25,7 +25,7 @@ const ROW_SCALE: usize = 4;
 /// Time until a refused release is tried again. It doubles up to [`MAX_RETRY_INTERVAL`], because
 /// an attempt reads and hashes every file of the release.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
-const MAX_RETRY_INTERVAL: Duration = Duration::from_secs(60);
+const MAX_RETRY_INTERVAL: Duration = Duration::from_mins(1);
 
 /// The artefact folder that `tandem export` writes: one subfolder per release, named by its
 /// hash, and the text file `current`, which names the release in use.
