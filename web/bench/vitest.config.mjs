@@ -1,3 +1,4 @@
 import { defineConfig } from 'vitest/config';
 
-export default defineConfig({ test: { include: ['test/**/*.test.mjs'] } });
+// Some tests make weights of megabytes, which takes seconds on a busy machine.
+export default defineConfig({ test: { include: ['test/**/*.test.mjs'], testTimeout: 60_000 } });

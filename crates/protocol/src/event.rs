@@ -18,7 +18,8 @@ pub struct Event {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct EventsRequest {
-    /// Random name of the visit; contains no other information.
+    /// Random name of the visit or, with consent, of the visitor; or the pseudonym that the site
+    /// gives.
     pub session: String,
     /// Events, oldest first.
     pub events: Vec<LoggedEvent>,

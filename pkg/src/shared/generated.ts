@@ -656,7 +656,8 @@ export type EngineKind = "titles" | "item_tokens";
  */
 export type EventsRequest = { 
 /**
- * Random name of the visit; contains no other information.
+ * Random name of the visit or, with consent, of the visitor; or the pseudonym that the site
+ * gives.
  */
 session: string, 
 /**
