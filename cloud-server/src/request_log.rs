@@ -152,7 +152,9 @@ impl Tracked {
             || headers.contains_key(header::TRANSFER_ENCODING);
         // Absent in tests, which have no connections.
         let activity = request.conn_data::<Rc<Activity>>();
-        let connection = activity.map(|activity| activity.begin(has_body));
+        let length = headers.get(header::CONTENT_LENGTH);
+        let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        let connection = activity.map(|activity| activity.begin(has_body, length));
         Self { state: state.clone(), _connection: connection }
     }
 }

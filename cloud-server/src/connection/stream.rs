@@ -27,6 +27,8 @@ pub(crate) struct GuardedStream {
     write_alarm: Alarm,
     /// While the client does not accept all output.
     blocked: Option<Blocked>,
+    /// Bytes that were read since the framework last stopped to read.
+    turn: usize,
     /// A response in place of a bare one of the HTTP parser, and how much of it was written.
     replacement: Option<(Vec<u8>, usize)>,
     _place: Place,
@@ -46,6 +48,7 @@ impl GuardedStream {
             read_alarm: Alarm::default(),
             write_alarm: Alarm::default(),
             blocked: None,
+            turn: 0,
             replacement: None,
             _place: place,
         }
@@ -122,14 +125,31 @@ impl AsyncRead for GuardedStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if !this.activity.pauses_reading(cx.waker()) {
-            let before = buffer.filled().len();
-            let polled = Pin::new(&mut this.io).poll_read(cx, buffer);
+        // A client that does not accept responses gets no further ones.
+        let readable = match this.blocked {
+            Some(_) => 0,
+            None => this.activity.readable(cx.waker()),
+        };
+        if this.turn >= readable && readable > 0 {
+            // The framework reads until nothing is left: it handles this part first.
+            this.turn = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if readable > 0 {
+            let part =
+                buffer.initialize_unfilled_to((readable - this.turn).min(buffer.remaining()));
+            let mut part = ReadBuf::new(part);
+            let polled = Pin::new(&mut this.io).poll_read(cx, &mut part);
+            let received = part.filled().len();
             if let Poll::Ready(result) = polled {
-                this.activity.progressed(buffer.filled().len() - before);
+                buffer.advance(received);
+                this.turn += received;
+                this.activity.received(received);
                 return Poll::Ready(result);
             }
         }
+        this.turn = 0;
         match this.check_waiting(cx) {
             Ok(()) => Poll::Pending,
             Err(error) => Poll::Ready(Err(error)),
@@ -158,8 +178,9 @@ impl AsyncWrite for GuardedStream {
         let this = self.get_mut();
         // The framework flushes when all of its output was accepted.
         if this.blocked.take().is_some() {
-            // The deadlines of reading did not count meanwhile.
+            // Meanwhile nothing was read, and the deadlines of reading did not count.
             this.check_waiting(cx)?;
+            cx.waker().wake_by_ref();
         }
         Pin::new(&mut this.io).poll_flush(cx)
     }
