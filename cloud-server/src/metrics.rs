@@ -1,4 +1,4 @@
-//! Metrics in the text format of Prometheus (OpenMetrics). No label has anything of a visitor.
+//! Metrics in the text format of Prometheus (`OpenMetrics`). No label has anything of a visitor.
 
 use std::{fmt, sync::atomic::AtomicU64};
 

@@ -27,7 +27,7 @@ use verified::{Unverified, VerifiedFiles};
 /// Time until a refused release is tried again. It doubles up to [`MAX_RETRY_INTERVAL`], because
 /// an attempt reads and hashes every file of the release.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
-const MAX_RETRY_INTERVAL: Duration = Duration::from_secs(60);
+const MAX_RETRY_INTERVAL: Duration = Duration::from_mins(1);
 /// Number of releases in memory beside the current one, for devices that hold their weights.
 const MAX_OLDER: usize = 3;
 /// Number of releases whose lists of files are remembered.

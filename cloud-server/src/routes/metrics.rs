@@ -9,7 +9,7 @@ use crate::{
     state::AppState,
 };
 
-/// Metrics in the text format of Prometheus (OpenMetrics).
+/// Metrics in the text format of Prometheus (`OpenMetrics`).
 #[utoipa::path(
     get, path = "/metrics", tag = "operation",
     responses(

@@ -52,7 +52,7 @@ impl Modify for Keys {
     }
 }
 
-/// The OpenAPI description of this server.
+/// The `OpenAPI` description of this server.
 #[utoipa::path(
     get, path = "/openapi.json", tag = "operation",
     responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value)),
