@@ -118,7 +118,7 @@ fn attack(
     done: &AtomicUsize,
 ) -> Result<(), Failure> {
     let mut stream = connect(address, source)?;
-    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    stream.set_read_timeout(Some(Duration::from_mins(1)))?;
     let list = |id: usize| format!(r#"{{"history":["{id}"],"k":50}}"#);
     // Marks the client as one from elsewhere: a caller on this machine has all rights.
     let elsewhere = "x-forwarded-for: 192.0.2.1\r\n";

@@ -47,7 +47,7 @@ pub(crate) struct ModelOptions {
 pub(crate) struct Parts {
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) dataset: DatasetInfo,
-    pub(crate) artifacts: ArtifactStore,
+    pub(crate) artifacts: Arc<ArtifactStore>,
     gguf: Vec<ModelFile>,
     /// Whether items of the history may be candidates.
     repeats: bool,
@@ -92,7 +92,7 @@ impl Parts {
     ) -> Result<Self, StartError> {
         let Dataset { name, catalogue, notice, repeats, .. } = Dataset::load(data)?;
         let catalogue = Arc::new(catalogue);
-        let artifacts = open(Arc::clone(&catalogue))?;
+        let artifacts = Arc::new(open(Arc::clone(&catalogue))?);
         check_names(gguf.iter().map(|model| model.name.as_str()))?;
         gguf.iter().try_for_each(|model| check_gguf(&model.path))?;
         let dataset = DatasetInfo { name, notice };
@@ -107,7 +107,7 @@ impl Parts {
         let Self { catalogue, dataset, artifacts, gguf, repeats } = self;
         let load = LoadOptions { repeats, ..options.load.clone() };
         let models = Models::start(&gguf, &catalogue, &load, options.queue)?;
-        Ok(Recommender { catalogue, dataset, artifacts: Arc::new(artifacts), models })
+        Ok(Recommender { catalogue, dataset, artifacts, models })
     }
 }
 

@@ -187,10 +187,13 @@ async fn serve_until_stopped(
                     }
                     return Ok(());
                 }
-                Signal::Reload => match reload() {
-                    Some(args) => reload_access(&args, state),
-                    None => tracing::error!("the configuration is not used; the old one stays"),
-                },
+                Signal::Reload => {
+                    if let Some(args) = reload() {
+                        reload_access(&args, state);
+                    } else {
+                        tracing::error!("the configuration is not used; the old one stays");
+                    }
+                }
             },
         }
     }

@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use tandem_dataset::files::sha256_hex;
 
@@ -21,7 +23,7 @@ impl NewKey {
         let mut bytes = [0; ID + SECRET];
         getrandom::fill(&mut bytes)?;
         let (id, secret) = bytes.split_at(ID);
-        let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+        let id = hex(id);
         let prefix = match kind {
             KeyKind::Public => "tandem_public",
             KeyKind::Admin => "tandem_admin",
@@ -30,4 +32,12 @@ impl NewKey {
         let sha256 = sha256_hex(&text);
         Ok(Self { id, text, sha256 })
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

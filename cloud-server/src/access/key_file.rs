@@ -11,7 +11,10 @@ use serde::{Deserialize, Serialize};
 use tandem_dataset::files::sha256_hex;
 
 use super::rates;
-use crate::{error::ApiError, origin::Origin};
+use crate::{
+    error::ApiError,
+    origin::{Origin, OriginError},
+};
 
 /// Live keys of one name: the old one and its successor.
 const MAX_LIVE: usize = 2;
@@ -114,11 +117,9 @@ impl KeyFile {
                 let reason = "expected `sha256` of 64 hexadecimal digits";
                 return Err(invalid(format!("key {}: {reason}", entry.id)));
             }
-            let origins = entry.origins.iter().map(|origin| origin.parse()).collect();
-            let origins =
-                Result::<_, _>::from(origins).map_err(|error: crate::origin::OriginError| {
-                    invalid(format!("key {}: {error}", entry.id))
-                })?;
+            let origins: Result<_, OriginError> =
+                entry.origins.iter().map(|origin| origin.parse()).collect();
+            let origins = origins.map_err(|error| invalid(format!("key {}: {error}", entry.id)))?;
             let rate = rates::of_key(entry.requests_per_minute);
             let key = Arc::new(Key { kind: entry.kind, origins, rate });
             if by_sha256.insert(entry.sha256.clone(), key).is_some() {

@@ -48,17 +48,16 @@ impl VerifiedFiles {
         // The state and the content are those of the open file, even if it is replaced now.
         let state = State::of(opened.metadata());
         let known = self.lock().get(path).filter(|(known, _)| *known == state).cloned();
-        let found = match known {
-            Some((_, sha256)) => sha256,
-            None => {
-                let sha256 = sha256_of(opened.file()).map_err(failed)?;
-                let mut files = self.lock();
-                if files.len() >= MAX_FILES {
-                    files.clear();
-                }
-                files.insert(path.to_owned(), (state, sha256.clone()));
-                sha256
+        let found = if let Some((_, sha256)) = known {
+            sha256
+        } else {
+            let sha256 = sha256_of(opened.file()).map_err(failed)?;
+            let mut files = self.lock();
+            if files.len() >= MAX_FILES {
+                files.clear();
             }
+            files.insert(path.to_owned(), (state, sha256.clone()));
+            sha256
         };
         if found == expected {
             return Ok(Some(opened));

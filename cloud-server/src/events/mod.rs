@@ -130,7 +130,7 @@ impl EventLog {
         log.locked(|state| {
             // Opens the files for writing, which a folder without write permission refuses.
             let files = log.open_event_files()?;
-            log.catch_up(state, &files)
+            catch_up(state, &files)
         })?;
         Ok(log)
     }
@@ -142,7 +142,7 @@ impl EventLog {
     pub fn append(&self, session: &str, events: &[LoggedEvent]) -> Result<usize, EventLogError> {
         self.locked(|state| {
             let mut files = self.open_event_files()?;
-            self.catch_up(state, &files)?;
+            catch_up(state, &files)?;
             let mut in_request = HashSet::new();
             let new: Vec<&LoggedEvent> = events
                 .iter()
@@ -212,15 +212,6 @@ impl EventLog {
         Ok([LogFile::open(&interactions)?, LogFile::open(&signals)?])
     }
 
-    /// Learns the events that were written by another process, or before a restart.
-    fn catch_up(&self, state: &mut State, files: &[LogFile; 2]) -> Result<(), EventLogError> {
-        let State { known, tails } = state;
-        for (tail, file) in tails.iter_mut().zip(files) {
-            tail.catch_up(file, |session, id| known.insert(session, id))?;
-        }
-        Ok(())
-    }
-
     /// Calls `task` while no other thread and no other process writes to the folder.
     fn locked<T>(
         &self,
@@ -243,6 +234,15 @@ impl EventLog {
         self.lock.unlock().map_err(|source| EventLogError::io(&path(), source))?;
         result
     }
+}
+
+/// Learns the events that were written by another process, or before a restart.
+fn catch_up(state: &mut State, files: &[LogFile; 2]) -> Result<(), EventLogError> {
+    let State { known, tails } = state;
+    for (tail, file) in tails.iter_mut().zip(files) {
+        tail.catch_up(file, |session, id| known.insert(session, id))?;
+    }
+    Ok(())
 }
 
 fn to_lines<T: Serialize>(records: impl Iterator<Item = T>) -> Vec<u8> {
