@@ -72,7 +72,7 @@ fn limits() -> Limits {
         connections: ConnectionLimits {
             // The framework's clock for the first head has a resolution of half a second.
             head: Duration::from_secs(1),
-            keep_alive: Duration::from_secs(60),
+            keep_alive: Duration::from_mins(1),
             write: Duration::from_millis(300),
             ..ConnectionLimits::default()
         },
