@@ -1,9 +1,15 @@
-use std::{future::Future, pin::Pin};
+use std::{future::Future, pin::Pin, rc::Rc};
 
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload, http::header, web};
 use serde::de::DeserializeOwned;
 
-use crate::{error::ApiError, state::AppState};
+use crate::{
+    access::Caller,
+    body_budget::{BodyCharge, BudgetExceeded},
+    connection::Activity,
+    error::ApiError,
+    state::AppState,
+};
 
 /// Maximum length of a parser message in a response, in characters. The message may quote the
 /// request, which may have a megabyte.
@@ -32,18 +38,22 @@ impl<T: DeserializeOwned> FromRequest for JsonBody<T> {
             if request.content_type().trim() != "application/json" {
                 return Err(ApiError::UnsupportedMediaType);
             }
-            let limits =
-                &request.app_data::<web::Data<AppState>>().ok_or(ApiError::Internal)?.limits;
-            let reading = read_body(&request, payload, limits.body);
-            match tokio::time::timeout(limits.body_timeout, reading).await {
-                Ok(bytes) => parse(&bytes?).map(Self),
-                Err(_) => Err(ApiError::InvalidRequest {
-                    detail: format!(
-                        "expected the whole body within {} s; send it again",
-                        limits.body_timeout.as_secs()
-                    ),
-                }),
+            let state = request.app_data::<web::Data<AppState>>().ok_or(ApiError::Internal)?;
+            let limits = &state.limits;
+            let client = request.extensions().get::<Caller>().map(|caller| caller.client);
+            let mut charge = state.bodies.charge(client.ok_or(ApiError::Internal)?);
+            let reading = read_body(&request, payload, limits.body, &mut charge);
+            let read = tokio::time::timeout(limits.body_timeout, reading).await;
+            let bytes = read.map_err(|_| ApiError::InvalidRequest {
+                detail: format!(
+                    "expected the whole body within {} s; send it again",
+                    limits.body_timeout.as_secs()
+                ),
+            })??;
+            if let Some(activity) = request.conn_data::<Rc<Activity>>() {
+                activity.body_arrived();
             }
+            parse(&bytes).map(Self)
         })
     }
 }
@@ -52,6 +62,7 @@ async fn read_body(
     request: &HttpRequest,
     mut payload: Payload,
     limit: usize,
+    charge: &mut BodyCharge,
 ) -> Result<web::Bytes, ApiError> {
     let too_large = ApiError::PayloadTooLarge { limit };
     let content_length = request
@@ -61,7 +72,8 @@ async fn read_body(
     if content_length.is_some_and(|length| length > limit.saturating_mul(DRAIN_FACTOR)) {
         return Err(too_large);
     }
-    let mut body = web::BytesMut::with_capacity(content_length.unwrap_or(0).min(limit));
+    // Grows with what arrives: a length in a header is no reason to reserve memory.
+    let mut body = web::BytesMut::new();
     let mut received = 0_usize;
     while let Some(chunk) = next_chunk(&mut payload).await {
         let chunk = chunk.map_err(|error| ApiError::InvalidRequest {
@@ -72,6 +84,7 @@ async fn read_body(
             break;
         }
         if received <= limit {
+            charge.grow_to(received).map_err(|BudgetExceeded| ApiError::Busy)?;
             body.extend_from_slice(&chunk);
         }
     }

@@ -9,6 +9,12 @@ pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 
 /// Seconds after which a client may retry while the model is loading.
 const LOADING_RETRY_S: u64 = 2;
+/// Seconds after which another process, or this one, may have room.
+const BUSY_RETRY_S: u64 = 1;
+/// Seconds until the file system is tried again.
+const STORAGE_RETRY_S: u64 = 10;
+/// Seconds until the event log is tried again: its operator may have moved the file.
+const FULL_RETRY_S: u64 = 60;
 
 /// Every error that a request handler can return.
 ///
@@ -48,6 +54,27 @@ pub enum ApiError {
         /// Value of the `Allow` header.
         allow: &'static str,
     },
+    /// The request has no valid key.
+    #[error("expected `Authorization: Bearer KEY` with a key of this server")]
+    Unauthorized,
+    /// The key does not allow this route.
+    #[error("this route needs an admin key")]
+    Forbidden,
+    /// The key does not allow pages of this origin.
+    #[error("the key does not allow pages of this origin; add it with `cloud-server keys new`")]
+    ForeignOrigin,
+    /// The device holds a release that the server does not have.
+    #[error("the server does not have release {release}; load /v1/manifest and its files again")]
+    UnknownRelease {
+        /// The name in the request.
+        release: String,
+    },
+    /// The client has sent too many requests.
+    #[error("too many requests of this client or key; retry after `Retry-After` seconds")]
+    RateLimited {
+        /// Wait in seconds.
+        retry_after_s: u64,
+    },
     /// The body's media type is not JSON.
     #[error("expected a body with `Content-Type: application/json`")]
     UnsupportedMediaType,
@@ -60,12 +87,20 @@ pub enum ApiError {
         /// Estimated wait in seconds.
         retry_after_s: u64,
     },
-    /// The event log has reached its maximum size.
-    #[error("the event log is full; retry after `Retry-After` seconds")]
-    EventLogFull {
-        /// Wait in seconds.
-        retry_after_s: u64,
-    },
+    /// Connections or bodies use everything they may.
+    #[error(
+        "the server has too many connections or large bodies; retry after `Retry-After` seconds"
+    )]
+    Busy,
+    /// The server is shutting down.
+    #[error("the server is shutting down; retry after `Retry-After` seconds")]
+    ShuttingDown,
+    /// A file of the event log has reached its maximum size, or the disk is full.
+    #[error("the event log is full, which its operator has to change; events are not logged")]
+    EventLogFull,
+    /// The file system does not answer.
+    #[error("the server's storage does not answer; retry after `Retry-After` seconds")]
+    StorageTimeout,
     /// The deadline passed.
     #[error("the language model did not answer within {seconds} s; retry later")]
     Timeout {
@@ -87,9 +122,13 @@ impl ApiError {
             Self::PayloadTooLarge { .. } => ErrorCode::PayloadTooLarge,
             Self::NotFound | Self::ArtifactNotFound => ErrorCode::NotFound,
             Self::MethodNotAllowed { .. } => ErrorCode::MethodNotAllowed,
+            Self::Unauthorized | Self::Forbidden | Self::ForeignOrigin => ErrorCode::Unauthorized,
+            Self::UnknownRelease { .. } => ErrorCode::CatalogueChanged,
+            Self::RateLimited { .. } => ErrorCode::RateLimited,
             Self::UnsupportedMediaType => ErrorCode::UnsupportedMediaType,
-            Self::NotReady => ErrorCode::NotReady,
-            Self::Overloaded { .. } | Self::EventLogFull { .. } => ErrorCode::Overloaded,
+            Self::NotReady | Self::ShuttingDown => ErrorCode::NotReady,
+            Self::Overloaded { .. } | Self::Busy | Self::StorageTimeout => ErrorCode::Overloaded,
+            Self::EventLogFull => ErrorCode::EventLogFull,
             Self::Timeout { .. } => ErrorCode::Timeout,
             Self::Internal => ErrorCode::Internal,
         }
@@ -126,10 +165,13 @@ impl ApiError {
     /// Value of the `Retry-After` header, in seconds.
     fn retry_after_s(&self) -> Option<u64> {
         match self {
-            Self::Overloaded { retry_after_s } | Self::EventLogFull { retry_after_s } => {
+            Self::Overloaded { retry_after_s } | Self::RateLimited { retry_after_s } => {
                 Some(*retry_after_s)
             }
             Self::NotReady => Some(LOADING_RETRY_S),
+            Self::Busy | Self::ShuttingDown => Some(BUSY_RETRY_S),
+            Self::StorageTimeout => Some(STORAGE_RETRY_S),
+            Self::EventLogFull => Some(FULL_RETRY_S),
             _ => None,
         }
     }
@@ -143,9 +185,16 @@ impl ResponseError for ApiError {
             Self::NotFound | Self::ArtifactNotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::NotReady | Self::Overloaded { .. } | Self::EventLogFull { .. } => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Forbidden | Self::ForeignOrigin => StatusCode::FORBIDDEN,
+            Self::UnknownRelease { .. } => StatusCode::CONFLICT,
+            Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::NotReady
+            | Self::ShuttingDown
+            | Self::Overloaded { .. }
+            | Self::Busy
+            | Self::StorageTimeout
+            | Self::EventLogFull => StatusCode::SERVICE_UNAVAILABLE,
             Self::Timeout { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -158,10 +207,15 @@ impl ResponseError for ApiError {
         if let Some(seconds) = self.retry_after_s() {
             response.insert_header((header::RETRY_AFTER, seconds.to_string()));
         }
+        if matches!(self, Self::Unauthorized) {
+            response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
+        }
         if let Self::MethodNotAllowed { allow } = self {
             response.insert_header((header::ALLOW, *allow));
         }
         response.content_type(PROBLEM_JSON);
+        // For the metrics.
+        response.extensions_mut().insert(self.code());
         match serde_json::to_vec(&self.problem(status)) {
             Ok(json) => response.body(json),
             Err(_) => response.finish(),
@@ -191,6 +245,11 @@ mod tests {
             ApiError::PayloadTooLarge { limit: 0 },
             ApiError::NotFound,
             ApiError::MethodNotAllowed { allow: "" },
+            ApiError::Unauthorized,
+            ApiError::Forbidden,
+            ApiError::UnknownRelease { release: String::new() },
+            ApiError::RateLimited { retry_after_s: 1 },
+            ApiError::EventLogFull,
             ApiError::UnsupportedMediaType,
             ApiError::NotReady,
             ApiError::Overloaded { retry_after_s: 1 },

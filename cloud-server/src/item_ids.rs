@@ -75,7 +75,7 @@ pub(crate) fn resolve_ids(
     catalogue: &Catalogue,
     limits: &Limits,
 ) -> Result<(Vec<ItemIndex>, usize), ApiError> {
-    check_length("items", ids, limits.ids)?;
+    check_length("items", ids, limits.rows)?;
     let known: Vec<_> = ids.iter().filter_map(|id| catalogue.index_of(id)).collect();
     let unknown = ids.len() - known.len();
     Ok((known, unknown))

@@ -6,7 +6,8 @@
 //! knows no HTTP; no request handler knows llama.cpp.
 //!
 //! # Example trace of a request
-//! `POST /v1/candidates` → `body` checks media type, size and shape → `item_ids` translates
+//! `POST /v1/candidates` → `connection` watches the time of head, body and response → `authorize`
+//! finds key, client and rates → `body` checks media type, size and shape → `item_ids` translates
 //! ids to catalogue positions and counts repeated and unknown ids → `models` finds the
 //! language model → `worker` queues the job, or the client gets 503 at once → the worker
 //! thread skips jobs without a waiting client and decodes the rest, in batches if the engine
@@ -20,34 +21,51 @@
 //! visitors, until newer histories replace them or the server stops.
 //!
 //! # Out of scope
-//! Authentication of visitors, TLS and quotas per client are left to the reverse proxy and
-//! the shop.
+//! Authentication of visitors and TLS are left to the shop and the reverse proxy. Keys, rates and
+//! limits of connections are here (`access`, `connection`).
 
+mod access;
 mod artifacts;
+mod authorize;
 mod body;
+mod body_budget;
+mod client;
 mod config;
+mod connection;
 mod error;
 mod events;
+mod files;
 mod item_ids;
 mod log_writer;
+mod metrics;
 mod models;
+mod origin;
 mod problem_json;
 mod release_folder;
 mod request_log;
 mod routes;
+mod serve;
 mod server;
+mod signals;
 mod start_error;
 mod state;
 mod worker;
 
+pub use access::{
+    AccessControl, Key, KeyFile, KeyFileError, KeyKind, KeysCommand, KeysError, Rates,
+};
 pub use artifacts::{ArtifactError, ArtifactStore, Release};
-pub use config::{Args, Limits, Origin, OriginError};
+pub use client::{Client, TrustedProxies};
+pub use config::{Args, ConfigError, Limits, LogFormat, OptionsError};
+pub use connection::ConnectionLimits;
 pub use error::ApiError;
 pub use events::{EventLog, EventLogError};
 pub use log_writer::LogWriter;
 pub use models::{ModelFile, ModelFileError, Models, ModelsError, ServedModel};
+pub use origin::{Origin, OriginError};
 pub use routes::create_app;
-pub use server::{Shutdown, StartFailure, run, serve};
+pub use serve::serve;
+pub use server::{Shutdown, StartFailure, check, run};
 pub use start_error::StartError;
 pub use state::{AppState, CurrentRecommender, DatasetInfo, Recommender};
 pub use worker::{GeneratorFactory, Job, JobOutput, Readiness, Worker, WorkerError};

@@ -1,13 +1,15 @@
 //! The `cloud-server` program: arguments, log and exit status.
 
 use std::{
+    env,
+    ffi::OsString,
     io::{self, IsTerminal, Write},
     process::ExitCode,
     time::Duration,
 };
 
-use clap::Parser;
-use cloud_server::{Args, LogWriter, Shutdown};
+use clap::{Parser, Subcommand};
+use cloud_server::{Args, ConfigError, KeysCommand, LogFormat, LogWriter, Shutdown};
 
 /// Exit status of a server that could not start.
 const CANNOT_START: u8 = 2;
@@ -21,7 +23,19 @@ fn main() -> ExitCode {
     if let Err(error) = tandem_generator::llama::passive_threads() {
         report(&format!("could not set OMP_WAIT_POLICY=passive ({error}); starting without it"));
     }
-    let args = Args::parse();
+    let line: Vec<OsString> = env::args_os().collect();
+    if line.get(1).is_some_and(|first| first == "keys") {
+        return keys();
+    }
+    let (args, matches) = match Args::load(&line) {
+        Ok(loaded) => loaded,
+        // Prints help and version, too, and ends the process.
+        Err(ConfigError::Options(error)) => error.exit(),
+        Err(error) => return refuse(&error),
+    };
+    if args.print_config {
+        return print(Args::describe(&matches).trim_end());
+    }
     let log = match LogWriter::start(io::stderr(), LOG_CAPACITY) {
         Ok(log) => log,
         Err(error) => {
@@ -29,17 +43,22 @@ fn main() -> ExitCode {
             return ExitCode::from(CANNOT_START);
         }
     };
-    tracing_subscriber::fmt()
-        .with_writer(log.clone())
-        .with_ansi(io::stderr().is_terminal())
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_default_env()
-                .unwrap_or_else(|_| "info,actix_server=warn,llama-cpp-2=warn".into()),
-        )
-        .init();
-    // The default hook writes to stderr directly and would block a thread if stderr is blocked.
-    std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
-    let result = cloud_server::run(&args);
+    start_log(&log, args.log_format);
+    if args.check {
+        let checked = cloud_server::check(&args);
+        log.flush(LOG_PATIENCE);
+        return match checked {
+            Ok(()) => print("the configuration can be used"),
+            Err(error) => refuse(&error),
+        };
+    }
+    let result = cloud_server::run(&args, || match Args::load(&line) {
+        Ok((args, _)) => Some(args),
+        Err(error) => {
+            tracing::error!(%error, "cannot read the configuration again");
+            None
+        }
+    });
     log.flush(LOG_PATIENCE);
     let (status, shutdown) = match result {
         Ok(shutdown) => (0, shutdown),
@@ -51,6 +70,62 @@ fn main() -> ExitCode {
     match shutdown {
         Shutdown::Complete => ExitCode::from(status),
         Shutdown::GenerationRunning => exit_immediately(status),
+    }
+}
+
+/// `cloud-server keys`.
+fn keys() -> ExitCode {
+    let KeysLine { command: KeysLineCommand::Keys(command) } = KeysLine::parse();
+    match command.run() {
+        Ok(text) => print(&text),
+        Err(error) => refuse(&error),
+    }
+}
+
+/// The command line of `cloud-server keys`.
+#[derive(Parser)]
+#[command(name = "cloud-server")]
+struct KeysLine {
+    #[command(subcommand)]
+    command: KeysLineCommand,
+}
+
+#[derive(Subcommand)]
+enum KeysLineCommand {
+    Keys(KeysCommand),
+}
+
+/// Starts the log: text for people at a terminal, JSON for programs.
+fn start_log(log: &LogWriter, format: LogFormat) {
+    let is_terminal = io::stderr().is_terminal();
+    let is_json = match format {
+        LogFormat::Json => true,
+        LogFormat::Text => false,
+        LogFormat::Auto => !is_terminal,
+    };
+    let log = tracing_subscriber::fmt().with_writer(log.clone()).with_env_filter(
+        tracing_subscriber::EnvFilter::try_from_default_env()
+            .unwrap_or_else(|_| "info,actix_server=warn,actix_http=off,llama-cpp-2=warn".into()),
+    );
+    if is_json {
+        log.json().flatten_event(true).init();
+    } else {
+        log.with_ansi(is_terminal).init();
+    }
+    // The default hook writes to stderr directly and would block a thread if stderr is blocked.
+    std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
+}
+
+fn refuse(error: &dyn std::error::Error) -> ExitCode {
+    report(&error.to_string());
+    ExitCode::from(CANNOT_START)
+}
+
+/// Writes to stdout, which may be closed.
+fn print(text: &str) -> ExitCode {
+    match writeln!(io::stdout(), "{text}") {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::from(CANNOT_START),
     }
 }
 

@@ -182,6 +182,11 @@ impl Models {
         }
     }
 
+    /// Answers all waiting requests with [`WorkerError::Stopping`](crate::WorkerError::Stopping).
+    pub fn refuse_waiting(&self) {
+        self.models.iter().for_each(|model| model.worker.refuse_waiting());
+    }
+
     /// Stops all workers within `patience`. Returns whether all threads have ended.
     #[must_use]
     pub fn stop(&self, patience: Duration) -> bool {

@@ -15,7 +15,7 @@ pub(crate) async fn errors_as_problems(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let response = next.call(request).await?.map_into_boxed_body();
+    let mut response = next.call(request).await?.map_into_boxed_body();
     let status = response.status();
     let is_error = status.is_client_error() || status.is_server_error();
     let is_problem = response
@@ -26,6 +26,7 @@ pub(crate) async fn errors_as_problems(
         return Ok(response);
     }
     let error = ApiError::from_status(status);
+    response.response_mut().extensions_mut().insert(error.code());
     let Ok(json) = serde_json::to_vec(&error.problem(status)) else { return Ok(response) };
     Ok(response.map_body(|head, _| {
         let headers = head.headers_mut();

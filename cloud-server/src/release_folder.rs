@@ -1,5 +1,5 @@
-//! Where the catalogue, the artefacts and the language models come from, and how a server takes
-//! up a new release of a recommender.
+//! Reads the catalogue, the artefacts and the language models, and takes up new releases of a
+//! recommender.
 
 use std::{
     fs,
@@ -18,7 +18,7 @@ use tandem_generator::LoadOptions;
 
 use crate::{
     artifacts::{ArtifactStore, read_current},
-    config::Args,
+    config::Source,
     models::{ModelFile, Models, check_names},
     start_error::StartError,
     state::{AppState, DatasetInfo, Recommender},
@@ -42,58 +42,33 @@ pub(crate) struct ModelOptions {
     pub(crate) queue: usize,
 }
 
-/// What the command line names.
-#[derive(Debug)]
-pub(crate) enum Source {
-    /// Dataset folder, artefact folder and language models.
-    Files { data: PathBuf, artifacts: PathBuf, gguf: Vec<ModelFile> },
-    /// A folder of `tandem quickstart`: `releases/<name>/` with `data/`, `language-model.gguf`
-    /// and a file `artifacts` that names a folder of `artifacts/`; `current` names the release
-    /// in use.
-    Release(PathBuf),
-}
-
 /// Everything of a recommender but its running language models.
 #[derive(Debug)]
 pub(crate) struct Parts {
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) dataset: DatasetInfo,
-    pub(crate) artifacts: ArtifactStore,
+    pub(crate) artifacts: Arc<ArtifactStore>,
     gguf: Vec<ModelFile>,
     /// Whether items of the history may be candidates.
     repeats: bool,
 }
 
-impl Source {
-    /// # Errors
-    /// [`StartError::Source`] if neither is given, which the command line refuses.
-    pub(crate) fn of(args: &Args) -> Result<Self, StartError> {
-        match (&args.release, &args.data, &args.artifacts) {
-            (Some(folder), _, _) => Ok(Self::Release(folder.clone())),
-            (None, Some(data), Some(artifacts)) => Ok(Self::Files {
-                data: data.clone(),
-                artifacts: artifacts.clone(),
-                gguf: args.gguf.clone(),
-            }),
-            _ => Err(StartError::Source),
+/// Reads and checks everything but the weights of the language models. Returns also the folder of
+/// releases and the name of the release, if it is from such a folder.
+///
+/// # Errors
+/// [`StartError`] for the first part that cannot be used.
+pub(crate) fn read_source(
+    source: &Source,
+) -> Result<(Parts, Option<(PathBuf, String)>), StartError> {
+    match source {
+        Source::Files { data, artifacts, gguf } => {
+            let open = |catalogue| ArtifactStore::open(artifacts, catalogue);
+            Ok((Parts::read(data, gguf, open)?, None))
         }
-    }
-
-    /// Reads and checks everything but the weights of the language models. Returns also the
-    /// folder of releases and the name of the release, if it is from such a folder.
-    ///
-    /// # Errors
-    /// [`StartError`] for the first part that cannot be used.
-    pub(crate) fn read(self) -> Result<(Parts, Option<(PathBuf, String)>), StartError> {
-        match self {
-            Self::Files { data, artifacts, gguf } => {
-                let open = |catalogue| ArtifactStore::open(&artifacts, catalogue);
-                Ok((Parts::read(&data, &gguf, open)?, None))
-            }
-            Self::Release(folder) => {
-                let name = read_current(&folder.join("current"))?;
-                Ok((read_release(&folder, &name)?, Some((folder, name))))
-            }
+        Source::Release(folder) => {
+            let name = read_current(&folder.join("current"))?;
+            Ok((read_release(folder, &name)?, Some((folder.clone(), name))))
         }
     }
 }
@@ -117,7 +92,7 @@ impl Parts {
     ) -> Result<Self, StartError> {
         let Dataset { name, catalogue, notice, repeats, .. } = Dataset::load(data)?;
         let catalogue = Arc::new(catalogue);
-        let artifacts = open(Arc::clone(&catalogue))?;
+        let artifacts = Arc::new(open(Arc::clone(&catalogue))?);
         check_names(gguf.iter().map(|model| model.name.as_str()))?;
         gguf.iter().try_for_each(|model| check_gguf(&model.path))?;
         let dataset = DatasetInfo { name, notice };
@@ -242,6 +217,7 @@ impl Following {
             Err(error) => {
                 tracing::warn!(%error, in_use = self.in_use, refused = name, "refused a release");
                 self.refused = Some((name, Instant::now()));
+                self.state.recommender.refused();
             }
         }
     }

@@ -1,15 +1,38 @@
-use std::time::Instant;
+//! Each request: its line in the log, its metrics, its id and its place among those in flight.
+
+use std::{
+    fmt::Write as _,
+    pin::Pin,
+    rc::Rc,
+    sync::atomic::{AtomicU64, Ordering},
+    task::{Context, Poll},
+    time::Instant,
+};
 
 use actix_web::{
-    Error, HttpMessage,
-    body::MessageBody,
+    Error, HttpMessage, HttpRequest,
+    body::{BodySize, BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
-    http::Method,
+    http::{
+        Method,
+        header::{self, HeaderName, HeaderValue},
+    },
     middleware::Next,
+    web,
+};
+use tandem_protocol::ErrorCode;
+
+use crate::{
+    connection::{Activity, InFlight},
+    state::AppState,
 };
 
 /// Maximum length of a path in the log, in bytes.
 const MAX_PATH: usize = 200;
+/// Maximum length of a request id that a proxy gives, in bytes.
+const MAX_ID: usize = 64;
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Sizes of a candidate list, which its handler passes to the request log; never item ids.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,24 +41,93 @@ pub(crate) struct CandidateStats {
     pub(crate) tokens: usize,
 }
 
-/// Middleware that logs one line per request.
-pub(crate) async fn log_requests<B: MessageBody + 'static>(
+/// Middleware that logs one line per request, counts it and gives it an id.
+pub(crate) async fn log_requests(
     request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<B>, Error> {
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let Some(state) = request.app_data::<web::Data<AppState>>().cloned() else {
+        return next.call(request).await;
+    };
+    let in_flight = Tracked::start(&request, &state);
     let mut entry = RequestLogEntry {
+        id: request_id(&request, &state),
         method: request.method().clone(),
         path: shorten(request.path()),
+        route: "other",
         started: Instant::now(),
         status: None,
+        code: None,
         stats: CandidateStats::default(),
+        state,
     };
-    let response = next.call(request).await?;
+    let mut response = next.call(request).await?;
     entry.status = Some(response.status().as_u16());
-    let extensions = response.request().extensions();
-    entry.stats = extensions.get::<CandidateStats>().copied().unwrap_or_default();
-    drop(extensions);
-    Ok(response)
+    entry.route = route(response.request());
+    entry.code = response.response().extensions().get::<ErrorCode>().copied();
+    let stats = response.request().extensions().get::<CandidateStats>().copied();
+    entry.stats = stats.unwrap_or_default();
+    if let Ok(id) = HeaderValue::from_str(&entry.id) {
+        response.headers_mut().insert(REQUEST_ID.clone(), id);
+    }
+    Ok(response.map_body(|_, body| match body.size() {
+        // Nothing will be read of it.
+        BodySize::None | BodySize::Sized(0) => body,
+        _ => BoxBody::new(TrackedBody { body, _in_flight: in_flight }),
+    }))
+}
+
+/// The id of the proxy, or a new one.
+fn request_id(request: &ServiceRequest, state: &AppState) -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    static START: std::sync::LazyLock<u32> = std::sync::LazyLock::new(|| {
+        let mut bytes = [0; 4];
+        // Without random bytes the ids of two processes may be the same.
+        let _ = getrandom::fill(&mut bytes);
+        u32::from_ne_bytes(bytes)
+    });
+    let given = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok());
+    let from_proxy = || request.peer_addr().is_some_and(|peer| state.access().is_proxy(peer.ip()));
+    let is_plain = |id: &&str| {
+        !id.is_empty()
+            && id.len() <= MAX_ID
+            && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    if let Some(id) = given.filter(is_plain)
+        && from_proxy()
+    {
+        return id.to_owned();
+    }
+    let mut id = String::with_capacity(16);
+    // Writing to a string cannot fail.
+    let _ = write!(id, "{:08x}-{:x}", *START, NEXT.fetch_add(1, Ordering::Relaxed));
+    id
+}
+
+/// The route of a request for metrics: one of a fixed set, whatever clients send.
+fn route(request: &HttpRequest) -> &'static str {
+    const ROUTES: [&str; 14] = [
+        "/v1/candidates",
+        "/v1/candidates/batch",
+        "/v1/rows",
+        "/v1/events",
+        "/v1/disagreements",
+        "/v1/manifest",
+        "/v1/models",
+        "/v1/status",
+        "/livez",
+        "/readyz",
+        "/metrics",
+        "/openapi.json",
+        "/artifacts/",
+        "/",
+    ];
+    let path = request.path();
+    let found = ROUTES.iter().find(|route| match **route {
+        "/artifacts/" => path.starts_with("/artifacts/"),
+        exact => path == exact,
+    });
+    found.copied().unwrap_or("other")
 }
 
 /// Cuts a long path, so that clients cannot fill the disk with log lines.
@@ -46,29 +138,86 @@ fn shorten(path: &str) -> String {
     format!("{}… ({} bytes)", &path[..path.floor_char_boundary(MAX_PATH)], path.len())
 }
 
+/// A request that is being answered.
+struct Tracked {
+    state: web::Data<AppState>,
+    _connection: Option<InFlight>,
+}
+
+impl Tracked {
+    fn start(request: &ServiceRequest, state: &web::Data<AppState>) -> Self {
+        state.request_started();
+        let headers = request.headers();
+        let has_body = headers.contains_key(header::CONTENT_LENGTH)
+            || headers.contains_key(header::TRANSFER_ENCODING);
+        // Absent in tests, which have no connections.
+        let activity = request.conn_data::<Rc<Activity>>();
+        let length = headers.get(header::CONTENT_LENGTH);
+        let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        let connection = activity.map(|activity| activity.begin(has_body, length));
+        Self { state: state.clone(), _connection: connection }
+    }
+}
+
+impl Drop for Tracked {
+    fn drop(&mut self) {
+        self.state.request_ended();
+    }
+}
+
+/// The body of a response; its request is in flight until all of it was read.
+struct TrackedBody {
+    body: BoxBody,
+    _in_flight: Tracked,
+}
+
+impl MessageBody for TrackedBody {
+    type Error = Box<dyn std::error::Error>;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<web::Bytes, Self::Error>>> {
+        Pin::new(&mut self.body).poll_next(cx)
+    }
+}
+
 /// A line of the request log. It is written when the entry is dropped: after the response, or
 /// without a status if the client disconnected before the response.
 struct RequestLogEntry {
+    id: String,
     method: Method,
     path: String,
+    route: &'static str,
     started: Instant,
     status: Option<u16>,
+    code: Option<ErrorCode>,
     stats: CandidateStats,
+    state: web::Data<AppState>,
 }
 
 impl Drop for RequestLogEntry {
     fn drop(&mut self) {
-        let Self { method, path, status, stats: CandidateStats { candidates, tokens }, .. } = self;
-        let ms = self.started.elapsed().as_millis() as u64;
+        let Self { id, method, path, status, code, stats, .. } = self;
+        let CandidateStats { candidates, tokens } = stats;
+        let elapsed = self.started.elapsed();
+        let ms = elapsed.as_millis() as u64;
+        if let Some(status) = status {
+            self.state.metrics.request(self.route, *status, elapsed.as_secs_f64(), *code);
+        }
         match status {
-            Some(status) if path == "/livez" || path == "/readyz" => {
-                tracing::debug!(%method, path, status, ms, "request");
+            Some(status) if matches!(self.route, "/livez" | "/readyz" | "/metrics") => {
+                tracing::debug!(id, %method, path, status, ms, "request");
             }
-            Some(status) if path == "/v1/candidates" => {
-                tracing::info!(%method, path, status, ms, candidates, tokens, "request");
+            Some(status) if *candidates > 0 => {
+                tracing::info!(id, %method, path, status, ms, candidates, tokens, "request");
             }
-            Some(status) => tracing::info!(%method, path, status, ms, "request"),
-            None => tracing::info!(%method, path, ms, "the client disconnected"),
+            Some(status) => tracing::info!(id, %method, path, status, ms, "request"),
+            None => tracing::info!(id, %method, path, ms, "the client disconnected"),
         }
     }
 }

@@ -1,32 +1,50 @@
+//! The life of the server: checks, start, reload and shutdown.
+
 use std::{
     io::{self, Write},
     net::{SocketAddr, TcpListener},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use actix_web::{HttpServer, dev::Server, rt::System, web};
+use actix_server::ServerHandle;
+use actix_web::{
+    rt::{System, time::sleep},
+    web,
+};
 use tandem_dataset::files::FileDraft;
 use tandem_generator::LoadOptions;
 
 use crate::{
-    config::{Args, CLIENT_SCRIPT, Limits},
+    access::AccessControl,
+    client::TrustedProxies,
+    config::{Args, CLIENT_SCRIPT},
     events::EventLog,
-    release_folder::{Follower, ModelOptions, Source},
-    routes::create_app,
+    files::blocking,
+    release_folder::{Follower, ModelOptions, Parts, read_source},
+    serve::serve,
+    signals::{Signal, Signals},
     start_error::StartError,
-    state::{AppState, CurrentRecommender, Recommender},
+    state::{AppState, Recommender},
 };
 
-/// Seconds that open requests get to finish after a signal to stop.
-const SHUTDOWN_S: u64 = 1;
-/// Time that a running generation gets to finish after that.
+/// Time that a running generation gets to finish after the last request was answered.
 const WORKER_PATIENCE: Duration = Duration::from_millis(300);
-/// Maximum number of HTTP threads. They only parse, look up and wait for the language models.
-const MAX_HTTP_THREADS: usize = 4;
+/// Part of the time of a shutdown in which waiting requests are told that they are not served.
+const REFUSAL_TIME: Duration = Duration::from_millis(500);
+/// Time in which requests that were on their way arrive.
+const GRACE: Duration = Duration::from_millis(100);
+/// Time between two looks at what is waited for.
+const POLL: Duration = Duration::from_millis(10);
+/// Time between two looks for a new release of artefacts.
+const REFRESH: Duration = Duration::from_secs(1);
+/// Time after which clients that have not called are forgotten.
+const FORGET: Duration = Duration::from_mins(1);
 /// Connections that may wait to be accepted (`listen` backlog); the system may limit it.
 const BACKLOG: i32 = 1024;
+/// Files that are open beside those of connections.
+const OTHER_FILES: u64 = 256;
 
 /// How [`run`] ended. It decides how the caller has to end the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,75 +71,65 @@ impl From<StartError> for StartFailure {
     }
 }
 
-/// Loads dataset and artefacts, listens, loads the language models in the background and
-/// serves until SIGINT or SIGTERM.
+/// Everything that is read and checked before the server listens.
+struct Prepared {
+    parts: Parts,
+    /// Folder of releases and name of the release, if the parts are from such a folder.
+    release: Option<(PathBuf, String)>,
+    events: Option<Arc<EventLog>>,
+    access: AccessControl,
+}
+
+/// Checks everything that a start would check, without listening or loading a language model.
+///
+/// # Errors
+/// The error of the start.
+pub fn check(args: &Args) -> Result<(), StartError> {
+    prepare(args).map(drop)
+}
+
+/// Loads dataset and artefacts, listens, loads the language models in the background and serves
+/// until SIGINT or SIGTERM. `reload` reads the options again on SIGHUP.
 ///
 /// Everything that is cheap to check is checked before the server listens. Site and artefacts
 /// are served while the models are loading. If a model cannot be loaded, the server stops.
 ///
 /// # Errors
 /// [`StartFailure`] if the server cannot start or a model cannot be loaded.
-pub fn run(args: &Args) -> Result<Shutdown, StartFailure> {
-    let (parts, release) = Source::of(args)?.read()?;
-    if let Some(site) = &args.site {
-        check_site(site)?;
-    }
-    if let Some(client) = &args.client {
-        check_client(client)?;
-    }
-    let events = args.events.as_deref().map(open_event_log).transpose()?;
+pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, StartFailure> {
+    let Prepared { parts, release, events, access } = prepare(args)?;
+    raise_file_limit(args.max_connections as u64 + OTHER_FILES);
     let (listener, address) = listen(&args.host, args.port)?;
+    if !address.ip().is_loopback() && args.keys.is_none() {
+        if !args.insecure {
+            return Err(StartError::Unprotected { address }.into());
+        }
+        tracing::warn!(
+            %address,
+            "the server accepts connections of other machines and does not authenticate clients; \
+             give keys with --keys"
+        );
+    }
     tracing::info!(
         dataset = parts.dataset.name,
         items = parts.catalogue.len(),
         artifacts = parts.artifacts.current().hash(),
         "listening on http://{address}"
     );
-    if !address.ip().is_loopback() {
-        tracing::warn!(
-            %address,
-            "the server accepts connections of other machines and does not authenticate clients; \
-             put a reverse proxy or a firewall in front of it"
-        );
-    }
-
     let models = ModelOptions { load: load_options(args), queue: args.queue };
     let first = Arc::new(parts.start(&models)?);
-    let state = web::Data::new(AppState {
-        recommender: CurrentRecommender::new(Arc::clone(&first)),
-        limits: Limits { timeout: args.timeout, ..Limits::default() },
-        site: args.site.clone(),
-        client: args.client.clone(),
-        events,
-        allowed_origins: args.allow_origin.clone(),
-    });
-
+    let mut state = AppState::new(Arc::clone(&first), args.limits());
+    state.site.clone_from(&args.site);
+    state.client.clone_from(&args.client);
+    state.events = events;
+    state.set_access(access);
+    let state = web::Data::new(state);
     let follower = release
         .map(|(folder, name)| Follower::start(folder, name, state.clone().into_inner(), models))
         .transpose()
         .map_err(StartError::from)?;
-    let served = state.clone();
-    let outcome = System::new().block_on(async move {
-        let server = serve(listener, served)?;
-        let handle = server.handle();
-        let serving = actix_web::rt::spawn(server);
-        // Lets the server start before the port file is written: programs that wait for the
-        // file may connect and send signals as soon as it exists.
-        actix_web::rt::task::yield_now().await;
-        if let Some(path) = &args.port_file {
-            write_port(path, address.port())?;
-        }
-        tokio::select! {
-            ended = serving => {
-                ended.map_err(io::Error::other)??;
-                Ok(())
-            }
-            reason = load_failure(first) => {
-                handle.stop(false).await;
-                Err(StartError::Model(reason))
-            }
-        }
-    });
+    let serving = serve_until_stopped(args, reload, listener, &state, first);
+    let outcome = System::new().block_on(serving);
     let followed = follower.is_none_or(|follower| follower.stop(WORKER_PATIENCE));
     let shutdown = if state.recommender().models.stop(WORKER_PATIENCE) && followed {
         Shutdown::Complete
@@ -134,6 +142,60 @@ pub fn run(args: &Args) -> Result<Shutdown, StartFailure> {
             Ok(shutdown)
         }
         Err(error) => Err(StartFailure { error, shutdown }),
+    }
+}
+
+async fn serve_until_stopped(
+    args: &Args,
+    reload: impl Fn() -> Option<Args>,
+    listener: TcpListener,
+    state: &web::Data<AppState>,
+    first: Arc<Recommender>,
+) -> Result<(), StartError> {
+    let port = listener.local_addr()?.port();
+    let mut signals = Signals::listen()?;
+    let server = serve(listener, state.clone())?;
+    let handle = server.handle();
+    let mut serving = actix_web::rt::spawn(server);
+    actix_web::rt::spawn(keep_up(state.clone()));
+    actix_web::rt::spawn(tell_when_ready(state.clone()));
+    // Lets the server start before the port file is written: programs that wait for the
+    // file may connect and send signals as soon as it exists.
+    actix_web::rt::task::yield_now().await;
+    if let Some(path) = &args.port_file {
+        write_port(path, port)?;
+    }
+    let failure = load_failure(first);
+    tokio::pin!(failure);
+    loop {
+        tokio::select! {
+            ended = &mut serving => {
+                ended.map_err(io::Error::other)??;
+                return Ok(());
+            }
+            reason = &mut failure => {
+                handle.stop(false).await;
+                return Err(StartError::Model(reason));
+            }
+            signal = signals.next() => match signal {
+                Signal::Stop => {
+                    tell_systemd(&[sd_notify::NotifyState::Stopping]);
+                    tokio::select! {
+                        () = drain(state, &handle, args.shutdown_timeout) => {}
+                        // A second signal ends the wait.
+                        () = signals.stop() => handle.stop(false).await,
+                    }
+                    return Ok(());
+                }
+                Signal::Reload => {
+                    if let Some(args) = reload() {
+                        reload_access(&args, state);
+                    } else {
+                        tracing::error!("the configuration is not used; the old one stays");
+                    }
+                }
+            },
+        }
     }
 }
 
@@ -151,20 +213,103 @@ async fn load_failure(first: Arc<Recommender>) -> String {
     }
 }
 
-/// Creates the HTTP server on an open listener. It runs when it is awaited. It stops
-/// immediately on SIGINT, and on SIGTERM after the open requests, at most after a second.
-///
-/// # Errors
-/// If the system refuses the listener or a thread.
-pub fn serve(listener: TcpListener, state: web::Data<AppState>) -> io::Result<Server> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let server = HttpServer::new(move || create_app(state.clone()))
-        .workers(threads.min(MAX_HTTP_THREADS))
-        .shutdown_timeout(SHUTDOWN_S)
-        // When a client closes its connection, its request and its job are dropped.
-        .h1_allow_half_closed(false)
-        .listen(listener)?;
-    Ok(server.run())
+/// Stops the server: it is not ready any more, answers the waiting requests, tells those that
+/// cannot be answered in time, and closes its connections.
+async fn drain(state: &web::Data<AppState>, handle: &ServerHandle, time: Duration) {
+    let end = Instant::now() + time;
+    let waiting = state.in_flight();
+    tracing::info!(waiting, seconds = time.as_secs(), "stopping");
+    state.drain();
+    // Requests that have been sent are read and answered, too.
+    sleep(GRACE).await;
+    wait_while(end.checked_sub(REFUSAL_TIME), || state.in_flight() > 0).await;
+    if state.in_flight() > 0 {
+        state.recommender.refuse_waiting();
+        wait_while(Some(end), || state.in_flight() > 0).await;
+    }
+    handle.stop(true).await;
+}
+
+async fn wait_while(end: Option<Instant>, condition: impl Fn() -> bool) {
+    while condition() && end.is_some_and(|end| Instant::now() < end) {
+        sleep(POLL).await;
+    }
+}
+
+/// Follows the artefacts and forgets idle clients, as long as the server runs.
+async fn keep_up(state: web::Data<AppState>) {
+    let mut forgotten = Instant::now();
+    loop {
+        sleep(REFRESH).await;
+        let artifacts = Arc::clone(&state.recommender().artifacts);
+        // Without an answer of the file system the release in use stays in use.
+        let _ = blocking(move || artifacts.refresh()).await;
+        if forgotten.elapsed() > FORGET {
+            forgotten = Instant::now();
+            state.access().forget_idle_clients();
+        }
+    }
+}
+
+/// Tells systemd when the language models are loaded (`Type=notify`).
+async fn tell_when_ready(state: web::Data<AppState>) {
+    while !state.recommender().models.are_ready() {
+        sleep(POLL).await;
+    }
+    tell_systemd(&[sd_notify::NotifyState::Ready]);
+}
+
+fn tell_systemd(news: &[sd_notify::NotifyState<'_>]) {
+    // Does nothing if the server was not started by systemd.
+    if let Err(error) = sd_notify::notify(news) {
+        tracing::warn!(%error, "could not notify systemd");
+    }
+}
+
+/// Uses keys, origins, proxies and rates of new options; the others need a restart.
+fn reload_access(args: &Args, state: &AppState) {
+    match access(args) {
+        Ok(access) => {
+            state.set_access(access);
+            tracing::info!("keys, origins, proxies and rates were read again");
+        }
+        Err(error) => tracing::error!(%error, "the keys are not used; the old ones stay"),
+    }
+}
+
+fn prepare(args: &Args) -> Result<Prepared, StartError> {
+    let (parts, release) = read_source(&args.source()?)?;
+    if let Some(site) = &args.site {
+        check_site(site)?;
+    }
+    if let Some(client) = &args.client {
+        check_client(client)?;
+    }
+    let events = args.events.as_deref();
+    let events =
+        events.map(|folder| EventLog::open(folder, args.events_max_bytes())).transpose()?;
+    let access = access(args)?;
+    Ok(Prepared { parts, release, events: events.map(Arc::new), access })
+}
+
+fn access(args: &Args) -> Result<AccessControl, StartError> {
+    let keys = args.keys.as_deref().map(AccessControl::read_keys).transpose()?;
+    let proxies = TrustedProxies::new(args.trusted_proxy.clone());
+    Ok(AccessControl::new(keys, args.allow_origin.clone(), proxies, &args.limits().rates))
+}
+
+/// Raises the limit of open files as far as the system allows.
+fn raise_file_limit(wanted: u64) {
+    #[cfg(unix)]
+    match rlimit::increase_nofile_limit(wanted) {
+        Ok(limit) if limit < wanted => tracing::warn!(
+            limit,
+            wanted,
+            "the system limits open files; lower --max-connections or raise the limit"
+        ),
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, wanted, "could not raise the limit of open files"),
+    }
 }
 
 fn load_options(args: &Args) -> LoadOptions {
@@ -173,11 +318,6 @@ fn load_options(args: &Args) -> LoadOptions {
         options.threads = threads;
     }
     options
-}
-
-fn open_event_log(folder: &Path) -> Result<Arc<EventLog>, StartError> {
-    let opened = EventLog::open(folder);
-    opened.map(Arc::new).map_err(|source| StartError::Events { path: folder.to_owned(), source })
 }
 
 fn check_site(path: &Path) -> Result<(), StartError> {

@@ -1,8 +1,14 @@
-use std::{io, path::PathBuf};
+use std::{io, net::SocketAddr, path::PathBuf};
 
 use tandem_dataset::DatasetError;
 
-use crate::{artifacts::ArtifactError, config::CLIENT_SCRIPT, models::ModelsError};
+use crate::{
+    access::KeyFileError,
+    artifacts::ArtifactError,
+    config::{CLIENT_SCRIPT, OptionsError},
+    events::EventLogError,
+    models::ModelsError,
+};
 
 /// Why the server did not start, as one sentence.
 #[derive(Debug, thiserror::Error)]
@@ -45,16 +51,22 @@ pub enum StartError {
         /// The folder.
         path: PathBuf,
     },
-    /// The command line names neither a folder of releases nor all other parts.
-    #[error("expected --release, or --data, --artifacts and --gguf")]
-    Source,
-    /// The folder of the event log cannot be created.
-    #[error("cannot log events to {}: {source}; give a writable folder with --events", path.display())]
-    Events {
-        /// The folder.
-        path: PathBuf,
-        /// The error of the operating system.
-        source: io::Error,
+    /// The options name no source of the catalogue and the models, or two.
+    #[error(transparent)]
+    Options(#[from] OptionsError),
+    /// The event log cannot be written.
+    #[error("cannot log events: {0}; give a writable folder with --events")]
+    Events(#[from] EventLogError),
+    /// The key file cannot be used.
+    #[error(transparent)]
+    Keys(#[from] KeyFileError),
+    /// Other machines could call a server without keys.
+    #[error(
+        "{address} can be reached by other machines and there are no keys; make keys with `cloud-server keys new` and give them with --keys, or let anyone in with --insecure"
+    )]
+    Unprotected {
+        /// The address.
+        address: SocketAddr,
     },
     /// Another program uses the port.
     #[error(

@@ -1,15 +1,17 @@
 use std::{
     path::PathBuf,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock, Weak,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
 };
 
 use tandem_dataset::Catalogue;
+use tokio::sync::Semaphore;
 
 use crate::{
-    artifacts::ArtifactStore,
-    config::{Limits, Origin},
-    events::EventLog,
-    models::Models,
+    access::AccessControl, artifacts::ArtifactStore, body_budget::BodyBudget, config::Limits,
+    connection::Admission, events::EventLog, metrics::Metrics, models::Models,
 };
 
 /// Everything that the request handlers share.
@@ -25,17 +27,15 @@ pub struct AppState {
     pub client: Option<PathBuf>,
     /// The event log, if one is kept.
     pub events: Option<Arc<EventLog>>,
-    /// Other origins whose pages may call this server.
-    pub allowed_origins: Vec<Origin>,
-}
-
-impl AppState {
-    /// The recommender in use. A handler takes it once, so that all parts of its answer belong
-    /// together.
-    #[must_use]
-    pub fn recommender(&self) -> Arc<Recommender> {
-        self.recommender.get()
-    }
+    /// Memory of bodies that are arriving.
+    pub(crate) bodies: BodyBudget,
+    pub(crate) connections: Admission,
+    pub(crate) metrics: Metrics,
+    /// Large requests for rows are answered one at a time, beside the language models.
+    pub(crate) large_rows: Semaphore,
+    access: RwLock<Arc<AccessControl>>,
+    draining: AtomicBool,
+    in_flight: AtomicUsize,
 }
 
 /// What is recommended, and by which models. The parts belong to one catalogue; they are
@@ -47,7 +47,7 @@ pub struct Recommender {
     /// Name and terms of the dataset.
     pub dataset: DatasetInfo,
     /// The artefacts that devices load.
-    pub artifacts: ArtifactStore,
+    pub artifacts: Arc<ArtifactStore>,
     /// The language models.
     pub models: Models,
 }
@@ -55,25 +55,61 @@ pub struct Recommender {
 /// The recommender in use. Replacing it affects new requests only: a request that has begun
 /// keeps the recommender that it began with until it is answered.
 #[derive(Debug)]
-pub struct CurrentRecommender(RwLock<Arc<Recommender>>);
+pub struct CurrentRecommender {
+    current: RwLock<Arc<Recommender>>,
+    /// Earlier ones, which may still answer requests.
+    earlier: Mutex<Vec<Weak<Recommender>>>,
+    /// Number of attempts to use another recommender that failed.
+    refusals: AtomicU64,
+}
 
 impl CurrentRecommender {
     /// Begins with `recommender`.
     #[must_use]
     pub fn new(recommender: Arc<Recommender>) -> Self {
-        Self(RwLock::new(recommender))
+        Self {
+            current: RwLock::new(recommender),
+            earlier: Mutex::default(),
+            refusals: AtomicU64::new(0),
+        }
     }
 
     /// The recommender in use.
     #[must_use]
     pub fn get(&self) -> Arc<Recommender> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Puts another recommender in use, whose models must be ready, and returns the earlier one.
     pub fn replace(&self, recommender: Arc<Recommender>) -> Arc<Recommender> {
-        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut current, recommender)
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *current, recommender);
+        let mut earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
+        earlier.retain(|recommender| recommender.strong_count() > 0);
+        earlier.push(Arc::downgrade(&before));
+        before
+    }
+
+    /// Answers all requests that wait for a language model with
+    /// [`WorkerError::Stopping`](crate::WorkerError::Stopping), also those of earlier
+    /// recommenders.
+    pub fn refuse_waiting(&self) {
+        self.get().models.refuse_waiting();
+        let earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
+        earlier
+            .iter()
+            .filter_map(Weak::upgrade)
+            .for_each(|earlier| earlier.models.refuse_waiting());
+    }
+
+    /// Counts an attempt to use another recommender that failed.
+    pub(crate) fn refused(&self) {
+        self.refusals.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Number of attempts to use another recommender that failed.
+    pub(crate) fn refusals(&self) -> u64 {
+        self.refusals.load(Ordering::Relaxed)
     }
 }
 
@@ -84,4 +120,75 @@ pub struct DatasetInfo {
     pub name: String,
     /// Citation and terms of use, to be shown beside the data.
     pub notice: Option<String>,
+}
+
+impl AppState {
+    /// The state of a server without site, event log and keys.
+    #[must_use]
+    pub fn new(recommender: Arc<Recommender>, limits: Limits) -> Self {
+        let connections = &limits.connections;
+        Self {
+            recommender: CurrentRecommender::new(recommender),
+            site: None,
+            client: None,
+            events: None,
+            bodies: BodyBudget::new(limits.body_memory),
+            connections: Admission::new(connections.total, connections.per_address),
+            metrics: Metrics::default(),
+            large_rows: Semaphore::new(1),
+            access: RwLock::default(),
+            draining: AtomicBool::new(false),
+            in_flight: AtomicUsize::new(0),
+            limits,
+        }
+    }
+
+    /// The recommender in use. A handler takes it once, so that all parts of its answer belong
+    /// together.
+    #[must_use]
+    pub fn recommender(&self) -> Arc<Recommender> {
+        self.recommender.get()
+    }
+
+    /// Keys, origins and rates.
+    #[must_use]
+    pub fn access(&self) -> Arc<AccessControl> {
+        Arc::clone(&self.access.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Replaces keys, origins and rates.
+    pub fn set_access(&self, access: AccessControl) {
+        *self.access.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(access);
+    }
+
+    /// From now on the server is not ready and accepts no requests for candidates.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the server is shutting down.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Number of requests that are being answered.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Number of open connections.
+    #[must_use]
+    pub fn open_connections(&self) -> usize {
+        self.connections.open()
+    }
+
+    pub(crate) fn request_started(&self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn request_ended(&self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
 }

@@ -311,7 +311,11 @@ impl<H: Host> Engine<H> {
             return Ok(None);
         }
         let abort = self.host.new_abort();
-        let (request, ticket) = session.begin_request(None, self.host.now_ms());
+        let (mut request, ticket) = session.begin_request(None, self.host.now_ms());
+        if request.rows {
+            // Rows of another release do not belong to the weights.
+            request.release = Some(self.missing.release.clone());
+        }
         let number = self.link.borrow_mut().begin(abort.clone());
         Ok(Some(Started { request, ticket, number, abort }))
     }

@@ -15,8 +15,13 @@ let items = new Map();
 /** Ids of the clicked items, oldest first. */
 const history = [];
 
+/** Key for a server with keys, from the fragment of the page's address: `/#key=KEY`. */
+const key = new URLSearchParams(location.hash.slice(1)).get('key') ?? undefined;
+
 async function json(path, options) {
-  const response = await fetch(path, options);
+  const headers = { ...options?.headers };
+  if (key !== undefined) headers.authorization = `Bearer ${key}`;
+  const response = await fetch(path, { ...options, headers });
   if (!response.ok) {
     const problem = await response.json().catch(() => ({}));
     throw new Error(problem.detail ?? `${path}: status ${response.status}`);
@@ -121,7 +126,7 @@ async function deviceLists(address) {
     script.addEventListener('error', () => reject(new Error(`${address} could not be loaded`)));
     document.head.append(script);
   });
-  const recommender = await window.Tandem.createRecommender({ server: location.origin });
+  const recommender = await window.Tandem.createRecommender({ server: location.origin, key });
   const show = ({ items: ranked, decision }) =>
     showRecommended(
       ranked.map(({ item }) => item),
@@ -151,6 +156,14 @@ function click(id) {
   void guarded(() => source.track(id));
 }
 
+/** The dataset's name, which only callers on the server's machine and admin keys may read. */
+async function showName() {
+  const [status] = await json('/v1/status').catch(() => []);
+  if (status === undefined) return;
+  at('name').textContent = status.dataset;
+  document.title = `${status.dataset} – Tandem`;
+}
+
 async function start() {
   const client = document.body.dataset.client;
   at('mode').textContent =
@@ -158,9 +171,7 @@ async function start() {
       ? 'Lists by the language model on this server. On your pages, the npm package re-ranks them in the browser after every click.'
       : 'The small model in this browser ranks after every click and decides when to ask the language model on the server.';
   at('search').addEventListener('input', showMatches);
-  const [status] = await json('/v1/status');
-  at('name').textContent = status.dataset;
-  document.title = `${status.dataset} – Tandem`;
+  await showName();
   await loadCatalogue();
   source = client === '' ? serverLists() : await deviceLists(client);
   at('reset').addEventListener('click', () => {

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::sync::Arc;
 
 use actix_files::NamedFile;
 use actix_web::{
@@ -7,7 +7,12 @@ use actix_web::{
     web,
 };
 
-use crate::{error::ApiError, state::AppState};
+use crate::{
+    artifacts::{ArtifactStore, OpenError},
+    error::ApiError,
+    files::blocking,
+    state::AppState,
+};
 
 /// Header with the name of the release that a manifest belongs to.
 pub(super) const RELEASE_HEADER: &str = "x-artifacts";
@@ -15,12 +20,28 @@ pub(super) const RELEASE_HEADER: &str = "x-artifacts";
 /// Cache header of files whose URL contains a hash: their content never changes.
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 
-/// `GET /v1/manifest`: the manifest of the current release. Clients revalidate it every time.
-pub(super) async fn manifest(
+/// The manifest of the current release.
+///
+/// Clients revalidate it every time.
+#[utoipa::path(
+    get, path = "/v1/manifest", tag = "public",
+    responses(
+        (status = 200, description = "The manifest; `x-artifacts` is the name of the release", body = serde_json::Value),
+        (status = 304, description = "The client's copy is current"),
+    ),
+    security(("key" = [])),
+)]
+pub(crate) async fn manifest(
     state: web::Data<AppState>,
     if_none_match: Option<web::Header<IfNoneMatch>>,
 ) -> impl Responder {
-    let release = state.recommender().artifacts.current();
+    let artifacts = Arc::clone(&state.recommender().artifacts);
+    let refreshed = Arc::clone(&artifacts);
+    // A file system that does not answer is no reason to have no manifest.
+    let release = match blocking(move || refreshed.refresh()).await {
+        Ok(release) => release,
+        Err(_) => artifacts.current(),
+    };
     let tag = EntityTag::new_weak(release.hash().to_owned());
     let is_cached = match if_none_match.map(web::Header::into_inner) {
         Some(IfNoneMatch::Items(tags)) => tags.iter().any(|cached| cached.weak_eq(&tag)),
@@ -39,35 +60,65 @@ pub(super) async fn manifest(
     }
 }
 
-/// `GET /artifacts/{release}/{file}`: a file of any release on disk, so that a device that
-/// read an older manifest can load the rest of its release.
-pub(super) async fn file(
+/// A file of a release.
+///
+/// Any release on the disk is served, so that a device that read an older manifest can load the
+/// rest of its release. The file's hash is verified.
+#[utoipa::path(
+    get, path = "/artifacts/{release}/{file}", tag = "public",
+    params(
+        ("release" = String, Path, description = "Name of the release"),
+        ("file" = String, Path, description = "Name of a file in the manifest"),
+    ),
+    responses(
+        (status = 200, description = "The file; it never changes", content_type = "application/octet-stream"),
+        (status = 404, description = "No such file", body = tandem_protocol::Problem),
+    ),
+    security(("key" = [])),
+)]
+pub(crate) async fn file(
     state: web::Data<AppState>,
     path: web::Path<(String, String)>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let (release, file) = path.into_inner();
-    immutable_file(state.recommender().artifacts.file_path(&release, &file), &request)
+    immutable_file(&state, &request, move |store| store.open_file(&release, &file)).await
 }
 
-/// `GET /artifacts/{release}/cells/{sha256}`: a cell of the item table. The device verifies
-/// its hash.
-pub(super) async fn cell(
+/// A cell of the item table.
+#[utoipa::path(
+    get, path = "/artifacts/{release}/cells/{sha256}", tag = "public",
+    params(
+        ("release" = String, Path, description = "Name of the release"),
+        ("sha256" = String, Path, description = "SHA-256 of the cell"),
+    ),
+    responses(
+        (status = 200, description = "The cell; it never changes", content_type = "application/octet-stream"),
+        (status = 404, description = "No such cell", body = tandem_protocol::Problem),
+    ),
+    security(("key" = [])),
+)]
+pub(crate) async fn cell(
     state: web::Data<AppState>,
     path: web::Path<(String, String)>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let (release, cell) = path.into_inner();
-    immutable_file(state.recommender().artifacts.cell_path(&release, &cell), &request)
+    immutable_file(&state, &request, move |store| store.open_cell(&release, &cell)).await
 }
 
-fn immutable_file(path: Option<PathBuf>, request: &HttpRequest) -> Result<HttpResponse, ApiError> {
-    let path = path.ok_or(ApiError::ArtifactNotFound)?;
-    let file = NamedFile::open(path).map_err(|_| ApiError::ArtifactNotFound)?;
-    if !file.metadata().is_file() {
-        return Err(ApiError::ArtifactNotFound);
-    }
-    let mut response = file.disable_content_disposition().into_response(request);
+async fn immutable_file(
+    state: &web::Data<AppState>,
+    request: &HttpRequest,
+    open: impl FnOnce(&ArtifactStore) -> Result<Option<NamedFile>, OpenError> + Send + 'static,
+) -> Result<HttpResponse, ApiError> {
+    let artifacts = Arc::clone(&state.recommender().artifacts);
+    let opened = blocking(move || open(&artifacts)).await?.map_err(|error| {
+        tracing::error!(%error, "an artefact is not served");
+        ApiError::Internal
+    })?;
+    let file = opened.ok_or(ApiError::ArtifactNotFound)?;
+    let mut response = file.into_response(request);
     if !response.status().is_client_error() {
         response.headers_mut().insert(CACHE_CONTROL, IMMUTABLE);
     }

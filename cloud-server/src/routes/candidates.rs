@@ -1,44 +1,171 @@
-use std::time::Instant;
+use std::{rc::Rc, sync::Arc, time::Instant};
 
-use actix_web::{HttpMessage, HttpRequest, web};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError, web};
 use tandem_protocol::{
-    Candidate, CandidatesRequest, CandidatesResponse, Ignored, ItemRow, Timings,
+    BatchAnswer, BatchRequest, BatchResponse, Candidate, CandidatesRequest, CandidatesResponse,
+    Ignored, ItemRow, Problem, Timings,
 };
+use tokio::{sync::Semaphore, task::JoinSet};
 
+use super::{artifacts::RELEASE_HEADER, release::find_release};
 use crate::{
+    access::{Caller, Role},
+    artifacts::Release,
     body::JsonBody,
     error::ApiError,
     item_ids::{ResolvedRequest, resolve_request},
+    models::ServedModel,
     request_log::CandidateStats,
     state::{AppState, Recommender},
     worker::{JobOutput, WorkerError},
 };
 
-/// `POST /v1/candidates`: a candidate list for a history.
-pub(super) async fn candidates(
+/// Number of requests of a batch in the queue at a time.
+const BATCH_IN_QUEUE: usize = 8;
+
+/// A candidate list for a history.
+///
+/// All candidates are distinct items of the catalogue, none of them in the history or excluded.
+#[utoipa::path(
+    post, path = "/v1/candidates", tag = "public", request_body = CandidatesRequest,
+    responses(
+        (status = 200, description = "The list, best first", body = CandidatesResponse),
+        (status = 400, description = "A field is missing, unknown or out of range", body = Problem),
+        (status = 401, description = "No valid key", body = Problem),
+        (status = 409, description = "The server does not have the release", body = Problem),
+        (status = 413, description = "The body is too large", body = Problem),
+        (status = 429, description = "Too many requests of this client or key", body = Problem),
+        (status = 503, description = "Loading, shutting down or overloaded", body = Problem),
+        (status = 504, description = "No list in time", body = Problem),
+    ),
+    security(("key" = [])),
+)]
+pub(crate) async fn candidates(
     state: web::Data<AppState>,
     http: HttpRequest,
+    caller: web::ReqData<Caller>,
     JsonBody(request): JsonBody<CandidatesRequest>,
-) -> Result<web::Json<CandidatesResponse>, ApiError> {
+) -> Result<HttpResponse, ApiError> {
     let arrived = Instant::now();
-    let recommender = state.recommender();
-    let Recommender { catalogue, artifacts, models, .. } = &*recommender;
+    let list = make_list(&state, &state.recommender(), &caller, request, arrived).await?;
+    http.extensions_mut()
+        .insert(CandidateStats { candidates: list.response.candidates.len(), tokens: list.tokens });
+    let mut response = HttpResponse::Ok();
+    if let Some(release) = list.release {
+        response.insert_header((RELEASE_HEADER, release));
+    }
+    Ok(response.json(list.response))
+}
+
+/// Candidate lists for several histories, for programs of the shop.
+///
+/// The whole batch has the time limit of one request. A request that fails has a `problem` in
+/// place of its list.
+#[utoipa::path(
+    post, path = "/v1/candidates/batch", tag = "admin", request_body = BatchRequest,
+    responses(
+        (status = 200, description = "One answer per request, in order", body = BatchResponse),
+        (status = 400, description = "The batch is too large", body = Problem),
+        (status = 403, description = "Not an admin key", body = Problem),
+    ),
+    security(("key" = [])),
+)]
+pub(crate) async fn batch(
+    state: web::Data<AppState>,
+    http: HttpRequest,
+    caller: web::ReqData<Caller>,
+    JsonBody(BatchRequest { requests }): JsonBody<BatchRequest>,
+) -> Result<web::Json<BatchResponse>, ApiError> {
+    let arrived = Instant::now();
+    if requests.len() > state.limits.batch {
+        return Err(ApiError::InvalidField {
+            field: "requests".to_owned(),
+            detail: format!(
+                "expected at most {} requests, found {}; send them in several batches",
+                state.limits.batch,
+                requests.len()
+            ),
+        });
+    }
+    let (caller, recommender) = (caller.into_inner(), state.recommender());
+    let places = Rc::new(Semaphore::new(BATCH_IN_QUEUE));
+    let mut answers: Vec<Option<Result<List, ApiError>>> = requests.iter().map(|_| None).collect();
+    // Dropped with the request, and with it all of its jobs, if the client disconnects.
+    let mut tasks = JoinSet::new();
+    for (at, request) in requests.into_iter().enumerate() {
+        let (state, caller, places) = (state.clone(), caller.clone(), Rc::clone(&places));
+        let recommender = Arc::clone(&recommender);
+        tasks.spawn_local(async move {
+            let _place = places.acquire().await;
+            (at, make_list(&state, &recommender, &caller, request, arrived).await)
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        let (at, answer) = done.map_err(|_| ApiError::Internal)?;
+        answers[at] = Some(answer);
+    }
+    let mut stats = CandidateStats::default();
+    let answers = answers.into_iter().map(|answer| match answer {
+        Some(Ok(list)) => {
+            stats.candidates += list.response.candidates.len();
+            stats.tokens += list.tokens;
+            BatchAnswer { list: Some(list.response), problem: None }
+        }
+        Some(Err(error)) => {
+            BatchAnswer { list: None, problem: Some(error.problem(error.status_code())) }
+        }
+        None => BatchAnswer { list: None, problem: None },
+    });
+    let answers = answers.collect();
+    http.extensions_mut().insert(stats);
+    Ok(web::Json(BatchResponse { answers }))
+}
+
+/// A response and what its middlewares and headers say about it.
+struct List {
+    response: CandidatesResponse,
+    /// Number of tokens that were evaluated.
+    tokens: usize,
+    /// The release of its rows.
+    release: Option<String>,
+}
+
+async fn make_list(
+    state: &AppState,
+    recommender: &Recommender,
+    caller: &Caller,
+    request: CandidatesRequest,
+    arrived: Instant,
+) -> Result<List, ApiError> {
+    let Recommender { catalogue, artifacts, models, .. } = recommender;
     let ResolvedRequest { job, ignored } = resolve_request(&request, catalogue, &state.limits)?;
     let model = models.find(request.model.as_deref())?;
+    let release = match (request.rows, request.release) {
+        (true, wanted) => Some(find_release(artifacts, wanted.as_deref()).await?),
+        (false, _) => None,
+    };
+    // The ids of the request are not kept while it waits.
+    drop((request.history, request.exclude));
+    if state.is_draining() {
+        return Err(ApiError::ShuttingDown);
+    }
     let history = job.history.clone();
     let deadline = arrived + state.limits.timeout;
-    let output = model.worker.generate(job, deadline).await;
-    let JobOutput { generation, queue_ms } = output.map_err(|error| match error {
+    let output = model.worker.generate(caller.client, job, deadline).await;
+    let output = output.map_err(|error| match error {
         WorkerError::NotReady => ApiError::NotReady,
         WorkerError::Full { retry_after_s } => ApiError::Overloaded { retry_after_s },
         WorkerError::Timeout => ApiError::Timeout { seconds: state.limits.timeout.as_secs() },
+        WorkerError::Stopping => ApiError::ShuttingDown,
         WorkerError::Failed => ApiError::Internal,
     })?;
-
-    let release = request.rows.then(|| artifacts.current());
-    let row = |item| release.as_ref().map(|release| release.row(item));
+    state.metrics.list(&model.name, model.worker.engine(), &output);
+    let tokens = output.generation.prompt_tokens + output.generation.decoded_tokens;
+    let timings = timings(&output, caller.role, arrived);
+    let row = |item| release.as_ref().map(|release: &Arc<Release>| release.row(item));
     let id = |item| catalogue.get(item).id.clone();
-    let candidates: Vec<_> = generation
+    let JobOutput { generation, .. } = output;
+    let candidates = generation
         .candidates
         .iter()
         .map(|ranked| Candidate {
@@ -51,24 +178,37 @@ pub(super) async fn candidates(
         .iter()
         .filter_map(|&item| Some(ItemRow { item: id(item), row: row(item)? }))
         .collect();
-    http.extensions_mut().insert(CandidateStats {
-        candidates: candidates.len(),
-        tokens: generation.prompt_tokens + generation.decoded_tokens,
-    });
-    Ok(web::Json(CandidatesResponse {
-        model: model.name.clone(),
+    let ServedModel { name, .. } = model;
+    let response = CandidatesResponse {
+        model: name.clone(),
         catalogue_hash: catalogue.hash().to_owned(),
         ranking: generation.ranking,
         candidates,
         history_rows,
         ignored: Ignored { truncated: generation.truncated, ..ignored },
-        timings: Timings {
-            queue_ms,
+        timings,
+    };
+    let release = release.map(|release| release.hash().to_owned());
+    Ok(List { response, tokens, release })
+}
+
+/// What a caller is told of the time of a list. Time and tokens of the prompt tell whether its
+/// history is in the prefix cache.
+fn timings(output: &JobOutput, role: Role, arrived: Instant) -> Timings {
+    let generation = &output.generation;
+    let public = Timings {
+        queue_ms: output.queue_ms,
+        total_ms: arrived.elapsed().as_secs_f64() * 1e3,
+        ..Timings::default()
+    };
+    match role {
+        Role::Public => public,
+        Role::Admin => Timings {
             prompt_ms: generation.prompt_ms,
             decode_ms: generation.decode_ms,
-            total_ms: arrived.elapsed().as_secs_f64() * 1e3,
             prompt_tokens: generation.prompt_tokens,
             decoded_tokens: generation.decoded_tokens,
+            ..public
         },
-    }))
+    }
 }

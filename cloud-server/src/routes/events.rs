@@ -1,12 +1,14 @@
 use std::sync::Arc;
 
 use actix_web::{HttpResponse, web};
-use tandem_protocol::{DisagreementReport, EventsRequest, EventsResponse, LoggedEvent};
+use tandem_protocol::{DisagreementReport, EventsRequest, EventsResponse, LoggedEvent, Problem};
 
 use crate::{
+    access::Caller,
     body::JsonBody,
     error::ApiError,
     events::{EventLog, EventLogError},
+    files::blocking,
     state::AppState,
 };
 
@@ -14,12 +16,25 @@ use crate::{
 const MAX_ID: usize = 64;
 /// Maximum number of events in one request.
 const MAX_EVENTS: usize = 500;
-/// `Retry-After` in seconds while the event log is full.
-const FULL_RETRY_S: u64 = 3600;
 
-/// `POST /v1/events`: logs events. 404 unless the server keeps an event log.
-pub(super) async fn events(
+/// Logs events of a visit.
+///
+/// 404 unless the server keeps an event log. The events of a request are logged all or not at
+/// all; an event that its session sends again is not logged twice.
+#[utoipa::path(
+    post, path = "/v1/events", tag = "public", request_body = EventsRequest,
+    responses(
+        (status = 200, description = "What became of the events", body = EventsResponse),
+        (status = 400, description = "A field is missing, unknown or out of range", body = Problem),
+        (status = 404, description = "The server keeps no event log", body = Problem),
+        (status = 429, description = "Too many events of this client", body = Problem),
+        (status = 503, description = "The event log or its disk is full", body = Problem),
+    ),
+    security(("key" = [])),
+)]
+pub(crate) async fn events(
     state: web::Data<AppState>,
+    caller: web::ReqData<Caller>,
     JsonBody(request): JsonBody<EventsRequest>,
 ) -> Result<web::Json<EventsResponse>, ApiError> {
     let log = event_log(&state)?;
@@ -38,20 +53,33 @@ pub(super) async fn events(
     }
     let EventsRequest { session, events } = request;
     let sent = events.len();
-    let recommender = state.recommender();
-    let known: Vec<LoggedEvent> = events
-        .into_iter()
-        .filter(|event| recommender.catalogue.index_of(&event.item).is_some())
-        .collect();
+    state.access().charge_events(&caller, sent)?;
+    let catalogue = Arc::clone(&state.recommender().catalogue);
+    let known: Vec<LoggedEvent> =
+        events.into_iter().filter(|event| catalogue.index_of(&event.item).is_some()).collect();
     let unknown = sent - known.len();
-    let accepted = write_off_thread(move || log.append(&session, &known)).await?;
-    Ok(web::Json(EventsResponse { accepted, repeated: sent - unknown - accepted, unknown }))
+    let written = write_off_thread(move || log.append(&session, &known)).await;
+    let accepted = written.inspect_err(|_| state.metrics.events_refused(sent))?;
+    let response = EventsResponse { accepted, repeated: sent - unknown - accepted, unknown };
+    state.metrics.events(&response);
+    Ok(web::Json(response))
 }
 
-/// `POST /v1/disagreements`: logs a disagreement of a device in shadow mode. 404 unless the
-/// server keeps an event log.
-pub(super) async fn disagreements(
+/// Logs the disagreement of a device in shadow mode.
+///
+/// 404 unless the server keeps an event log.
+#[utoipa::path(
+    post, path = "/v1/disagreements", tag = "public", request_body = DisagreementReport,
+    responses(
+        (status = 204, description = "Logged"),
+        (status = 400, description = "Not a number from 0 to 1", body = Problem),
+        (status = 404, description = "The server keeps no event log", body = Problem),
+    ),
+    security(("key" = [])),
+)]
+pub(crate) async fn disagreements(
     state: web::Data<AppState>,
+    caller: web::ReqData<Caller>,
     JsonBody(report): JsonBody<DisagreementReport>,
 ) -> Result<HttpResponse, ApiError> {
     let log = event_log(&state)?;
@@ -61,6 +89,7 @@ pub(super) async fn disagreements(
             detail: format!("expected a number from 0 to 1, found {}", report.disagreement),
         });
     }
+    state.access().charge_events(&caller, 1)?;
     write_off_thread(move || log.append_disagreement(report)).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -84,11 +113,11 @@ fn check_id(field: &str, id: &str) -> Result<(), ApiError> {
 async fn write_off_thread<T: Send + 'static>(
     write: impl FnOnce() -> Result<T, EventLogError> + Send + 'static,
 ) -> Result<T, ApiError> {
-    let written = web::block(write).await.map_err(|_| ApiError::Internal)?;
-    written.map_err(|error| {
+    blocking(write).await?.map_err(|error| {
         tracing::error!(%error, "could not write the event log");
         match error {
-            EventLogError::Full { .. } => ApiError::EventLogFull { retry_after_s: FULL_RETRY_S },
+            EventLogError::Full { .. } | EventLogError::NoSpace { .. } => ApiError::EventLogFull,
+            EventLogError::Locked { .. } => ApiError::StorageTimeout,
             EventLogError::Io { .. } => ApiError::Internal,
         }
     })

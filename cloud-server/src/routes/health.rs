@@ -3,13 +3,28 @@ use serde_json::{Value, json};
 
 use crate::{error::ApiError, models::ServedModel, state::AppState};
 
-/// `GET /livez`: 200 while the process answers.
-pub(super) async fn livez() -> impl Responder {
+/// Whether the process answers.
+#[utoipa::path(
+    get, path = "/livez", tag = "operation",
+    responses((status = 200, description = "The process answers")),
+)]
+pub(crate) async fn livez() -> impl Responder {
     uncached(&json!({ "status": "live" }))
 }
 
-/// `GET /readyz`: 200 and the language models once all of them are loaded.
-pub(super) async fn readyz(state: web::Data<AppState>) -> Result<impl Responder, ApiError> {
+/// Whether requests for candidates are accepted: all language models are loaded and the server is
+/// not shutting down.
+#[utoipa::path(
+    get, path = "/readyz", tag = "operation",
+    responses(
+        (status = 200, description = "Ready, with the language models"),
+        (status = 503, description = "Loading or shutting down", body = tandem_protocol::Problem),
+    ),
+)]
+pub(crate) async fn readyz(state: web::Data<AppState>) -> Result<impl Responder, ApiError> {
+    if state.is_draining() {
+        return Err(ApiError::ShuttingDown);
+    }
     let recommender = state.recommender();
     if !recommender.models.are_ready() {
         return Err(ApiError::NotReady);

@@ -5,30 +5,39 @@ mod candidates;
 mod events;
 mod health;
 mod home;
+mod metrics;
 mod models;
+mod openapi;
+mod release;
 mod rows;
 mod site;
 mod status;
 
 use actix_cors::Cors;
 use actix_web::{
-    App, Error, HttpResponse, Resource,
+    App, Error, HttpResponse,
     body::BoxBody,
-    dev::{Handler, ServiceFactory, ServiceRequest, ServiceResponse},
+    dev::{Handler, HttpServiceFactory, ServiceFactory, ServiceRequest, ServiceResponse},
     guard,
     http::header,
-    middleware::{Compress, Condition, DefaultHeaders, from_fn},
+    middleware::{Compress, DefaultHeaders, Next, from_fn},
     web,
 };
 
 use crate::{
-    config::Origin, error::ApiError, problem_json::errors_as_problems, request_log::log_requests,
+    access::Cost,
+    authorize::{Access, authorize},
+    error::ApiError,
+    problem_json::errors_as_problems,
+    request_log::log_requests,
     state::AppState,
 };
 use artifacts::RELEASE_HEADER;
 
 /// Seconds for which a browser may cache the response to a CORS preflight request.
 const PREFLIGHT_S: usize = 3600;
+
+const REQUEST: Access = Access::Public(Cost::Request);
 
 /// Builds the actix application with all routes of the server.
 ///
@@ -55,35 +64,48 @@ pub fn create_app(
         InitError = (),
     >,
 > {
-    let cors = Condition::new(!state.allowed_origins.is_empty(), cors(&state.allowed_origins));
+    let cors = cors(&state);
     let (site, client) = (state.site.clone(), state.client.clone());
     App::new()
         .app_data(state)
-        .service(get("/livez", health::livez))
-        .service(get("/readyz", health::readyz))
+        .service(get("/livez", Access::Open, health::livez))
+        .service(get("/readyz", Access::Open, health::readyz))
+        .service(get("/metrics", Access::Admin, metrics::metrics))
+        .service(get("/openapi.json", Access::Open, openapi::openapi))
+        // Rows do not shrink enough for the time that it takes.
+        .service(post("/v1/rows", REQUEST, rows::rows))
         .service(
             web::scope("/v1")
                 .wrap(Compress::default())
-                .service(post("/candidates", candidates::candidates))
-                .service(post("/rows", rows::rows))
-                .service(post("/events", events::events))
-                .service(post("/disagreements", events::disagreements))
-                .service(get("/manifest", artifacts::manifest))
-                .service(get("/models", models::models))
-                .service(get("/status", status::status))
+                .service(post(
+                    "/candidates",
+                    Access::Public(Cost::Candidates),
+                    candidates::candidates,
+                ))
+                .service(post("/candidates/batch", Access::Admin, candidates::batch))
+                .service(post("/events", REQUEST, events::events))
+                .service(post("/disagreements", REQUEST, events::disagreements))
+                .service(get("/manifest", REQUEST, artifacts::manifest))
+                .service(get("/models", REQUEST, models::models))
+                .service(get("/status", Access::Admin, status::status))
                 .default_service(web::to(not_found)),
         )
         // JSON shrinks several times, weights and cells by a tenth.
         .service(
-            get(r"/artifacts/{release}/{file:[^/]+\.json}", artifacts::file)
-                .wrap(Compress::default()),
+            web::resource(r"/artifacts/{release}/{file:[^/]+\.json}")
+                .wrap(Compress::default())
+                .wrap(from_fn(|request: ServiceRequest, next: Next<_>| {
+                    authorize(REQUEST, request, next)
+                }))
+                .route(web::route().guard(get_or_head()).to(artifacts::file))
+                .default_service(not_allowed("GET, HEAD")),
         )
-        .service(get("/artifacts/{release}/{file}", artifacts::file))
-        .service(get("/artifacts/{release}/cells/{sha256}", artifacts::cell))
+        .service(get("/artifacts/{release}/{file}", REQUEST, artifacts::file))
+        .service(get("/artifacts/{release}/cells/{sha256}", REQUEST, artifacts::cell))
         .configure(|app| {
             match site {
-                Some(folder) => app.service(site::site(folder)),
-                None => app.service(home::home(client)),
+                Some(folder) => app.service(site::files("/{path:.*}", folder)),
+                None => home::home(app, client),
             };
         })
         .default_service(web::to(not_found))
@@ -97,43 +119,64 @@ async fn not_found() -> Result<HttpResponse, ApiError> {
     Err(ApiError::NotFound)
 }
 
-fn get<F, Args>(path: &str, handler: F) -> Resource
+fn get_or_head() -> impl guard::Guard {
+    guard::Any(guard::Get()).or(guard::Head())
+}
+
+fn get<F, Args>(
+    path: &'static str,
+    access: Access,
+    handler: F,
+) -> impl HttpServiceFactory + use<F, Args>
 where
     F: Handler<Args>,
     Args: actix_web::FromRequest + 'static,
     F::Output: actix_web::Responder + 'static,
 {
-    let get_or_head = guard::Any(guard::Get()).or(guard::Head());
-    resource(path, web::route().guard(get_or_head).to(handler), "GET, HEAD")
+    resource(path, access, web::route().guard(get_or_head()).to(handler), "GET, HEAD")
 }
 
-fn post<F, Args>(path: &str, handler: F) -> Resource
+fn post<F, Args>(
+    path: &'static str,
+    access: Access,
+    handler: F,
+) -> impl HttpServiceFactory + use<F, Args>
 where
     F: Handler<Args>,
     Args: actix_web::FromRequest + 'static,
     F::Output: actix_web::Responder + 'static,
 {
-    resource(path, web::post().to(handler), "POST")
+    resource(path, access, web::post().to(handler), "POST")
 }
 
-fn resource(path: &str, route: actix_web::Route, allow: &'static str) -> Resource {
-    web::resource(path).route(route).default_service(web::to(move || async move {
-        Err::<HttpResponse, _>(ApiError::MethodNotAllowed { allow })
-    }))
+fn resource(
+    path: &'static str,
+    access: Access,
+    route: actix_web::Route,
+    allow: &'static str,
+) -> impl HttpServiceFactory {
+    web::resource(path).route(route).default_service(not_allowed(allow)).wrap(from_fn(
+        move |request: ServiceRequest, next: Next<_>| authorize(access, request, next),
+    ))
 }
 
-fn cors(origins: &[Origin]) -> Cors {
+fn not_allowed(allow: &'static str) -> actix_web::Route {
+    web::to(move || async move { Err::<HttpResponse, _>(ApiError::MethodNotAllowed { allow }) })
+}
+
+/// CORS for the origins of the options and of the keys, which may be read again at any time.
+fn cors(state: &web::Data<AppState>) -> Cors {
     let cors = Cors::default()
         .allowed_methods(["GET", "POST"])
         .allowed_headers([header::CONTENT_TYPE, header::AUTHORIZATION])
-        .expose_headers([RELEASE_HEADER, "retry-after"])
+        .expose_headers([RELEASE_HEADER, "retry-after", "x-request-id"])
         .max_age(PREFLIGHT_S);
-    // `allowed_origin` after `allow_any_origin` would limit access to that origin again.
-    if origins.contains(&Origin::Any) {
+    // A function after `allow_any_origin` would limit access again.
+    if state.access().allows_any_origin() {
         return cors.allow_any_origin().send_wildcard();
     }
-    origins.iter().fold(cors, |cors, origin| match origin {
-        Origin::Any => cors,
-        Origin::One(origin) => cors.allowed_origin(origin),
+    let state = state.clone();
+    cors.allowed_origin_fn(move |origin, _| {
+        origin.to_str().is_ok_and(|origin| state.access().allows_origin(origin))
     })
 }

@@ -3,8 +3,13 @@ use tandem_protocol::ModelsResponse;
 
 use crate::{models::ServedModel, state::AppState};
 
-/// `GET /v1/models`: the language models that requests can name, the default first.
-pub(super) async fn models(state: web::Data<AppState>) -> impl Responder {
+/// The language models that requests can name, the default first.
+#[utoipa::path(
+    get, path = "/v1/models", tag = "public",
+    responses((status = 200, description = "The models", body = ModelsResponse)),
+    security(("key" = [])),
+)]
+pub(crate) async fn models(state: web::Data<AppState>) -> impl Responder {
     let recommender = state.recommender();
     let models = recommender.models.iter().map(ServedModel::status).collect();
     HttpResponse::Ok()

@@ -1,47 +1,63 @@
-use actix_web::{HttpResponse, http::header::ContentType, web};
-use tandem_dataset::ItemIndex;
-use tandem_protocol::{ItemRow, RowsRequest, RowsResponse};
+use std::{sync::Arc, time::Duration};
 
+use actix_web::{HttpResponse, http::header::ContentType, web};
+use tandem_dataset::{Catalogue, ItemIndex};
+use tandem_protocol::{ItemRow, Problem, RowsRequest, RowsResponse};
+
+use super::{artifacts::RELEASE_HEADER, release::find_release};
 use crate::{
-    body::JsonBody,
-    error::ApiError,
-    item_ids::resolve_ids,
-    state::{AppState, Recommender},
+    artifacts::Release, body::JsonBody, error::ApiError, files::blocking, item_ids::resolve_ids,
+    state::AppState,
 };
 
 /// Maximum number of rows that are encoded on the HTTP thread. More rows are encoded on the
-/// thread pool, so that they do not delay other requests.
+/// thread pool, one request at a time, so that they do not take the language models' processors.
 const MAX_INLINE_ROWS: usize = 100;
+/// Time that a large request waits for those before it.
+const PATIENCE: Duration = Duration::from_secs(2);
 
-/// `POST /v1/rows`: rows of the small model's item table.
-pub(super) async fn rows(
+/// Rows of the small model's item table.
+#[utoipa::path(
+    post, path = "/v1/rows", tag = "public", request_body = RowsRequest,
+    responses(
+        (status = 200, description = "Rows of the known items, in order", body = RowsResponse),
+        (status = 400, description = "A field is missing, unknown or out of range", body = Problem),
+        (status = 409, description = "The server does not have the release", body = Problem),
+        (status = 429, description = "Too many requests of this client or key", body = Problem),
+    ),
+    security(("key" = [])),
+)]
+pub(crate) async fn rows(
     state: web::Data<AppState>,
     JsonBody(request): JsonBody<RowsRequest>,
 ) -> Result<HttpResponse, ApiError> {
     let recommender = state.recommender();
     let (items, unknown) = resolve_ids(&request.items, &recommender.catalogue, &state.limits)?;
+    let release = find_release(&recommender.artifacts, request.release.as_deref()).await?;
+    let name = release.hash().to_owned();
     let json = if items.len() <= MAX_INLINE_ROWS {
-        encode(&recommender, &items, unknown)?
+        encode(&recommender.catalogue, &release, &items, unknown)?
     } else {
-        web::block(move || encode(&recommender, &items, unknown))
-            .await
-            .map_err(|_| ApiError::Internal)??
+        let turn = tokio::time::timeout(PATIENCE, state.large_rows.acquire()).await;
+        let _turn = turn.map_err(|_| ApiError::Busy)?;
+        let catalogue = Arc::clone(&recommender.catalogue);
+        blocking(move || encode(&catalogue, &release, &items, unknown)).await??
     };
-    Ok(HttpResponse::Ok().content_type(ContentType::json()).body(json))
+    Ok(HttpResponse::Ok()
+        .content_type(ContentType::json())
+        .insert_header((RELEASE_HEADER, name))
+        .body(json))
 }
 
 fn encode(
-    recommender: &Recommender,
+    catalogue: &Catalogue,
+    release: &Release,
     items: &[ItemIndex],
     unknown: usize,
 ) -> Result<Vec<u8>, ApiError> {
-    let release = recommender.artifacts.current();
     let rows = items
         .iter()
-        .map(|&item| ItemRow {
-            item: recommender.catalogue.get(item).id.clone(),
-            row: release.row(item),
-        })
+        .map(|&item| ItemRow { item: catalogue.get(item).id.clone(), row: release.row(item) })
         .collect();
     let response = RowsResponse { rows_hash: release.rows_hash().to_owned(), rows, unknown };
     serde_json::to_vec(&response).map_err(|_| ApiError::Internal)

@@ -1,15 +1,21 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use actix_files::Files;
+use actix_files::NamedFile;
 use actix_web::{
-    Error,
-    body::MessageBody,
-    dev::{HttpServiceFactory, ServiceRequest, ServiceResponse},
+    HttpRequest, HttpResponse,
+    dev::HttpServiceFactory,
     http::header::{
-        CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY,
+        ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_SECURITY_POLICY, ContentEncoding, HeaderMap,
+        HeaderName, HeaderValue, REFERRER_POLICY, VARY,
     },
-    middleware::{Next, from_fn},
     web,
+};
+
+use super::get;
+use crate::{
+    authorize::Access,
+    error::ApiError,
+    files::{blocking, open_file},
 };
 
 /// Content security policy: everything from this server, nothing inline, WebAssembly allowed.
@@ -22,34 +28,114 @@ const POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; 
 /// Folder of the files whose names contain a hash (Vite's output).
 const HASHED: &str = "/assets/";
 
-/// The static site at `/`. Clients that accept it get `FILE.br` or `FILE.gz` instead of `FILE`.
-pub(super) fn site(folder: PathBuf) -> impl HttpServiceFactory {
-    let files = Files::new("/", folder)
-        .index_file("index.html")
-        .try_compressed()
-        .prefer_utf8(true)
-        .disable_content_disposition();
-    web::scope("").wrap(from_fn(with_headers)).service(files)
+/// Encodings of compressed copies beside a file, the best first.
+const COMPRESSED: [(&str, &str, ContentEncoding); 2] =
+    [("br", "br", ContentEncoding::Brotli), ("gz", "gzip", ContentEncoding::Gzip)];
+
+/// Serves the files of `folder` below the route `path`, which ends with `/{path:.*}`.
+pub(super) fn files(path: &'static str, folder: PathBuf) -> impl HttpServiceFactory {
+    get(path, Access::Open, move |path: web::Path<String>, request: HttpRequest| {
+        let folder = folder.clone();
+        async move { file(&folder, &path, &request).await }
+    })
 }
 
-pub(super) async fn with_headers<B: MessageBody + 'static>(
-    request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<B>, Error> {
-    let hashed = request.path().starts_with(HASHED);
-    let mut response = next.call(request).await?;
-    let immutable = hashed && response.status().is_success();
+/// A file of `folder`, `index.html` for a folder in it. Clients that accept it get `FILE.br` or
+/// `FILE.gz` instead of `FILE`. Hidden files are not served.
+async fn file(folder: &Path, path: &str, request: &HttpRequest) -> Result<HttpResponse, ApiError> {
+    let mut path = folder.join(relative(path).ok_or(ApiError::NotFound)?);
+    if request.path().ends_with('/') {
+        path.push("index.html");
+    }
+    let accepted = accepted_encodings(request.headers());
+    let opened = blocking(move || open_best(&path, &accepted)).await?;
+    let (file, compressed) = opened.ok_or(ApiError::NotFound)?;
+    let mut response = file.prefer_utf8(true).into_response(request);
+    let immutable = request.path().starts_with(HASHED) && response.status().is_success();
     let headers = response.headers_mut();
-    set(
-        headers,
-        CACHE_CONTROL,
-        if immutable { "public, max-age=31536000, immutable" } else { "no-cache" },
-    );
+    let caching = if immutable { "public, max-age=31536000, immutable" } else { "no-cache" };
+    set(headers, CACHE_CONTROL, caching);
+    protect(headers);
+    if compressed {
+        set(headers, VARY, "accept-encoding");
+    }
+    Ok(response)
+}
+
+/// Sets what a page and its files may do.
+pub(super) fn protect(headers: &mut HeaderMap) {
     set(headers, CONTENT_SECURITY_POLICY, POLICY);
     set(headers, REFERRER_POLICY, "no-referrer");
-    Ok(response)
+}
+
+/// The path below the site's folder; `None` for names that could leave it, and hidden files.
+fn relative(path: &str) -> Option<PathBuf> {
+    let mut relative = PathBuf::new();
+    for part in path.split('/').filter(|part| !part.is_empty()) {
+        let is_plain = !part.starts_with('.') && !part.contains(['\\', '\0', ':']);
+        if !is_plain {
+            return None;
+        }
+        relative.push(part);
+    }
+    Some(relative)
+}
+
+/// Endings and encodings of compressed copies that the client accepts.
+fn accepted_encodings(headers: &HeaderMap) -> Vec<(&'static str, ContentEncoding)> {
+    let values = headers.get_all(ACCEPT_ENCODING).filter_map(|value| value.to_str().ok());
+    let codings: Vec<&str> = values.flat_map(|value| value.split(',')).map(str::trim).collect();
+    let accepts = |name: &str| {
+        codings.iter().any(|coding| {
+            let (coding, weight) = coding.split_once(';').unwrap_or((*coding, ""));
+            let weight = weight.trim().strip_prefix("q=").map(str::parse::<f32>);
+            coding.trim().eq_ignore_ascii_case(name) && !matches!(weight, Some(Ok(0.0)))
+        })
+    };
+    let accepted = COMPRESSED.into_iter().filter(|(_, name, _)| accepts(name));
+    accepted.map(|(ending, _, encoding)| (ending, encoding)).collect()
+}
+
+/// Opens the first compressed copy that exists, or the file. The second value tells whether
+/// there is a compressed copy.
+fn open_best(
+    path: &Path,
+    accepted: &[(&'static str, ContentEncoding)],
+) -> Option<(NamedFile, bool)> {
+    // A file that cannot be read is as good as none.
+    let open = |path: &PathBuf| {
+        open_file(path).unwrap_or_else(|error| {
+            tracing::warn!(%error, path = %path.display(), "cannot read a file of the site");
+            None
+        })
+    };
+    let plain = open(&path.to_owned())?;
+    let kind = plain.content_type().clone();
+    for (ending, encoding) in accepted {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".{ending}"));
+        if let Some(copy) = open(&PathBuf::from(name)) {
+            let copy = copy.set_content_type(kind).set_content_encoding(*encoding);
+            return Some((copy, true));
+        }
+    }
+    Some((plain, false))
 }
 
 fn set(headers: &mut HeaderMap, name: HeaderName, value: &'static str) {
     headers.insert(name, HeaderValue::from_static(value));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_path_leaves_the_folder() {
+        assert_eq!(relative("assets/app.js").unwrap(), Path::new("assets/app.js"));
+        assert_eq!(relative("").unwrap(), Path::new(""));
+        for path in ["../x", "a/../x", ".env", "a/.b", "a\\b", "c:x", "a\0"] {
+            assert!(relative(path).is_none(), "{path:?} was accepted");
+        }
+    }
 }

@@ -8,8 +8,8 @@ use crate::{
 };
 
 /// The response of `GET /v1/status`.
-#[derive(Debug, Serialize)]
-struct Status {
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct Status {
     version: &'static str,
     /// Whether all language models are loaded.
     ready: bool,
@@ -27,8 +27,16 @@ struct Status {
     queued: usize,
 }
 
-/// `GET /v1/status`: language models, catalogue, artefacts and queue length.
-pub(super) async fn status(state: web::Data<AppState>) -> impl Responder {
+/// Language models, catalogue, artefacts and queue length.
+#[utoipa::path(
+    get, path = "/v1/status", tag = "admin",
+    responses(
+        (status = 200, description = "The state of the server", body = Status),
+        (status = 403, description = "Not an admin key", body = tandem_protocol::Problem),
+    ),
+    security(("key" = [])),
+)]
+pub(crate) async fn status(state: web::Data<AppState>) -> impl Responder {
     let recommender = state.recommender();
     let Recommender { catalogue, dataset, artifacts, models } = &*recommender;
     let language_models: Vec<HostedModel> = models.iter().map(ServedModel::status).collect();

@@ -1,6 +1,5 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::mpsc::Receiver,
     time::Instant,
 };
 
@@ -10,6 +9,7 @@ use tokio::sync::watch;
 
 use super::{
     job::{JobOutput, QueuedJob, WorkerError},
+    queue::JobQueue,
     queue_stats::QueueStats,
 };
 
@@ -61,7 +61,7 @@ pub enum Readiness {
 /// The body of the worker thread: loads the model, then does jobs until the queue is closed.
 pub(super) fn run<F: GeneratorFactory>(
     load: impl FnOnce() -> Result<F, GeneratorError>,
-    jobs: &Receiver<QueuedJob>,
+    jobs: &JobQueue,
     ready: &watch::Sender<Readiness>,
     stats: &QueueStats,
 ) {
@@ -109,27 +109,26 @@ pub(super) fn run<F: GeneratorFactory>(
 fn do_jobs<'f>(
     factory: &'f dyn GeneratorFactory,
     first: Box<dyn Generator + 'f>,
-    jobs: &Receiver<QueuedJob>,
+    jobs: &JobQueue,
     stats: &QueueStats,
 ) {
     let max_batch = first.max_batch().max(1);
     let mut generator = Some(first);
-    while let Ok(next) = jobs.recv() {
-        let mut batch = vec![next];
-        batch.extend(jobs.try_iter().take(max_batch - 1));
-        stats.remove(batch.len());
+    while let Some(mut batch) = jobs.take(max_batch) {
         let started = Instant::now();
         batch.retain(|queued| !queued.reply.is_closed() && started < queued.deadline);
         if batch.is_empty() {
             tracing::debug!("skipped jobs whose clients are gone or whose deadlines have passed");
             continue;
         }
+        let size = batch.len();
         let results = generate(factory, &mut generator, &batch);
         stats.record(started.elapsed() / u32::try_from(batch.len()).unwrap_or(u32::MAX));
         for (QueuedJob { queued, reply, .. }, result) in batch.into_iter().zip(results) {
             let queue_ms = (started - queued).as_secs_f64() * 1e3;
             // Fails if the client has gone, which needs no handling.
-            let _ = reply.send(result.map(|generation| JobOutput { generation, queue_ms }));
+            let output = result.map(|generation| JobOutput { generation, queue_ms, batch: size });
+            let _ = reply.send(output);
         }
     }
 }

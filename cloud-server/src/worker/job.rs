@@ -28,6 +28,8 @@ pub struct JobOutput {
     pub generation: Generation,
     /// Time in the queue, in milliseconds.
     pub queue_ms: f64,
+    /// Number of jobs that were decoded together.
+    pub batch: usize,
 }
 
 /// Why a [`Job`] has no [`JobOutput`].
@@ -45,6 +47,9 @@ pub enum WorkerError {
     /// The deadline passed before the result was ready.
     #[error("the deadline passed")]
     Timeout,
+    /// The server is shutting down.
+    #[error("the server is shutting down")]
+    Stopping,
     /// The generator failed or panicked; the log has the reason. The worker keeps running.
     #[error("the generator failed")]
     Failed,

@@ -2,35 +2,38 @@
 
 mod inference;
 mod job;
+mod queue;
 mod queue_stats;
 
 use std::{
     fmt, io,
-    sync::{
-        Arc, Mutex, PoisonError,
-        mpsc::{SyncSender, TrySendError, sync_channel},
-    },
+    sync::{Arc, Mutex, PoisonError},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
 use tandem_generator::GeneratorError;
+use tandem_protocol::EngineKind;
 use tokio::sync::{oneshot, watch};
 
-use self::{job::QueuedJob, queue_stats::QueueStats};
+use self::{
+    job::QueuedJob,
+    queue::{JobQueue, PushError},
+    queue_stats::QueueStats,
+};
+use crate::client::Client;
 pub use inference::{GeneratorFactory, Readiness};
 pub use job::{Job, JobOutput, WorkerError};
 
 /// The handle of the one thread that owns a language model, and of its bounded queue.
 ///
-/// [`Worker::generate`] may be called from any thread and any number of tasks. Jobs start in
-/// the order of their arrival. When the thread becomes free, it takes all waiting jobs up to
+/// [`Worker::generate`] may be called from any thread and any number of tasks. Clients take
+/// turns, and the jobs of a client start in the order of their arrival. When the thread becomes free, it takes all waiting jobs up to
 /// [`Generator::max_batch`](tandem_generator::Generator::max_batch) as one batch; it never
 /// waits for a batch to fill. A job whose client has disconnected or whose deadline has
-/// passed is dropped before it is decoded.
+/// passed leaves the queue at once.
 pub struct Worker {
-    /// `None` once the worker is closed.
-    queue: Mutex<Option<SyncSender<QueuedJob>>>,
+    queue: Arc<JobQueue>,
     readiness: watch::Receiver<Readiness>,
     stats: Arc<QueueStats>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -48,19 +51,14 @@ impl Worker {
         F: GeneratorFactory,
         L: FnOnce() -> Result<F, GeneratorError> + Send + 'static,
     {
-        let (queue, jobs) = sync_channel(capacity);
+        let queue = Arc::new(JobQueue::new(capacity));
         let (ready, readiness) = watch::channel(Readiness::Loading);
         let stats = Arc::new(QueueStats::default());
         let thread = thread::Builder::new().name("language-model".to_owned()).spawn({
-            let stats = Arc::clone(&stats);
-            move || inference::run(load, &jobs, &ready, &stats)
+            let (queue, stats) = (Arc::clone(&queue), Arc::clone(&stats));
+            move || inference::run(load, &queue, &ready, &stats)
         })?;
-        Ok(Self {
-            queue: Mutex::new(Some(queue)),
-            readiness,
-            stats,
-            thread: Mutex::new(Some(thread)),
-        })
+        Ok(Self { queue, readiness, stats, thread: Mutex::new(Some(thread)) })
     }
 
     /// The current state of the worker.
@@ -69,10 +67,19 @@ impl Worker {
         self.readiness.borrow().clone()
     }
 
+    /// How the model represents items; `None` until it is loaded.
+    #[must_use]
+    pub fn engine(&self) -> Option<EngineKind> {
+        match &*self.readiness.borrow() {
+            Readiness::Ready { kind, .. } => Some(*kind),
+            Readiness::Loading | Readiness::Failed(_) => None,
+        }
+    }
+
     /// Number of jobs waiting in the queue.
     #[must_use]
     pub fn queued(&self) -> usize {
-        self.stats.queued()
+        self.queue.len()
     }
 
     /// Waits until loading has failed and returns the reason; never returns if loading
@@ -99,19 +106,34 @@ impl Worker {
         }
     }
 
-    /// Queues a job and waits for its result until the deadline. Dropping the future cancels
-    /// the job, unless it is being decoded already.
+    /// Queues a job of `client` and waits for its result until the deadline. Dropping the future
+    /// cancels the job, unless it is being decoded already, and frees its place in the queue.
     ///
     /// # Errors
     /// See [`WorkerError`].
-    pub async fn generate(&self, job: Job, deadline: Instant) -> Result<JobOutput, WorkerError> {
+    pub async fn generate(
+        &self,
+        client: Client,
+        job: Job,
+        deadline: Instant,
+    ) -> Result<JobOutput, WorkerError> {
         if !matches!(*self.readiness.borrow(), Readiness::Ready { .. }) {
             return Err(WorkerError::NotReady);
         }
         let (reply, output) = oneshot::channel();
-        self.enqueue(QueuedJob { job, queued: Instant::now(), deadline, reply })?;
+        let job = QueuedJob { job, queued: Instant::now(), deadline, reply };
+        let full = WorkerError::Full { retry_after_s: self.stats.retry_after_s(self.queued() + 1) };
+        let id = self.queue.push(client, job, full).map_err(|refused| match refused {
+            PushError::Full => full,
+            PushError::Closed => WorkerError::Stopping,
+        })?;
+        let mut place = QueuePlace { queue: &self.queue, client, id: Some(id) };
         let remaining = deadline.saturating_duration_since(Instant::now());
-        match tokio::time::timeout(remaining, output).await {
+        let answer = tokio::time::timeout(remaining, output).await;
+        if answer.is_ok() {
+            place.id = None;
+        }
+        match answer {
             Ok(Ok(result)) => result,
             // The worker dropped the job because its deadline had passed.
             Ok(Err(_)) if Instant::now() >= deadline => Err(WorkerError::Timeout),
@@ -120,26 +142,14 @@ impl Worker {
         }
     }
 
-    fn enqueue(&self, job: QueuedJob) -> Result<(), WorkerError> {
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(queue) = &*queue else { return Err(WorkerError::NotReady) };
-        // Counted before sending, because the worker may take the job at once.
-        self.stats.add();
-        queue.try_send(job).map_err(|refused| {
-            let waiting = self.stats.queued();
-            self.stats.remove(1);
-            match refused {
-                TrySendError::Full(_) => {
-                    WorkerError::Full { retry_after_s: self.stats.retry_after_s(waiting) }
-                }
-                TrySendError::Disconnected(_) => WorkerError::Failed,
-            }
-        })
-    }
-
     /// Closes the queue: no more jobs are accepted.
     pub fn close(&self) {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.queue.close();
+    }
+
+    /// Answers every waiting job with [`WorkerError::Stopping`] and closes the queue.
+    pub fn refuse_waiting(&self) {
+        self.queue.refuse_all(WorkerError::Stopping);
     }
 
     /// Closes the queue and waits at most `patience` for the thread to end. Returns whether it
@@ -160,6 +170,22 @@ impl Worker {
             tracing::error!("the language model's thread panicked");
         }
         true
+    }
+}
+
+/// Removes a job from the queue when its request is dropped.
+struct QueuePlace<'q> {
+    queue: &'q JobQueue,
+    client: Client,
+    /// `None` once the job has an answer.
+    id: Option<u64>,
+}
+
+impl Drop for QueuePlace<'_> {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            self.queue.remove(self.client, id);
+        }
     }
 }
 

@@ -1,33 +1,20 @@
 use std::{
-    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
+    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
 /// Time of one job while none has been measured, in microseconds.
 const INITIAL_JOB_US: u64 = 1_000_000;
 
-/// Queue length and job time, from which the waiting time is estimated.
+/// The time of a job, from which the waiting time is estimated.
 #[derive(Default)]
 pub(super) struct QueueStats {
-    queued: AtomicUsize,
     /// Moving average of the time per job in microseconds, 0 while unmeasured. A job of a
     /// batch counts with its share of the batch's time.
     job_us: AtomicU64,
 }
 
 impl QueueStats {
-    pub(super) fn queued(&self) -> usize {
-        self.queued.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn add(&self) {
-        self.queued.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn remove(&self, jobs: usize) {
-        self.queued.fetch_sub(jobs, Ordering::Relaxed);
-    }
-
     /// Records the time of one job.
     pub(super) fn record(&self, elapsed: Duration) {
         // 0 means unmeasured.

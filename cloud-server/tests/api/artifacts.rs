@@ -173,6 +173,84 @@ async fn a_new_release_is_used_and_the_old_one_still_served() {
 }
 
 #[actix_rt::test]
+async fn a_file_that_was_changed_is_not_served() {
+    let fixture = Fixture::new();
+    let app = app(&fixture).await;
+    let folder = fixture.artifacts.join(&fixture.hash);
+    let path = format!("/artifacts/{}/body.safetensors", fixture.hash);
+    assert_eq!(get(&app, &path).await.status.as_u16(), 200);
+    let body = folder.join("body.safetensors");
+    fs::write(&body, "another").unwrap();
+    let reply = get(&app, &path).await;
+    assert_eq!(reply.refusal(), "500 internal");
+    assert_eq!(reply.header("cache-control"), "no-store");
+    fs::write(&body, "weights").unwrap();
+    assert_eq!(get(&app, &path).await.status.as_u16(), 200);
+
+    let cell = sha256_hex(CELLS[0]);
+    fs::write(folder.join("cells").join(&cell), "another").unwrap();
+    let path = format!("/artifacts/{}/cells/{cell}", fixture.hash);
+    assert_eq!(get(&app, &path).await.refusal(), "500 internal");
+    // A file that the manifest does not name was not exported.
+    fs::write(folder.join("notes.txt"), "secret").unwrap();
+    let path = format!("/artifacts/{}/notes.txt", fixture.hash);
+    assert_eq!(get(&app, &path).await.refusal(), "404 not_found");
+}
+
+/// A device that holds the weights of a release must not get rows of another one.
+#[actix_rt::test]
+async fn rows_are_of_the_release_that_the_device_names() {
+    let fixture = Fixture::new();
+    let app = app(&fixture).await;
+    let older = fixture.hash.clone();
+    let rows = |release: &str| format!(r#"{{"items":["1"],"release":"{release}"}}"#);
+    let list =
+        |release: &str| format!(r#"{{"history":["2"],"k":1,"rows":true,"release":"{release}"}}"#);
+    let first = post(&app, "/v1/rows", rows(&older)).await;
+    assert_eq!(first.header("x-artifacts"), older);
+    let newer = write_artifacts(&fixture.artifacts, &fixture.recommender.catalogue, 1);
+    assert_eq!(get(&app, "/v1/manifest").await.header("x-artifacts"), newer);
+
+    let again = post(&app, "/v1/rows", rows(&older)).await;
+    assert_eq!(again.header("x-artifacts"), older);
+    assert_eq!(again.json(), first.json());
+    let current = post(&app, "/v1/rows", rows(&newer)).await;
+    assert_ne!(current.json()["rows"], first.json()["rows"]);
+    assert_ne!(current.json()["rows_hash"], first.json()["rows_hash"]);
+    let of_list = post(&app, "/v1/candidates", list(&older)).await;
+    assert_eq!(of_list.header("x-artifacts"), older);
+    assert_eq!(of_list.json()["candidates"][0]["row"], first.json()["rows"][0]["row"]);
+    let of_list = post(&app, "/v1/candidates", r#"{"history":["2"],"k":1,"rows":true}"#).await;
+    assert_eq!(of_list.header("x-artifacts"), newer);
+
+    for (path, body) in
+        [("/v1/rows", rows("0123456789abcdef")), ("/v1/candidates", list("0123456789abcdef"))]
+    {
+        let reply = post(&app, path, body).await;
+        assert_eq!(reply.refusal(), "409 catalogue_changed", "{path}");
+        assert!(reply.problem().detail.contains("/v1/manifest"));
+    }
+    let reply = post(&app, "/v1/rows", rows("../secret")).await;
+    assert_eq!(reply.refusal(), "400 invalid_field release");
+}
+
+/// A release that the server did not hold when it started.
+#[actix_rt::test]
+async fn an_older_release_on_the_disk_is_read_when_a_device_names_it() {
+    let fixture = Fixture::new();
+    let older = write_artifacts(&fixture.artifacts, &fixture.recommender.catalogue, 7);
+    fs::write(fixture.artifacts.join("current"), &fixture.hash).unwrap();
+    let app = app(&fixture).await;
+    let body = format!(r#"{{"items":["1"],"release":"{older}"}}"#);
+    let reply = post(&app, "/v1/rows", body.clone()).await;
+    assert_eq!((reply.status.as_u16(), reply.header("x-artifacts")), (200, older.as_str()));
+    assert_eq!(get(&app, "/v1/manifest").await.header("x-artifacts"), fixture.hash);
+    // It is in memory now.
+    fs::remove_dir_all(fixture.artifacts.join(&older)).unwrap();
+    assert_eq!(post(&app, "/v1/rows", body).await.status.as_u16(), 200);
+}
+
+#[actix_rt::test]
 async fn a_damaged_new_release_is_refused_and_the_old_one_stays_in_use() {
     let fixture = Fixture::new();
     let app = app(&fixture).await;
@@ -197,9 +275,9 @@ fn a_release_that_is_completed_later_is_used_without_a_restart() {
     let rows = fixture.artifacts.join(&newer).join("rows.bin");
     let bytes = fs::read(&rows).unwrap();
     fs::remove_file(&rows).unwrap();
-    assert_eq!(artifacts.current().hash(), fixture.hash);
+    assert_eq!(artifacts.refresh().hash(), fixture.hash);
     fs::write(&rows, bytes).unwrap();
-    wait_until("the completed release is used", || artifacts.current().hash() == newer);
+    wait_until("the completed release is used", || artifacts.refresh().hash() == newer);
 }
 
 #[test]

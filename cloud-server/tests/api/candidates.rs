@@ -135,3 +135,31 @@ async fn the_status_names_models_catalogue_and_artefacts() {
     assert_eq!(status["artifacts"], fixture.hash);
     assert_eq!(status["notice"], "Made up for tests.");
 }
+
+#[actix_rt::test]
+async fn a_batch_has_one_answer_per_request_in_order() {
+    let fixture = Fixture::new();
+    let app = app(&fixture).await;
+    // The scripted generator fails for item 13.
+    let histories: Vec<_> = (1..=12).map(|item| json!({ "history": [item.to_string()] })).collect();
+    let mut requests = histories.clone();
+    requests.insert(3, json!({ "history": ["1"], "k": 0 }));
+    requests.insert(4, json!({ "history": ["1"], "model": "none" }));
+    let body = json!({ "requests": requests }).to_string();
+    let reply = post(&app, "/v1/candidates/batch", body).await.json();
+    let answers = reply["answers"].as_array().unwrap();
+    assert_eq!(answers.len(), 14);
+    for (at, field) in [(3, "k"), (4, "model")] {
+        assert_eq!(answers[at]["problem"]["field"], field);
+        assert!(answers[at].get("list").is_none());
+    }
+    let lists: Vec<_> = answers.iter().filter_map(|answer| answer.get("list")).collect();
+    for (list, item) in lists.iter().zip(1..=12) {
+        let ids = candidate_ids(list);
+        assert_eq!(ids.len(), ITEMS as usize - 1);
+        assert!(!ids.contains(&item.to_string()), "the list of another history");
+    }
+    let many = json!({ "requests": vec![json!({ "history": [] }); 65] }).to_string();
+    let reply = post(&app, "/v1/candidates/batch", many).await;
+    assert_eq!(reply.refusal(), "400 invalid_field requests");
+}

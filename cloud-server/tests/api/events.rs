@@ -105,3 +105,29 @@ async fn a_deleted_log_folder_is_an_internal_error() {
     let body = json!({ "session": "s", "events": [event("a", "click", "1")] });
     assert_eq!(post(&app, PATH, body.to_string()).await.refusal(), "500 internal");
 }
+
+#[actix_rt::test]
+async fn a_full_log_has_its_own_code_and_stops_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = app(&Fixture::with(logging(folder.path()))).await;
+    let request = |number: usize| {
+        let events = (0..500).map(|at| event(&format!("e{number}-{at}"), "click", "1"));
+        json!({ "session": "s".repeat(60), "events": events.collect::<Vec<_>>() }).to_string()
+    };
+    let mut number = 0;
+    let refused = loop {
+        let reply = post(&app, PATH, request(number)).await;
+        if !reply.status.is_success() {
+            break reply;
+        }
+        number += 1;
+        assert!(number < 100, "the log of 1 MiB is never full");
+    };
+    assert_eq!(refused.refusal(), "503 event_log_full");
+    assert_eq!(refused.header("retry-after"), "60");
+    assert_eq!(lines(folder.path(), "interactions.jsonl").len(), 500 * number);
+    let view = json!({ "session": "s", "events": [event("v", "view", "1")] });
+    assert_eq!(post(&app, PATH, view.to_string()).await.status.as_u16(), 200);
+    let list = post(&app, "/v1/candidates", r#"{"history":["1"]}"#).await;
+    assert_eq!(list.status.as_u16(), 200);
+}

@@ -12,8 +12,8 @@ use std::{
 
 use actix_web::web;
 use cloud_server::{
-    AppState, ArtifactStore, CurrentRecommender, DatasetInfo, EventLog, GeneratorFactory, Limits,
-    Models, Readiness, Recommender, ServedModel, Worker,
+    AccessControl, AppState, ArtifactStore, DatasetInfo, EventLog, GeneratorFactory, Limits,
+    Models, Readiness, Recommender, ServedModel, TrustedProxies, Worker,
 };
 use serde_json::{Value, json};
 use tandem_dataset::{Catalogue, Dataset, Item, ItemIndex, Sequence, files::sha256_hex};
@@ -226,6 +226,10 @@ pub(crate) struct Options {
     pub(crate) allowed_origins: Vec<cloud_server::Origin>,
     /// Folder of the event log, if one is kept.
     pub(crate) events: Option<PathBuf>,
+    /// File of keys.
+    pub(crate) keys: Option<PathBuf>,
+    /// Networks of trusted proxies.
+    pub(crate) proxies: Vec<ipnet::IpNet>,
     /// Whether loading waits for [`Script::open`].
     pub(crate) loading: bool,
     /// Names of the models; one named `scripted` if empty.
@@ -269,23 +273,25 @@ impl Fixture {
             scripts.push(script);
             models.push(ServedModel { name: name.to_owned(), worker });
         }
-        let recommender = Arc::new(Recommender {
-            artifacts: ArtifactStore::open(&artifacts, Arc::clone(&catalogue)).unwrap(),
-            catalogue,
-            dataset: DatasetInfo {
-                name: "films".to_owned(),
-                notice: Some("Made up for tests.".to_owned()),
-            },
-            models: Models::new(models).unwrap(),
-        });
-        let state = web::Data::new(AppState {
-            recommender: CurrentRecommender::new(Arc::clone(&recommender)),
-            limits: options.limits,
-            site: options.site,
-            client: options.client,
-            events: options.events.map(|path| Arc::new(EventLog::open(&path).unwrap())),
-            allowed_origins: options.allowed_origins,
-        });
+        let dataset =
+            DatasetInfo { name: "films".to_owned(), notice: Some("Made up for tests.".to_owned()) };
+        let events = options.events.map(|path| Arc::new(EventLog::open(&path, 1 << 20).unwrap()));
+        let store = ArtifactStore::open(&artifacts, Arc::clone(&catalogue)).unwrap();
+        let models = Models::new(models).unwrap();
+        let access = AccessControl::new(
+            options.keys.map(|path| AccessControl::read_keys(&path).unwrap()),
+            options.allowed_origins,
+            TrustedProxies::new(options.proxies),
+            &options.limits.rates,
+        );
+        let recommender = Recommender { catalogue, dataset, artifacts: Arc::new(store), models };
+        let recommender = Arc::new(recommender);
+        let mut state = AppState::new(Arc::clone(&recommender), options.limits);
+        state.site = options.site;
+        state.client = options.client;
+        state.events = events;
+        state.set_access(access);
+        let state = web::Data::new(state);
         let script = Arc::clone(&scripts[0]);
         Self { state, recommender, script, scripts, artifacts, hash, _folder: folder }
     }

@@ -2,13 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
+mod access;
 mod artifacts;
 mod bad_input;
 mod candidates;
+mod connections;
 mod events;
 mod fixture;
 mod http;
 mod models;
+mod operation;
 mod process;
 mod queue;
 mod releases;

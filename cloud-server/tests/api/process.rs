@@ -313,7 +313,7 @@ fn listening_beyond_this_machine_is_logged_as_a_warning() {
     let folder = Folder::new();
     for (host, is_warned) in [("127.0.0.1", false), ("0.0.0.0", true)] {
         let mut command = folder.command();
-        command.args(["--host", host]).env("RUST_LOG", "warn").stderr(Stdio::piped());
+        command.args(["--host", host, "--insecure"]).env("RUST_LOG", "warn").stderr(Stdio::piped());
         let mut process = Process::start(&folder, &mut command);
         let mut log = process.child.stderr.take().unwrap();
         assert_eq!(process.stop_with("-TERM").code(), Some(0));
@@ -322,6 +322,83 @@ fn listening_beyond_this_machine_is_logged_as_a_warning() {
         assert_eq!(text.contains("does not authenticate clients"), is_warned, "{host}: {text}");
         fs::remove_file(folder.path("port")).unwrap();
     }
+}
+
+#[test]
+fn sigterm_answers_everyone_who_waits() {
+    let folder = Folder::new();
+    let mut process = Process::start(&folder, folder.command().args(["--queue", "1000"])).ready();
+    let mut streams: Vec<_> = (0..60).map(|_| process.connect()).collect();
+    for (number, stream) in streams.iter_mut().enumerate() {
+        let body = json!({ "history": [(number % 30 + 1).to_string()], "k": 30 });
+        stream.write_all(post("/v1/candidates", &body.to_string()).as_bytes()).unwrap();
+    }
+    assert_eq!(process.stop_with("-TERM").code(), Some(0));
+    for mut stream in streams {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let status = &answer[..answer.len().min(12)];
+        assert!(["HTTP/1.1 200", "HTTP/1.1 503"].contains(&status), "{answer}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn sighup_reads_the_keys_again() {
+    let folder = Folder::new();
+    let file = folder.path("keys.toml");
+    let write = |key: &str| {
+        let sha256 = tandem_dataset::files::sha256_hex(key);
+        let text =
+            format!("[[key]]\nid = \"a\"\nname = \"n\"\nkind = \"admin\"\nsha256 = \"{sha256}\"\n");
+        fs::write(&file, text).unwrap();
+    };
+    write("first");
+    let process = Process::start(&folder, folder.command().arg("--keys").arg(&file)).ready();
+    let status_with = |key: &str| {
+        let request = format!(
+            "GET /v1/status HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+             authorization: Bearer {key}\r\n\r\n"
+        );
+        process.exchange(&request).0
+    };
+    let reload = || {
+        let id = process.child.id().to_string();
+        assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
+    };
+    assert_eq!((status_with("first"), status_with("second")), (200, 401));
+    write("second");
+    reload();
+    wait_until("the new key is valid", || status_with("second") == 200);
+    assert_eq!(status_with("first"), 401);
+    // A damaged file changes nothing.
+    fs::write(&file, "[[key]]").unwrap();
+    reload();
+    assert_eq!(process.get("/livez").0, 200);
+    assert_eq!(status_with("second"), 200);
+}
+
+/// A pipe without a writer never answers `open`, as a network disk that has gone.
+#[cfg(unix)]
+#[test]
+fn a_file_system_that_hangs_stalls_no_other_request() {
+    let folder = Folder::new();
+    fs::create_dir(folder.path("site")).unwrap();
+    fs::write(folder.path("site").join("index.html"), "<!doctype html>").unwrap();
+    let pipe = folder.path("site").join("pipe.txt");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut command = folder.command();
+    let process = Process::start(&folder, command.arg("--site").arg(folder.path("site"))).ready();
+    let mut hanging: Vec<_> = (0..12).map(|_| process.connect()).collect();
+    for stream in &mut hanging {
+        stream.write_all(b"GET /pipe.txt HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    }
+    for path in ["/livez", "/", "/v1/models"] {
+        assert_eq!(process.get(path).0, 200, "{path}");
+    }
+    let mut answer = [0; 12];
+    hanging[0].read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 503");
 }
 
 #[test]
@@ -372,4 +449,12 @@ fn a_real_model_is_served_end_to_end() {
         serde_json::from_slice::<Value>(&status).unwrap()["queued"].as_u64() > Some(0)
     });
     assert_eq!(process.stop_with("-TERM").code(), Some(0));
+    for mut stream in streams {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(
+            answer.starts_with("HTTP/1.1 200") || answer.starts_with("HTTP/1.1 503"),
+            "{answer}"
+        );
+    }
 }

@@ -1,6 +1,12 @@
 //! Queue limits, deadlines, clients that disconnect, and generators that fail.
 
-use std::{io::Write, net::TcpListener, rc::Rc, sync::atomic::Ordering, time::Duration};
+use std::{
+    io::Write,
+    net::TcpListener,
+    rc::Rc,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use cloud_server::{Limits, Readiness};
 
@@ -94,13 +100,63 @@ async fn a_cancelled_request_is_not_decoded() {
     wait_for("one waits", || fixture.worker().queued() == 1).await;
     abandoned.abort();
     assert!(abandoned.await.unwrap_err().is_cancelled());
+    wait_for("its place is free", || fixture.worker().queued() == 0).await;
     let patient = start();
-    wait_for("two wait", || fixture.worker().queued() == 2).await;
+    wait_for("another waits", || fixture.worker().queued() == 1).await;
 
     fixture.script.open();
     assert_eq!(decoding.await.unwrap(), 200);
     assert_eq!(patient.await.unwrap(), 200);
     assert_eq!(fixture.script.started(), 2, "the abandoned request was decoded");
+}
+
+/// At a shutdown that follows a new release.
+#[actix_rt::test]
+async fn requests_that_wait_for_an_earlier_release_are_refused_too() {
+    let (fixture, newer) = (Fixture::new(), Fixture::new());
+    let app = Rc::new(app(&fixture).await);
+    let start = || {
+        let app = Rc::clone(&app);
+        actix_rt::spawn(async move { post(&*app, PATH, BODY).await.status.as_u16() })
+    };
+    fixture.script.close();
+    let decoding = start();
+    wait_for("one is decoded", || fixture.script.started() == 1).await;
+    let waiting = start();
+    wait_for("one waits", || fixture.worker().queued() == 1).await;
+    let current = &fixture.state.recommender;
+    let before = current.replace(Arc::clone(&newer.recommender));
+    assert!(Arc::ptr_eq(&before, &fixture.recommender));
+
+    current.refuse_waiting();
+    assert_eq!(waiting.await.unwrap(), 503);
+    fixture.script.open();
+    assert_eq!(decoding.await.unwrap(), 200);
+}
+
+/// A client that hangs up and comes again must not keep others out of a full queue.
+#[actix_rt::test]
+async fn the_places_of_cancelled_requests_are_free_at_once() {
+    let fixture = Fixture::with(Options { capacity: Some(2), ..Options::default() });
+    let app = Rc::new(app(&fixture).await);
+    let start = || {
+        let app = Rc::clone(&app);
+        actix_rt::spawn(async move { post(&*app, PATH, BODY).await.status.as_u16() })
+    };
+    fixture.script.close();
+    let decoding = start();
+    wait_for("one is decoded", || fixture.script.started() == 1).await;
+    for _ in 0..5 {
+        let abandoned = [start(), start()];
+        wait_for("the queue is full", || fixture.worker().queued() == 2).await;
+        abandoned.iter().for_each(actix_rt::task::JoinHandle::abort);
+        wait_for("the places are free", || fixture.worker().queued() == 0).await;
+    }
+    let patient = start();
+    fixture.script.open();
+    assert_eq!(decoding.await.unwrap(), 200);
+    assert_eq!(patient.await.unwrap(), 200);
+    assert_eq!(fixture.script.started(), 2);
 }
 
 /// The same with a socket: the server notices that it was closed while the request waits.

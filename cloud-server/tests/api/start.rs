@@ -189,6 +189,46 @@ fn a_site_that_is_not_built_is_named() {
 }
 
 #[test]
+fn an_event_log_that_cannot_be_written_is_named() {
+    let folder = Folder::new();
+    fs::create_dir_all(folder.path("log").join("interactions.jsonl")).unwrap();
+    let sentence = sentence(folder.command().arg("--events").arg(folder.path("log")));
+    assert_mentions(&sentence, &["interactions.jsonl", "--events"]);
+}
+
+#[test]
+fn an_address_of_other_machines_needs_keys_or_consent() {
+    let folder = Folder::new();
+    let message = sentence(folder.command().args(["--host", "0.0.0.0"]));
+    assert_mentions(&message, &["0.0.0.0", "--keys", "--insecure"]);
+    let message = sentence(folder.command().arg("--keys").arg(folder.path("none.toml")));
+    assert_mentions(&message, &["none.toml", "cloud-server keys new"]);
+}
+
+#[test]
+fn options_of_file_and_environment_are_checked_and_printed() {
+    let folder = Folder::new();
+    fs::write(folder.path("tandem.toml"), "queue = 5\ntimeout = 7\n").unwrap();
+    let with_file = || {
+        let mut command = folder.command();
+        command.arg("--config").arg(folder.path("tandem.toml")).env("TANDEM_QUEUE", "6");
+        command
+    };
+    let output = with_file().arg("--print-config").output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8(output.stdout).unwrap();
+    for line in ["queue = 6  # environment", "timeout = 7  # file", "port = 0  # command line"] {
+        assert!(text.contains(line), "{line} is not in: {text}");
+    }
+    let output = with_file().arg("--check").output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    fs::remove_file(folder.path("artifacts").join("current")).unwrap();
+    assert_mentions(&sentence(with_file().arg("--check")), &["current", "tandem export"]);
+    fs::write(folder.path("tandem.toml"), "qeueu = 5\n").unwrap();
+    assert_mentions(&sentence(&mut with_file()), &["tandem.toml", "`qeueu`"]);
+}
+
+#[test]
 fn a_port_file_that_cannot_be_written_is_named() {
     let folder = Folder::new();
     let path = folder.path("nowhere").join("port");

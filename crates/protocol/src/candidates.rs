@@ -1,11 +1,12 @@
 use serde::{Deserialize, Serialize};
 
-use crate::ItemId;
+use crate::{ItemId, Problem};
 
 /// Body of `POST /v1/candidates`: a request for a candidate list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CandidatesRequest {
     /// The visitor's items, oldest first. Unknown ids and repeated items are skipped and
     /// counted in [`Ignored`]. May be empty.
@@ -25,11 +26,17 @@ pub struct CandidatesRequest {
     /// does not hold the whole item table asks for them.
     #[serde(default)]
     pub rows: bool,
+    /// The release that the rows are to be of: the one whose weights the device holds. A server
+    /// that does not have it refuses the request. Default: the current release. The header
+    /// `x-artifacts` of the response names the release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<String>,
 }
 
 /// Response of `POST /v1/candidates`: a candidate list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CandidatesResponse {
     /// Name of the language model that made the list.
     pub model: String,
@@ -54,6 +61,7 @@ pub struct CandidatesResponse {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Ranking {
     /// The language model's log-probability given the history.
     LanguageModel,
@@ -64,6 +72,7 @@ pub enum Ranking {
 /// An item of a candidate list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Candidate {
     /// The item.
     pub item: ItemId,
@@ -78,6 +87,7 @@ pub struct Candidate {
 /// An item's row of the small model's item table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ItemRow {
     /// The item.
     pub item: ItemId,
@@ -89,6 +99,7 @@ pub struct ItemRow {
 /// Number of items of a request that the server did not use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Ignored {
     /// Ids that are not in the catalogue, in history and exclusions.
     pub unknown: usize,
@@ -99,8 +110,12 @@ pub struct Ignored {
 }
 
 /// Durations of a request's parts in milliseconds, and the number of decoded tokens.
+///
+/// `prompt_ms`, `decode_ms` and the tokens are 0 for callers with a public key: they would tell
+/// whether a history is in the prefix cache, that is, whether another visitor has it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(rename = "ServerTimings"))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Timings {
     /// Waiting until the model was free.
     pub queue_ms: f64,
@@ -120,14 +135,19 @@ pub struct Timings {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RowsRequest {
     /// The items.
     pub items: Vec<ItemId>,
+    /// As [`CandidatesRequest::release`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<String>,
 }
 
 /// Response of `POST /v1/rows`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RowsResponse {
     /// SHA-256 of the item table file, as in [`Manifest::rows`](crate::Manifest::rows).
     pub rows_hash: String,
@@ -135,4 +155,34 @@ pub struct RowsResponse {
     pub rows: Vec<ItemRow>,
     /// Number of requested ids that are not in the catalogue.
     pub unknown: usize,
+}
+
+/// Body of `POST /v1/candidates/batch`: several requests for candidate lists, for programs of the
+/// shop.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BatchRequest {
+    /// The requests.
+    pub requests: Vec<CandidatesRequest>,
+}
+
+/// Response of `POST /v1/candidates/batch`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BatchResponse {
+    /// One answer per request, in their order.
+    pub answers: Vec<BatchAnswer>,
+}
+
+/// The answer to one request of a batch: a list, or why there is none.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BatchAnswer {
+    /// The candidate list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list: Option<CandidatesResponse>,
+    /// The error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
 }

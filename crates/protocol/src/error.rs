@@ -17,6 +17,7 @@ macro_rules! error_codes {
         /// ```
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(rename = "WireErrorCode"))]
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
         pub enum ErrorCode {
             $($(#[doc = $doc])+ #[serde(rename = $name)] $code,)+
         }
@@ -47,7 +48,7 @@ error_codes! {
     NotFound = "not_found",
     /// The resource does not support the HTTP method.
     MethodNotAllowed = "method_not_allowed",
-    /// The server or a gateway refused the key.
+    /// The server or a gateway refused the key, or the key does not allow this.
     Unauthorized = "unauthorized",
     /// The `Content-Type` is not JSON.
     UnsupportedMediaType = "unsupported_media_type",
@@ -55,6 +56,10 @@ error_codes! {
     NotReady = "not_ready",
     /// The queue is full; retry after `Retry-After`.
     Overloaded = "overloaded",
+    /// The client, or its key, has sent too many requests; retry after `Retry-After`.
+    RateLimited = "rate_limited",
+    /// The server's event log, or its disk, is full: events are not logged.
+    EventLogFull = "event_log_full",
     /// The model did not respond in time.
     Timeout = "timeout",
     /// An error inside the server.
@@ -69,7 +74,8 @@ error_codes! {
     UnsupportedVersion = "unsupported_version",
     /// An artefact is damaged or has an unknown format.
     InvalidArtifact = "invalid_artifact",
-    /// A list or a stored session belongs to another catalogue than the model.
+    /// A list or a stored session belongs to another catalogue than the model, or the server does
+    /// not have the release that the device holds.
     CatalogueChanged = "catalogue_changed",
     /// An argument of the call is invalid.
     InvalidArgument = "invalid_argument",
@@ -95,6 +101,7 @@ impl fmt::Display for ErrorCode {
 /// members `code` and `field`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Problem {
     /// Always `about:blank`; errors are told apart by [`Problem::code`].
     #[serde(rename = "type")]
@@ -133,6 +140,6 @@ mod tests {
             assert_eq!(code.as_str(), words.trim_start_matches('_').to_lowercase());
             assert!(names.insert(code.as_str()), "{code} is used twice");
         }
-        assert_eq!(names.len(), 23, "a new code needs a row in the tables of the documentation");
+        assert_eq!(names.len(), 25, "a new code needs a row in the tables of the documentation");
     }
 }

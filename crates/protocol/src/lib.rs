@@ -25,8 +25,8 @@ mod manifest;
 mod models;
 
 pub use candidates::{
-    Candidate, CandidatesRequest, CandidatesResponse, Ignored, ItemRow, Ranking, RowsRequest,
-    RowsResponse, Timings,
+    BatchAnswer, BatchRequest, BatchResponse, Candidate, CandidatesRequest, CandidatesResponse,
+    Ignored, ItemRow, Ranking, RowsRequest, RowsResponse, Timings,
 };
 pub use error::{ErrorCode, Problem};
 pub use event::{DisagreementReport, Event, EventKind, EventsRequest, EventsResponse, LoggedEvent};

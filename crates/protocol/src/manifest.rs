@@ -108,6 +108,7 @@ pub struct Artifact {
 /// Hash and size of a catalogue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CatalogueInfo {
     /// SHA-256 over the item ids in catalogue order, lower-case hexadecimal.
     pub hash: String,
@@ -118,6 +119,7 @@ pub struct CatalogueInfo {
 /// The language model that makes the candidate lists.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LanguageModelInfo {
     /// Name for display.
     pub name: String,

@@ -3,6 +3,7 @@ use serde::{Deserialize, Serialize};
 /// Response of `GET /v1/models`: the language models of a server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ModelsResponse {
     /// The models; the first one is used by requests that name none.
     pub models: Vec<HostedModel>,
@@ -11,6 +12,7 @@ pub struct ModelsResponse {
 /// A language model that a server hosts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HostedModel {
     /// Name for [`CandidatesRequest::model`](crate::CandidatesRequest::model).
     pub name: String,
@@ -28,6 +30,7 @@ pub struct HostedModel {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum EngineKind {
     /// A text model: an item is represented by its title.
     Titles,

@@ -73,6 +73,8 @@ const classes: Record<ErrorCode, typeof TandemError> = {
   unsupported_media_type: ServerError,
   not_ready: ServerError,
   overloaded: ServerError,
+  rate_limited: ServerError,
+  event_log_full: ServerError,
   timeout: ServerError,
   internal: TandemError,
   unreachable: ServerError,

@@ -414,7 +414,7 @@ cached: boolean, };
  * Programs act on the code, which does not change. The message beside it is for
  * people and may change.
  */
-export type WireErrorCode = "invalid_request" | "invalid_field" | "payload_too_large" | "not_found" | "method_not_allowed" | "unauthorized" | "unsupported_media_type" | "not_ready" | "overloaded" | "timeout" | "internal" | "unreachable" | "bad_response" | "integrity" | "unsupported_version" | "invalid_artifact" | "catalogue_changed" | "invalid_argument" | "unknown_item" | "no_adapter" | "device_lost" | "disposed" | "aborted";
+export type WireErrorCode = "invalid_request" | "invalid_field" | "payload_too_large" | "not_found" | "method_not_allowed" | "unauthorized" | "unsupported_media_type" | "not_ready" | "overloaded" | "rate_limited" | "event_log_full" | "timeout" | "internal" | "unreachable" | "bad_response" | "integrity" | "unsupported_version" | "invalid_artifact" | "catalogue_changed" | "invalid_argument" | "unknown_item" | "no_adapter" | "device_lost" | "disposed" | "aborted";
 
 /**
  * Identifier of an item in the shop (for example a SKU or a film number), never a position.
@@ -475,7 +475,13 @@ k?: number | null,
  * Whether the response contains the item rows of candidates and history. A device that
  * does not hold the whole item table asks for them.
  */
-rows: boolean, };
+rows: boolean, 
+/**
+ * The release that the rows are to be of: the one whose weights the device holds. A server
+ * that does not have it refuses the request. Default: the current release. The header
+ * `x-artifacts` of the response names the release.
+ */
+release?: string | null, };
 
 /**
  * Response of `POST /v1/candidates`: a candidate list.
@@ -563,6 +569,9 @@ truncated: number, };
 
 /**
  * Durations of a request's parts in milliseconds, and the number of decoded tokens.
+ *
+ * `prompt_ms`, `decode_ms` and the tokens are 0 for callers with a public key: they would tell
+ * whether a history is in the prefix cache, that is, whether another visitor has it.
  */
 export type ServerTimings = { 
 /**
@@ -597,7 +606,11 @@ export type RowsRequest = {
 /**
  * The items.
  */
-items: Array<ItemId>, };
+items: Array<ItemId>, 
+/**
+ * As `CandidatesRequest::release`.
+ */
+release?: string | null, };
 
 /**
  * Response of `POST /v1/rows`.

@@ -23,7 +23,7 @@ const MAX_ROWS: usize = 200;
 /// The release of the cells, and the state of their requests.
 pub(super) struct Missing<A> {
     /// Folder of the release.
-    release: String,
+    pub(super) release: String,
     /// SHA-256 of the item table.
     rows_hash: String,
     /// SHA-256 of the cell index.
@@ -166,7 +166,8 @@ impl<H: Host> Engine<H> {
         if items.is_empty() {
             return Ok(RowsResponse::default());
         }
-        let request = RowsRequest { items: items.to_vec() };
+        let release = Some(self.missing.release.clone());
+        let request = RowsRequest { items: items.to_vec(), release };
         let response = self.post("/v1/rows", &request, "rows of clicked items", abort).await?;
         response::expect_ok(&response, "POST /v1/rows")?;
         let rows: RowsResponse = response::json(&response.body, "rows of items")?;
@@ -193,6 +194,7 @@ fn is_final(error: &ClientError) -> bool {
             | ErrorCode::Timeout
             | ErrorCode::Aborted
             | ErrorCode::Overloaded
+            | ErrorCode::RateLimited
             | ErrorCode::NotReady
             | ErrorCode::Internal
             | ErrorCode::Unauthorized

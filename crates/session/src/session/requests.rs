@@ -59,6 +59,8 @@ impl Session {
             exclude: exclude.into_iter().cloned().collect(),
             k,
             rows: !self.rows.is_whole(),
+            // The caller knows the release of the weights.
+            release: None,
         };
         let user = self.encoding_cache.of(&self.readable_history());
         let user = user.and_then(|user| user.embedding().map(<[f32]>::to_vec));

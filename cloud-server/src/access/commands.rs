@@ -1,0 +1,212 @@
+use std::{
+    io,
+    num::NonZeroU32,
+    path::{Path, PathBuf},
+};
+
+use clap::{Args, Subcommand};
+use tandem_dataset::files::write_atomically;
+
+use super::{
+    KeyFileError, KeyKind,
+    generate::NewKey,
+    key_file::{Entries, Entry},
+};
+use crate::origin::Origin;
+
+/// Makes, lists and revokes keys. A running server reads the file again on SIGHUP.
+#[derive(Debug, Args)]
+pub struct KeysCommand {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Make a key, store its hash in the file and print the key, which is not shown again. A name
+    /// can have two keys, so that a new one can replace the old one without a gap.
+    New {
+        /// File of keys; created if it does not exist.
+        #[arg(long, value_name = "FILE")]
+        file: PathBuf,
+        /// Name of the key's user, for example a shop.
+        #[arg(long)]
+        name: String,
+        /// What the key allows.
+        #[arg(long, default_value = "public")]
+        kind: KeyKind,
+        /// Origin whose pages may use the key; may be repeated [default: all].
+        #[arg(long, value_name = "URL")]
+        origin: Vec<Origin>,
+        /// Requests per minute of all clients of the key together [default: no limit].
+        #[arg(long, value_name = "N")]
+        requests_per_minute: Option<NonZeroU32>,
+    },
+    /// List the keys of a file.
+    List {
+        /// File of keys.
+        #[arg(long, value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Remove a key from the file.
+    Revoke {
+        /// File of keys.
+        #[arg(long, value_name = "FILE")]
+        file: PathBuf,
+        /// The key's id, as `list` prints it.
+        id: String,
+    },
+}
+
+/// Why a command on keys failed.
+#[derive(Debug, thiserror::Error)]
+pub enum KeysError {
+    /// The file cannot be used.
+    #[error(transparent)]
+    File(#[from] KeyFileError),
+    /// The name has two keys.
+    #[error(
+        "`{name}` has two keys, {}; revoke one with `cloud-server keys revoke`", ids.join(" and ")
+    )]
+    TooMany {
+        /// The name.
+        name: String,
+        /// The ids of its keys.
+        ids: Vec<String>,
+    },
+    /// There is no key of this id.
+    #[error("there is no key `{id}`; list the keys with `cloud-server keys list`")]
+    NotFound {
+        /// The id.
+        id: String,
+    },
+    /// The operating system gave no random bytes.
+    #[error("cannot make a key: {0}")]
+    Random(#[from] getrandom::Error),
+}
+
+impl KeysCommand {
+    /// Does the command and returns what it prints.
+    ///
+    /// # Errors
+    /// See [`KeysError`].
+    pub fn run(self) -> Result<String, KeysError> {
+        match self.action {
+            Action::New { file, name, kind, origin, requests_per_minute } => {
+                let mut entries =
+                    if file.exists() { Entries::read(&file)? } else { Entries::default() };
+                let NewKey { id, text, sha256 } = NewKey::generate(kind)?;
+                let origins = origin.iter().map(ToString::to_string).collect();
+                let entry =
+                    Entry { id, name: name.clone(), kind, sha256, origins, requests_per_minute };
+                entries.add(entry).map_err(|ids| KeysError::TooMany { name, ids })?;
+                write(&file, &entries)?;
+                Ok(text)
+            }
+            Action::List { file } => {
+                let lines = Entries::read(&file)?.keys.into_iter().map(|entry| {
+                    let Entry { id, name, kind, origins, requests_per_minute, .. } = entry;
+                    let kind = match kind {
+                        KeyKind::Public => "public",
+                        KeyKind::Admin => "admin",
+                    };
+                    let rate = requests_per_minute.map(|rate| format!("  {rate}/min"));
+                    format!(
+                        "{id}  {kind}  {name}  {}{}",
+                        origins.join(" "),
+                        rate.unwrap_or_default()
+                    )
+                    .trim_end()
+                    .to_owned()
+                });
+                Ok(lines.collect::<Vec<_>>().join("\n"))
+            }
+            Action::Revoke { file, id } => {
+                let mut entries = Entries::read(&file)?;
+                let before = entries.keys.len();
+                entries.keys.retain(|entry| entry.id != id);
+                if entries.keys.len() == before {
+                    return Err(KeysError::NotFound { id });
+                }
+                write(&file, &entries)?;
+                Ok(format!("revoked {id}; a running server follows after SIGHUP"))
+            }
+        }
+    }
+}
+
+/// Writes the file. It has no secrets: the keys are random, so their hashes say nothing of them.
+fn write(path: &Path, entries: &Entries) -> Result<(), KeyFileError> {
+    let failed = |source| KeyFileError::Io { path: path.to_owned(), source };
+    let text = toml::to_string(entries).map_err(|error| failed(io::Error::other(error)))?;
+    write_atomically(path, text.as_bytes()).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use clap::Parser;
+
+    use super::*;
+    use crate::access::KeyFile;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        keys: KeysCommand,
+    }
+
+    fn keys(file: &Path, line: &[&str]) -> Result<String, KeysError> {
+        let file = file.to_str().unwrap();
+        let line = [&["keys"], line, &["--file", file]].concat();
+        Line::try_parse_from(line).unwrap().keys.run()
+    }
+
+    #[test]
+    fn a_key_is_shown_once_and_stored_as_a_hash() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("keys.toml");
+        let new = ["new", "--name", "shop", "--origin", "https://shop.example"];
+        let key = keys(&file, &new).unwrap();
+        assert!(key.starts_with("tandem_public_"), "{key}");
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(!text.contains(&key) && text.contains("sha256"), "{text}");
+        let stored = KeyFile::read(&file).unwrap();
+        let found = stored.find(&key).unwrap();
+        assert_eq!((found.kind, found.origins.len()), (KeyKind::Public, 1));
+        assert!(stored.find(&key[1..]).is_none());
+        let admin = keys(&file, &["new", "--name", "shop", "--kind", "admin"]).unwrap();
+        assert!(admin.starts_with("tandem_admin_"), "{admin}");
+    }
+
+    #[test]
+    fn a_name_has_at_most_two_keys_and_a_revoked_key_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("keys.toml");
+        let new = ["new", "--name", "shop"];
+        let old = keys(&file, &new).unwrap();
+        let next = keys(&file, &new).unwrap();
+        assert_ne!(old, next);
+        let Err(KeysError::TooMany { ids, .. }) = keys(&file, &new) else { panic!("a third key") };
+        assert!(keys(&file, &["list"]).unwrap().starts_with(&ids[0]));
+        keys(&file, &["revoke", &ids[0]]).unwrap();
+        let stored = KeyFile::read(&file).unwrap();
+        assert!(stored.find(&old).is_none() && stored.find(&next).is_some());
+        let refused = keys(&file, &["revoke", &ids[0]]);
+        assert!(matches!(refused, Err(KeysError::NotFound { .. })));
+    }
+
+    #[test]
+    fn a_damaged_file_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("keys.toml");
+        for text in
+            ["", "[[key]]\nid = 7", "[[key]]\nid=\"a\"\nname=\"n\"\nkind=\"public\"\nsha256=\"x\""]
+        {
+            fs::write(&file, text).unwrap();
+            let error = KeyFile::read(&file).unwrap_err().to_string();
+            assert!(error.contains("keys.toml is not a key file"), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Who may call what, and how often: keys, roles, origins and rates.
+//!
+//! A **public key** is part of a web page and no secret. It names the shop's pages, so that other
+//! origins cannot use the server, and carries its rate. An **admin key** is a secret of the
+//! operator's own programs. A browser never needs one.
+
+mod commands;
+mod generate;
+mod key_file;
+mod rates;
+
+use std::{net::IpAddr, path::Path, sync::Arc};
+
+use actix_web::http::header::{self, HeaderMap};
+
+pub use commands::{KeysCommand, KeysError};
+pub use key_file::{Key, KeyFile, KeyFileError, KeyKind};
+pub use rates::Rates;
+
+use crate::{
+    client::{Client, TrustedProxies, is_forwarded},
+    error::ApiError,
+    origin::Origin,
+};
+use rates::ClientRates;
+
+/// What a caller may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Role {
+    /// Candidates, rows, artefacts and events, within rates.
+    Public,
+    /// Everything.
+    Admin,
+}
+
+/// What a request costs of the rates of its client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cost {
+    /// A request.
+    Request,
+    /// A request and a list of candidates.
+    Candidates,
+}
+
+/// The sender of a request.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    pub(crate) role: Role,
+    pub(crate) client: Client,
+    key: Option<Arc<Key>>,
+}
+
+/// Keys, origins, proxies and rates. Replaced as a whole when the configuration is read again.
+#[derive(Debug, Default)]
+pub struct AccessControl {
+    /// `None`: the server has no keys.
+    keys: Option<KeyFile>,
+    origins: Vec<Origin>,
+    proxies: TrustedProxies,
+    rates: ClientRates,
+}
+
+impl AccessControl {
+    /// Rules with these keys; without keys, callers on this machine may do everything and others
+    /// what a public key may.
+    #[must_use]
+    pub fn new(
+        keys: Option<KeyFile>,
+        origins: Vec<Origin>,
+        proxies: TrustedProxies,
+        rates: &Rates,
+    ) -> Self {
+        Self { keys, origins, proxies, rates: ClientRates::new(rates) }
+    }
+
+    /// Reads the keys of a file.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is damaged.
+    pub fn read_keys(path: &Path) -> Result<KeyFile, KeyFileError> {
+        KeyFile::read(path)
+    }
+
+    /// Whether pages of all origins may call the server.
+    pub(crate) fn allows_any_origin(&self) -> bool {
+        self.origins.contains(&Origin::Any)
+    }
+
+    /// Whether pages of this origin may call the server, with some key.
+    pub(crate) fn allows_origin(&self, origin: &str) -> bool {
+        let keys = self.keys.iter().flat_map(KeyFile::keys);
+        let mut origins = self.origins.iter().chain(keys.flat_map(|key| &key.origins));
+        origins.any(|allowed| allowed.allows(origin))
+    }
+
+    /// Whether a peer is a trusted proxy.
+    pub(crate) fn is_proxy(&self, peer: IpAddr) -> bool {
+        self.proxies.contain(peer)
+    }
+
+    /// The sender of a request that arrived from `peer`.
+    ///
+    /// # Errors
+    /// [`ApiError::Unauthorized`] without a valid key, if there are keys, and
+    /// [`ApiError::ForeignOrigin`] for a page that may not use the key.
+    pub(crate) fn caller(
+        &self,
+        peer: Option<IpAddr>,
+        headers: &HeaderMap,
+    ) -> Result<Caller, ApiError> {
+        let address = peer.unwrap_or(IpAddr::from([127, 0, 0, 1]));
+        let client = Client::of(self.proxies.client(address, headers));
+        let Some(keys) = &self.keys else {
+            let is_local = address.to_canonical().is_loopback() && !is_forwarded(headers);
+            let role = if is_local { Role::Admin } else { Role::Public };
+            return Ok(Caller { role, client, key: None });
+        };
+        let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let presented = bearer.and_then(|value| {
+            let (scheme, key) = value.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
+        });
+        let key = presented.and_then(|text| keys.find(text)).ok_or(ApiError::Unauthorized)?;
+        let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
+        if let Some(origin) = origin
+            && !key.origins.is_empty()
+            && !key.origins.iter().any(|allowed| allowed.allows(origin))
+        {
+            return Err(ApiError::ForeignOrigin);
+        }
+        let role = match key.kind {
+            KeyKind::Public => Role::Public,
+            KeyKind::Admin => Role::Admin,
+        };
+        Ok(Caller { role, client, key: Some(Arc::clone(key)) })
+    }
+
+    /// Charges a request to the rates of its key and its client.
+    ///
+    /// # Errors
+    /// [`ApiError::RateLimited`] if a rate is exceeded.
+    pub(crate) fn charge(&self, caller: &Caller, cost: Cost) -> Result<(), ApiError> {
+        if let Some(key) = &caller.key {
+            key.charge()?;
+        }
+        if caller.role == Role::Admin {
+            return Ok(());
+        }
+        self.rates.charge(caller.client, cost)
+    }
+
+    /// Charges events to the rates of their client.
+    ///
+    /// # Errors
+    /// As [`AccessControl::charge`].
+    pub(crate) fn charge_events(&self, caller: &Caller, events: usize) -> Result<(), ApiError> {
+        if caller.role == Role::Admin {
+            return Ok(());
+        }
+        self.rates.charge_events(caller.client, events)
+    }
+
+    /// Forgets clients that have not called for a while.
+    pub(crate) fn forget_idle_clients(&self) {
+        self.rates.forget_idle_clients();
+    }
+}

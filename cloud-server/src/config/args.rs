@@ -1,0 +1,211 @@
+use std::{net::IpAddr, path::PathBuf, time::Duration};
+
+use clap::{
+    Args as ArgsTrait, Parser, ValueEnum,
+    builder::{RangedU64ValueParser, TypedValueParser},
+};
+use ipnet::IpNet;
+
+use super::Limits;
+use crate::{
+    access::Rates, connection::ConnectionLimits, events::MAX_FILE_BYTES, models::ModelFile,
+    origin::Origin,
+};
+
+/// Time that is added to the longest wait of a request before its connection counts as stalled.
+const STALL_MARGIN: Duration = Duration::from_secs(30);
+const MIB: usize = 1 << 20;
+/// The script of the npm package for pages without a bundler, in its folder.
+pub(crate) const CLIENT_SCRIPT: &str = "dist/tandem.global.js";
+
+/// Serves candidate lists of GGUF language models, item rows, artefacts and a static site.
+///
+/// Options are read from the command line, from environment variables (`TANDEM_` and the name of
+/// the option, as in `TANDEM_MAX_CONNECTIONS`; commas separate several values) and from the file
+/// that `--config` names. The first of them that sets an option wins.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "cloud-server", version, max_term_width = 100)]
+pub struct Args {
+    /// Folder of a recommender written by `tandem quickstart`; a new release of `tandem retrain`
+    /// is used without a restart. Replaces --data, --artifacts and --gguf.
+    #[arg(long, value_name = "DIR", help_heading = "Input and output")]
+    pub release: Option<PathBuf>,
+    /// Dataset folder written by `tandem import` [required without --release].
+    #[arg(long, value_name = "DIR", help_heading = "Input and output")]
+    pub data: Option<PathBuf>,
+    /// Artefact folder written by `tandem export`; a new export is used without a restart
+    /// [required without --release].
+    #[arg(long, value_name = "DIR", help_heading = "Input and output")]
+    pub artifacts: Option<PathBuf>,
+    /// Folder of a built static site, served at `/` [default: a page with the catalogue and live
+    /// recommendations].
+    #[arg(long, value_name = "DIR", help_heading = "Input and output")]
+    pub site: Option<PathBuf>,
+    /// Folder of the built npm package, served at `/client`: the default page then runs the
+    /// small model in the browser [default: the page shows the lists of the server].
+    #[arg(long, value_name = "DIR", help_heading = "Input and output")]
+    pub client: Option<PathBuf>,
+    /// Folder for the event log [default: events are not accepted].
+    #[arg(long, value_name = "DIR", help_heading = "Input and output")]
+    pub events: Option<PathBuf>,
+    /// Maximum size of each file of the event log in MiB, 1 to 1048576.
+    #[arg(long, value_name = "MIB", default_value_t = (MAX_FILE_BYTES as usize) / MIB, value_parser = number(1, 1 << 20), help_heading = "Input and output")]
+    pub events_max_size: usize,
+
+    /// Address to listen on. An address of other machines needs --keys or --insecure.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", help_heading = "Network")]
+    pub host: String,
+    /// Port to listen on; 0 selects a free port.
+    #[arg(long, value_name = "N", default_value_t = 8080, help_heading = "Network")]
+    pub port: u16,
+    /// Origin whose pages may call this server (CORS), for example `https://shop.example`, or
+    /// `*` for all; may be repeated. Origins of keys are added [default: only pages of this
+    /// server].
+    #[arg(long, value_name = "URL", value_delimiter = ',', help_heading = "Network")]
+    pub allow_origin: Vec<Origin>,
+    /// Address or network of a reverse proxy whose X-Forwarded-For is believed, for example
+    /// `127.0.0.1` or `10.0.0.0/8`; may be repeated [default: none].
+    #[arg(long, value_name = "NETWORK", value_delimiter = ',', value_parser = network, help_heading = "Network")]
+    pub trusted_proxy: Vec<IpNet>,
+
+    /// File of keys written by `cloud-server keys new`; clients without a key are refused
+    /// [default: no keys].
+    #[arg(long, value_name = "FILE", help_heading = "Access")]
+    pub keys: Option<PathBuf>,
+    /// Listen on an address of other machines without keys: anyone may call what a public key
+    /// may.
+    #[arg(long, help_heading = "Access")]
+    pub insecure: bool,
+
+    /// GGUF language model; may be repeated. Requests select a model by NAME, which defaults
+    /// to the file name without its extension. The first model answers requests without one
+    /// [required without --release].
+    #[arg(long, value_name = "[NAME=]FILE", value_delimiter = ',', help_heading = "Models")]
+    pub gguf: Vec<ModelFile>,
+    /// Threads of each language model, 1 to 512 [default: number of cores].
+    #[arg(long, value_name = "N", value_parser = number(1, 512), help_heading = "Models")]
+    pub threads: Option<usize>,
+
+    /// Maximum number of requests waiting for each language model, 1 to 10000; further
+    /// requests get 503.
+    #[arg(long, value_name = "N", default_value = "16", value_parser = number(1, 10_000), help_heading = "Limits")]
+    pub queue: usize,
+    /// Maximum time of a request for candidates in seconds, 1 to 600; then it gets 504.
+    #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = seconds(1, 600), help_heading = "Limits")]
+    pub timeout: Duration,
+    /// Maximum number of open connections, 1 to 1000000; further ones get 503.
+    #[arg(long, value_name = "N", default_value = "1024", value_parser = number(1, 1_000_000), help_heading = "Limits")]
+    pub max_connections: usize,
+    /// Maximum number of open connections of one client address, 1 to 1000000.
+    #[arg(long, value_name = "N", default_value = "128", value_parser = number(1, 1_000_000), help_heading = "Limits")]
+    pub max_connections_per_client: usize,
+    /// Maximum time for the head of a request in seconds, 1 to 600; also between two requests.
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds(1, 600), help_heading = "Limits")]
+    pub head_timeout: Duration,
+    /// Maximum time for the body of a request in seconds, 1 to 600.
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds(1, 600), help_heading = "Limits")]
+    pub body_timeout: Duration,
+    /// Time in which a client has to read at least 16 KiB of a response in seconds, 1 to 600.
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds(1, 600), help_heading = "Limits")]
+    pub write_timeout: Duration,
+    /// Maximum memory of all request bodies that are arriving in MiB, 4 to 65536; one client may
+    /// use a quarter.
+    #[arg(long, value_name = "MIB", default_value = "64", value_parser = number(4, 1 << 16), help_heading = "Limits")]
+    pub body_memory: usize,
+    /// Requests per minute of one client with a public key, up to 1000000; 0 for no limit.
+    #[arg(long, value_name = "N", default_value = "1200", value_parser = rate(), help_heading = "Limits")]
+    pub rate_requests: u32,
+    /// Requests for candidates per minute of one client with a public key, up to 1000000; 0 for
+    /// no limit.
+    #[arg(long, value_name = "N", default_value = "120", value_parser = rate(), help_heading = "Limits")]
+    pub rate_candidates: u32,
+    /// Logged events per minute of one client with a public key, up to 1000000; 0 for no limit.
+    #[arg(long, value_name = "N", default_value = "1200", value_parser = rate(), help_heading = "Limits")]
+    pub rate_events: u32,
+
+    /// Maximum time of a shutdown in seconds, 1 to 600, in which waiting requests are answered.
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds(1, 600), help_heading = "Operation")]
+    pub shutdown_timeout: Duration,
+    /// Format of the log on stderr.
+    #[arg(long, value_name = "FORMAT", default_value = "auto", help_heading = "Operation")]
+    pub log_format: LogFormat,
+    /// File to write the port number to when the server listens [default: none].
+    #[arg(long, value_name = "FILE", help_heading = "Operation")]
+    pub port_file: Option<PathBuf>,
+    /// TOML file of options: `max-connections = 512` [default: none].
+    #[arg(long, value_name = "FILE", help_heading = "Operation")]
+    pub config: Option<PathBuf>,
+    /// Print all options as a TOML file, with the source of each, and exit.
+    #[arg(long, help_heading = "Operation")]
+    pub print_config: bool,
+    /// Check options, dataset, artefacts, keys and folders, and exit.
+    #[arg(long, help_heading = "Operation")]
+    pub check: bool,
+}
+
+/// Format of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON otherwise.
+    Auto,
+    /// Lines for people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+impl Args {
+    /// The limits of requests and connections.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        Limits {
+            timeout: self.timeout,
+            body_timeout: self.body_timeout,
+            body_memory: self.body_memory * MIB,
+            connections: ConnectionLimits {
+                total: self.max_connections,
+                per_address: self.max_connections_per_client,
+                head: self.head_timeout,
+                write: self.write_timeout,
+                stalled: self.timeout.max(self.body_timeout) + STALL_MARGIN,
+                ..ConnectionLimits::default()
+            },
+            rates: Rates {
+                requests: self.rate_requests,
+                candidates: self.rate_candidates,
+                events: self.rate_events,
+            },
+            ..Limits::default()
+        }
+    }
+
+    /// Maximum size of a file of the event log in bytes.
+    #[must_use]
+    pub fn events_max_bytes(&self) -> u64 {
+        (self.events_max_size * MIB) as u64
+    }
+
+    /// The command with its options, without those of the configuration file.
+    pub(super) fn plain_command() -> clap::Command {
+        <Self as ArgsTrait>::augment_args(clap::Command::new("cloud-server"))
+    }
+}
+
+fn number(min: u64, max: u64) -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(min..=max)
+}
+
+fn rate() -> RangedU64ValueParser<u32> {
+    RangedU64ValueParser::new().range(0..=1_000_000)
+}
+
+fn seconds(min: u64, max: u64) -> impl TypedValueParser<Value = Duration> {
+    RangedU64ValueParser::<u64>::new().range(min..=max).map(Duration::from_secs)
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    let address = text.parse::<IpAddr>().map(IpNet::from);
+    address.or_else(|_| text.parse()).map_err(|_| {
+        format!("expected an address or a network such as `10.0.0.0/8`, found `{text}`")
+    })
+}

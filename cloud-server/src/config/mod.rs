@@ -1,0 +1,13 @@
+//! Options: from the command line, the environment and a TOML file, in falling order.
+
+mod args;
+mod file;
+mod limits;
+mod source;
+
+pub(crate) use args::CLIENT_SCRIPT;
+pub use args::{Args, LogFormat};
+pub use file::ConfigError;
+pub use limits::Limits;
+pub use source::OptionsError;
+pub(crate) use source::Source;

@@ -1,0 +1,78 @@
+use std::path::PathBuf;
+
+use super::Args;
+use crate::models::ModelFile;
+
+/// Where the catalogue, the artefacts and the language models come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// Dataset folder, artefact folder and language models.
+    Files { data: PathBuf, artifacts: PathBuf, gguf: Vec<ModelFile> },
+    /// A folder of `tandem quickstart`: `releases/<name>/` with `data/`, `language-model.gguf`
+    /// and a file `artifacts` that names a folder of `artifacts/`; `current` names the release
+    /// in use.
+    Release(PathBuf),
+}
+
+/// Options that do not fit together, wherever they were set.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OptionsError {
+    /// Neither a folder of releases nor all of its parts are given.
+    #[error("expected --release, or --data, --artifacts and --gguf; found no {missing}")]
+    Missing {
+        /// The options that are not set.
+        missing: String,
+    },
+    /// Two options exclude each other.
+    #[error("{one} and {other} cannot be used together; leave one of them out")]
+    Both {
+        /// An option.
+        one: &'static str,
+        /// Another one.
+        other: &'static str,
+    },
+}
+
+impl Args {
+    /// Where the parts come from.
+    ///
+    /// # Errors
+    /// [`OptionsError`] if the options name no source, or two.
+    pub(crate) fn source(&self) -> Result<Source, OptionsError> {
+        let Self { release, data, artifacts, gguf, .. } = self;
+        let parts = [
+            ("--data", data.is_some()),
+            ("--artifacts", artifacts.is_some()),
+            ("--gguf", !gguf.is_empty()),
+        ];
+        if let Some(folder) = release {
+            return match parts.into_iter().find(|(_, is_set)| *is_set) {
+                Some((other, _)) => Err(OptionsError::Both { one: "--release", other }),
+                None => Ok(Source::Release(folder.clone())),
+            };
+        }
+        match (data, artifacts) {
+            (Some(data), Some(artifacts)) if !gguf.is_empty() => Ok(Source::Files {
+                data: data.clone(),
+                artifacts: artifacts.clone(),
+                gguf: gguf.clone(),
+            }),
+            _ => {
+                let missing = parts.into_iter().filter(|(_, is_set)| !is_set);
+                let missing: Vec<_> = missing.map(|(name, _)| name).collect();
+                Err(OptionsError::Missing { missing: missing.join(", ") })
+            }
+        }
+    }
+
+    /// Checks what the options say together.
+    ///
+    /// # Errors
+    /// [`OptionsError`] for the first options that do not fit together.
+    pub(super) fn check_together(&self) -> Result<(), OptionsError> {
+        if self.site.is_some() && self.client.is_some() {
+            return Err(OptionsError::Both { one: "--site", other: "--client" });
+        }
+        self.source().map(drop)
+    }
+}

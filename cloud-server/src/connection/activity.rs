@@ -1,0 +1,130 @@
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    task::Waker,
+    time::{Duration, Instant},
+};
+
+/// Bytes that are read at a time while a head is expected or after a request has arrived. The
+/// framework takes every request apart that it has read, at several KiB each, so a client that
+/// sends many small ones at once must not be read as fast as it sends.
+const HEADS: usize = 2 << 10;
+/// Bytes that are read at a time of a body of unknown length.
+const CHUNKS: usize = 4 << 10;
+/// Bytes that are read at a time of a body of known length.
+const BODY: usize = 64 << 10;
+
+/// What arrives on a connection.
+#[derive(Clone, Copy, Debug)]
+enum Arriving {
+    Head,
+    /// A body, and how many bytes it still has, if that is known.
+    Body(Option<usize>),
+    /// What follows a request, of which so many bytes are read before it is answered: enough to
+    /// notice that the client has gone.
+    Next(usize),
+}
+
+/// What happens on a connection, shared by its stream and the requests that arrive on it. All of
+/// them live on one HTTP thread.
+#[derive(Debug)]
+pub(crate) struct Activity {
+    requests: Cell<usize>,
+    /// Start of the time without a request.
+    waiting_since: Cell<Instant>,
+    /// When a byte was received or sent last.
+    progress: Cell<Instant>,
+    arriving: Cell<Arriving>,
+    reader: RefCell<Option<Waker>>,
+}
+
+impl Activity {
+    pub(super) fn new() -> Self {
+        let now = Instant::now();
+        Self {
+            requests: Cell::new(0),
+            waiting_since: Cell::new(now),
+            progress: Cell::new(now),
+            arriving: Cell::new(Arriving::Head),
+            reader: RefCell::new(None),
+        }
+    }
+
+    /// Marks the start of a request. It ends when the returned value is dropped. `body` is the
+    /// length of its body, if it has one and the length is known.
+    pub(crate) fn begin(self: &Rc<Self>, has_body: bool, body: Option<usize>) -> InFlight {
+        self.requests.set(self.requests.get() + 1);
+        self.progress.set(Instant::now());
+        self.arriving.set(match self.arriving.get() {
+            _ if has_body => Arriving::Body(body),
+            // Requests that were sent together share what is read ahead.
+            Arriving::Next(left) => Arriving::Next(left),
+            Arriving::Head | Arriving::Body(_) => Arriving::Next(HEADS),
+        });
+        InFlight(Rc::clone(self))
+    }
+
+    /// The body of the current request has arrived.
+    pub(crate) fn body_arrived(&self) {
+        self.arriving.set(Arriving::Next(HEADS));
+    }
+
+    /// How many bytes may be read now; 0 until the current request ends, when `waker` is woken.
+    pub(super) fn readable(&self, waker: &Waker) -> usize {
+        if self.requests.get() == 0 {
+            self.arriving.set(Arriving::Head);
+        }
+        let bytes = match self.arriving.get() {
+            Arriving::Head => HEADS,
+            Arriving::Body(None) => CHUNKS,
+            Arriving::Body(Some(left)) => (left + HEADS).min(BODY),
+            Arriving::Next(left) => left,
+        };
+        if bytes == 0 {
+            *self.reader.borrow_mut() = Some(waker.clone());
+        }
+        bytes
+    }
+
+    pub(super) fn received(&self, bytes: usize) {
+        self.progress.set(Instant::now());
+        self.arriving.set(match self.arriving.get() {
+            Arriving::Body(Some(left)) => Arriving::Body(Some(left.saturating_sub(bytes))),
+            Arriving::Next(left) => Arriving::Next(left.saturating_sub(bytes)),
+            other => other,
+        });
+    }
+
+    /// A part of a response was sent: the time for the next request starts afterwards.
+    pub(super) fn sent(&self) {
+        let now = Instant::now();
+        self.progress.set(now);
+        self.waiting_since.set(now);
+    }
+
+    /// When the connection has to be closed if nothing happens.
+    pub(super) fn deadline(&self, head: Duration, stalled: Duration) -> Instant {
+        if self.requests.get() == 0 {
+            self.waiting_since.get() + head
+        } else {
+            self.progress.get() + stalled
+        }
+    }
+}
+
+/// A request that is being answered, until the last byte of its response has been produced.
+#[derive(Debug)]
+pub(crate) struct InFlight(Rc<Activity>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let activity = &self.0;
+        activity.requests.set(activity.requests.get().saturating_sub(1));
+        if activity.requests.get() == 0 {
+            activity.waiting_since.set(Instant::now());
+            if let Some(waker) = activity.reader.borrow_mut().take() {
+                waker.wake();
+            }
+        }
+    }
+}

@@ -1,0 +1,395 @@
+//! The event log: append-only files of JSON lines.
+
+mod file;
+mod known;
+
+use std::{
+    collections::HashSet,
+    fs::{self, File, OpenOptions, TryLockError},
+    io,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde::Serialize;
+use tandem_protocol::{EventKind, LoggedEvent};
+
+use file::LogFile;
+use known::{KnownEvents, Tail};
+
+/// Default maximum size of a log file in bytes.
+pub(crate) const MAX_FILE_BYTES: u64 = 1 << 30;
+/// Time to wait for another process that is writing to the same folder.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+const LOCK_POLL: Duration = Duration::from_millis(2);
+
+const INTERACTIONS: &str = "interactions.jsonl";
+const SIGNALS: &str = "signals.jsonl";
+const DISAGREEMENTS: &str = "disagreements.jsonl";
+/// The file that the processes of a shared folder lock.
+const LOCK: &str = ".lock";
+
+/// Why events could not be logged. Nothing of the request was written then.
+#[derive(Debug, thiserror::Error)]
+pub enum EventLogError {
+    /// The file has its maximum size.
+    #[error("{} has reached {max_bytes} bytes; move it to another folder", path.display())]
+    Full {
+        /// The file.
+        path: PathBuf,
+        /// The maximum size.
+        max_bytes: u64,
+    },
+    /// The disk or the quota is full.
+    #[error("no space left to write {}: {source}; free some space", path.display())]
+    NoSpace {
+        /// The file.
+        path: PathBuf,
+        /// The error of the operating system.
+        source: io::Error,
+    },
+    /// Another process holds the lock of the folder.
+    #[error("{} is locked by another process", path.display())]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// A file cannot be opened, read or written.
+    #[error("cannot write {}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The error of the operating system.
+        source: io::Error,
+    },
+}
+
+impl EventLogError {
+    fn io(path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Self::NoSpace { path, source }
+            }
+            _ => Self::Io { path, source },
+        }
+    }
+}
+
+/// Three files in one folder: `interactions.jsonl` (clicks and purchases, readable by
+/// `tandem import --events`), `signals.jsonl` (views and dislikes), `disagreements.jsonl`.
+///
+/// The events of a request are written whole or not at all. An event that a session sends again
+/// is not logged twice, also after a restart and if several processes share the folder: before a
+/// write, the log reads what has been added to its files since the last one. Files can be moved
+/// while the server runs; every write opens them again.
+///
+/// Events that were accepted are with the operating system, not necessarily on the disk: a power
+/// failure can lose those of the last seconds.
+#[derive(Debug)]
+pub struct EventLog {
+    folder: PathBuf,
+    lock: File,
+    max_bytes: u64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    known: KnownEvents,
+    /// How far the known events of each file have been read.
+    tails: [Tail; 2],
+}
+
+/// A line of the event log.
+#[derive(Serialize)]
+struct LogRecord<'a> {
+    user: &'a str,
+    item: &'a str,
+    /// Milliseconds since 1970 by the clock of the device.
+    timestamp: u64,
+    #[serde(rename = "type")]
+    kind: EventKind,
+    id: &'a str,
+}
+
+impl EventLog {
+    /// Opens the log in `folder`, which is created if it does not exist, and reads the newest
+    /// events of its files. At most `max_bytes` are written to each file.
+    ///
+    /// # Errors
+    /// If the folder cannot be created, or no file in it can be read and written.
+    pub fn open(folder: &Path, max_bytes: u64) -> Result<Self, EventLogError> {
+        fs::create_dir_all(folder).map_err(|source| EventLogError::io(folder, source))?;
+        let path = folder.join(LOCK);
+        let lock = OpenOptions::new().create(true).append(true).open(&path);
+        let lock = lock.map_err(|source| EventLogError::io(&path, source))?;
+        let log = Self { folder: folder.to_owned(), lock, max_bytes, state: Mutex::default() };
+        log.locked(|state| {
+            // Opens the files for writing, which a folder without write permission refuses.
+            let files = log.open_event_files()?;
+            catch_up(state, &files)
+        })?;
+        Ok(log)
+    }
+
+    /// Appends the events of `session` that are new and returns their number. Blocks.
+    ///
+    /// # Errors
+    /// See [`EventLogError`]. None of the events was written then, and all of them stay new.
+    pub fn append(&self, session: &str, events: &[LoggedEvent]) -> Result<usize, EventLogError> {
+        self.locked(|state| {
+            let mut files = self.open_event_files()?;
+            catch_up(state, &files)?;
+            let mut in_request = HashSet::new();
+            let new: Vec<&LoggedEvent> = events
+                .iter()
+                .filter(|event| {
+                    !state.known.contain(session, &event.id) && in_request.insert(event.id.as_str())
+                })
+                .collect();
+            let lines = |wanted: bool| {
+                let wanted = new.iter().filter(move |event| is_interaction(event.kind) == wanted);
+                wanted.map(|event| LogRecord {
+                    user: session,
+                    item: event.item.as_str(),
+                    timestamp: event.at,
+                    kind: event.kind,
+                    id: &event.id,
+                })
+            };
+            let texts = [to_lines(lines(true)), to_lines(lines(false))];
+            for (file, text) in files.iter().zip(&texts) {
+                file.check_size(text, self.max_bytes)?;
+            }
+            let [interactions, signals] = &mut files;
+            interactions.append(&texts[0])?;
+            if let Err(error) = signals.append(&texts[1]) {
+                interactions.take_back(&texts[0])?;
+                return Err(error);
+            }
+            for ((tail, file), text) in state.tails.iter_mut().zip(&files).zip(&texts) {
+                tail.advance(file, text.len() as u64);
+            }
+            for event in &new {
+                state.known.insert(session, &event.id);
+            }
+            Ok(new.len())
+        })
+    }
+
+    /// Appends the disagreement reported by a device in shadow mode. Blocks.
+    ///
+    /// # Errors
+    /// See [`EventLogError`].
+    pub fn append_disagreement<T: Serialize>(&self, report: T) -> Result<(), EventLogError> {
+        self.locked(|_| {
+            let mut file = LogFile::open(&self.folder.join(DISAGREEMENTS))?;
+            let text = to_lines(std::iter::once(report));
+            file.check_size(&text, self.max_bytes)?;
+            file.append(&text)
+        })
+    }
+
+    /// Size at which a file accepts no more events, in bytes.
+    #[must_use]
+    pub fn max_bytes(&self) -> u64 {
+        self.max_bytes
+    }
+
+    /// Sizes of the log files in bytes, by name. Blocks.
+    #[must_use]
+    pub fn sizes(&self) -> [(&'static str, u64); 3] {
+        [INTERACTIONS, SIGNALS, DISAGREEMENTS].map(|name| {
+            (name, fs::metadata(self.folder.join(name)).map_or(0, |metadata| metadata.len()))
+        })
+    }
+
+    fn open_event_files(&self) -> Result<[LogFile; 2], EventLogError> {
+        let [interactions, signals] = [INTERACTIONS, SIGNALS].map(|name| self.folder.join(name));
+        Ok([LogFile::open(&interactions)?, LogFile::open(&signals)?])
+    }
+
+    /// Calls `task` while no other thread and no other process writes to the folder.
+    fn locked<T>(
+        &self,
+        task: impl FnOnce(&mut State) -> Result<T, EventLogError>,
+    ) -> Result<T, EventLogError> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = || self.folder.join(LOCK);
+        let end = Instant::now() + LOCK_PATIENCE;
+        loop {
+            match self.lock.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if Instant::now() < end => thread::sleep(LOCK_POLL),
+                Err(TryLockError::WouldBlock) => {
+                    return Err(EventLogError::Locked { path: path() });
+                }
+                Err(TryLockError::Error(source)) => return Err(EventLogError::io(&path(), source)),
+            }
+        }
+        let result = task(&mut state);
+        self.lock.unlock().map_err(|source| EventLogError::io(&path(), source))?;
+        result
+    }
+}
+
+/// Learns the events that were written by another process, or before a restart.
+fn catch_up(state: &mut State, files: &[LogFile; 2]) -> Result<(), EventLogError> {
+    let State { known, tails } = state;
+    for (tail, file) in tails.iter_mut().zip(files) {
+        tail.catch_up(file, |session, id| known.insert(session, id))?;
+    }
+    Ok(())
+}
+
+fn to_lines<T: Serialize>(records: impl Iterator<Item = T>) -> Vec<u8> {
+    let mut text = Vec::new();
+    for record in records {
+        let before = text.len();
+        match serde_json::to_writer(&mut text, &record) {
+            Ok(()) => text.push(b'\n'),
+            // Plain structs of text and numbers: this does not happen.
+            Err(error) => {
+                text.truncate(before);
+                tracing::error!(%error, "a line of the event log cannot be written as JSON");
+            }
+        }
+    }
+    text
+}
+
+/// Whether events of this kind join a history and can train a model.
+fn is_interaction(kind: EventKind) -> bool {
+    matches!(kind, EventKind::Click | EventKind::Purchase)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use tandem_protocol::ItemId;
+
+    use super::*;
+
+    fn event(id: &str, kind: EventKind) -> LoggedEvent {
+        LoggedEvent { id: id.to_owned(), kind, item: ItemId::from("1"), at: 5 }
+    }
+
+    fn click(id: &str) -> LoggedEvent {
+        event(id, EventKind::Click)
+    }
+
+    fn open(folder: &Path) -> EventLog {
+        EventLog::open(folder, MAX_FILE_BYTES).unwrap()
+    }
+
+    fn ids(folder: &Path, name: &str) -> Vec<String> {
+        let text = fs::read_to_string(folder.join(name)).unwrap_or_default();
+        let line = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
+        text.lines().map(|text| line(text)["id"].as_str().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn a_request_is_written_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = open(folder.path());
+        // The second file cannot be opened.
+        let signals = folder.path().join(SIGNALS);
+        fs::remove_file(&signals).unwrap();
+        fs::create_dir(&signals).unwrap();
+        let events = [click("a"), event("b", EventKind::View)];
+        assert!(matches!(log.append("s", &events), Err(EventLogError::Io { .. })));
+        assert!(ids(folder.path(), INTERACTIONS).is_empty());
+        fs::remove_dir(&signals).unwrap();
+        assert_eq!(log.append("s", &events).unwrap(), 2);
+        assert_eq!(log.append("s", &events).unwrap(), 0);
+        assert_eq!(ids(folder.path(), INTERACTIONS), ["a"]);
+        assert_eq!(ids(folder.path(), SIGNALS), ["b"]);
+    }
+
+    #[test]
+    fn events_are_repeated_only_within_their_session() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = open(folder.path());
+        assert_eq!(log.append("s1", &[click("1")]).unwrap(), 1);
+        assert_eq!(log.append("s2", &[click("1")]).unwrap(), 1, "an id of another session");
+        assert_eq!(log.append("s1", &[click("1"), click("2"), click("2")]).unwrap(), 1);
+        assert_eq!(ids(folder.path(), INTERACTIONS), ["1", "1", "2"]);
+    }
+
+    #[test]
+    fn a_restarted_server_and_one_that_shares_the_folder_know_the_events() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = open(folder.path());
+        assert_eq!(first.append("s", &[click("1"), event("2", EventKind::View)]).unwrap(), 2);
+        let second = open(folder.path());
+        assert_eq!(second.append("s", &[click("1"), event("2", EventKind::View)]).unwrap(), 0);
+        assert_eq!(second.append("s", &[click("3")]).unwrap(), 1);
+        assert_eq!(first.append("s", &[click("3"), click("4")]).unwrap(), 1);
+        assert_eq!(ids(folder.path(), INTERACTIONS), ["1", "3", "4"]);
+    }
+
+    #[test]
+    fn half_a_line_is_removed_and_a_line_without_its_end_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(INTERACTIONS);
+        let log = open(folder.path());
+        assert_eq!(log.append("s", &[click("1")]).unwrap(), 1);
+        let append = |text: &str| {
+            let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+        };
+        append("{\"user\":\"s\",\"item\":\"1\",\"time");
+        assert_eq!(log.append("s", &[click("2")]).unwrap(), 1);
+        append("{\"user\":\"s\",\"item\":\"1\",\"timestamp\":5,\"type\":\"click\",\"id\":\"3\"}");
+        assert_eq!(log.append("s", &[click("3"), click("4")]).unwrap(), 1);
+        assert_eq!(ids(folder.path(), INTERACTIONS), ["1", "2", "3", "4"]);
+    }
+
+    #[test]
+    fn a_file_at_its_maximum_size_refuses_events() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = EventLog::open(folder.path(), 100).unwrap();
+        assert_eq!(log.append("s", &[click("a")]).unwrap(), 1);
+        assert!(matches!(log.append("s", &[click("b")]), Err(EventLogError::Full { .. })));
+        let path = folder.path().join(INTERACTIONS);
+        assert_eq!(
+            fs::read_to_string(&path).unwrap(),
+            "{\"user\":\"s\",\"item\":\"1\",\"timestamp\":5,\"type\":\"click\",\"id\":\"a\"}\n"
+        );
+        assert_eq!(log.sizes()[0], (INTERACTIONS, 62));
+        // After the file was moved, the log accepts the refused event as a new one.
+        fs::rename(&path, folder.path().join("old.jsonl")).unwrap();
+        assert_eq!(log.append("s", &[click("b"), click("a")]).unwrap(), 1);
+    }
+
+    #[test]
+    fn a_folder_that_another_process_locks_is_refused_in_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = open(folder.path());
+        let other = OpenOptions::new().append(true).open(folder.path().join(LOCK)).unwrap();
+        other.lock().unwrap();
+        assert!(matches!(log.append("s", &[click("1")]), Err(EventLogError::Locked { .. })));
+        other.unlock().unwrap();
+        assert_eq!(log.append("s", &[click("1")]).unwrap(), 1);
+    }
+
+    /// `/dev/full` refuses every write.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_has_its_own_error_and_loses_no_event() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = open(folder.path());
+        let signals = folder.path().join(SIGNALS);
+        fs::remove_file(&signals).unwrap();
+        std::os::unix::fs::symlink("/dev/full", &signals).unwrap();
+        let events = [click("a"), event("b", EventKind::View)];
+        assert!(matches!(log.append("s", &events), Err(EventLogError::NoSpace { .. })));
+        assert!(ids(folder.path(), INTERACTIONS).is_empty(), "the click was taken back");
+        fs::remove_file(&signals).unwrap();
+        assert_eq!(log.append("s", &events).unwrap(), 2);
+    }
+}

@@ -1,0 +1,40 @@
+//! Files are opened on the thread pool, within a time limit: a file system that does not answer
+//! must not stop the HTTP threads.
+
+use std::{io, path::PathBuf, time::Duration};
+
+use actix_files::NamedFile;
+use actix_web::web;
+
+use crate::error::ApiError;
+
+/// Maximum time of an operation on the file system before the request gets 503.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Runs `task`, which may wait for the file system, on the thread pool.
+///
+/// # Errors
+/// [`ApiError::StorageTimeout`] if it takes too long; it then runs on, without its request.
+pub(crate) async fn blocking<T: Send + 'static>(
+    task: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ApiError> {
+    match tokio::time::timeout(PATIENCE, web::block(task)).await {
+        Ok(done) => done.map_err(|_| ApiError::Internal),
+        Err(_) => Err(ApiError::StorageTimeout),
+    }
+}
+
+/// Opens a file; `None` if there is no such file, or it is a folder.
+pub(crate) fn open_file(path: &PathBuf) -> io::Result<Option<NamedFile>> {
+    match NamedFile::open(path) {
+        Ok(file) if file.metadata().is_file() => Ok(Some(file.disable_content_disposition())),
+        Ok(_) => Ok(None),
+        Err(error) => match error.kind() {
+            io::ErrorKind::NotFound
+            | io::ErrorKind::NotADirectory
+            | io::ErrorKind::IsADirectory
+            | io::ErrorKind::InvalidFilename => Ok(None),
+            _ => Err(error),
+        },
+    }
+}

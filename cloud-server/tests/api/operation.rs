@@ -1,0 +1,120 @@
+//! What operators read: metrics, the description of the API, and request ids.
+
+use std::net::SocketAddr;
+
+use actix_web::test::TestRequest;
+use serde_json::Value;
+
+use crate::{
+    fixture::{Fixture, Options},
+    http::{app, get, post, send},
+};
+
+const PATH: &str = "/v1/candidates";
+
+#[actix_rt::test]
+async fn metrics_count_requests_lists_and_refusals() {
+    let fixture = Fixture::new();
+    let app = app(&fixture).await;
+    for body in [r#"{"history":["1"]}"#, r#"{"history":["1"]}"#, r#"{"history":[]}"#, "{}"] {
+        post(&app, PATH, body).await;
+    }
+    get(&app, "/nothing/of/the/kind").await;
+    let reply = get(&app, "/metrics").await;
+    assert!(reply.header("content-type").starts_with("application/openmetrics-text"));
+    let text = String::from_utf8(reply.body.to_vec()).unwrap();
+    for line in [
+        "tandem_requests_total{route=\"/v1/candidates\",status=\"200\"} 3",
+        "tandem_requests_total{route=\"/v1/candidates\",status=\"400\"} 1",
+        "tandem_requests_total{route=\"other\",status=\"404\"} 1",
+        "tandem_candidate_lists_total{model=\"scripted\",engine=\"titles\",ranking=\"language_model\"} 2",
+        "tandem_candidate_lists_total{model=\"scripted\",engine=\"titles\",ranking=\"popularity\"} 1",
+        "tandem_tokens_total{model=\"scripted\",kind=\"prompt\"} 9",
+        "tandem_refusals_total{reason=\"invalid_field\"} 1",
+        "tandem_refusals_total{reason=\"not_found\"} 1",
+        "tandem_queue_jobs{model=\"scripted\"} 0",
+        "tandem_model_ready{model=\"scripted\"} 1",
+        "tandem_queue_wait_seconds_count{model=\"scripted\"} 3",
+        "tandem_batch_size_sum{model=\"scripted\"} 3.0",
+        &format!("tandem_release{{release=\"{}\"}} 1", fixture.hash),
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} is not in:\n{text}");
+    }
+    assert!(text.ends_with("# EOF\n"));
+}
+
+#[actix_rt::test]
+async fn the_description_has_every_route_and_resolves() {
+    let app = app(&Fixture::new()).await;
+    let description = get(&app, "/openapi.json").await.json();
+    assert!(description["openapi"].as_str().unwrap().starts_with("3.1"));
+    let paths = description["paths"].as_object().unwrap();
+    for path in [
+        "/v1/candidates",
+        "/v1/candidates/batch",
+        "/v1/rows",
+        "/v1/events",
+        "/v1/disagreements",
+        "/v1/manifest",
+        "/v1/models",
+        "/v1/status",
+        "/artifacts/{release}/{file}",
+        "/artifacts/{release}/cells/{sha256}",
+        "/livez",
+        "/readyz",
+        "/metrics",
+        "/openapi.json",
+    ] {
+        assert!(paths.contains_key(path), "{path} is missing");
+    }
+    assert_eq!(paths.len(), 14);
+    let mut references = Vec::new();
+    collect_references(&description, &mut references);
+    assert!(references.len() > 10);
+    for reference in references {
+        let pointer = reference.trim_start_matches('#');
+        assert!(description.pointer(pointer).is_some(), "{reference} is not defined");
+    }
+}
+
+fn collect_references(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            if let Some(Value::String(reference)) = fields.get("$ref") {
+                found.push(reference.clone());
+            }
+            fields.values().for_each(|field| collect_references(field, found));
+        }
+        Value::Array(values) => values.iter().for_each(|value| collect_references(value, found)),
+        _ => {}
+    }
+}
+
+#[actix_rt::test]
+async fn every_response_has_an_id_and_only_a_proxy_can_choose_it() {
+    let proxies = vec!["10.0.0.1/32".parse().unwrap()];
+    let app = app(&Fixture::with(Options { proxies, ..Options::default() })).await;
+    let from = |address: &str, id: &'static str| {
+        let peer = SocketAddr::new(address.parse().unwrap(), 4711);
+        TestRequest::get().uri("/livez").peer_addr(peer).insert_header(("x-request-id", id))
+    };
+    let first = get(&app, "/livez").await;
+    let second = get(&app, "/nothing").await;
+    assert!(!first.header("x-request-id").is_empty());
+    assert_ne!(first.header("x-request-id"), second.header("x-request-id"));
+    assert_eq!(send(&app, from("10.0.0.1", "abc-1")).await.header("x-request-id"), "abc-1");
+    assert_ne!(send(&app, from("10.0.0.1", "a b")).await.header("x-request-id"), "a b");
+    assert_ne!(send(&app, from("192.0.2.1", "abc-1")).await.header("x-request-id"), "abc-1");
+}
+
+#[actix_rt::test]
+async fn a_server_that_shuts_down_is_not_ready_and_refuses_lists() {
+    let fixture = Fixture::new();
+    let app = app(&fixture).await;
+    assert_eq!(get(&app, "/readyz").await.status.as_u16(), 200);
+    fixture.state.drain();
+    assert_eq!(get(&app, "/readyz").await.refusal(), "503 not_ready");
+    assert_eq!(post(&app, PATH, r#"{"history":["1"]}"#).await.refusal(), "503 not_ready");
+    assert_eq!(get(&app, "/livez").await.status.as_u16(), 200);
+    assert_eq!(get(&app, "/v1/manifest").await.status.as_u16(), 200);
+}
