@@ -139,8 +139,8 @@ impl SessionProtocol {
         let mut items = before.to_vec();
         let mut now_ms = 0.0;
         let mut session = device.begin(dataset, user, before)?;
-        let mut run = SessionRun::default();
-        run.traffic = device.request(dataset, &mut session, list(&items)?.as_ref(), now_ms)?;
+        let traffic = device.request(dataset, &mut session, list(&items)?.as_ref(), now_ms)?;
+        let mut run = SessionRun { traffic, ..SessionRun::default() };
         for (click, &item) in live.iter().enumerate() {
             let (shown, traffic) = device.rank(dataset, &mut session).await?;
             run.traffic += traffic;

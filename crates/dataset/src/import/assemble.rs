@@ -20,7 +20,7 @@ const SHOWN: usize = 3;
 /// Sorted rows with the names that they refer to.
 struct Rows<'a> {
     log: &'a mut Log,
-    rows: Vec<Row>,
+    kept: Vec<Row>,
     /// User names in the order of their ids.
     users: Vec<Rc<str>>,
     catalogue: Catalogue,
@@ -102,7 +102,7 @@ impl<'a> Rows<'a> {
             row.user = ranks[row.user as usize];
             row.item = indices[row.item as usize];
         }
-        Ok(Self { log, rows, users, catalogue, timed })
+        Ok(Self { log, kept: rows, users, catalogue, timed })
     }
 
     /// By user, then by time and item, so that the order of the files does not matter. Without
@@ -110,11 +110,11 @@ impl<'a> Rows<'a> {
     fn sort(&mut self) {
         if self.timed {
             let log = &*self.log;
-            self.rows.sort_unstable_by_key(|row| {
+            self.kept.sort_unstable_by_key(|row| {
                 (row.user, row.time, row.item, log.weight(row.event), row.event, row.file, row.line)
             });
         } else {
-            self.rows.sort_by_key(|row| row.user);
+            self.kept.sort_by_key(|row| row.user);
         }
     }
 
@@ -130,7 +130,7 @@ impl<'a> Rows<'a> {
 
     /// Removes the rows for which `remove` says why; it is given the previous row that stays.
     fn remove(&mut self, mut remove: impl FnMut(&Log, Option<&Row>, &Row) -> Option<Reason>) {
-        let mut rows = std::mem::take(&mut self.rows);
+        let mut rows = std::mem::take(&mut self.kept);
         let mut kept = 0;
         for at in 0..rows.len() {
             let row = rows[at];
@@ -147,7 +147,7 @@ impl<'a> Rows<'a> {
             }
         }
         rows.truncate(kept);
-        self.rows = rows;
+        self.kept = rows;
     }
 
     fn remove_duplicates(&mut self) {
@@ -162,7 +162,7 @@ impl<'a> Rows<'a> {
     fn remove_programs(&mut self, limit: u32) {
         let mut programs = HashSet::new();
         for hour in self
-            .rows
+            .kept
             .chunk_by(|a, b| a.user == b.user && a.time.div_euclid(HOUR) == b.time.div_euclid(HOUR))
         {
             if hour.len() > limit as usize && hour[0].time >= FIRST_DATE {
@@ -198,7 +198,7 @@ impl<'a> Rows<'a> {
         mut self,
         options: &ImportOptions,
     ) -> Result<(Dataset, RepeatedTargets), DatasetError> {
-        let targets = self.rows.chunk_by(|a, b| a.user == b.user).filter_map(|rows| {
+        let targets = self.kept.chunk_by(|a, b| a.user == b.user).filter_map(|rows| {
             let (last, before) = rows.split_last()?;
             (before.len() >= 2).then(|| before.iter().any(|row| row.item == last.item))
         });
@@ -219,7 +219,7 @@ impl<'a> Rows<'a> {
             });
         }
         let sequences = self
-            .rows
+            .kept
             .chunk_by(|a, b| a.user == b.user)
             .map(|rows| Sequence {
                 user: self.users[rows[0].user as usize].to_string(),

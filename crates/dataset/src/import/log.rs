@@ -163,7 +163,7 @@ impl Log {
             .extend(columns.item.columns.iter().map(|&at| bare(&rows.columns()[at]).to_owned()));
         let timed = !columns.time.is_empty();
         let event_named = columns.event.named;
-        self.finish(log, &mut summary, timed, event_named, own_log)?;
+        self.finish(&log, &mut summary, timed, event_named, own_log)?;
         self.summaries.push(summary);
         self.files.push(path.to_path_buf());
         Ok(())
@@ -172,13 +172,13 @@ impl Log {
     /// Adds the rows of a file, now that all values of its columns are known.
     fn finish(
         &mut self,
-        log: FileLog<'_>,
+        log: &FileLog<'_>,
         summary: &mut FileSummary,
         timed: bool,
         event_named: bool,
         own_log: bool,
     ) -> Result<(), DatasetError> {
-        let events = self.event_types(&log, summary, event_named, own_log)?;
+        let events = self.event_types(log, summary, event_named, own_log)?;
         let kind = if timed { majority(&log.rows) } else { None };
         if let Some(kind) = kind {
             let of_kind = log.rows.iter().filter(|(_, found)| *found == Some(kind));

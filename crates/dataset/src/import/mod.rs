@@ -15,7 +15,7 @@ mod summary;
 mod time;
 mod title;
 
-use std::{collections::HashSet, path::Path};
+use std::{collections::HashSet, fmt::Write, path::Path};
 
 pub use bad_rows::BadRow;
 pub use files::input_files;
@@ -51,7 +51,11 @@ impl Imported {
     /// # Errors
     /// As [`Dataset::save`].
     pub fn save(&self, dir: &Path) -> Result<(), DatasetError> {
-        let rows: String = self.summary.bad_rows.iter().map(|row| format!("{row}\n")).collect();
+        let mut rows = String::new();
+        for row in &self.summary.bad_rows {
+            // Writing to a string cannot fail.
+            let _ = writeln!(rows, "{row}");
+        }
         let files = if rows.is_empty() { Vec::new() } else { vec![(BAD_ROWS, rows)] };
         self.dataset.save_with(dir, &files)
     }

@@ -51,7 +51,7 @@ pub(super) fn parse(text: &str, format: Option<&str>) -> Option<(i64, TimeKind)>
     if text.bytes().any(|byte| byte.is_ascii_digit())
         && let Ok(whole) = text.parse::<i64>()
     {
-        return of_number(whole);
+        return Some(of_number(whole));
     }
     if let Ok(number) = text.parse::<f64>() {
         return of_fraction(number);
@@ -59,13 +59,13 @@ pub(super) fn parse(text: &str, format: Option<&str>) -> Option<(i64, TimeKind)>
     parse_date(text).map(|time| (time, TimeKind::Date))
 }
 
-fn of_number(number: i64) -> Option<(i64, TimeKind)> {
-    Some(match number.unsigned_abs() {
-        ..100_000_000_000 => (number * SECOND, TimeKind::Seconds),
-        ..100_000_000_000_000 => (number * 1_000, TimeKind::Milliseconds),
-        ..100_000_000_000_000_000 => (number, TimeKind::Microseconds),
+fn of_number(number: i64) -> (i64, TimeKind) {
+    match number.unsigned_abs() {
+        0..100_000_000_000 => (number * SECOND, TimeKind::Seconds),
+        100_000_000_000..100_000_000_000_000 => (number * 1_000, TimeKind::Milliseconds),
+        100_000_000_000_000..100_000_000_000_000_000 => (number, TimeKind::Microseconds),
         _ => (number.div_euclid(1_000), TimeKind::Nanoseconds),
-    })
+    }
 }
 
 fn of_fraction(number: f64) -> Option<(i64, TimeKind)> {

@@ -1,5 +1,7 @@
 //! Which column is what, from the outside.
 
+use std::fmt::Write;
+
 use crate::{import_text, shown, try_import};
 
 #[test]
@@ -64,7 +66,7 @@ fn fields_of_json_can_have_two_names_or_be_nested() {
 fn a_field_that_appears_late_is_found() {
     let mut log = String::new();
     for at in 0..1_500 {
-        log += &format!("{{\"user\":\"u\",\"item\":{at}}}\n");
+        writeln!(log, "{{\"user\":\"u\",\"item\":{at}}}").unwrap();
     }
     log += "{\"user\":\"u\",\"item\":1500,\"time\":5}\n";
     // A time column of which nearly all rows lack the time.

@@ -1,5 +1,7 @@
 //! Bad rows name file, line and field.
 
+use std::fmt::Write;
+
 use crate::try_import;
 
 /// Lines and reasons of the bad rows.
@@ -50,7 +52,7 @@ fn a_quote_that_is_not_closed_counts_all_lines_that_it_takes() {
     let mut log = "user,item,time\n".to_owned();
     log += "\"a,b,1\n";
     for at in 0..50 {
-        log += &format!("u{at},b,{at}\n");
+        writeln!(log, "u{at},b,{at}").unwrap();
     }
     let error = try_import(&log, |options| options.max_bad_rows = 0.5).unwrap_err().to_string();
     assert!(error.contains("51 of 51 rows") && error.contains("is a quote not closed?"), "{error}");

@@ -1,5 +1,7 @@
 //! Which rows become interactions.
 
+use std::fmt::Write;
+
 use tandem_dataset::{Dataset, ImportOptions, Repeats, import};
 
 use crate::{Files, import_text, left_out, shown, try_import};
@@ -140,9 +142,9 @@ fn repeats_are_decided_by_the_last_items() {
 fn users_that_are_programs_are_left_out() {
     let mut log = "user,item,time\n".to_owned();
     for event in 0..40 {
-        log += &format!("robot,i{event},{}\n", 1_700_000_000 + event);
+        writeln!(log, "robot,i{event},{}", 1_700_000_000 + event).unwrap();
         // Over two hours.
-        log += &format!("human,i{event},{}\n", 1_700_000_000 + 180 * event);
+        writeln!(log, "human,i{event},{}", 1_700_000_000 + 180 * event).unwrap();
     }
     let limit = |max_events_per_user_hour| {
         try_import(&log, |options| options.max_events_per_user_hour = max_events_per_user_hour)
@@ -154,7 +156,10 @@ fn users_that_are_programs_are_left_out() {
     assert_eq!(strict.summary.left_out[0].rows, 40);
     assert!(strict.summary.notes[0].contains("1 users"), "{:?}", strict.summary.notes);
     // Numbers that are no dates have no hours.
-    let order: String = (0..40).map(|event| format!("u,i{event},{event}\n")).collect::<String>();
+    let mut order = String::new();
+    for event in 0..40 {
+        writeln!(order, "u,i{event},{event}").unwrap();
+    }
     let order = try_import(format!("user,item,time\n{order}"), |options| {
         options.max_events_per_user_hour = 1;
     });

@@ -86,7 +86,10 @@ proptest! {
         let csv = delimited(&rows, ",", |at| at.to_string());
         let expected = dataset(&csv);
         let objects = objects(&rows);
-        let lines: String = objects.iter().map(|object| format!("{object}\n")).collect();
+        let mut lines = String::new();
+        for object in &objects {
+            writeln!(lines, "{object}").unwrap();
+        }
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         gzip.write_all(&csv).unwrap();
         let text = String::from_utf8(csv.clone()).unwrap();

@@ -325,7 +325,9 @@ fn items_of_the_history_are_candidates_where_they_are_repeated() {
     let left = (0..).map(ItemIndex).zip(scores).filter(|(item, _)| !removed.contains(item));
     let mut left: Vec<(ItemIndex, f64)> = left.collect();
     let sum: f64 = left.iter().map(|(_, score)| score.exp()).sum();
-    left.iter_mut().for_each(|(_, score)| *score -= sum.ln());
+    for (_, score) in &mut left {
+        *score -= sum.ln();
+    }
     assert!(largest_difference(&found, &left) < 1e-3);
     assert!(seen.iter().all(|item| found.iter().any(|ranked| ranked.item == *item)));
 }

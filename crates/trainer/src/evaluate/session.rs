@@ -95,12 +95,11 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
                 Asks::Above(evidence, budget) => {
                     let validation =
                         validation.as_ref().with_context(|| no_validation_sessions(rule.name))?;
-                    let fit = match decision.take() {
-                        Some(fit) => fit,
-                        None => {
-                            let how = (HORIZON, RIDGE);
-                            DecisionFit::fit(fit_on, &validation.learning(learn), &settings, how)?
-                        }
+                    let fit = if let Some(fit) = decision.take() {
+                        fit
+                    } else {
+                        let how = (HORIZON, RIDGE);
+                        DecisionFit::fit(fit_on, &validation.learning(learn), &settings, how)?
                     };
                     evidence.policy(decision.insert(fit), budget, settings.policy)?
                 }

@@ -148,7 +148,7 @@ mod tests {
         let sequence = |(user, length): (usize, &usize)| Sequence {
             user: user.to_string(),
             items: (0..*length as u32).map(|item| ItemIndex(item % 9)).collect(),
-            times: Some((0..*length as i64).collect()),
+            times: Some((0..).take(*length).collect()),
         };
         let sequences = lengths.iter().enumerate().map(sequence).collect();
         Dataset::new("d", Catalogue::new(items).unwrap(), sequences, None).unwrap()

@@ -59,8 +59,8 @@ fn one_command_makes_a_recommender_and_only_what_changed_is_done_again() {
     let bench = bench(60, 90);
     let (page, progress) = run(&bench, QUICKSTART);
     assert_eq!(progress.matches(" …\n").count(), STEPS, "{progress}");
-    assert!(page.contains("480 interactions of 60 users with 90 items"), "{page}");
-    assert!(page.contains("items.csv: titles of 90 items"), "{page}");
+    assert!(page.contains("60 users, 90 items, 480 interactions"), "{page}");
+    assert!(page.contains("items.csv: comma-separated, 90 rows"), "{page}");
     assert!(page.contains("Quality on 60 held-out interactions"), "{page}");
     for row in ["popularity", "co-occurrence", "small model", "language model", "both together"] {
         let line = page.lines().find(|line| line.trim_start().starts_with(row)).unwrap();
