@@ -76,7 +76,7 @@ pub(crate) fn run(args: &Export) -> Result<()> {
     Ok(())
 }
 
-/// A release that [`write`] wrote.
+/// A release that [`write()`] wrote.
 pub(crate) struct WrittenRelease {
     /// Name of its folder.
     pub(crate) name: String,
