@@ -41,6 +41,30 @@ async function go(tab, path, changes) {
   await tab.open(options(changes));
 }
 
+/**
+ * Leaves the page, calls `onNextPage` on the next one and goes back, until the browser has kept
+ * the page. The browser decides by itself: it keeps none with a request in flight, which a busy
+ * machine may delay.
+ */
+async function returnToKeptPage(tab, onNextPage) {
+  for (let visit = 1; visit <= 3; visit += 1) {
+    if (visit > 1) await go(tab, '/', { consent: true });
+    await tab.page.evaluate(() => {
+      window.kept = true;
+    });
+    await tab.page.waitForTimeout(1_000 * visit);
+    await go(tab, '/?next', { consent: true });
+    await onNextPage();
+    await tab.page.goBack({ waitUntil: 'commit' });
+    const kept = await tab.until('window.kept === true', 5_000).then(
+      () => true,
+      () => false,
+    );
+    if (kept) return;
+  }
+  assert.fail('the browser kept none of three pages');
+}
+
 /** A click on a link: the event is tracked, and the page is left in the same task. */
 async function clickLink(tab, item, path) {
   await Promise.all([
@@ -163,17 +187,13 @@ test('a page returns from the back/forward cache, with the clicks of the page af
   await tab.open(options({ consent: true }));
   await tab.listed();
   await tab.click('i1');
-  await tab.page.evaluate(() => {
-    window.kept = true;
+  const clicked = ['i1'];
+  await returnToKeptPage(tab, async () => {
+    clicked.push(`i${clicked.length + 1}`);
+    await tab.click(clicked.at(-1));
   });
-  // Browsers do not keep pages with a request in flight.
-  await tab.page.waitForTimeout(1_000);
-  await go(tab, '/?product', { consent: true });
-  await tab.click('i2');
-  await tab.page.goBack({ waitUntil: 'commit' });
-  await tab.until('window.kept === true');
-  await tab.until('window.rec.state().history.length === 2');
-  assert.deepEqual((await tab.click('i3')).history, ['i1', 'i2', 'i3']);
+  await tab.until(`window.rec.state().history.length === ${clicked.length}`);
+  assert.deepEqual((await tab.click('i9')).history, [...clicked, 'i9']);
   // The page waits again for the lock of its worker, so that it notices the worker's end.
   const [held, pending] = await tab.page.evaluate(async () => {
     const locks = await navigator.locks.query();
@@ -186,13 +206,7 @@ test('a page returns from the back/forward cache, with the clicks of the page af
 test('a withdrawal on the next page reaches a page in the back/forward cache', async () => {
   const tab = await fixture.visitor.tab();
   await tab.open(options({ consent: true }));
-  await tab.page.evaluate(() => {
-    window.kept = true;
-  });
-  await go(tab, '/?settings', { consent: true });
-  await tab.call('setConsent', false);
-  await tab.page.goBack({ waitUntil: 'commit' });
-  await tab.until('window.kept === true');
+  await returnToKeptPage(tab, () => tab.call('setConsent', false));
   await tab.until('window.rec.state().consent === false');
 });
 
