@@ -1,4 +1,4 @@
-//! Reads the catalogue, the artefacts and the language models, and takes up new releases of a
+//! Reads the catalogue, the artefacts and the language models, and switches to new releases of a
 //! recommender.
 
 use std::{
@@ -193,7 +193,8 @@ struct Following {
 }
 
 impl Following {
-    /// Takes up a new release, if there is one. `wait` returns whether to go on after a time.
+    /// Switches to a new release, if there is one. `wait` waits for a duration and returns whether to
+    /// continue.
     fn look(&mut self, wait: &impl Fn(Duration) -> bool) {
         self.retire(Duration::ZERO);
         // The file is replaced atomically; without it, the release in use stays.

@@ -5,9 +5,9 @@ use tandem_dataset::files::sha256_hex;
 
 use super::KeyKind;
 
-/// Random bytes of a key. With so many, a fast hash protects it as well as a slow one.
+/// Number of random bytes in a key: enough that it cannot be guessed, so a fast hash is safe.
 const SECRET: usize = 32;
-/// Random bytes of a key's id.
+/// Number of random bytes in a key's id.
 const ID: usize = 4;
 
 /// A new key: its id, its text, which is shown once, and the hash that is stored.

@@ -20,8 +20,8 @@ enum Arriving {
     Head,
     /// A body, and how many bytes it still has, if that is known.
     Body(Option<usize>),
-    /// What follows a request, of which so many bytes are read before it is answered: enough to
-    /// notice that the client has gone.
+    /// The bytes after a request. At most this number of them is read before the request is
+    /// answered, so that the server notices when the client disconnects.
     Next(usize),
 }
 

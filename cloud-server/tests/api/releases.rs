@@ -108,7 +108,7 @@ fn a_damaged_release_is_refused_and_the_earlier_one_stays() {
     assert_eq!(candidate_ids(&answer).len(), 19);
     let metrics = String::from_utf8(server.get("/metrics").1).unwrap();
     assert!(metrics.contains("tandem_release_refusals_total 1\n"), "{metrics}");
-    // Another release is taken up at once.
+    // The server switches to another release at once.
     write_release(root, "0000000000000003", 25);
     use_release(root, "0000000000000003");
     wait_until("the third release is used", || {

@@ -11,7 +11,7 @@ use crate::failure::BadInput;
 
 /// Newest items of each user that training leaves out by default: validation and test.
 const HOLD_OUT: usize = 2;
-/// Clicks of a calibration session, if enough users have so many.
+/// Number of clicks in a calibration session; fewer if too few users have that many.
 const CLICKS: usize = 4;
 /// Users that a calibration with sessions of several clicks needs.
 const MIN_USERS: usize = 50;

@@ -114,7 +114,7 @@ fn an_interrupted_run_continues() {
         .spawn()
         .unwrap();
     let begun = Instant::now();
-    let checkpoint = bench.path("shop/work/quickstart/language-model.gguf.checkpoint");
+    let checkpoint = bench.path("shop").join("work/quickstart/language-model.gguf.checkpoint");
     while !checkpoint.exists() {
         assert!(begun.elapsed() < Duration::from_mins(5), "no epoch was trained");
         assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
