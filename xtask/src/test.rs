@@ -132,7 +132,7 @@ fn rust(workspace: &Workspace, assets: &Assets) -> Result<Tally, Failure> {
     cargo::build_programs(workspace)?;
     let (output, status) = cargo::native(workspace, "cargo test", "test")
         .arg("--no-fail-fast")
-        .env("TANDEM_GGUF", assets.language_model(workspace)?)
+        .env("TEST_GGUF", assets.language_model(workspace)?)
         .env("OMP_WAIT_POLICY", "passive")
         .tee()?;
     Ok(Tally::of_cargo(&output).with_status("cargo test", status))

@@ -1,4 +1,4 @@
-//! The program with a tiny language model, and with a real one if `TANDEM_GGUF` is set to its
+//! The program with a tiny language model, and with a real one if `TEST_GGUF` is set to its
 //! path.
 
 use std::{
@@ -430,8 +430,8 @@ fn openmp_threads_are_passive_unless_the_variable_is_set() {
 /// A real model on the small catalogue, stopped during a generation.
 #[test]
 fn a_real_model_is_served_end_to_end() {
-    let Some(gguf) = std::env::var_os("TANDEM_GGUF") else {
-        println!("skipped: TANDEM_GGUF is not set to the path of a GGUF file");
+    let Some(gguf) = std::env::var_os("TEST_GGUF") else {
+        println!("skipped: TEST_GGUF is not set to the path of a GGUF file");
         return;
     };
     let folder = Folder::new();

@@ -1,5 +1,5 @@
 //! Both engines through llama.cpp: on tiny models with random weights, and on a real model if
-//! `TANDEM_GGUF` is set to its path.
+//! `TEST_GGUF` is set to its path.
 
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 #![expect(clippy::float_cmp, reason = "ties are exact")]

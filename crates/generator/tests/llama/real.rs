@@ -1,4 +1,4 @@
-//! A real language model, if `TANDEM_GGUF` is set to its path.
+//! A real language model, if `TEST_GGUF` is set to its path.
 
 use std::path::PathBuf;
 
@@ -50,9 +50,9 @@ const FILMS: [&str; 40] = [
 ];
 
 fn real_model() -> Option<PathBuf> {
-    let path = std::env::var_os("TANDEM_GGUF").map(PathBuf::from);
+    let path = std::env::var_os("TEST_GGUF").map(PathBuf::from);
     if path.is_none() {
-        eprintln!("skipped: TANDEM_GGUF is not set to the path of a language model");
+        eprintln!("skipped: TEST_GGUF is not set to the path of a language model");
     }
     path
 }
