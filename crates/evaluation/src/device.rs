@@ -3,7 +3,8 @@ use tandem_collaboration::Trigger;
 use tandem_dataset::{Dataset, ItemIndex};
 use tandem_model::{ItemTable, Scorer};
 use tandem_protocol::{
-    Candidate, CandidatesResponse, Ignored, ItemId, ItemRow, Ranking, RowsResponse, Timings,
+    Candidate, CandidatesResponse, Ignored, ItemId, ItemRow, Ranking, RowsRequest, RowsResponse,
+    Timings,
 };
 use tandem_session::{Ranked, RowStore, Session, Settings, encode_row};
 
@@ -127,12 +128,12 @@ impl SimulatedDevice<'_> {
         let mut ranked = session.rank().await?;
         let mut traffic = Traffic::default();
         let Some(cells) = self.cells else { return Ok((ranked, traffic)) };
-        let missing = session.missing_rows();
-        if !missing.is_empty() {
-            let rows = self.rows_of(dataset, &missing)?;
+        let request = RowsRequest { items: session.missing_rows(), release: None };
+        if !request.items.is_empty() {
+            let rows = self.rows_of(dataset, &request.items)?;
             let response = RowsResponse { rows, ..RowsResponse::default() };
-            traffic += Traffic { up: json_bytes(&missing), down: json_bytes(&response) };
-            session.accept_rows(&missing, &response)?;
+            traffic += Traffic { up: json_bytes(&request), down: json_bytes(&response) };
+            session.accept_rows(&request.items, &response)?;
             // The cells are chosen for a history with these rows.
             ranked = session.rank().await?;
         }

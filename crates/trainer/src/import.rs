@@ -15,8 +15,9 @@ use crate::{
 /// Options of `tandem import`.
 #[derive(Args, Debug)]
 pub(crate) struct Import {
-    /// Interactions: files, patterns such as 'log/*.csv', or `-` for standard input. CSV, TSV,
-    /// JSON, Parquet, `RecBole` files, or a folder with sequences.txt; also compressed.
+    /// Interactions: files, patterns such as 'log/*.csv', the folder of a server's --events log,
+    /// or `-` for standard input. CSV, TSV, JSON, Parquet or `RecBole` files, or a folder with
+    /// sequences.txt; also compressed.
     #[arg(long, value_name = "FILE", required = true, num_args = 1.., help_heading = FILES)]
     events: Vec<PathBuf>,
     /// Items with title, year and categories, in any of these formats.

@@ -71,14 +71,14 @@ struct Rules {
     /// by the last items of the users.
     #[arg(long, value_enum, default_value_t = RepeatsArg::Auto, help_heading = RULES)]
     repeats: RepeatsArg,
-    /// Count rows with equal user, item, time and event type instead of reading one of them.
+    /// Count every row, even where user, item, time and event type are equal.
     #[arg(long, help_heading = RULES)]
     keep_duplicates: bool,
     /// Share of rows that may be unreadable; they are listed in bad-rows.txt.
     #[arg(long, value_name = "SHARE", default_value_t = 0.01, value_parser = values::share)]
     #[arg(help_heading = ADVANCED)]
     max_bad_rows: f64,
-    /// Leave out users with more events in one hour, which are programs.
+    /// Leave out users with more events in one hour, which are bots.
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = values::positive_u32)]
     #[arg(help_heading = ADVANCED)]
     max_events_per_user_hour: u32,

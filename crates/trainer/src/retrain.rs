@@ -218,8 +218,9 @@ mod with_llama {
                 places.push(place);
             }
         }
-        let view = Dataset::new(&dataset.name, known.catalogue.clone(), sequences, None)
+        let mut view = Dataset::new(&dataset.name, known.catalogue.clone(), sequences, None)
             .context("the releases cannot be compared")?;
+        view.repeats = known.repeats;
         Ok((view, places))
     }
 

@@ -60,7 +60,7 @@ pub(super) fn dataset(
         rows.remove_duplicates();
     }
     if timed {
-        rows.remove_programs(options.max_events_per_user_hour);
+        rows.remove_bots(options.max_events_per_user_hour);
     }
     rows.merge_steps();
     rows.into_dataset(options)
@@ -159,23 +159,23 @@ impl<'a> Rows<'a> {
 
     /// Removes users with more than `limit` events within one hour by the clock, where times are
     /// dates.
-    fn remove_programs(&mut self, limit: u32) {
-        let mut programs = HashSet::new();
+    fn remove_bots(&mut self, limit: u32) {
+        let mut bots = HashSet::new();
         for hour in self
             .kept
             .chunk_by(|a, b| a.user == b.user && a.time.div_euclid(HOUR) == b.time.div_euclid(HOUR))
         {
             if hour.len() > limit as usize && hour[0].time >= FIRST_DATE {
-                programs.insert(hour[0].user);
+                bots.insert(hour[0].user);
             }
         }
-        if !programs.is_empty() {
+        if !bots.is_empty() {
             self.log.notes.push(format!(
                 "{} users with more than {limit} events in an hour are left out, for example {}",
-                programs.len(),
-                programs.iter().min().map_or("", |user| &self.users[*user as usize])
+                bots.len(),
+                bots.iter().min().map_or("", |user| &self.users[*user as usize])
             ));
-            self.remove(|_, _, row| programs.contains(&row.user).then_some(Reason::Program(limit)));
+            self.remove(|_, _, row| bots.contains(&row.user).then_some(Reason::Bot(limit)));
         }
     }
 

@@ -232,13 +232,8 @@ impl Log {
     ) -> Result<Vec<Result<u16, Reason>>, DatasetError> {
         let options = log.options;
         let meaning_of = |name: &str| {
-            let mut given = options.event_weights.iter();
-            match given.find(|(known, _)| known.eq_ignore_ascii_case(name)) {
-                Some((_, 0)) => Meaning::Against,
-                Some((_, weight)) => Meaning::Interest(*weight),
-                None if own_log && name == "view" => Meaning::Neutral,
-                None => meaning(name),
-            }
+            let is_impression = own_log && name == "view" && log.given_weight(name).is_none();
+            if is_impression { Meaning::Neutral } else { log.meaning(name) }
         };
         let names = log.events.names();
         let meanings: Vec<Meaning> = names.iter().map(|name| meaning_of(name)).collect();
@@ -283,6 +278,21 @@ impl Log {
 }
 
 impl FileLog<'_> {
+    /// The weight that the options give to an event type.
+    fn given_weight(&self, name: &str) -> Option<u32> {
+        let mut given = self.options.event_weights.iter();
+        given.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, weight)| *weight)
+    }
+
+    /// What an event type means, by the options or else by its name.
+    fn meaning(&self, name: &str) -> Meaning {
+        match self.given_weight(name) {
+            Some(0) => Meaning::Against,
+            Some(weight) => Meaning::Interest(weight),
+            None => meaning(name),
+        }
+    }
+
     /// Takes a row, or says why it is bad.
     fn take(
         &mut self,
@@ -293,7 +303,7 @@ impl FileLog<'_> {
         let user = id(rows, &columns.user, "a user id")?;
         if value(rows, &columns.item) == Cell::Absent
             && let Cell::Text(event) = value(rows, &columns.event)
-            && !matches!(meaning(&event), Meaning::Interest(_))
+            && !matches!(self.meaning(&event), Meaning::Interest(_))
         {
             left_out.add(Reason::NoItem(event.to_string()), || {
                 self.example(rows.line(), &user, "none")

@@ -30,7 +30,7 @@ pub struct ImportOptions {
     pub repeats: Repeats,
     /// Share of rows that may be unreadable, 0 to 1 (0.01).
     pub max_bad_rows: f64,
-    /// Users with more events in one hour are programs, and left out (1,000).
+    /// Users with more events in one hour are bots and are left out (1,000).
     pub max_events_per_user_hour: u32,
 }
 

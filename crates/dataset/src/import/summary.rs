@@ -102,7 +102,7 @@ pub(super) enum Reason {
     LowRating(f64),
     Quantity,
     Duplicate,
-    Program(u32),
+    Bot(u32),
     Step,
     Repeat,
 }
@@ -125,7 +125,7 @@ impl fmt::Display for Reason {
             Self::LowRating(min) => write!(f, "ratings below {min}, or none"),
             Self::Quantity => f.write_str("quantities of 0 or less, which are returns"),
             Self::Duplicate => f.write_str("exact duplicates (--keep-duplicates reads them)"),
-            Self::Program(limit) => write!(
+            Self::Bot(limit) => write!(
                 f,
                 "events of users with more than {limit} in an hour (--max-events-per-user-hour)"
             ),

@@ -139,7 +139,7 @@ fn repeats_are_decided_by_the_last_items() {
 }
 
 #[test]
-fn users_that_are_programs_are_left_out() {
+fn bots_are_left_out() {
     let mut log = "user,item,time\n".to_owned();
     for event in 0..40 {
         writeln!(log, "robot,i{event},{}", 1_700_000_000 + event).unwrap();

@@ -85,7 +85,10 @@ impl HeldOut {
                 times.truncate(length);
             }
         }
-        Dataset::new(&dataset.name, dataset.catalogue.clone(), sequences, dataset.notice.clone())
+        let (catalogue, notice) = (dataset.catalogue.clone(), dataset.notice.clone());
+        let mut set = Dataset::new(&dataset.name, catalogue, sequences, notice)?;
+        set.repeats = dataset.repeats;
+        Ok(set)
     }
 
     /// All prefixes whose lists are needed, as users with a number of their items.
@@ -156,7 +159,8 @@ mod tests {
 
     #[test]
     fn nothing_that_is_calibrated_or_tested_on_is_trained_on() {
-        let dataset = dataset(&[8; 120]);
+        let mut dataset = dataset(&[8; 120]);
+        dataset.repeats = true;
         let held_out = HeldOut::choose(&dataset).unwrap();
         assert_eq!(
             (held_out.clicks, held_out.calibration.len(), held_out.test.len()),
@@ -164,6 +168,7 @@ mod tests {
         );
         let trained = held_out.training_set(&dataset).unwrap();
         assert_eq!(trained.catalogue.hash(), dataset.catalogue.hash());
+        assert!(trained.repeats);
         for user in 0..120 {
             // Two items less than the set has are trained on.
             let visible = trained.sequences[user].items.len() - HOLD_OUT;

@@ -99,7 +99,7 @@ pub(super) fn all(
     })
 }
 
-/// Ranks of the targets over the whole catalogue, without the history.
+/// Ranks of the targets over the whole catalogue, without the history unless items are repeated.
 fn ranks<E: Into<Box<dyn Error + Send + Sync>>>(
     dataset: &Dataset,
     users: &[usize],
@@ -110,7 +110,7 @@ fn ranks<E: Into<Box<dyn Error + Send + Sync>>>(
     let bar = bar(targets.len(), name);
     let progress = |users| bar.inc(users as u64);
     let items = dataset.catalogue.len();
-    Ok(rank_all(&targets, items, History::Removed, progress, score)?.ranks)
+    Ok(rank_all(&targets, items, History::of(dataset), progress, score)?.ranks)
 }
 
 /// The newest interaction of a user, who has at least two.

@@ -85,9 +85,9 @@ fn verdict(measured: &Measured) -> String {
     if gain > together.error {
         format!("Both models together rank better than {name}.")
     } else if gain < -together.error {
-        format!("{name} ranks better than the models: give more events or more --minutes.")
+        format!("The models rank worse than {name}: give more events or more --minutes.")
     } else {
-        format!("The difference to {name} may be chance: there are few events.")
+        format!("The difference from {name} may be chance.")
     }
 }
 
@@ -161,6 +161,6 @@ mod tests {
     fn the_verdict_is_honest() {
         assert!(verdict(&measured(0.08)).starts_with("Both models together rank better"));
         assert!(verdict(&measured(0.055)).contains("may be chance"));
-        assert!(verdict(&measured(0.03)).starts_with("co-occurrence ranks better"));
+        assert!(verdict(&measured(0.03)).starts_with("The models rank worse than co-occurrence"));
     }
 }

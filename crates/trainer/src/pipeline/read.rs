@@ -56,15 +56,17 @@ impl Inputs {
         Ok(self)
     }
 
-    /// A hash of the content of all files, of the endings of their names and of the options.
+    /// A hash of the content of all files and of the options.
     pub(super) fn digest(&self) -> Result<String> {
         let mut digest = Sha256Hex::default();
-        for path in input_files(&self.events)?.into_iter().chain(input_files(&self.catalogue)?) {
-            for file in files_of(path)? {
-                let hash = sha256_hex_of_file(&file).map_err(|error| {
-                    BadInput(format!("cannot read {}: {error}", file.display()))
-                })?;
-                digest.update(format!("{:?} {hash}\n", file.extension()));
+        for (kind, paths) in [("events", &self.events), ("catalogue", &self.catalogue)] {
+            for path in input_files(paths)? {
+                for file in files_of(path)? {
+                    let hash = sha256_hex_of_file(&file).map_err(|error| {
+                        BadInput(format!("cannot read {}: {error}", file.display()))
+                    })?;
+                    digest.update(format!("{kind} {hash}\n"));
+                }
             }
         }
         digest.update(serde_json::to_string(&self.log)?);

@@ -92,7 +92,7 @@ fn one_command_makes_a_recommender_and_only_what_changed_is_done_again() {
         |page: &str| page.lines().rev().skip(1).map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(without_time(&again), without_time(&page));
 
-    // Other titles change the release, other minutes the training.
+    // Other minutes repeat every step but the import.
     let (_, progress) = run(&bench, &QUICKSTART.replace("--minutes 0", "--minutes 0.001"));
     assert_eq!(progress.matches(": nothing has changed\n").count(), 1, "{progress}");
     write_log(&bench, 70, 90);
