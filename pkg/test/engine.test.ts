@@ -1,10 +1,10 @@
 // Opening: the fetched files, the progress, the fallback to the CPU.
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { Ledger } from '../src/shared/ledger.js';
 import type { OpenSettings } from '../src/shared/messages.js';
 import type { Progress } from '../src/shared/update.js';
 import { FileCache } from '../src/worker/cache.js';
 import { loadEngine, type Surroundings } from '../src/worker/engine.js';
-import { Ledger } from '../src/worker/ledger.js';
 import { Network, ownFetch } from '../src/worker/network.js';
 import type { GlueLog } from './glue.js';
 

@@ -1,8 +1,8 @@
 // The worker's network: the ledger, the cache, aborts.
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { HttpRequest, HttpResponse } from '../src/shared/generated.js';
+import { Ledger, LISTED, LISTED_BYTES } from '../src/shared/ledger.js';
 import { FileCache } from '../src/worker/cache.js';
-import { Ledger, LISTED, LISTED_BYTES } from '../src/worker/ledger.js';
 import { type Fetcher, MANIFEST_PATIENCE_MS, Network } from '../src/worker/network.js';
 import { PageFetcher } from '../src/worker/page-fetch.js';
 import { settle } from './stand.js';
@@ -99,7 +99,7 @@ describe('the ledger', () => {
   it('lists the newest and counts the rest', () => {
     const ledger = new Ledger();
     for (let number = 0; number < LISTED + 3; number += 1) {
-      ledger.note({ url: `${number}`, method: 'POST', why: '', body: 'four' });
+      ledger.note({ url: `${number}`, method: 'POST', why: '', body: 'four', bytes: 4 });
     }
     const { entries, dropped, bytes } = ledger.read();
     expect([entries.length, entries[0]?.url, dropped]).toEqual([LISTED, '3', 3]);
@@ -109,7 +109,7 @@ describe('the ledger', () => {
   it('lists fewer long requests, and at least the newest', () => {
     const ledger = new Ledger();
     const note = (length: number): void => {
-      ledger.note({ url: '/', method: 'POST', why: '', body: 'x'.repeat(length) });
+      ledger.note({ url: '/', method: 'POST', why: '', body: 'x'.repeat(length), bytes: length });
     };
     for (let number = 0; number < 5; number += 1) note(LISTED_BYTES / 4);
     expect([ledger.read().entries.length, ledger.read().dropped]).toEqual([4, 1]);

@@ -134,7 +134,7 @@ it('that were reverted before they were sent are not sent', async () => {
   const box = outbox();
   void box.add(click('x'));
   void box.add(click('y'));
-  box.takeBack(click('x'));
+  box.removeNewest(click('x'));
   await vi.advanceTimersByTimeAsync(GATHER_MS);
   expect(items()).toEqual(['y']);
 });
@@ -344,7 +344,7 @@ describe('when the page is left', () => {
     ],
     ['the consent was withdrawn', (box) => box.suspend(true)],
     ['the session was reset', (box) => box.forget()],
-    ['the event was reverted', (box) => box.takeBack(click('x'))],
+    ['the event was reverted', (box) => box.removeNewest(click('x'))],
     [
       'the server refuses the key',
       async () => {

@@ -36,7 +36,7 @@ export async function session(browser, { url, device, clicks, catalogue, asserti
     // Most clicks need no call: play on until there is one.
     const most = device === 'cpu' ? MOST_CLICKS : clicks;
     const goesOn = async () =>
-      steps.length < clicks || (steps.length < most && !ruleRequestedList(await shop.events()));
+      steps.length < clicks || (steps.length < most && !policyRequestedList(await shop.events()));
     while (await goesOn()) {
       const shelf = await shop.shelf();
       const item = shelf[POSITIONS[steps.length % POSITIONS.length] % shelf.length];
@@ -47,7 +47,7 @@ export async function session(browser, { url, device, clicks, catalogue, asserti
     if (device === 'cpu') {
       check(
         'the policy led to a new list from the language model',
-        result.ruleRequestedList,
+        result.policyRequestedList,
         JSON.stringify(result.decisions),
       );
     }
@@ -96,7 +96,7 @@ async function summary(shop, steps, first, catalogue) {
     decisions: events
       .filter(({ name }) => name === 'decision')
       .map(({ payload: { click, action, reason } }) => ({ click, action, reason })),
-    ruleRequestedList: ruleRequestedList(events),
+    policyRequestedList: policyRequestedList(events),
     learnt,
     backgroundErrors: events
       .filter(({ name }) => name === 'error')
@@ -118,7 +118,7 @@ async function summary(shop, steps, first, catalogue) {
  * Whether the policy led to a request for a new list, and a list of the language model
  * followed.
  */
-function ruleRequestedList(events) {
+function policyRequestedList(events) {
   return events.some(({ name, payload }, at) => {
     if (name !== 'decision' || payload.action !== 'request') return false;
     if (!POLICY_CODES.includes(payload.code)) return false;

@@ -90,7 +90,7 @@ export class TandemListElement extends Base {
       this.#open();
     } else if (name === 'consent') {
       // A failure of the storage is an `error` event.
-      this.recommender?.setConsent(after !== null).catch(() => undefined);
+      this.#shared?.setConsent(after !== null).catch(() => undefined);
     } else {
       this.#source?.refresh();
     }

@@ -41,6 +41,11 @@ export class Opening {
     return (await this.#recommender).track(event);
   }
 
+  /** Grants or withdraws the consent once the recommender is open. */
+  async setConsent(granted: boolean): Promise<void> {
+    await (await this.#recommender).setConsent(granted);
+  }
+
   /** Aborts opening, or disposes of the recommender. */
   close(): void {
     this.#closing.abort();

@@ -6,6 +6,7 @@ export interface Shared {
   /** `null` until it is open. */
   readonly recommender: Recommender | null;
   track(event: TrackableEvent): Promise<Update>;
+  setConsent(granted: boolean): Promise<void>;
   /** The element does not use it any more; the last one disposes of it. */
   release(): void;
 }
@@ -32,6 +33,7 @@ export function share(options: RecommenderOptions, listener: OpeningListener): S
       return entry.recommender;
     },
     track: (event) => entry.opening.track(event),
+    setConsent: (granted) => entry.opening.setConsent(granted),
     release: () => {
       entry.listeners.delete(listener);
       if (entry.listeners.size > 0) return;

@@ -84,7 +84,8 @@ class Value<T> implements Store<T> {
 class Recommendations implements RecommendationsStore {
   readonly #recommender: Store<Recommender | null>;
   readonly #error: Store<TandemError | null>;
-  readonly #sources = new Set<ListSource>();
+  /** Shared by all subscribers, so that the list is ranked once. */
+  #source: ListSource | null = null;
   #options: RecommendOptions;
 
   constructor(
@@ -99,22 +100,18 @@ class Recommendations implements RecommendationsStore {
 
   update(options: RecommendOptions): void {
     this.#options = options;
-    for (const source of this.#sources) source.refresh();
+    this.#source?.refresh();
   }
 
   subscribe(run: (state: ListState) => void): () => void {
     let stop = (): void => {};
-    run(LOADING);
+    run(this.#source?.state ?? LOADING);
     const ends = [
       this.#recommender.subscribe((recommender) => {
         if (recommender === null) return;
-        const source = new ListSource(recommender, () => this.#options);
-        this.#sources.add(source);
-        const end = source.subscribe(() => run(source.state));
-        stop = () => {
-          end();
-          this.#sources.delete(source);
-        };
+        this.#source ??= new ListSource(recommender, () => this.#options);
+        const source = this.#source;
+        stop = source.subscribe(() => run(source.state));
       }),
       this.#error.subscribe((error) => {
         if (error !== null) run(failed(error));

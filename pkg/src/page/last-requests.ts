@@ -1,10 +1,8 @@
 import { ServerError } from '../shared/errors.js';
+import { Ledger } from '../shared/ledger.js';
 import type { OpenSettings } from '../shared/messages.js';
-import type { Ledger, LedgerEntry } from '../shared/update.js';
+import type { Ledger as LedgerContent } from '../shared/update.js';
 import { DEFAULT_TIMEOUT_MS } from './options.js';
-
-/** Number of requests that are listed. */
-const LISTED = 100;
 
 /**
  * Requests that outlive the page, for events of a page that is being left. The page makes them,
@@ -13,9 +11,7 @@ const LISTED = 100;
 export class LastRequests {
   readonly #settings: () => OpenSettings;
   readonly #fetch: typeof fetch;
-  readonly #entries: LedgerEntry[] = [];
-  #dropped = 0;
-  #bytes = 0;
+  readonly #ledger = new Ledger();
 
   /** `own`: the page's function for requests. */
   constructor(settings: () => OpenSettings, own: typeof fetch | undefined) {
@@ -29,12 +25,12 @@ export class LastRequests {
   }
 
   /** All requests of the worker and of the page. */
-  joined({ entries, dropped, bytes }: Ledger): Ledger {
-    const own = this.#entries.map((entry) => ({ ...entry }));
+  joined({ entries, dropped, bytes }: LedgerContent): LedgerContent {
+    const own = this.#ledger.read();
     return {
-      entries: [...entries, ...own].sort((a, b) => a.at - b.at),
-      dropped: dropped + this.#dropped,
-      bytes: bytes + this.#bytes,
+      entries: [...entries, ...own.entries].sort((a, b) => a.at - b.at),
+      dropped: dropped + own.dropped,
+      bytes: bytes + own.bytes,
     };
   }
 
@@ -42,21 +38,7 @@ export class LastRequests {
     const { server, key, timeoutMs } = this.#settings();
     const url = `${server}${path}`;
     const bytes = new TextEncoder().encode(body).length;
-    const entry: LedgerEntry = {
-      at: Date.now(),
-      method: 'POST',
-      url,
-      why,
-      body,
-      bytes,
-      status: null,
-    };
-    this.#entries.push(entry);
-    this.#bytes += bytes;
-    if (this.#entries.length > LISTED) {
-      this.#entries.shift();
-      this.#dropped += 1;
-    }
+    const answered = this.#ledger.note({ method: 'POST', url, why, body, bytes });
     const { status, ok } = await this.#fetch(url, {
       method: 'POST',
       headers: {
@@ -68,7 +50,7 @@ export class LastRequests {
       signal: AbortSignal.timeout(timeoutMs ?? DEFAULT_TIMEOUT_MS),
       credentials: 'same-origin',
     });
-    entry.status = status;
+    answered(status);
     if (!ok)
       throw new ServerError('bad_response', `${url}: expected success, found HTTP ${status}`);
   }

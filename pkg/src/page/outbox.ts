@@ -87,8 +87,8 @@ export class Outbox {
     await queued;
   }
 
-  /** The newest event of this kind was reverted: it is removed from the queue. */
-  takeBack({ type, item }: TrackedEvent): void {
+  /** The newest event of this kind was undone: it is removed from the queue. */
+  removeNewest({ type, item }: TrackedEvent): void {
     void quietly(async () => {
       const queued = await this.#host.storage().unsent(QUEUE_LIMIT);
       const newest = queued.filter((event) => event.type === type && event.item === item).at(-1);
@@ -179,7 +179,7 @@ export class Outbox {
     while (!this.#closed && !this.#suspended) {
       const held = this.#host.lastSent()?.held() ?? new Set();
       const queued = await this.#host.storage().unsent(QUEUE_LIMIT);
-      const [events] = batches(queued.filter(({ id }) => !held.has(id)));
+      const [events] = batches(queued.filter(({ id }) => !held.has(id)).slice(0, BATCH));
       if (events === undefined || this.#suspended) return;
       const ids = events.map(({ id }) => id);
       try {

@@ -133,7 +133,7 @@ export class PersonalData {
       const names = this.#pageEvents.map(({ type, item }) => `${type} ${item}`);
       const at = names.lastIndexOf(`${event.type} ${event.item}`);
       if (at >= 0) this.#pageEvents.splice(at, 1);
-      this.outbox?.takeBack(event);
+      this.outbox?.removeNewest(event);
     }
     return undone;
   }

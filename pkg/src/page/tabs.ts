@@ -63,7 +63,7 @@ export class Tabs {
   }
 }
 
-/** Random letters and digits, unique to this tab. */
+/** A random id of letters and digits. */
 export function randomId(): string {
   const words = crypto.getRandomValues(new Uint32Array(3));
   return [...words].map((word) => word.toString(36)).join('');

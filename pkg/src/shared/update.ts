@@ -21,7 +21,10 @@ export interface LedgerEntry {
 
 /** All requests to the server; see {@link LedgerEntry}. */
 export interface Ledger {
-  /** Oldest first: the newest 500, or fewer if their bodies exceed 64 KB. */
+  /**
+   * Oldest first. Of the worker's requests, and of those that outlive the page, each the newest
+   * 500, or fewer if their bodies exceed 64 KB.
+   */
   entries: LedgerEntry[];
   /** Number of older requests, which are not listed. */
   dropped: number;

@@ -20,6 +20,7 @@ export class Catalogue {
 
   /** What the page does not know yet about these items. */
   describe(items: readonly { item: string }[]): Description[] {
+    if (items.length === 0) return [];
     if (this.#file !== null) this.#items = read(this.#file);
     this.#file = null;
     return items.flatMap(({ item }) => {

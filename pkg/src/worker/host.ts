@@ -1,5 +1,6 @@
 import { toWire, wireError } from '../shared/errors.js';
 import type { ClientUpdate, RankedItem, TrackedEvent } from '../shared/generated.js';
+import { Ledger } from '../shared/ledger.js';
 import type {
   Command,
   Delivery,
@@ -15,7 +16,6 @@ import { Catalogue, unknownItems } from './catalogue.js';
 import { trialDue } from './choice.js';
 import type { Client, Engine, EngineLoader } from './engine.js';
 import { Learning } from './learning.js';
-import { Ledger } from './ledger.js';
 import { LifeLock } from './life-lock.js';
 import { checkModel, hostedModels } from './models.js';
 import { Network, ownFetch } from './network.js';

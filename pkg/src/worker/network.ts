@@ -1,8 +1,8 @@
 import { toWire, wireError } from '../shared/errors.js';
 import type { HttpRequest, HttpResponse, RowsRequest, RowsResponse } from '../shared/generated.js';
+import type { Ledger } from '../shared/ledger.js';
 import type { PageFetch } from '../shared/messages.js';
 import type { FileCache } from './cache.js';
-import type { Ledger } from './ledger.js';
 
 /** Makes a request: `fetch`, or the page's own function. */
 export type Fetcher = (request: PageFetch, signal: AbortSignal) => Promise<Response>;
@@ -135,7 +135,8 @@ export class Network {
 
   async #exchange({ url, body, why }: HttpRequest, signal: AbortSignal): Promise<HttpResponse> {
     const method = body === null ? 'GET' : 'POST';
-    const answered = this.#ledger.note({ url, method, why, body });
+    const bytes = body === null ? 0 : new TextEncoder().encode(body).length;
+    const answered = this.#ledger.note({ url, method, why, body, bytes });
     const headers: Record<string, string> = {
       ...(body === null ? {} : { 'content-type': 'application/json' }),
       ...(this.#key === null ? {} : { authorization: `Bearer ${this.#key}` }),

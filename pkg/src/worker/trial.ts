@@ -1,11 +1,11 @@
 import { wireError } from '../shared/errors.js';
 import type { RankedItem } from '../shared/generated.js';
+import { Ledger } from '../shared/ledger.js';
 import type { OpenSettings } from '../shared/messages.js';
 import type { Device, DeviceTrial } from '../shared/update.js';
 import { FileCache } from './cache.js';
 import { beginTrial, endTrial, findAdapter } from './choice.js';
 import type { Client, EngineLoader } from './engine.js';
-import { Ledger } from './ledger.js';
 import { type Fetcher, Network } from './network.js';
 
 /** Clicks before the measurement, while shaders are compiled and caches fill. */

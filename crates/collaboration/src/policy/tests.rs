@@ -118,6 +118,9 @@ fn with_device_search_the_expected_gain_decides_whether_a_short_list_is_enough()
     check(&uplift(0.02), &state(Some(0.0)), Action::Keep, "fresh_list_helps_little", text);
     let text = "a fresh list is expected to help (gain 0.031 > 0.020)";
     check(&uplift(0.02), &state(Some(2.0)), Action::Request, "fresh_list_helps", text);
+    let mut old = state(Some(0.0));
+    old.list.as_mut().unwrap().clicks_since = 20;
+    check(&uplift(0.02), &old, Action::Request, "many_clicks", "list is 20 clicks old");
     let text = "list is used up (0 left)";
     check(&uplift(0.02), &state(None), Action::Request, "list_used_up", text);
     check(&policy(), &state(Some(0.0)), Action::Request, "list_used_up", text);

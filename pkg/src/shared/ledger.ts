@@ -1,4 +1,4 @@
-import type { Ledger as LedgerContent, LedgerEntry } from '../shared/update.js';
+import type { Ledger as LedgerContent, LedgerEntry } from './update.js';
 
 /** Number of requests that are listed; older ones are only counted. */
 export const LISTED = 500;
@@ -14,9 +14,9 @@ export class Ledger {
   #listed = 0;
 
   /** Notes a request that is about to be sent; the returned function notes its status. */
-  note(request: Omit<LedgerEntry, 'at' | 'bytes' | 'status'>): (status: number) => void {
-    const bytes = request.body === null ? 0 : new TextEncoder().encode(request.body).length;
-    const entry: LedgerEntry = { ...request, at: Date.now(), bytes, status: null };
+  note(request: Omit<LedgerEntry, 'at' | 'status'>): (status: number) => void {
+    const { bytes } = request;
+    const entry: LedgerEntry = { ...request, at: Date.now(), status: null };
     this.#entries.push(entry);
     this.#bytes += bytes;
     this.#listed += bytes;
