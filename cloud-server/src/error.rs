@@ -43,7 +43,7 @@ pub enum ApiError {
         limit: usize,
     },
     /// No route has this path.
-    #[error("no route has this path; the routes are listed in the README of cloud-server")]
+    #[error("no route has this path; /openapi.json describes the routes")]
     NotFound,
     /// No release on disk has this file.
     #[error("no release has this file; request /v1/manifest and load the files it names")]
@@ -61,7 +61,7 @@ pub enum ApiError {
     #[error("this route needs an admin key")]
     Forbidden,
     /// The key does not allow pages of this origin.
-    #[error("the key does not allow pages of this origin; add it with `cloud-server keys new`")]
+    #[error("the key does not allow pages of this origin; use a key made with this --origin")]
     ForeignOrigin,
     /// The device holds a release that the server does not have.
     #[error("the server does not have release {release}; load /v1/manifest and its files again")]

@@ -1,7 +1,7 @@
 //! Files are opened on the thread pool, within a time limit: a file system that does not answer
 //! must not stop the HTTP threads.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{io, path::Path, time::Duration};
 
 use actix_files::NamedFile;
 use actix_web::web;
@@ -25,7 +25,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
 }
 
 /// Opens a file; `None` if there is no such file, or it is a folder.
-pub(crate) fn open_file(path: &PathBuf) -> io::Result<Option<NamedFile>> {
+pub(crate) fn open_file(path: &Path) -> io::Result<Option<NamedFile>> {
     match NamedFile::open(path) {
         Ok(file) if file.metadata().is_file() => Ok(Some(file.disable_content_disposition())),
         Ok(_) => Ok(None),

@@ -83,7 +83,6 @@ pub(crate) struct Metrics {
     decode_seconds: Family<ModelLabel, Seconds, fn() -> Histogram>,
     tokens: Family<TokenLabels, Counter>,
     batch: Family<ModelLabel, Histogram, fn() -> Histogram>,
-    cached_responses: Family<RouteLabel, Counter>,
     refusals: Family<ReasonLabel, Counter>,
     connections_refused: Family<ReasonLabel, Counter>,
     events: Family<ResultLabel, Counter>,
@@ -128,7 +127,6 @@ impl Default for Metrics {
             decode_seconds: Family::new_with_constructor(seconds),
             tokens: Family::default(),
             batch: Family::new_with_constructor(batch_sizes),
-            cached_responses: Family::default(),
             refusals: Family::default(),
             connections_refused: Family::default(),
             events: Family::default(),
@@ -185,11 +183,6 @@ impl Metrics {
             self.tokens.clone(),
         );
         registry.register("batch_size", "Lists that were decoded together", self.batch.clone());
-        registry.register(
-            "cached_responses",
-            "Responses with status 304: the client's copy is current",
-            self.cached_responses.clone(),
-        );
         registry.register("refusals", "Error responses by code", self.refusals.clone());
         registry.register(
             "connections_refused",
@@ -234,9 +227,6 @@ impl Metrics {
     ) {
         self.requests.get_or_create(&RequestLabels { route, status }).inc();
         self.request_seconds.get_or_create(&RouteLabel { route }).observe(elapsed_s);
-        if status == 304 {
-            self.cached_responses.get_or_create(&RouteLabel { route }).inc();
-        }
         if let Some(code) = code {
             self.refusals.get_or_create(&ReasonLabel { reason: code.as_str() }).inc();
         }

@@ -157,7 +157,7 @@ impl Follower {
             while wait(POLL) {
                 following.look(&wait);
             }
-            following.retire(Duration::ZERO);
+            following.retire();
             following.retired.is_empty()
         };
         let thread = thread::Builder::new().name("releases".to_owned()).spawn(run)?;
@@ -196,7 +196,7 @@ impl Following {
     /// Switches to a new release, if there is one. `wait` waits for a duration and returns whether to
     /// continue.
     fn look(&mut self, wait: &impl Fn(Duration) -> bool) {
-        self.retire(Duration::ZERO);
+        self.retire();
         // The file is replaced atomically; without it, the release in use stays.
         let Ok(name) = read_current(&self.folder.join("current")) else { return };
         let is_refused = self
@@ -242,10 +242,10 @@ impl Following {
     }
 
     /// Stops the models of earlier recommenders that answer no more requests.
-    fn retire(&mut self, patience: Duration) {
+    fn retire(&mut self) {
         self.retired.retain(|retired| {
             // The only handle: no request uses it, and no new one can.
-            Arc::strong_count(retired) > 1 || !retired.models.stop(patience)
+            Arc::strong_count(retired) > 1 || !retired.models.stop(Duration::ZERO)
         });
     }
 }

@@ -80,7 +80,9 @@ struct Prepared {
     access: AccessControl,
 }
 
-/// Checks everything that a start would check, without listening or loading a language model.
+/// Checks options, dataset, artefacts, keys and folders as a start does, without listening or
+/// loading a language model. Creates the folder and files of the event log. Host and port are not
+/// checked.
 ///
 /// # Errors
 /// The error of the start.
@@ -253,9 +255,7 @@ async fn keep_up(state: web::Data<AppState>) {
 
 /// Tells systemd when the language models are loaded (`Type=notify`).
 async fn tell_when_ready(state: web::Data<AppState>) {
-    while !state.recommender().models.are_ready() {
-        sleep(POLL).await;
-    }
+    state.recommender().models.ready().await;
     tell_systemd(&[sd_notify::NotifyState::Ready]);
 }
 

@@ -123,7 +123,7 @@ impl KeyFile {
             let rate = rates::of_key(entry.requests_per_minute);
             let key = Arc::new(Key { kind: entry.kind, origins, rate });
             if by_sha256.insert(entry.sha256.clone(), key).is_some() {
-                return Err(invalid(format!("key {} is there twice", entry.id)));
+                return Err(invalid(format!("key {} occurs twice", entry.id)));
             }
         }
         if by_sha256.is_empty() {

@@ -44,7 +44,7 @@ impl VerifiedFiles {
         expected: &str,
     ) -> Result<Option<NamedFile>, Unverified> {
         let failed = |source| Unverified::Io { path: path.to_owned(), source };
-        let Some(opened) = open_file(&path.to_owned()).map_err(failed)? else { return Ok(None) };
+        let Some(opened) = open_file(path).map_err(failed)? else { return Ok(None) };
         // The state and the content are those of the open file, even if it is replaced now.
         let state = State::of(opened.metadata());
         let known = self.lock().get(path).filter(|(known, _)| *known == state).cloned();

@@ -103,18 +103,18 @@ fn open_best(
     accepted: &[(&'static str, ContentEncoding)],
 ) -> Option<(NamedFile, bool)> {
     // A file that cannot be read is as good as none.
-    let open = |path: &PathBuf| {
+    let open = |path: &Path| {
         open_file(path).unwrap_or_else(|error| {
             tracing::warn!(%error, path = %path.display(), "cannot read a file of the site");
             None
         })
     };
-    let plain = open(&path.to_owned())?;
+    let plain = open(path)?;
     let kind = plain.content_type().clone();
     for (ending, encoding) in accepted {
         let mut name = path.as_os_str().to_owned();
         name.push(format!(".{ending}"));
-        if let Some(copy) = open(&PathBuf::from(name)) {
+        if let Some(copy) = open(Path::new(&name)) {
             let copy = copy.set_content_type(kind).set_content_encoding(*encoding);
             return Some((copy, true));
         }
