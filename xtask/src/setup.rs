@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    assets, browser,
+    assets, browser, cargo,
     cli::SetupOptions,
     failure::Failure,
     node,
@@ -20,6 +20,10 @@ const WASM_TARGET: &str = "wasm32-unknown-unknown";
 /// `cargo xtask setup`
 pub(crate) fn run(workspace: &Workspace, options: &SetupOptions) -> Result<(), Failure> {
     everything(workspace, options.browser)?;
+    if options.embedder {
+        cargo::build_programs(workspace)?;
+        say("Embedder", assets::embedder_gguf(workspace)?.display());
+    }
     say("Ready", "everything is installed");
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::{
-    assets::Assets,
+    assets::{self, Assets},
     browser, cargo, check,
     cli::{Device, TestOptions},
     demo, docs,
@@ -133,6 +133,7 @@ fn rust(workspace: &Workspace, assets: &Assets) -> Result<Tally, Failure> {
     let (output, status) = cargo::native(workspace, "cargo test", "test")
         .arg("--no-fail-fast")
         .env("TEST_GGUF", assets.language_model(workspace)?)
+        .env("TEST_EMBEDDER", assets::embedder(workspace)?)
         .env("OMP_WAIT_POLICY", "passive")
         .tee()?;
     Ok(Tally::of_cargo(&output).with_status("cargo test", status))

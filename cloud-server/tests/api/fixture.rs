@@ -36,11 +36,11 @@ pub(crate) const MAX_READ: usize = 5;
 
 pub(crate) fn catalogue() -> Catalogue {
     let item = |number: u32| Item {
-        id: ItemId::new(number.to_string()),
         title: format!("The film of number {number}"),
         year: Some(1990),
         genres: vec!["Drama".to_owned()],
         count: ITEMS - number,
+        ..Item::untitled(ItemId::new(number.to_string()))
     };
     Catalogue::new((1..=ITEMS).map(item).collect()).unwrap()
 }

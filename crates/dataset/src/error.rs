@@ -106,6 +106,16 @@ pub enum DatasetError {
         /// Its value in the file.
         found: String,
     },
+    /// Text vectors that cannot be used.
+    #[error("{}expected {expected}, found {found}", path.as_ref().map(|path| format!("{}: ", path.display())).unwrap_or_default())]
+    Vectors {
+        /// The file, if there is one.
+        path: Option<PathBuf>,
+        /// What is required.
+        expected: String,
+        /// What was found, and what to do.
+        found: String,
+    },
     /// Saving would delete a folder that is not a dataset.
     #[error("{} contains files that are not a dataset; choose a new or empty folder", path.display())]
     NotReplaceable {

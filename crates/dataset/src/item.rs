@@ -36,6 +36,12 @@ pub struct Item {
     pub year: Option<u16>,
     /// Genres or categories, in the order of the source.
     pub genres: Vec<String>,
+    /// Brand or maker; empty if unknown.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub brand: String,
+    /// Description in plain text; empty if unknown.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
     /// Number of interactions in the training part, without the last two of each user.
     pub count: u32,
 }
@@ -44,7 +50,15 @@ impl Item {
     /// An item with an id and no metadata.
     #[must_use]
     pub fn untitled(id: ItemId) -> Self {
-        Self { id, title: String::new(), year: None, genres: Vec::new(), count: 0 }
+        Self {
+            id,
+            title: String::new(),
+            year: None,
+            genres: Vec::new(),
+            brand: String::new(),
+            description: String::new(),
+            count: 0,
+        }
     }
 }
 

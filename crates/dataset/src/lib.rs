@@ -4,6 +4,7 @@
 //! - [`Dataset::save`] and [`Dataset::load`] store it in a folder of three files;
 //! - [`Sequence::split`] is the leave-last-out split of all training and evaluation;
 //! - [`counts`] holds the popularity and co-occurrence baselines;
+//! - [`text_vectors`] stores text embeddings of items;
 //! - [`files`] writes files and folders atomically and hashes them.
 //!
 //! This crate knows no model.
@@ -29,6 +30,7 @@
 
 pub mod counts;
 pub mod files;
+pub mod text_vectors;
 
 mod catalogue;
 mod dataset;

@@ -9,8 +9,8 @@ pub enum GeneratorError {
     /// The file is missing, unreadable, damaged or not a GGUF file.
     #[error(transparent)]
     Gguf(#[from] GgufError),
-    /// A valid GGUF file that this crate cannot generate with.
-    #[error("{path} cannot make candidates: expected {expected}, found {found}", path = path.display())]
+    /// A valid file that this crate cannot use.
+    #[error("{path} cannot be used: expected {expected}, found {found}", path = path.display())]
     Unsupported {
         /// The file.
         path: PathBuf,
@@ -31,6 +31,14 @@ pub enum GeneratorError {
         expected: String,
         /// Hash of the catalogue the file was trained on.
         found: String,
+    },
+    /// A folder of ranking signals that cannot be used.
+    #[error("{path}: {message}; make the signals again with tandem fit-signals", path = path.display())]
+    Signals {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
     },
     /// The generator of one engine was requested from a model of the other engine.
     #[error(
@@ -103,7 +111,10 @@ impl GeneratorError {
     pub fn blames_input(&self) -> bool {
         match self {
             Self::Gguf(error) => error.blames_input(),
-            Self::Unsupported { .. } | Self::OtherCatalogue { .. } | Self::NotFinite => true,
+            Self::Unsupported { .. }
+            | Self::OtherCatalogue { .. }
+            | Self::Signals { .. }
+            | Self::NotFinite => true,
             Self::OtherEngine { .. }
             | Self::Load { .. }
             | Self::Context { .. }

@@ -16,7 +16,9 @@
 //! | [`search`] | best-first search for the `k` most probable items, over any [`LogitsSource`](search::LogitsSource) |
 //! | [`item_tokens`] | decoders with one token per item: their GGUF files, and exact top-k selection from logits |
 //! | [`popularity`] | the ranking for an empty history |
+//! | [`ranking_signals`] | counts and text similarity, combined with the language model |
 //! | [`titles`] | titles as text, and the prompt for a history |
+//! | [`bert`] | conversion of sentence embedders to GGUF |
 //! | [`gguf`] | a reader and a writer of GGUF files in plain Rust |
 //! | `llama` (feature `llama`) | llama.cpp as a [`LogitsSource`](search::LogitsSource); `Model` |
 //! | `testing` (feature `testing`) | models with random weights |
@@ -44,6 +46,7 @@
 //! assert!((list[0].logprob - (4.0_f32 / 6.0).ln()).abs() < 1e-6);
 //! ```
 
+pub mod bert;
 pub mod branch_scores;
 mod error;
 pub mod gguf;
@@ -52,6 +55,7 @@ pub mod item_tokens;
 pub mod llama;
 pub mod popularity;
 mod query;
+pub mod ranking_signals;
 pub mod search;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -110,13 +110,8 @@ mod tests {
 
     #[test]
     fn an_item_without_a_title_is_labelled_by_its_id() {
-        let item = Item {
-            id: "B000123".into(),
-            title: " \n".into(),
-            year: Some(1999),
-            genres: vec![],
-            count: 0,
-        };
+        let item =
+            Item { title: " \n".into(), year: Some(1999), ..Item::untitled("B000123".into()) };
         assert_eq!(label(&item, false), "B000123");
         assert_eq!(label(&item, true), "B000123 (1999)");
     }

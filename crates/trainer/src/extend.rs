@@ -1,13 +1,10 @@
-//! `tandem extend`: adds new items to a trained language model of item tokens.
+//! `tandem extend`: adds new items to a trained language model of item tokens, by their texts.
 
-use std::{
-    collections::HashMap,
-    path::{Path, PathBuf},
-};
+use std::{collections::HashMap, path::PathBuf};
 
 use anyhow::Result;
 use clap::Args;
-use tandem_dataset::{Catalogue, Dataset};
+use tandem_dataset::{Catalogue, Dataset, text_vectors::TextVectors};
 use tandem_generator::item_tokens::ItemTokenModel;
 use tandem_protocol::ItemId;
 use tandem_training::initial::Ridge;
@@ -15,13 +12,12 @@ use tandem_training::initial::Ridge;
 use crate::{
     failure::BadInput,
     gguf_encoding::GgufEncoding,
-    title_vectors::TitleVectors,
     values::{ADVANCED, FILES},
 };
 
 /// Every `HELD`-th known item is held out to choose the penalty.
 const HELD: usize = 10;
-/// Candidate penalties, in units of the mean variance of the title vectors.
+/// Candidate penalties, in units of the mean variance of the text vectors.
 const PENALTIES: [f32; 5] = [0.001, 0.01, 0.1, 1.0, 10.0];
 
 /// Options of `tandem extend`.
@@ -33,9 +29,9 @@ pub(crate) struct Extend {
     /// Dataset folder with the new catalogue; items missing from it are removed.
     #[arg(long, value_name = "FOLDER", help_heading = FILES)]
     data: PathBuf,
-    /// Text language model that embeds the titles (.gguf).
-    #[arg(long, value_name = "GGUF", help_heading = FILES)]
-    titles: PathBuf,
+    /// Text vectors of `tandem embed` for the new catalogue.
+    #[arg(long, value_name = "FILE", help_heading = FILES)]
+    text: PathBuf,
     /// File of the extended model (.gguf).
     #[arg(long, value_name = "FILE", help_heading = FILES)]
     out: PathBuf,
@@ -47,10 +43,10 @@ pub(crate) struct Extend {
 pub(crate) fn run(args: &Extend) -> Result<()> {
     let dataset = Dataset::load(&args.data)?;
     let model = ItemTokenModel::read(&args.gguf)?;
-    let folder = args.out.parent().unwrap_or(Path::new("."));
-    let vectors = TitleVectors::of(&args.titles, &dataset.catalogue, folder)?;
+    let vectors = TextVectors::read(&args.text)?;
+    vectors.check(&dataset.catalogue, &args.text)?;
     let known = model.item_ids.len();
-    let (extended, added) = extend(&model, &dataset.catalogue, &vectors)?;
+    let (extended, added) = extend(&model, &dataset.catalogue, &Texts::of(&vectors))?;
     extended.write(&args.out, args.encoding.into())?;
     println!(
         "{}: {added} items added to {known}, {} in all",
@@ -60,26 +56,47 @@ pub(crate) fn run(args: &Extend) -> Result<()> {
     Ok(())
 }
 
+/// Text vectors, `[items, dims]`; zeros for an item without text.
+struct Texts {
+    values: Vec<f32>,
+    dims: usize,
+}
+
+impl Texts {
+    fn of(vectors: &TextVectors) -> Self {
+        Self { values: vectors.values(), dims: vectors.dims() }
+    }
+
+    /// The vector of the item at a catalogue position.
+    fn of_item(&self, at: usize) -> &[f32] {
+        &self.values[at * self.dims..(at + 1) * self.dims]
+    }
+
+    fn has_text(&self, at: usize) -> bool {
+        self.of_item(at).iter().any(|value| *value != 0.0)
+    }
+}
+
 /// The model for `catalogue` and the number of added items. Known items keep their rows; rows
-/// of new items are predicted from their titles. Items without a title get the mean row.
+/// of new items are predicted from their texts. Items without a text get the mean row.
 ///
-/// The regression from title vectors to rows is fitted on the items with interactions, each
+/// The regression from text vectors to rows is fitted on the items with interactions, each
 /// weighted by their number, because rows of rare items are mostly noise.
 fn extend(
     model: &ItemTokenModel,
     catalogue: &Catalogue,
-    vectors: &TitleVectors,
+    vectors: &Texts,
 ) -> Result<(ItemTokenModel, usize)> {
     let places: HashMap<&ItemId, usize> =
         model.item_ids.iter().enumerate().map(|(at, id)| (id, at)).collect();
     let items = catalogue.items();
     let old: Vec<Option<usize>> = items.iter().map(|item| places.get(&item.id).copied()).collect();
     let titled: Vec<usize> = (0..items.len())
-        .filter(|&at| old[at].is_some() && !items[at].title.is_empty() && items[at].count > 0)
+        .filter(|&at| old[at].is_some() && vectors.has_text(at) && items[at].count > 0)
         .collect();
     if titled.len() < 2 * HELD {
         let text = format!(
-            "expected at least {} titled items with interactions that the model knows, found {}; give a model and a catalogue of the same shop, with titles",
+            "expected at least {} items with a text and interactions that the model knows, found {}; give a model and a catalogue of the same shop, with texts",
             2 * HELD,
             titled.len()
         );
@@ -89,19 +106,19 @@ fn extend(
     let rows = |table: &[f32]| -> Vec<f32> {
         let (map, penalty) = fit(table, dims, &titled, &old, catalogue, vectors);
         let mean = map.mean();
-        // Predicts all items in one product; rows of known and untitled items are not used.
+        // Predicts all items in one product; rows of known items and of those without text are not used.
         let mut predicted = map.predict(&vectors.values, penalty);
         widen(&mut predicted, &mean, table, &old);
         let row = |at: usize| match old[at] {
             Some(old) => &table[old * dims..(old + 1) * dims],
-            None if items[at].title.is_empty() => &mean,
+            None if !vectors.has_text(at) => &mean,
             None => &predicted[at * dims..(at + 1) * dims],
         };
         (0..items.len()).flat_map(row).copied().collect()
     };
     let added = old.iter().filter(|old| old.is_none()).count();
     let mut provenance = model.provenance.clone();
-    provenance.push(("extended".to_owned(), format!("{added} items by their titles")));
+    provenance.push(("extended".to_owned(), format!("{added} items by their texts")));
     let extended = ItemTokenModel {
         catalogue_hash: catalogue.hash().to_owned(),
         item_ids: items.iter().map(|item| item.id.clone()).collect(),
@@ -133,7 +150,7 @@ fn widen(predicted: &mut [f32], mean: &[f32], table: &[f32], old: &[Option<usize
     }
 }
 
-/// The regression from title vectors to the rows of a table, and the penalty with the smallest
+/// The regression from text vectors to the rows of a table, and the penalty with the smallest
 /// error on held-out items.
 fn fit(
     table: &[f32],
@@ -141,7 +158,7 @@ fn fit(
     titled: &[usize],
     old: &[Option<usize>],
     catalogue: &Catalogue,
-    vectors: &TitleVectors,
+    vectors: &Texts,
 ) -> (Ridge, f32) {
     let gather = |of: &[usize]| -> (Vec<f32>, Vec<f32>, Vec<f32>) {
         let x = of.iter().flat_map(|&at| vectors.of_item(at)).copied().collect();
@@ -174,9 +191,9 @@ mod tests {
 
     use super::*;
 
-    /// 40 items whose row is a linear function of their title vector.
+    /// 40 items whose row is a linear function of their text vector.
     #[test]
-    fn new_items_get_rows_predicted_from_titles_and_known_items_keep_theirs() {
+    fn new_items_get_rows_predicted_from_texts_and_known_items_keep_theirs() {
         let title = |at: usize| [at as f32 * 0.1, (at as f32).sin()];
         let row = |at: usize| [1.0 + 2.0 * title(at)[0], title(at)[1] - title(at)[0]];
         let item = |at: usize| Item {
@@ -210,7 +227,7 @@ mod tests {
             output: Some((0..40).flat_map(|at| row(at).map(|value| -value)).collect()),
         };
         let values = (1..41).flat_map(title).chain([0.0, 0.0]).collect();
-        let vectors = TitleVectors { dims: 2, values };
+        let vectors = Texts { dims: 2, values };
         let (extended, added) = extend(&model, &new, &vectors).unwrap();
         assert_eq!((added, extended.catalogue_hash.as_str()), (2, new.hash()));
         assert_eq!(extended.item_ids.len(), 41);

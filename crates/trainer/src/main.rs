@@ -9,14 +9,22 @@
 mod calibrate;
 mod calibration;
 mod candidate_lists;
+#[cfg(feature = "llama")]
+mod convert;
+#[cfg(feature = "llama")]
+mod embed;
 mod evaluate;
 mod export;
 #[cfg(feature = "llama")]
 mod extend;
 mod failure;
 #[cfg(feature = "llama")]
+mod fit_signals;
+#[cfg(feature = "llama")]
 mod gguf_encoding;
 mod import;
+#[cfg(feature = "llama")]
+mod language_model;
 #[cfg(feature = "llama")]
 mod lists;
 mod log_options;
@@ -29,8 +37,6 @@ mod search;
 #[cfg(feature = "llama")]
 mod server;
 mod small_model;
-#[cfg(feature = "llama")]
-mod title_vectors;
 mod train;
 mod values;
 
@@ -59,7 +65,16 @@ enum Command {
     /// Train a model.
     #[command(subcommand)]
     Train(train::Train),
-    /// Add new items to a trained language model by their titles.
+    /// Convert a BERT sentence embedder to GGUF.
+    #[cfg(feature = "llama")]
+    Convert(convert::Convert),
+    /// Compute text embeddings of the items of a catalogue.
+    #[cfg(feature = "llama")]
+    Embed(embed::Embed),
+    /// Fit the weights of counts and text beside a language model of item tokens.
+    #[cfg(feature = "llama")]
+    FitSignals(fit_signals::FitSignals),
+    /// Add new items to a trained language model by their texts.
     #[cfg(feature = "llama")]
     Extend(extend::Extend),
     /// Generate candidate lists of a language model for calibration and evaluation.
@@ -85,6 +100,12 @@ fn main() -> ExitCode {
         Command::Retrain(args) => retrain::run(args),
         Command::Import(import) => import::run(import),
         Command::Train(train) => train::run(train),
+        #[cfg(feature = "llama")]
+        Command::Convert(args) => convert::run(args),
+        #[cfg(feature = "llama")]
+        Command::Embed(args) => embed::run(args),
+        #[cfg(feature = "llama")]
+        Command::FitSignals(args) => fit_signals::run(args),
         #[cfg(feature = "llama")]
         Command::Extend(args) => extend::run(args),
         #[cfg(feature = "llama")]

@@ -51,6 +51,7 @@ mod objective;
 mod sequence_model;
 mod snapshot;
 mod state;
+mod text_part;
 mod trainer;
 mod vocabulary;
 
@@ -62,4 +63,5 @@ pub use lists::{ListExample, ListLoss, ListObjective};
 pub use objective::Objective;
 pub use sequence_model::{Candidates, SequenceModel};
 pub use snapshot::Snapshot;
+pub use text_part::TextFeatures;
 pub use trainer::{Rates, Trainer, TrainingConfig};

@@ -92,9 +92,9 @@ impl<M: SequenceModel> Trainer<M> {
         let inputs = vocabulary.add_read(&padded(&histories, length));
         let candidates = vocabulary.add_scored(&candidates);
 
-        let leaves = self.leaves(&vocabulary);
+        let leaves = self.leaves(&vocabulary, &mut rng);
         let count = examples.len();
-        let rows = leaves.read.clone().select(0, indices(&inputs, &self.device));
+        let rows = leaves.read().clone().select(0, indices(&inputs, &self.device));
         let rows = rows.reshape([count, length, self.dims]);
         let candidates = leaves.scored().clone().select(0, indices(&candidates, &self.device));
         let candidates = Candidates::Own(candidates.reshape([count, ranked, self.dims]));

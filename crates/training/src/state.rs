@@ -25,6 +25,9 @@ impl<M: SequenceModel> Trainer<M> {
         if let Some(output) = &self.output {
             output.save(out)?;
         }
+        if let Some(text) = &self.text {
+            text.save(out)?;
+        }
         out.write_all(&[u8::from(self.average.is_some())])?;
         if let Some(average) = &self.average {
             write_module(out, &average.model)?;
@@ -56,6 +59,9 @@ impl<M: SequenceModel> Trainer<M> {
         self.items.restore(input).map_err(|error| damaged(&error))?;
         if let Some(output) = &mut self.output {
             output.restore(input).map_err(|error| damaged(&error))?;
+        }
+        if let Some(text) = &mut self.text {
+            text.restore(input).map_err(|error| damaged(&error))?;
         }
         let mut averaged = [0];
         input.read_exact(&mut averaged).map_err(|error| damaged(&error))?;

@@ -4,15 +4,21 @@ use burn::{
     Tensor,
     grad_clipping::GradientClippingConfig,
     optim::{AdamWConfig, GradientsParams, ModuleOptimizer},
-    tensor::{Device, TensorData},
+    tensor::{Device, Gradients, TensorData},
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use tandem_model::{ItemTable, ModelError};
 
 use crate::{
-    Objective, SequenceModel, Snapshot, average::Average, batch::Batch, error::device_error,
-    lazy_adam::LazyAdamEmbedding, objective::Plan, sequence_model::indices,
+    Objective, SequenceModel, Snapshot,
+    average::Average,
+    batch::Batch,
+    error::device_error,
+    lazy_adam::LazyAdamEmbedding,
+    objective::Plan,
+    sequence_model::indices,
+    text_part::{TextFeatures, TextPart},
     vocabulary::BatchVocabulary,
 };
 
@@ -64,6 +70,7 @@ pub struct Trainer<M: SequenceModel> {
     pub(crate) items: LazyAdamEmbedding,
     /// The output rows of an untied model.
     pub(crate) output: Option<LazyAdamEmbedding>,
+    pub(crate) text: Option<TextPart>,
     pub(crate) optimizer: ModuleOptimizer,
     pub(crate) average: Option<Average<M>>,
     pub(crate) config: TrainingConfig,
@@ -119,6 +126,7 @@ impl<M: SequenceModel> Trainer<M> {
             model,
             items,
             output,
+            text: None,
             optimizer,
             average: None,
             config,
@@ -127,6 +135,21 @@ impl<M: SequenceModel> Trainer<M> {
             device,
             steps: 0,
         })
+    }
+
+    /// Adds a learnt projection of text vectors to every row, input and output.
+    ///
+    /// # Errors
+    /// [`ModelError::Length`] if there is not one vector for each item.
+    pub fn set_text(&mut self, features: TextFeatures) -> Result<(), ModelError> {
+        let (expected, found) = (self.items.len(), features.known.len());
+        if found != expected {
+            return Err(ModelError::Length { what: "items with text", expected, found });
+        }
+        let mut rng = step_rng(self.config.seed, u64::MAX, &self.device);
+        let (size, tied) = ((self.dims, self.config.row_std), self.output.is_none());
+        self.text = Some(TextPart::new(features, size, tied, &mut rng, &self.device)?);
+        Ok(())
     }
 
     /// Starts from these input rows and, for an untied model, output rows instead of random
@@ -145,6 +168,9 @@ impl<M: SequenceModel> Trainer<M> {
         if self.output.is_some() {
             self.output = Some(LazyAdamEmbedding::new(output.to_vec(), self.dims));
         }
+        if let Some(text) = &mut self.text {
+            text.set_zero(self.dims);
+        }
         Ok(())
     }
 
@@ -162,8 +188,8 @@ impl<M: SequenceModel> Trainer<M> {
         let mut rng = step_rng(self.config.seed, self.steps, &self.device);
         let (objective, tied) = (self.config.objective, self.output.is_none());
         let plan = Plan::new(objective, &batch, self.items.len(), tied, &mut rng);
-        let leaves = self.leaves(&plan.vocabulary);
-        let inputs = leaves.read.clone().select(0, indices(&plan.inputs, &self.device));
+        let leaves = self.leaves(&plan.vocabulary, &mut rng);
+        let inputs = leaves.read().clone().select(0, indices(&plan.inputs, &self.device));
         let inputs = inputs.reshape([windows.len(), batch.length, self.dims]);
         let loss = plan.loss(leaves.scored().clone(), |candidates| {
             self.model.score(inputs, &batch.positions, candidates)
@@ -172,15 +198,39 @@ impl<M: SequenceModel> Trainer<M> {
     }
 
     /// The rows of a batch, as tensors that record gradients.
-    pub(crate) fn leaves(&mut self, vocabulary: &BatchVocabulary) -> Leaves {
+    pub(crate) fn leaves(&mut self, vocabulary: &BatchVocabulary, rng: &mut StdRng) -> Leaves {
         let (dims, device) = (self.dims, &self.device);
         let leaf = |rows: &mut LazyAdamEmbedding, ids: &[u32]| {
             let data = TensorData::new(rows.gather(ids), [ids.len(), dims]);
             Tensor::from_data(data, device).require_grad()
         };
+        let text = self.text.as_mut();
+        let mut of = |own: &mut LazyAdamEmbedding,
+                      ids: &[u32],
+                      projection: Option<(&TextPart, Tensor<2>)>| {
+            let own = leaf(own, ids);
+            match projection {
+                None => RowLeaves { rows: own.clone(), own, projection: None },
+                Some((text, projection)) => RowLeaves {
+                    rows: text.compose(own.clone(), projection.clone(), ids, rng),
+                    own,
+                    projection: Some(projection),
+                },
+            }
+        };
+        let (mut read_projection, mut scored_projection) = (None, None);
+        let text = text.map(|text| {
+            read_projection = Some(leaf(&mut text.read, &text.all_dimensions));
+            scored_projection =
+                text.scored.as_mut().map(|scored| leaf(scored, &text.all_dimensions));
+            &*text
+        });
         Leaves {
-            read: leaf(&mut self.items, vocabulary.read()),
-            scored: self.output.as_mut().map(|output| leaf(output, vocabulary.scored())),
+            read: of(&mut self.items, vocabulary.read(), text.zip(read_projection)),
+            scored: self
+                .output
+                .as_mut()
+                .map(|output| of(output, vocabulary.scored(), text.zip(scored_projection))),
         }
     }
 
@@ -193,21 +243,26 @@ impl<M: SequenceModel> Trainer<M> {
         rates: Rates,
     ) -> Result<f32, ModelError> {
         let mut gradients = loss.backward();
-        let mut gradient = |leaf: &Tensor<2>| {
-            leaf.grad_remove(&mut gradients)
-                .ok_or_else(|| ModelError::Device("no gradient was recorded".into()))?
-                .try_into_vec_as::<f32>()
-                .map_err(device_error)
-        };
-        let of_read = gradient(&leaves.read)?;
-        let of_scored = leaves.scored.as_ref().map(gradient).transpose()?;
+        let of_read = leaves.read.gradients(&mut gradients)?;
+        let of_scored =
+            leaves.scored.as_ref().map(|it| it.gradients(&mut gradients)).transpose()?;
         let gradients = GradientsParams::from_grads(gradients, &self.model);
         let value = loss.try_into_scalar::<f32>().map_err(device_error)?;
         self.model = self.optimizer.step(rates.network, self.model.clone(), gradients);
         let (rate, decay) = (rates.rows as f32, self.config.row_decay);
-        self.items.step(vocabulary.read(), &of_read, rate, decay);
-        if let (Some(output), Some(gradient)) = (&mut self.output, of_scored) {
-            output.step(vocabulary.scored(), &gradient, rate, decay);
+        self.items.step(vocabulary.read(), &of_read.own, rate, decay);
+        if let (Some(output), Some(gradients)) = (&mut self.output, &of_scored) {
+            output.step(vocabulary.scored(), &gradients.own, rate, decay);
+        }
+        if let Some(text) = &mut self.text {
+            let rate = rates.network as f32;
+            if let Some(gradient) = of_read.projection {
+                text.read.step(&text.all_dimensions, &gradient, rate, 0.0);
+            }
+            let of_scored = of_scored.and_then(|gradients| gradients.projection);
+            if let (Some(scored), Some(gradient)) = (&mut text.scored, of_scored) {
+                scored.step(&text.all_dimensions, &gradient, rate, 0.0);
+            }
         }
         Ok(value)
     }
@@ -226,8 +281,7 @@ impl<M: SequenceModel> Trainer<M> {
     /// [`ModelError::Device`] if the device fails.
     pub fn average(&mut self, share: f32) -> Result<(), ModelError> {
         let model = self.model.valid();
-        let (rows, output) =
-            (self.items.values(), self.output.as_ref().map(LazyAdamEmbedding::values));
+        let (rows, output) = (self.current_rows(), self.current_output_rows());
         if let Some(average) = &mut self.average {
             return average.step(&model, &rows, output.as_deref(), share);
         }
@@ -261,7 +315,7 @@ impl<M: SequenceModel> Trainer<M> {
     pub fn rows(&self) -> Cow<'_, [f32]> {
         match &self.average {
             Some(average) => Cow::Borrowed(&average.rows),
-            None => Cow::Owned(self.items.values()),
+            None => Cow::Owned(self.current_rows()),
         }
     }
 
@@ -270,8 +324,26 @@ impl<M: SequenceModel> Trainer<M> {
     pub fn output_rows(&self) -> Option<Cow<'_, [f32]>> {
         match &self.average {
             Some(average) => average.output.as_deref().map(Cow::Borrowed),
-            None => self.output.as_ref().map(|output| Cow::Owned(output.values())),
+            None => self.current_output_rows().map(Cow::Owned),
         }
+    }
+
+    /// The input rows with their text part, without the moving average.
+    fn current_rows(&self) -> Vec<f32> {
+        let own = self.items.values();
+        match &self.text {
+            Some(text) => text.finish(own, &text.read),
+            None => own,
+        }
+    }
+
+    /// The output rows of an untied model, in the same way.
+    fn current_output_rows(&self) -> Option<Vec<f32>> {
+        let own = self.output.as_ref()?.values();
+        Some(match &self.text {
+            Some(text) => text.finish(own, text.scored.as_ref().unwrap_or(&text.read)),
+            None => own,
+        })
     }
 
     /// The current item table, quantised to 8 bits.
@@ -285,13 +357,45 @@ impl<M: SequenceModel> Trainer<M> {
 
 /// The rows of a batch: inputs and, for an untied model, output rows.
 pub(crate) struct Leaves {
-    pub(crate) read: Tensor<2>,
-    scored: Option<Tensor<2>>,
+    read: RowLeaves,
+    scored: Option<RowLeaves>,
 }
 
 impl Leaves {
+    pub(crate) fn read(&self) -> &Tensor<2> {
+        &self.read.rows
+    }
+
     pub(crate) fn scored(&self) -> &Tensor<2> {
-        self.scored.as_ref().unwrap_or(&self.read)
+        &self.scored.as_ref().unwrap_or(&self.read).rows
+    }
+}
+
+/// Rows, and the tensors that they are computed from.
+struct RowLeaves {
+    rows: Tensor<2>,
+    own: Tensor<2>,
+    projection: Option<Tensor<2>>,
+}
+
+/// Gradients of [`RowLeaves`].
+struct RowGradients {
+    own: Vec<f32>,
+    projection: Option<Vec<f32>>,
+}
+
+impl RowLeaves {
+    fn gradients(&self, gradients: &mut Gradients) -> Result<RowGradients, ModelError> {
+        let mut of = |leaf: &Tensor<2>| {
+            leaf.grad_remove(gradients)
+                .ok_or_else(|| ModelError::Device("no gradient was recorded".into()))?
+                .try_into_vec_as::<f32>()
+                .map_err(device_error)
+        };
+        Ok(RowGradients {
+            own: of(&self.own)?,
+            projection: self.projection.as_ref().map(of).transpose()?,
+        })
     }
 }
 

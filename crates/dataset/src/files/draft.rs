@@ -126,8 +126,9 @@ impl FolderDraft {
         Ok(draft)
     }
 
-    /// Where the files are written.
-    fn path(&self) -> PathBuf {
+    /// Where the files are written, for those that write a file by its path.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
         self.shelter.join("new")
     }
 

@@ -48,6 +48,8 @@ struct Metadata {
     title: String,
     year: Option<u16>,
     genres: Vec<String>,
+    brand: String,
+    description: String,
 }
 
 struct Columns {
@@ -55,6 +57,8 @@ struct Columns {
     title: Selected,
     year: Selected,
     categories: Selected,
+    brand: Selected,
+    description: Selected,
     known: usize,
 }
 
@@ -73,11 +77,22 @@ impl Columns {
         };
         let item = options.columns.item.iter().chain(log_columns).find(same);
         let names = &options.columns;
+        let title = finder.find(Role::Title, names.title.as_deref())?;
+        let categories = finder.find(Role::Categories, names.category.as_deref())?;
+        // A column has one meaning: a description can serve as the title, a brand as the category.
+        let other = |role| -> Result<Selected, DatasetError> {
+            let found = finder.find(role, None)?;
+            let taken = |at: &usize| title.columns.contains(at) || categories.columns.contains(at);
+            Ok(if found.columns.iter().any(taken) { Selected::default() } else { found })
+        };
+        let (brand, description) = (other(Role::Brand)?, other(Role::Description)?);
         Ok(Self {
             item: finder.require(Role::Item, item.map(String::as_str))?,
-            title: finder.find(Role::Title, names.title.as_deref())?,
+            title,
             year: finder.find(Role::Year, None)?,
-            categories: finder.find(Role::Categories, names.category.as_deref())?,
+            categories,
+            brand,
+            description,
             known: rows.columns().len(),
         })
     }
@@ -156,6 +171,8 @@ impl Catalogues {
             (Role::Title, &columns.title),
             (Role::Year, &columns.year),
             (Role::Categories, &columns.categories),
+            (Role::Brand, &columns.brand),
+            (Role::Description, &columns.description),
         ] {
             summary.add(role, selected);
         }
@@ -167,10 +184,12 @@ impl Catalogues {
     pub(super) fn items(&self) -> Vec<Item> {
         let named = self.ids.names().iter().zip(&self.items);
         named
-            .map(|(id, Metadata { title, year, genres })| Item {
-                title: title.clone(),
-                year: *year,
-                genres: genres.clone(),
+            .map(|(id, metadata)| Item {
+                title: metadata.title.clone(),
+                year: metadata.year,
+                genres: metadata.genres.clone(),
+                brand: metadata.brand.clone(),
+                description: metadata.description.clone(),
                 ..Item::untitled(ItemId::new(&**id))
             })
             .collect()
@@ -194,6 +213,12 @@ impl Metadata {
         self.year = self.year.or(other.year);
         if self.genres.is_empty() {
             self.genres = other.genres;
+        }
+        if self.brand.is_empty() {
+            self.brand = other.brand;
+        }
+        if self.description.is_empty() {
+            self.description = other.description;
         }
     }
 }
@@ -245,7 +270,13 @@ fn metadata(rows: &dyn Rows, columns: &Columns, categories: Categories) -> (Meta
             Vec::new()
         }
     };
-    (Metadata { title: title.to_owned(), year, genres }, faults)
+    let plain = |selected: &Selected| match value(rows, selected) {
+        Cell::Text(text) => text.into_owned(),
+        Cell::List(parts) => parts.join(" "),
+        _ => String::new(),
+    };
+    let (brand, description) = (plain(&columns.brand), plain(&columns.description));
+    (Metadata { title: title.to_owned(), year, genres, brand, description }, faults)
 }
 
 fn split_categories(text: &str, categories: Categories) -> Vec<String> {

@@ -12,6 +12,8 @@ pub(super) enum Role {
     Title,
     Year,
     Categories,
+    Brand,
+    Description,
 }
 
 /// Names are compared without case, separators and the boundaries of camelCase. Those of an
@@ -32,6 +34,8 @@ impl Role {
             Self::Title => "the title",
             Self::Year => "the year",
             Self::Categories => "the categories",
+            Self::Brand => "the brand",
+            Self::Description => "the description",
         }
     }
 
@@ -44,7 +48,7 @@ impl Role {
             Self::Event => "--event-column",
             Self::Rating | Self::Quantity => "--rating-column",
             Self::Title => "--title-column",
-            Self::Year | Self::Categories => "--category-column",
+            Self::Year | Self::Categories | Self::Brand | Self::Description => "--category-column",
         }
     }
 
@@ -66,6 +70,8 @@ impl Role {
             Self::Title => TITLE,
             Self::Year => YEAR,
             Self::Categories => CATEGORIES,
+            Self::Brand => BRAND,
+            Self::Description => DESCRIPTION,
         }
     }
 
@@ -81,6 +87,8 @@ impl Role {
             Self::Title => &[&["title"], &["name"]],
             Self::Year => &[&["year"]],
             Self::Categories => &[&["genres", "genre"], &["categories", "category"]],
+            Self::Brand => &[&["brand"], &["manufacturer"]],
+            Self::Description => &[&["description"]],
         }
     }
 }
@@ -460,4 +468,15 @@ const CATEGORIES: Tiers = &[
         "maincategory",
     ],
     &["tags", "collection", "brand"],
+];
+
+const BRAND: Tiers = &[
+    &["brand", "brandname", "manufacturer", "maker", "vendor", "publisher", "author", "artist"],
+    &["artistname", "authorname", "manufacturername", "vendorname", "designer", "creator"],
+];
+
+const DESCRIPTION: Tiers = &[
+    &["description", "productdescription", "itemdescription", "longdescription"],
+    &["desc", "detaildesc", "shortdescription", "overview", "synopsis", "plot", "abstract"],
+    &["summary", "body", "text", "features"],
 ];

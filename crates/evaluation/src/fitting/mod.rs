@@ -7,6 +7,7 @@
 //!
 //! - [`FusionFit`]: the weight of the language model, over scored lists;
 //! - [`fit_learning`]: the learning rates, over replayed sessions;
+//! - [`fit_signals`]: the weights of ranking signals in the cloud;
 //! - [`fit_uplift`]: the ridge regression of the gain of a call;
 //! - [`threshold_for`], [`fit_threshold`]: the threshold that meets a call budget;
 //! - [`fit_session`], [`DecisionFit`]: all of these over the sessions of a
@@ -15,12 +16,14 @@
 mod fusion;
 mod learning;
 mod session;
+mod signals;
 mod threshold;
 mod uplift;
 
 pub use fusion::{FittedFusion, FusionFit, SCALES, Scales};
 pub use learning::{LearningTrial, best_learning, fit_learning};
 pub use session::{DecisionFit, FitChoices, HORIZON, RIDGE, RuleOutcome, SessionFit, fit_session};
+pub use signals::{FittedSignals, SignalSample, fit_signals};
 pub use threshold::{fit_threshold, threshold_for};
 pub use uplift::fit_uplift;
 

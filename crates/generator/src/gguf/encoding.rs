@@ -58,7 +58,7 @@ impl Encoding {
     }
 
     /// The inverse of [`encode`](Self::encode). An incomplete last block is ignored.
-    pub(super) fn decode(self, bytes: &[u8]) -> Vec<f32> {
+    pub(crate) fn decode(self, bytes: &[u8]) -> Vec<f32> {
         let short = |bytes: &[u8]| f16_to_f32(u16::from_le_bytes([bytes[0], bytes[1]]));
         match self {
             Self::F32 => bytes

@@ -1,4 +1,4 @@
-use std::{num::NonZeroU32, path::Path, time::Instant};
+use std::{num::NonZeroU32, path::Path, sync::Arc, time::Instant};
 
 use llama_cpp_2::{
     context::{
@@ -22,6 +22,7 @@ use crate::{
     gguf::Metadata,
     item_tokens::{ItemTokenMetadata, selection::TopKSelector},
     popularity::most_popular_items,
+    ranking_signals::{FusedScores, RankingSignals},
 };
 
 /// Maximum memory of the key-value cache, and of one row of logits per history.
@@ -134,6 +135,8 @@ impl ItemTokenEngine {
             batch: LlamaBatch::new(batch, 1),
             prefix_cache: PrefixCache::new(sequences),
             selector: TopKSelector::default(),
+            signals: None,
+            fused: FusedScores::default(),
             repeats: false,
         })
     }
@@ -155,6 +158,8 @@ pub struct ItemTokenGenerator<'m> {
     batch: LlamaBatch<'static>,
     prefix_cache: PrefixCache,
     selector: TopKSelector,
+    signals: Option<Arc<RankingSignals>>,
+    fused: FusedScores,
     repeats: bool,
 }
 
@@ -171,6 +176,26 @@ impl ItemTokenGenerator<'_> {
     pub(super) fn with_repeats(mut self, repeats: bool) -> Self {
         self.repeats = repeats;
         self
+    }
+
+    /// Combines the model's scores with further signals.
+    pub(super) fn with_signals(mut self, signals: Option<Arc<RankingSignals>>) -> Self {
+        self.signals = signals;
+        self
+    }
+
+    /// The logits of all items, `[items]`, after a history that is not empty, without signals.
+    ///
+    /// # Errors
+    /// [`GeneratorError::UnknownItem`] for an item outside the catalogue, or a failure of the
+    /// model.
+    pub fn logits(&mut self, history: &[ItemIndex]) -> Result<Vec<f32>, GeneratorError> {
+        let query = Query { history, exclude: &[], k: 1 };
+        self.answer_without_model(&query)?;
+        let newest = &history[history.len().saturating_sub(self.max_length)..];
+        let evaluated = self.decode(&[newest]).inspect_err(|_| self.clear_cache())?;
+        let row = evaluated.first().map_or(0, |history| history.row);
+        Ok(self.context.get_logits_ith(row)[..self.catalogue.len()].to_vec())
     }
 
     /// Number of evaluation threads.
@@ -256,7 +281,11 @@ impl ItemTokenGenerator<'_> {
         let answers = queries.iter().zip(histories).map(|(query, history)| {
             let start = Instant::now();
             let logits = &self.context.get_logits_ith(history.row)[..self.catalogue.len()];
-            let candidates = self.selector.select(logits, query.removed(self.repeats), query.k)?;
+            let scores = match &self.signals {
+                Some(signals) => self.fused.of(signals, logits, query.history),
+                None => logits,
+            };
+            let candidates = self.selector.select(scores, query.removed(self.repeats), query.k)?;
             Ok(Generation {
                 candidates,
                 prompt_ms,

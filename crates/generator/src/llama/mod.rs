@@ -13,7 +13,7 @@ mod validation;
 
 pub use backend::passive_threads;
 pub use context::Evaluator;
-pub use embedding::TextEmbedder;
+pub use embedding::{Pooling, TextEmbedder};
 pub use item_tokens::ItemTokenGenerator;
 pub use model::Model;
 pub use options::LoadOptions;

@@ -19,6 +19,7 @@ use crate::{
     Generator, GeneratorError,
     gguf::Metadata,
     item_tokens::{ENGINE, engine_of},
+    ranking_signals::RankingSignals,
     search::SearchLimits,
 };
 
@@ -33,6 +34,7 @@ pub struct Model {
     engine: Engine,
     info: LanguageModelInfo,
     options: LoadOptions,
+    signals: Option<Arc<RankingSignals>>,
     /// Held while a context is created, because llama.cpp then modifies the model.
     context_creation: Mutex<()>,
 }
@@ -88,6 +90,7 @@ impl Model {
             engine,
             info,
             options: options.clone(),
+            signals: None,
             context_creation: Mutex::new(()),
         };
         if options.unconditional_histories > 0 && matches!(loaded.engine, Engine::Titles(_)) {
@@ -98,6 +101,24 @@ impl Model {
             }
         }
         Ok(loaded)
+    }
+
+    /// Combines the scores of an item-token model with further signals.
+    ///
+    /// # Errors
+    /// [`GeneratorError::OtherEngine`] for a text model.
+    pub fn with_signals(mut self, signals: Arc<RankingSignals>) -> Result<Self, GeneratorError> {
+        if matches!(self.engine, Engine::Titles(_)) {
+            return Err(self.other_engine(ENGINE));
+        }
+        self.signals = Some(signals);
+        Ok(self)
+    }
+
+    /// The signals that take part in the scores.
+    #[must_use]
+    pub fn signals(&self) -> Option<&Arc<RankingSignals>> {
+        self.signals.as_ref()
     }
 
     /// Name and SHA-256 of the file.
@@ -145,7 +166,7 @@ impl Model {
         let name = &self.info.name;
         let generator =
             engine.generator(name, &self.weights, &self.catalogue, threads, sequences)?;
-        Ok(generator.with_repeats(self.options.repeats))
+        Ok(generator.with_repeats(self.options.repeats).with_signals(self.signals.clone()))
     }
 
     /// Creates the concrete generator of the title engine, which also gives access to the

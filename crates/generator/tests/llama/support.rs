@@ -9,11 +9,9 @@ use tandem_generator::{
 
 pub(crate) fn catalogue<T: AsRef<str>>(titles: &[T], counts: &[u32]) -> Arc<Catalogue> {
     let items = titles.iter().enumerate().map(|(i, title)| Item {
-        id: format!("i{i}").as_str().into(),
         title: title.as_ref().to_owned(),
-        year: None,
-        genres: Vec::new(),
         count: counts.get(i).copied().unwrap_or(i as u32 % 5),
+        ..Item::untitled(format!("i{i}").as_str().into())
     });
     Arc::new(Catalogue::new(items.collect()).unwrap())
 }

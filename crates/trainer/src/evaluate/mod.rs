@@ -35,6 +35,9 @@ pub(crate) struct Evaluate {
     /// Language model (.gguf) to measure (standard).
     #[arg(long, value_name = "FILE", help_heading = FILES)]
     gguf: Option<PathBuf>,
+    /// Ranking signals of `tandem fit-signals` beside the language model (standard).
+    #[arg(long, value_name = "FOLDER", requires = "gguf", help_heading = FILES)]
+    signals: Option<PathBuf>,
     /// Candidate lists of `tandem lists` (paper, session).
     #[arg(long, value_name = "FILE", help_heading = FILES)]
     lists: Option<PathBuf>,

@@ -45,7 +45,7 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
         }
     }
     if let Some(path) = &args.gguf {
-        measurement.language_model(path, &args.variant)?;
+        measurement.language_model(path, args.signals.as_deref(), &args.variant)?;
     }
     publish(args, &measurement.rows)
 }
@@ -116,14 +116,26 @@ impl Measurement<'_> {
     /// Measures a language model as the cloud hosts it, with one list for each user. It removes
     /// the history before it ranks, unless items are repeated, so there is one row only.
     #[cfg(feature = "llama")]
-    fn language_model(&mut self, path: &Path, variant: &str) -> Result<()> {
+    fn language_model(&mut self, path: &Path, signals: Option<&Path>, variant: &str) -> Result<()> {
         use tandem_evaluation::CUTOFFS;
-        use tandem_generator::{LoadOptions, Model, Query};
+        use tandem_generator::{
+            LoadOptions, Model, Query,
+            ranking_signals::{RankingSignals, SignalsInfo},
+        };
 
         let refit = self.was_refit(path)?;
         let catalogue = std::sync::Arc::new(self.dataset.catalogue.clone());
         let repeats = self.dataset.repeats;
-        let model = Model::load(path, catalogue, &LoadOptions { repeats, ..Default::default() })?;
+        let mut model =
+            Model::load(path, catalogue, &LoadOptions { repeats, ..Default::default() })?;
+        let mut refit = refit;
+        if let Some(folder) = signals {
+            let counted = SignalsInfo::read(folder)?.hold_out;
+            refit |= self.refit_by(folder, counted)?;
+            let sha256 = &model.info().sha256;
+            let signals = RankingSignals::read(folder, &self.dataset.catalogue, sha256)?;
+            model = model.with_signals(std::sync::Arc::new(signals))?;
+        }
         let mut generator = model.generator()?;
         let history = History::of(self.dataset);
         let protocol = StandardProtocol { part: self.origin.part, history };
@@ -169,28 +181,38 @@ impl Measurement<'_> {
     /// [`BadInput`] if the model was trained on the targets that it is measured on.
     #[cfg(feature = "llama")]
     fn was_refit(&self, path: &Path) -> Result<bool> {
-        let metadata = tandem_generator::gguf::Metadata::read(path)?;
-        let held_out = metadata.text("tandem.training.hold_out");
-        let held_out = held_out.and_then(|text| text.parse::<usize>().ok());
+        let left_out = crate::language_model::left_out(path)?;
+        left_out.map_or(Ok(false), |left_out| self.refit_by(path, left_out))
+    }
+
+    /// Whether a file that left out the newest `left_out` items of each user knows the validation
+    /// targets.
+    ///
+    /// # Errors
+    /// [`BadInput`] if it knows the targets that are measured.
+    #[cfg(feature = "llama")]
+    fn refit_by(&self, path: &Path, left_out: usize) -> Result<bool> {
         let wanted = match self.origin.part {
             Part::Validation => 2,
             Part::Test => 1,
         };
-        match held_out {
-            Some(held_out) if held_out < wanted => {
-                let text = format!(
-                    "{}: expected a model that was trained without the newest {wanted} items of each user, found one that left out {held_out}",
-                    path.display()
-                );
-                Err(BadInput(text).into())
-            }
-            Some(held_out) => Ok(held_out < 2),
-            None => Ok(false),
+        if left_out < wanted {
+            let text = format!(
+                "{}: expected a file made without the newest {wanted} items of each user, found one that left out {left_out}; make it again with --hold-out {wanted}",
+                path.display()
+            );
+            return Err(BadInput(text).into());
         }
+        Ok(left_out < 2)
     }
 
     #[cfg(not(feature = "llama"))]
-    fn language_model(&mut self, path: &Path, _variant: &str) -> Result<()> {
+    fn language_model(
+        &mut self,
+        path: &Path,
+        _signals: Option<&Path>,
+        _variant: &str,
+    ) -> Result<()> {
         let text = format!(
             "{}: this build has no language model: build with --features llama",
             path.display()

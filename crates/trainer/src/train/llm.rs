@@ -1,9 +1,6 @@
 //! `tandem train llm`: trains a language model of item tokens.
 
-use std::{
-    collections::HashMap,
-    path::{Path, PathBuf},
-};
+use std::{collections::HashMap, path::PathBuf};
 
 use anyhow::Result;
 use clap::Args;
@@ -14,7 +11,7 @@ use tandem_protocol::ItemId;
 use tandem_training::{
     Decoder, Trainer, TrainingConfig,
     fit::{Epoch, FitConfig, FitJob, TrainingData, training_part},
-    initial::{co_occurrence_rows, principal_components},
+    initial::co_occurrence_rows,
     item_token_model,
 };
 
@@ -22,10 +19,10 @@ use super::{
     options::{Display, FitOptions},
     report::fit,
     start::rows_by_id,
+    text::add_text,
 };
 use crate::{
     gguf_encoding::GgufEncoding,
-    title_vectors::TitleVectors,
     values::{self, ADVANCED, BASIC, FILES},
 };
 
@@ -46,7 +43,7 @@ pub(crate) struct TrainLlm {
     encoding: GgufEncoding,
     /// Trained model of item tokens to continue from (.gguf), with its sizes: items keep their
     /// rows by id, new items start from random rows.
-    #[arg(long, value_name = "GGUF", conflicts_with_all = ["titles", "co_occurrence"])]
+    #[arg(long, value_name = "GGUF", conflicts_with = "co_occurrence")]
     #[arg(help_heading = ADVANCED)]
     start: Option<PathBuf>,
     /// Width of the model and of an item row.
@@ -61,9 +58,6 @@ pub(crate) struct TrainLlm {
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = values::positive)]
     #[arg(help_heading = BASIC)]
     heads: usize,
-    /// Text language model (.gguf) whose title embeddings initialise the item rows.
-    #[arg(long, value_name = "GGUF", help_heading = BASIC)]
-    titles: Option<PathBuf>,
     /// Number of key and value heads [default: --heads].
     #[arg(long, value_name = "N", value_parser = values::positive, help_heading = ADVANCED)]
     kv_heads: Option<usize>,
@@ -75,7 +69,7 @@ pub(crate) struct TrainLlm {
     #[arg(value_parser = values::zero_or_more_f32, help_heading = ADVANCED)]
     row_std: f32,
     /// Initialise the item rows from co-occurrence in the log.
-    #[arg(long, conflicts_with = "titles", help_heading = ADVANCED)]
+    #[arg(long, help_heading = ADVANCED)]
     co_occurrence: bool,
     /// Use separate input and output item rows.
     #[arg(long, help_heading = ADVANCED)]
@@ -112,11 +106,9 @@ pub(crate) fn train(args: &TrainLlm, dataset: &Dataset) -> Result<Epoch> {
         training,
         &args.fit.device.device()?,
     )?;
+    add_text(&mut trainer, &args.fit, dataset, &fit_config)?;
     if let Some(start) = &start {
         start_from_model(&mut trainer, start, dataset)?;
-    }
-    if let Some(gguf) = &args.titles {
-        start_from_titles(&mut trainer, gguf, dataset, args)?;
     }
     if args.co_occurrence {
         let log: Vec<&[ItemIndex]> =
@@ -174,27 +166,6 @@ fn start_from_model(
         _ => rows.clone(),
     };
     Ok(trainer.set_initial_rows(&rows, &output)?)
-}
-
-/// Initialises the rows of titled items by the principal components of their title vectors,
-/// scaled to `--row-std`.
-fn start_from_titles(
-    trainer: &mut Trainer<Decoder>,
-    gguf: &Path,
-    dataset: &Dataset,
-    args: &TrainLlm,
-) -> Result<()> {
-    let folder = args.out.parent().unwrap_or(Path::new("."));
-    let TitleVectors { dims, values } = TitleVectors::of(gguf, &dataset.catalogue, folder)?;
-    let components = principal_components(&values, dims, args.dims, args.row_std);
-    let mut rows = trainer.rows().into_owned();
-    for (at, item) in dataset.catalogue.items().iter().enumerate() {
-        if !item.title.is_empty() {
-            let row = at * args.dims..(at + 1) * args.dims;
-            rows[row.clone()].copy_from_slice(&components[row]);
-        }
-    }
-    Ok(trainer.set_initial_rows(&rows, &rows)?)
 }
 
 /// Provenance written to the GGUF file.

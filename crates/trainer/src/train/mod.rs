@@ -2,12 +2,14 @@
 //! training, `LSC4Rec` §3.1).
 
 mod compute_device;
+pub(crate) mod counts;
 #[cfg(feature = "llama")]
 pub(crate) mod llm;
 pub(crate) mod options;
 mod report;
 pub(crate) mod srm;
 mod start;
+mod text;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -17,6 +19,8 @@ use clap::Subcommand;
 pub(crate) enum Train {
     /// Train the small model that re-ranks on the device.
     Srm(srm::TrainSrm),
+    /// Count which items occur together.
+    Counts(counts::TrainCounts),
     /// Train a language model of item tokens and write it as a GGUF file.
     #[cfg(feature = "llama")]
     Llm(llm::TrainLlm),
@@ -25,6 +29,7 @@ pub(crate) enum Train {
 pub(crate) fn run(train: &Train) -> Result<()> {
     match train {
         Train::Srm(args) => srm::run(args),
+        Train::Counts(args) => counts::run(args),
         #[cfg(feature = "llama")]
         Train::Llm(args) => llm::run(args),
     }

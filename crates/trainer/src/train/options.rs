@@ -76,6 +76,14 @@ pub(crate) struct FitOptions {
     /// Number of users to validate on, sampled by --seed [default: all].
     #[arg(long, value_name = "N", value_parser = values::positive, help_heading = ADVANCED)]
     pub(crate) validation_users: Option<usize>,
+    /// Text vectors of `tandem embed`; a learnt projection of them is added to the item rows.
+    #[arg(long, value_name = "FILE", help_heading = BASIC)]
+    pub(crate) text: Option<PathBuf>,
+    /// Share of the rows of a step that are their text part alone, so that it learns to stand in
+    /// for new items.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1, requires = "text")]
+    #[arg(value_parser = values::share, help_heading = ADVANCED)]
+    pub(crate) text_alone: f64,
     /// Discard the checkpoint of an interrupted training.
     #[arg(long, help_heading = ADVANCED)]
     #[serde(skip)]

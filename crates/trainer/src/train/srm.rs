@@ -20,6 +20,7 @@ use super::{
     options::{Display, FitOptions, Loss},
     report::fit,
     start::rows_by_id,
+    text::add_text,
 };
 use crate::{
     candidate_lists::load,
@@ -136,6 +137,8 @@ pub(crate) fn train(args: &TrainSrm, dataset: &Dataset) -> Result<Epoch> {
         TrainingConfig { newest_targets: args.newest, ..fit_options.training() },
         &fit_options.device.device()?,
     )?;
+    let fit_config = fit_options.fit_config();
+    add_text(&mut trainer, &fit_options, dataset, &fit_config)?;
     if let Some(start) = &start {
         let place = |id: &ItemId| known.catalogue.index_of(id).map(ItemIndex::position);
         let rows = rows_by_id(trainer.rows().into_owned(), &start.items.values()?, dataset, place);
@@ -152,7 +155,6 @@ pub(crate) fn train(args: &TrainSrm, dataset: &Dataset) -> Result<Epoch> {
             dataset.interactions()
         );
     }
-    let fit_config = fit_options.fit_config();
     let job = FitJob {
         dataset,
         config: &fit_config,

@@ -5,22 +5,20 @@ use burn::{
 
 use super::gram::Gram;
 
-/// Projects vectors `[rows, from]` on their first `to` principal components, `[rows, to]`, and
-/// scales the result to a standard deviation of `std`. Components beyond `from` are zero.
+/// The best approximation of vectors `[rows, from]` by `to` numbers each, `[rows, to]`: their
+/// coordinates on the first right singular vectors. Dot products change least, so the vectors are
+/// not centred. Coordinates beyond `from` are zero.
 #[must_use]
-pub fn principal_components(vectors: &[f32], from: usize, to: usize, std: f32) -> Vec<f32> {
+pub fn reduce(vectors: &[f32], from: usize, to: usize) -> Vec<f32> {
     let device = Device::flex();
     let vectors = tensor(vectors, from, &device);
     let rows = vectors.dims()[0];
-    let centred = vectors.clone() - vectors.mean_dim(0);
     let kept = to.min(from);
-    let axes = Gram::of(&centred).axes.narrow(1, 0, kept); // [from, kept]
-    let components = numbers(centred.matmul(axes));
-    let squares: f64 = components.iter().map(|value| f64::from(*value).powi(2)).sum();
-    let scale = std / ((squares / (rows * to).max(1) as f64).sqrt() as f32).max(f32::MIN_POSITIVE);
+    let axes = Gram::of(&vectors).axes.narrow(1, 0, kept); // [from, kept]
+    let coordinates = numbers(vectors.matmul(axes));
     let mut out = vec![0.0; rows * to];
-    for (out, row) in out.chunks_exact_mut(to).zip(components.chunks_exact(kept)) {
-        out.iter_mut().zip(row).for_each(|(out, value)| *out = value * scale);
+    for (out, row) in out.chunks_exact_mut(to).zip(coordinates.chunks_exact(kept)) {
+        out[..kept].copy_from_slice(row);
     }
     out
 }
@@ -87,23 +85,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn components_are_ordered_by_variance() {
-        // Along (1, 1) by ±2, along (1, −1) by ±1, around (5, 5).
-        let vectors = [7.0, 7.0, 3.0, 3.0, 6.0, 4.0, 4.0, 6.0];
-        let found = principal_components(&vectors, 2, 3, 1.0);
-        let column = |c: usize| (0..4).map(|r| found[r * 3 + c].abs()).collect::<Vec<_>>();
-        // The mean square over 4 × 3 values is (8 + 8 + 2 + 2) / 12 before scaling to 1.
-        let scale = (12.0_f32 / 20.0).sqrt();
-        for (values, expected) in [
-            (column(0), [8.0_f32.sqrt(), 8.0_f32.sqrt(), 0.0, 0.0]),
-            (column(1), [0.0, 0.0, 2.0_f32.sqrt(), 2.0_f32.sqrt()]),
-            (column(2), [0.0; 4]),
-        ] {
-            for (value, expected) in values.iter().zip(expected) {
-                assert!((value - expected * scale).abs() < 1e-5, "{found:?}");
-            }
-        }
-        assert!((found[0] + found[3]).abs() < 1e-5, "opposite ends: {found:?}");
+    fn dot_products_survive_the_reduction() {
+        // Two directions in three dimensions, the first much longer.
+        let vectors = [3.0, 3.0, 0.0, -3.0, -3.0, 0.0, 0.1, -0.1, 0.0];
+        let dots = |rows: &[f32], width: usize| -> Vec<f32> {
+            let row = |at: usize| &rows[at * width..(at + 1) * width];
+            let dot = |a: usize, b: usize| row(a).iter().zip(row(b)).map(|(a, b)| a * b).sum();
+            vec![dot(0, 0), dot(0, 1), dot(0, 2), dot(2, 2)]
+        };
+        let expected = dots(&vectors, 3);
+        let close = |found: &[f32], tolerance: f32| {
+            found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < tolerance)
+        };
+        assert!(close(&dots(&reduce(&vectors, 3, 2), 2), 1e-4));
+        assert!(close(&dots(&reduce(&vectors, 3, 1), 1), 0.03), "the long one is kept");
+        assert!(close(&dots(&reduce(&vectors, 3, 5), 5), 1e-4), "padded");
     }
 
     #[test]

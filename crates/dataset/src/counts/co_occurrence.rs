@@ -1,41 +1,5 @@
-//! Count baselines. Both score every item of a catalogue for a history.
-//!
-//! [`CoOccurrence`] is strong on sparse logs: a model that does not beat it is not worth its
-//! cost.
-
+use super::Popularity;
 use crate::ItemIndex;
-
-/// Number of interactions with each item, the same for every user.
-#[derive(Clone, Debug)]
-pub struct Popularity {
-    counts: Vec<u32>,
-}
-
-impl Popularity {
-    /// Counts the interactions of `sequences` over a catalogue of `items` items.
-    ///
-    /// # Panics
-    /// If a sequence holds an index outside the catalogue.
-    pub fn fit<'a>(items: usize, sequences: impl IntoIterator<Item = &'a [ItemIndex]>) -> Self {
-        let mut counts = vec![0; items];
-        for item in sequences.into_iter().flatten() {
-            counts[item.position()] += 1;
-        }
-        Self { counts }
-    }
-
-    /// Interactions of each item, in catalogue order.
-    #[must_use]
-    pub fn counts(&self) -> &[u32] {
-        &self.counts
-    }
-
-    /// The counts as scores, `[items]`.
-    #[must_use]
-    pub fn scores(&self) -> Vec<f32> {
-        self.counts.iter().map(|&count| count as f32).collect()
-    }
-}
 
 /// Sequential co-occurrence: items that often occur shortly before or after the newest items
 /// of the history, relative to their popularity.
@@ -56,13 +20,13 @@ pub struct CoOccurrence {
 
 impl CoOccurrence {
     /// Largest distance of a pair, in positions of the sequence.
-    const MAX_DISTANCE: usize = 5;
+    pub(super) const MAX_DISTANCE: usize = 5;
     /// Weight of a pair from the later to the earlier item.
-    const BACKWARDS: f32 = 0.5;
+    pub(super) const BACKWARDS: f32 = 0.5;
     /// Number of newest items of a history that are read.
-    const MAX_AGE: usize = 10;
+    pub(super) const MAX_AGE: usize = 10;
     /// Weight of an item of the history relative to the next newer one.
-    const DECAY: f32 = 0.8;
+    pub(super) const DECAY: f32 = 0.8;
 
     /// Counts the pairs of `sequences`, relative to `popularity`.
     ///
@@ -156,14 +120,6 @@ mod tests {
         for (a, b) in found.iter().zip(expected) {
             assert!((a - b).abs() < 1e-6, "{found:?} is not {expected:?}");
         }
-    }
-
-    #[test]
-    fn popularity_is_the_count() {
-        let log = [items(&[0, 2, 2]), items(&[2])];
-        let popularity = Popularity::fit(4, log.iter().map(Vec::as_slice));
-        assert_eq!(popularity.counts(), [1, 0, 3, 0]);
-        assert_close(&popularity.scores(), &[1.0, 0.0, 3.0, 0.0]);
     }
 
     #[test]

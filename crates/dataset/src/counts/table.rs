@@ -1,0 +1,266 @@
+use super::CoOccurrence;
+use crate::{Dataset, ItemIndex, Sequence};
+
+/// Stored weights grow with time instead of all older ones shrinking. They are scaled down before
+/// the newest reach 2 to this power, far from the limits of single precision.
+const MAX_EXPONENT: f64 = 40.0;
+
+/// How a [`CountTable`] forgets, and how much it remembers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CountOptions {
+    /// Seconds after which an event counts half; `None`: all count alike.
+    pub half_life: Option<f64>,
+    /// Number of other items that are kept for each item, the heaviest.
+    pub max_neighbours: usize,
+}
+
+impl Default for CountOptions {
+    fn default() -> Self {
+        Self { half_life: None, max_neighbours: 256 }
+    }
+}
+
+/// Co-occurrence of items with the weights and the score of [`CoOccurrence`], updated by single
+/// events.
+///
+/// Memory: 8 bytes for each of at most `max_neighbours` pairs of each item.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CountTable {
+    pub(super) options: CountOptions,
+    /// For each item the weights towards others, by ascending target.
+    pub(super) rows: Vec<Vec<(ItemIndex, f32)>>,
+    /// Decayed number of interactions with each item.
+    pub(super) popularity: Vec<f32>,
+    /// The time, in seconds since 1970, at which a new event has the stored weight 1.
+    pub(super) origin: i64,
+    /// The newest event, in the same way.
+    pub(super) newest: i64,
+}
+
+impl CountTable {
+    /// An empty table for a catalogue of `items` items.
+    #[must_use]
+    pub fn new(items: usize, options: CountOptions) -> Self {
+        Self {
+            options,
+            rows: vec![Vec::new(); items],
+            popularity: vec![0.0; items],
+            origin: 0,
+            newest: 0,
+        }
+    }
+
+    /// Counts the sequences of a dataset without the last `hold_out` items of each.
+    #[must_use]
+    pub fn of_dataset(dataset: &Dataset, hold_out: usize, options: CountOptions) -> Self {
+        let mut table = Self::new(dataset.catalogue.len(), options);
+        let kept = |sequence: &Sequence| sequence.items.len().saturating_sub(hold_out);
+        let time = |sequence: &Sequence, at: usize| sequence.times.as_ref().map(|times| times[at]);
+        let newest =
+            dataset.sequences.iter().filter_map(|it| time(it, kept(it).checked_sub(1)?)).max();
+        table.origin = newest.unwrap_or(0);
+        table.newest = table.origin;
+        for sequence in &dataset.sequences {
+            for at in 0..kept(sequence) {
+                let first = at.saturating_sub(CoOccurrence::MAX_DISTANCE);
+                let time = time(sequence, at).unwrap_or(table.origin);
+                table.add(&sequence.items[first..at], sequence.items[at], time);
+            }
+        }
+        table
+    }
+
+    /// Number of items of the catalogue.
+    #[must_use]
+    pub fn items(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Number of stored pairs.
+    #[must_use]
+    pub fn pairs(&self) -> usize {
+        self.rows.iter().map(Vec::len).sum()
+    }
+
+    /// The time of the newest event, in seconds since 1970; 0 without times.
+    #[must_use]
+    pub fn newest(&self) -> i64 {
+        self.newest
+    }
+
+    /// Counts one event: an item after the items `before` it in the same session, oldest first.
+    /// `time` is in seconds since 1970.
+    ///
+    /// # Panics
+    /// If an item is outside the catalogue.
+    pub fn add(&mut self, before: &[ItemIndex], item: ItemIndex, time: i64) {
+        self.newest = self.newest.max(time);
+        let weight = self.weight_at(time);
+        self.popularity[item.position()] += weight;
+        let first = before.len().saturating_sub(CoOccurrence::MAX_DISTANCE);
+        for (distance, &earlier) in (1_u8..).zip(before[first..].iter().rev()) {
+            let weight = weight / f32::from(distance);
+            self.add_pair(earlier, item, weight);
+            self.add_pair(item, earlier, CoOccurrence::BACKWARDS * weight);
+        }
+    }
+
+    fn add_pair(&mut self, from: ItemIndex, to: ItemIndex, weight: f32) {
+        let limit = self.options.max_neighbours;
+        let row = &mut self.rows[from.position()];
+        match row.binary_search_by_key(&to, |&(target, _)| target) {
+            Ok(at) => row[at].1 += weight,
+            Err(at) => row.insert(at, (to, weight)),
+        }
+        // Not at every event, so that a new pair has the time to grow.
+        if row.len() > limit + limit / 4 {
+            row.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+            row.truncate(limit);
+            row.sort_unstable_by_key(|&(target, _)| target);
+        }
+    }
+
+    /// The stored weight of an event at `time`; scales everything down if it gets too large.
+    fn weight_at(&mut self, time: i64) -> f32 {
+        let Some(half_life) = self.options.half_life else { return 1.0 };
+        let exponent = |origin: i64| (time - origin) as f64 / half_life;
+        if exponent(self.origin) > MAX_EXPONENT {
+            let factor = (-exponent(self.origin)).exp2() as f32;
+            self.origin = time;
+            self.popularity.iter_mut().for_each(|count| *count *= factor);
+            for row in &mut self.rows {
+                row.iter_mut().for_each(|(_, weight)| *weight *= factor);
+                row.retain(|&(_, weight)| weight > 0.0);
+            }
+        }
+        exponent(self.origin).exp2() as f32
+    }
+
+    /// Adds the score of every item for a history, oldest first, to `scores` `[items]`. The score
+    /// is that of [`CoOccurrence`] at the time of the newest event. Returns whether any was added.
+    ///
+    /// # Panics
+    /// If the history has an item outside the catalogue or `scores` has another length.
+    pub fn add_scores(&self, history: &[ItemIndex], scores: &mut [f32]) -> bool {
+        assert_eq!(scores.len(), self.rows.len(), "one score for each item");
+        let now = match self.options.half_life {
+            Some(half_life) => (-((self.newest - self.origin) as f64 / half_life)).exp2() as f32,
+            None => 1.0,
+        };
+        let mut worth = now;
+        let mut any = false;
+        for item in history.iter().rev().take(CoOccurrence::MAX_AGE) {
+            for &(to, weight) in &self.rows[item.position()] {
+                let rarity = (self.popularity[to.position()] * now + 1.0).sqrt().recip();
+                scores[to.position()] += worth * weight * rarity;
+                any = true;
+            }
+            worth *= CoOccurrence::DECAY;
+        }
+        any
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{Catalogue, Item, counts::Popularity};
+
+    fn items(indices: &[u32]) -> Vec<ItemIndex> {
+        indices.iter().copied().map(ItemIndex).collect()
+    }
+
+    fn dataset(log: &[Vec<u32>], items_: usize, times: Option<Vec<Vec<i64>>>) -> Dataset {
+        let catalogue =
+            (0..items_).map(|id| Item::untitled(id.to_string().as_str().into())).collect();
+        let sequences = log.iter().enumerate().map(|(user, indices)| Sequence {
+            user: user.to_string(),
+            items: items(indices),
+            times: times.as_ref().map(|times| times[user].clone()),
+        });
+        Dataset::new("d", Catalogue::new(catalogue).unwrap(), sequences.collect(), None).unwrap()
+    }
+
+    fn scores(table: &CountTable, history: &[u32]) -> Vec<f32> {
+        let mut scores = vec![0.0; table.items()];
+        table.add_scores(&items(history), &mut scores);
+        scores
+    }
+
+    proptest! {
+        #[test]
+        fn without_decay_and_bound_it_is_co_occurrence(
+            log in prop::collection::vec(prop::collection::vec(0_u32..9, 1..8), 1..6),
+            history in prop::collection::vec(0_u32..9, 0..12),
+        ) {
+            let sequences: Vec<Vec<ItemIndex>> = log.iter().map(|it| items(it)).collect();
+            let of = || sequences.iter().map(Vec::as_slice);
+            let expected = CoOccurrence::fit(of(), &Popularity::fit(9, of()));
+            let mut table = CountTable::new(9, CountOptions::default());
+            for sequence in &sequences {
+                for at in 0..sequence.len() {
+                    table.add(&sequence[..at], sequence[at], 0);
+                }
+            }
+            let expected = expected.scores(&items(&history));
+            for (found, expected) in scores(&table, &history).iter().zip(expected) {
+                prop_assert!((found - expected).abs() < 1e-4);
+            }
+        }
+
+        #[test]
+        fn scaling_down_changes_no_score(times in prop::collection::vec(0_i64..2_000, 2..20)) {
+            let options = CountOptions { half_life: Some(10.0), max_neighbours: 9 };
+            let mut table = CountTable::new(4, options);
+            let mut expected = [0.0_f64; 4];
+            for &time in &times {
+                table.add(&items(&[0]), ItemIndex((time % 3) as u32 + 1), time);
+            }
+            let newest = *times.iter().max().unwrap();
+            for &time in &times {
+                expected[(time % 3) as usize + 1] += ((time - newest) as f64 / 10.0).exp2();
+            }
+            // Each event of an item is also its only pair from item 0.
+            for (item, found) in scores(&table, &[0]).iter().enumerate().skip(1) {
+                let count = expected[item];
+                let score = count / (count + 1.0).sqrt();
+                prop_assert!((f64::from(*found) - score).abs() < 1e-4, "{found} {score}");
+            }
+        }
+    }
+
+    #[test]
+    fn old_events_count_half_after_the_half_life() {
+        let log = [vec![0, 1], vec![0, 2]];
+        let times = vec![vec![0, 0], vec![100, 100]];
+        let options = CountOptions { half_life: Some(100.0), max_neighbours: 10 };
+        let table = CountTable::of_dataset(&dataset(&log, 3, Some(times)), 0, options);
+        let found = scores(&table, &[0]);
+        assert!((found[1] - 0.5 / 1.5_f32.sqrt()).abs() < 1e-6, "{found:?}");
+        assert!((found[2] - 1.0 / 2.0_f32.sqrt()).abs() < 1e-6, "{found:?}");
+    }
+
+    #[test]
+    fn held_out_items_are_not_counted() {
+        let table =
+            CountTable::of_dataset(&dataset(&[vec![0, 1, 2]], 3, None), 1, CountOptions::default());
+        assert_eq!(scores(&table, &[1]), [0.5 / 2.0_f32.sqrt(), 0.0, 0.0]);
+        assert!(!table.clone().add_scores(&[], &mut [0.0; 3]));
+    }
+
+    #[test]
+    fn a_row_keeps_its_heaviest_pairs() {
+        let options = CountOptions { half_life: None, max_neighbours: 8 };
+        let mut table = CountTable::new(40, options);
+        for other in 1..40_u32 {
+            for _ in 0..=other % 5 {
+                table.add(&items(&[0]), ItemIndex(other), 0);
+            }
+        }
+        assert!(table.rows[0].len() <= 10);
+        let found = scores(&table, &[0]);
+        assert!(found[4] > 0.0 && found[1] == 0.0, "{found:?}");
+    }
+}

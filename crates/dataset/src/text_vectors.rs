@@ -1,0 +1,399 @@
+//! Text embeddings of the items of a catalogue, and the file that stores them.
+
+use std::{collections::HashMap, fs, path::Path};
+
+use half::f16;
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+
+use crate::{
+    Catalogue, DatasetError, Item,
+    files::{Sha256Hex, write_atomically},
+};
+
+/// Value of `format` in the metadata of the file.
+const FORMAT: &str = "tandem.text-vectors.1";
+
+/// The template of [`TextVectors`] if none is given.
+pub const DEFAULT_TEMPLATE: &str = "{title} {brand} ({categories}) {description}";
+
+/// Characters of a text that are kept; embedding models read no more.
+const MAX_TEXT: usize = 4_000;
+
+/// One embedding of each item's text, of length 1, in catalogue order. Items without any text
+/// have a vector of zeros.
+///
+/// The file is in `safetensors` format: `vectors` (F16, `[items, dims]`), `texts` (U8,
+/// `[items, 64]`: SHA-256 of each text in hexadecimal), and the fields of [`TextSource`] and
+/// the catalogue's hash as metadata.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TextVectors {
+    /// Where the vectors come from.
+    pub source: TextSource,
+    dims: usize,
+    values: Vec<f16>,
+    texts: Vec<String>,
+    catalogue_hash: String,
+}
+
+/// Model and template of embeddings. Vectors of different sources cannot be compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TextSource {
+    /// Name of the embedding model, for people.
+    pub model: String,
+    /// SHA-256 of the model's file.
+    pub model_sha256: String,
+    /// How the vectors of tokens become one: `mean`, `cls` or `last`.
+    pub pooling: String,
+    /// The template that made the texts; see [`item_text`].
+    pub template: String,
+}
+
+/// The text of an item: the template with `{title}`, `{year}`, `{categories}`, `{brand}` and
+/// `{description}` replaced. Empty if the item has none of the fields that the template names.
+#[must_use]
+pub fn item_text(item: &Item, template: &str) -> String {
+    let year = item.year.map(|year| year.to_string()).unwrap_or_default();
+    let categories = item.genres.join(", ");
+    let fields = [
+        ("{title}", item.title.as_str()),
+        ("{year}", &year),
+        ("{categories}", &categories),
+        ("{brand}", &item.brand),
+        ("{description}", &item.description),
+    ];
+    if fields.iter().all(|(name, value)| value.is_empty() || !template.contains(name)) {
+        return String::new();
+    }
+    // One pass, so that a title that looks like a field is not replaced.
+    let mut text = String::new();
+    let mut rest = template;
+    while let Some(at) = rest.find('{') {
+        text.push_str(&rest[..at]);
+        rest = &rest[at..];
+        if let Some((name, value)) = fields.iter().find(|(name, _)| rest.starts_with(name)) {
+            text.push_str(value);
+            rest = &rest[name.len()..];
+        } else {
+            text.push('{');
+            rest = &rest[1..];
+        }
+    }
+    text.push_str(rest);
+    let text = text.replace("()", " ");
+    let words: Vec<&str> = text.split_whitespace().collect();
+    words.join(" ").chars().take(MAX_TEXT).collect()
+}
+
+/// SHA-256 of a text in hexadecimal.
+#[must_use]
+pub fn text_hash(text: &str) -> String {
+    let mut hash = Sha256Hex::default();
+    hash.update(text);
+    hash.finish()
+}
+
+impl TextVectors {
+    /// Vectors of a catalogue: `values` is `[items, dims]`, and `texts` has the texts that were
+    /// embedded. Vectors are scaled to length 1.
+    ///
+    /// # Errors
+    /// [`DatasetError::Vectors`] if a number is missing or a vector is not finite.
+    pub fn new(
+        source: TextSource,
+        catalogue: &Catalogue,
+        texts: &[String],
+        dims: usize,
+        values: &[f32],
+    ) -> Result<Self, DatasetError> {
+        let expected = catalogue.len() * dims;
+        if dims == 0 || values.len() != expected || texts.len() != catalogue.len() {
+            return Err(vectors_error(
+                None,
+                format!("{expected} numbers for {} items", catalogue.len()),
+                format!("{} numbers for {} texts", values.len(), texts.len()),
+            ));
+        }
+        let mut short = Vec::with_capacity(values.len());
+        for (row, item) in values.chunks_exact(dims).zip(catalogue.items()) {
+            short.extend(unit(row).ok_or_else(|| {
+                let found = format!("another one for item {}", item.id);
+                vectors_error(None, "finite vectors".to_owned(), found)
+            })?);
+        }
+        Ok(Self {
+            source,
+            dims,
+            values: short,
+            texts: texts.iter().map(|text| text_hash(text)).collect(),
+            catalogue_hash: catalogue.hash().to_owned(),
+        })
+    }
+
+    /// The same items with vectors of fewer dimensions, `[items, dims]`, scaled to length 1.
+    ///
+    /// # Errors
+    /// [`DatasetError::Vectors`] if a number is missing or is not finite.
+    pub fn reduced(&self, dims: usize, values: &[f32]) -> Result<Self, DatasetError> {
+        if dims == 0 || values.len() != self.len() * dims {
+            let found = format!("{} numbers", values.len());
+            return Err(vectors_error(None, format!("{} numbers", self.len() * dims), found));
+        }
+        let mut short = Vec::with_capacity(values.len());
+        for row in values.chunks_exact(dims) {
+            short.extend(unit(row).ok_or_else(|| {
+                vectors_error(None, "finite vectors".to_owned(), "others".to_owned())
+            })?);
+        }
+        let mut reduced = Self { dims, values: short, ..self.clone() };
+        let model = &mut reduced.source.model;
+        *model = format!("{model} ({dims} of {} dimensions)", self.dims);
+        Ok(reduced)
+    }
+
+    /// Dimensions of a vector.
+    #[must_use]
+    pub fn dims(&self) -> usize {
+        self.dims
+    }
+
+    /// Number of items.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.texts.len()
+    }
+
+    /// Whether there are no items.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.texts.is_empty()
+    }
+
+    /// All vectors, `[items, dims]`.
+    #[must_use]
+    pub fn values(&self) -> Vec<f32> {
+        self.values.iter().map(|value| value.to_f32()).collect()
+    }
+
+    /// The vectors by the hash of their text, for those who embed a changed catalogue.
+    #[must_use]
+    pub fn by_text(&self) -> HashMap<&str, Vec<f32>> {
+        let vectors = self.values.chunks_exact(self.dims);
+        let vectors = vectors.map(|row| row.iter().map(|value| value.to_f32()).collect());
+        self.texts.iter().map(String::as_str).zip(vectors).collect()
+    }
+
+    /// Fails unless the vectors belong to this catalogue.
+    ///
+    /// # Errors
+    /// [`DatasetError::Vectors`] for another catalogue.
+    pub fn check(&self, catalogue: &Catalogue, path: &Path) -> Result<(), DatasetError> {
+        if self.catalogue_hash == catalogue.hash() {
+            return Ok(());
+        }
+        Err(vectors_error(
+            Some(path),
+            format!("vectors of this catalogue ({} items)", catalogue.len()),
+            format!(
+                "vectors of another one ({} items); run tandem embed with the same --out again, which computes only what is new",
+                self.len()
+            ),
+        ))
+    }
+
+    /// Writes the file atomically.
+    ///
+    /// # Errors
+    /// [`DatasetError::Io`] if it cannot be written.
+    pub fn write(&self, path: &Path) -> Result<(), DatasetError> {
+        let values: Vec<u8> = self.values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let texts = self.texts.concat();
+        let view = |dtype, width, bytes| TensorView::new(dtype, vec![self.len(), width], bytes);
+        let file = view(Dtype::F16, self.dims, &values)
+            .and_then(|vectors| {
+                Ok([("vectors", vectors), ("texts", view(Dtype::U8, 64, texts.as_bytes())?)])
+            })
+            .and_then(|tensors| safetensors::serialize(tensors, Some(self.metadata())))
+            .map_err(|error| {
+                vectors_error(Some(path), "a valid file".to_owned(), error.to_string())
+            })?;
+        write_atomically(path, &file).map_err(DatasetError::io("write", path))
+    }
+
+    fn metadata(&self) -> HashMap<String, String> {
+        let TextSource { model, model_sha256, pooling, template } = self.source.clone();
+        let facts = [
+            ("format", FORMAT.to_owned()),
+            ("catalogue_hash", self.catalogue_hash.clone()),
+            ("model", model),
+            ("model_sha256", model_sha256),
+            ("pooling", pooling),
+            ("template", template),
+        ];
+        facts.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+    }
+
+    /// Reads a file of [`write`](Self::write).
+    ///
+    /// # Errors
+    /// [`DatasetError::Io`] if it cannot be read, [`DatasetError::Vectors`] if it is damaged, of
+    /// another format or has a vector that is not finite.
+    pub fn read(path: &Path) -> Result<Self, DatasetError> {
+        let bytes = fs::read(path).map_err(DatasetError::io("read", path))?;
+        let bad = |expected: &str, found: String| {
+            vectors_error(
+                Some(path),
+                expected.to_owned(),
+                format!("{found}; run tandem embed again"),
+            )
+        };
+        let damaged =
+            |error: safetensors::SafeTensorError| bad("a safetensors file", error.to_string());
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
+        let facts = header.metadata().clone().unwrap_or_default();
+        let fact = |key: &str| facts.get(key).cloned().unwrap_or_default();
+        if fact("format") != FORMAT {
+            return Err(bad(
+                "text vectors (format tandem.text-vectors.1)",
+                format!("format {:?}", fact("format")),
+            ));
+        }
+        let file = SafeTensors::deserialize(&bytes).map_err(damaged)?;
+        let vectors = file.tensor("vectors").map_err(damaged)?;
+        let texts = file.tensor("texts").map_err(damaged)?;
+        let shapes = (vectors.dtype(), vectors.shape(), texts.dtype(), texts.shape());
+        let (Dtype::F16, &[items, dims], Dtype::U8, &[hashed, 64]) = shapes else {
+            return Err(bad(
+                "F16 vectors [items, dims] and U8 texts [items, 64]",
+                format!("{shapes:?}"),
+            ));
+        };
+        if items != hashed || dims == 0 {
+            return Err(bad("as many texts as vectors", format!("{hashed} and {items}")));
+        }
+        let values: Vec<f16> =
+            vectors.data().chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]])).collect();
+        if let Some(at) = values.iter().position(|value| !value.is_finite()) {
+            return Err(bad("finite vectors", format!("{} in vector {}", values[at], at / dims)));
+        }
+        let hashes = std::str::from_utf8(texts.data())
+            .ok()
+            .filter(|text| text.is_ascii())
+            .ok_or_else(|| bad("hashes of texts in hexadecimal", "other bytes".to_owned()))?;
+        Ok(Self {
+            source: TextSource {
+                model: fact("model"),
+                model_sha256: fact("model_sha256"),
+                pooling: fact("pooling"),
+                template: fact("template"),
+            },
+            dims,
+            values,
+            texts: (0..items).map(|at| hashes[at * 64..(at + 1) * 64].to_owned()).collect(),
+            catalogue_hash: fact("catalogue_hash"),
+        })
+    }
+}
+
+/// A vector scaled to length 1; zeros stay zeros. `None` if it is not finite.
+fn unit(row: &[f32]) -> Option<impl Iterator<Item = f16>> {
+    let length = row.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
+    let scale = if length > 0.0 { 1.0 / length } else { 0.0 };
+    length
+        .is_finite()
+        .then(|| row.iter().map(move |value| f16::from_f64(f64::from(*value) * scale)))
+}
+
+fn vectors_error(path: Option<&Path>, expected: String, found: String) -> DatasetError {
+    DatasetError::Vectors { path: path.map(Path::to_path_buf), expected, found }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(id: &str, title: &str, genres: &[&str]) -> Item {
+        Item {
+            title: title.to_owned(),
+            genres: genres.iter().map(|&genre| genre.to_owned()).collect(),
+            ..Item::untitled(id.into())
+        }
+    }
+
+    fn vectors() -> (Catalogue, TextVectors) {
+        let items = vec![item("a", "Tea {brand}", &["Food"]), item("b", "", &[])];
+        let catalogue = Catalogue::new(items).unwrap();
+        let texts: Vec<String> =
+            catalogue.items().iter().map(|item| item_text(item, DEFAULT_TEMPLATE)).collect();
+        let source = TextSource {
+            model: "m".to_owned(),
+            model_sha256: "0".repeat(64),
+            pooling: "mean".to_owned(),
+            template: DEFAULT_TEMPLATE.to_owned(),
+        };
+        let vectors =
+            TextVectors::new(source, &catalogue, &texts, 2, &[3.0, 4.0, 0.0, 0.0]).unwrap();
+        (catalogue, vectors)
+    }
+
+    #[test]
+    fn texts_have_the_fields_that_are_known() {
+        let tea = item("a", "Tea {brand}", &["Food", "Drinks"]);
+        assert_eq!(item_text(&tea, DEFAULT_TEMPLATE), "Tea {brand} (Food, Drinks)");
+        assert_eq!(item_text(&item("a", "Tea", &[]), DEFAULT_TEMPLATE), "Tea");
+        assert_eq!(item_text(&item("a", "", &[]), DEFAULT_TEMPLATE), "");
+        assert_eq!(item_text(&tea, "{categories}{"), "Food, Drinks{");
+        let full = Item { year: Some(1999), brand: "B".into(), description: "D".into(), ..tea };
+        assert_eq!(
+            item_text(&full, "{title}|{year}|{brand}|{description}"),
+            "Tea {brand}|1999|B|D"
+        );
+    }
+
+    #[test]
+    fn a_file_gives_back_vectors_of_length_one() {
+        let (catalogue, vectors) = vectors();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("v.safetensors");
+        vectors.write(&path).unwrap();
+        let found = TextVectors::read(&path).unwrap();
+        assert_eq!(found, vectors);
+        let values = found.values();
+        assert!((values[0] - 0.6).abs() < 1e-3 && (values[1] - 0.8).abs() < 1e-3);
+        assert_eq!(values[2..], [0.0, 0.0]);
+        assert_eq!(found.by_text()[text_hash("Tea {brand} (Food)").as_str()], values[..2]);
+        found.check(&catalogue, &path).unwrap();
+        let other = Catalogue::new(vec![item("c", "", &[])]).unwrap();
+        let error = found.check(&other, &path).unwrap_err().to_string();
+        assert!(
+            error.contains("this catalogue (1 items)") && error.contains("tandem embed"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn damaged_files_and_vectors_are_refused() {
+        let (catalogue, vectors) = vectors();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("v.safetensors");
+        vectors.write(&path).unwrap();
+        let good = fs::read(&path).unwrap();
+        fs::write(&path, &good[..good.len() - 1]).unwrap();
+        assert!(
+            TextVectors::read(&path).unwrap_err().to_string().contains("run tandem embed again")
+        );
+        // The vectors are the last tensor but one in the file; F16 comes before U8.
+        let mut nan = good.clone();
+        let start = 8 + usize::try_from(u64::from_le_bytes(good[..8].try_into().unwrap())).unwrap();
+        nan[start..start + 2].copy_from_slice(&f16::NAN.to_le_bytes());
+        fs::write(&path, &nan).unwrap();
+        assert!(TextVectors::read(&path).unwrap_err().to_string().contains("finite vectors"));
+        assert!(TextVectors::read(&folder.path().join("none")).unwrap_err().blames_input());
+
+        let of = |values: &[f32]| {
+            let texts = vec![String::new(); 2];
+            TextVectors::new(vectors.source.clone(), &catalogue, &texts, 2, values)
+        };
+        assert!(of(&[f32::NAN, 0.0, 0.0, 0.0]).unwrap_err().to_string().contains("item a"));
+        assert!(of(&[0.0; 3]).is_err());
+    }
+}

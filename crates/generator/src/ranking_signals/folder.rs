@@ -1,0 +1,184 @@
+//! The folder that `tandem fit-signals` writes and the server reads.
+
+use std::{fs, path::Path};
+
+use serde::{Deserialize, Serialize};
+use tandem_dataset::{
+    Catalogue, counts::CountTable, files::FolderDraft, text_vectors::TextVectors,
+};
+
+use super::{RankingSignals, SignalWeights};
+use crate::{GeneratorError, gguf::GgufError};
+
+/// The weights, JSON.
+pub const WEIGHTS_FILE: &str = "signals.json";
+/// The text vectors ([`TextVectors`]).
+pub const TEXT_FILE: &str = "text.safetensors";
+/// The counts ([`CountTable`]).
+pub const COUNTS_FILE: &str = "counts.safetensors";
+
+/// Version of the folder.
+const VERSION: u32 = 1;
+
+/// Content of [`WEIGHTS_FILE`].
+#[derive(Serialize, Deserialize)]
+struct Header {
+    version: u32,
+    catalogue_hash: String,
+    /// SHA-256 of the language model that the weights were fitted for.
+    language_model_sha256: String,
+    weights: SignalWeights,
+    /// Newest items of each user that were not counted.
+    hold_out: usize,
+}
+
+/// What a folder is for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SignalsInfo {
+    /// The weights.
+    pub weights: SignalWeights,
+    /// SHA-256 of the language model that the weights were fitted for.
+    pub language_model_sha256: String,
+    /// Newest items of each user that were not counted.
+    pub hold_out: usize,
+}
+
+impl SignalsInfo {
+    /// Reads the weights of a folder.
+    ///
+    /// # Errors
+    /// [`GeneratorError::Gguf`] if the file cannot be read, [`GeneratorError::Signals`] if it is
+    /// no such file.
+    pub fn read(folder: &Path) -> Result<Self, GeneratorError> {
+        let Header { weights, language_model_sha256, hold_out, .. } = header(folder)?;
+        Ok(Self { weights, language_model_sha256, hold_out })
+    }
+}
+
+fn header(folder: &Path) -> Result<Header, GeneratorError> {
+    let path = folder.join(WEIGHTS_FILE);
+    let bytes = fs::read(&path).map_err(GgufError::read(&path))?;
+    serde_json::from_slice(&bytes).map_err(|error| signals_error(&path, &error))
+}
+
+impl RankingSignals {
+    /// Writes the folder, atomically.
+    ///
+    /// # Errors
+    /// [`GeneratorError::Signals`] if it cannot be written.
+    pub fn write(
+        folder: &Path,
+        catalogue: &Catalogue,
+        info: &SignalsInfo,
+        text: Option<&TextVectors>,
+        counts: Option<&CountTable>,
+    ) -> Result<(), GeneratorError> {
+        let to_error = |error: tandem_dataset::DatasetError| signals_error(folder, &error);
+        let draft = FolderDraft::new(folder).map_err(to_error)?;
+        let header = Header {
+            version: VERSION,
+            catalogue_hash: catalogue.hash().to_owned(),
+            language_model_sha256: info.language_model_sha256.clone(),
+            weights: info.weights,
+            hold_out: info.hold_out,
+        };
+        draft
+            .write(WEIGHTS_FILE, |file| {
+                serde_json::to_writer_pretty(&mut *file, &header)?;
+                std::io::Write::write_all(file, b"\n")
+            })
+            .map_err(to_error)?;
+        if let Some(text) = text {
+            text.write(&draft.path().join(TEXT_FILE)).map_err(to_error)?;
+        }
+        if let Some(counts) = counts {
+            counts.write(catalogue, &draft.path().join(COUNTS_FILE)).map_err(to_error)?;
+        }
+        draft.publish().map_err(to_error)
+    }
+
+    /// Reads the folder for a catalogue and a language model.
+    ///
+    /// # Errors
+    /// [`GeneratorError::Signals`] if a file is missing, damaged, or of another catalogue or
+    /// language model.
+    pub fn read(
+        folder: &Path,
+        catalogue: &Catalogue,
+        language_model_sha256: &str,
+    ) -> Result<Self, GeneratorError> {
+        let (header, path) = (header(folder)?, folder.join(WEIGHTS_FILE));
+        let expected = |expected: String, found: String| GeneratorError::Signals {
+            path: path.clone(),
+            message: format!("expected {expected}, found {found}"),
+        };
+        if header.version != VERSION {
+            return Err(expected(format!("version {VERSION}"), header.version.to_string()));
+        }
+        if header.catalogue_hash != catalogue.hash() {
+            return Err(expected("signals of this catalogue".into(), "those of another".into()));
+        }
+        if header.language_model_sha256 != language_model_sha256 {
+            let text = "weights fitted for this language model";
+            return Err(expected(text.into(), "those of another".into()));
+        }
+        if !header.weights.are_valid() {
+            let text = "finite weights of at least 0 and a temperature above 0";
+            return Err(expected(text.into(), format!("{:?}", header.weights)));
+        }
+        let text_path = folder.join(TEXT_FILE);
+        let text = text_path.exists().then(|| {
+            let vectors = TextVectors::read(&text_path)?;
+            vectors.check(catalogue, &text_path)?;
+            Ok(vectors)
+        });
+        let text = text
+            .transpose()
+            .map_err(|error: tandem_dataset::DatasetError| signals_error(folder, &error))?;
+        let counts_path = folder.join(COUNTS_FILE);
+        let counts = counts_path
+            .exists()
+            .then(|| CountTable::read(catalogue, &counts_path))
+            .transpose()
+            .map_err(|error| signals_error(folder, &error))?;
+        Ok(Self::new(header.weights, text.as_ref(), counts))
+    }
+}
+
+fn signals_error(path: &Path, error: &dyn std::fmt::Display) -> GeneratorError {
+    GeneratorError::Signals { path: path.to_path_buf(), message: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use tandem_dataset::{Item, ItemIndex, counts::CountOptions};
+
+    use super::*;
+
+    #[test]
+    fn a_folder_is_of_one_catalogue_and_one_language_model() {
+        let shop = |id: &str| Catalogue::new(vec![Item::untitled(id.into())]).unwrap();
+        let weights =
+            SignalWeights { language_model: 1.0, counts: 0.1, text: 0.2, temperature: 1.5 };
+        let mut counts = CountTable::new(1, CountOptions::default());
+        counts.add(&[], ItemIndex(0), 5);
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("signals");
+        let info = SignalsInfo { weights, language_model_sha256: "hash".to_owned(), hold_out: 2 };
+        RankingSignals::write(&folder, &shop("a"), &info, None, Some(&counts)).unwrap();
+        assert_eq!(SignalsInfo::read(&folder).unwrap(), info);
+        let read = RankingSignals::read(&folder, &shop("a"), "hash").unwrap();
+        assert_eq!((read.weights(), read.text().is_none()), (weights, true));
+        assert_eq!(*read.counts().unwrap(), counts);
+
+        let refusal =
+            |result: Result<RankingSignals, GeneratorError>| result.unwrap_err().to_string();
+        assert!(refusal(RankingSignals::read(&folder, &shop("b"), "hash")).contains("catalogue"));
+        assert!(refusal(RankingSignals::read(&folder, &shop("a"), "x")).contains("language model"));
+        let bad = SignalWeights { text: -1.0, ..weights };
+        let bad = SignalsInfo { weights: bad, ..info };
+        RankingSignals::write(&folder, &shop("a"), &bad, None, None).unwrap();
+        assert!(RankingSignals::read(&folder, &shop("a"), "hash").is_err());
+        assert!(RankingSignals::read(parent.path(), &shop("a"), "hash").is_err());
+    }
+}

@@ -1,0 +1,104 @@
+//! Ranking signals beside the language model: co-occurrence counts and the similarity of texts,
+//! combined with the log-probabilities of an item-token model in one score for the whole
+//! catalogue.
+//!
+//! For a history `h`, every item `i` gets
+//!
+//! ```text
+//! score(i) = temperature · (a·z(lm(i)) + b·z(counts(i)) + c·z(text(i)))
+//! ```
+//!
+//! where `lm` are the logits of the language model, `counts` the score of a
+//! [`CountTable`](tandem_dataset::counts::CountTable) and `text` the dot product of the item's
+//! text vector with the mean of the newest ten items' vectors, weighted by 0.7 to the power of
+//! their age. `z` subtracts the mean over the catalogue and divides by the standard deviation, so
+//! that weights mean the same for every history. Log-probabilities are the softmax of the scores
+//! over the items that remain.
+//!
+//! The weights are fitted on validation targets (`tandem fit-signals`) and stored in a folder with
+//! the vectors and the counts.
+
+mod folder;
+mod scores;
+mod text;
+
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+pub use folder::{COUNTS_FILE, SignalsInfo, TEXT_FILE, WEIGHTS_FILE};
+pub use scores::{FusedScores, standard_deviation};
+use serde::{Deserialize, Serialize};
+use tandem_dataset::{ItemIndex, counts::CountTable, text_vectors::TextVectors};
+pub use text::TextTable;
+
+/// Weights of the standardised signals.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SignalWeights {
+    /// Of the language model's logits.
+    pub language_model: f32,
+    /// Of the co-occurrence counts.
+    pub counts: f32,
+    /// Of the similarity of texts.
+    pub text: f32,
+    /// Factor of the sum, which makes its softmax a calibrated probability.
+    pub temperature: f32,
+}
+
+impl SignalWeights {
+    /// Whether all weights are finite, none is negative and the sum is not zero.
+    #[must_use]
+    pub fn are_valid(&self) -> bool {
+        let weights = [self.language_model, self.counts, self.text];
+        weights.iter().all(|weight| weight.is_finite() && *weight >= 0.0)
+            && weights.iter().sum::<f32>() > 0.0
+            && self.temperature.is_finite()
+            && self.temperature > 0.0
+    }
+}
+
+/// The signals of a catalogue. Counts can be updated while lists are made.
+#[derive(Debug)]
+pub struct RankingSignals {
+    weights: SignalWeights,
+    text: Option<TextTable>,
+    counts: Option<RwLock<CountTable>>,
+}
+
+impl RankingSignals {
+    /// Signals with these weights. A signal that is missing adds nothing.
+    #[must_use]
+    pub fn new(
+        weights: SignalWeights,
+        text: Option<&TextVectors>,
+        counts: Option<CountTable>,
+    ) -> Self {
+        Self { weights, text: text.map(TextTable::new), counts: counts.map(RwLock::new) }
+    }
+
+    /// The weights.
+    #[must_use]
+    pub fn weights(&self) -> SignalWeights {
+        self.weights
+    }
+
+    /// The text vectors, if there are any.
+    #[must_use]
+    pub fn text(&self) -> Option<&TextTable> {
+        self.text.as_ref()
+    }
+
+    /// The counts as they are now, if there are any.
+    pub fn counts(&self) -> Option<RwLockReadGuard<'_, CountTable>> {
+        Some(self.counts.as_ref()?.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn counts_mut(&self) -> Option<RwLockWriteGuard<'_, CountTable>> {
+        Some(self.counts.as_ref()?.write().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Counts one event; see [`CountTable::add`].
+    pub fn count(&self, before: &[ItemIndex], item: ItemIndex, time: i64) {
+        if let Some(mut counts) = self.counts_mut() {
+            counts.add(before, item, time);
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! `tandem fit-signals`: fits the weights of ranking signals for a language model and writes the
+//! folder that the server reads.
+
+use std::{path::PathBuf, sync::Arc};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
+use tandem_dataset::{Dataset, HeldOutTarget, counts::CountTable, text_vectors::TextVectors};
+use tandem_evaluation::{
+    History, Part, StandardProtocol,
+    fitting::{FittedSignals, SignalSample, fit_signals},
+};
+use tandem_generator::{
+    LoadOptions, Model,
+    ranking_signals::{RankingSignals, SignalWeights, SignalsInfo, TextTable, standard_deviation},
+};
+use tandem_training::initial::reduce;
+
+use crate::{
+    candidate_lists::distinct,
+    failure::BadInput,
+    language_model::left_out,
+    small_model::bar,
+    train::counts::CountArgs,
+    values::{self, ADVANCED, BASIC, FILES},
+};
+
+/// Newest items of each user that fitting must not have counted: the validation and test targets.
+const HOLD_OUT: usize = 2;
+
+/// Options of `tandem fit-signals`.
+#[derive(Args, Debug)]
+pub(crate) struct FitSignals {
+    /// Dataset folder of `tandem import`.
+    #[arg(long, value_name = "FOLDER", help_heading = FILES)]
+    data: PathBuf,
+    /// Language model of item tokens (.gguf), not trained on the validation targets.
+    #[arg(long, value_name = "GGUF", help_heading = FILES)]
+    gguf: PathBuf,
+    /// Text vectors of `tandem embed` [default: no text].
+    #[arg(long, value_name = "FILE", help_heading = FILES)]
+    text: Option<PathBuf>,
+    /// Folder of the signals.
+    #[arg(long, value_name = "FOLDER", help_heading = FILES)]
+    out: PathBuf,
+    /// Newest items of each user left out of the counts that are written; 2 to evaluate them.
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = BASIC)]
+    hold_out: usize,
+    /// Number of validation users to fit on, sampled by --seed.
+    #[arg(long, value_name = "N", default_value_t = 3_000, value_parser = values::positive)]
+    #[arg(help_heading = ADVANCED)]
+    users: usize,
+    /// Random seed of the sampled users.
+    #[arg(long, value_name = "N", default_value_t = 7, help_heading = ADVANCED)]
+    seed: u64,
+    /// Dimensions of the text vectors that are written; 0 for all.
+    #[arg(long, value_name = "N", default_value_t = 64, help_heading = ADVANCED)]
+    text_dims: usize,
+    #[command(flatten)]
+    counts: CountArgs,
+}
+
+pub(crate) fn run(args: &FitSignals) -> Result<()> {
+    let dataset = Dataset::load(&args.data)?;
+    let out = args.out.display();
+    let fitted = fit(args, &dataset)?;
+    println!(
+        "{out}: language model 1, counts {}, text {}, temperature {:.3}; validation NDCG@10 {:.4} (language model alone {:.4}), {:.3} nats",
+        fitted.weights[1],
+        fitted.weights[2],
+        fitted.temperature,
+        fitted.ndcg,
+        fitted.first_ndcg,
+        fitted.loss
+    );
+    Ok(())
+}
+
+/// Fits the weights on validation targets of `dataset`, which is that of `--data`, and writes the
+/// folder.
+pub(crate) fn fit(args: &FitSignals, dataset: &Dataset) -> Result<FittedSignals> {
+    if let Some(left_out) = left_out(&args.gguf)?.filter(|left_out| *left_out < HOLD_OUT) {
+        let text = format!(
+            "{}: expected a model that was trained without the newest {HOLD_OUT} items of each user, found one that left out {left_out}; the weights would be fitted on targets that it knows",
+            args.gguf.display()
+        );
+        return Err(BadInput(text).into());
+    }
+    let text = args.text.as_deref().map(|path| {
+        let vectors = TextVectors::read(path)?;
+        vectors.check(&dataset.catalogue, path)?;
+        let dims = if args.text_dims == 0 { vectors.dims() } else { args.text_dims };
+        if dims >= vectors.dims() {
+            return Ok(vectors);
+        }
+        vectors.reduced(dims, &reduce(&vectors.values(), vectors.dims(), dims))
+    });
+    let text = text.transpose()?;
+    let catalogue = Arc::new(dataset.catalogue.clone());
+    let options = LoadOptions { repeats: dataset.repeats, ..Default::default() };
+    let model = Model::load(&args.gguf, catalogue, &options)?;
+    let counts = CountTable::of_dataset(dataset, HOLD_OUT, args.counts.options());
+    let samples = samples(args, dataset, &model, text.as_ref(), &counts)?;
+    let fitted = fit_signals(&samples).context("no user has a validation target")?;
+    let weights = SignalWeights {
+        language_model: 1.0,
+        counts: fitted.weights[1],
+        text: fitted.weights[2],
+        temperature: fitted.temperature,
+    };
+    let counts = CountTable::of_dataset(dataset, args.hold_out, args.counts.options());
+    let language_model_sha256 = model.info().sha256.clone();
+    let info = SignalsInfo { weights, language_model_sha256, hold_out: args.hold_out };
+    RankingSignals::write(&args.out, &dataset.catalogue, &info, text.as_ref(), Some(&counts))?;
+    Ok(fitted)
+}
+
+/// Standardised signals of sampled validation targets.
+fn samples(
+    args: &FitSignals,
+    dataset: &Dataset,
+    model: &Model,
+    text: Option<&TextVectors>,
+    counts: &CountTable,
+) -> Result<Vec<SignalSample>> {
+    let history = History::of(dataset);
+    let mut targets: Vec<HeldOutTarget<'_>> =
+        StandardProtocol { part: Part::Validation, history }.targets(dataset);
+    targets.shuffle(&mut StdRng::seed_from_u64(args.seed));
+    targets.truncate(args.users);
+    let mut generator = model.item_tokens()?;
+    let text = text.map(TextTable::new);
+    let items = dataset.catalogue.len();
+    let bar = bar(targets.len(), "signals");
+    let samples = targets.iter().map(|held| {
+        let read = distinct(held.history);
+        let logits = generator.logits(&read)?;
+        let mut counted = vec![0.0; items];
+        counts.add_scores(&read, &mut counted);
+        let mut similar = Vec::new();
+        if !text.as_ref().is_some_and(|text| text.scores(&read, &mut similar)) {
+            similar = vec![0.0; items];
+        }
+        bar.inc(1);
+        Ok(SignalSample {
+            signals: [logits, counted, similar].map(standardised).into(),
+            target: held.target,
+            removed: history.excluded(held).to_vec(),
+        })
+    });
+    let samples = samples.collect::<Result<Vec<_>>>()?;
+    bar.finish_and_clear();
+    Ok(samples)
+}
+
+/// Divided by the standard deviation, which is what the server does. The mean is the same for all
+/// items.
+fn standardised(mut values: Vec<f32>) -> Vec<f32> {
+    let deviation = standard_deviation(&values);
+    if deviation > 0.0 {
+        values.iter_mut().for_each(|value| *value /= deviation);
+    }
+    values
+}
