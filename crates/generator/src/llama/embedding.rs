@@ -10,7 +10,7 @@ use llama_cpp_2::{
 use super::{
     backend::{load_model, new_context},
     titles::tokenize,
-    validation::{check_text_model, sha256},
+    validation::{check_decoder, check_tokenizer, sha256},
 };
 use crate::{GeneratorError, gguf::Metadata};
 
@@ -35,8 +35,10 @@ impl TextEmbedder {
     /// # Errors
     /// If the file is missing, damaged or not a text model, or llama.cpp cannot load it.
     pub fn load(gguf: &Path, threads: usize) -> Result<Self, GeneratorError> {
-        check_text_model(gguf, &Metadata::read(gguf)?)?;
-        Ok(Self { model: load_model(gguf)?, sha256: sha256(gguf)?, threads })
+        let metadata = Metadata::read(gguf)?;
+        check_decoder(gguf, &metadata)?;
+        check_tokenizer(gguf, &metadata)?;
+        Ok(Self { model: load_model(gguf, true)?, sha256: sha256(gguf)?, threads })
     }
 
     /// SHA-256 of the file.
