@@ -49,6 +49,7 @@ mod server;
 mod signals;
 mod start_error;
 mod state;
+mod trial;
 mod worker;
 
 pub use access::{
@@ -68,4 +69,5 @@ pub use serve::serve;
 pub use server::{Shutdown, StartFailure, check, run};
 pub use start_error::StartError;
 pub use state::{AppState, CurrentRecommender, DatasetInfo, Recommender};
+pub use trial::{TrialCommand, TrialError, TrialFailure};
 pub use worker::{GeneratorFactory, Job, JobOutput, Readiness, Worker, WorkerError};

@@ -9,7 +9,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
-use cloud_server::{Args, ConfigError, KeysCommand, LogFormat, LogWriter, Shutdown};
+use cloud_server::{Args, ConfigError, KeysCommand, LogFormat, LogWriter, Shutdown, TrialCommand};
 
 /// Exit status of a server that could not start.
 const CANNOT_START: u8 = 2;
@@ -26,6 +26,9 @@ fn main() -> ExitCode {
     let line: Vec<OsString> = env::args_os().collect();
     if line.get(1).is_some_and(|first| first == "keys") {
         return keys();
+    }
+    if line.get(1).is_some_and(|first| TrialCommand::is_named(first)) {
+        return try_model();
     }
     let (args, matches) = match Args::load(&line) {
         Ok(loaded) => loaded,
@@ -93,6 +96,46 @@ struct KeysLine {
 #[derive(Subcommand)]
 enum KeysLineCommand {
     Keys(KeysCommand),
+}
+
+/// A process that tries a language model for the server. The reason for a refusal is one line on
+/// stdout; stderr has the messages of llama.cpp.
+fn try_model() -> ExitCode {
+    let TrialLine { command: TrialLineCommand::TryModel(command) } = TrialLine::parse();
+    // The server holds the other end of stdin: without it, nobody needs the result.
+    std::thread::spawn(|| {
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        exit_immediately(0)
+    });
+    tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_env_filter("off,llama-cpp-2=error")
+        .without_time()
+        .with_target(false)
+        .with_level(false)
+        .with_ansi(false)
+        .init();
+    let status = match command.run() {
+        Ok(()) => 0,
+        Err(error) => {
+            let _ = print(&error.to_string().replace('\n', " "));
+            TrialCommand::REFUSED
+        }
+    };
+    exit_immediately(status)
+}
+
+/// The command line of a process that tries a language model.
+#[derive(Parser)]
+#[command(name = "cloud-server")]
+struct TrialLine {
+    #[command(subcommand)]
+    command: TrialLineCommand,
+}
+
+#[derive(Subcommand)]
+enum TrialLineCommand {
+    TryModel(TrialCommand),
 }
 
 /// Starts the log: text for people at a terminal, JSON for programs.

@@ -22,6 +22,7 @@ use crate::{
     models::{ModelFile, Models, check_names},
     start_error::StartError,
     state::{AppState, DatasetInfo, Recommender},
+    trial::{Trial, try_models},
 };
 
 /// Time between two looks at the file `current`.
@@ -48,6 +49,8 @@ pub(crate) struct Parts {
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) dataset: DatasetInfo,
     pub(crate) artifacts: Arc<ArtifactStore>,
+    /// The dataset folder.
+    data: PathBuf,
     gguf: Vec<ModelFile>,
     /// Whether items of the history may be candidates.
     repeats: bool,
@@ -96,7 +99,21 @@ impl Parts {
         check_names(gguf.iter().map(|model| model.name.as_str()))?;
         gguf.iter().try_for_each(|model| check_gguf(&model.path))?;
         let dataset = DatasetInfo { name, notice };
-        Ok(Self { catalogue, dataset, artifacts, gguf: gguf.to_vec(), repeats })
+        let (data, gguf) = (data.to_owned(), gguf.to_vec());
+        Ok(Self { catalogue, dataset, artifacts, data, gguf, repeats })
+    }
+
+    /// Tries the language models in other processes. `wait` waits for a duration and returns
+    /// whether to continue.
+    ///
+    /// # Errors
+    /// [`StartError::Trial`] for the first model that cannot be used.
+    pub(crate) fn try_models(
+        &self,
+        options: &LoadOptions,
+        wait: &impl Fn(Duration) -> bool,
+    ) -> Result<Trial, StartError> {
+        Ok(try_models(&self.gguf, &self.data, options, wait)?)
     }
 
     /// Starts the language models, which load in the background.
@@ -104,7 +121,7 @@ impl Parts {
     /// # Errors
     /// If the system cannot create a thread.
     pub(crate) fn start(self, options: &ModelOptions) -> Result<Recommender, StartError> {
-        let Self { catalogue, dataset, artifacts, gguf, repeats } = self;
+        let Self { catalogue, dataset, artifacts, gguf, repeats, .. } = self;
         let load = LoadOptions { repeats, ..options.load.clone() };
         let models = Models::start(&gguf, &catalogue, &load, options.queue)?;
         Ok(Recommender { catalogue, dataset, artifacts, models })
@@ -125,8 +142,9 @@ fn check_gguf(path: &Path) -> Result<(), StartError> {
 
 /// A thread that follows the file `current` of a folder of releases.
 ///
-/// A new release is loaded beside the one in use and put in use when its language model is
-/// ready. Requests that have begun are answered by the earlier one, whose models are stopped
+/// The language model of a new release is tried in another process, so that one that aborts the
+/// process leaves this server as it is. Then the release is loaded beside the one in use and put
+/// in use when its language model is ready. Requests that have begun are answered by the earlier one, whose models are stopped
 /// afterwards. A release that cannot be loaded is refused with a warning and tried again later.
 #[derive(Debug)]
 pub(crate) struct Follower {
@@ -207,14 +225,15 @@ impl Following {
             return;
         }
         match self.load(&name, wait) {
-            Ok(recommender) if recommender.models.are_ready() => {
+            Ok(Some(recommender)) if recommender.models.are_ready() => {
                 self.retired.push(self.state.recommender.replace(Arc::new(recommender)));
                 tracing::info!(from = self.in_use, to = name, "switched to a new release");
                 self.in_use = name;
                 self.refused = None;
             }
             // The server stops while it loads.
-            Ok(recommender) => self.retired.push(Arc::new(recommender)),
+            Ok(Some(recommender)) => self.retired.push(Arc::new(recommender)),
+            Ok(None) => {}
             Err(error) => {
                 tracing::warn!(%error, in_use = self.in_use, refused = name, "refused a release");
                 self.refused = Some((name, Instant::now()));
@@ -223,13 +242,18 @@ impl Following {
         }
     }
 
-    /// The release with its language model loaded, unless the server stops meanwhile.
+    /// The release with its language model loaded, unless the server stops meanwhile; `None` if
+    /// it stops before.
     fn load(
         &self,
         name: &str,
         wait: &impl Fn(Duration) -> bool,
-    ) -> Result<Recommender, StartError> {
-        let recommender = read_release(&self.folder, name)?.start(&self.options)?;
+    ) -> Result<Option<Recommender>, StartError> {
+        let parts = read_release(&self.folder, name)?;
+        if parts.try_models(&self.options.load, wait)? == Trial::Stopped {
+            return Ok(None);
+        }
+        let recommender = parts.start(&self.options)?;
         while !recommender.models.are_ready() {
             if let Some(reason) = recommender.models.load_error() {
                 return Err(StartError::Model(reason));
@@ -238,7 +262,7 @@ impl Following {
                 break;
             }
         }
-        Ok(recommender)
+        Ok(Some(recommender))
     }
 
     /// Stops the models of earlier recommenders that answer no more requests.

@@ -5,6 +5,7 @@ use std::{
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -17,7 +18,7 @@ use tandem_dataset::files::FileDraft;
 use tandem_generator::LoadOptions;
 
 use crate::{
-    access::AccessControl,
+    access::{AccessControl, KeyFile},
     client::TrustedProxies,
     config::{Args, CLIENT_SCRIPT},
     events::EventLog,
@@ -80,26 +81,27 @@ struct Prepared {
     access: AccessControl,
 }
 
-/// Checks options, dataset, artefacts, keys and folders as a start does, without listening or
-/// loading a language model. Creates the folder and files of the event log. Host and port are not
-/// checked.
+/// Checks options, dataset, artefacts, keys, folders and language models as a start does, without
+/// listening. Creates the folder and files of the event log. Host and port are not checked.
 ///
 /// # Errors
 /// The error of the start.
 pub fn check(args: &Args) -> Result<(), StartError> {
-    prepare(args).map(drop)
+    try_models(&prepare(args)?.parts, args)
 }
 
-/// Loads dataset and artefacts, listens, loads the language models in the background and serves
-/// until SIGINT or SIGTERM. `reload` reads the options again on SIGHUP.
+/// Loads dataset and artefacts, tries the language models in other processes, listens, loads the
+/// models in the background and serves until SIGINT or SIGTERM. `reload` reads the options again
+/// on SIGHUP.
 ///
-/// Everything that is cheap to check is checked before the server listens. Site and artefacts
-/// are served while the models are loading. If a model cannot be loaded, the server stops.
+/// A model that cannot be used is found before the server listens. Site and artefacts are served
+/// while the models are loading. If a model cannot be loaded nevertheless, the server stops.
 ///
 /// # Errors
 /// [`StartFailure`] if the server cannot start or a model cannot be loaded.
 pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, StartFailure> {
     let Prepared { parts, release, events, access } = prepare(args)?;
+    try_models(&parts, args)?;
     raise_file_limit(args.max_connections as u64 + OTHER_FILES);
     let (listener, address) = listen(&args.host, args.port)?;
     if !address.ip().is_loopback() && args.keys.is_none() {
@@ -292,8 +294,16 @@ fn prepare(args: &Args) -> Result<Prepared, StartError> {
     Ok(Prepared { parts, release, events: events.map(Arc::new), access })
 }
 
+fn try_models(parts: &Parts, args: &Args) -> Result<(), StartError> {
+    let wait = |time| {
+        thread::sleep(time);
+        true
+    };
+    parts.try_models(&load_options(args), &wait).map(drop)
+}
+
 fn access(args: &Args) -> Result<AccessControl, StartError> {
-    let keys = args.keys.as_deref().map(AccessControl::read_keys).transpose()?;
+    let keys = args.keys.as_deref().map(KeyFile::read).transpose()?;
     let proxies = TrustedProxies::new(args.trusted_proxy.clone());
     Ok(AccessControl::new(keys, args.allow_origin.clone(), proxies, &args.limits().rates))
 }
@@ -313,7 +323,7 @@ fn raise_file_limit(wanted: u64) {
 }
 
 fn load_options(args: &Args) -> LoadOptions {
-    let mut options = LoadOptions::default();
+    let mut options = LoadOptions { mapped: !args.no_mmap, ..LoadOptions::default() };
     if let Some(threads) = args.threads {
         options.threads = threads;
     }

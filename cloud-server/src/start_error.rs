@@ -8,6 +8,7 @@ use crate::{
     config::{CLIENT_SCRIPT, OptionsError},
     events::EventLogError,
     models::ModelsError,
+    trial::TrialError,
 };
 
 /// Why the server did not start, as one sentence.
@@ -36,6 +37,9 @@ pub enum StartError {
     /// The language models cannot be served together.
     #[error(transparent)]
     Models(#[from] ModelsError),
+    /// A language model did not pass its trial.
+    #[error("cannot use the language model: {0}")]
+    Trial(#[from] TrialError),
     /// A language model could not be loaded.
     #[error("cannot use the language model: {0}")]
     Model(String),

@@ -12,6 +12,7 @@ use tandem_dataset::files::sha256_hex;
 
 use super::rates;
 use crate::{
+    artifacts::is_sha256,
     error::ApiError,
     origin::{Origin, OriginError},
 };
@@ -111,9 +112,7 @@ impl KeyFile {
         let invalid = |reason: String| KeyFileError::Invalid { path: path.to_owned(), reason };
         let mut by_sha256 = HashMap::new();
         for entry in &entries.keys {
-            let is_hash = entry.sha256.len() == 64
-                && entry.sha256.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-            if !is_hash {
+            if !is_sha256(&entry.sha256) {
                 let reason = "expected `sha256` of 64 hexadecimal digits";
                 return Err(invalid(format!("key {}: {reason}", entry.id)));
             }

@@ -9,7 +9,7 @@ mod generate;
 mod key_file;
 mod rates;
 
-use std::{net::IpAddr, path::Path, sync::Arc};
+use std::{net::IpAddr, sync::Arc};
 
 use actix_web::http::header::{self, HeaderMap};
 
@@ -71,14 +71,6 @@ impl AccessControl {
         rates: &Rates,
     ) -> Self {
         Self { keys, origins, proxies, rates: ClientRates::new(rates) }
-    }
-
-    /// Reads the keys of a file.
-    ///
-    /// # Errors
-    /// If the file cannot be read or is damaged.
-    pub fn read_keys(path: &Path) -> Result<KeyFile, KeyFileError> {
-        KeyFile::read(path)
     }
 
     /// Whether pages of all origins may call the server.

@@ -7,7 +7,7 @@ mod verified;
 
 use std::{
     collections::{HashMap, VecDeque},
-    fmt, io,
+    fmt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError},
     time::{Duration, Instant},
@@ -17,12 +17,13 @@ use actix_files::NamedFile;
 use tandem_dataset::Catalogue;
 
 pub use error::ArtifactError;
-pub(crate) use names::is_release;
+pub(crate) use names::{is_release, is_sha256};
 pub use release::Release;
+pub(crate) use verified::OpenError;
 
-use names::{is_cell, is_file_name};
+use names::is_file_name;
 use release::{hashes_of_files, read};
-use verified::{Unverified, VerifiedFiles};
+use verified::VerifiedFiles;
 
 /// Time until a refused release is tried again. It doubles up to [`MAX_RETRY_INTERVAL`], because
 /// an attempt reads and hashes every file of the release.
@@ -201,7 +202,7 @@ impl ArtifactStore {
         }
         let Ok(hashes) = self.hashes(release) else { return Ok(None) };
         let Some(expected) = hashes.get(file) else { return Ok(None) };
-        Ok(self.verified.open(&self.root.join(release).join(file), expected)?)
+        self.verified.open(&self.root.join(release).join(file), expected)
     }
 
     /// Opens a cell of any release on the disk, as [`ArtifactStore::open_file`].
@@ -213,11 +214,11 @@ impl ArtifactStore {
         release: &str,
         cell: &str,
     ) -> Result<Option<NamedFile>, OpenError> {
-        if !is_release(release) || !is_cell(cell) {
+        if !is_release(release) || !is_sha256(cell) {
             return Ok(None);
         }
         let path = self.root.join(release).join("cells").join(cell);
-        Ok(self.verified.open(&path, cell)?)
+        self.verified.open(&path, cell)
     }
 
     /// SHA-256 of the files of a release, by name. Blocks.
@@ -248,28 +249,6 @@ impl ArtifactStore {
 
     fn lock_refused(&self) -> MutexGuard<'_, Refused> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Why a file of a release cannot be served.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum OpenError {
-    /// The file was changed after the export.
-    #[error("{} was changed: expected SHA-256 {expected}, found {found}", path.display())]
-    Changed { path: PathBuf, expected: String, found: String },
-    /// The file cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
-    Io { path: PathBuf, source: io::Error },
-}
-
-impl From<Unverified> for OpenError {
-    fn from(error: Unverified) -> Self {
-        match error {
-            Unverified::Changed { path, expected, found } => {
-                Self::Changed { path, expected, found }
-            }
-            Unverified::Io { path, source } => Self::Io { path, source },
-        }
     }
 }
 

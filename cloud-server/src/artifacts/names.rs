@@ -2,16 +2,17 @@
 
 /// Hexadecimal digits of a release's name.
 pub(super) const RELEASE_DIGITS: usize = 16;
-/// Hexadecimal digits of a cell's name, its SHA-256.
-pub(super) const CELL_DIGITS: usize = 64;
+/// Hexadecimal digits of a SHA-256, which names a cell.
+const SHA256_DIGITS: usize = 64;
 
 /// Whether the text can be the name of a release.
 pub(crate) fn is_release(text: &str) -> bool {
     is_hash(text, RELEASE_DIGITS)
 }
 
-pub(super) fn is_cell(text: &str) -> bool {
-    is_hash(text, CELL_DIGITS)
+/// Whether the text can be a SHA-256 in lower-case hexadecimal digits.
+pub(crate) fn is_sha256(text: &str) -> bool {
+    is_hash(text, SHA256_DIGITS)
 }
 
 fn is_hash(text: &str, digits: usize) -> bool {

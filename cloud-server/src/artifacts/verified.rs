@@ -30,20 +30,21 @@ struct State {
     inode: u64,
 }
 
-/// Why a file is not served.
-pub(super) enum Unverified {
+/// Why a file of a release cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenError {
+    /// The file was changed after the export.
+    #[error("{} was changed: expected SHA-256 {expected}, found {found}", path.display())]
     Changed { path: PathBuf, expected: String, found: String },
+    /// The file cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
 }
 
 impl VerifiedFiles {
     /// Opens a file whose content has the SHA-256 `expected`; `None` if it does not exist.
-    pub(super) fn open(
-        &self,
-        path: &Path,
-        expected: &str,
-    ) -> Result<Option<NamedFile>, Unverified> {
-        let failed = |source| Unverified::Io { path: path.to_owned(), source };
+    pub(super) fn open(&self, path: &Path, expected: &str) -> Result<Option<NamedFile>, OpenError> {
+        let failed = |source| OpenError::Io { path: path.to_owned(), source };
         let Some(opened) = open_file(path).map_err(failed)? else { return Ok(None) };
         // The state and the content are those of the open file, even if it is replaced now.
         let state = State::of(opened.metadata());
@@ -62,7 +63,7 @@ impl VerifiedFiles {
         if found == expected {
             return Ok(Some(opened));
         }
-        Err(Unverified::Changed { path: path.to_owned(), expected: expected.to_owned(), found })
+        Err(OpenError::Changed { path: path.to_owned(), expected: expected.to_owned(), found })
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<PathBuf, (State, String)>> {

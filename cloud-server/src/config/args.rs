@@ -85,6 +85,10 @@ pub struct Args {
     /// Threads of each language model, 1 to 512 [default: number of cores].
     #[arg(long, value_name = "N", value_parser = number(1, 512), help_heading = "Models")]
     pub threads: Option<usize>,
+    /// Read the files of language models into memory instead of mapping them. A mapped file must
+    /// be replaced by renaming, never overwritten, while the server runs.
+    #[arg(long, help_heading = "Models")]
+    pub no_mmap: bool,
 
     /// Maximum number of requests waiting for each language model, 1 to 10000; further
     /// requests get 503.
@@ -138,7 +142,7 @@ pub struct Args {
     /// Print all options as a TOML file, with the source of each, and exit.
     #[arg(long, help_heading = "Operation")]
     pub print_config: bool,
-    /// Check options, dataset, artefacts, keys and folders, and exit.
+    /// Check options, dataset, artefacts, keys, folders and language models, and exit.
     #[arg(long, help_heading = "Operation")]
     pub check: bool,
 }

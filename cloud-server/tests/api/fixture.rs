@@ -12,8 +12,8 @@ use std::{
 
 use actix_web::web;
 use cloud_server::{
-    AccessControl, AppState, ArtifactStore, DatasetInfo, EventLog, GeneratorFactory, Limits,
-    Models, Readiness, Recommender, ServedModel, TrustedProxies, Worker,
+    AccessControl, AppState, ArtifactStore, DatasetInfo, EventLog, GeneratorFactory, KeyFile,
+    Limits, Models, Readiness, Recommender, ServedModel, TrustedProxies, Worker,
 };
 use serde_json::{Value, json};
 use tandem_dataset::{Catalogue, Dataset, Item, ItemIndex, Sequence, files::sha256_hex};
@@ -279,7 +279,7 @@ impl Fixture {
         let store = ArtifactStore::open(&artifacts, Arc::clone(&catalogue)).unwrap();
         let models = Models::new(models).unwrap();
         let access = AccessControl::new(
-            options.keys.map(|path| AccessControl::read_keys(&path).unwrap()),
+            options.keys.map(|path| KeyFile::read(&path).unwrap()),
             options.allowed_origins,
             TrustedProxies::new(options.proxies),
             &options.limits.rates,

@@ -7,6 +7,7 @@ mod artifacts;
 mod bad_input;
 mod candidates;
 mod connections;
+mod crafted;
 mod events;
 mod fixture;
 mod http;

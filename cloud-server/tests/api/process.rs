@@ -35,14 +35,23 @@ impl Process {
 
     /// As [`Process::start`], with the port file in `folder`.
     pub(crate) fn start_with(folder: &Path, command: &mut Command) -> Self {
+        Self::try_start(folder, command).unwrap_or_else(|status| panic!("ended with {status}"))
+    }
+
+    /// As [`Process::start_with`]; the exit status if the server ends instead of listening.
+    pub(crate) fn try_start(folder: &Path, command: &mut Command) -> Result<Self, ExitStatus> {
         let port_file = folder.join("port");
         let mut child = command.arg("--port-file").arg(&port_file).spawn().unwrap();
+        let mut ended = None;
         wait_until("the port file is written", || {
-            assert_eq!(child.try_wait().unwrap(), None, "the server ended");
-            port_file.exists()
+            ended = child.try_wait().unwrap();
+            ended.is_some() || port_file.exists()
         });
+        if let Some(status) = ended {
+            return Err(status);
+        }
         let port = fs::read_to_string(port_file).unwrap().trim().parse().unwrap();
-        Self { child, port }
+        Ok(Self { child, port })
     }
 
     pub(crate) fn ready(self) -> Self {
@@ -54,7 +63,7 @@ impl Process {
         self.exchange(&format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"))
     }
 
-    fn post(&self, path: &str, body: &str) -> (u16, Vec<u8>) {
+    pub(crate) fn post(&self, path: &str, body: &str) -> (u16, Vec<u8>) {
         self.exchange(&post(path, body))
     }
 
@@ -75,10 +84,18 @@ impl Process {
         (status, answer[end..].to_vec())
     }
 
-    fn connect(&self) -> TcpStream {
+    pub(crate) fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         stream.set_read_timeout(Some(Duration::from_mins(2))).unwrap();
         stream
+    }
+
+    /// Resident memory in KiB; 0 where the system does not tell.
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = fs::read_to_string(path).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        line.and_then(|text| text.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
     }
 
     /// Sends a signal and waits until the process has ended.
@@ -103,9 +120,15 @@ impl Drop for Process {
 }
 
 fn post(path: &str, body: &str) -> String {
+    let request = post_keep_alive(path, body);
+    request.replacen("host: x\r\n", "host: x\r\nconnection: close\r\n", 1)
+}
+
+/// A request after which the connection stays open.
+pub(crate) fn post_keep_alive(path: &str, body: &str) -> String {
     format!(
-        "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
-         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n{body}",
         body.len()
     )
 }

@@ -90,18 +90,22 @@ fn a_new_release_is_taken_up_without_dropping_a_request() {
 
 #[test]
 fn a_damaged_release_is_refused_and_the_earlier_one_stays() {
+    check_refusal(|gguf| {
+        // The language model of another catalogue.
+        let first = gguf.parent().unwrap().with_file_name(FIRST);
+        fs::copy(first.join("language-model.gguf"), gguf).unwrap();
+    });
+}
+
+/// Checks that a release is refused whose language model `damage` has replaced.
+pub(crate) fn check_refusal(damage: impl FnOnce(&Path)) {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
     write_release(root, FIRST, 20);
     use_release(root, FIRST);
     let mut server = start(&folder);
     write_release(root, SECOND, 25);
-    // The language model of another catalogue.
-    fs::copy(
-        root.join("releases").join(FIRST).join("language-model.gguf"),
-        root.join("releases").join(SECOND).join("language-model.gguf"),
-    )
-    .unwrap();
+    damage(&root.join("releases").join(SECOND).join("language-model.gguf"));
     use_release(root, SECOND);
     thread::sleep(std::time::Duration::from_millis(2500));
     let answer = server.candidates(&json!({"history": ["3"], "k": 30}));

@@ -97,33 +97,9 @@ impl Dataset {
     /// violates the format, [`DatasetError::Version`] for another format version, and
     /// [`DatasetError::Inconsistent`] for files that contradict `dataset.json`.
     pub fn load(dir: &Path) -> Result<Self, DatasetError> {
-        let header = read_header(&dir.join(HEADER))?;
-        let agree = |file: &str, what, expected: &str, found: &str| {
-            if expected == found {
-                return Ok(());
-            }
-            Err(DatasetError::Inconsistent {
-                path: dir.join(file),
-                what,
-                expected: expected.to_owned(),
-                found: found.to_owned(),
-            })
-        };
-        let count = |file: &str, what, expected: usize, found: usize| {
-            agree(file, what, &expected.to_string(), &found.to_string())
-        };
-
-        let mut items: Vec<Item> = Vec::with_capacity(header.items);
-        for_each_line(&dir.join(CATALOGUE), "an item", |item, _| {
-            items.push(item);
-            Ok(())
-        })?;
-        count(CATALOGUE, "the number of items", header.items, items.len())?;
-        let catalogue = Catalogue::new(items)?;
-        agree(CATALOGUE, "the catalogue hash", &header.catalogue_hash, catalogue.hash())?;
-
+        let (header, catalogue) = read_catalogue(dir)?;
         let path = dir.join(SEQUENCES);
-        let mut sequences = Vec::with_capacity(header.users);
+        let mut sequences = Vec::new();
         for_each_line(&path, "a sequence", |line: SequenceLine, number| {
             let SequenceLine { user, items, times } = line;
             let sequence = Sequence { user, items, times };
@@ -136,17 +112,60 @@ impl Dataset {
             sequences.push(sequence);
             Ok(())
         })?;
-        count(SEQUENCES, "the number of users", header.users, sequences.len())?;
-        let Header { name, notice, repeats, .. } = header;
+        check_count(dir, SEQUENCES, "the number of users", header.users, sequences.len())?;
+        let Header { name, notice, repeats, interactions, .. } = header;
         let dataset = Self { name, catalogue, sequences, notice, repeats };
-        count(
-            SEQUENCES,
-            "the number of interactions",
-            header.interactions,
-            dataset.interactions(),
-        )?;
+        let found = dataset.interactions();
+        check_count(dir, SEQUENCES, "the number of interactions", interactions, found)?;
         Ok(dataset)
     }
+
+    /// Reads the catalogue of a folder that [`Dataset::save`] wrote, without the sequences.
+    ///
+    /// # Errors
+    /// As [`Dataset::load`].
+    pub fn load_catalogue(dir: &Path) -> Result<Catalogue, DatasetError> {
+        read_catalogue(dir).map(|(_, catalogue)| catalogue)
+    }
+}
+
+fn read_catalogue(dir: &Path) -> Result<(Header, Catalogue), DatasetError> {
+    let header = read_header(&dir.join(HEADER))?;
+    let mut items: Vec<Item> = Vec::new();
+    for_each_line(&dir.join(CATALOGUE), "an item", |item, _| {
+        items.push(item);
+        Ok(())
+    })?;
+    check_count(dir, CATALOGUE, "the number of items", header.items, items.len())?;
+    let catalogue = Catalogue::new(items)?;
+    if header.catalogue_hash != catalogue.hash() {
+        return Err(DatasetError::Inconsistent {
+            path: dir.join(CATALOGUE),
+            what: "the catalogue hash",
+            expected: header.catalogue_hash,
+            found: catalogue.hash().to_owned(),
+        });
+    }
+    Ok((header, catalogue))
+}
+
+/// Checks a number of `dataset.json` against one of another file.
+fn check_count(
+    dir: &Path,
+    file: &str,
+    what: &'static str,
+    expected: usize,
+    found: usize,
+) -> Result<(), DatasetError> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(DatasetError::Inconsistent {
+        path: dir.join(file),
+        what,
+        expected: expected.to_string(),
+        found: found.to_string(),
+    })
 }
 
 /// Only a dataset or an empty folder is replaced.

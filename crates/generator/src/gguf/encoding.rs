@@ -98,6 +98,63 @@ pub(super) fn block_layout(code: u32) -> Option<(u64, u64)> {
     })
 }
 
+/// Where a block of a storage format has floating point numbers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StoredFloats {
+    /// Bytes of a block.
+    pub(crate) bytes: u64,
+    /// Values of a block.
+    pub(crate) numbers: u64,
+    float: Float,
+    /// Positions in the block, in bytes.
+    offsets: &'static [usize],
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Float {
+    F16,
+    BF16,
+    F32,
+    F64,
+}
+
+impl StoredFloats {
+    /// Whether the floating point numbers of a block are finite. The block is complete.
+    pub(crate) fn is_finite(&self, block: &[u8]) -> bool {
+        self.offsets.iter().all(|&at| {
+            let short = || u16::from_le_bytes([block[at], block[at + 1]]);
+            match self.float {
+                Float::F16 => short() & 0x7c00 != 0x7c00,
+                Float::BF16 => short() & 0x7f80 != 0x7f80,
+                // The exponent is in the last two bytes.
+                Float::F32 => u16::from_le_bytes([block[at + 2], block[at + 3]]) & 0x7f80 != 0x7f80,
+                Float::F64 => u16::from_le_bytes([block[at + 6], block[at + 7]]) & 0x7ff0 != 0x7ff0,
+            }
+        })
+    }
+}
+
+/// The floating point numbers of a storage format, by GGUF type code; `None` for unknown types
+/// and integers.
+pub(crate) fn stored_floats(code: u32) -> Option<StoredFloats> {
+    let (float, offsets): (Float, &'static [usize]) = match code {
+        0 => (Float::F32, &[0]),
+        28 => (Float::F64, &[0]),
+        30 => (Float::BF16, &[0]),
+        // F16, and the scales of Q4_0, Q5_0 and Q8_0.
+        1 | 2 | 6 | 8 => (Float::F16, &[0]),
+        // Scale and minimum of Q4_1, Q5_1, Q4_K and Q5_K.
+        3 | 7 | 12 | 13 => (Float::F16, &[0, 2]),
+        // Q2_K, Q3_K and Q6_K have them at the end.
+        10 => (Float::F16, &[80, 82]),
+        11 => (Float::F16, &[108]),
+        14 => (Float::F16, &[208]),
+        _ => return None,
+    };
+    let (bytes, numbers) = block_layout(code)?;
+    Some(StoredFloats { bytes, numbers, float, offsets })
+}
+
 /// The bits of the nearest IEEE half-precision value, ties to even.
 pub(super) fn f32_to_f16(value: f32) -> u16 {
     let bits = value.to_bits();

@@ -30,6 +30,8 @@ mod value;
 mod writer;
 
 pub use encoding::Encoding;
+#[cfg(feature = "llama")]
+pub(crate) use encoding::{StoredFloats, stored_floats};
 pub use format::{ALIGNMENT, GgufError, MAGIC, VERSION};
 pub use reader::{Metadata, TensorInfo};
 pub use value::Value;

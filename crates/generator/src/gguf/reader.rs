@@ -14,6 +14,12 @@ use super::{
 /// Maximum nesting of arrays; a file with deeper nesting is considered damaged.
 const MAX_DEPTH: u32 = 4;
 
+/// Maximum number of array elements in all metadata. A vocabulary has a few hundred thousand
+/// tokens, scores and kinds; an element needs 32 bytes of memory, but may be one byte of the file.
+const MAX_ELEMENTS: usize = 8 << 20;
+/// Maximum alignment of tensor data in bytes.
+const MAX_ALIGNMENT: u64 = 1 << 20;
+
 /// The header of a GGUF file: metadata and tensor descriptions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Metadata {
@@ -48,7 +54,8 @@ impl Metadata {
     pub fn read(path: &Path) -> Result<Self, GgufError> {
         let file = File::open(path).map_err(GgufError::read(path))?;
         let length = file.metadata().map_err(GgufError::read(path))?.len();
-        let mut reader = Reader { path, input: BufReader::new(file), at: 0, length };
+        let input = BufReader::new(file);
+        let mut reader = Reader { path, input, at: 0, length, elements: MAX_ELEMENTS };
         reader.metadata()
     }
 
@@ -97,6 +104,8 @@ struct Reader<'a> {
     input: BufReader<File>,
     at: u64,
     length: u64,
+    /// Number of array elements that may still follow.
+    elements: usize,
 }
 
 impl Reader<'_> {
@@ -148,10 +157,11 @@ impl Reader<'_> {
     /// Checks that all tensors lie inside the file. Returns the start of the tensor data.
     fn check_extent(&self, metadata: &Metadata) -> Result<u64, GgufError> {
         let alignment = metadata.number("general.alignment").unwrap_or(ALIGNMENT);
-        if !alignment.is_power_of_two() {
-            return Err(
-                self.format_error("an alignment that is a power of two", alignment.to_string())
-            );
+        if !alignment.is_power_of_two() || alignment > MAX_ALIGNMENT {
+            return Err(self.format_error(
+                &format!("an alignment that is a power of two up to {MAX_ALIGNMENT}"),
+                alignment.to_string(),
+            ));
         }
         let start = align(self.at, alignment);
         for tensor in &metadata.tensors {
@@ -190,6 +200,10 @@ impl Reader<'_> {
             9 if depth < MAX_DEPTH => {
                 let code = u32::from_le_bytes(self.array()?);
                 let length = self.count(1, "array elements")?;
+                self.elements = self.elements.checked_sub(length).ok_or_else(|| {
+                    let expected = format!("at most {MAX_ELEMENTS} array elements");
+                    self.format_error(&expected, format!("another {length}"))
+                })?;
                 Value::Array(
                     (0..length).map(|_| self.value(code, depth + 1)).collect::<Result<_, _>>()?,
                 )

@@ -11,16 +11,16 @@ use super::{
 /// Collects metadata and tensors and writes them as one file.
 #[derive(Clone, Debug)]
 pub struct Writer {
-    values: Vec<(String, Value)>,
-    tensors: Vec<Tensor>,
+    pub(crate) values: Vec<(String, Value)>,
+    pub(crate) tensors: Vec<Tensor>,
 }
 
 #[derive(Clone, Debug)]
-struct Tensor {
-    name: String,
-    dims: Vec<u64>,
+pub(crate) struct Tensor {
+    pub(crate) name: String,
+    pub(crate) dims: Vec<u64>,
     encoding: Encoding,
-    data: Vec<u8>,
+    pub(crate) data: Vec<u8>,
 }
 
 impl Writer {

@@ -25,18 +25,18 @@ pub(super) fn backend() -> Result<&'static LlamaBackend, &'static LlamaCppError>
         .as_ref()
 }
 
-/// Loads the weights of a GGUF file.
+/// Loads the weights of a GGUF file, mapped or read into memory.
 ///
 /// # Errors
 /// [`GeneratorError::Load`] if llama.cpp cannot load it.
-pub(super) fn load_model(path: &Path) -> Result<LlamaModel, GeneratorError> {
+pub(super) fn load_model(path: &Path, mapped: bool) -> Result<LlamaModel, GeneratorError> {
     let to_error = |error: &dyn std::fmt::Display| GeneratorError::Load {
         path: path.to_owned(),
         message: error.to_string(),
     };
     let backend = backend().map_err(|error| to_error(error))?;
-    LlamaModel::load_from_file(backend, path, &LlamaModelParams::default())
-        .map_err(|error| to_error(&error))
+    let params = LlamaModelParams::default().with_use_mmap(mapped);
+    LlamaModel::load_from_file(backend, path, &params).map_err(|error| to_error(&error))
 }
 
 /// Creates a context. `name` is that of the model, for the error.

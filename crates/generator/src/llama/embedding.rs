@@ -10,7 +10,7 @@ use llama_cpp_2::{
 use super::{
     backend::{load_model, new_context},
     titles::tokenize,
-    validation::{sha256, unsupported},
+    validation::{check_decoder, check_tokenizer, sha256, unsupported},
 };
 use crate::{GeneratorError, gguf::Metadata};
 
@@ -86,24 +86,23 @@ impl TextEmbedder {
         threads: usize,
     ) -> Result<Self, GeneratorError> {
         let metadata = Metadata::read(gguf)?;
-        // The text functions of llama.cpp abort without a vocabulary.
-        if metadata.text("tokenizer.ggml.model").is_none_or(|tokenizer| tokenizer == "none") {
-            let expected = "a tokenizer (tokenizer.ggml.model)";
-            return Err(unsupported(gguf, expected, "a model without a tokenizer"));
-        }
+        check_tokenizer(gguf, &metadata)?;
         let architecture = metadata.text("general.architecture").unwrap_or("none");
         if ["t5", "clip", "whisper"].iter().any(|kind| architecture.starts_with(kind)) {
             let found = format!("general.architecture {architecture}");
             return Err(unsupported(gguf, "a model that embeds texts", &found));
         }
         let known = Pooling::of(gguf, &metadata)?;
+        if known.is_none() {
+            check_decoder(gguf, &metadata)?;
+        }
         let file_name = || {
             gguf.file_stem()
                 .map_or_else(|| "model".into(), |stem| stem.to_string_lossy().into_owned())
         };
         Ok(Self {
             name: metadata.text("general.name").map_or_else(file_name, str::to_owned),
-            model: load_model(gguf)?,
+            model: load_model(gguf, true)?,
             sha256: sha256(gguf)?,
             pooling: pooling.or(known).unwrap_or(Pooling::Mean),
             threads,

@@ -9,6 +9,7 @@ mod options;
 mod prefix_cache;
 mod requantise;
 mod titles;
+mod trial;
 mod validation;
 
 pub use backend::passive_threads;
@@ -19,3 +20,4 @@ pub use model::Model;
 pub use options::LoadOptions;
 pub use requantise::{Quantisation, requantise};
 pub use titles::TitleGenerator;
+pub use trial::try_model;

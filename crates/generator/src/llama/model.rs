@@ -13,7 +13,7 @@ use super::{
     item_tokens::{ItemTokenEngine, ItemTokenGenerator},
     options::LoadOptions,
     titles::{TitleEngine, TitleGenerator},
-    validation::{check_text_model, sha256, unsupported},
+    validation::{check_decoder, check_tokenizer, sha256, unsupported},
 };
 use crate::{
     Generator, GeneratorError,
@@ -59,23 +59,45 @@ impl Model {
         catalogue: Arc<Catalogue>,
         options: &LoadOptions,
     ) -> Result<Self, GeneratorError> {
+        let mut loaded = Self::load_unhashed(gguf, catalogue, options)?;
+        loaded.info.sha256 = sha256(gguf)?;
+        tracing::info!(
+            model = loaded.info.name,
+            items = loaded.catalogue.len(),
+            "loaded the language model"
+        );
+        Ok(loaded)
+    }
+
+    /// As [`Model::load`], with an empty hash.
+    pub(super) fn load_unhashed(
+        gguf: &Path,
+        catalogue: Arc<Catalogue>,
+        options: &LoadOptions,
+    ) -> Result<Self, GeneratorError> {
         let metadata = Metadata::read(gguf)?;
         let item_tokens = match engine_of(&metadata) {
-            Some(ENGINE) => Some(ItemTokenEngine::new(gguf, &metadata, &catalogue)?),
+            Some(ENGINE) => {
+                let engine = ItemTokenEngine::new(gguf, &metadata, &catalogue)?;
+                check_decoder(gguf, &metadata)?;
+                Some(engine)
+            }
             Some(other) => {
                 let expected = format!("`{ENGINE}` in tandem.engine, or no such key");
                 return Err(unsupported(gguf, &expected, other));
             }
             None => {
-                check_text_model(gguf, &metadata)?;
+                check_decoder(gguf, &metadata)?;
+                check_tokenizer(gguf, &metadata)?;
                 None
             }
         };
         let info = LanguageModelInfo {
             name: options.name.clone().unwrap_or_else(|| stem(gguf)),
-            sha256: sha256(gguf)?,
+            sha256: String::new(),
         };
-        let model = load_model(gguf)?;
+        let model = load_model(gguf, options.mapped)?;
+        // Architectures that the checks do not know.
         if model.is_recurrent() || model.is_hybrid() {
             return Err(unsupported(gguf, "a transformer decoder", "a recurrent model"));
         }
@@ -83,7 +105,6 @@ impl Model {
             Some(item_tokens) => Engine::ItemTokens(item_tokens),
             None => Engine::Titles(TitleEngine::new(gguf, &metadata, &model, &catalogue, options)?),
         };
-        tracing::info!(model = info.name, items = catalogue.len(), "loaded the language model");
         let mut loaded = Self {
             weights: model,
             catalogue,

@@ -33,6 +33,10 @@ pub struct LoadOptions {
     pub sequences: usize,
     /// Whether items of the history can be candidates, for shops where things are bought again.
     pub repeats: bool,
+    /// Whether the file is mapped into memory instead of read. Processes share the pages of a
+    /// mapped file. A mapped file must not be overwritten while the model is in use: the process
+    /// would be killed (SIGBUS) or read other weights.
+    pub mapped: bool,
 }
 
 impl Default for LoadOptions {
@@ -50,6 +54,7 @@ impl Default for LoadOptions {
             include_years: true,
             sequences: 32,
             repeats: false,
+            mapped: true,
         }
     }
 }

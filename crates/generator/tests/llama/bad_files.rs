@@ -53,7 +53,7 @@ fn a_model_without_weights_and_an_encoder_are_refused() {
     let mut writer = Writer::new("llama");
     writer.set("tokenizer.ggml.model", "llama");
     writer.write(&tiny.path).unwrap();
-    assert!(matches!(load_error(&tiny.path), GeneratorError::Load { .. }));
+    assert!(matches!(load_error(&tiny.path), GeneratorError::Unsupported { .. }));
     let mut writer = Writer::new("bert");
     writer.set("tokenizer.ggml.model", "bert");
     writer.write(&tiny.path).unwrap();

@@ -1,4 +1,6 @@
-//! Models with random weights, for tests and benchmarks.
+//! Models with random weights, and damaged ones, for tests and benchmarks.
+
+mod crafted;
 
 use std::path::Path;
 
@@ -8,6 +10,7 @@ use crate::{
     gguf::{Encoding, GgufError, Value, Writer},
     item_tokens::{Block, DecoderConfig, ItemTokenModel},
 };
+pub use crafted::{CRAFTED_FAULTS, crafted_faults, write_crafted_gguf};
 
 /// Width of the residual stream.
 const WIDTH: u64 = 32;
@@ -24,6 +27,10 @@ const CONTEXT: u32 = 4096;
 /// # Errors
 /// If the file cannot be written.
 pub fn write_tiny_gguf(path: &Path, seed: u64) -> Result<(), GgufError> {
+    tiny_model(seed)?.write(path)
+}
+
+fn tiny_model(seed: u64) -> Result<Writer, GgufError> {
     let mut writer = body("tiny random model", seed, 260)?;
     let mut tokens = vec!["<unk>".to_owned(), "<s>".to_owned(), "</s>".to_owned()];
     let mut kinds = vec![2_i32, 3, 3];
@@ -41,7 +48,7 @@ pub fn write_tiny_gguf(path: &Path, seed: u64) -> Result<(), GgufError> {
         .set("tokenizer.ggml.eos_token_id", 2_u32)
         .set("tokenizer.ggml.add_bos_token", true)
         .set("tokenizer.ggml.add_space_prefix", false);
-    writer.write(path)
+    Ok(writer)
 }
 
 /// Writes a model like that of [`write_tiny_gguf`] but without a tokenizer, so that it cannot
@@ -152,11 +159,19 @@ struct SplitMix64(u64);
 impl SplitMix64 {
     /// A uniform value in `-1..1`.
     fn symmetric(&mut self) -> f32 {
+        (self.next() >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
+    }
+
+    /// A value below `limit`, which is not 0.
+    fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
+    }
+
+    fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^= mixed >> 31;
-        (mixed >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
+        mixed ^ (mixed >> 31)
     }
 }
