@@ -4,6 +4,7 @@
 //! - [`Dataset::save`] and [`Dataset::load`] store it in a folder of three files;
 //! - [`Sequence::split`] is the leave-last-out split of all training and evaluation;
 //! - [`counts`] holds the popularity and co-occurrence baselines;
+//! - [`event_log`] describes the folder of a server's event log and removes users from it;
 //! - [`files`] writes files and folders atomically and hashes them.
 //!
 //! This crate knows no model.
@@ -28,6 +29,7 @@
 //! ```
 
 pub mod counts;
+pub mod event_log;
 pub mod files;
 
 mod catalogue;
@@ -45,7 +47,7 @@ pub use dataset::{Dataset, Sequence};
 pub use error::DatasetError;
 pub use folder::FORMAT_VERSION;
 pub use import::{
-    BadRow, ColumnNames, FileSummary, ImportOptions, Imported, LeftOutRows, ParsedRow, Repeats,
+    BadRow, ColumnNames, FileSummary, ForgottenUsers, ImportOptions, Imported, LeftOutRows, ParsedRow, Repeats,
     Summary, import, input_files,
 };
 pub use item::{Item, ItemIndex, compare_ids};

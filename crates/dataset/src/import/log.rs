@@ -16,7 +16,7 @@ use super::{
     time::{self, TimeKind},
 };
 use crate::{
-    DatasetError,
+    DatasetError, event_log,
     readers::{self, Cell, Rows, Step},
 };
 
@@ -26,8 +26,6 @@ const NO_TIME: i64 = i64::MIN;
 pub(super) const NO_EVENT: u16 = u16::MAX;
 /// A column with more distinct values holds no event types.
 const MAX_EVENT_TYPES: usize = 1_000;
-/// Fields of a line of the server's own event log. There, a view is an impression.
-const OWN_LOG: [&str; 5] = ["user", "item", "timestamp", "type", "id"];
 
 /// Interactions of all files, in the order of the files.
 #[derive(Default)]
@@ -102,6 +100,9 @@ struct FileLog<'a> {
     items: Names,
     events: Names,
     rows: Vec<(Row, Option<TimeKind>)>,
+    /// Users that were looked up among the forgotten ones, and the result of each.
+    checked: Names,
+    forgotten: Vec<bool>,
 }
 
 impl Log {
@@ -125,6 +126,8 @@ impl Log {
             items: Names::default(),
             events: Names::default(),
             rows: Vec::new(),
+            checked: Names::default(),
+            forgotten: Vec::new(),
         };
         let before = self.bad.total;
         loop {
@@ -158,7 +161,8 @@ impl Log {
         ] {
             summary.add(role, selected);
         }
-        let own_log = OWN_LOG.iter().all(|name| rows.columns().iter().any(|it| it == name));
+        // In the server's own event log, a view is an impression.
+        let own_log = event_log::FIELDS.iter().all(|name| rows.columns().iter().any(|it| it == name));
         self.item_columns
             .extend(columns.item.columns.iter().map(|&at| bare(&rows.columns()[at]).to_owned()));
         let timed = !columns.time.is_empty();
@@ -293,6 +297,19 @@ impl FileLog<'_> {
         }
     }
 
+    /// Whether the user asked to be forgotten. Hashed once for each name.
+    fn is_forgotten(&mut self, user: &str) -> bool {
+        let list = &self.options.forgotten;
+        if list.is_empty() {
+            return false;
+        }
+        let number = self.checked.number(user) as usize;
+        if number == self.forgotten.len() {
+            self.forgotten.push(list.contain(user));
+        }
+        self.forgotten[number]
+    }
+
     /// Takes a row, or says why it is bad.
     fn take(
         &mut self,
@@ -301,6 +318,13 @@ impl FileLog<'_> {
         left_out: &mut LeftOut,
     ) -> Result<(), String> {
         let user = id(rows, &columns.user, "a user id")?;
+        if self.is_forgotten(&user) {
+            // Without the name.
+            left_out.add(Reason::Forgotten, || {
+                format!("{}, line {}", self.path.display(), rows.line())
+            });
+            return Ok(());
+        }
         if value(rows, &columns.item) == Cell::Absent
             && let Cell::Text(event) = value(rows, &columns.event)
             && !matches!(self.meaning(&event), Meaning::Interest(_))

@@ -6,6 +6,7 @@ mod catalogue;
 mod columns;
 mod events;
 mod files;
+mod forgotten;
 mod id;
 mod log;
 mod names;
@@ -19,6 +20,7 @@ use std::{collections::HashSet, fmt::Write, path::Path};
 
 pub use bad_rows::BadRow;
 pub use files::input_files;
+pub use forgotten::ForgottenUsers;
 pub use options::{ColumnNames, ImportOptions, Repeats};
 pub use summary::{FileSummary, LeftOutRows, ParsedRow, Summary};
 
