@@ -352,7 +352,10 @@ mod tests {
         let first = open(folder.path());
         assert_eq!(first.append("s", &[click("1"), event("2", EventKind::View)]).unwrap().len(), 2);
         let second = open(folder.path());
-        assert_eq!(second.append("s", &[click("1"), event("2", EventKind::View)]).unwrap().len(), 0);
+        assert_eq!(
+            second.append("s", &[click("1"), event("2", EventKind::View)]).unwrap().len(),
+            0
+        );
         assert_eq!(second.append("s", &[click("3")]).unwrap().len(), 1);
         assert_eq!(first.append("s", &[click("3"), click("4")]).unwrap().len(), 1);
         assert_eq!(ids(folder.path(), INTERACTIONS), ["1", "3", "4"]);

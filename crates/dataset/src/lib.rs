@@ -47,8 +47,8 @@ pub use dataset::{Dataset, Sequence};
 pub use error::DatasetError;
 pub use folder::FORMAT_VERSION;
 pub use import::{
-    BadRow, ColumnNames, FileSummary, ForgottenUsers, ImportOptions, Imported, LeftOutRows, ParsedRow, Repeats,
-    Summary, import, input_files,
+    BadRow, ColumnNames, FileSummary, ForgottenUsers, ImportOptions, Imported, LeftOutRows,
+    ParsedRow, Repeats, Summary, import, input_files,
 };
 pub use item::{Item, ItemIndex, compare_ids};
 pub use split::{HeldOutTarget, Split};

@@ -162,7 +162,8 @@ impl Log {
             summary.add(role, selected);
         }
         // In the server's own event log, a view is an impression.
-        let own_log = event_log::FIELDS.iter().all(|name| rows.columns().iter().any(|it| it == name));
+        let own_log =
+            event_log::FIELDS.iter().all(|name| rows.columns().iter().any(|it| it == name));
         self.item_columns
             .extend(columns.item.columns.iter().map(|&at| bare(&rows.columns()[at]).to_owned()));
         let timed = !columns.time.is_empty();
