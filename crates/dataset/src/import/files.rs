@@ -25,6 +25,12 @@ pub fn input_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, DatasetError> {
     Ok(files)
 }
 
+/// Whether this is the file of a server's event log, without an event yet.
+pub(super) fn is_empty_log(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name == INTERACTIONS)
+        && path.metadata().is_ok_and(|metadata| metadata.len() == 0)
+}
+
 fn matches(path: &Path, pattern: &str) -> Result<Vec<PathBuf>, DatasetError> {
     let found = glob::glob(pattern).map_err(|error| {
         DatasetError::input(path, format!("is not a pattern of file names: {error}"))

@@ -103,6 +103,8 @@ struct FileLog<'a> {
     /// Users that were looked up among the forgotten ones, and the result of each.
     checked: Names,
     forgotten: Vec<bool>,
+    /// A column with a date in the first row, in a file without a known time column.
+    unread_dates: Option<String>,
 }
 
 impl Log {
@@ -128,6 +130,7 @@ impl Log {
             rows: Vec::new(),
             checked: Names::default(),
             forgotten: Vec::new(),
+            unread_dates: None,
         };
         let before = self.bad.total;
         loop {
@@ -169,6 +172,13 @@ impl Log {
         let timed = !columns.time.is_empty();
         let event_named = columns.event.named;
         self.finish(&log, &mut summary, timed, event_named, own_log)?;
+        if let Some(column) = log.unread_dates {
+            self.notes.push(format!(
+                "warning: {}: column {column} looks like times, but is not read; name it with \
+                 --time-column",
+                path.display()
+            ));
+        }
         self.summaries.push(summary);
         self.files.push(path.to_path_buf());
         Ok(())
@@ -336,6 +346,9 @@ impl FileLog<'_> {
             return Ok(());
         }
         let item = id(rows, &columns.item, "an item id")?;
+        if columns.time.is_empty() && self.rows.is_empty() {
+            self.unread_dates = column_of_dates(rows);
+        }
         let (time, kind) = match value(rows, &columns.time) {
             Cell::Absent => (NO_TIME, None),
             Cell::Time(time) => (time, Some(TimeKind::Date)),
@@ -445,6 +458,19 @@ pub(super) fn words(cell: &Cell<'_>) -> String {
         Cell::Time(_) => "a time".to_owned(),
         Cell::Other(what) => (*what).to_owned(),
     }
+}
+
+/// The first column whose value in this row is a date.
+fn column_of_dates(rows: &dyn Rows) -> Option<String> {
+    let is_date = |column: &usize| match rows.cell(*column) {
+        Cell::Time(_) => true,
+        Cell::Text(text) => {
+            matches!(time::parse(&text, None), Some((_, TimeKind::Date)))
+        }
+        _ => false,
+    };
+    let column = (0..rows.columns().len()).find(is_date)?;
+    Some(rows.columns()[column].clone())
 }
 
 /// A cell as a number; a comma can be the decimal point.

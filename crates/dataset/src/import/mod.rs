@@ -100,6 +100,11 @@ pub fn import(options: &ImportOptions) -> Result<Imported, DatasetError> {
     }
     let mut log = Log::default();
     for path in &events {
+        // A server has just begun to log.
+        if events.len() > 1 && files::is_empty_log(path) {
+            log.notes.push(format!("{} is empty", path.display()));
+            continue;
+        }
         log.read(path, options)?;
     }
     log.bad.check(options.max_bad_rows)?;

@@ -63,7 +63,7 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
         settings = fit.settings;
     }
 
-    let origin = Origin::new(args, Part::Test);
+    let origin = Origin::new(args, Part::Test, &dataset);
     let fitted = other.iter().flat_map(|(srm, lists)| [*srm, *lists]);
     let files = [srm, path].into_iter().chain(args.calibration.as_deref()).chain(fitted);
     let inputs = Some(origin.inputs(&files.collect::<Vec<_>>())?);
