@@ -159,6 +159,40 @@ describe('a visit', () => {
     expect(await nameOfClick(withConsent())).not.toBe(before);
   });
 
+  it('shows its name in the state and in the export, once there is one', async () => {
+    const { recommender, client } = await visitPage();
+    client.exportPersonal = () => new TextEncoder().encode('{"version":1}');
+    const exported = async () =>
+      JSON.parse(new TextDecoder().decode(await recommender.exportPersonalData()));
+    expect(recommender.state().visitor).toBeNull();
+    expect(await exported()).toEqual({ version: 1 });
+    expect([tab.entries.size, browser.entries.size]).toEqual([0, 0]);
+    await recommender.track(click('x'));
+    leave();
+    await settle();
+    const visitor = asked.at(-1)?.body.session;
+    expect(recommender.state().visitor).toBe(visitor);
+    expect(await exported()).toEqual({ version: 1, visitor });
+    recommender.dispose();
+    const named = await visitPage({ userId: 'u-42' });
+    expect(named.recommender.state().visitor).toBe('u-42');
+    const silent = await visitPage({ userId: 'u-42', events: false });
+    expect(silent.recommender.state().visitor).toBeNull();
+  });
+
+  it('sends which recommendations led to a click, and refuses what is no id', async () => {
+    const { recommender } = await visitPage();
+    const { recommendation } = await recommender.recommend();
+    await recommender.track({ ...click('x'), recommendation });
+    await recommender.track({ ...click('y'), recommendation: null });
+    leave();
+    await settle();
+    expect(asked.at(-1)?.body.events).toMatchObject([{ item: 'x', recommendation }, { item: 'y' }]);
+    expect(asked.at(-1)?.body.events[1]).not.toHaveProperty('recommendation');
+    const refused = recommender.track({ ...click('z'), recommendation: 'a b' });
+    await expect(refused).rejects.toMatchObject({ code: 'invalid_argument' });
+  });
+
   it('has one name for a page where the browser blocks storage', async () => {
     const blocked = () => {
       throw new DOMException('denied', 'SecurityError');

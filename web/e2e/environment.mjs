@@ -17,5 +17,8 @@ export const serverUrl = () => required('TANDEM_URL');
 /** Process id of the server under test, for tests that end it. */
 export const serverPid = () => Number(required('TANDEM_SERVER_PID'));
 
+/** Folder of the built programs `tandem` and `cloud-server`. */
+export const programs = () => required('TANDEM_PROGRAMS');
+
 /** Path of a screenshot or report of this run. */
 export const outputFile = (name) => join(required('TANDEM_EVIDENCE'), name);

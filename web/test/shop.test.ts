@@ -110,6 +110,7 @@ class FakeRecommender implements ShopRecommender {
       consent: false,
       storage: 'memory',
       storageFault: null,
+      visitor: null,
       model: this.model,
       connection: { ...connection, state: this.offline ? 'offline' : 'online' },
       decision,

@@ -115,6 +115,18 @@ pub(crate) fn package(workspace: &Workspace) -> Result<Tally, Failure> {
     Ok(tally)
 }
 
+/// Tests the way from clicks in a page to a new release in the same page. `tandem` and
+/// `cloud-server` must be built.
+pub(crate) fn retraining(workspace: &Workspace) -> Result<Tally, Failure> {
+    let tandem = workspace.program("tandem");
+    let programs = tandem.parent().unwrap_or(workspace.target());
+    let driver = driver(workspace)?
+        .env("TANDEM_PROGRAMS", programs)
+        // Spinning OpenMP threads slow each other down on a busy machine.
+        .env("OMP_WAIT_POLICY", "passive");
+    node::run_tests(driver, "web/e2e/retraining.test.mjs")
+}
+
 /// Tests that scores are the same natively, on WebAssembly and on WebGPU.
 pub(crate) fn parity(workspace: &Workspace) -> Result<Tally, Failure> {
     let example = "parity_case";

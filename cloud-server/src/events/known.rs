@@ -38,6 +38,13 @@ impl KnownEvents {
             self.names.remove(&oldest);
         }
     }
+
+    /// Forgets the events of a session.
+    pub(super) fn forget(&mut self, session: &str) {
+        let prefix = name(session, "");
+        self.order.retain(|name| !name.starts_with(&prefix));
+        self.names.retain(|name| !name.starts_with(&prefix));
+    }
 }
 
 /// Neither a session nor an id contains a space.

@@ -14,6 +14,7 @@ use std::{
 };
 
 use serde::Serialize;
+use tandem_dataset::event_log::{self, DISAGREEMENTS, INTERACTIONS, LOCK, SIGNALS};
 use tandem_protocol::{EventKind, LoggedEvent};
 
 use file::LogFile;
@@ -24,12 +25,6 @@ pub(crate) const MAX_FILE_BYTES: u64 = 1 << 30;
 /// Time to wait for another process that is writing to the same folder.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 const LOCK_POLL: Duration = Duration::from_millis(2);
-
-const INTERACTIONS: &str = "interactions.jsonl";
-const SIGNALS: &str = "signals.jsonl";
-const DISAGREEMENTS: &str = "disagreements.jsonl";
-/// The file that the processes of a shared folder lock.
-const LOCK: &str = ".lock";
 
 /// Why events could not be logged. Nothing of the request was written then.
 #[derive(Debug, thiserror::Error)]
@@ -113,6 +108,8 @@ struct LogRecord<'a> {
     #[serde(rename = "type")]
     kind: EventKind,
     id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recommendation: Option<&'a str>,
 }
 
 impl EventLog {
@@ -135,11 +132,15 @@ impl EventLog {
         Ok(log)
     }
 
-    /// Appends the events of `session` that are new and returns their number. Blocks.
+    /// Appends the events of `session` that are new and returns them. Blocks.
     ///
     /// # Errors
     /// See [`EventLogError`]. None of the events was written then, and all of them stay new.
-    pub fn append(&self, session: &str, events: &[LoggedEvent]) -> Result<usize, EventLogError> {
+    pub fn append<'a>(
+        &self,
+        session: &str,
+        events: &'a [LoggedEvent],
+    ) -> Result<Vec<&'a LoggedEvent>, EventLogError> {
         self.locked(|state| {
             let mut files = self.open_event_files()?;
             catch_up(state, &files)?;
@@ -158,6 +159,7 @@ impl EventLog {
                     timestamp: event.at,
                     kind: event.kind,
                     id: &event.id,
+                    recommendation: event.recommendation.as_deref(),
                 })
             };
             let texts = [to_lines(lines(true)), to_lines(lines(false))];
@@ -176,7 +178,25 @@ impl EventLog {
             for event in &new {
                 state.known.insert(session, &event.id);
             }
-            Ok(new.len())
+            Ok(new)
+        })
+    }
+
+    /// Removes all events of `session`, also from files that were renamed within the folder, and
+    /// returns their number. Blocks.
+    ///
+    /// # Errors
+    /// See [`EventLogError`]. Files that were reached before are without the events then.
+    pub fn forget(&self, session: &str) -> Result<u64, EventLogError> {
+        self.locked(|state| {
+            let failed = |source| EventLogError::io(&self.folder, source);
+            let mut removed = 0;
+            for path in event_log::files(&self.folder).map_err(failed)? {
+                let found = event_log::remove_user(&path, session);
+                removed += found.map_err(|source| EventLogError::io(&path, source))?;
+            }
+            state.known.forget(session);
+            Ok(removed)
         })
     }
 
@@ -275,7 +295,13 @@ mod tests {
     use super::*;
 
     fn event(id: &str, kind: EventKind) -> LoggedEvent {
-        LoggedEvent { id: id.to_owned(), kind, item: ItemId::from("1"), at: 5 }
+        LoggedEvent {
+            id: id.to_owned(),
+            kind,
+            item: ItemId::from("1"),
+            at: 5,
+            recommendation: None,
+        }
     }
 
     fn click(id: &str) -> LoggedEvent {
@@ -304,8 +330,8 @@ mod tests {
         assert!(matches!(log.append("s", &events), Err(EventLogError::Io { .. })));
         assert!(ids(folder.path(), INTERACTIONS).is_empty());
         fs::remove_dir(&signals).unwrap();
-        assert_eq!(log.append("s", &events).unwrap(), 2);
-        assert_eq!(log.append("s", &events).unwrap(), 0);
+        assert_eq!(log.append("s", &events).unwrap().len(), 2);
+        assert_eq!(log.append("s", &events).unwrap().len(), 0);
         assert_eq!(ids(folder.path(), INTERACTIONS), ["a"]);
         assert_eq!(ids(folder.path(), SIGNALS), ["b"]);
     }
@@ -314,9 +340,9 @@ mod tests {
     fn events_are_repeated_only_within_their_session() {
         let folder = tempfile::tempdir().unwrap();
         let log = open(folder.path());
-        assert_eq!(log.append("s1", &[click("1")]).unwrap(), 1);
-        assert_eq!(log.append("s2", &[click("1")]).unwrap(), 1, "an id of another session");
-        assert_eq!(log.append("s1", &[click("1"), click("2"), click("2")]).unwrap(), 1);
+        assert_eq!(log.append("s1", &[click("1")]).unwrap().len(), 1);
+        assert_eq!(log.append("s2", &[click("1")]).unwrap().len(), 1, "an id of another session");
+        assert_eq!(log.append("s1", &[click("1"), click("2"), click("2")]).unwrap().len(), 1);
         assert_eq!(ids(folder.path(), INTERACTIONS), ["1", "1", "2"]);
     }
 
@@ -324,12 +350,36 @@ mod tests {
     fn a_restarted_server_and_one_that_shares_the_folder_know_the_events() {
         let folder = tempfile::tempdir().unwrap();
         let first = open(folder.path());
-        assert_eq!(first.append("s", &[click("1"), event("2", EventKind::View)]).unwrap(), 2);
+        assert_eq!(first.append("s", &[click("1"), event("2", EventKind::View)]).unwrap().len(), 2);
         let second = open(folder.path());
-        assert_eq!(second.append("s", &[click("1"), event("2", EventKind::View)]).unwrap(), 0);
-        assert_eq!(second.append("s", &[click("3")]).unwrap(), 1);
-        assert_eq!(first.append("s", &[click("3"), click("4")]).unwrap(), 1);
+        assert_eq!(
+            second.append("s", &[click("1"), event("2", EventKind::View)]).unwrap().len(),
+            0
+        );
+        assert_eq!(second.append("s", &[click("3")]).unwrap().len(), 1);
+        assert_eq!(first.append("s", &[click("3"), click("4")]).unwrap().len(), 1);
         assert_eq!(ids(folder.path(), INTERACTIONS), ["1", "3", "4"]);
+    }
+
+    #[test]
+    fn a_forgotten_session_is_in_no_file_and_other_processes_go_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, second) = (open(folder.path()), open(folder.path()));
+        let events = [click("1"), event("2", EventKind::View)];
+        assert_eq!(first.append("s", &events).unwrap().len(), 2);
+        assert_eq!(first.append("other", &events).unwrap().len(), 2);
+        // A file that was renamed within the folder.
+        fs::copy(folder.path().join(INTERACTIONS), folder.path().join("old.jsonl")).unwrap();
+        assert_eq!(first.forget("s").unwrap(), 3);
+        assert_eq!(first.forget("s").unwrap(), 0);
+        for name in [INTERACTIONS, SIGNALS, "old.jsonl"] {
+            assert_eq!(ids(folder.path(), name).len(), 1, "{name}");
+        }
+        // The files are others now; both logs know what is in them.
+        assert_eq!(second.append("other", &events).unwrap().len(), 0);
+        assert_eq!(second.append("other", &[click("3")]).unwrap().len(), 1);
+        assert_eq!(first.append("other", &[click("3")]).unwrap().len(), 0);
+        assert_eq!(ids(folder.path(), INTERACTIONS), ["1", "3"]);
     }
 
     #[test]
@@ -337,15 +387,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(INTERACTIONS);
         let log = open(folder.path());
-        assert_eq!(log.append("s", &[click("1")]).unwrap(), 1);
+        assert_eq!(log.append("s", &[click("1")]).unwrap().len(), 1);
         let append = |text: &str| {
             let mut file = OpenOptions::new().append(true).open(&path).unwrap();
             file.write_all(text.as_bytes()).unwrap();
         };
         append("{\"user\":\"s\",\"item\":\"1\",\"time");
-        assert_eq!(log.append("s", &[click("2")]).unwrap(), 1);
+        assert_eq!(log.append("s", &[click("2")]).unwrap().len(), 1);
         append("{\"user\":\"s\",\"item\":\"1\",\"timestamp\":5,\"type\":\"click\",\"id\":\"3\"}");
-        assert_eq!(log.append("s", &[click("3"), click("4")]).unwrap(), 1);
+        assert_eq!(log.append("s", &[click("3"), click("4")]).unwrap().len(), 1);
         assert_eq!(ids(folder.path(), INTERACTIONS), ["1", "2", "3", "4"]);
     }
 
@@ -353,7 +403,7 @@ mod tests {
     fn a_file_at_its_maximum_size_refuses_events() {
         let folder = tempfile::tempdir().unwrap();
         let log = EventLog::open(folder.path(), 100).unwrap();
-        assert_eq!(log.append("s", &[click("a")]).unwrap(), 1);
+        assert_eq!(log.append("s", &[click("a")]).unwrap().len(), 1);
         assert!(matches!(log.append("s", &[click("b")]), Err(EventLogError::Full { .. })));
         let path = folder.path().join(INTERACTIONS);
         assert_eq!(
@@ -363,7 +413,7 @@ mod tests {
         assert_eq!(log.sizes()[0], (INTERACTIONS, 62));
         // After the file was moved, the log accepts the refused event as a new one.
         fs::rename(&path, folder.path().join("old.jsonl")).unwrap();
-        assert_eq!(log.append("s", &[click("b"), click("a")]).unwrap(), 1);
+        assert_eq!(log.append("s", &[click("b"), click("a")]).unwrap().len(), 1);
     }
 
     #[test]
@@ -374,7 +424,7 @@ mod tests {
         other.lock().unwrap();
         assert!(matches!(log.append("s", &[click("1")]), Err(EventLogError::Locked { .. })));
         other.unlock().unwrap();
-        assert_eq!(log.append("s", &[click("1")]).unwrap(), 1);
+        assert_eq!(log.append("s", &[click("1")]).unwrap().len(), 1);
     }
 
     /// `/dev/full` refuses every write.
@@ -390,6 +440,6 @@ mod tests {
         assert!(matches!(log.append("s", &events), Err(EventLogError::NoSpace { .. })));
         assert!(ids(folder.path(), INTERACTIONS).is_empty(), "the click was taken back");
         fs::remove_file(&signals).unwrap();
-        assert_eq!(log.append("s", &events).unwrap(), 2);
+        assert_eq!(log.append("s", &events).unwrap().len(), 2);
     }
 }

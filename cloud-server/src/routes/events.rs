@@ -1,7 +1,9 @@
 use std::sync::Arc;
 
 use actix_web::{HttpResponse, web};
-use tandem_protocol::{DisagreementReport, EventsRequest, EventsResponse, LoggedEvent, Problem};
+use tandem_protocol::{
+    DisagreementReport, EventsRequest, EventsResponse, ForgetResponse, ItemId, Problem,
+};
 
 use crate::{
     access::Caller,
@@ -14,13 +16,16 @@ use crate::{
 
 /// Maximum length of a session id or an event id in bytes.
 const MAX_ID: usize = 64;
+/// Maximum length of an item id in bytes.
+const MAX_ITEM: usize = 256;
 /// Maximum number of events in one request.
 const MAX_EVENTS: usize = 500;
 
 /// Logs events of a visit.
 ///
 /// 404 unless the server keeps an event log. The events of a request are logged all or not at
-/// all; an event that its session sends again is not logged twice.
+/// all; an event that its session sends again is not logged twice. Events with items that the
+/// catalogue lacks are logged as well: the next import may know them.
 #[utoipa::path(
     post, path = "/v1/events", tag = "public", request_body = EventsRequest,
     responses(
@@ -50,19 +55,53 @@ pub(crate) async fn events(
     }
     for (at, event) in request.events.iter().enumerate() {
         check_id(&format!("events[{at}].id"), &event.id)?;
+        check_item(&format!("events[{at}].item"), &event.item)?;
+        if let Some(recommendation) = &event.recommendation {
+            check_id(&format!("events[{at}].recommendation"), recommendation)?;
+        }
     }
     let EventsRequest { session, events } = request;
     let sent = events.len();
     state.access().charge_events(&caller, sent)?;
     let catalogue = Arc::clone(&state.recommender().catalogue);
-    let known: Vec<LoggedEvent> =
-        events.into_iter().filter(|event| catalogue.index_of(&event.item).is_some()).collect();
-    let unknown = sent - known.len();
-    let written = write_off_thread(move || log.append(&session, &known)).await;
-    let accepted = written.inspect_err(|_| state.metrics.events_refused(sent))?;
-    let response = EventsResponse { accepted, repeated: sent - unknown - accepted, unknown };
+    let write = move || {
+        let new = log.append(&session, &events)?;
+        let unknown = new.iter().filter(|event| catalogue.index_of(&event.item).is_none());
+        Ok((new.len(), unknown.count()))
+    };
+    let written = write_off_thread(write).await;
+    let (accepted, unknown) = written.inspect_err(|_| state.metrics.events_refused(sent))?;
+    let response = EventsResponse { accepted, repeated: sent - accepted, unknown };
     state.metrics.events(&response);
     Ok(web::Json(response))
+}
+
+/// Removes all events of a visit or visitor from the event log.
+///
+/// `name` is the `session` of the events: the pseudonym that the site gave, or the random name
+/// that the visitor's device shows. Models that were trained on the events keep what they learnt
+/// until the next training; `tandem forget` removes the visitor from imported data. 404 unless the
+/// server keeps an event log.
+#[utoipa::path(
+    delete, path = "/v1/users/{name}", tag = "admin",
+    params(("name" = String, Path, description = "Name of the visit or visitor")),
+    responses(
+        (status = 200, description = "Number of removed events", body = ForgetResponse),
+        (status = 400, description = "Not a name", body = Problem),
+        (status = 404, description = "The server keeps no event log", body = Problem),
+    ),
+    security(("key" = [])),
+)]
+pub(crate) async fn forget(
+    state: web::Data<AppState>,
+    name: web::Path<String>,
+) -> Result<web::Json<ForgetResponse>, ApiError> {
+    let log = event_log(&state)?;
+    check_id("name", &name)?;
+    let name = name.into_inner();
+    let removed = write_off_thread(move || log.forget(&name)).await?;
+    tracing::info!(removed, "removed a visitor from the event log");
+    Ok(web::Json(ForgetResponse { removed }))
 }
 
 /// Logs the disagreement of a device in shadow mode.
@@ -96,6 +135,18 @@ pub(crate) async fn disagreements(
 
 fn event_log(state: &AppState) -> Result<Arc<EventLog>, ApiError> {
     state.events.clone().ok_or(ApiError::NotFound)
+}
+
+/// Items are checked here because unknown ones are logged, too.
+fn check_item(field: &str, item: &ItemId) -> Result<(), ApiError> {
+    let text = item.as_str();
+    if !text.trim().is_empty() && text.len() <= MAX_ITEM && !text.chars().any(char::is_control) {
+        return Ok(());
+    }
+    Err(ApiError::InvalidField {
+        field: field.to_owned(),
+        detail: format!("expected an item id of 1 to {MAX_ITEM} bytes without control characters"),
+    })
 }
 
 fn check_id(field: &str, id: &str) -> Result<(), ApiError> {

@@ -85,6 +85,7 @@ pub fn create_app(
                 .service(post("/candidates/batch", Access::Admin, candidates::batch))
                 .service(post("/events", REQUEST, events::events))
                 .service(post("/disagreements", REQUEST, events::disagreements))
+                .service(delete("/users/{name}", Access::Admin, events::forget))
                 .service(get("/manifest", REQUEST, artifacts::manifest))
                 .service(get("/models", REQUEST, models::models))
                 .service(get("/status", Access::Admin, status::status))
@@ -147,6 +148,19 @@ where
     F::Output: actix_web::Responder + 'static,
 {
     resource(path, access, web::post().to(handler), "POST")
+}
+
+fn delete<F, Args>(
+    path: &'static str,
+    access: Access,
+    handler: F,
+) -> impl HttpServiceFactory + use<F, Args>
+where
+    F: Handler<Args>,
+    Args: actix_web::FromRequest + 'static,
+    F::Output: actix_web::Responder + 'static,
+{
+    resource(path, access, web::delete().to(handler), "DELETE")
 }
 
 fn resource(

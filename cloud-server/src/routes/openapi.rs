@@ -22,6 +22,7 @@ use super::{artifacts, candidates, events, health, metrics, models, rows, status
         rows::rows,
         events::events,
         events::disagreements,
+        events::forget,
         artifacts::manifest,
         artifacts::file,
         artifacts::cell,

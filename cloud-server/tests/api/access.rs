@@ -91,6 +91,17 @@ async fn a_public_key_allows_what_a_page_needs_and_an_admin_key_everything() {
 }
 
 #[actix_rt::test]
+async fn only_an_admin_key_removes_visitors() {
+    let (_folder, fixture) = with_keys(Limits::default());
+    let app = app(&fixture).await;
+    let delete = || TestRequest::delete().uri("/v1/users/ann");
+    assert_eq!(send(&app, delete()).await.refusal(), "401 unauthorized");
+    assert_eq!(send(&app, with_key(delete(), PUBLIC)).await.refusal(), "403 unauthorized");
+    // This server keeps no event log.
+    assert_eq!(send(&app, with_key(delete(), ADMIN)).await.refusal(), "404 not_found");
+}
+
+#[actix_rt::test]
 async fn a_key_is_for_pages_of_its_origins() {
     let (_folder, fixture) = with_keys(Limits::default());
     let app = app(&fixture).await;

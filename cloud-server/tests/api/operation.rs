@@ -55,6 +55,7 @@ async fn the_description_has_every_route_and_resolves() {
         "/v1/rows",
         "/v1/events",
         "/v1/disagreements",
+        "/v1/users/{name}",
         "/v1/manifest",
         "/v1/models",
         "/v1/status",
@@ -67,7 +68,7 @@ async fn the_description_has_every_route_and_resolves() {
     ] {
         assert!(paths.contains_key(path), "{path} is missing");
     }
-    assert_eq!(paths.len(), 14);
+    assert_eq!(paths.len(), 15);
     let mut references = Vec::new();
     collect_references(&description, &mut references);
     assert!(references.len() > 10);

@@ -5,6 +5,7 @@
 //! - [`Sequence::split`] is the leave-last-out split of all training and evaluation;
 //! - [`counts`] holds the popularity and co-occurrence baselines;
 //! - [`text_vectors`] stores text embeddings of items;
+//! - [`event_log`] describes the folder of a server's event log and removes users from it;
 //! - [`files`] writes files and folders atomically and hashes them.
 //!
 //! This crate knows no model.
@@ -29,6 +30,7 @@
 //! ```
 
 pub mod counts;
+pub mod event_log;
 pub mod files;
 pub mod text_vectors;
 
@@ -47,8 +49,8 @@ pub use dataset::{Dataset, Sequence};
 pub use error::DatasetError;
 pub use folder::FORMAT_VERSION;
 pub use import::{
-    BadRow, ColumnNames, FileSummary, ImportOptions, Imported, LeftOutRows, ParsedRow, Repeats,
-    Summary, import, input_files,
+    BadRow, ColumnNames, FileSummary, ForgottenUsers, ImportOptions, Imported, LeftOutRows,
+    ParsedRow, Repeats, Summary, import, input_files,
 };
 pub use item::{Item, ItemIndex, compare_ids};
 pub use split::{HeldOutTarget, Split};

@@ -43,6 +43,11 @@ pub struct LoggedEvent {
     pub item: ItemId,
     /// Time by the device's clock, in milliseconds since 1970-01-01 UTC.
     pub at: u64,
+    /// Id of the recommendations that led to the event, if the page gave it. Logged for the
+    /// site's own measurements; training does not read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "typescript", ts(optional))]
+    pub recommendation: Option<String>,
 }
 
 /// Response of `POST /v1/events`.
@@ -54,8 +59,17 @@ pub struct EventsResponse {
     pub accepted: usize,
     /// Number of events that were in the log already.
     pub repeated: usize,
-    /// Number of events with items that are not in the catalogue.
+    /// Number of the added events with items that are not in the catalogue. They are logged for
+    /// the next import, which may have a newer catalogue.
     pub unknown: usize,
+}
+
+/// Response of `DELETE /v1/users/{name}`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ForgetResponse {
+    /// Number of events removed from the log.
+    pub removed: u64,
 }
 
 /// Body of `POST /v1/disagreements`: how far the device's order of a list of the shop is from

@@ -29,7 +29,10 @@ pub use candidates::{
     Ignored, ItemRow, Ranking, RowsRequest, RowsResponse, Timings,
 };
 pub use error::{ErrorCode, Problem};
-pub use event::{DisagreementReport, Event, EventKind, EventsRequest, EventsResponse, LoggedEvent};
+pub use event::{
+    DisagreementReport, Event, EventKind, EventsRequest, EventsResponse, ForgetResponse,
+    LoggedEvent,
+};
 pub use item::ItemId;
 pub use manifest::{
     Artifact, CatalogueInfo, LanguageModelCalibration, LanguageModelInfo, MAX_POPULAR, Manifest,

@@ -70,6 +70,9 @@ pub(crate) struct Calibrate {
     ridge: f64,
 }
 
+/// Printed if there is nothing to fit a decision to.
+const NO_DECISION: &str = "decision: unchanged, because the lists hold every item of the catalogue, or the sessions have a single click; calls gain nothing that could be learnt";
+
 pub(crate) fn run(args: &Calibrate) -> Result<()> {
     let dataset = Dataset::load(&args.data)?;
     let mut calibration = read_calibration(args.calibration.as_deref())?;
@@ -85,14 +88,17 @@ pub(crate) fn run(args: &Calibrate) -> Result<()> {
     print!("{}", choices_table(&fit)?);
     let how = (args.horizon, args.ridge);
     let decision = DecisionFit::fit(&replay, &sessions, &fit.settings, how)?;
-    print!("{}", decision_table(&decision, &sessions, args)?);
-
     calibration.fusion = fit.settings.fusion;
     calibration.learning = fit.settings.learning;
-    calibration.policy.trigger = Trigger::Uplift {
-        threshold: decision.uplift_threshold(args.budget)?,
-        model: decision.model,
-    };
+    if let Some(decision) = decision {
+        print!("{}", decision_table(&decision, &sessions, args)?);
+        calibration.policy.trigger = Trigger::Uplift {
+            threshold: decision.uplift_threshold(args.budget)?,
+            model: decision.model,
+        };
+    } else {
+        println!("{NO_DECISION}");
+    }
     write_calibration(&args.out, &calibration)
 }
 

@@ -11,6 +11,12 @@ use tandem_training::TrainingError;
 #[error("{0}")]
 pub(crate) struct BadInput(pub(crate) String);
 
+/// The failure of a command that needs a language model.
+#[cfg(not(feature = "llama"))]
+pub(crate) fn no_language_model() -> BadInput {
+    BadInput("this `tandem` was built without llama.cpp, which runs the language model: install it with `cargo install --path crates/trainer --features llama`".to_owned())
+}
+
 /// 2 for unusable input, else 1.
 pub(crate) fn exit_status(error: &anyhow::Error) -> u8 {
     let bad_input = error.chain().any(|cause| {

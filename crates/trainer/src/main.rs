@@ -18,6 +18,8 @@ mod export;
 #[cfg(feature = "llama")]
 mod extend;
 mod failure;
+mod forget;
+mod forget_files;
 #[cfg(feature = "llama")]
 mod fit_signals;
 #[cfg(feature = "llama")]
@@ -60,6 +62,8 @@ enum Command {
     Quickstart(quickstart::Quickstart),
     /// Make a new release from new events, and use it if it is not worse.
     Retrain(retrain::Retrain),
+    /// Remove a user from event logs and datasets.
+    Forget(forget::Forget),
     /// Convert interaction logs and catalogues to a dataset folder.
     Import(import::Import),
     /// Train a model.
@@ -98,6 +102,7 @@ fn main() -> ExitCode {
     let done = installed.and_then(|()| match &cli.command {
         Command::Quickstart(args) => quickstart::run(args),
         Command::Retrain(args) => retrain::run(args),
+        Command::Forget(args) => forget::run(args),
         Command::Import(import) => import::run(import),
         Command::Train(train) => train::run(train),
         #[cfg(feature = "llama")]

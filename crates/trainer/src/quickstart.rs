@@ -40,8 +40,7 @@ pub(crate) struct Quickstart {
 
 #[cfg(not(feature = "llama"))]
 pub(crate) fn run(_: &Quickstart) -> Result<()> {
-    let text = "this `tandem` was built without llama.cpp, which runs the language model: install it with `cargo install --path crates/trainer --features llama`";
-    Err(crate::failure::BadInput(text.to_owned()).into())
+    Err(crate::failure::no_language_model().into())
 }
 
 #[cfg(feature = "llama")]

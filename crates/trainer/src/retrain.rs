@@ -33,8 +33,7 @@ pub(crate) struct Retrain {
 
 #[cfg(not(feature = "llama"))]
 pub(crate) fn run(_: &Retrain) -> anyhow::Result<()> {
-    let text = "this `tandem` was built without llama.cpp, which runs the language model: install it with `cargo install --path crates/trainer --features llama`";
-    Err(crate::failure::BadInput(text.to_owned()).into())
+    Err(crate::failure::no_language_model().into())
 }
 
 #[cfg(feature = "llama")]
@@ -153,14 +152,8 @@ mod with_llama {
 
     fn compare(job: &Job<'_>, current: &Release, trained: &Trained) -> Result<Comparison> {
         let users = &trained.held_out.test;
-        let new = {
-            let (dataset, files) = (&trained.dataset, &trained.files);
-            let lists = candidate_lists::load(&files.lists, dataset)?;
-            let model = calibrated_model(&files.small_model, dataset, &files.calibration)?;
-            together(dataset, &model, &lists, users)?.ranks
-        };
         let old = ranks_by(current, &trained.dataset, users, &job.work.join("old-lists.jsonl"))?;
-        Ok(comparison(&old, &new))
+        Ok(comparison(&old, &trained.measured.ranks_together))
     }
 
     fn comparison(old: &[Option<usize>], new: &[Option<usize>]) -> Comparison {
@@ -193,9 +186,10 @@ mod with_llama {
         }
         pipeline::remove(lists)?;
         let wanted = test_prefixes(&view, &viewed);
-        lists::make(&release.language_model(), &view, &wanted, LIST, lists)?;
+        lists::make(&release.measured_language_model(), &view, &wanted, LIST, lists)?;
         let lists = candidate_lists::load(lists, &view)?;
-        let model = calibrated_model(&release.small_model(), &view, &release.calibration())?;
+        let model =
+            calibrated_model(&release.measured_small_model(), &view, &release.calibration())?;
         let found = together(&view, &model, &lists, &viewed)?.ranks;
         for (place, rank) in places.into_iter().zip(found) {
             ranks[place] = rank;

@@ -146,7 +146,10 @@ export class TandemListElement extends Base {
       if (item === undefined) return;
       this.#dispatch('tandem-click', item);
       // A failure of the worker is an `error` event of the recommender.
-      this.#shared?.track({ type: 'click', item: item.item }).catch(() => undefined);
+      const { recommendation } = this.#state;
+      this.#shared
+        ?.track({ type: 'click', item: item.item, recommendation })
+        .catch(() => undefined);
     });
     this.append(list);
     return list;

@@ -30,8 +30,31 @@ export function flag(name: string, value: unknown): boolean {
 
 const eventKinds: readonly EventKind[] = ['click', 'view', 'purchase', 'dislike'];
 
-/** An event of {@link Recommender.track}. */
-export type TrackableEvent = { type: EventKind; item: ItemId | number } | { type: 'undo' };
+/**
+ * An event of {@link Recommender.track}. `recommendation` is the id of the {@link Recommendations}
+ * that led to it, for the server's event log (`events: true`).
+ */
+export type TrackableEvent =
+  | { type: EventKind; item: ItemId | number; recommendation?: string | null }
+  | { type: 'undo' };
+
+/** What {@link Outbox} logs beside an event. */
+export interface Attribution {
+  recommendation?: string;
+}
+
+const PLAIN_ID = /^[A-Za-z0-9_-]{1,64}$/;
+
+/** The attribution of an event, or an error that names the invalid field. */
+export function attribution(event: TrackableEvent): Attribution {
+  if (event.type === 'undo') return {};
+  const { recommendation = null } = event;
+  if (recommendation === null) return {};
+  if (typeof recommendation !== 'string' || !PLAIN_ID.test(recommendation)) {
+    throw argument('event.recommendation', 'the id of a result of recommend()', recommendation);
+  }
+  return { recommendation };
+}
 
 /** A valid event, or an error that names the invalid field. */
 export function trackedEvent(event: TrackableEvent): TrackedEvent | 'undo' {

@@ -1,5 +1,6 @@
 import type { TandemError } from '../shared/errors.js';
 import type { EventsRequest, LoggedEvent, TrackedEvent } from '../shared/generated.js';
+import type { Attribution } from './check.js';
 import type { LastSent } from './last-sent.js';
 import type { OutgoingEvent, PersonalStorage } from './storage.js';
 
@@ -72,13 +73,14 @@ export class Outbox {
   }
 
   /** Queues an event at once; resolves once it is stored. */
-  async add(event: TrackedEvent): Promise<void> {
+  async add(event: TrackedEvent, attribution: Attribution = {}): Promise<void> {
     if (this.#closed || this.#suspended) return;
     this.#number += 1;
     // The queue is ordered by time, and then by id: both increase.
     this.#newest = Math.max(this.#newest, Date.now());
     const id = `${this.#page}-${String(this.#number).padStart(6, '0')}`;
-    const outgoing = { ...event, id, at: this.#newest, session: this.#host.session() };
+    const session = this.#host.session();
+    const outgoing = { ...event, ...attribution, id, at: this.#newest, session };
     this.#waiting.set(id, outgoing);
     const [oldest] = this.#waiting.keys();
     if (this.#waiting.size > QUEUE_LIMIT && oldest !== undefined) this.#waiting.delete(oldest);
@@ -221,7 +223,13 @@ export class Outbox {
   #body(events: readonly OutgoingEvent[]): string {
     const now = Date.now();
     const logged = events.map(
-      ({ id, type, item, at }): LoggedEvent => ({ id, type, item, at: plausible(at, now) }),
+      ({ id, type, item, at, recommendation }): LoggedEvent => ({
+        id,
+        type,
+        item,
+        at: plausible(at, now),
+        ...(recommendation === undefined ? {} : { recommendation }),
+      }),
     );
     // Events of an older version of this package have no session.
     const request: EventsRequest = {

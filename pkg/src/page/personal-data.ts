@@ -2,6 +2,7 @@ import type { TandemError, WireError } from '../shared/errors.js';
 import type { TrackedEvent } from '../shared/generated.js';
 import type { Command, OpenSettings, Results } from '../shared/messages.js';
 import type { Update } from '../shared/update.js';
+import type { Attribution } from './check.js';
 import { IndexedDbStorage } from './indexed-db.js';
 import { LastSent } from './last-sent.js';
 import type { RecommenderOptions } from './options.js';
@@ -93,6 +94,11 @@ export class PersonalData {
     return this.journal.storage instanceof MemoryStorage ? 'memory' : 'device';
   }
 
+  /** The name under which events are logged; `null` if there is none yet. */
+  get visitor(): string | null {
+    return this.outbox === null ? null : this.#visit.given;
+  }
+
   /** Why the storage failed; `null` if it did not. */
   get fault(): WireError | null {
     return this.#fault;
@@ -103,8 +109,8 @@ export class PersonalData {
    * before anything else, because the page may be left by this very click. The server also logs
    * items that this device does not know: it may have a newer catalogue.
    */
-  async track(event: TrackedEvent): Promise<Update> {
-    const queued = this.outbox?.add(event);
+  async track(event: TrackedEvent, attribution: Attribution = {}): Promise<Update> {
+    const queued = this.outbox?.add(event, attribution);
     if (this.journal.busy) await this.journal.idle();
     if (!this.#host.ready()) return this.#host.call({ type: 'recommend', waitMs: 0 });
     const id = this.journal.nextId();
@@ -147,6 +153,12 @@ export class PersonalData {
     this.#visit.forget();
     this.#lastSent.forget();
     this.#pageEvents = [];
+  }
+
+  /** The session with the name under which its events are logged. */
+  async export(): Promise<Uint8Array> {
+    const session = await this.#host.call({ type: 'export' });
+    return this.visitor === null ? session : withVisitor(session, this.visitor);
   }
 
   async import(bytes: Uint8Array): Promise<void> {
@@ -221,4 +233,13 @@ export class PersonalData {
     this.#pageEvents.push(event);
     if (this.#pageEvents.length > REMEMBERED) this.#pageEvents.shift();
   }
+}
+
+/** A session, which is a JSON object, with one more field. Parsing it would double its memory. */
+function withVisitor(session: Uint8Array, visitor: string): Uint8Array {
+  const field = new TextEncoder().encode(`{"visitor":${JSON.stringify(visitor)},`);
+  const joined = new Uint8Array(field.length + session.length - 1);
+  joined.set(field);
+  joined.set(session.subarray(1), field.length);
+  return joined;
 }

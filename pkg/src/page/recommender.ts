@@ -17,7 +17,15 @@ import type {
   Update,
 } from '../shared/update.js';
 import type { Notice, WorkerLike } from './channel.js';
-import { argument, flag, itemId, itemIds, type TrackableEvent, trackedEvent } from './check.js';
+import {
+  argument,
+  attribution,
+  flag,
+  itemId,
+  itemIds,
+  type TrackableEvent,
+  trackedEvent,
+} from './check.js';
 import { Emitter } from './emitter.js';
 import { LastRequests } from './last-requests.js';
 import { DEFAULT_TIMEOUT_MS, openSettings, type RecommenderOptions } from './options.js';
@@ -145,7 +153,7 @@ export class Recommender {
     const tracked = trackedEvent(event);
     return tracked === 'undo'
       ? (await this.#personal.undo()).update
-      : this.#personal.track(tracked);
+      : this.#personal.track(tracked, attribution(event));
   }
 
   /**
@@ -271,9 +279,13 @@ export class Recommender {
     this.#learned = null;
   }
 
-  /** Session and personal delta as bytes that {@link importPersonalData} takes. */
+  /**
+   * Session and personal delta as bytes that {@link importPersonalData} takes. They are JSON. The
+   * field `visitor` is the name under which events are logged, if there is one: the site can
+   * delete them by it. An import does not take the name over.
+   */
   exportPersonalData(): Promise<Uint8Array> {
-    return this.#call({ type: 'export' });
+    return this.#personal.export();
   }
 
   /**
@@ -305,6 +317,7 @@ export class Recommender {
       consent: this.#personal.consent,
       storage: this.#personal.storage,
       storageFault: this.#personal.fault,
+      visitor: this.#personal.visitor,
       model: this.#model,
       connection: latest.connection,
       decision: latest.decision,

@@ -45,6 +45,11 @@ export interface RecommenderState {
   storage: 'memory' | 'device';
   /** Why the storage failed; `null` if it did not. */
   storageFault: WireError | null;
+  /**
+   * The name under which events are logged, by which the site can delete them; `null` without
+   * `events: true`, and before the first event if there is no `userId`.
+   */
+  visitor: string | null;
   /** The selected language model; `null`: the server's default. */
   model: string | null;
   connection: Connection;

@@ -16,6 +16,8 @@ export interface OutgoingEvent extends TrackedEvent {
   id: string;
   /** Its time in milliseconds since 1970. */
   at: number;
+  /** The id of the recommendations that led to it, if the page gave it. */
+  recommendation?: string;
   /** The name under which it is logged; absent in events of earlier versions. */
   session?: string;
 }

@@ -36,6 +36,13 @@ export class Visit {
     return this.#visitor.get() ?? this.#visitor.set(this.#visit.get() ?? randomId());
   }
 
+  /** The same, but `null` if no event has needed a name yet. */
+  get given(): string | null {
+    if (this.#userId !== null) return this.#userId;
+    const visit = this.#visit.get();
+    return this.#consent ? (this.#visitor.get() ?? visit) : visit;
+  }
+
   /** Whether the visitor withdrew the consent, on this page or an earlier one. */
   get withdrawn(): boolean {
     return this.#withdrawn.get() !== null;

@@ -698,7 +698,12 @@ item: ItemId,
 /**
  * Time by the device's clock, in milliseconds since 1970-01-01 UTC.
  */
-at: number, };
+at: number, 
+/**
+ * Id of the recommendations that led to the event, if the page gave it. Logged for the
+ * site's own measurements; training does not read it.
+ */
+recommendation?: string, };
 
 /**
  * Response of `POST /v1/events`.
@@ -713,7 +718,8 @@ accepted: number,
  */
 repeated: number, 
 /**
- * Number of events with items that are not in the catalogue.
+ * Number of the added events with items that are not in the catalogue. They are logged for
+ * the next import, which may have a newer catalogue.
  */
 unknown: number, };
 

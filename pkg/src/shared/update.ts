@@ -63,7 +63,7 @@ export interface Update extends ClientUpdate {
 export interface Recommendations extends Update {
   /**
    * Random id of this result, for the site's own measurements: which result led to a click. It
-   * is not sent.
+   * is sent only if the page passes it with an event ({@link Recommender.track}).
    */
   recommendation: string;
 }

@@ -287,6 +287,10 @@ fn split_categories(text: &str, categories: Categories) -> Vec<String> {
             if let Ok(list) = serde_json::from_str::<Vec<String>>(text) {
                 return list;
             }
+            // A list of objects, as JSON or as Python writes it: `[{'id': 1, 'name': 'Crime'}]`.
+            if text.starts_with("[{") {
+                return names_of_objects(text);
+            }
             // Python's way to write a list: `['Crime', 'Drama']`.
             let inner = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
             let inner = inner.unwrap_or(text);
@@ -299,10 +303,37 @@ fn split_categories(text: &str, categories: Categories) -> Vec<String> {
         _ => part.trim().to_owned(),
     };
     let absent = |part: &String| {
-        part.is_empty() || categories == Categories::Recbole && is_placeholder(part)
+        part.is_empty()
+            || categories == Categories::Recbole && is_placeholder(part)
+            || categories == Categories::Detected && ABSENT.contains(&part.as_str())
     };
     text.split(separator).map(trim).filter(|part| !absent(part)).collect()
 }
+
+/// The fields `name` of a list of objects.
+fn names_of_objects(text: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("name") {
+        rest = &rest[at + "name".len()..];
+        // The name of the field ends with a quote, and its value begins with one.
+        let value = rest.strip_prefix(['\'', '"']).map(str::trim_start);
+        let value = value.and_then(|text| text.strip_prefix(':')).map(str::trim_start);
+        let Some(value) = value else { continue };
+        let Some(quote) = value.chars().next().filter(|it| ['\'', '"'].contains(it)) else {
+            continue;
+        };
+        let Some((name, after)) = value[1..].split_once(quote) else { break };
+        if !name.trim().is_empty() {
+            names.push(name.trim().to_owned());
+        }
+        rest = after;
+    }
+    names
+}
+
+/// Words for no category.
+const ABSENT: [&str; 6] = ["None", "null", "NaN", "nan", "N/A", "(no genres listed)"];
 
 /// Words of `RecBole`'s files for an unknown value, with their misspelling.
 fn is_placeholder(text: &str) -> bool {
@@ -323,6 +354,15 @@ mod tests {
         assert_eq!(split("['Crime', 'Drama']"), "Crime/Drama");
         assert_eq!(split(r#"["Sci-Fi", "Film, noir"]"#), "Sci-Fi/Film, noir");
         assert_eq!(split("Children's"), "Children's");
+        assert_eq!(
+            split("[{'id': 80, 'name': 'Crime'}, {'id': 18, 'name': 'Drama'}]"),
+            "Crime/Drama"
+        );
+        assert_eq!(split(r#"[{"name": "Children's", "id": 1}]"#), "Children's");
+        assert_eq!(split("[{'id': 80}]"), "");
+        for none in ["None", "nan", "(no genres listed)", "[]", "['None']"] {
+            assert_eq!(split(none), "", "{none}");
+        }
         assert_eq!(split(" | "), "");
         let recbole = split_categories("Drama unknown Children's", Categories::Recbole);
         assert_eq!(recbole, ["Drama", "Children's"]);

@@ -1,9 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use crate::DatasetError;
-
-/// The file with clicks and purchases in a folder that the server logs events to.
-const SERVER_LOG: &str = "interactions.jsonl";
+use crate::{DatasetError, event_log::INTERACTIONS};
 
 /// The files that paths, patterns and folders of the server's event log stand for, those of a
 /// pattern in the order of their names.
@@ -17,7 +14,7 @@ pub fn input_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, DatasetError> {
         match pattern {
             // A file can have such a name.
             Some(pattern) if !path.exists() => files.extend(matches(path, pattern)?),
-            _ if path.join(SERVER_LOG).is_file() => files.push(path.join(SERVER_LOG)),
+            _ if path.join(INTERACTIONS).is_file() => files.push(path.join(INTERACTIONS)),
             _ => files.push(path.clone()),
         }
     }
@@ -26,6 +23,12 @@ pub fn input_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, DatasetError> {
         return Err(DatasetError::input(twice, "is given twice"));
     }
     Ok(files)
+}
+
+/// Whether this is the file of a server's event log, without an event yet.
+pub(super) fn is_empty_log(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name == INTERACTIONS)
+        && path.metadata().is_ok_and(|metadata| metadata.len() == 0)
 }
 
 fn matches(path: &Path, pattern: &str) -> Result<Vec<PathBuf>, DatasetError> {
@@ -65,7 +68,7 @@ mod tests {
         assert!(error.contains("matches no file"), "{error}");
         let error = names(&["a.csv", "a*"]).unwrap_err().to_string();
         assert!(error.contains("a.csv is given twice"), "{error}");
-        let log = folder.path().join(SERVER_LOG);
+        let log = folder.path().join(INTERACTIONS);
         std::fs::write(&log, "").unwrap();
         assert_eq!(input_files(&[folder.path().to_path_buf()]).unwrap(), [log]);
         assert_eq!(input_files(&["-".into()]).unwrap(), [PathBuf::from("-")]);

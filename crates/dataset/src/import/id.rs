@@ -58,7 +58,7 @@ impl Names {
 
 /// A whole number as an id: without a fraction of zeros, and without an exponent. Leading zeros
 /// are kept. `None` if the text is something else.
-fn whole_number(text: &str) -> Option<Cow<'_, str>> {
+pub(super) fn whole_number(text: &str) -> Option<Cow<'_, str>> {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let magnitude = text.strip_prefix('-').unwrap_or(text);
     match magnitude.split_once('.') {

@@ -16,7 +16,7 @@ use super::{
     time::{self, TimeKind},
 };
 use crate::{
-    DatasetError,
+    DatasetError, event_log,
     readers::{self, Cell, Rows, Step},
 };
 
@@ -26,8 +26,6 @@ const NO_TIME: i64 = i64::MIN;
 pub(super) const NO_EVENT: u16 = u16::MAX;
 /// A column with more distinct values holds no event types.
 const MAX_EVENT_TYPES: usize = 1_000;
-/// Fields of a line of the server's own event log. There, a view is an impression.
-const OWN_LOG: [&str; 5] = ["user", "item", "timestamp", "type", "id"];
 
 /// Interactions of all files, in the order of the files.
 #[derive(Default)]
@@ -102,6 +100,11 @@ struct FileLog<'a> {
     items: Names,
     events: Names,
     rows: Vec<(Row, Option<TimeKind>)>,
+    /// Users that were looked up among the forgotten ones, and the result of each.
+    checked: Names,
+    forgotten: Vec<bool>,
+    /// A column with a date in the first row, in a file without a known time column.
+    unread_dates: Option<String>,
 }
 
 impl Log {
@@ -125,6 +128,9 @@ impl Log {
             items: Names::default(),
             events: Names::default(),
             rows: Vec::new(),
+            checked: Names::default(),
+            forgotten: Vec::new(),
+            unread_dates: None,
         };
         let before = self.bad.total;
         loop {
@@ -158,12 +164,21 @@ impl Log {
         ] {
             summary.add(role, selected);
         }
-        let own_log = OWN_LOG.iter().all(|name| rows.columns().iter().any(|it| it == name));
+        // In the server's own event log, a view is an impression.
+        let own_log =
+            event_log::FIELDS.iter().all(|name| rows.columns().iter().any(|it| it == name));
         self.item_columns
             .extend(columns.item.columns.iter().map(|&at| bare(&rows.columns()[at]).to_owned()));
         let timed = !columns.time.is_empty();
         let event_named = columns.event.named;
         self.finish(&log, &mut summary, timed, event_named, own_log)?;
+        if let Some(column) = log.unread_dates {
+            self.notes.push(format!(
+                "warning: {}: column {column} looks like times, but is not read; name it with \
+                 --time-column",
+                path.display()
+            ));
+        }
         self.summaries.push(summary);
         self.files.push(path.to_path_buf());
         Ok(())
@@ -293,6 +308,19 @@ impl FileLog<'_> {
         }
     }
 
+    /// Whether the user asked to be forgotten. Hashed once for each name.
+    fn is_forgotten(&mut self, user: &str) -> bool {
+        let list = &self.options.forgotten;
+        if list.is_empty() {
+            return false;
+        }
+        let number = self.checked.number(user) as usize;
+        if number == self.forgotten.len() {
+            self.forgotten.push(list.contain(user));
+        }
+        self.forgotten[number]
+    }
+
     /// Takes a row, or says why it is bad.
     fn take(
         &mut self,
@@ -301,6 +329,13 @@ impl FileLog<'_> {
         left_out: &mut LeftOut,
     ) -> Result<(), String> {
         let user = id(rows, &columns.user, "a user id")?;
+        if self.is_forgotten(&user) {
+            // Without the name.
+            left_out.add(Reason::Forgotten, || {
+                format!("{}, line {}", self.path.display(), rows.line())
+            });
+            return Ok(());
+        }
         if value(rows, &columns.item) == Cell::Absent
             && let Cell::Text(event) = value(rows, &columns.event)
             && !matches!(self.meaning(&event), Meaning::Interest(_))
@@ -311,6 +346,9 @@ impl FileLog<'_> {
             return Ok(());
         }
         let item = id(rows, &columns.item, "an item id")?;
+        if columns.time.is_empty() && self.rows.is_empty() {
+            self.unread_dates = column_of_dates(rows);
+        }
         let (time, kind) = match value(rows, &columns.time) {
             Cell::Absent => (NO_TIME, None),
             Cell::Time(time) => (time, Some(TimeKind::Date)),
@@ -420,6 +458,19 @@ pub(super) fn words(cell: &Cell<'_>) -> String {
         Cell::Time(_) => "a time".to_owned(),
         Cell::Other(what) => (*what).to_owned(),
     }
+}
+
+/// The first column whose value in this row is a date.
+fn column_of_dates(rows: &dyn Rows) -> Option<String> {
+    let is_date = |column: &usize| match rows.cell(*column) {
+        Cell::Time(_) => true,
+        Cell::Text(text) => {
+            matches!(time::parse(&text, None), Some((_, TimeKind::Date)))
+        }
+        _ => false,
+    };
+    let column = (0..rows.columns().len()).find(is_date)?;
+    Some(rows.columns()[column].clone())
 }
 
 /// A cell as a number; a comma can be the decimal point.

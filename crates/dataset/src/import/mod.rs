@@ -6,6 +6,7 @@ mod catalogue;
 mod columns;
 mod events;
 mod files;
+mod forgotten;
 mod id;
 mod log;
 mod names;
@@ -19,6 +20,7 @@ use std::{collections::HashSet, fmt::Write, path::Path};
 
 pub use bad_rows::BadRow;
 pub use files::input_files;
+pub use forgotten::ForgottenUsers;
 pub use options::{ColumnNames, ImportOptions, Repeats};
 pub use summary::{FileSummary, LeftOutRows, ParsedRow, Summary};
 
@@ -98,6 +100,11 @@ pub fn import(options: &ImportOptions) -> Result<Imported, DatasetError> {
     }
     let mut log = Log::default();
     for path in &events {
+        // A server has just begun to log.
+        if events.len() > 1 && files::is_empty_log(path) {
+            log.notes.push(format!("{} is empty", path.display()));
+            continue;
+        }
         log.read(path, options)?;
     }
     log.bad.check(options.max_bad_rows)?;

@@ -1,5 +1,7 @@
 use std::path::PathBuf;
 
+use super::forgotten::ForgottenUsers;
+
 /// What [`import`](crate::import()) reads, and how. [`ImportOptions::new`] has the defaults.
 #[derive(Clone, Debug)]
 pub struct ImportOptions {
@@ -32,6 +34,8 @@ pub struct ImportOptions {
     pub max_bad_rows: f64,
     /// Users with more events in one hour are bots and are left out (1,000).
     pub max_events_per_user_hour: u32,
+    /// Users that are left out because they asked to be forgotten.
+    pub forgotten: ForgottenUsers,
 }
 
 /// Names of columns; `None` where the column is found by its name.
@@ -78,6 +82,7 @@ impl ImportOptions {
             repeats: Repeats::default(),
             max_bad_rows: 0.01,
             max_events_per_user_hour: 1_000,
+            forgotten: ForgottenUsers::default(),
         }
     }
 }

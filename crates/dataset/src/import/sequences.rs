@@ -1,15 +1,12 @@
 //! Folders of sequences: `sequences.txt`, `times.txt` and `items.tsv`.
 
-use std::{
-    collections::{HashMap, HashSet},
-    path::Path,
-};
+use std::{collections::HashSet, path::Path};
 
 use tandem_protocol::ItemId;
 
 use super::{
     catalogue::{Catalogues, Categories},
-    id::id_fault,
+    id::{Names, id_fault},
     options::ImportOptions,
     time::{self, SECOND, TimeKind},
 };
@@ -44,6 +41,7 @@ pub(super) fn read(
     catalogues: &mut Catalogues,
 ) -> Result<Dataset, DatasetError> {
     let (mut lines, names) = read_sequences(&dir.join(SEQUENCES))?;
+    let names = names.names();
     let times = dir.join("times.txt");
     if times.exists() {
         read_times(&times, &mut lines)?;
@@ -64,6 +62,7 @@ pub(super) fn read(
 
     let mut sequences: Vec<Sequence> = lines
         .into_iter()
+        .filter(|line| !options.forgotten.contain(&line.user))
         .map(|Line { user, items, times, .. }| {
             let items = items.into_iter().map(|item| indices[item as usize]).collect();
             Sequence { user, items, times }
@@ -73,11 +72,10 @@ pub(super) fn read(
     Dataset::new(options.name.clone(), catalogue, sequences, options.notice.clone())
 }
 
-/// The lines, with items numbered by first appearance, and the names of the items.
-fn read_sequences(path: &Path) -> Result<(Vec<Line>, Vec<String>), DatasetError> {
+/// The lines, and the names of their items.
+fn read_sequences(path: &Path) -> Result<(Vec<Line>, Names), DatasetError> {
     let mut source = Lines::open(path)?;
-    let mut numbers: HashMap<String, u32> = HashMap::new();
-    let mut names = Vec::new();
+    let mut names = Names::default();
     let mut users = HashSet::new();
     let mut lines = Vec::new();
     while let Some(text) = source.next_line()? {
@@ -87,13 +85,7 @@ fn read_sequences(path: &Path) -> Result<(Vec<Line>, Vec<String>), DatasetError>
         let mut fault = None;
         for name in fields {
             fault = fault.or(id_fault(name));
-            let number = numbers.get(name).copied().unwrap_or_else(|| {
-                let number = names.len() as u32;
-                numbers.insert(name.to_owned(), number);
-                names.push(name.to_owned());
-                number
-            });
-            items.push(number);
+            items.push(names.number(name));
         }
         if let Some(fault) = fault.or_else(|| id_fault(&user)) {
             return Err(source.malformed("ids of users and items", fault));

@@ -105,6 +105,7 @@ pub(super) enum Reason {
     Bot(u32),
     Step,
     Repeat,
+    Forgotten,
 }
 
 impl fmt::Display for Reason {
@@ -129,6 +130,7 @@ impl fmt::Display for Reason {
                 f,
                 "events of users with more than {limit} in an hour (--max-events-per-user-hour)"
             ),
+            Self::Forgotten => f.write_str("rows of users who asked to be forgotten"),
             Self::Step => f.write_str("steps to the same item, such as a cart after a view"),
             Self::Repeat => {
                 f.write_str("interactions with an item that the user had before (--repeats keep)")

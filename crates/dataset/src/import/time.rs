@@ -51,12 +51,24 @@ pub(super) fn parse(text: &str, format: Option<&str>) -> Option<(i64, TimeKind)>
     if text.bytes().any(|byte| byte.is_ascii_digit())
         && let Ok(whole) = text.parse::<i64>()
     {
-        return Some(of_number(whole));
+        let date = compact_date(text).map(|time| (time, TimeKind::Date));
+        return Some(date.unwrap_or_else(|| of_number(whole)));
     }
     if let Ok(number) = text.parse::<f64>() {
         return of_fraction(number);
     }
     parse_date(text).map(|time| (time, TimeKind::Date))
+}
+
+/// A date of 14 digits, `20240501100000`, from 1990 to 2099. As milliseconds, such a number would
+/// be a time after the year 2600.
+fn compact_date(text: &str) -> Option<i64> {
+    if text.len() != 14 || !(text.starts_with("19") || text.starts_with("20")) {
+        return None;
+    }
+    let parts = jiff::fmt::strtime::parse("%Y%m%d%H%M%S", text).ok()?;
+    let time = parts.to_datetime().ok()?;
+    civil((1990..2100).contains(&time.year()).then_some(time)?)
 }
 
 fn of_number(number: i64) -> (i64, TimeKind) {
@@ -156,6 +168,9 @@ mod tests {
             parse("1700000000123456789"),
             Some((1_700_000_000_123_456, TimeKind::Nanoseconds))
         );
+        // No month 13, so no date.
+        let (_, kind) = parse("20241301100000").unwrap();
+        assert_eq!(kind, TimeKind::Milliseconds);
         for text in ["", "NaN", "inf", "1e300", "yesterday", "12:30"] {
             assert_eq!(parse(text), None, "{text}");
         }
@@ -167,6 +182,7 @@ mod tests {
         const TEN: i64 = 1_714_557_600 * SECOND;
         for text in [
             "2024-05-01T10:00:00Z",
+            "20240501100000",
             "2024-05-01T10:00:00",
             "2024-05-01 10:00:00",
             "2024-05-01 10:00",

@@ -75,3 +75,13 @@ fn a_field_that_appears_late_is_found() {
     let kept = try_import(&log, |options| options.max_bad_rows = 1.0).unwrap();
     assert_eq!(shown(&kept.dataset), ["u: 1500"]);
 }
+
+#[test]
+fn a_column_of_dates_that_is_not_read_is_named() {
+    let log = import_text("user,item,stamp\n1,b,2024-05-02\n1,a,2024-05-01\n");
+    assert_eq!(shown(&log.dataset), ["1: b a"]);
+    let text = log.summary.to_string();
+    assert!(text.contains("column stamp looks like times, but is not read"), "{text}");
+    let log = import_text("user,item,dt\n1,b,2024-05-02\n1,a,2024-05-01\n");
+    assert_eq!(shown(&log.dataset), ["1: a b"]);
+}

@@ -206,3 +206,29 @@ fn files_with_and_without_times_are_not_mixed() {
     let both = ImportOptions { catalogue: vec![files.path("b")], ..files.options(&["a", "a"]) };
     assert!(import(&both).unwrap_err().to_string().contains("is given twice"));
 }
+
+#[test]
+fn forgotten_users_are_left_out_without_their_names() {
+    let text = b"user,item,time,rating\n5.0,a,1,0\n5.0,b,2,4\n6.0,a,1,4\n6.0,b,2,4\n";
+    let files = Files::new(&[("a.csv", text), ("sequences.txt", b"5 a b\n6 b c\n")]);
+    let mut options = files.options(&["a.csv"]);
+    options.forgotten.insert("5");
+    let log = import(&options).unwrap();
+    assert_eq!(shown(&log.dataset), ["6: a b"]);
+    assert_eq!(left_out(&log), [(2, "rows of users who asked to be forgotten")]);
+    assert!(!log.summary.to_string().contains("user 5"), "{}", log.summary);
+
+    options.events = vec![files.path("")];
+    assert_eq!(shown(&import(&options).unwrap().dataset), ["6: b c"]);
+}
+
+#[test]
+fn a_server_that_has_logged_nothing_yet_is_no_error() {
+    let text = b"user,item,time\n1,a,1\n1,b,2\n";
+    let files = Files::new(&[("a.csv", text), ("interactions.jsonl", b"")]);
+    let log = import(&files.options(&["a.csv", "interactions.jsonl"])).unwrap();
+    assert_eq!(shown(&log.dataset), ["1: a b"]);
+    assert!(log.summary.to_string().contains("interactions.jsonl is empty"), "{}", log.summary);
+    let refused = import(&files.options(&["interactions.jsonl"])).unwrap_err().to_string();
+    assert!(refused.contains("interactions.jsonl is empty"), "{refused}");
+}

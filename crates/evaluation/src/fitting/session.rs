@@ -119,7 +119,8 @@ pub struct RuleOutcome {
 
 impl DecisionFit {
     /// Tries every call in every session, and fits a rule to the gain over `horizon` clicks
-    /// with the penalty `ridge` ([`fit_uplift`]).
+    /// with the penalty `ridge` ([`fit_uplift`]). `None` if there is nothing to fit a rule to: the
+    /// lists hold every item of the catalogue, or no session has a second click.
     ///
     /// # Errors
     /// As [`SessionReplay::observe`] and [`fit_uplift`].
@@ -128,11 +129,19 @@ impl DecisionFit {
         sessions: &Sessions,
         settings: &Settings,
         (horizon, ridge): (usize, f64),
-    ) -> Result<Self, EvaluationError> {
+    ) -> Result<Option<Self>, EvaluationError> {
         // The evidence is the same with any weights.
         let trigger = Trigger::Uplift { threshold: 0.0, model: UpliftModel::default() };
         let settings = Settings { policy: Policy::bare(trigger), ..settings.clone() };
         let sessions = replay.observe(sessions, &settings, "decision")?;
+        let has_samples = |session: &ObservedSession| session.samples(horizon).next().is_some();
+        // Sessions with samples first, so that they are in every fold.
+        let (mut sessions, rest): (Vec<_>, Vec<_>) = sessions.into_iter().partition(has_samples);
+        let informative = sessions.len();
+        sessions.extend(rest);
+        if informative == 0 {
+            return Ok(None);
+        }
         let fit = |is_kept: &dyn Fn(usize) -> bool| {
             let kept = sessions.iter().enumerate().filter(|(number, _)| is_kept(*number));
             let samples: Vec<UpliftSample> =
@@ -140,11 +149,11 @@ impl DecisionFit {
             fit_uplift(&samples, ridge)
         };
         // A single session is judged by the rule fitted on it.
-        let folds = FOLDS.min(sessions.len()).max(1);
+        let folds = FOLDS.min(informative);
         let rest = |fold| fit(&|number| folds == 1 || number % folds != fold);
         let folds = (0..folds).map(rest).collect::<Result<_, _>>()?;
         let model = fit(&|_| true)?;
-        Ok(Self { sessions, folds, model })
+        Ok(Some(Self { sessions, folds, model }))
     }
 
     /// The expected gain above which a share `budget` of the clicks calls.

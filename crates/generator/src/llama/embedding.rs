@@ -10,7 +10,7 @@ use llama_cpp_2::{
 use super::{
     backend::{load_model, new_context},
     titles::tokenize,
-    validation::{check_decoder, check_tokenizer, sha256, unsupported},
+    validation::{check_decoder, check_embedder, sha256, unsupported},
 };
 use crate::{GeneratorError, gguf::Metadata};
 
@@ -86,13 +86,13 @@ impl TextEmbedder {
         threads: usize,
     ) -> Result<Self, GeneratorError> {
         let metadata = Metadata::read(gguf)?;
-        check_tokenizer(gguf, &metadata)?;
         let architecture = metadata.text("general.architecture").unwrap_or("none");
         if ["t5", "clip", "whisper"].iter().any(|kind| architecture.starts_with(kind)) {
             let found = format!("general.architecture {architecture}");
             return Err(unsupported(gguf, "a model that embeds texts", &found));
         }
         let known = Pooling::of(gguf, &metadata)?;
+        check_embedder(gguf, &metadata)?;
         if known.is_none() {
             check_decoder(gguf, &metadata)?;
         }

@@ -16,8 +16,9 @@ const END: &str = "fusion-always";
 /// Quality against calls for each device, an ablation, and parts of the users. All values are
 /// means over seeds, with fitted fusions.
 pub(super) fn panels(rows: &[ResultRow]) -> Vec<Panel> {
+    let shown = shown_history(rows);
     let fitted = |row: &&ResultRow| {
-        row.history == History::Removed && !matches!(row.fusion, Some(Fusion::Paper { .. }))
+        row.history == shown && !matches!(row.fusion, Some(Fusion::Paper { .. }))
     };
     let rows: Vec<&ResultRow> = rows.iter().filter(fitted).collect();
     let whole: Vec<&ResultRow> = rows.iter().copied().filter(|row| row.stratum.is_none()).collect();
@@ -30,6 +31,15 @@ pub(super) fn panels(rows: &[ResultRow]) -> Vec<Panel> {
         panels.push(Panel::Bars(strata(&rows)));
     }
     panels
+}
+
+/// Whether visitors are shown items of their history, which is how language models and devices are
+/// measured. Other models have rows for both.
+fn shown_history(rows: &[ResultRow]) -> History {
+    let is_shown =
+        |row: &&ResultRow| row.name.starts_with("fusion-") || row.name.starts_with("llm-");
+    let row = rows.iter().find(is_shown).or(rows.first());
+    row.map_or(History::Removed, |row| row.history)
 }
 
 /// Properties that distinguish devices: small model, training, learning, search.
@@ -183,5 +193,38 @@ fn strata(rows: &[&ResultRow]) -> BarChart {
         y: NDCG.into(),
         series: series.collect(),
         groups: strata.iter().map(named).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluate::table::tests::row;
+
+    #[test]
+    fn a_dataset_with_repeats_has_the_same_charts() {
+        let rows = |history| -> Vec<ResultRow> {
+            let fused = |name: &str, budget| ResultRow {
+                name: name.to_owned(),
+                budget: Some(budget),
+                calls: Some(budget),
+                history,
+                small_model: Some("sasrec".to_owned()),
+                ..row()
+            };
+            // Count baselines have rows for both.
+            vec![row(), fused("fusion-never", 0.0), fused("fusion-always", 1.0)]
+        };
+        let points = |rows: &[ResultRow]| {
+            let panels = panels(rows);
+            let lines = panels.iter().filter_map(|panel| match panel {
+                Panel::Lines(chart) => Some(&chart.series),
+                _ => None,
+            });
+            lines.flatten().map(|series| series.points.len()).sum::<usize>()
+        };
+        let usual = points(&rows(History::Removed));
+        assert!(usual > 0);
+        assert_eq!(points(&rows(History::Kept)), usual);
     }
 }

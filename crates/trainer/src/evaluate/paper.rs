@@ -137,7 +137,7 @@ impl<'a> Table<'a> {
         let targets: Vec<(usize, usize)> =
             cuts.iter().map(|cut| (cut.user, cut.seen.len())).collect();
         let strata = Strata::of(dataset, &targets);
-        Self { args, origin: Origin::new(args, part), model, strata }
+        Self { args, origin: Origin::new(args, part, dataset), model, strata }
     }
 
     fn of_small_model(&self, name: &str, ranks: &[Option<usize>]) -> Result<Vec<ResultRow>> {

@@ -3,7 +3,10 @@
 use std::{fs, path::Path};
 
 use anyhow::{Context, Result};
-use tandem_dataset::files::{sha256_hex, sha256_hex_of_file};
+use tandem_dataset::{
+    Dataset,
+    files::{sha256_hex, sha256_hex_of_file},
+};
 use tandem_evaluation::{History, Metrics, Part, ResultRow};
 
 use super::{Evaluate, charts, table::markdown};
@@ -17,11 +20,14 @@ pub(super) struct Origin<'a> {
     pub(super) part: Part,
     args: &'a Evaluate,
     command: String,
+    /// Whether visitors are shown items of their history.
+    history: History,
 }
 
 impl<'a> Origin<'a> {
-    pub(super) fn new(args: &'a Evaluate, part: Part) -> Self {
-        Self { part, args, command: command(std::env::args().skip(1)) }
+    pub(super) fn new(args: &'a Evaluate, part: Part, dataset: &Dataset) -> Self {
+        let command = command(std::env::args().skip(1));
+        Self { part, args, command, history: History::of(dataset) }
     }
 
     /// Hash of the command and of the content of these files.
@@ -51,7 +57,7 @@ impl<'a> Origin<'a> {
             calls: None,
             command: self.command.clone(),
             part: self.part,
-            history: History::Removed,
+            history: self.history,
             refit: false,
             stratum: None,
             small_model: None,

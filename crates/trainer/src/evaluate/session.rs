@@ -63,7 +63,7 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
         settings = fit.settings;
     }
 
-    let origin = Origin::new(args, Part::Test);
+    let origin = Origin::new(args, Part::Test, &dataset);
     let fitted = other.iter().flat_map(|(srm, lists)| [*srm, *lists]);
     let files = [srm, path].into_iter().chain(args.calibration.as_deref()).chain(fitted);
     let inputs = Some(origin.inputs(&files.collect::<Vec<_>>())?);
@@ -100,6 +100,7 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
                     } else {
                         let how = (HORIZON, RIDGE);
                         DecisionFit::fit(fit_on, &validation.learning(learn), &settings, how)?
+                            .with_context(|| no_decision(rule.name))?
                     };
                     evidence.policy(decision.insert(fit), budget, settings.policy)?
                 }
@@ -117,6 +118,12 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
 
 fn no_validation_sessions(rule: &str) -> String {
     format!("{rule}: expected validation sessions to fit its threshold on, found none")
+}
+
+fn no_decision(rule: &str) -> String {
+    format!(
+        "{rule}: expected lists that lack items of the catalogue, found none, so there is no threshold to fit"
+    )
 }
 
 /// The row that was `asked` for, with what its sessions measured.

@@ -32,7 +32,7 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
         );
         return Err(BadInput(text).into());
     }
-    let origin = Origin::new(args, part);
+    let origin = Origin::new(args, part, &dataset);
     let mut measurement = Measurement { dataset: &dataset, origin, users, rows: Vec::new() };
     measurement.baselines()?;
     if let Some(path) = &args.srm {

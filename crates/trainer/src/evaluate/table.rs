@@ -83,12 +83,12 @@ fn measure(consistency: Consistency) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use tandem_evaluation::{Metrics, Part};
 
     use super::*;
 
-    fn row() -> ResultRow {
+    pub(crate) fn row() -> ResultRow {
         ResultRow {
             name: "popularity".into(),
             seed: None,

@@ -28,6 +28,8 @@ pub(crate) struct Measured {
     pub(crate) language_model: Figures,
     /// Both models on the device, within the call budget.
     pub(crate) together: Figures,
+    /// Rank of each target by both models together; `None` for a miss.
+    pub(crate) ranks_together: Vec<Option<usize>>,
     /// Share of the clicks after which the cloud was called.
     pub(crate) call_share: f64,
 }
@@ -95,6 +97,7 @@ pub(super) fn all(
         small_model: Figures::of(&small_model),
         language_model: Figures::of(&language_model),
         together: Figures::of(&together.ranks),
+        ranks_together: together.ranks,
         call_share: together.call_share,
     })
 }

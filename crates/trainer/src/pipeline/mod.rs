@@ -1,11 +1,12 @@
 //! The steps from a log to a release: read, train both models, make lists, calibrate, measure,
-//! publish. `tandem quickstart` and `tandem retrain` are built from them; each step calls the
+//! train on everything, publish. `tandem quickstart` and `tandem retrain` are built from them; each step calls the
 //! function of the subcommand that does the same by hand.
 //!
 //! The working folder holds what each step makes, and a file with a key for each step: a hash of
 //! its inputs and options. A step is skipped while its key and its outputs are unchanged, so an
 //! interrupted run continues where it stopped, and a second run does nothing.
 
+mod forget;
 mod held_out;
 mod measure;
 mod page;
@@ -23,22 +24,24 @@ use anyhow::{Context, Result};
 use tandem_collaboration::{Fusion, Trigger};
 use tandem_dataset::Dataset;
 use tandem_evaluation::{
-    CandidateLists, EvaluationError, SessionReplay, Sessions,
+    CandidateLists, SessionReplay, Sessions,
     fitting::{DecisionFit, FitChoices, HORIZON, RIDGE, fit_session},
 };
 use tandem_session::Settings;
 
-use self::{
-    held_out::HeldOut,
-    plan::Plan,
-    state::{Steps, key},
-};
 pub(crate) use self::{
+    forget::forget,
     held_out::test_prefixes,
     measure::{Measured, mean_and_error, ndcg10, together},
     page::{Page, page, thousands},
     read::Inputs,
     release::Release,
+};
+use self::{
+    forget::read_forgotten,
+    held_out::HeldOut,
+    plan::Plan,
+    state::{Steps, key},
 };
 use crate::{
     calibration::{CALL_BUDGET, Calibration, read_calibration, write_calibration},
@@ -62,6 +65,9 @@ pub(crate) const LIST: usize = 50;
 /// Tried shares of the language model's fitted weight, the fitted one first.
 const SHARES_OF_WEIGHT: [f32; 4] = [1.0, 0.5, 0.25, 0.0];
 
+/// Folder of the models that were trained on everything.
+const WHOLE: &str = "whole";
+
 /// What is made, from what, and where.
 #[derive(Debug)]
 pub(crate) struct Job<'a> {
@@ -76,7 +82,8 @@ pub(crate) struct Job<'a> {
     pub(crate) start: Option<&'a Release>,
 }
 
-/// Two trained and calibrated models that are not published yet.
+/// Two trained and calibrated models that are not published yet, and have not seen the held-out
+/// interactions.
 #[derive(Debug)]
 pub(crate) struct Trained {
     pub(crate) dataset: Dataset,
@@ -85,6 +92,7 @@ pub(crate) struct Trained {
     pub(crate) held_out: HeldOut,
     pub(crate) measured: Measured,
     pub(crate) files: Files,
+    plan: Plan,
     /// Changes if anything above changes.
     key: String,
     steps: Steps,
@@ -100,6 +108,9 @@ pub(crate) struct Files {
     pub(crate) lists: PathBuf,
     pub(crate) calibration: PathBuf,
     measured: PathBuf,
+    /// The models trained on everything, which are published.
+    whole_small_model: PathBuf,
+    whole_language_model: PathBuf,
 }
 
 impl Files {
@@ -112,6 +123,8 @@ impl Files {
             lists: work.join("lists.jsonl"),
             calibration: work.join(release::CALIBRATION),
             measured: work.join("measured.json"),
+            whole_small_model: work.join(WHOLE).join(release::SMALL_MODEL),
+            whole_language_model: work.join(WHOLE).join(release::LANGUAGE_MODEL),
         }
     }
 }
@@ -138,10 +151,11 @@ pub(crate) fn import(job: &Job<'_>) -> Result<Imported> {
         .with_context(|| format!("cannot create {}", job.work.display()))?;
     let mut steps = Steps::open(&job.work);
     let files = Files::of(&job.work);
-    let read_key = key(&["read", &job.inputs.digest()?]);
+    let forgotten = read_forgotten(job.out)?;
+    let read_key = key(&["read", &job.inputs.digest(&forgotten)?]);
     steps.run("reading the log", &read_key, &[&files.data, &files.read], &[], || {
         let name = job.out.file_name().unwrap_or(job.out.as_os_str()).to_string_lossy();
-        let imported = job.inputs.read(&name)?;
+        let imported = job.inputs.read(&name, forgotten)?;
         imported.save(&files.data)?;
         write_text(&files.read, &format!("{}\n", imported.summary))
     })?;
@@ -207,18 +221,43 @@ pub(crate) fn train(job: &Job<'_>, imported: Imported) -> Result<Trained> {
     let measured = fs::read_to_string(&files.measured)
         .with_context(|| format!("cannot read {}", files.measured.display()))?;
     let measured = serde_json::from_str(&measured)?;
-    Ok(Trained { dataset, read, held_out, measured, files, key: measured_key, steps })
+    Ok(Trained { dataset, read, held_out, measured, files, plan, key: measured_key, steps })
 }
 
-/// Makes the release of what was trained, and the release in use unless it has been published
-/// before.
+/// Trains both models a little longer on everything, because visitors should get models that
+/// know the newest interactions. Makes a release of them, and the release in use unless it has
+/// been published before.
 pub(crate) fn publish(job: &Job<'_>, trained: &mut Trained) -> Result<()> {
-    let Trained { dataset, files, key: trained_key, steps, .. } = trained;
+    let Trained { dataset, files, plan, key: trained_key, steps, .. } = trained;
+    let whole = job.work.join(WHOLE);
+    fs::create_dir_all(&whole).with_context(|| format!("cannot create {}", whole.display()))?;
+
+    let options = plan.refit_small_model(&files.small_model);
+    let whole_key = key(&["whole", trained_key, &options.join(" ")]);
+    let model = &files.whole_small_model;
+    let name = "training the small model on everything";
+    steps.run(name, &whole_key, &[model], &[&checkpoint(model)], || {
+        let mut args: TrainSrm = parse(with_files(&options, &files.data, model))?;
+        args.fit.display = Display::OneBar;
+        srm::train(&args, dataset).map(drop)
+    })?;
+
+    let options = plan.refit_language_model(&files.language_model);
+    let whole_key = key(&["whole", &whole_key, &options.join(" ")]);
+    let model = &files.whole_language_model;
+    let name = "training the language model on everything";
+    steps.run(name, &whole_key, &[model], &[&checkpoint(model)], || {
+        let mut args: TrainLlm = parse(with_files(&options, &files.data, model))?;
+        args.fit.display = Display::OneBar;
+        llm::train(&args, dataset).map(drop)
+    })?;
+
     let (pointer, artifacts) = (job.out.join(release::CURRENT), job.out.join(release::ARTIFACTS));
-    let publish_key = key(&["publish", trained_key]);
+    let publish_key = key(&["publish", &whole_key]);
     steps.run("publishing", &publish_key, &[&pointer, &artifacts], &[], || {
         let mut options = with_files(&[], &files.data, &artifacts);
-        for (name, path) in [("--srm", &files.small_model), ("--calibration", &files.calibration)] {
+        let (model, calibration) = (&files.whole_small_model, &files.calibration);
+        for (name, path) in [("--srm", model), ("--calibration", calibration)] {
             options.extend([name.into(), path.into()]);
         }
         let options: Export = parse(options)?;
@@ -264,16 +303,13 @@ fn calibrate(
     let choices = FitChoices { fusion: true, learning: decides };
     let fit = fit_session(&replay, &sessions, &model.settings, choices)?;
     if decides {
-        match DecisionFit::fit(&replay, &sessions, &fit.settings, (HORIZON, RIDGE)) {
-            // Lists with the whole catalogue say nothing about calls: the built-in rule stays.
-            Err(EvaluationError::Parameter { .. }) => {}
-            decision => {
-                let decision = decision?;
-                calibration.policy.trigger = Trigger::Uplift {
-                    threshold: decision.uplift_threshold(CALL_BUDGET)?,
-                    model: decision.model,
-                };
-            }
+        let decision = DecisionFit::fit(&replay, &sessions, &fit.settings, (HORIZON, RIDGE))?;
+        // Lists with the whole catalogue say nothing about calls: the built-in rule stays.
+        if let Some(decision) = decision {
+            calibration.policy.trigger = Trigger::Uplift {
+                threshold: decision.uplift_threshold(CALL_BUDGET)?,
+                model: decision.model,
+            };
         }
     }
     calibration.fusion = fit.settings.fusion;

@@ -29,7 +29,7 @@ pub(crate) fn page(page: &Page<'_>) -> String {
     }
     let _ = writeln!(
         text,
-        "\nQuality on {} held-out interactions: the newest of each user, which no model has seen\n\n  \
+        "\nQuality on {} held-out interactions: the newest of each user, which no measured model has seen\n\n  \
          {:<42} NDCG@10  HR@10",
         thousands(measured.targets),
         ""
@@ -47,7 +47,8 @@ pub(crate) fn page(page: &Page<'_>) -> String {
     }
     let _ = writeln!(
         text,
-        "\n  The standard error of the last NDCG@10 is {:.4}. {}",
+        "\n  The standard error of the last NDCG@10 is {:.4}. {}\n  \
+         The release has the same models, trained a little longer on everything.",
         measured.together.error,
         verdict(measured)
     );
@@ -124,6 +125,7 @@ mod tests {
             small_model: figures(0.06),
             language_model: figures(0.07),
             together: figures(together),
+            ranks_together: Vec::new(),
             call_share: 0.094,
         }
     }

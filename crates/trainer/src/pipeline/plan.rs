@@ -1,5 +1,7 @@
 //! How long and with which options the models are trained, by the size of the data.
 
+use std::path::Path;
+
 use tandem_dataset::Dataset;
 
 use super::Release;
@@ -13,6 +15,9 @@ const MAX_MINUTES: f64 = 60.0;
 const FULL_SOFTMAX_ITEMS: usize = 5_000;
 /// Steps that an epoch should have: with fewer, small data is trained for too few steps.
 const STEPS: usize = 32;
+/// Epochs on all interactions, and the share of the learning rates there.
+const REFIT_EPOCHS: u32 = 2;
+const REFIT_RATE: f64 = 0.5;
 /// Users that an epoch is validated on.
 const VALIDATION_USERS: usize = 2_000;
 
@@ -37,52 +42,100 @@ impl Plan {
 
     /// Options of `tandem train srm`.
     pub(super) fn small_model(&self, start: Option<&Release>) -> Vec<String> {
-        let mut options = words(if self.is_large() {
-            "--loss sampled:512 --learning-rate 2e-3 --row-rate 1e-2 --row-decay 0 --dropout 0.4 --average 3 --patience 3"
-        } else {
-            "--loss full --learning-rate 1e-3 --row-rate 2e-3 --dropout 0.3 --average 3"
-        });
+        let mut options = self.small_model_method(1.0);
         if let Some(start) = start {
-            for (name, path) in [("--start", start.small_model()), ("--start-data", start.data())] {
-                options.extend([name.to_owned(), path.to_string_lossy().into_owned()]);
-            }
+            let model = start.measured_small_model();
+            options.extend(from_files(&[("--start", &model), ("--start-data", &start.data())]));
         }
-        options.extend(self.shared());
+        options.extend(self.until_best());
         options
     }
 
     /// Options of `tandem train llm`.
     pub(super) fn language_model(&self, start: Option<&Release>) -> Vec<String> {
-        let mut options = words(if self.is_large() {
-            "--loss sampled:1024 --dims 128 --blocks 1 --heads 2 --feed-forward 128 --learning-rate 1e-3 --row-rate 3e-3 --row-decay 0 --dropout 0.5 --patience 3"
-        } else {
-            "--loss full --learning-rate 1e-3 --row-rate 2e-3 --dropout 0.3"
-        });
+        let mut options = self.language_model_method(1.0);
         match start {
-            Some(start) => options.extend([
-                "--start".to_owned(),
-                start.language_model().to_string_lossy().into_owned(),
-            ]),
+            Some(start) => {
+                options.extend(from_files(&[("--start", &start.measured_language_model())]));
+            }
             None => options.push("--co-occurrence".to_owned()),
         }
-        options.extend(words("--untied --row-std 0.1 --average 3"));
-        options.extend(self.shared());
+        options.extend(self.until_best());
         options
     }
 
-    fn shared(&self) -> Vec<String> {
+    /// Options of `tandem train srm` that continue from `model` on all interactions.
+    pub(super) fn refit_small_model(&self, model: &Path) -> Vec<String> {
+        let mut options = self.small_model_method(REFIT_RATE);
+        options.extend(from_files(&[("--start", model)]));
+        options.extend(refit());
+        options
+    }
+
+    /// Options of `tandem train llm` that continue from `model` on all interactions.
+    pub(super) fn refit_language_model(&self, model: &Path) -> Vec<String> {
+        let mut options = self.language_model_method(REFIT_RATE);
+        options.extend(from_files(&[("--start", model)]));
+        options.extend(refit());
+        options
+    }
+
+    /// Loss, regularisation and learning rates, the latter times `rate`.
+    fn small_model_method(&self, rate: f64) -> Vec<String> {
+        let (method, network, rows) = if self.is_large() {
+            ("--loss sampled:512 --row-decay 0 --dropout 0.4", 2e-3, 1e-2)
+        } else {
+            ("--loss full --dropout 0.3", 1e-3, 2e-3)
+        };
+        self.with_rates(method, network * rate, rows * rate)
+    }
+
+    /// As [`small_model_method`](Self::small_model_method), with the sizes of a new model.
+    fn language_model_method(&self, rate: f64) -> Vec<String> {
+        let (method, network, rows) = if self.is_large() {
+            (
+                "--loss sampled:1024 --dims 128 --blocks 1 --heads 2 --feed-forward 128 --row-decay 0 --dropout 0.5 --untied --row-std 0.1",
+                1e-3,
+                3e-3,
+            )
+        } else {
+            ("--loss full --dropout 0.3 --untied --row-std 0.1", 1e-3, 2e-3)
+        };
+        self.with_rates(method, network * rate, rows * rate)
+    }
+
+    fn with_rates(&self, method: &str, network: f64, rows: f64) -> Vec<String> {
         let batch = (self.interactions / STEPS).next_power_of_two().clamp(64, 512);
         let warm_up = (self.interactions / batch).clamp(10, 100);
-        let Self { minutes, .. } = self;
         words(&format!(
-            "--minutes {minutes} --checkpoint-minutes 1 --batch {batch} --warm-up {warm_up} \
-             --validation-users {VALIDATION_USERS}"
+            "{method} --learning-rate {network} --row-rate {rows} --average 3 --batch {batch} \
+             --warm-up {warm_up} --checkpoint-minutes 1"
+        ))
+    }
+
+    /// Trains until the time or the patience runs out.
+    fn until_best(&self) -> Vec<String> {
+        let patience = if self.is_large() { 3 } else { 10 };
+        words(&format!(
+            "--minutes {} --patience {patience} --validation-users {VALIDATION_USERS}",
+            self.minutes
         ))
     }
 
     fn is_large(&self) -> bool {
         self.items > FULL_SOFTMAX_ITEMS
     }
+}
+
+fn refit() -> Vec<String> {
+    words(&format!("--refit {REFIT_EPOCHS} --everything"))
+}
+
+/// Options that name files, whose names may contain blanks.
+fn from_files(options: &[(&str, &Path)]) -> Vec<String> {
+    let option =
+        |(name, path): &(&str, &Path)| [(*name).to_owned(), path.to_string_lossy().into_owned()];
+    options.iter().flat_map(option).collect()
 }
 
 fn words(text: &str) -> Vec<String> {
@@ -129,6 +182,9 @@ mod tests {
             let start = Release::at("shop/releases/0123456789abcdef".into());
             parse::<TrainSrm>(with_files(plan.small_model(Some(&start)))).unwrap();
             parse::<TrainLlm>(with_files(plan.language_model(Some(&start)))).unwrap();
+            let model = Path::new("a model");
+            parse::<TrainSrm>(with_files(plan.refit_small_model(model))).unwrap();
+            parse::<TrainLlm>(with_files(plan.refit_language_model(model))).unwrap();
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use tandem_dataset::{
-    DatasetError, ImportOptions, Imported,
+    DatasetError, ForgottenUsers, ImportOptions, Imported,
     files::{Sha256Hex, sha256_hex_of_file},
     import, input_files,
 };
@@ -56,8 +56,13 @@ impl Inputs {
         Ok(self)
     }
 
-    /// A hash of the content of all files and of the options.
-    pub(super) fn digest(&self) -> Result<String> {
+    /// The files and folders with interactions.
+    pub(super) fn events(&self) -> &[PathBuf] {
+        &self.events
+    }
+
+    /// A hash of the content of all files, of the options and of the users left out.
+    pub(super) fn digest(&self, forgotten: &ForgottenUsers) -> Result<String> {
         let mut digest = Sha256Hex::default();
         for (kind, paths) in [("events", &self.events), ("catalogue", &self.catalogue)] {
             for path in input_files(paths)? {
@@ -69,14 +74,19 @@ impl Inputs {
                 }
             }
         }
-        digest.update(serde_json::to_string(&self.log)?);
+        digest.update(serde_json::to_string(&(&self.log, forgotten))?);
         Ok(digest.finish())
     }
 
-    /// Reads all files.
-    pub(super) fn read(&self, name: &str) -> Result<Imported, DatasetError> {
+    /// Reads all files, without the rows of `forgotten` users.
+    pub(super) fn read(
+        &self,
+        name: &str,
+        forgotten: ForgottenUsers,
+    ) -> Result<Imported, DatasetError> {
         import(&ImportOptions {
             catalogue: self.catalogue.clone(),
+            forgotten,
             ..self.log.import_options(name.to_owned(), self.events.clone())
         })
     }
@@ -122,8 +132,9 @@ mod tests {
         let log: LogOptions = parse(Vec::<&str>::new()).unwrap();
         let events = [path("clicks.csv"), path("log")];
         let inputs = Inputs::new(&events, &[path("items.csv")], &log).unwrap();
-        let digest = inputs.digest().unwrap();
-        let dataset = inputs.read("shop").unwrap().dataset;
+        let nobody = ForgottenUsers::default();
+        let digest = inputs.digest(&nobody).unwrap();
+        let dataset = inputs.read("shop", nobody.clone()).unwrap().dataset;
         let ids = |user: usize| -> Vec<&str> {
             let items = dataset.sequences[user].items.iter();
             items.map(|item| dataset.catalogue.get(*item).id.as_str()).collect()
@@ -135,7 +146,7 @@ mod tests {
         assert_eq!(Inputs::recorded(folder.path()), Some(inputs.clone()));
         assert_eq!(inputs.clone().with(&[], &[]).unwrap(), inputs);
         fs::write(path("clicks.csv"), "user,item,timestamp\n1,b,2\n").unwrap();
-        assert_ne!(inputs.digest().unwrap(), digest);
+        assert_ne!(inputs.digest(&nobody).unwrap(), digest);
         let said = inputs.with(&[path("missing.csv")], &[]).unwrap_err();
         assert!(said.to_string().contains("missing.csv"), "{said}");
     }

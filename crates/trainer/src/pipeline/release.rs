@@ -1,7 +1,9 @@
 //! The folder that a server runs: releases, and the name of the one in use.
 //!
 //! `releases/<name>/` holds the dataset, both models, the calibration and the name of the
-//! artefacts. It never changes after it was written. `artifacts/<name>/` holds what devices
+//! artefacts, and in `measured/` both models as they were measured, before they were trained on
+//! everything. It never changes after it was written, except that a user is removed from its
+//! dataset. `artifacts/<name>/` holds what devices
 //! load, of all releases. `current` names the release in use; `cloud-server --release` follows
 //! it.
 
@@ -25,6 +27,8 @@ pub(super) const SMALL_MODEL: &str = "small-model.safetensors";
 pub(super) const LANGUAGE_MODEL: &str = "language-model.gguf";
 pub(super) const CALIBRATION: &str = "calibration.json";
 const RELEASES: &str = "releases";
+/// Folder of the models as they were measured.
+const MEASURED: &str = "measured";
 const DATA: &str = "data";
 /// The files of a dataset folder.
 const DATASET_FILES: [&str; 3] = ["dataset.json", "catalogue.jsonl", "sequences.jsonl"];
@@ -43,6 +47,20 @@ impl Release {
     #[cfg(test)]
     pub(super) fn at(folder: PathBuf) -> Self {
         Self { folder }
+    }
+
+    /// All releases of a folder, in no order.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub(super) fn all(out: &Path) -> io::Result<Vec<Self>> {
+        let entries = match fs::read_dir(out.join(RELEASES)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let folders = entries.map(|entry| Ok(Self { folder: entry?.path() }));
+        let releases = folders.collect::<io::Result<Vec<Self>>>()?;
+        Ok(releases.into_iter().filter(|release| release.data().is_dir()).collect())
     }
 
     /// The release in use; `None` if there is none yet.
@@ -70,8 +88,10 @@ impl Release {
     /// Writes a release of these files and the exported artefacts, and puts it in use.
     pub(super) fn publish(out: &Path, files: &Files, artifacts: &str) -> Result<Self> {
         let mut parts: Vec<(String, &Path)> = vec![
-            (SMALL_MODEL.to_owned(), &files.small_model),
-            (LANGUAGE_MODEL.to_owned(), &files.language_model),
+            (SMALL_MODEL.to_owned(), &files.whole_small_model),
+            (LANGUAGE_MODEL.to_owned(), &files.whole_language_model),
+            (format!("{MEASURED}/{SMALL_MODEL}"), &files.small_model),
+            (format!("{MEASURED}/{LANGUAGE_MODEL}"), &files.language_model),
             (CALIBRATION.to_owned(), &files.calibration),
         ];
         let dataset = DATASET_FILES.map(|name| (format!("{DATA}/{name}"), files.data.join(name)));
@@ -135,12 +155,14 @@ impl Release {
         self.folder.join(DATA)
     }
 
-    pub(crate) fn small_model(&self) -> PathBuf {
-        self.folder.join(SMALL_MODEL)
+    /// The small model that has not seen what was held out.
+    pub(crate) fn measured_small_model(&self) -> PathBuf {
+        self.folder.join(MEASURED).join(SMALL_MODEL)
     }
 
-    pub(crate) fn language_model(&self) -> PathBuf {
-        self.folder.join(LANGUAGE_MODEL)
+    /// The language model that has not seen what was held out.
+    pub(crate) fn measured_language_model(&self) -> PathBuf {
+        self.folder.join(MEASURED).join(LANGUAGE_MODEL)
     }
 
     pub(crate) fn calibration(&self) -> PathBuf {

@@ -176,7 +176,7 @@ fn provenance(dataset: &Dataset, args: &TrainLlm, epoch: &Epoch) -> Vec<(String,
         ("seed", args.fit.seed.to_string()),
         ("epoch", epoch.number.to_string()),
         // Read by `tandem evaluate`, which refuses targets that the model was trained on.
-        ("hold_out", args.fit.fit_config().held_out().to_string()),
+        ("hold_out", args.fit.fit_config().hold_out.to_string()),
     ];
     if let Some(validation) = epoch.validation {
         facts.push(("validation_ndcg10", format!("{:.4}", validation.ndcg10)));

@@ -98,6 +98,10 @@ pub(crate) struct FitOptions {
     #[arg(long, value_name = "EPOCHS", conflicts_with_all = ["hold_out", "epochs", "patience"])]
     #[arg(value_parser = values::positive_u32, help_heading = RESEARCH)]
     pub(crate) refit: Option<u32>,
+    /// With --refit: train on each user's last item as well. No interaction is left to measure
+    /// the model on.
+    #[arg(long, requires = "refit", help_heading = RESEARCH)]
+    pub(crate) everything: bool,
     /// Log file, one line of JSON per epoch.
     #[arg(long, value_name = "FILE", help_heading = FILES)]
     #[serde(skip)]
@@ -140,7 +144,11 @@ impl FitOptions {
             row_rate: self.row_rate,
             warm_up: self.warm_up,
             average: self.average,
-            hold_out: self.hold_out,
+            hold_out: match self.refit {
+                Some(_) if self.everything => 0,
+                Some(_) => 1,
+                None => self.hold_out,
+            },
             refit: self.refit,
             validation_users: self.validation_users,
             seed: self.seed,

@@ -12,16 +12,18 @@ const CALIBRATE: &str = "calibrate --data set --srm srm.safetensors --lists list
 
 /// Lists for the last two clicks of users 0 and 2, who have four items each.
 fn bench() -> Bench {
+    with_lists([&[5, 2, 3], &[3, 4, 5], &[3, 0, 5], &[0, 4, 5]])
+}
+
+/// These lists in the order of users and clicks.
+fn with_lists(lists: [&[usize]; 4]) -> Bench {
     let bench = export::bench();
     let hash = Dataset::load(&bench.path("set")).unwrap().catalogue.hash().to_owned();
-    let list = |user: usize, length: usize, items: [usize; 3]| json!({"user": user, "length": length, "items": items, "logprobs": [-1.0, -2.0, -3.0]});
-    let lines = [
-        json!({"model": "m", "model_sha256": "", "catalogue_hash": hash, "k": 3}),
-        list(0, 2, [5, 2, 3]),
-        list(0, 3, [3, 4, 5]),
-        list(2, 2, [3, 0, 5]),
-        list(2, 3, [0, 4, 5]),
-    ];
+    let mut lines = vec![json!({"model": "m", "model_sha256": "", "catalogue_hash": hash, "k": 4})];
+    for ((user, length), items) in [(0, 2), (0, 3), (2, 2), (2, 3)].into_iter().zip(lists) {
+        let logprobs: Vec<f64> = (0..items.len()).map(|rank| -1.0 - rank as f64).collect();
+        lines.push(json!({"user": user, "length": length, "items": items, "logprobs": logprobs}));
+    }
     let lines: Vec<String> = lines.iter().map(Value::to_string).collect();
     bench.write("lists.jsonl", lines.join("\n") + "\n");
     bench
@@ -85,4 +87,25 @@ fn lists_of_other_clicks_are_refused() {
     assert_eq!(said.status.code(), Some(2), "{message}");
     assert!(message.contains("found no such session"), "{message}");
     assert!(!bench.path("calibration.json").exists());
+}
+
+#[test]
+fn lists_with_the_whole_catalogue_leave_the_decision_as_it_is() {
+    let bench = with_lists([&[5, 2, 3, 4], &[3, 4, 5], &[3, 0, 5, 4], &[0, 4, 5]]);
+    bench.write("start.json", r#"{"policy":{"trigger":{"when":"every_kth_click","k":7}}}"#);
+    let said = bench.done(&format!("{CALIBRATE} --calibration start.json"));
+    assert!(said.contains("fusion, on 6 lists"), "{said}");
+    assert!(said.contains("decision: unchanged, because the lists hold every item"), "{said}");
+    assert_eq!(
+        calibration(&bench)["policy"]["trigger"],
+        json!({"when": "every_kth_click", "k": 7})
+    );
+    bench.done("export --data set --srm srm.safetensors --out a --calibration calibration.json");
+}
+
+#[test]
+fn sessions_of_one_click_leave_the_decision_as_it_is() {
+    let bench = bench();
+    let said = bench.done(&CALIBRATE.replace("--clicks 2", "--clicks 1"));
+    assert!(said.contains("decision: unchanged"), "{said}");
 }

@@ -5,6 +5,7 @@
 mod calibrate;
 mod evaluate;
 mod export;
+mod forget;
 mod import;
 #[cfg(all(feature = "llama", unix))]
 mod interrupt;

@@ -62,6 +62,15 @@ fn values_of_language_model_commands_are_refused_before_any_work() {
         refused(&format!("{LISTS} {option} 0"), option);
     }
     refused("train llm --data none --out none --minutes inf", "--minutes");
+    for minutes in ["inf", "nan", "-1"] {
+        refused(&format!("quickstart --events none --minutes={minutes}"), "--minutes");
+        refused(&format!("retrain --out none --minutes={minutes}"), "--minutes");
+    }
+    for every in ["0s", "24", "nan", "-1h"] {
+        refused(&format!("retrain --out none --every={every}"), "--every");
+    }
+    refused("quickstart --events none --max-bad-rows 2", "--max-bad-rows");
+    refused("quickstart --events none --max-events-per-user-hour 0", "--max-events-per-user-hour");
     refused("train llm --data none --out none --blocks 0", "--blocks");
 }
 
@@ -69,7 +78,8 @@ fn values_of_language_model_commands_are_refused_before_any_work() {
 #[test]
 fn the_help_groups_every_option() {
     let bench = Bench::new();
-    let mut commands = vec!["import", "train srm", "calibrate", "evaluate", "export"];
+    let mut commands = vec!["import", "train srm", "calibrate", "evaluate", "export", "forget"];
+    commands.extend(["quickstart", "retrain"]);
     if cfg!(feature = "llama") {
         commands.extend(["train llm", "extend", "lists"]);
     }

@@ -11,13 +11,13 @@ use std::{
 use serde_json::Value;
 use tandem_dataset::Dataset;
 
-use crate::{Bench, names, text};
+use crate::{Bench, forget::events, names, text};
 
 const QUICKSTART: &str =
     "quickstart --events clicks.csv --catalogue items.csv --out shop --minutes 0";
 
 /// Steps that print a line.
-const STEPS: usize = 7;
+const STEPS: usize = 9;
 
 /// A shop with titles, in which users walk through the items.
 fn bench(users: usize, items: usize) -> Bench {
@@ -74,9 +74,20 @@ fn one_command_makes_a_recommender_and_only_what_changed_is_done_again() {
     // What a server needs.
     let name = current(&bench);
     let release = bench.path("shop/releases").join(&name);
-    let expected =
-        ["artifacts", "calibration.json", "data", "language-model.gguf", "small-model.safetensors"];
+    let expected = [
+        "artifacts",
+        "calibration.json",
+        "data",
+        "language-model.gguf",
+        "measured",
+        "small-model.safetensors",
+    ];
     assert_eq!(names(&release), expected);
+    // What visitors get has been trained on, after what is in the table.
+    for model in ["language-model.gguf", "small-model.safetensors"] {
+        let bytes = |path: &str| fs::read(release.join(path)).unwrap();
+        assert_ne!(bytes(model), bytes(&format!("measured/{model}")), "{model}");
+    }
     let artifacts = fs::read_to_string(release.join("artifacts")).unwrap();
     let manifest = bench.path("shop/artifacts").join(artifacts).join("manifest.json");
     let manifest: Value = serde_json::from_slice(&fs::read(manifest).unwrap()).unwrap();
@@ -156,6 +167,42 @@ fn retraining_takes_up_new_events_and_items() {
     assert!(said.contains("no new events, nothing to do"), "{said}");
     // The earlier release is still there.
     assert_eq!(names(&bench.path("shop/releases")).len(), 2);
+}
+
+#[test]
+fn a_forgotten_user_is_in_no_later_training() {
+    let bench = bench(60, 30);
+    fs::create_dir(bench.path("log")).unwrap();
+    let visitor = events("visitor", &["1", "2", "3", "4"]);
+    bench.write("log/interactions.jsonl", visitor.clone() + &events("other", &["5", "6", "7"]));
+    let line = QUICKSTART.replace("clicks.csv", "clicks.csv log");
+    run(&bench, &line);
+    let has = |folder: &std::path::Path, name: &str| {
+        Dataset::load(folder).unwrap().sequences.iter().any(|it| it.user == name)
+    };
+    let data = bench.path("shop/releases").join(current(&bench)).join("data");
+    assert!(has(&data, "visitor") && has(&data, "7"));
+
+    let (said, _) = run(&bench, "forget visitor --out shop");
+    assert!(said.contains("log: 4 events removed"), "{said}");
+    assert!(said.contains("clicks.csv: unchanged; later trainings leave"), "{said}");
+    assert!(said.contains("removed from the data of 1 releases"), "{said}");
+    assert!(!has(&data, "visitor") && has(&data, "other"));
+    // A user of a file that the command does not rewrite.
+    run(&bench, "forget 7 --out shop");
+    let list = fs::read_to_string(bench.path("shop/forgotten.json")).unwrap();
+    assert!(!list.contains("visitor"), "{list}");
+    assert!(!bench.path("shop/work").exists());
+
+    // Even if the events come back from a copy of the log.
+    bench.write("log/interactions.jsonl", visitor + &events("other", &["5", "6", "7"]));
+    let (_, progress) = run(&bench, "retrain --out shop --minutes 0 --force");
+    assert!(progress.contains("publishing …"), "{progress}");
+    let data = bench.path("shop/releases").join(current(&bench)).join("data");
+    assert!(!has(&data, "visitor") && !has(&data, "7") && has(&data, "other"));
+    let read = fs::read_to_string(bench.path("shop/work/retrain/read.txt")).unwrap();
+    assert!(read.contains("rows of users who asked to be forgotten"), "{read}");
+    assert!(!read.contains("visitor"), "{read}");
 }
 
 #[test]

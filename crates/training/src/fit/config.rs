@@ -22,10 +22,10 @@ pub struct FitConfig {
     /// Span in epochs of the moving average of the weights; 0 for none.
     pub average: u32,
     /// Newest items of each user that are not trained on; the first of them is the validation
-    /// target.
+    /// target. May be 0 in a refit only.
     pub hold_out: usize,
-    /// Train for exactly this number of epochs on all but each user's last item, without
-    /// validation; replaces `epochs`, `patience` and `hold_out`.
+    /// Train for exactly this number of epochs, without validation; replaces `epochs` and
+    /// `patience`.
     pub refit: Option<u32>,
     /// Number of users to validate on, sampled by `seed`; all if absent.
     pub validation_users: Option<usize>,
@@ -35,12 +35,4 @@ pub struct FitConfig {
     pub fresh: bool,
     /// Time between checkpoints within an epoch; one is also written after each epoch.
     pub checkpoint_interval: Duration,
-}
-
-impl FitConfig {
-    /// Newest items of each user that are not trained on.
-    #[must_use]
-    pub fn held_out(&self) -> usize {
-        if self.refit.is_some() { 1 } else { self.hold_out }
-    }
 }

@@ -76,7 +76,7 @@ impl TrainingData {
             return Err(TrainingError::Input(format!(
                 "{name}: no user has two items to train on after {} are held out; import more data or \
                  hold out fewer items",
-                config.held_out()
+                config.hold_out
             )));
         }
         Ok(Self::Histories { items, newest })

@@ -13,7 +13,7 @@ const MAX_HISTORIES: usize = 128;
 /// The items of a user that are trained on; empty if the user has no more than are held out.
 #[must_use]
 pub fn training_part<'a>(sequence: &'a Sequence, config: &FitConfig) -> &'a [ItemIndex] {
-    &sequence.items[..sequence.items.len().saturating_sub(config.held_out())]
+    &sequence.items[..sequence.items.len().saturating_sub(config.hold_out)]
 }
 
 /// The first held-out item of each user, sorted by history length.
@@ -37,8 +37,7 @@ pub(super) fn validation_targets<'a>(
         let text = format!(
             "{}: no user has more than the {} held-out items, so there is no validation target; \
              import more data or hold out fewer items",
-            dataset.name,
-            config.held_out()
+            dataset.name, config.hold_out
         );
         return Err(TrainingError::Input(text));
     }

@@ -50,6 +50,19 @@ pub(super) fn check_tokenizer(path: &Path, metadata: &Metadata) -> Result<(), Ge
     tokenizer::check(metadata).map_err(|fault| unsupported(path, &fault.expected, &fault.found))
 }
 
+/// The same for a model that embeds texts, which can be an encoder.
+///
+/// # Errors
+/// [`GeneratorError::Unsupported`] for the first fault.
+pub(super) fn check_embedder(path: &Path, metadata: &Metadata) -> Result<(), GeneratorError> {
+    if metadata.text("tokenizer.ggml.model") != Some("bert") {
+        return check_tokenizer(path, metadata);
+    }
+    check_part(metadata)
+        .and_then(|()| tokenizer::check_vocabulary(metadata).map(drop))
+        .map_err(|fault| unsupported(path, &fault.expected, &fault.found))
+}
+
 /// The first part of a split file has the metadata; llama.cpp finds the other parts itself.
 fn check_part(metadata: &Metadata) -> Result<(), Fault> {
     match (metadata.number("split.no"), metadata.number("split.count")) {

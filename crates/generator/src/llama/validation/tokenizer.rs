@@ -19,8 +19,7 @@ pub(super) fn check(metadata: &Metadata) -> Result<(), Fault> {
         Some(model) => model,
     };
     let tokens = tokens(metadata)?;
-    check_lengths(metadata, tokens.len())?;
-    let distinct = check_distinct(&tokens)?;
+    let distinct = check_vocabulary(metadata)?;
     if matches!(model, "llama" | "t5" | "plamo2") {
         check_bytes(&distinct, model != "plamo2")?;
     }
@@ -32,6 +31,13 @@ pub(super) fn check(metadata: &Metadata) -> Result<(), Fault> {
         check_special(metadata, "eos", default_eos(model), tokens.len())?;
     }
     Ok(())
+}
+
+/// The distinct tokens. Encoders need no more of their vocabulary.
+pub(super) fn check_vocabulary(metadata: &Metadata) -> Result<HashSet<&str>, Fault> {
+    let tokens = tokens(metadata)?;
+    check_lengths(metadata, tokens.len())?;
+    check_distinct(&tokens)
 }
 
 /// The texts of the vocabulary.

@@ -1,0 +1,86 @@
+//! `tandem forget`: removes a user from event logs and datasets.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::{
+    forget_files::{remove_from_dataset, remove_from_log},
+    values::FILES,
+};
+
+/// Options of `tandem forget`.
+#[derive(Args, Debug)]
+pub(crate) struct Forget {
+    /// Name of the user in the log: a site's own id, or the name that the visitor's device shows.
+    name: String,
+    /// Folder of a recommender (`tandem quickstart`): the event logs that it was trained on, its
+    /// datasets, and all later trainings.
+    #[cfg(feature = "llama")]
+    #[arg(long, value_name = "FOLDER", required_unless_present_any = ["events", "data"])]
+    #[arg(help_heading = FILES)]
+    out: Option<PathBuf>,
+    /// Event logs of a server: folders, or files that were moved out of one.
+    #[arg(long, value_name = "PATH", num_args = 1.., help_heading = FILES)]
+    events: Vec<PathBuf>,
+    /// Dataset folders (`tandem import`).
+    #[arg(long, value_name = "FOLDER", num_args = 1.., help_heading = FILES)]
+    data: Vec<PathBuf>,
+}
+
+pub(crate) fn run(args: &Forget) -> Result<()> {
+    let name = args.name.as_str();
+    for path in &args.events {
+        println!("{}: {}", path.display(), removed(remove_from_log(path, name)?));
+    }
+    for folder in &args.data {
+        let found = remove_from_dataset(folder, name)?;
+        println!("{}: {}", folder.display(), if found { "removed" } else { "not found" });
+    }
+    #[cfg(feature = "llama")]
+    if let Some(out) = &args.out {
+        from_recommender(out, args)?;
+    }
+    Ok(())
+}
+
+#[cfg(feature = "llama")]
+fn from_recommender(out: &std::path::Path, args: &Forget) -> Result<()> {
+    use tandem_dataset::{event_log, input_files};
+
+    use crate::pipeline;
+
+    let report = pipeline::forget(out, &args.name)?;
+    for path in &report.events {
+        if path.is_dir() {
+            println!("{}: {}", path.display(), removed(remove_from_log(path, &args.name)?));
+            continue;
+        }
+        // A file may have been deleted since.
+        for file in input_files(std::slice::from_ref(path)).unwrap_or_default() {
+            let shown = file.display();
+            match event_log::is_event_log(&file) {
+                Ok(true) => println!("{shown}: {}", removed(remove_from_log(&file, &args.name)?)),
+                Ok(false) => {
+                    println!("{shown}: unchanged; later trainings leave the user's rows out");
+                }
+                Err(error) => println!("{shown}: not read ({error})"),
+            }
+        }
+    }
+    let releases = report.releases;
+    println!("{}: removed from the data of {releases} releases", out.display());
+    if report.work {
+        println!("{}: intermediate files deleted", out.join("work").display());
+    }
+    println!(
+        "the models in use keep what they learnt: `tandem retrain --out {}` replaces them, `tandem quickstart` with another --out trains new ones from the beginning",
+        out.display()
+    );
+    Ok(())
+}
+
+fn removed(events: u64) -> String {
+    format!("{events} event{} removed", if events == 1 { "" } else { "s" })
+}
