@@ -36,6 +36,7 @@ mod error;
 mod events;
 mod files;
 mod item_ids;
+mod live_counts;
 mod log_writer;
 mod metrics;
 mod models;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use tandem_dataset::Catalogue;
-use tandem_generator::{LoadOptions, Model};
+use tandem_generator::{LoadOptions, Model, ranking_signals::RankingSignals};
 use tandem_protocol::HostedModel;
 
 use crate::{
@@ -104,20 +104,30 @@ impl Models {
         Ok(Self { models })
     }
 
-    /// Starts a worker with a queue of `capacity` jobs for each file.
+    /// Starts a worker with a queue of `capacity` jobs for each file. The signals are for the first
+    /// model.
     ///
     /// # Errors
     /// If the system cannot create a thread.
     pub(crate) fn start(
         files: &[ModelFile],
         catalogue: &Arc<Catalogue>,
+        signals: Option<&Arc<RankingSignals>>,
         options: &LoadOptions,
         capacity: usize,
     ) -> io::Result<Self> {
+        let mut signals = signals.cloned();
         let models = files.iter().map(|ModelFile { name, path }| {
+            let signals = signals.take();
             let (catalogue, path) = (Arc::clone(catalogue), path.clone());
             let options = LoadOptions { name: Some(name.clone()), ..options.clone() };
-            let load = move || Model::load(&path, catalogue, &options);
+            let load = move || {
+                let model = Model::load(&path, catalogue, &options)?;
+                match signals {
+                    Some(signals) => model.with_signals(signals),
+                    None => Ok(model),
+                }
+            };
             Ok(ServedModel { name: name.clone(), worker: Worker::start(load, capacity)? })
         });
         Ok(Self { models: models.collect::<io::Result<_>>()? })

@@ -14,11 +14,12 @@ use std::{
 };
 
 use tandem_dataset::{Catalogue, Dataset};
-use tandem_generator::LoadOptions;
+use tandem_generator::{LoadOptions, ranking_signals::RankingSignals};
 
 use crate::{
     artifacts::{ArtifactStore, read_current},
     config::Source,
+    live_counts::LiveCounts,
     models::{ModelFile, Models, check_names},
     start_error::StartError,
     state::{AppState, DatasetInfo, Recommender},
@@ -34,6 +35,8 @@ const LOADING_POLL: Duration = Duration::from_millis(20);
 
 /// The file of a release's language model.
 const LANGUAGE_MODEL: &str = "language-model.gguf";
+/// The folder of a release's ranking signals; a release may have none.
+const SIGNALS: &str = "signals";
 
 /// How language models are loaded.
 #[derive(Clone, Debug)]
@@ -52,6 +55,7 @@ pub(crate) struct Parts {
     /// The dataset folder.
     data: PathBuf,
     gguf: Vec<ModelFile>,
+    signals: Option<Arc<RankingSignals>>,
     /// Whether items of the history may be candidates.
     repeats: bool,
 }
@@ -65,9 +69,9 @@ pub(crate) fn read_source(
     source: &Source,
 ) -> Result<(Parts, Option<(PathBuf, String)>), StartError> {
     match source {
-        Source::Files { data, artifacts, gguf } => {
+        Source::Files { data, artifacts, gguf, signals } => {
             let open = |catalogue| ArtifactStore::open(artifacts, catalogue);
-            Ok((Parts::read(data, gguf, open)?, None))
+            Ok((Parts::read(data, gguf, signals.as_deref(), open)?, None))
         }
         Source::Release(folder) => {
             let name = read_current(&folder.join("current"))?;
@@ -81,7 +85,8 @@ fn read_release(folder: &Path, name: &str) -> Result<Parts, StartError> {
     let release = folder.join("releases").join(name);
     let path = release.join(LANGUAGE_MODEL);
     let model = ModelFile { name: "language-model".to_owned(), path };
-    Parts::read(&release.join("data"), &[model], |catalogue| {
+    let signals = Some(release.join(SIGNALS)).filter(|folder| folder.exists());
+    Parts::read(&release.join("data"), &[model], signals.as_deref(), |catalogue| {
         let pointer = release.join("artifacts");
         ArtifactStore::open_named_by(&pointer, &folder.join("artifacts"), catalogue)
     })
@@ -91,6 +96,7 @@ impl Parts {
     fn read(
         data: &Path,
         gguf: &[ModelFile],
+        signals: Option<&Path>,
         open: impl FnOnce(Arc<Catalogue>) -> Result<ArtifactStore, crate::ArtifactError>,
     ) -> Result<Self, StartError> {
         let Dataset { name, catalogue, notice, repeats, .. } = Dataset::load(data)?;
@@ -98,9 +104,11 @@ impl Parts {
         let artifacts = Arc::new(open(Arc::clone(&catalogue))?);
         check_names(gguf.iter().map(|model| model.name.as_str()))?;
         gguf.iter().try_for_each(|model| check_gguf(&model.path))?;
+        let signals = signals.map(|folder| RankingSignals::read(folder, &catalogue)).transpose()?;
+        let signals = signals.map(Arc::new);
         let dataset = DatasetInfo { name, notice };
         let (data, gguf) = (data.to_owned(), gguf.to_vec());
-        Ok(Self { catalogue, dataset, artifacts, data, gguf, repeats })
+        Ok(Self { catalogue, dataset, artifacts, data, gguf, signals, repeats })
     }
 
     /// Tries the language models in other processes. `wait` waits for a duration and returns
@@ -121,10 +129,10 @@ impl Parts {
     /// # Errors
     /// If the system cannot create a thread.
     pub(crate) fn start(self, options: &ModelOptions) -> Result<Recommender, StartError> {
-        let Self { catalogue, dataset, artifacts, gguf, repeats, .. } = self;
+        let Self { catalogue, dataset, artifacts, gguf, signals, repeats, .. } = self;
         let load = LoadOptions { repeats, ..options.load.clone() };
-        let models = Models::start(&gguf, &catalogue, &load, options.queue)?;
-        Ok(Recommender { catalogue, dataset, artifacts, models })
+        let models = Models::start(&gguf, &catalogue, signals.as_ref(), &load, options.queue)?;
+        Ok(Recommender { catalogue, dataset, artifacts, models, signals })
     }
 }
 
@@ -226,6 +234,11 @@ impl Following {
         }
         match self.load(&name, wait) {
             Ok(Some(recommender)) if recommender.models.are_ready() => {
+                if let Some(log) = &self.state.events
+                    && let Err(error) = LiveCounts::default().replay(log, &recommender)
+                {
+                    tracing::warn!(%error, "the new release does not count the newest events");
+                }
                 self.retired.push(self.state.recommender.replace(Arc::new(recommender)));
                 tracing::info!(from = self.in_use, to = name, "switched to a new release");
                 self.in_use = name;

@@ -125,6 +125,9 @@ pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, S
     let mut state = AppState::new(Arc::clone(&first), args.limits());
     state.site.clone_from(&args.site);
     state.client.clone_from(&args.client);
+    if let Some(log) = &events {
+        state.live_counts.replay(log, &first)?;
+    }
     state.events = events;
     state.set_access(access);
     let state = web::Data::new(state);

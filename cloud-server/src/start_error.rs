@@ -1,6 +1,7 @@
 use std::{io, net::SocketAddr, path::PathBuf};
 
 use tandem_dataset::DatasetError;
+use tandem_generator::GeneratorError;
 
 use crate::{
     access::KeyFileError,
@@ -43,6 +44,9 @@ pub enum StartError {
     /// A language model could not be loaded.
     #[error("cannot use the language model: {0}")]
     Model(String),
+    /// The ranking signals cannot be used.
+    #[error("cannot use the ranking signals: {0}")]
+    Signals(#[from] GeneratorError),
     /// The site's folder has no `index.html`.
     #[error("{} has no index.html: expected the folder of a built site; build the site or omit --site", path.display())]
     Site {

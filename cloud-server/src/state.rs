@@ -7,11 +7,13 @@ use std::{
 };
 
 use tandem_dataset::Catalogue;
+use tandem_generator::ranking_signals::RankingSignals;
 use tokio::sync::Semaphore;
 
 use crate::{
     access::AccessControl, artifacts::ArtifactStore, body_budget::BodyBudget, config::Limits,
-    connection::Admission, events::EventLog, metrics::Metrics, models::Models,
+    connection::Admission, events::EventLog, live_counts::LiveCounts, metrics::Metrics,
+    models::Models,
 };
 
 /// Everything that the request handlers share.
@@ -29,6 +31,8 @@ pub struct AppState {
     pub events: Option<Arc<EventLog>>,
     /// Memory of bodies that are arriving.
     pub(crate) bodies: BodyBudget,
+    /// Counts of events for the ranking signals.
+    pub(crate) live_counts: LiveCounts,
     pub(crate) connections: Admission,
     pub(crate) metrics: Metrics,
     /// Large requests for rows are answered one at a time, beside the language models.
@@ -50,6 +54,8 @@ pub struct Recommender {
     pub artifacts: Arc<ArtifactStore>,
     /// The language models.
     pub models: Models,
+    /// Ranking signals of the first model, if it has any.
+    pub signals: Option<Arc<RankingSignals>>,
 }
 
 /// The recommender in use. Replacing it affects new requests only: a request that has begun
@@ -133,6 +139,7 @@ impl AppState {
             client: None,
             events: None,
             bodies: BodyBudget::new(limits.body_memory),
+            live_counts: LiveCounts::default(),
             connections: Admission::new(connections.total, connections.per_address),
             metrics: Metrics::default(),
             large_rows: Semaphore::new(1),

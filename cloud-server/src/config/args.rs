@@ -82,6 +82,10 @@ pub struct Args {
     /// [required without --release].
     #[arg(long, value_name = "[NAME=]FILE", value_delimiter = ',', help_heading = "Models")]
     pub gguf: Vec<ModelFile>,
+    /// Folder of ranking signals written by `tandem fit-signals`, for the first model
+    /// [default: with --release, the folder `signals` of the release, if there is one].
+    #[arg(long, value_name = "DIR", help_heading = "Models")]
+    pub signals: Option<PathBuf>,
     /// Threads of each language model, 1 to 512 [default: number of cores].
     #[arg(long, value_name = "N", value_parser = number(1, 512), help_heading = "Models")]
     pub threads: Option<usize>,

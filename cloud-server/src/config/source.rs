@@ -6,8 +6,8 @@ use crate::models::ModelFile;
 /// Where the catalogue, the artefacts and the language models come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// Dataset folder, artefact folder and language models.
-    Files { data: PathBuf, artifacts: PathBuf, gguf: Vec<ModelFile> },
+    /// Dataset folder, artefact folder, language models and ranking signals of the first one.
+    Files { data: PathBuf, artifacts: PathBuf, gguf: Vec<ModelFile>, signals: Option<PathBuf> },
     /// A folder of `tandem quickstart`: `releases/<name>/` with `data/`, `language-model.gguf`
     /// and a file `artifacts` that names a folder of `artifacts/`; `current` names the release
     /// in use.
@@ -39,14 +39,15 @@ impl Args {
     /// # Errors
     /// [`OptionsError`] if the options name no source, or two.
     pub(crate) fn source(&self) -> Result<Source, OptionsError> {
-        let Self { release, data, artifacts, gguf, .. } = self;
+        let Self { release, data, artifacts, gguf, signals, .. } = self;
         let parts = [
             ("--data", data.is_some()),
             ("--artifacts", artifacts.is_some()),
             ("--gguf", !gguf.is_empty()),
         ];
+        let excluded = parts.into_iter().chain([("--signals", signals.is_some())]);
         if let Some(folder) = release {
-            return match parts.into_iter().find(|(_, is_set)| *is_set) {
+            return match excluded.into_iter().find(|(_, is_set)| *is_set) {
                 Some((other, _)) => Err(OptionsError::Both { one: "--release", other }),
                 None => Ok(Source::Release(folder.clone())),
             };
@@ -56,6 +57,7 @@ impl Args {
                 data: data.clone(),
                 artifacts: artifacts.clone(),
                 gguf: gguf.clone(),
+                signals: signals.clone(),
             }),
             _ => {
                 let missing = parts.into_iter().filter(|(_, is_set)| !is_set);

@@ -6,16 +6,16 @@ mod known;
 use std::{
     collections::HashSet,
     fs::{self, File, OpenOptions, TryLockError},
-    io,
+    io::{self, BufRead, BufReader},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
 };
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tandem_dataset::event_log::{self, DISAGREEMENTS, INTERACTIONS, LOCK, SIGNALS};
-use tandem_protocol::{EventKind, LoggedEvent};
+use tandem_protocol::{EventKind, ItemId, LoggedEvent};
 
 use file::LogFile;
 use known::{KnownEvents, Tail};
@@ -200,6 +200,36 @@ impl EventLog {
         })
     }
 
+    /// Calls `each` with session, item and time (milliseconds since 1970) of every click and
+    /// purchase in the log, oldest first. Lines that cannot be read are passed over. Blocks.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub(crate) fn for_each_interaction(
+        &self,
+        mut each: impl FnMut(&str, &ItemId, u64),
+    ) -> Result<(), EventLogError> {
+        #[derive(Deserialize)]
+        struct Line {
+            user: String,
+            item: ItemId,
+            timestamp: u64,
+        }
+
+        let path = self.folder.join(INTERACTIONS);
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            file => file.map_err(|source| EventLogError::io(&path, source))?,
+        };
+        for line in BufReader::new(file).split(b'\n') {
+            let line = line.map_err(|source| EventLogError::io(&path, source))?;
+            if let Ok(Line { user, item, timestamp }) = serde_json::from_slice(&line) {
+                each(&user, &item, timestamp);
+            }
+        }
+        Ok(())
+    }
+
     /// Appends the disagreement reported by a device in shadow mode. Blocks.
     ///
     /// # Errors
@@ -282,15 +312,13 @@ fn to_lines<T: Serialize>(records: impl Iterator<Item = T>) -> Vec<u8> {
 }
 
 /// Whether events of this kind join a history and can train a model.
-fn is_interaction(kind: EventKind) -> bool {
+pub(crate) fn is_interaction(kind: EventKind) -> bool {
     matches!(kind, EventKind::Click | EventKind::Purchase)
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
-
-    use tandem_protocol::ItemId;
 
     use super::*;
 

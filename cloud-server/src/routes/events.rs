@@ -9,7 +9,7 @@ use crate::{
     access::Caller,
     body::JsonBody,
     error::ApiError,
-    events::{EventLog, EventLogError},
+    events::{EventLog, EventLogError, is_interaction},
     files::blocking,
     state::AppState,
 };
@@ -63,11 +63,19 @@ pub(crate) async fn events(
     let EventsRequest { session, events } = request;
     let sent = events.len();
     state.access().charge_events(&caller, sent)?;
-    let catalogue = Arc::clone(&state.recommender().catalogue);
+    let shared = state.clone().into_inner();
     let write = move || {
         let new = log.append(&session, &events)?;
-        let unknown = new.iter().filter(|event| catalogue.index_of(&event.item).is_none());
-        Ok((new.len(), unknown.count()))
+        let recommender = shared.recommender();
+        let unknown = |event: &&&LoggedEvent| recommender.catalogue.index_of(&event.item).is_none();
+        let unknown = new.iter().filter(unknown).count();
+        for event in new.iter().filter(|event| is_interaction(event.kind)) {
+            if let Some(signals) = &recommender.signals {
+                let event = (session.as_str(), &event.item, event.at);
+                shared.live_counts.count(signals, &recommender.catalogue, event);
+            }
+        }
+        Ok((new.len(), unknown))
     };
     let written = write_off_thread(write).await;
     let (accepted, unknown) = written.inspect_err(|_| state.metrics.events_refused(sent))?;
@@ -99,7 +107,12 @@ pub(crate) async fn forget(
     let log = event_log(&state)?;
     check_id("name", &name)?;
     let name = name.into_inner();
-    let removed = write_off_thread(move || log.forget(&name)).await?;
+    let shared = state.clone().into_inner();
+    let forget = move || {
+        shared.live_counts.forget(&name);
+        log.forget(&name)
+    };
+    let removed = write_off_thread(forget).await?;
     tracing::info!(removed, "removed a visitor from the event log");
     Ok(web::Json(ForgetResponse { removed }))
 }

@@ -38,7 +38,7 @@ pub(crate) struct Status {
 )]
 pub(crate) async fn status(state: web::Data<AppState>) -> impl Responder {
     let recommender = state.recommender();
-    let Recommender { catalogue, dataset, artifacts, models } = &*recommender;
+    let Recommender { catalogue, dataset, artifacts, models, .. } = &*recommender;
     let language_models: Vec<HostedModel> = models.iter().map(ServedModel::status).collect();
     let language_model = language_models.first().and_then(|model| {
         let (name, sha256) = (model.name.clone(), model.sha256.clone()?);

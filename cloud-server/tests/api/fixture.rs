@@ -284,7 +284,9 @@ impl Fixture {
             TrustedProxies::new(options.proxies),
             &options.limits.rates,
         );
-        let recommender = Recommender { catalogue, dataset, artifacts: Arc::new(store), models };
+        let artifacts_ = Arc::new(store);
+        let recommender =
+            Recommender { catalogue, dataset, artifacts: artifacts_, models, signals: None };
         let recommender = Arc::new(recommender);
         let mut state = AppState::new(Arc::clone(&recommender), options.limits);
         state.site = options.site;

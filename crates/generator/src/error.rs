@@ -40,6 +40,16 @@ pub enum GeneratorError {
         /// What is wrong.
         message: String,
     },
+    /// Ranking signals whose weights were fitted for another language model.
+    #[error(
+        "the signals were fitted for the language model with SHA-256 {expected}, found {found}; fit them again with tandem fit-signals"
+    )]
+    OtherSignals {
+        /// Hash of the model that they belong to.
+        expected: String,
+        /// Hash of the model that is used.
+        found: String,
+    },
     /// The generator of one engine was requested from a model of the other engine.
     #[error(
         "{name} is not a model for the {engine} engine; call Model::generator, which selects the engine of the file"
@@ -114,6 +124,7 @@ impl GeneratorError {
             Self::Unsupported { .. }
             | Self::OtherCatalogue { .. }
             | Self::Signals { .. }
+            | Self::OtherSignals { .. }
             | Self::NotFinite => true,
             Self::OtherEngine { .. }
             | Self::Load { .. }

@@ -21,6 +21,9 @@ use crate::failure::BadInput;
 pub(crate) struct Header {
     pub(crate) model: String,
     pub(crate) model_sha256: String,
+    /// Hash of the ranking signals beside the model, if there were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) signals_sha256: Option<String>,
     pub(crate) catalogue_hash: String,
     pub(crate) k: usize,
 }

@@ -18,10 +18,10 @@ mod export;
 #[cfg(feature = "llama")]
 mod extend;
 mod failure;
-mod forget;
-mod forget_files;
 #[cfg(feature = "llama")]
 mod fit_signals;
+mod forget;
+mod forget_files;
 #[cfg(feature = "llama")]
 mod gguf_encoding;
 mod import;

@@ -50,7 +50,8 @@ mod with_llama {
     use crate::{
         candidate_lists,
         failure::{self, BadInput},
-        lists, memory,
+        lists::{self, Ranker},
+        memory,
         pipeline::{
             self, Inputs, Job, LIST, Release, Trained, calibrated_model, mean_and_error, ndcg10,
             test_prefixes, thousands, together,
@@ -186,7 +187,9 @@ mod with_llama {
         }
         pipeline::remove(lists)?;
         let wanted = test_prefixes(&view, &viewed);
-        lists::make(&release.measured_language_model(), &view, &wanted, LIST, lists)?;
+        let (gguf, signals) = (release.measured_language_model(), release.measured_signals());
+        let ranker = Ranker { gguf: &gguf, signals: signals.as_deref() };
+        lists::make(ranker, &view, &wanted, LIST, lists)?;
         let lists = candidate_lists::load(lists, &view)?;
         let model =
             calibrated_model(&release.measured_small_model(), &view, &release.calibration())?;

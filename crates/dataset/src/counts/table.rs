@@ -70,6 +70,12 @@ impl CountTable {
         table
     }
 
+    /// How it forgets, and how much it remembers.
+    #[must_use]
+    pub fn options(&self) -> CountOptions {
+        self.options
+    }
+
     /// Number of items of the catalogue.
     #[must_use]
     pub fn items(&self) -> usize {

@@ -127,11 +127,13 @@ impl Model {
     /// Combines the scores of an item-token model with further signals.
     ///
     /// # Errors
-    /// [`GeneratorError::OtherEngine`] for a text model.
+    /// [`GeneratorError::OtherEngine`] for a text model, [`GeneratorError::OtherSignals`] if the
+    /// weights were fitted for another model.
     pub fn with_signals(mut self, signals: Arc<RankingSignals>) -> Result<Self, GeneratorError> {
         if matches!(self.engine, Engine::Titles(_)) {
             return Err(self.other_engine(ENGINE));
         }
+        signals.check_language_model(&self.info.sha256)?;
         self.signals = Some(signals);
         Ok(self)
     }

@@ -97,16 +97,12 @@ impl RankingSignals {
         draft.publish().map_err(to_error)
     }
 
-    /// Reads the folder for a catalogue and a language model.
+    /// Reads the folder for a catalogue.
     ///
     /// # Errors
-    /// [`GeneratorError::Signals`] if a file is missing, damaged, or of another catalogue or
-    /// language model.
-    pub fn read(
-        folder: &Path,
-        catalogue: &Catalogue,
-        language_model_sha256: &str,
-    ) -> Result<Self, GeneratorError> {
+    /// [`GeneratorError::Gguf`] if the weights cannot be read, [`GeneratorError::Signals`] if a
+    /// file is damaged or of another catalogue.
+    pub fn read(folder: &Path, catalogue: &Catalogue) -> Result<Self, GeneratorError> {
         let (header, path) = (header(folder)?, folder.join(WEIGHTS_FILE));
         let expected = |expected: String, found: String| GeneratorError::Signals {
             path: path.clone(),
@@ -117,10 +113,6 @@ impl RankingSignals {
         }
         if header.catalogue_hash != catalogue.hash() {
             return Err(expected("signals of this catalogue".into(), "those of another".into()));
-        }
-        if header.language_model_sha256 != language_model_sha256 {
-            let text = "weights fitted for this language model";
-            return Err(expected(text.into(), "those of another".into()));
         }
         if !header.weights.are_valid() {
             let text = "finite weights of at least 0 and a temperature above 0";
@@ -141,7 +133,9 @@ impl RankingSignals {
             .then(|| CountTable::read(catalogue, &counts_path))
             .transpose()
             .map_err(|error| signals_error(folder, &error))?;
-        Ok(Self::new(header.weights, text.as_ref(), counts))
+        let mut signals = Self::new(header.weights, text.as_ref(), counts);
+        signals.language_model_sha256 = Some(header.language_model_sha256);
+        Ok(signals)
     }
 }
 
@@ -167,18 +161,19 @@ mod tests {
         let info = SignalsInfo { weights, language_model_sha256: "hash".to_owned(), hold_out: 2 };
         RankingSignals::write(&folder, &shop("a"), &info, None, Some(&counts)).unwrap();
         assert_eq!(SignalsInfo::read(&folder).unwrap(), info);
-        let read = RankingSignals::read(&folder, &shop("a"), "hash").unwrap();
+        let read = RankingSignals::read(&folder, &shop("a")).unwrap();
         assert_eq!((read.weights(), read.text().is_none()), (weights, true));
         assert_eq!(*read.counts().unwrap(), counts);
 
         let refusal =
             |result: Result<RankingSignals, GeneratorError>| result.unwrap_err().to_string();
-        assert!(refusal(RankingSignals::read(&folder, &shop("b"), "hash")).contains("catalogue"));
-        assert!(refusal(RankingSignals::read(&folder, &shop("a"), "x")).contains("language model"));
+        assert!(refusal(RankingSignals::read(&folder, &shop("b"))).contains("catalogue"));
+        assert!(read.check_language_model("hash").is_ok());
+        assert!(read.check_language_model("x").unwrap_err().to_string().contains("fitted for"));
         let bad = SignalWeights { text: -1.0, ..weights };
         let bad = SignalsInfo { weights: bad, ..info };
         RankingSignals::write(&folder, &shop("a"), &bad, None, None).unwrap();
-        assert!(RankingSignals::read(&folder, &shop("a"), "hash").is_err());
-        assert!(RankingSignals::read(parent.path(), &shop("a"), "hash").is_err());
+        assert!(RankingSignals::read(&folder, &shop("a")).is_err());
+        assert!(RankingSignals::read(parent.path(), &shop("a")).is_err());
     }
 }

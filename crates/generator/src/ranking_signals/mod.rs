@@ -30,6 +30,8 @@ use serde::{Deserialize, Serialize};
 use tandem_dataset::{ItemIndex, counts::CountTable, text_vectors::TextVectors};
 pub use text::TextTable;
 
+use crate::GeneratorError;
+
 /// Weights of the standardised signals.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SignalWeights {
@@ -61,6 +63,8 @@ pub struct RankingSignals {
     weights: SignalWeights,
     text: Option<TextTable>,
     counts: Option<RwLock<CountTable>>,
+    /// The language model that the weights were fitted for, if they are from a folder.
+    language_model_sha256: Option<String>,
 }
 
 impl RankingSignals {
@@ -71,7 +75,22 @@ impl RankingSignals {
         text: Option<&TextVectors>,
         counts: Option<CountTable>,
     ) -> Self {
-        Self { weights, text: text.map(TextTable::new), counts: counts.map(RwLock::new) }
+        let (text, counts) = (text.map(TextTable::new), counts.map(RwLock::new));
+        Self { weights, text, counts, language_model_sha256: None }
+    }
+
+    /// Fails if the weights were fitted for another language model.
+    ///
+    /// # Errors
+    /// [`GeneratorError::OtherSignals`].
+    pub fn check_language_model(&self, sha256: &str) -> Result<(), GeneratorError> {
+        match &self.language_model_sha256 {
+            Some(expected) if expected != sha256 => Err(GeneratorError::OtherSignals {
+                expected: expected.clone(),
+                found: sha256.to_owned(),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// The weights.

@@ -132,8 +132,7 @@ impl Measurement<'_> {
         if let Some(folder) = signals {
             let counted = SignalsInfo::read(folder)?.hold_out;
             refit |= self.refit_by(folder, counted)?;
-            let sha256 = &model.info().sha256;
-            let signals = RankingSignals::read(folder, &self.dataset.catalogue, sha256)?;
+            let signals = RankingSignals::read(folder, &self.dataset.catalogue)?;
             model = model.with_signals(std::sync::Arc::new(signals))?;
         }
         let mut generator = model.generator()?;

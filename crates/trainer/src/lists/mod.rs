@@ -14,8 +14,14 @@ use std::{
 use anyhow::{Context, Result};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use tandem_dataset::{Dataset, ItemIndex};
-use tandem_generator::{LoadOptions, Model, Query};
+use tandem_dataset::{
+    Dataset, ItemIndex,
+    files::{sha256_hex, sha256_hex_of_file},
+};
+use tandem_generator::{
+    LoadOptions, Model, Query,
+    ranking_signals::{COUNTS_FILE, RankingSignals, TEXT_FILE, WEIGHTS_FILE},
+};
 
 use self::prefixes::{Purpose, Wanted};
 use crate::{
@@ -31,6 +37,9 @@ pub(crate) struct Lists {
     /// Language model (.gguf).
     #[arg(long, value_name = "GGUF", help_heading = FILES)]
     gguf: PathBuf,
+    /// Ranking signals of `tandem fit-signals` beside the language model.
+    #[arg(long, value_name = "FOLDER", help_heading = FILES)]
+    signals: Option<PathBuf>,
     /// Dataset folder of `tandem import`.
     #[arg(long, value_name = "FOLDER", help_heading = FILES)]
     data: PathBuf,
@@ -88,7 +97,8 @@ pub(crate) fn run(args: &Lists) -> Result<()> {
         );
         return Err(BadInput(text).into());
     }
-    let made = make(&args.gguf, &dataset, &wanted, args.k, &args.out)?;
+    let ranker = Ranker { gguf: &args.gguf, signals: args.signals.as_deref() };
+    let made = make(ranker, &dataset, &wanted, args.k, &args.out)?;
     println!(
         "{}: {} lists by {}, {} of them new, {:.2} ms each{}",
         args.out.display(),
@@ -111,20 +121,33 @@ pub(crate) struct MadeLists {
     ms_each: f64,
 }
 
+/// A language model and the signals that it ranks with, if it has any.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ranker<'a> {
+    pub(crate) gguf: &'a Path,
+    /// Folder of `tandem fit-signals`.
+    pub(crate) signals: Option<&'a Path>,
+}
+
 /// Writes the lists of `k` candidates for these prefixes, which are users (positions in the
 /// dataset) with a number of their items. Lists that the file has are kept.
 pub(crate) fn make(
-    gguf: &Path,
+    ranker: Ranker<'_>,
     dataset: &Dataset,
     wanted: &[(usize, usize)],
     k: usize,
     path: &Path,
 ) -> Result<MadeLists> {
     let options = LoadOptions { repeats: dataset.repeats, ..LoadOptions::default() };
-    let model = Model::load(gguf, Arc::new(dataset.catalogue.clone()), &options)?;
+    let mut model = Model::load(ranker.gguf, Arc::new(dataset.catalogue.clone()), &options)?;
+    if let Some(folder) = ranker.signals {
+        let signals = RankingSignals::read(folder, &dataset.catalogue)?;
+        model = model.with_signals(Arc::new(signals))?;
+    }
     let header = Header {
         model: model.info().name.clone(),
         model_sha256: model.info().sha256.clone(),
+        signals_sha256: ranker.signals.map(hash_of_signals).transpose()?,
         catalogue_hash: dataset.catalogue.hash().to_owned(),
         k,
     };
@@ -161,6 +184,18 @@ pub(crate) fn make(
     bar.finish_and_clear();
     let ms_each = started.elapsed().as_secs_f64() * 1e3 / missing.len().max(1) as f64;
     Ok(MadeLists { model: header.model, new: missing.len(), ms_each })
+}
+
+/// A hash of the files of a folder of signals.
+fn hash_of_signals(folder: &Path) -> Result<String> {
+    let mut hashes = String::new();
+    for file in [WEIGHTS_FILE, TEXT_FILE, COUNTS_FILE].map(|name| folder.join(name)) {
+        if file.exists() {
+            hashes += &sha256_hex_of_file(&file)
+                .with_context(|| format!("cannot read {}", file.display()))?;
+        }
+    }
+    Ok(sha256_hex(hashes))
 }
 
 /// Creates the file, or reads its lists and removes a truncated last line.
@@ -200,7 +235,13 @@ mod tests {
     use super::*;
 
     fn header(k: usize) -> Header {
-        Header { model: "m".into(), model_sha256: "s".into(), catalogue_hash: "c".into(), k }
+        Header {
+            model: "m".into(),
+            model_sha256: "s".into(),
+            signals_sha256: None,
+            catalogue_hash: "c".into(),
+            k,
+        }
     }
 
     #[test]

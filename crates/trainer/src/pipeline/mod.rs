@@ -13,6 +13,7 @@ mod page;
 mod plan;
 mod read;
 mod release;
+mod signals;
 mod state;
 
 use std::{
@@ -47,7 +48,7 @@ use crate::{
     calibration::{CALL_BUDGET, Calibration, read_calibration, write_calibration},
     candidate_lists,
     export::{self, Export},
-    lists,
+    lists::{self, Ranker},
     search::{CellOptions, Search},
     small_model::SmallModel,
     train::{
@@ -105,12 +106,15 @@ pub(crate) struct Files {
     read: PathBuf,
     pub(crate) small_model: PathBuf,
     pub(crate) language_model: PathBuf,
+    /// Counts and their weights beside the language model.
+    pub(crate) signals: PathBuf,
     pub(crate) lists: PathBuf,
     pub(crate) calibration: PathBuf,
     measured: PathBuf,
     /// The models trained on everything, which are published.
     whole_small_model: PathBuf,
     whole_language_model: PathBuf,
+    whole_signals: PathBuf,
 }
 
 impl Files {
@@ -120,11 +124,13 @@ impl Files {
             read: work.join("read.txt"),
             small_model: work.join(release::SMALL_MODEL),
             language_model: work.join(release::LANGUAGE_MODEL),
+            signals: work.join(release::SIGNALS),
             lists: work.join("lists.jsonl"),
             calibration: work.join(release::CALIBRATION),
             measured: work.join("measured.json"),
             whole_small_model: work.join(WHOLE).join(release::SMALL_MODEL),
             whole_language_model: work.join(WHOLE).join(release::LANGUAGE_MODEL),
+            whole_signals: work.join(WHOLE).join(release::SIGNALS),
         }
     }
 }
@@ -192,10 +198,16 @@ pub(crate) fn train(job: &Job<'_>, imported: Imported) -> Result<Trained> {
         llm::train(&args, &training_set).map(drop)
     })?;
 
-    let lists_key = key(&["lists", &llm_key]);
+    let signals_key = key(&["signals", &llm_key]);
+    steps.run("weighing the counts", &signals_key, &[&files.signals], &[], || {
+        signals::fit(&files.data, &files.language_model, &training_set, &files.signals)
+    })?;
+
+    let lists_key = key(&["lists", &signals_key]);
     steps.run("listing candidates", &lists_key, &[&files.lists], &[&files.lists], || {
         let wanted = held_out.prefixes(&dataset);
-        lists::make(&files.language_model, &dataset, &wanted, LIST, &files.lists).map(drop)
+        let ranker = Ranker { gguf: &files.language_model, signals: Some(&files.signals) };
+        lists::make(ranker, &dataset, &wanted, LIST, &files.lists).map(drop)
     })?;
 
     let calibration_key = key(&["calibrate", &lists_key, &small_key]);
@@ -250,6 +262,16 @@ pub(crate) fn publish(job: &Job<'_>, trained: &mut Trained) -> Result<()> {
         let mut args: TrainLlm = parse(with_files(&options, &files.data, model))?;
         args.fit.display = Display::OneBar;
         llm::train(&args, dataset).map(drop)
+    })?;
+
+    let whole_key = key(&["whole signals", &whole_key]);
+    steps.run("counting everything", &whole_key, &[&files.whole_signals], &[], || {
+        signals::count_everything(
+            dataset,
+            &files.signals,
+            &files.whole_language_model,
+            &files.whole_signals,
+        )
     })?;
 
     let (pointer, artifacts) = (job.out.join(release::CURRENT), job.out.join(release::ARTIFACTS));

@@ -39,7 +39,7 @@ pub(crate) fn page(page: &Page<'_>) -> String {
         ("popularity", &measured.popularity),
         ("co-occurrence", &measured.co_occurrence),
         ("small model, on the device", &measured.small_model),
-        ("language model, in the cloud", &measured.language_model),
+        ("language model with counts, in the cloud", &measured.language_model),
         (&calls, &measured.together),
     ];
     for (name, figures) in rows {

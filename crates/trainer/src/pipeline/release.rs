@@ -15,6 +15,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use tandem_dataset::files::{FolderDraft, sha256_hex, sha256_hex_of_file};
+use tandem_generator::ranking_signals::{COUNTS_FILE, TEXT_FILE, WEIGHTS_FILE};
 
 use super::{Files, write_text};
 use crate::failure::BadInput;
@@ -25,6 +26,8 @@ pub(super) const CURRENT: &str = "current";
 pub(super) const ARTIFACTS: &str = "artifacts";
 pub(super) const SMALL_MODEL: &str = "small-model.safetensors";
 pub(super) const LANGUAGE_MODEL: &str = "language-model.gguf";
+/// Folder of counts and weights beside the language model; older releases have none.
+pub(super) const SIGNALS: &str = "signals";
 pub(super) const CALIBRATION: &str = "calibration.json";
 const RELEASES: &str = "releases";
 /// Folder of the models as they were measured.
@@ -96,6 +99,10 @@ impl Release {
         ];
         let dataset = DATASET_FILES.map(|name| (format!("{DATA}/{name}"), files.data.join(name)));
         parts.extend(dataset.iter().map(|(name, path)| (name.clone(), path.as_path())));
+        let whole = signal_files(SIGNALS, &files.whole_signals);
+        let measured = signal_files(&format!("{MEASURED}/{SIGNALS}"), &files.signals);
+        let signals: Vec<(String, PathBuf)> = whole.chain(measured).collect();
+        parts.extend(signals.iter().map(|(name, path)| (name.clone(), path.as_path())));
         let mut hashes = artifacts.to_owned();
         for (_, path) in &parts {
             hashes += &sha256_hex_of_file(path)
@@ -165,6 +172,12 @@ impl Release {
         self.folder.join(MEASURED).join(LANGUAGE_MODEL)
     }
 
+    /// The signals of [`measured_language_model`](Self::measured_language_model); `None` in a
+    /// release of before there were any.
+    pub(crate) fn measured_signals(&self) -> Option<PathBuf> {
+        Some(self.folder.join(MEASURED).join(SIGNALS)).filter(|folder| folder.is_dir())
+    }
+
     pub(crate) fn calibration(&self) -> PathBuf {
         self.folder.join(CALIBRATION)
     }
@@ -176,6 +189,14 @@ impl Release {
             hash(&self.data()).is_some_and(|own| hash(data) == Some(own))
         })
     }
+}
+
+/// The files of a folder of signals, and their names in a release below `name`.
+fn signal_files(name: &str, folder: &Path) -> impl Iterator<Item = (String, PathBuf)> {
+    [WEIGHTS_FILE, TEXT_FILE, COUNTS_FILE]
+        .into_iter()
+        .map(move |file| (format!("{name}/{file}"), folder.join(file)))
+        .filter(|(_, path)| path.exists())
 }
 
 #[cfg(test)]
