@@ -126,7 +126,7 @@ pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, S
     state.site.clone_from(&args.site);
     state.client.clone_from(&args.client);
     if let Some(log) = &events {
-        state.live_counts.replay(log, &first)?;
+        state.live_counts.replay(log, &first).map_err(StartError::from)?;
     }
     state.events = events;
     state.set_access(access);

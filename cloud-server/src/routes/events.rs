@@ -67,8 +67,8 @@ pub(crate) async fn events(
     let write = move || {
         let new = log.append(&session, &events)?;
         let recommender = shared.recommender();
-        let unknown = |event: &&&LoggedEvent| recommender.catalogue.index_of(&event.item).is_none();
-        let unknown = new.iter().filter(unknown).count();
+        let catalogue = &recommender.catalogue;
+        let unknown = new.iter().filter(|event| catalogue.index_of(&event.item).is_none()).count();
         for event in new.iter().filter(|event| is_interaction(event.kind)) {
             if let Some(signals) = &recommender.signals {
                 let event = (session.as_str(), &event.item, event.at);

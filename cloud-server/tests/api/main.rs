@@ -15,6 +15,7 @@ mod models;
 mod operation;
 mod process;
 mod queue;
+mod ranking_signals;
 mod releases;
 mod site;
 mod start;

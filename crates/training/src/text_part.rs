@@ -129,3 +129,96 @@ impl TextPart {
         self.scored.as_mut().map_or(Ok(()), |scored| scored.restore(input))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tandem_generator::item_tokens::DecoderConfig;
+
+    use super::*;
+    use crate::{Decoder, Objective, Rates, Trainer, TrainingConfig};
+
+    /// Twelve items in two groups of equal text; item 11 is in no history.
+    fn trainer(untied: bool, id_dropout: f32) -> Trainer<Decoder> {
+        let config = DecoderConfig { kv_heads: 1, ..DecoderConfig::usual(8, 1, 2, 4) };
+        let training = TrainingConfig {
+            objective: Objective::FullSoftmax,
+            untied,
+            row_decay: 0.0,
+            ..TrainingConfig::default()
+        };
+        let build = |device: &Device| Decoder::new(&config, 0.0, device);
+        let mut trainer = Trainer::new(build, (12, 8), 4, training, &Device::flex()).unwrap();
+        let vectors =
+            (0..12).flat_map(|item| if item % 2 == 0 { [1.0, 0.0] } else { [0.0, 1.0] }).collect();
+        let known = (0..12).map(|item| item != 11).collect();
+        trainer.set_text(TextFeatures { vectors, width: 2, known, id_dropout }).unwrap();
+        trainer
+    }
+
+    /// Users stay within their group of items.
+    fn train(trainer: &mut Trainer<Decoder>, steps: u32) {
+        for step in 0..steps {
+            let group = step % 2;
+            let window: Vec<u32> =
+                [0, 2, 4, 6].map(|item| (item + 2 * (step % 3)) % 10 + group).to_vec();
+            trainer.step(&[&window], Rates { network: 0.01, rows: 0.01 }).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_item_that_was_never_chosen_is_found_by_its_text() {
+        for untied in [false, true] {
+            let mut trainer = trainer(untied, 0.5);
+            train(&mut trainer, 120);
+            let scores = |history: &[u32]| trainer.score(&[history]).unwrap().remove(0);
+            // Item 11 has the text of the odd items.
+            assert!(scores(&[1, 3])[11] > scores(&[0, 2])[11], "untied {untied}");
+            let rows = trainer.rows();
+            let same = rows[11 * 8..].iter().zip(&rows[9 * 8..]).all(|(a, b)| a == b);
+            assert!(!same, "known items have a part of their own");
+        }
+    }
+
+    #[test]
+    fn the_rows_of_unknown_items_are_their_text_part() {
+        let trainer = trainer(false, 0.0);
+        let rows = trainer.rows();
+        let text = trainer.text.as_ref().unwrap().read.values();
+        // The text of item 11 is the second axis.
+        assert_eq!(rows[11 * 8..], text[8..]);
+        let own = trainer.items.values();
+        for (at, value) in rows[..8].iter().enumerate() {
+            assert!((value - own[at] - text[at]).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn a_restored_training_continues_with_the_same_steps() {
+        for untied in [false, true] {
+            let mut whole = trainer(untied, 0.3);
+            train(&mut whole, 3);
+            let mut state = Vec::new();
+            whole.save(&mut state).unwrap();
+            train(&mut whole, 4);
+            let mut resumed = trainer(untied, 0.3);
+            resumed.restore(&mut state.as_slice()).unwrap();
+            train(&mut resumed, 4);
+            for (found, expected) in resumed.rows().iter().zip(whole.rows().iter()) {
+                assert!((found - expected).abs() < 1e-5);
+            }
+        }
+    }
+
+    #[test]
+    fn vectors_of_another_size_are_refused() {
+        let mut trainer = trainer(false, 0.0);
+        let features = |items: usize, numbers: usize| TextFeatures {
+            vectors: vec![0.0; numbers],
+            width: 2,
+            known: vec![true; items],
+            id_dropout: 0.0,
+        };
+        assert!(matches!(trainer.set_text(features(11, 22)), Err(ModelError::Length { .. })));
+        assert!(matches!(trainer.set_text(features(12, 23)), Err(ModelError::Length { .. })));
+    }
+}

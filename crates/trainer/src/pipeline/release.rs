@@ -100,7 +100,8 @@ impl Release {
         let dataset = DATASET_FILES.map(|name| (format!("{DATA}/{name}"), files.data.join(name)));
         parts.extend(dataset.iter().map(|(name, path)| (name.clone(), path.as_path())));
         let whole = signal_files(SIGNALS, &files.whole_signals);
-        let measured = signal_files(&format!("{MEASURED}/{SIGNALS}"), &files.signals);
+        let measured = format!("{MEASURED}/{SIGNALS}");
+        let measured = signal_files(&measured, &files.signals);
         let signals: Vec<(String, PathBuf)> = whole.chain(measured).collect();
         parts.extend(signals.iter().map(|(name, path)| (name.clone(), path.as_path())));
         let mut hashes = artifacts.to_owned();

@@ -17,7 +17,7 @@ const QUICKSTART: &str =
     "quickstart --events clicks.csv --catalogue items.csv --out shop --minutes 0";
 
 /// Steps that print a line.
-const STEPS: usize = 9;
+const STEPS: usize = 11;
 
 /// A shop with titles, in which users walk through the items.
 fn bench(users: usize, items: usize) -> Bench {
@@ -80,6 +80,7 @@ fn one_command_makes_a_recommender_and_only_what_changed_is_done_again() {
         "data",
         "language-model.gguf",
         "measured",
+        "signals",
         "small-model.safetensors",
     ];
     assert_eq!(names(&release), expected);
@@ -88,6 +89,8 @@ fn one_command_makes_a_recommender_and_only_what_changed_is_done_again() {
         let bytes = |path: &str| fs::read(release.join(path)).unwrap();
         assert_ne!(bytes(model), bytes(&format!("measured/{model}")), "{model}");
     }
+    assert_eq!(names(&release.join("signals")), ["counts.safetensors", "signals.json"]);
+    assert_eq!(names(&release.join("measured/signals")), ["counts.safetensors", "signals.json"]);
     let artifacts = fs::read_to_string(release.join("artifacts")).unwrap();
     let manifest = bench.path("shop/artifacts").join(artifacts).join("manifest.json");
     let manifest: Value = serde_json::from_slice(&fs::read(manifest).unwrap()).unwrap();

@@ -1,0 +1,110 @@
+//! Ranking signals beside a language model of item tokens, in the running program.
+
+use std::{
+    fs,
+    path::PathBuf,
+    process::Command,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use serde_json::{Value, json};
+use tandem_dataset::{
+    ItemIndex,
+    counts::{CountOptions, CountTable},
+    files::sha256_hex_of_file,
+};
+use tandem_generator::{
+    item_tokens::{DecoderConfig, Encoding},
+    ranking_signals::{RankingSignals, SignalWeights, SignalsInfo},
+    testing::random_item_tokens,
+};
+
+use crate::{
+    fixture::{candidate_ids, catalogue},
+    process::Process,
+    start::Folder,
+};
+
+/// A language model with random weights and signals in which counts are all that matters.
+fn with_signals(folder: &Folder) -> (PathBuf, PathBuf) {
+    let (gguf, signals) = (folder.path("items.gguf"), folder.path("signals"));
+    let shape = DecoderConfig { kv_heads: 2, ..DecoderConfig::usual(32, 1, 2, 16) };
+    random_item_tokens(&catalogue(), shape, true, 5).write(&gguf, Encoding::F32).unwrap();
+    let mut counts = CountTable::new(catalogue().len(), CountOptions::default());
+    counts.add(&[ItemIndex(0)], ItemIndex(6), 100);
+    let info = SignalsInfo {
+        weights: SignalWeights { language_model: 0.01, counts: 1.0, text: 0.0, temperature: 1.0 },
+        language_model_sha256: sha256_hex_of_file(&gguf).unwrap(),
+        hold_out: 0,
+    };
+    RankingSignals::write(&signals, &catalogue(), &info, None, Some(&counts)).unwrap();
+    (gguf, signals)
+}
+
+fn command(folder: &Folder, (gguf, signals): &(PathBuf, PathBuf)) -> Command {
+    let mut command = folder.command_with(gguf);
+    command.arg("--signals").arg(signals).arg("--events").arg(folder.path("log"));
+    command
+}
+
+/// The best item after item 1, which is the first of the catalogue.
+fn best(process: &Process) -> String {
+    let answer = process.candidates(&json!({ "history": ["1"], "k": 3 }));
+    candidate_ids(&answer).remove(0)
+}
+
+fn click(process: &Process, session: &str, items: &[&str], at: u64) {
+    let events: Vec<Value> = items
+        .iter()
+        .enumerate()
+        .map(|(number, item)| {
+            json!({ "id": format!("e{number}"), "type": "click", "item": item, "at": at })
+        })
+        .collect();
+    let body = json!({ "session": session, "events": events }).to_string();
+    let (status, answer) = process.post("/v1/events", &body);
+    assert_eq!(status, 200, "{}", String::from_utf8_lossy(&answer));
+}
+
+#[test]
+fn what_visitors_choose_together_is_in_the_next_list_and_survives_a_restart() {
+    let folder = Folder::new();
+    let files = with_signals(&folder);
+    let mut process =
+        Process::start_with(folder.root.path(), &mut command(&folder, &files)).ready();
+    assert_eq!(best(&process), "7", "counted before the server started");
+
+    // Five visitors choose item 5 after item 1.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
+    for visitor in 0..5 {
+        click(&process, &format!("visitor-{visitor}"), &["1", "5"], now);
+    }
+    assert_eq!(best(&process), "5");
+    // The same events again change nothing: 7 was counted once, 5 five times.
+    click(&process, "visitor-0", &["1", "5"], now);
+
+    assert_eq!(process.stop_with("-TERM").code(), Some(0));
+    drop(process);
+    fs::remove_file(folder.path("port")).unwrap();
+    let process = Process::start_with(folder.root.path(), &mut command(&folder, &files)).ready();
+    assert_eq!(best(&process), "5", "counted again from the log");
+}
+
+#[test]
+fn signals_of_another_model_or_catalogue_are_refused() {
+    let folder = Folder::new();
+    let (gguf, signals) = with_signals(&folder);
+    let shape = DecoderConfig { kv_heads: 2, ..DecoderConfig::usual(32, 1, 2, 16) };
+    random_item_tokens(&catalogue(), shape, true, 6).write(&gguf, Encoding::F32).unwrap();
+    let files = (gguf, signals);
+    let output = command(&folder, &files).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{said}");
+    assert!(said.contains("the signals were fitted for the language model"), "{said}");
+
+    fs::write(files.1.join("counts.safetensors"), b"x").unwrap();
+    let output = command(&folder, &files).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("cannot use the ranking signals") && said.contains("counts"), "{said}");
+}
