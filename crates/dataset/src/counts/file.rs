@@ -118,13 +118,13 @@ impl CountTable {
                 })
         };
         let counted = popularity.iter().all(|count| count.is_finite() && *count >= 0.0);
-        let (Some(_), true) = (rows.iter().all(good).then_some(()), counted) else {
+        if !(rows.iter().all(good) && counted) {
             return Err(refused(
                 path,
                 "weights of at least 0 towards items of the catalogue, in order",
                 &"others",
             ));
-        };
+        }
         let number = |key| {
             fact(key)
                 .parse::<i64>()

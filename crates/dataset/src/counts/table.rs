@@ -135,7 +135,9 @@ impl CountTable {
             self.origin = time;
             self.popularity.iter_mut().for_each(|count| *count *= factor);
             for row in &mut self.rows {
-                row.iter_mut().for_each(|(_, weight)| *weight *= factor);
+                for (_, weight) in row.iter_mut() {
+                    *weight *= factor;
+                }
                 row.retain(|&(_, weight)| weight > 0.0);
             }
         }
