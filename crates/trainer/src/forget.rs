@@ -70,7 +70,8 @@ fn from_recommender(out: &std::path::Path, args: &Forget) -> Result<()> {
         }
     }
     let releases = report.releases;
-    println!("{}: removed from the data of {releases} releases", out.display());
+    let plural = if releases == 1 { "" } else { "s" };
+    println!("{}: removed from the data of {releases} release{plural}", out.display());
     if report.work {
         println!("{}: intermediate files deleted", out.join("work").display());
     }

@@ -125,18 +125,21 @@ pub(super) fn node(root: &Path, args: &[String]) -> Result<(), String> {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Request {
     pub(super) path: String,
+    /// `GET` or `POST`, by the body, if absent.
+    method: Option<String>,
     headers: Vec<String>,
     body: Option<String>,
 }
 
 impl Request {
-    /// Reads the options that pages use: `-s`, `-i`, `-si`, `-H`, `-d`.
+    /// Reads the options that pages use: `-s`, `-i`, `-si`, `-X`, `-H`, `-d`.
     pub(super) fn parse(args: &[String]) -> Result<Self, String> {
-        let (mut path, mut headers, mut body) = (None, Vec::new(), None);
+        let (mut path, mut method, mut headers, mut body) = (None, None, Vec::new(), None);
         let mut args = args.iter();
         while let Some(arg) = args.next() {
             match arg.as_str() {
                 "-s" | "-i" | "-si" => {}
+                "-X" => method = Some(args.next().ok_or("-X needs a method")?.clone()),
                 "-H" => headers.push(args.next().ok_or("-H needs a header")?.clone()),
                 "-d" => body = Some(args.next().ok_or("-d needs a body")?.clone()),
                 url if url.starts_with("http://") => {
@@ -146,12 +149,14 @@ impl Request {
                 other => return Err(format!("this test does not know curl's argument {other}")),
             }
         }
-        Ok(Self { path: path.ok_or("expected an address with a path")?, headers, body })
+        let path = path.ok_or("expected an address with a path")?;
+        Ok(Self { path, method, headers, body })
     }
 
     /// The request as it is sent to `host`.
     pub(super) fn text(&self, host: &str) -> String {
-        let method = if self.body.is_some() { "POST" } else { "GET" };
+        let usual = if self.body.is_some() { "POST" } else { "GET" };
+        let method = self.method.as_deref().unwrap_or(usual);
         let mut text = format!("{method} {} HTTP/1.1\r\nHost: {host}\r\n", self.path);
         for header in &self.headers {
             text.push_str(header);
@@ -206,6 +211,9 @@ mod tests {
             request.text("h:1"),
             "POST /v1/rows HTTP/1.1\r\nHost: h:1\r\na: b\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
         );
+        let args = ["-X", "DELETE", "http://127.0.0.1:8080/v1/users/s1"].map(str::to_owned);
+        let request = Request::parse(&args).unwrap();
+        assert!(request.text("h:1").starts_with("DELETE /v1/users/s1 HTTP/1.1\r\n"));
         assert!(Request::parse(&["--http3".to_owned()]).unwrap_err().contains("--http3"));
     }
 }

@@ -6,9 +6,9 @@ use tandem_protocol::ItemId;
 
 use super::{
     bad_rows::{BadRow, BadRows},
+    cell::{fault, id, value, words},
     columns::{Finder, Selected, tokens},
     id::Names,
-    log::{fault, id, value, words},
     names::Role,
     options::ImportOptions,
     summary::FileSummary,

@@ -3,6 +3,7 @@
 mod assemble;
 mod bad_rows;
 mod catalogue;
+mod cell;
 mod columns;
 mod events;
 mod files;

@@ -232,3 +232,20 @@ fn a_server_that_has_logged_nothing_yet_is_no_error() {
     let refused = import(&files.options(&["interactions.jsonl"])).unwrap_err().to_string();
     assert!(refused.contains("interactions.jsonl is empty"), "{refused}");
 }
+
+#[test]
+fn the_list_that_led_to_an_event_is_no_column() {
+    let line = |item: &str, id: &str, end: &str| {
+        format!(
+            "{{\"user\":\"s\",\"item\":\"{item}\",\"timestamp\":1700000000000,\"type\":\"click\",\"id\":\"{id}\"{end}}}\n"
+        )
+    };
+    let list = ",\"recommendation\":\"r1\"";
+    for log in
+        [line("a", "1", "") + &line("b", "2", list), line("a", "1", list) + &line("b", "2", list)]
+    {
+        let log = import_text(log);
+        assert_eq!(shown(&log.dataset), ["s: a b"]);
+        assert!(!log.summary.to_string().contains("recommendation"), "{}", log.summary);
+    }
+}

@@ -54,7 +54,8 @@ pub fn fit_signals(samples: &[SignalSample]) -> Option<FittedSignals> {
                 tried[signal] = weight;
                 let found = ndcg(samples, &tried);
                 // Of equal ones the smaller weight stays.
-                if found > best || found == best && weight < weights[signal] {
+                let is_smaller = weight < weights[signal];
+                if found > best || found >= best && is_smaller {
                     (best, weights) = (found, tried);
                 }
             }

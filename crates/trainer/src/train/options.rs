@@ -226,4 +226,19 @@ mod tests {
             assert!(error.contains("expected `full`"), "{error}");
         }
     }
+
+    #[cfg(feature = "llama")]
+    #[test]
+    fn a_refit_leaves_out_the_last_item_or_nothing() {
+        let held_out = |options: &str| {
+            let words = format!("--data d --out o {options}");
+            let args: crate::train::srm::TrainSrm =
+                crate::values::parse(words.split_whitespace()).unwrap();
+            args.fit.fit_config().hold_out
+        };
+        assert_eq!(held_out(""), 2);
+        assert_eq!(held_out("--hold-out 3"), 3);
+        assert_eq!(held_out("--refit 2"), 1);
+        assert_eq!(held_out("--refit 2 --everything"), 0);
+    }
 }

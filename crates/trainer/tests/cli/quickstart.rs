@@ -189,7 +189,7 @@ fn a_forgotten_user_is_in_no_later_training() {
     let (said, _) = run(&bench, "forget visitor --out shop");
     assert!(said.contains("log: 4 events removed"), "{said}");
     assert!(said.contains("clicks.csv: unchanged; later trainings leave"), "{said}");
-    assert!(said.contains("removed from the data of 1 releases"), "{said}");
+    assert!(said.contains("removed from the data of 1 release\n"), "{said}");
     assert!(!has(&data, "visitor") && has(&data, "other"));
     // A user of a file that the command does not rewrite.
     run(&bench, "forget 7 --out shop");
