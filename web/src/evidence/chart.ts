@@ -19,9 +19,9 @@ export interface Series {
 
 const WIDTH = 720;
 const HEIGHT = 400;
-const LEFT = 56;
-const BOTTOM = 44;
-const TOP = 12;
+const LEFT = 64;
+const BOTTOM = 56;
+const TOP = 34;
 const RIGHT = 14;
 
 /**
@@ -53,10 +53,10 @@ export function lineChart(
       text(tick.toFixed(ys.digits), LEFT - 8, ys.at(tick) + 4, 'end'),
     ]),
     ...xs.ticks.map((tick) =>
-      text(tick.toFixed(xs.digits), xs.at(tick), HEIGHT - BOTTOM + 20, 'middle'),
+      text(tick.toFixed(xs.digits), xs.at(tick), HEIGHT - BOTTOM + 24, 'middle'),
     ),
     text(axes.x, (LEFT + WIDTH) / 2, HEIGHT - 6, 'middle'),
-    text(axes.y, LEFT, TOP + 2, 'start'),
+    text(axes.y, 4, 18, 'start'),
   );
   for (const { name, style, points: own } of series) {
     const path = own.map(({ x, y }, at) => `${at === 0 ? 'M' : 'L'}${xs.at(x)} ${ys.at(y)}`);

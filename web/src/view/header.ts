@@ -7,12 +7,6 @@ const connectionWords = {
   failing: 'Not responding',
 } as const;
 
-/** Where the links of the page lead. */
-export const links = {
-  documentation: 'https://github.com/tandem-rec/tandem/tree/main/docs',
-  code: 'https://github.com/tandem-rec/tandem',
-} as const;
-
 /** Shop name, links and the state of the connection. */
 export function header(actions: { openPrivacy(): void; openIntegration(): void }): {
   element: HTMLElement;
@@ -31,8 +25,8 @@ export function header(actions: { openPrivacy(): void; openIntegration(): void }
     h(
       'nav',
       { class: 'links', 'aria-label': 'About Tandem' },
-      h('a', { href: links.documentation }, 'Documentation'),
-      h('a', { href: links.code }, 'Code'),
+      h('a', { href: './docs/index.html' }, 'Documentation'),
+      h('a', { href: './docs/code.html' }, 'Code'),
       h('a', { href: './evidence.html' }, 'Evidence'),
       h(
         'button',
