@@ -95,6 +95,13 @@ export function poster(film: Film): HTMLElement {
   return h('div', { class: 'card' }, element);
 }
 
+/** Placeholders of the size of cards. */
+export function ghosts(count: number): HTMLLIElement[] {
+  return Array.from({ length: count }, () =>
+    h('li', { class: 'card ghost' }, h('span', { class: 'poster' }), h('span', { class: 'why' })),
+  );
+}
+
 /** A small square in the colours of the film poster, for lists. */
 export function swatch(film: Film | undefined): HTMLElement {
   const element = h('span', { class: 'swatch', 'aria-hidden': 'true' });

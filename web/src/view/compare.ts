@@ -1,6 +1,6 @@
 import { milliseconds } from '../figures.ts';
 import type { ShopState } from '../shop.ts';
-import { type CardActions, card } from './card.ts';
+import { type CardActions, card, ghosts } from './card.ts';
 import { h, reconcile, setAttribute, setText } from './dom.ts';
 
 const SHOWN = 8;
@@ -112,7 +112,9 @@ export function cloudPane(actions: CardActions): View {
     render(state) {
       const { catalogue, cloud, comparing, phase } = state;
       element.hidden = !comparing || phase === 'failed';
+      if (catalogue === null && grid.childElementCount === 0) grid.append(...ghosts(SHOWN));
       if (catalogue === null || !comparing) return;
+      for (const ghost of grid.querySelectorAll('.ghost')) ghost.remove();
       const waiting = cloud.waitingSince !== null;
       setAttribute(element, 'data-waiting', waiting ? 'true' : null);
       setAttribute(element, 'data-problem', cloud.problem);

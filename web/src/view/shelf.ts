@@ -3,7 +3,7 @@ import { milliseconds } from '../figures.ts';
 import { reasonText } from '../reasons.ts';
 import { SHELF } from '../shelf.ts';
 import type { ShopState } from '../shop.ts';
-import { type CardActions, card, setCaption } from './card.ts';
+import { type CardActions, card, ghosts, setCaption } from './card.ts';
 import { h, reconcile, setAttribute, setText } from './dom.ts';
 import { glide } from './motion.ts';
 
@@ -79,13 +79,6 @@ export function shelf(actions: CardActions & { showNewList(): void }): {
       }
     },
   };
-}
-
-/** Placeholders of the size of cards. */
-export function ghosts(count: number): HTMLLIElement[] {
-  return Array.from({ length: count }, () =>
-    h('li', { class: 'card ghost' }, h('span', { class: 'poster' }), h('span', { class: 'why' })),
-  );
 }
 
 /** Items of the shelf without those that were just clicked; popular films before there is one. */
