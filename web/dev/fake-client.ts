@@ -18,6 +18,8 @@ import type { Film } from './films.ts';
 export default async function init(): Promise<void> {}
 
 const THRESHOLD = 0.3;
+/** Expected gain above which a list is requested. */
+const GAIN = 0.012;
 const LIST = 50;
 const MODELS = ['Example language model', 'Second language model'] as const;
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
@@ -32,8 +34,18 @@ async function fault(server: string): Promise<string> {
   return state.fault;
 }
 
+/** The part of the package's network that the fake uses. */
+interface Network {
+  send(request: object, signal: AbortSignal): Promise<{ status: number; body: Uint8Array }>;
+}
+
+function get(url: string, why: string): object {
+  return { url, body: null, why, sha256: null, cellIndex: null, fresh: false };
+}
+
 export class Client {
   readonly #server: string;
+  readonly #network: Network;
   readonly #films: Map<string, Film>;
   #history: string[] = [];
   #disliked = new Set<string>();
@@ -51,12 +63,13 @@ export class Client {
   #requestMs: number | null = null;
   #model: string = MODELS[0];
 
-  constructor(server: string, films: Film[]) {
+  constructor(server: string, films: Film[], network: Network) {
     this.#server = server;
+    this.#network = network;
     this.#films = new Map(films.map((film) => [film.item, film]));
   }
 
-  static async open({ server }: { server: string }): Promise<Client> {
+  static async open({ server }: { server: string }, network: Network): Promise<Client> {
     const wrong = await fault(server);
     if (wrong === 'slow') await pause(60_000);
     if (wrong === 'down') {
@@ -70,8 +83,9 @@ export class Client {
       throw wireError('integrity', `rows.bin is damaged: ${hashes}; reload the page`);
     }
     await pause(300);
+    await network.send(get(`${server}/v1/manifest`, 'manifest'), new AbortController().signal);
     const films = (await (await fetch(`${server}/artifacts/mock/items.json`)).json()) as Film[];
-    return new Client(server, films);
+    return new Client(server, films, network);
   }
 
   async track(event: TrackedEvent): Promise<Update> {
@@ -149,12 +163,20 @@ export class Client {
     const { items } = await this.recommend();
     const rank = items.findIndex((ranked) => ranked.item === item);
     const found = items[rank];
-    return found === undefined ? null : { item: found, rank, of: items.length, contributions: [] };
+    if (found === undefined) return null;
+    const contributions = this.#history
+      .slice(-10)
+      .map((seen) => ({ item: seen, logit: this.#shared(seen, item) / 2 - 0.4 }))
+      .sort((a, b) => Math.abs(b.logit) - Math.abs(a.logit));
+    return { item: found, rank, of: items.length, contributions };
   }
 
   async similar(item: string, k: number): Promise<SimilarItem[]> {
-    const others = [...this.#films.keys()].filter((other) => other !== item);
-    return others.slice(0, k).map((other, at) => ({ item: other, similarity: 1 / (at + 2) }));
+    return [...this.#films.keys()]
+      .filter((other) => other !== item)
+      .sort((a, b) => this.#shared(item, b) - this.#shared(item, a))
+      .slice(0, k)
+      .map((other, at) => ({ item: other, similarity: 1 / (at + 2) }));
   }
 
   async compare(): Promise<number | null> {
@@ -195,22 +217,26 @@ export class Client {
 
   async requestCandidates(): Promise<Update> {
     const started = performance.now();
-    this.#bytesUp += 60 + 8 * this.#history.length;
-    await pause(900);
-    const wrong = await fault(this.#server).catch(() => 'failing');
-    if (wrong === 'failing' || wrong === 'down') {
+    const body = JSON.stringify({ history: this.#history, exclude: [...this.#disliked] });
+    this.#bytesUp += body.length;
+    const answer = await this.#network
+      .send(
+        { ...get(`${this.#server}/v1/candidates`, 'a new list'), body },
+        new AbortController().signal,
+      )
+      .catch(() => null);
+    if (answer === null || answer.status !== 200) {
       this.#failures += 1;
       this.#message = 'no response within 4 s';
     } else {
       this.#message = null;
       this.#calls += 1;
-      this.#bytesDown += 9_800;
-      const seen = new Set([...this.#history, ...this.#disliked]);
-      const order = [...this.#films.keys()]
-        .filter((item) => !seen.has(item))
-        .sort((a, b) => this.#taste(b, 12) - this.#taste(a, 12));
+      this.#bytesDown += answer.body.byteLength;
+      const { candidates } = JSON.parse(new TextDecoder().decode(answer.body)) as {
+        candidates: { item: string }[];
+      };
       this.#list = {
-        order: order.slice(0, LIST),
+        order: candidates.map(({ item }) => item),
         at: Date.now(),
         cold: this.#history.length === 0,
       };
@@ -273,10 +299,18 @@ export class Client {
     if (this.#list.cold && this.#history.length > 0) {
       return is('request', 'list_not_personal', 'the list is not personal yet');
     }
-    const figure = (disagreement ?? 0).toFixed(2);
-    return (disagreement ?? 0) > THRESHOLD && this.#sinceList > 0
-      ? is('request', 'rankings_disagree', `rankings disagree (${figure} > ${THRESHOLD})`)
-      : is('keep', 'rankings_agree', `rankings agree (${figure} ≤ ${THRESHOLD})`);
+    const gain = (disagreement ?? 0) / 20;
+    return gain > GAIN && this.#sinceList > 3
+      ? is(
+          'request',
+          'fresh_list_helps',
+          `a fresh list is expected to help (gain ${gain.toFixed(3)} > ${GAIN.toFixed(3)})`,
+        )
+      : is(
+          'keep',
+          'fresh_list_helps_little',
+          `a fresh list is not expected to help (gain ${gain.toFixed(3)} ≤ ${GAIN.toFixed(3)})`,
+        );
   }
 
   #connection(): Connection {
@@ -284,6 +318,11 @@ export class Client {
     return this.#message === null
       ? { state: 'online', code: null, message: null, retryInMs: null }
       : { state: 'failing', code: 'timeout', message: this.#message, retryInMs: 4_000 };
+  }
+
+  #shared(one: string, other: string): number {
+    const genres = this.#films.get(other)?.genres ?? [];
+    return this.#films.get(one)?.genres.filter((genre) => genres.includes(genre)).length ?? 0;
   }
 
   /** Number of genres shared with the newest films, plus a small constant per item. */

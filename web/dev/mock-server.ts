@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Plugin } from 'vite';
 import { films } from './films.ts';
 
@@ -18,6 +19,10 @@ export function mockServer(): Plugin {
         catalogue: { hash: 'mock', items: JSON.parse(items).length },
         model: { kind: 'sasrec', dims: 64, blocks: 2, heads: 2, max_length: 50 },
         items: { path: 'items.json', sha256: 'mock', bytes: items.length },
+        popular: films.map(({ item }) => item),
+        fusion: { rule: 'weighted', alpha: 0.2 },
+        policy: { bucket: { capacity: 3, refill_per_minute: 6 } },
+        search: { k: 100 },
       }),
     '/v1/status': () =>
       JSON.stringify({
@@ -52,6 +57,10 @@ export function mockServer(): Plugin {
           response.end(Buffer.alloc(0));
           return;
         }
+        if (url.pathname === '/v1/candidates') {
+          answerCandidates(request, response, fault);
+          return;
+        }
         const answer = answers[url.pathname];
         if (answer === undefined) {
           next();
@@ -67,4 +76,46 @@ export function mockServer(): Plugin {
       });
     },
   };
+}
+
+/** Time that the simulated language model takes, in milliseconds. */
+const MODEL_MS = 900;
+
+/** A list of films that share genres with the newest films of the history. */
+function answerCandidates(request: IncomingMessage, response: ServerResponse, fault: string): void {
+  let text = '';
+  request.on('data', (chunk: Buffer) => {
+    text += chunk.toString();
+  });
+  request.on('end', () => {
+    const {
+      history,
+      exclude = [],
+      k = 50,
+    } = JSON.parse(text) as {
+      history: string[];
+      exclude?: string[];
+      k?: number;
+    };
+    const wanted = new Set(
+      films.filter(({ item }) => history.slice(-5).includes(item)).flatMap(({ genres }) => genres),
+    );
+    const seen = new Set([...history, ...exclude]);
+    const candidates = films
+      .filter(({ item }) => !seen.has(item))
+      .map(({ item, genres }) => ({
+        item,
+        shared: genres.filter((genre) => wanted.has(genre)).length,
+      }))
+      .sort((a, b) => b.shared - a.shared)
+      .slice(0, k)
+      .map(({ item }, at) => ({ item, logprob: -2 - at / 9 }));
+    setTimeout(() => {
+      response.statusCode = fault === 'failing' || fault === 'down' ? 503 : 200;
+      response.setHeader('content-type', 'application/json');
+      response.end(
+        JSON.stringify({ model: 'Example language model', ranking: 'language_model', candidates }),
+      );
+    }, MODEL_MS);
+  });
 }

@@ -5,6 +5,8 @@ import { after, before, test } from 'node:test';
 import { launch } from './browser.mjs';
 import { serverPid, serverUrl } from './environment.mjs';
 import { ShopPage } from './shop-page.mjs';
+// First, because the last test of this file ends the server.
+import './shop.test.mjs';
 
 let browser;
 before(async () => {
@@ -100,12 +102,14 @@ test('without WebGPU the page stays on the CPU and shows that', async () => {
   // This browser was launched without an adapter.
   await inShop(async (shop) => {
     await shop.ready();
+    await shop.internals(true);
     const since = await shop.now();
     await shop.part('device-webgpu').click();
     const ready = await shop.event('ready', { since });
     assert.equal(ready?.payload.device, 'cpu');
     assert.equal(await shop.part('status-device').textContent(), 'CPU');
     assert.ok(await shop.page.getByText('WebGPU unavailable').isVisible());
+    await shop.internals(false);
     await watchFirst(shop);
   });
 });

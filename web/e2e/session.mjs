@@ -68,11 +68,13 @@ export async function session(browser, { url, device, clicks, catalogue, asserti
 async function firstRecommendation(shop, device) {
   const some = { items: 'some' };
   if (device === 'cpu') return (await shop.event('update', { like: some }))?.at ?? null;
+  await shop.internals(true);
   const since = await shop.now();
   await shop.part(`device-${device}`).click();
   const ready = await shop.event('ready', { like: { device }, since });
   if (ready === null) throw new Error(`the page did not switch to ${device}`);
   const update = await shop.event('update', { like: some, since });
+  await shop.internals(false);
   return update === null ? null : Math.max(ready.at, update.at) - since;
 }
 

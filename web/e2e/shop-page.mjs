@@ -37,9 +37,16 @@ export class ShopPage {
     return shop;
   }
 
-  /** Waits until films are displayed. */
+  /** Waits until the small model is there and films are displayed. */
   async ready() {
+    if ((await this.event('ready')) === null) throw new Error('the small model is not there');
     await this.card().first().waitFor({ timeout: DEVICE_MS });
+  }
+
+  /** Opens the drawer with the internals, or closes it. */
+  async internals(open) {
+    const handle = this.part('internals');
+    if ((await handle.getAttribute('aria-expanded')) !== String(open)) await handle.click();
   }
 
   close() {

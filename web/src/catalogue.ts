@@ -14,8 +14,21 @@ export interface Catalogue {
   films: ReadonlyMap<string, Film>;
   /** Genres by number of films, largest first. */
   genres: readonly string[];
+  /** Most popular films first; the manifest names at most 200. */
+  popular: readonly string[];
+  calibration: Calibration;
   /** Description of the small model: architecture and size. */
   smallModel: string;
+}
+
+/** Settings of the release, as shown beside the controls. */
+export interface Calibration {
+  /** The language model's weight in the fusion, 0 to 1; `null` if the rule has none. */
+  alpha: number | null;
+  /** Requests for lists that are regained per minute; `null` for no limit. */
+  callsPerMinute: number | null;
+  /** Whether the device can search the catalogue itself. */
+  searches: boolean;
 }
 
 /** The part of `GET /v1/status` that the page displays. */
@@ -28,6 +41,10 @@ export interface ServiceStatus {
 interface ManifestPart {
   items: { path: string };
   model: { kind: string; dims: number; blocks: number };
+  popular?: string[];
+  fusion?: { rule?: string; alpha?: number };
+  policy?: { bucket?: { refill_per_minute?: number } | null };
+  search?: object | null;
 }
 
 interface ItemRecord {
@@ -37,17 +54,26 @@ interface ItemRecord {
   genres?: string[];
 }
 
+/** Makes a `GET` request. */
+export type Getter = (address: string, signal: AbortSignal) => Promise<Response>;
+
+const fetchGet: Getter = (address, signal) => fetch(address, { signal });
+
 /** Fetches titles, years and genres: `GET /v1/manifest`, then the items file it names. */
-export async function loadCatalogue(server: string, signal: AbortSignal): Promise<Catalogue> {
-  const response = await get(`${server}v1/manifest`, signal);
+export async function loadCatalogue(
+  server: string,
+  signal: AbortSignal,
+  getter: Getter = fetchGet,
+): Promise<Catalogue> {
+  const response = await get(`${server}v1/manifest`, signal, getter);
   const hash = response.headers.get('x-artifacts');
   const manifest = (await response.json()) as ManifestPart;
   if (hash === null)
     throw new Error(
       'the manifest response has no x-artifacts header: check that a proxy does not remove it',
     );
-  const items = await get(`${server}artifacts/${hash}/${manifest.items.path}`, signal);
-  return catalogueFrom((await items.json()) as ItemRecord[], manifest.model);
+  const items = await get(`${server}artifacts/${hash}/${manifest.items.path}`, signal, getter);
+  return catalogueFrom((await items.json()) as ItemRecord[], manifest);
 }
 
 /** Fetches model name and licence notice; missing fields are `null`. */
@@ -63,7 +89,7 @@ export async function loadStatus(server: string, signal: AbortSignal): Promise<S
 /** Converts catalogue records to the form that is displayed. */
 export function catalogueFrom(
   records: readonly ItemRecord[],
-  model: ManifestPart['model'],
+  { model, popular = [], fusion, policy, search }: Omit<ManifestPart, 'items'>,
 ): Catalogue {
   const films = new Map<string, Film>();
   const counts = new Map<string, number>();
@@ -74,6 +100,12 @@ export function catalogueFrom(
   return {
     films,
     genres: [...counts].sort((a, b) => b[1] - a[1]).map(([genre]) => genre),
+    popular: popular.filter((item) => films.has(item)),
+    calibration: {
+      alpha: fusion?.rule === 'weighted' ? (fusion.alpha ?? null) : null,
+      callsPerMinute: policy?.bucket?.refill_per_minute ?? null,
+      searches: search != null,
+    },
     smallModel: `${modelNames[model.kind] ?? model.kind} (${model.dims} dimensions, ${model.blocks} layers)`,
   };
 }
@@ -125,10 +157,35 @@ function fold(text: string): string {
     .replace(/\s+/g, ' ');
 }
 
-async function get(address: string, signal: AbortSignal): Promise<Response> {
+/**
+ * Films of a genre, or of all genres: the popular ones first, then those with the fewest other
+ * genres.
+ */
+export function browse(
+  { films, popular }: Pick<Catalogue, 'films' | 'popular'>,
+  genre: string | null,
+  limit: number,
+): Film[] {
+  const rank = new Map(popular.map((item, position) => [item, position]));
+  const last = popular.length;
+  return [...films.values()]
+    .filter(({ genres }) => genre === null || genres.includes(genre))
+    .sort(
+      (a, b) =>
+        (rank.get(a.item) ?? last) - (rank.get(b.item) ?? last) ||
+        a.genres.length - b.genres.length,
+    )
+    .slice(0, limit);
+}
+
+async function get(
+  address: string,
+  signal: AbortSignal,
+  getter: Getter = fetchGet,
+): Promise<Response> {
   let response: Response;
   try {
-    response = await fetch(address, { signal });
+    response = await getter(address, signal);
   } catch (error) {
     throw new Error(
       `${address}: no response from the server; check that it is running and reachable`,

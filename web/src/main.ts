@@ -2,10 +2,14 @@ import '@fontsource-variable/archivo/wdth.css';
 import './styles/base.css';
 import './styles/header.css';
 import './styles/films.css';
+import './styles/compare.css';
+import './styles/dialogs.css';
 import './styles/internals.css';
+import { registerServiceWorker } from './offline.ts';
 import { installProbe } from './probe.ts';
 import { Shop, type ShopState } from './shop.ts';
 import { page } from './view/page.ts';
+import { storedChoices } from './visitor-choices.ts';
 
 /** The page, the API and the artefacts are served by the same server. */
 const SERVER = './';
@@ -14,21 +18,36 @@ const root = document.getElementById('app');
 if (root === null) throw new Error('the page has no #app');
 
 let latest: ShopState | null = null;
-const render = page(root, {
-  watch: (item) => void shop.watch(item),
-  dislike: (item) => void shop.dislike(item),
-  switchDevice: (device) => void shop.switchDevice(device),
-  setOffline: (offline) => void shop.setOffline(offline),
-  chooseModel: (name) => void shop.chooseModel(name),
-  undo: () => void shop.undo(),
-  reset: () => void shop.reset(),
-  retry: () => void shop.open(),
-});
-const shop = new Shop(SERVER, (state) => {
-  // Coalesces all changes of one task into a single render before the next paint.
-  if (latest === null) queueMicrotask(draw);
-  latest = state;
-});
+const render = page(
+  root,
+  {
+    watch: (item) => void shop.watch(item),
+    dislike: (item) => void shop.dislike(item),
+    switchDevice: (device) => void shop.switchDevice(device),
+    changeSettings: (changes) => void shop.changeSettings(changes),
+    chooseModel: (name) => void shop.chooseModel(name),
+    setOffline: (offline) => void shop.setOffline(offline),
+    setDelay: (ms) => shop.setDelay(ms),
+    setComparing: (comparing) => shop.setComparing(comparing),
+    showNewList: () => shop.showNewList(),
+    setConsent: (granted) => void shop.setConsent(granted),
+    importData: (bytes) => void shop.importData(bytes),
+    undo: () => void shop.undo(),
+    reset: () => void shop.reset(),
+    retry: () => void shop.open(),
+  },
+  () => shop.recommender,
+);
+const shop = new Shop(
+  SERVER,
+  (state) => {
+    // Coalesces all changes of one task into a single render before the next paint.
+    if (latest === null) queueMicrotask(draw);
+    latest = state;
+  },
+  undefined,
+  storedChoices,
+);
 
 function draw(): void {
   const state = latest;
@@ -37,4 +56,4 @@ function draw(): void {
 }
 
 installProbe(shop);
-void shop.open();
+void shop.open().then(registerServiceWorker);

@@ -1,90 +1,33 @@
 import {
   createRecommender,
-  type Decision,
   type DeliveredUpdate,
   type Device,
-  type HostedModel,
   type LearnReport,
-  type Progress,
-  type Recommender,
   type RecommenderOptions,
-  TandemError,
   type Update,
 } from '@tandem-rec/client';
-import { type Catalogue, loadCatalogue, loadStatus, type ServiceStatus } from './catalogue.ts';
+import { announce, described } from './announcements.ts';
+import { loadCatalogue, loadStatus } from './catalogue.ts';
+import { withClick, withLearning, withRequest } from './clicks.ts';
+import { CloudOnly, noCloudList } from './cloud-only.ts';
+import { strongestReasons } from './reasons.ts';
+import type { ShopRecommender } from './recommender.ts';
+import { differs, shelfOf, waitsForVisitor } from './shelf.ts';
+import { initialState, type LoggedDecision, type Settings, type ShopState } from './shop-state.ts';
+import type { VisitorChoices } from './visitor-choices.ts';
+import { type Exchange, Wire } from './wire.ts';
 
-/** The methods of a recommender that the shop uses. */
-export type ShopRecommender = Pick<
-  Recommender,
-  | 'dispose'
-  | 'exportPersonalData'
-  | 'importPersonalData'
-  | 'models'
-  | 'on'
-  | 'reset'
-  | 'setOffline'
-  | 'state'
-  | 'track'
-  | 'undo'
-  | 'useModel'
-> & {
-  recommend(): Promise<Update>;
-};
+export type { ShopRecommender } from './recommender.ts';
+export type { LoggedDecision, ShopState } from './shop-state.ts';
 
 type CreateRecommender = (options: RecommenderOptions) => Promise<ShopRecommender>;
 
-/** A decision with the number of clicks at that time (0: before the first click). */
-export interface LoggedDecision extends Decision {
-  click: number;
-}
-
-/** State of the page. Replaced as a whole at every change, never mutated. */
-export interface ShopState {
-  phase: 'loading' | 'ready' | 'failed';
-  progress: Progress | null;
-  failure: { code: string; message: string } | null;
-  catalogue: Catalogue | null;
-  status: ServiceStatus | null;
-  update: Update | null;
-  device: Device;
-  /** Why the requested device is not used; `null` if it is. */
-  deviceNote: string | null;
-  switching: boolean;
-  /** Language models of the server; empty until loaded. */
-  models: readonly HostedModel[];
-  /** The selected language model; `null`: the server's default. */
-  model: string | null;
-  /** The last decision after an action of the visitor. */
-  decision: Decision | null;
-  decisions: readonly LoggedDecision[];
-  steps: readonly LearnReport[];
-  /** Message of the last background error. */
-  backgroundError: string | null;
-  /** Description of the last change, for screen readers. */
-  announcement: string;
-}
-
-/** Maximum number of decisions and of learning steps in the state. */
+/** Maximum number of decisions, learning steps and clicks in the state. */
 const MAX_LOGGED = 200;
-
-const initialState: ShopState = {
-  phase: 'loading',
-  progress: null,
-  failure: null,
-  catalogue: null,
-  status: null,
-  update: null,
-  device: 'cpu',
-  deviceNote: null,
-  switching: false,
-  models: [],
-  model: null,
-  decision: null,
-  decisions: [],
-  steps: [],
-  backgroundError: null,
-  announcement: '',
-};
+/** Films of the cloud-only list. */
+const CLOUD_K = 12;
+/** Films of the shelf whose reasons are computed. */
+const EXPLAINED = 12;
 
 /** Events of the shop, reported through {@link Shop.onEvent}. */
 export type ShopEvent =
@@ -99,10 +42,15 @@ export class Shop {
   readonly #server: string;
   readonly #render: (state: ShopState) => void;
   readonly #create: CreateRecommender;
+  readonly #choices: VisitorChoices | null;
+  readonly #wire = new Wire();
+  readonly #cloud: CloudOnly;
   #state: ShopState = initialState;
   #recommender: ShopRecommender | null = null;
   /** Aborts loading that is still in progress when `open` is called again. */
   #opening = new AbortController();
+  /** Number of the newest shelf, so that reasons of an older one are dropped. */
+  #shelfNumber = 0;
   /** Called with every event; used by the probe for browser tests. */
   onEvent: (event: ShopEvent) => void = () => {};
 
@@ -110,10 +58,19 @@ export class Shop {
     server: string,
     render: (state: ShopState) => void,
     create: CreateRecommender = createRecommender,
+    choices: VisitorChoices | null = null,
   ) {
     this.#server = server;
     this.#render = render;
     this.#create = create;
+    this.#choices = choices;
+    this.#wire.onExchange = (exchange) => this.#count(exchange);
+    this.#cloud = new CloudOnly(
+      server,
+      this.#wire,
+      () => this.#state.cloud,
+      (changes) => this.#set({ cloud: { ...this.#state.cloud, ...changes } }),
+    );
   }
 
   get recommender(): ShopRecommender | null {
@@ -122,23 +79,29 @@ export class Shop {
 
   /** Loads the catalogue and creates the recommender; called again after a failure. */
   async open(device: Device = 'cpu'): Promise<void> {
-    this.#set({ ...initialState, device, model: this.#state.model });
+    const { model, comparing, delayMs, settings } = this.#state;
+    const consent = this.#choices?.consent ?? false;
+    this.#set({ ...initialState, device, model, comparing, delayMs, settings, consent });
     this.#opening.abort();
     this.#opening = new AbortController();
     const { signal } = this.#opening;
     try {
-      const [catalogue] = await Promise.all([
-        loadCatalogue(this.#server, signal),
+      await Promise.all([
+        loadCatalogue(this.#server, signal, (address) => this.#wire.share(address, signal)).then(
+          (catalogue) => this.#set({ catalogue }),
+        ),
         this.#openRecommender(device),
         loadStatus(this.#server, signal).then(
           (status) => this.#set({ status }),
           () => undefined,
         ),
       ]);
-      this.#set({ phase: 'ready', catalogue });
+      this.#set({ phase: 'ready' });
       void this.#loadModels();
       // Ranks again now that the page can display films; requests a first list if there is none.
-      await this.#recommender?.recommend().then((update) => this.#take(update));
+      await this.#recommender?.recommend().then((update) => this.#take(update, true));
+      this.#compare();
+      await this.#trackQueued();
     } catch (error) {
       if (signal.aborted) return;
       // Cancels the requests that are still running.
@@ -148,41 +111,58 @@ export class Shop {
     }
   }
 
-  /**
-   * Switches to another device in a new worker and transfers the session. The old worker is
-   * disposed of last: if the new one cannot be created, the shop keeps the old one and
-   * reports the error.
-   */
+  /** Switches to another device in a new worker; see {@link #replace}. */
   async switchDevice(device: Device): Promise<void> {
-    const before = this.#recommender;
-    if (before === null || this.#state.switching || device === this.#state.device) return;
-    this.#set({ switching: true });
-    try {
-      await this.#openRecommender(device, before);
-    } catch (error) {
-      if (before.state().status === 'failed') {
-        // The old recommender has failed too.
-        this.#closeRecommender();
-        this.#set({ phase: 'failed', failure: described(error) });
-      } else {
-        this.#report(error);
-        this.#set({ announcement: 'The compute backend was not changed.' });
-      }
-    } finally {
-      this.#set({ switching: false });
+    if (device === this.#state.device) return;
+    await this.#replace({ device, announcement: 'The compute backend was not changed.' });
+  }
+
+  /** Changes settings of the recommender, in a new worker; see {@link #replace}. */
+  async changeSettings(changes: Partial<Settings>): Promise<void> {
+    const before = this.#state.settings;
+    this.#set({ settings: { ...before, ...changes } });
+    const changed = await this.#replace({ announcement: 'The settings were not changed.' });
+    if (!changed) this.#set({ settings: before });
+  }
+
+  /** Counts a click on a film; before the small model is there, the click waits for it. */
+  async watch(item: string): Promise<void> {
+    const { queued, leaving, phase, update } = this.#state;
+    // A second click on a film that has been clicked already.
+    if (queued.includes(item) || leaving.includes(item) || update?.history.at(-1) === item) return;
+    if (phase === 'loading') {
+      this.#set({ queued: [...queued, item] });
+      return;
     }
+    await this.#track('click', item);
   }
 
-  watch(item: string): Promise<void> {
-    return this.#attempt((recommender) => recommender.track({ type: 'click', item }));
+  async dislike(item: string): Promise<void> {
+    if (this.#state.phase !== 'ready' || this.#state.leaving.includes(item)) return;
+    this.#set({ disliked: [...this.#state.disliked, item] });
+    await this.#track('dislike', item);
   }
 
-  dislike(item: string): Promise<void> {
-    return this.#attempt((recommender) => recommender.track({ type: 'dislike', item }));
+  async setOffline(offline: boolean): Promise<void> {
+    await this.#attempt((recommender) => recommender.setOffline(offline));
+    if (offline) this.#cloud.offline();
+    else this.#compare();
   }
 
-  setOffline(offline: boolean): Promise<void> {
-    return this.#attempt((recommender) => recommender.setOffline(offline));
+  setDelay(ms: number): void {
+    this.#wire.delayMs = ms;
+    this.#set({ delayMs: ms });
+  }
+
+  setComparing(comparing: boolean): void {
+    this.#set({ comparing });
+    if (comparing) this.#compare();
+  }
+
+  /** Shows the newest ranking, which the visitor asked for. */
+  showNewList(): void {
+    const { update } = this.#state;
+    if (update !== null) this.#settle(update);
   }
 
   /** Undoes the last click or dislike. */
@@ -191,9 +171,11 @@ export class Shop {
       const event = await recommender.undo();
       const title = this.#state.catalogue?.films.get(event?.item ?? '')?.title ?? event?.item;
       this.#set({
+        disliked: this.#state.disliked.filter((item) => item !== event?.item),
         announcement: event === null ? 'Nothing to undo.' : `Undone: ${title}.`,
       });
     });
+    this.#compare();
   }
 
   /** Selects the language model that makes the lists. */
@@ -211,9 +193,25 @@ export class Shop {
   }
 
   async reset(): Promise<void> {
-    this.#set({ decision: null, decisions: [], steps: [] });
+    this.#set({ decision: null, decisions: [], steps: [], clicks: [], disliked: [] });
+    this.#set({ cloud: noCloudList, traffic: initialState.traffic });
     await this.#attempt((recommender) => recommender.reset());
     this.#set({ announcement: 'History cleared.' });
+    this.#compare();
+  }
+
+  async setConsent(granted: boolean): Promise<void> {
+    await this.#attempt(async (recommender) => {
+      await recommender.setConsent(granted);
+      this.#choices?.setConsent(granted);
+      this.#set({ consent: granted });
+    });
+  }
+
+  /** Replaces the session by an exported one. */
+  async importData(bytes: Uint8Array): Promise<void> {
+    await this.#attempt((recommender) => recommender.importPersonalData(bytes));
+    this.#compare();
   }
 
   /** Loads the names of the language models; the list stays empty if the request fails. */
@@ -222,14 +220,73 @@ export class Shop {
     this.#set({ models: models ?? [] });
   }
 
+  async #track(type: 'click' | 'dislike', item: string): Promise<void> {
+    this.#set({ leaving: [...this.#state.leaving, item] });
+    await this.#attempt((recommender) => recommender.track({ type, item }));
+    this.#set({ leaving: this.#state.leaving.filter((other) => other !== item) });
+    this.#compare();
+  }
+
+  async #trackQueued(): Promise<void> {
+    for (const item of this.#state.queued) await this.#track('click', item);
+    this.#set({ queued: [] });
+  }
+
+  /** Requests what a shop without a device model would request now. */
+  #compare(): void {
+    const { comparing, update, disliked, model, phase } = this.#state;
+    if (!comparing || phase !== 'ready' || update === null) return;
+    if (update.connection.state === 'offline') this.#cloud.offline();
+    else void this.#cloud.request(update.history, disliked, model, CLOUD_K);
+  }
+
+  /**
+   * Creates a recommender with other settings and transfers the session. The old worker is
+   * disposed of last: if the new one cannot be created, the shop keeps the old one and reports
+   * the error. Resolves with whether the new one is in use.
+   */
+  async #replace({
+    device = this.#state.device,
+    announcement,
+  }: {
+    device?: Device;
+    announcement: string;
+  }): Promise<boolean> {
+    const before = this.#recommender;
+    if (before === null || this.#state.switching) return false;
+    this.#set({ switching: true });
+    try {
+      await this.#openRecommender(device, before);
+      return true;
+    } catch (error) {
+      if (before.state().status === 'failed') {
+        // The old recommender has failed too.
+        this.#closeRecommender();
+        this.#set({ phase: 'failed', failure: described(error) });
+      } else {
+        this.#report(error);
+        this.#set({ announcement });
+      }
+      return false;
+    } finally {
+      this.#set({ switching: false });
+    }
+  }
+
   /** Creates a recommender; with `before`, transfers its session and disposes of it. */
   async #openRecommender(device: Device, before?: ShopRecommender): Promise<void> {
     const started = performance.now();
-    const { model } = this.#state;
+    const { model, settings, consent } = this.#state;
+    this.#wire.changes = settings;
+    const { callsPerMinute, search } = settings;
     const recommender = await this.#create({
       server: this.#server,
       device,
+      search,
+      consent,
+      fetch: this.#wire.fetch,
       ...(model === null ? {} : { model }),
+      ...(callsPerMinute === null ? {} : { budget: budgetOf(callsPerMinute) }),
       signal: this.#opening.signal,
       onProgress: (progress) => this.#set({ progress }),
     });
@@ -261,7 +318,10 @@ export class Shop {
   #listen(recommender: ShopRecommender): void {
     recommender.on('update', (update) => this.#receive(update));
     recommender.on('learn', (report) => {
-      this.#set({ steps: [...this.#state.steps, report].slice(-MAX_LOGGED) });
+      this.#set({
+        steps: [...this.#state.steps, report].slice(-MAX_LOGGED),
+        clicks: withLearning(this.#state.clicks, report.ms),
+      });
       this.onEvent({ name: 'learn', payload: report });
     });
     recommender.on('error', (error) => this.#report(error));
@@ -273,23 +333,63 @@ export class Shop {
   }
 
   #receive(update: DeliveredUpdate): void {
-    if (update.cause === 'event') this.#log(update);
-    this.#take(update);
+    if (update.cause === 'event') {
+      this.#log(update);
+      this.#set({ clicks: withClick(this.#state.clicks, update) });
+    }
+    this.#take(update, !waitsForVisitor(update.cause, this.#state.shelf));
     this.#set({ announcement: announce(update), backgroundError: null });
     this.onEvent({ name: 'update', payload: update });
   }
 
-  #take(update: Update): void {
+  /** `settle`: whether the shelf shows the update at once. */
+  #take(update: Update, settle: boolean): void {
     if (this.#state.decisions.length === 0 && update.decision.action === 'request') {
       this.#log(update);
     }
     this.#set({ update });
+    if (settle) this.#settle(update);
+    else this.#set({ newList: differs(update, this.#state.shelf) });
+  }
+
+  #settle(update: Update): void {
+    this.#set({ shelf: shelfOf(update), newList: false });
+    this.#shelfNumber += 1;
+    void this.#explain(this.#shelfNumber);
+  }
+
+  /** Computes why the films of the shelf are on it, after the page has been painted. */
+  async #explain(shelfNumber: number): Promise<void> {
+    const reasons = new Map<string, readonly string[]>();
+    const { shelf, update } = this.#state;
+    if (update !== null && update.history.length > 0) {
+      await new Promise((resolve) => setTimeout(resolve, 60));
+      for (const { item } of shelf.slice(0, EXPLAINED)) {
+        if (shelfNumber !== this.#shelfNumber || this.#recommender === null) return;
+        const explanation = await this.#recommender.explain(item).catch(() => null);
+        reasons.set(item, strongestReasons(explanation));
+      }
+    }
+    if (shelfNumber === this.#shelfNumber) this.#set({ reasons });
   }
 
   #log({ decision, stats }: Update): void {
     const logged = { ...decision, click: stats.clicks };
     this.#set({ decision, decisions: [...this.#state.decisions, logged].slice(-MAX_LOGGED) });
     this.onEvent({ name: 'decision', payload: logged });
+  }
+
+  /** Counts a request of the package for a list. */
+  #count({ bytesUp, bytesDown, ms, status }: Exchange): void {
+    const { traffic, clicks } = this.#state;
+    this.#set({
+      traffic: {
+        calls: traffic.calls + 1,
+        bytesUp: traffic.bytesUp + bytesUp,
+        bytesDown: traffic.bytesDown + bytesDown,
+      },
+      clicks: status === null ? clicks : withRequest(clicks, ms),
+    });
   }
 
   async #attempt(call: (recommender: ShopRecommender) => Promise<unknown>): Promise<void> {
@@ -315,35 +415,7 @@ export class Shop {
   }
 }
 
-function described(error: unknown): { code: string; message: string } {
-  if (error instanceof TandemError) return { code: error.code, message: error.message };
-  const message = error instanceof Error ? error.message : String(error);
-  return { code: 'unreachable', message };
-}
-
-function announce({ cause, connection, decision, items }: DeliveredUpdate): string {
-  switch (cause) {
-    case 'request':
-      return connection.state === 'online'
-        ? `New list of ${items.length} films from the cloud.`
-        : `The server did not respond. ${items.length} films of the last list remain.`;
-    case 'connection':
-      return connection.state === 'offline' ? 'Offline.' : 'Online.';
-    case 'event':
-      return `List re-ranked. ${decision.reason}.`;
-    case 'restart':
-      return 'The small model was restarted. Your history is kept.';
-    case 'catalogue':
-      return 'The catalogue has changed. Your history is kept.';
-    case 'model':
-      return 'Switched to another language model.';
-    case 'undo':
-    case 'search':
-    case 'stock':
-    case 'tab':
-    case 'retry':
-    case 'reset':
-    case 'import':
-      return '';
-  }
+/** A call budget that allows a burst of at most three lists. */
+function budgetOf(callsPerMinute: number): { burst: number; perMinute: number } {
+  return { burst: callsPerMinute < 3 ? 1 : 3, perMinute: callsPerMinute };
 }

@@ -1,6 +1,6 @@
 // Title formatting and film search.
 import { describe, expect, it } from 'vitest';
-import { catalogueFrom, search, splitTitle } from '../src/catalogue.ts';
+import { browse, catalogueFrom, search, splitTitle } from '../src/catalogue.ts';
 
 describe('splitTitle', () => {
   it.each([
@@ -32,7 +32,7 @@ const catalogue = catalogueFrom(
     { item: '3', title: 'My Stepmother Is an Alien', year: 1988, genres: ['Comedy', 'Sci-Fi'] },
     { item: '4', title: 'Amélie', genres: [] },
   ],
-  { kind: 'sasrec', dims: 64, blocks: 2 },
+  { model: { kind: 'sasrec', dims: 64, blocks: 2 }, popular: ['3', '2', 'gone'] },
 );
 
 describe('search', () => {
@@ -65,5 +65,20 @@ describe('catalogueFrom', () => {
 
   it('describes the small model', () => {
     expect(catalogue.smallModel).toBe('SASRec (64 dimensions, 2 layers)');
+  });
+});
+
+describe('browse', () => {
+  it('shows popular films first, then those with the fewest other genres', () => {
+    const items = browse(catalogue, 'Sci-Fi', 10).map(({ item }) => item);
+    expect(items).toEqual(['3', '2', '1']);
+  });
+
+  it('shows films of all genres without a genre, up to the limit', () => {
+    expect(browse(catalogue, null, 2).map(({ item }) => item)).toEqual(['3', '2']);
+  });
+
+  it('leaves out popular films that the catalogue does not have', () => {
+    expect(catalogue.popular).toEqual(['3', '2']);
   });
 });

@@ -1,6 +1,8 @@
 // The shop with a fake recommender: loading, errors, switching devices.
 import {
   type HostedModel,
+  type Ledger,
+  type RankedItem,
   type RecommenderEvents,
   type RecommenderOptions,
   type RecommenderState,
@@ -83,6 +85,19 @@ class FakeRecommender implements ShopRecommender {
     this.wasOfflineAtImport = this.offline;
   }
   async reset(): Promise<void> {}
+  async explain(): Promise<null> {
+    return null;
+  }
+  async similar(): Promise<null> {
+    return null;
+  }
+  async setConsent(): Promise<void> {}
+  async ledger(): Promise<Ledger> {
+    return { entries: [], dropped: 0, bytes: 0 };
+  }
+  deliver(change: Partial<RecommenderEvents['update']>): void {
+    this.#onUpdate({ ...update([]), cause: 'event', sequence: 2, ...change });
+  }
   async models(): Promise<HostedModel[]> {
     return [
       { name: 'small', ready: true },
@@ -151,7 +166,8 @@ beforeEach(() => {
       };
       return new Response(JSON.stringify(manifest), { headers: { 'x-artifacts': 'abc' } });
     }
-    if (address === './artifacts/abc/items.json') return new Response('[{"item":"1","title":"M"}]');
+    if (address.endsWith('/artifacts/abc/items.json'))
+      return new Response('[{"item":"1","title":"M"}]');
     return new Response(JSON.stringify({ language_model: { name: 'L' }, notice: 'terms' }));
   });
 });
@@ -277,5 +293,89 @@ describe('in use', () => {
     expect(state).toMatchObject({ phase: 'ready', backgroundError: 'it broke' });
     await shop.watch('1');
     expect(state.backgroundError).toBeNull();
+  });
+});
+
+function ranked(...items: string[]): RankedItem[] {
+  return items.map((item, rank) => ({
+    item,
+    score: -rank,
+    listed: true,
+    llmRank: rank,
+    srmRank: rank,
+    logprob: -rank,
+    srmScore: -rank,
+  }));
+}
+
+describe('the shelf', () => {
+  const items = () => state.shelf.map(({ item }) => item);
+
+  it('settles once after a click and announces a list that arrives later', async () => {
+    const shop = newShop();
+    await shop.open();
+    created[0]?.deliver({ cause: 'event', items: ranked('a', 'b') });
+    expect(items()).toEqual(['a', 'b']);
+    created[0]?.deliver({ cause: 'request', items: ranked('c', 'a') });
+    expect([items(), state.newList]).toEqual([['a', 'b'], true]);
+    shop.showNewList();
+    expect([items(), state.newList]).toEqual([['c', 'a'], false]);
+  });
+
+  it('shows a list at once if there is nothing to look at yet', async () => {
+    await newShop().open();
+    created[0]?.deliver({ cause: 'request', items: ranked('c') });
+    expect([items(), state.newList]).toEqual([['c'], false]);
+  });
+
+  it('does not announce a list with the same visible films', async () => {
+    await newShop().open();
+    created[0]?.deliver({ cause: 'event', items: ranked('a', 'b') });
+    created[0]?.deliver({ cause: 'request', items: ranked('a', 'b') });
+    expect(state.newList).toBe(false);
+  });
+
+  it('counts a click before the model is there once, when it is there', async () => {
+    const shop = newShop();
+    const opened = shop.open();
+    void shop.watch('1');
+    void shop.watch('1');
+    expect(state.queued).toEqual(['1']);
+    await opened;
+    expect(state.decisions).toMatchObject([{ click: 1 }]);
+    expect(state.queued).toEqual([]);
+  });
+});
+
+describe('the comparison', () => {
+  const bodies: unknown[] = [];
+  beforeEach(() => {
+    bodies.length = 0;
+    const others = fetch;
+    vi.stubGlobal('fetch', async (address: string, init?: RequestInit) => {
+      if (init?.method !== 'POST') return others(address);
+      bodies.push(JSON.parse(String(init.body)));
+      return new Response(JSON.stringify({ candidates: [{ item: 'x' }] }));
+    });
+  });
+
+  it('requests a list at every click with the same history, and counts', async () => {
+    const shop = newShop();
+    await shop.open();
+    await shop.watch('1');
+    await vi.waitFor(() => expect(state.cloud.items).toEqual(['x']));
+    expect(bodies.at(-1)).toEqual({ history: ['1'], k: 12 });
+    expect(state.cloud.calls).toBe(2);
+    expect(state.cloud.bytesDown).toBeGreaterThan(0);
+  });
+
+  it('sends nothing offline or when it is switched off', async () => {
+    const shop = newShop();
+    await shop.open();
+    shop.setComparing(false);
+    const before = bodies.length;
+    await shop.watch('1');
+    expect(bodies.length).toBe(before);
+    expect(state.cloud.problem).toBeNull();
   });
 });

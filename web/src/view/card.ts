@@ -1,6 +1,6 @@
 import type { Film } from '../catalogue.ts';
 import { figure, palette, placement, posterGenres, setTitle } from '../poster.ts';
-import { h, s } from './dom.ts';
+import { h, s, setText } from './dom.ts';
 
 /** Height of the original title, in percent of the poster width. */
 const ORIGINAL_HEIGHT = 16;
@@ -9,14 +9,14 @@ const ORIGINAL_HEIGHT = 16;
 export interface CardActions {
   watch(item: string): void;
   dislike(item: string): void;
+  openFilm(item: string): void;
 }
 
-/** A film poster with a button to watch the film and one to dislike it. */
-export function card(
-  film: Film,
-  actions: CardActions,
-  kind: 'card' | 'browse-card' = 'card',
-): HTMLLIElement {
+/** Recommended, on the cloud-only list, found in the shop, or similar to another film. */
+export type CardKind = 'card' | 'cloud-card' | 'browse-card' | 'similar-card';
+
+/** A film poster with buttons to watch the film, to open its page and to dislike it. */
+export function card(film: Film, actions: CardActions, kind: CardKind = 'card'): HTMLLIElement {
   const poster = h(
     'button',
     {
@@ -24,7 +24,11 @@ export function card(
       class: 'poster',
       'data-testid': kind,
       'data-item': film.item,
-      onclick: () => actions.watch(film.item),
+      onclick: (event) => {
+        // The second click of a double click may hit another film, because the list has moved.
+        if (event instanceof UIEvent && event.detail > 1) return;
+        actions.watch(film.item);
+      },
     },
     figureOf(film),
     h(
@@ -41,7 +45,7 @@ export function card(
     'li',
     { class: 'card' },
     poster,
-    kind === 'card' ? h('span', { class: 'card-move' }) : null,
+    kind === 'similar-card' ? null : caption(film, actions),
     kind === 'card'
       ? h(
           'button',
@@ -55,6 +59,46 @@ export function card(
           '×',
         )
       : null,
+  );
+}
+
+/** Sets the line below the poster of a card. */
+export function setCaption(element: Element, text: string): void {
+  const line = element.querySelector('.why-text');
+  if (line !== null) setText(line, text);
+}
+
+/** A line that says why the film is here and opens its page. Its height never changes. */
+function caption(film: Film, actions: CardActions): HTMLElement {
+  return h(
+    'button',
+    {
+      type: 'button',
+      class: 'why',
+      'data-testid': 'details',
+      onclick: () => actions.openFilm(film.item),
+    },
+    h('span', { class: 'sr-only' }, `${film.title}: `),
+    h('span', { class: 'why-text' }, 'Details'),
+  );
+}
+
+/** The poster of a film without any action, for its page. */
+export function poster(film: Film): HTMLElement {
+  const element = h(
+    'div',
+    { class: 'poster' },
+    figureOf(film),
+    h('span', { class: 'poster-text' }, h('span', { class: 'poster-title' }, film.title)),
+  );
+  paint(element, film);
+  return h('div', { class: 'card' }, element);
+}
+
+/** Placeholders of the size of cards. */
+export function ghosts(count: number): HTMLLIElement[] {
+  return Array.from({ length: count }, () =>
+    h('li', { class: 'card ghost' }, h('span', { class: 'poster' }), h('span', { class: 'why' })),
   );
 }
 

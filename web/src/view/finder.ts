@@ -1,11 +1,11 @@
-import { type Catalogue, type Film, search } from '../catalogue.ts';
+import { browse, type Catalogue, search } from '../catalogue.ts';
 import type { ShopState } from '../shop.ts';
 import { type CardActions, card } from './card.ts';
 import { h, setAttribute, setText } from './dom.ts';
 
 const SHOWN = 24;
 
-/** Search by title and browse by genre; the starting point for a visitor without history. */
+/** Search by title, and genres with their most popular films first. */
 export function finder(actions: CardActions): {
   element: HTMLElement;
   render(state: ShopState): void;
@@ -13,7 +13,8 @@ export function finder(actions: CardActions): {
   let catalogue: Catalogue | null = null;
   let genre: string | null = null;
   let shown = '';
-  const heading = h('h1', {});
+  const heading = h('h2', { id: 'finder-title' }, 'All films');
+  const note = h('p', { class: 'quiet' });
   const input = h('input', {
     type: 'search',
     id: 'finder-input',
@@ -24,19 +25,19 @@ export function finder(actions: CardActions): {
   });
   const label = h('label', { for: 'finder-input', class: 'sr-only' }, 'Search films');
   const genres = h('div', { class: 'chips', role: 'group', 'aria-label': 'Browse by genre' });
-  const strip = h('ul', {
-    class: 'strip',
+  const results = h('ul', {
+    class: 'grid wide',
     'data-testid': 'browse',
-    'aria-label': 'Search results',
+    'aria-label': 'Films',
   });
   const none = h('p', { class: 'empty', role: 'status' });
   const element = h(
     'section',
-    { class: 'finder', 'aria-label': 'Find a film' },
-    heading,
-    h('div', { class: 'finder-row' }, label, input),
+    { class: 'finder', 'aria-labelledby': 'finder-title' },
+    h('div', { class: 'finder-row' }, heading, label, input),
     genres,
-    strip,
+    note,
+    results,
     none,
   );
 
@@ -46,15 +47,18 @@ export function finder(actions: CardActions): {
     if (query.trim() !== '') choose(null);
     const films =
       query.trim() === ''
-        ? browse(catalogue, genre)
+        ? browse(catalogue, genre, SHOWN)
         : search(catalogue.films.values(), query, SHOWN);
     const key = films.map(({ item }) => item).join();
     if (key !== shown) {
       shown = key;
-      strip.replaceChildren(...films.map((film) => card(film, actions, 'browse-card')));
-      strip.scrollLeft = 0;
+      results.replaceChildren(...films.map((film) => card(film, actions, 'browse-card')));
     }
-    strip.hidden = films.length === 0;
+    results.hidden = films.length === 0;
+    setText(
+      note,
+      query.trim() !== '' ? 'Found by title' : `${genre ?? 'All genres'}, most popular first`,
+    );
     const nothing = films.length === 0 && query.trim() !== '';
     none.hidden = !nothing;
     setText(none, nothing ? `No films match “${query.trim()}”.` : '');
@@ -71,9 +75,6 @@ export function finder(actions: CardActions): {
     element,
     render(state) {
       const films = state.catalogue?.films.size ?? 0;
-      const cold = (state.update?.history.length ?? 0) === 0;
-      setText(heading, cold ? 'Start with a film you like' : 'Find another film');
-      setAttribute(element, 'data-cold', cold ? 'true' : null);
       setAttribute(input, 'placeholder', `Search ${films.toLocaleString('en')} films`);
       if (state.catalogue === catalogue || state.catalogue === null) return;
       catalogue = state.catalogue;
@@ -98,13 +99,4 @@ export function finder(actions: CardActions): {
       find();
     },
   };
-}
-
-/** Films of a genre, those with the fewest other genres first. */
-function browse({ films }: Catalogue, genre: string | null): Film[] {
-  if (genre === null) return [];
-  return [...films.values()]
-    .filter(({ genres }) => genres.includes(genre))
-    .sort((a, b) => a.genres.length - b.genres.length)
-    .slice(0, SHOWN);
 }

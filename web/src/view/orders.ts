@@ -3,9 +3,12 @@ import type { Catalogue } from '../catalogue.ts';
 import { movement } from '../figures.ts';
 import type { ShopState } from '../shop.ts';
 import { swatch } from './card.ts';
-import { h, setAttribute, setText } from './dom.ts';
+import { h, s, setAttribute, setText } from './dom.ts';
 
 const SHORT = 10;
+/** Height of a row and width between two columns, in pixels; also in the style sheet. */
+const ROW = 30;
+const LINK = 56;
 
 /** One of the three rankings: its source, and the note beside each item. */
 interface Order {
@@ -50,7 +53,16 @@ function moved(from: number | null, to: number): { text: string; words: string }
   return { text: mark, words: `${words} compared with the cloud’s order` };
 }
 
-/** The rankings of the cloud, the device and the fusion of both, side by side. */
+/** A ranked item and its place in the column. */
+interface Row {
+  item: RankedItem;
+  rank: number;
+}
+
+/**
+ * The rankings of the cloud, the device and the fusion of both, side by side, with a line from
+ * each item to its place in the next ranking.
+ */
 export function ordersView(): { element: HTMLElement; render(state: ShopState): void } {
   let all = false;
   let last: ShopState | null = null;
@@ -58,6 +70,9 @@ export function ordersView(): { element: HTMLElement; render(state: ShopState): 
     order,
     list: h('ol', { class: 'order-list', 'data-testid': `${order.id}-list` }),
   }));
+  const links = [0, 1].map(() =>
+    s('svg', { class: 'order-links', width: LINK, 'aria-hidden': 'true' }),
+  );
   const toggle = h('button', {
     type: 'button',
     class: 'plain',
@@ -77,17 +92,19 @@ export function ordersView(): { element: HTMLElement; render(state: ShopState): 
       onpointerover: mark,
       onpointerleave: mark,
     },
-    ...lists.map(({ order, list }) =>
-      h(
+    ...lists.flatMap(({ order, list }, at) => {
+      const column = h(
         'section',
         { class: 'order', 'data-order': order.id },
         h('h3', {}, order.name, ' ', h('small', {}, order.by)),
         list,
-      ),
-    ),
+      );
+      const link = links[at];
+      return link === undefined ? [column] : [column, h('div', { class: 'order-link' }, link)];
+    }),
   );
   const empty = h('p', { class: 'empty' }, 'No list yet.');
-  const element = h('div', {}, columns, empty, toggle);
+  const element = h('div', { class: 'orders-box' }, columns, empty, toggle);
 
   /** Highlights the film under the pointer in all three rankings. */
   function mark(event: Event): void {
@@ -104,7 +121,7 @@ export function ordersView(): { element: HTMLElement; render(state: ShopState): 
     last = state;
     const { update, catalogue } = state;
     if (update === null || catalogue === null) return;
-    for (const { order, list } of lists) {
+    const columnsOf = lists.map(({ order, list }) => {
       const rows = update.items
         .flatMap((item, fusedRank) => {
           const rank = order.rank(item, fusedRank);
@@ -113,7 +130,13 @@ export function ordersView(): { element: HTMLElement; render(state: ShopState): 
         .sort((a, b) => a.rank - b.rank)
         .slice(0, all ? undefined : SHORT);
       list.replaceChildren(...rows.map(({ item, rank }) => row(order, item, rank, catalogue)));
-    }
+      return rows;
+    });
+    links.forEach((link, at) => {
+      const [from = [], to = []] = [columnsOf[at], columnsOf[at + 1]];
+      setAttribute(link, 'height', Math.max(from.length, to.length) * ROW);
+      link.replaceChildren(...linesBetween(from, to));
+    });
     columns.hidden = update.items.length === 0;
     empty.hidden = !columns.hidden;
     toggle.hidden = update.items.length <= SHORT;
@@ -122,6 +145,23 @@ export function ordersView(): { element: HTMLElement; render(state: ShopState): 
   }
 
   return { element, render };
+}
+
+/** A line for each item of the left column that is in the right one; rising items stand out. */
+function linesBetween(from: readonly Row[], to: readonly Row[]): SVGElement[] {
+  const places = new Map(to.map(({ item }, place) => [item.item, place]));
+  return from.flatMap(({ item }, place) => {
+    const target = places.get(item.item);
+    if (target === undefined) return [];
+    const [y1, y2] = [place, target].map((at) => (at + 0.5) * ROW) as [number, number];
+    const half = LINK / 2;
+    const line = s('path', {
+      d: `M0 ${y1}C${half} ${y1} ${half} ${y2} ${LINK} ${y2}`,
+      'data-item': item.item,
+      'data-direction': target < place ? 'up' : target > place ? 'down' : 'same',
+    });
+    return [line];
+  });
 }
 
 function row(order: Order, item: RankedItem, rank: number, { films }: Catalogue): HTMLLIElement {

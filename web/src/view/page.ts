@@ -1,60 +1,103 @@
-import type { Device } from '@tandem-rec/client';
-import { bytes } from '../figures.ts';
+import type { Catalogue, Film } from '../catalogue.ts';
+import type { ShopRecommender } from '../recommender.ts';
 import type { ShopState } from '../shop.ts';
 import type { CardActions } from './card.ts';
+import { type CompareActions, cloudPane, compareControls } from './compare.ts';
+import type { ControlActions } from './controls.ts';
 import { h, setAttribute, setText } from './dom.ts';
+import { filmPage } from './film.ts';
 import { finder } from './finder.ts';
 import { header } from './header.ts';
+import { hero } from './hero.ts';
+import { integration } from './integration.ts';
 import { internals } from './internals.ts';
+import { type PrivacyActions, privacy } from './privacy.ts';
 import { session } from './session.ts';
 import { shelf } from './shelf.ts';
+import { strip } from './strip.ts';
 
-/** Actions of the page. */
-export interface PageActions extends CardActions {
-  switchDevice(device: Device): void;
-  setOffline(offline: boolean): void;
-  chooseModel(name: string): void;
-  undo(): void;
-  reset(): void;
-  retry(): void;
-}
+/** Actions of the page that change the shop. */
+export type PageActions = Omit<CardActions, 'openFilm'> &
+  Omit<CompareActions, 'openFilm' | 'surprise' | 'watch' | 'dislike'> &
+  ControlActions &
+  PrivacyActions & {
+    showNewList(): void;
+    undo(): void;
+    retry(): void;
+  };
 
 /** Builds the page once and returns a function that renders a state. */
-export function page(root: HTMLElement, actions: PageActions): (state: ShopState) => void {
-  const top = header(actions);
+export function page(
+  root: HTMLElement,
+  given: PageActions,
+  recommender: () => ShopRecommender | null,
+): (state: ShopState) => void {
+  let state: ShopState | null = null;
+  const film = filmPage({ ...given, openFilm: () => {} }, recommender);
+  const openFilm = (item: string): void => {
+    const found = state?.catalogue?.films.get(item);
+    if (found !== undefined && state?.catalogue != null) film.open(found, state.catalogue);
+  };
+  const surprise = (): void => {
+    const found = state === null ? null : surpriseOf(state);
+    if (found !== null && state?.catalogue != null) film.open(found, state.catalogue);
+  };
+  const actions = { ...given, openFilm, surprise };
+
+  const data = privacy(given, recommender);
+  const use = integration();
+  const top = header({ openPrivacy: data.open, openIntegration: use.open });
   const notice = banner();
-  const films = [finder(actions), shelf(actions), session(actions), internals()];
-  const [find, recommended, watched, how] = films.map(({ element }) => element);
-  const shop = h(
-    'main',
-    { id: 'main', class: 'shop' },
-    find ?? null,
-    recommended ?? null,
-    watched ?? null,
-    how ?? null,
-  );
-  const loading = opening(actions.retry);
+  const loading = opening(given.retry);
+  const story = hero();
+  const network = compareControls(actions);
+  const panes = [cloudPane(actions), shelf(actions)];
+  const shop = [finder(actions), session(actions)];
+  const how = internals(actions);
+  const bar = strip(actions, how.element);
   const live = h('p', { class: 'sr-only', 'aria-live': 'polite', 'data-testid': 'live' });
   const end = footer();
+  const comparison = h('div', { class: 'comparison' }, ...panes.map(({ element }) => element));
   root.replaceChildren(
     h('a', { class: 'skip', href: '#main' }, 'Skip to the films'),
     top.element,
-    notice.element,
-    loading.element,
-    shop,
+    h(
+      'main',
+      { id: 'main', class: 'main' },
+      story.element,
+      network.element,
+      notice.element,
+      loading.element,
+      comparison,
+      h('div', { class: 'shop' }, ...shop.map(({ element }) => element)),
+    ),
     end.element,
+    bar.element,
+    film.element,
+    data.element,
+    use.element,
     live,
   );
-  return (state) => {
-    top.render(state);
-    notice.render(state);
-    loading.render(state);
-    const ready = state.phase === 'ready';
-    shop.hidden = !ready;
-    if (ready) for (const part of films) part.render(state);
-    end.render(state);
-    setText(live, state.announcement);
+  const parts = [top, notice, loading, story, network, ...panes, ...shop, how, bar, data, end];
+  return (next) => {
+    state = next;
+    setAttribute(comparison, 'data-comparing', next.comparing ? 'true' : null);
+    for (const part of parts) part.render(next);
+    setText(live, next.announcement);
   };
+}
+
+/** A film from the lower half of the ranking; without a ranking, any film. */
+function surpriseOf({ update, catalogue }: ShopState): Film | null {
+  if (catalogue === null) return null;
+  const ranked = update?.items.map(({ item }) => item) ?? [];
+  const pool = ranked.length > 20 ? ranked.slice(ranked.length >> 1) : filmsOf(catalogue);
+  const item = pool[Math.floor(Math.random() * pool.length)];
+  return item === undefined ? null : (catalogue.films.get(item) ?? null);
+}
+
+function filmsOf({ films }: Catalogue): string[] {
+  return [...films.keys()];
 }
 
 /** A one-line message for offline mode, connection problems and errors. */
@@ -97,11 +140,10 @@ const failureTitles: Record<string, string> = {
   unsupported: 'This browser is not supported',
 };
 
-/** The loading screen, also used for errors while loading. */
+/** The message after a failure to load, with a button to try again. */
 function opening(retry: () => void): { element: HTMLElement; render(state: ShopState): void } {
-  const title = h('h1', {});
+  const title = h('h2', {});
   const text = h('p', {});
-  const bar = h('progress', { 'aria-label': 'Loading' });
   const button = h(
     'button',
     { type: 'button', class: 'primary', 'data-testid': 'retry', onclick: retry },
@@ -109,37 +151,18 @@ function opening(retry: () => void): { element: HTMLElement; render(state: ShopS
   );
   const element = h(
     'div',
-    { class: 'opening', 'data-testid': 'opening' },
+    { class: 'opening', 'data-testid': 'opening', role: 'alert' },
     title,
     text,
-    bar,
     button,
   );
   return {
     element,
-    render({ phase, progress, failure }) {
-      element.hidden = phase === 'ready';
+    render({ phase, failure }) {
+      element.hidden = phase !== 'failed';
       element.dataset['phase'] = phase;
-      bar.hidden = phase !== 'loading';
-      button.hidden = phase !== 'failed';
-      if (phase === 'failed') {
-        setText(title, failureTitles[failure?.code ?? ''] ?? 'The shop could not be loaded');
-        setText(text, `${failure?.message ?? 'Unknown error'} (${failure?.code ?? 'internal'})`);
-        return;
-      }
-      setText(title, 'Loading the shop');
-      if (progress?.phase === 'runtime') {
-        const { loaded, total } = progress;
-        setText(text, `Downloading the runtime${loaded > 0 ? `, ${bytes(loaded)}` : ''}`);
-        if (total === null) bar.removeAttribute('value');
-        else {
-          bar.max = total;
-          bar.value = loaded;
-        }
-      } else {
-        setText(text, 'Downloading and verifying the small model');
-        bar.removeAttribute('value');
-      }
+      setText(title, failureTitles[failure?.code ?? ''] ?? 'The shop could not be loaded');
+      setText(text, `${failure?.message ?? 'Unknown error'} (${failure?.code ?? 'internal'})`);
     },
   };
 }

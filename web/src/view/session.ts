@@ -5,11 +5,11 @@ import { h } from './dom.ts';
 const SHOWN = 12;
 
 /** The history, newest first, with buttons to undo the last click and to clear all. */
-export function session(actions: { undo(): void; reset(): void }): {
+export function session(actions: { undo(): void; reset(): void; openFilm(item: string): void }): {
   element: HTMLElement;
   render(state: ShopState): void;
 } {
-  let shown: readonly string[] = [];
+  let shown: string | null = null;
   const list = h('ol', { class: 'history', 'data-testid': 'history', reversed: true });
   const more = h('p', { class: 'quiet' });
   const empty = h(
@@ -34,30 +34,44 @@ export function session(actions: { undo(): void; reset(): void }): {
     empty,
     list,
     more,
-    h('div', { class: 'session-actions' }, undo, reset),
+    h('div', { class: 'buttons' }, undo, reset),
   );
   return {
     element,
-    render({ update, catalogue, phase }) {
+    render({ update, catalogue, phase, disliked }) {
       const history = update?.history ?? [];
       reset.disabled = phase !== 'ready';
       // Dislikes count as clicks and can be undone too.
       undo.disabled = phase !== 'ready' || (update?.stats.clicks ?? 0) === 0;
-      if (history.join() === shown.join() && shown.length > 0) return;
-      shown = [...history];
-      empty.hidden = history.length > 0;
+      const key = `${history.join()} ${disliked.join()} ${catalogue === null}`;
+      if (key === shown) return;
+      shown = key;
+      empty.hidden = history.length > 0 || disliked.length > 0;
       list.hidden = history.length === 0;
       const newest = history.slice(-SHOWN).reverse();
+      const title = (item: string): string => catalogue?.films.get(item)?.title ?? item;
       list.replaceChildren(
-        ...newest.map((item) => {
-          const film = catalogue?.films.get(item);
-          return h('li', { 'data-item': item }, swatch(film), h('span', {}, film?.title ?? item));
-        }),
+        ...newest.map((item) =>
+          h(
+            'li',
+            { 'data-item': item },
+            h(
+              'button',
+              { type: 'button', onclick: () => actions.openFilm(item) },
+              swatch(catalogue?.films.get(item)),
+              h('span', {}, title(item)),
+            ),
+          ),
+        ),
       );
       list.start = history.length;
       const hidden = history.length - newest.length;
-      more.hidden = hidden <= 0;
-      more.textContent = `and ${hidden} earlier`;
+      const notes = [
+        hidden > 0 ? `and ${hidden} earlier` : '',
+        disliked.length > 0 ? `Not for you: ${disliked.map(title).join(', ')}` : '',
+      ].filter((note) => note !== '');
+      more.hidden = notes.length === 0;
+      more.textContent = notes.join('. ');
     },
   };
 }

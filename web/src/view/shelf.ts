@@ -1,72 +1,105 @@
 import type { Connection } from '@tandem-rec/client';
-import { movement } from '../figures.ts';
+import { milliseconds } from '../figures.ts';
+import { reasonText } from '../reasons.ts';
+import { SHELF } from '../shelf.ts';
 import type { ShopState } from '../shop.ts';
-import { type CardActions, card } from './card.ts';
+import { type CardActions, card, ghosts, setCaption } from './card.ts';
 import { h, reconcile, setAttribute, setText } from './dom.ts';
 import { glide } from './motion.ts';
 
-const SHOWN = 12;
+/** Films beside the cloud-only list. */
+const COMPARED = 8;
 
-/** Grid of the recommended films. */
-export function shelf(actions: CardActions): {
+/** The recommended films; before the small model is there, the popular ones. */
+export function shelf(actions: CardActions & { showNewList(): void }): {
   element: HTMLElement;
   render(state: ShopState): void;
 } {
   const cards = new Map<string, HTMLLIElement>();
-  const title = h('h2', { id: 'shelf-title', tabindex: '-1' }, 'Recommended for you');
-  const lead = h('p', { class: 'lead' });
+  const title = h('h2', { id: 'shelf-title', tabindex: '-1' }, 'Tandem');
+  const lead = h('p', { class: 'pane-state', 'data-testid': 'shelf-lead' });
+  const fresh = h(
+    'button',
+    {
+      type: 'button',
+      class: 'fresh',
+      'data-testid': 'new-list',
+      onclick: () => actions.showNewList(),
+    },
+    'New list ready',
+  );
   const grid = h('ul', { class: 'grid', 'data-testid': 'shelf', 'aria-labelledby': 'shelf-title' });
   const empty = h('p', { class: 'empty', 'data-testid': 'shelf-empty' });
   const element = h(
     'section',
-    { class: 'shelf', 'aria-labelledby': 'shelf-title' },
-    title,
-    lead,
+    { class: 'pane pane-tandem', 'aria-labelledby': 'shelf-title' },
+    h('header', { class: 'pane-head' }, title, lead, fresh),
     grid,
     empty,
   );
+  let shown = '';
 
   return {
     element,
     render(state) {
-      const { update, catalogue } = state;
-      if (update === null || catalogue === null) return;
-      const items = update.items.slice(0, SHOWN).filter(({ item }) => catalogue.films.has(item));
-      const waiting = items.length === 0 && update.connection.state === 'online';
+      const { catalogue, comparing, newList, phase } = state;
+      element.hidden = phase === 'failed';
+      fresh.hidden = !newList;
       setText(lead, leadOf(state));
-      setAttribute(element, 'data-waiting', waiting ? 'true' : null);
+      const items = visibleItems(state, comparing ? COMPARED : SHELF);
+      const connection = state.update?.connection.state ?? 'online';
+      const waiting = items.length === 0 && connection === 'online';
       empty.hidden = items.length > 0 || waiting;
-      setText(empty, emptyText(update.connection.state));
-      const hadFocus = grid.contains(document.activeElement);
-      glide(cards, () => {
-        for (const ghost of grid.querySelectorAll('.ghost')) ghost.remove();
-        reconcile(
-          grid,
-          cards,
-          items.map(({ item }) => item),
-          (item) => {
-            const film = catalogue.films.get(item);
+      setText(empty, emptyText(connection));
+      const key = `${waiting} ${items.join()}`;
+      if (key !== shown) {
+        shown = key;
+        const hadFocus = grid.contains(document.activeElement);
+        glide(cards, () => {
+          for (const ghost of grid.querySelectorAll('.ghost')) ghost.remove();
+          reconcile(grid, cards, items, (item) => {
+            const film = catalogue?.films.get(item);
             return film === undefined ? h('li') : card(film, actions);
-          },
+          });
+          if (waiting) grid.append(...ghosts(comparing ? COMPARED : SHELF));
+        });
+        // The focused film has left: move the focus to the heading, not to the page top.
+        if (hadFocus && !grid.contains(document.activeElement)) {
+          title.focus({ preventScroll: true });
+        }
+      }
+      setAttribute(element, 'data-waiting', waiting ? 'true' : null);
+      for (const [item, element] of cards) {
+        const waits = state.queued.includes(item);
+        setAttribute(element, 'data-queued', waits ? 'true' : null);
+        setCaption(
+          element,
+          waits ? 'Counted as soon as the model is here' : captionOf(state, item),
         );
-        if (waiting)
-          for (let n = 0; n < SHOWN; n += 1) grid.append(h('li', { class: 'card ghost' }));
-      });
-      items.forEach(({ item, llmRank }, position) => {
-        const mark = cards.get(item)?.querySelector('.card-move');
-        if (!mark) return;
-        const moved = llmRank === null ? null : movement(llmRank, position);
-        setText(mark, moved === null || moved.mark === '=' ? '' : moved.mark);
-        const title =
-          moved === null
-            ? 'found by the search on this device'
-            : `${moved.words} compared with the language model’s order`;
-        setAttribute(mark, 'title', title);
-      });
-      // The focused film has left the list: move the focus to the heading, not to the page top.
-      if (hadFocus && !grid.contains(document.activeElement)) title.focus({ preventScroll: true });
+      }
     },
   };
+}
+
+/** Items of the shelf without those that were just clicked; popular films before there is one. */
+function visibleItems({ catalogue, shelf, leaving, phase }: ShopState, count: number): string[] {
+  if (catalogue === null) return [];
+  const ranked = phase === 'loading' ? catalogue.popular : shelf.map(({ item }) => item);
+  return ranked
+    .filter((item) => catalogue.films.has(item) && !leaving.includes(item))
+    .slice(0, count);
+}
+
+function captionOf({ catalogue, reasons, shelf, update, phase }: ShopState, item: string): string {
+  if (phase === 'loading' || update === null || update.history.length === 0) return 'Popular';
+  const ranked = shelf.find((other) => other.item === item);
+  const source = ranked?.listed === false ? 'Found on this device' : 'From the cloud’s list';
+  return reasonText(
+    // One film: two titles do not fit below a poster.
+    reasons.get(item)?.slice(0, 1),
+    (watched) => catalogue?.films.get(watched)?.title ?? watched,
+    source,
+  );
 }
 
 function emptyText(connection: Connection['state']): string {
@@ -75,26 +108,16 @@ function emptyText(connection: Connection['state']): string {
     : 'No list on this device yet. Go online to request the first one.';
 }
 
-function leadOf({ update, catalogue }: ShopState): string {
+function leadOf({ phase, progress, update, clicks, queued }: ShopState): string {
+  if (phase === 'loading') {
+    const clicks = queued.length === 0 ? '' : `, ${queued.length} clicked`;
+    const what = progress?.phase === 'model' ? 'Loading the small model' : 'Loading the runtime';
+    return `Popular films${clicks}. ${what} …`;
+  }
   if (update === null) return '';
-  if (update.ranking === null) {
-    if (update.items.length === 0) {
-      const waiting = update.connection.state === 'online';
-      return waiting ? 'Waiting for the first list from the language model.' : '';
-    }
-    return update.history.length === 0
-      ? 'Most popular films. Click a film to personalize the list.'
-      : 'Found by the search on this device.';
+  const last = clicks.at(-1);
+  if (last !== undefined && update.history.length > 0) {
+    return `Re-ranked in ${milliseconds(last.rerankMs)}`;
   }
-  const last = update.history.at(-1);
-  const title = last === undefined ? undefined : catalogue?.films.get(last)?.title;
-  if (title === undefined) {
-    const what =
-      update.ranking === 'popularity' ? 'Most popular films' : 'A list that is not personal yet';
-    return `${what}. Click a film to personalize it.`;
-  }
-  const by =
-    update.ranking === 'popularity' ? 'the most popular films' : (update.model ?? 'the cloud');
-  const sources = update.items.some(({ listed }) => !listed) ? `${by} and this device` : by;
-  return `Based on ${title}: candidates from ${sources}, ranked on this device.`;
+  return update.history.length === 0 ? 'Popular films. Click one.' : 'Your last list';
 }

@@ -1,0 +1,211 @@
+/** The demo as a shop: stable layout, comparison, film page, data, keyboard, accessibility. */
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { after, before, test } from 'node:test';
+import { launch } from './browser.mjs';
+import { serverUrl } from './environment.mjs';
+import { ShopPage } from './shop-page.mjs';
+
+const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
+
+let browser;
+before(async () => {
+  browser = await launch();
+});
+after(() => browser?.close());
+
+async function inShop(play, options = {}) {
+  const { prepare = async () => {}, ...context } = options;
+  const shop = new ShopPage(
+    await (
+      await browser.newContext({ viewport: { width: 1440, height: 1000 }, ...context })
+    ).newPage(),
+  );
+  try {
+    await prepare(shop);
+    await shop.page.goto(serverUrl());
+    await play(shop);
+    assert.deepEqual(shop.faults, []);
+  } finally {
+    await shop.close();
+  }
+}
+
+test('popular films are there before the small model, and clicks on them count', async () => {
+  let release = () => {};
+  const held = new Promise((done) => {
+    release = done;
+  });
+  await inShop(
+    async (shop) => {
+      const first = shop.card().first();
+      await first.waitFor();
+      const item = await first.getAttribute('data-item');
+      await first.click();
+      assert.deepEqual(await shop.events(), []);
+      release();
+      const update = await shop.event('update', { like: { cause: 'event' } });
+      assert.deepEqual(update?.payload.history, [item]);
+    },
+    {
+      prepare: (shop) =>
+        shop.page.route('**/tandem_bg*.wasm', async (route) => {
+          await held;
+          await route.continue();
+        }),
+    },
+  );
+});
+
+test('a double click counts once', async () => {
+  await inShop(async (shop) => {
+    await shop.ready();
+    await shop.card().first().dblclick();
+    await shop.event('update', { like: { cause: 'event' } });
+    await shop.page.waitForTimeout(400);
+    const clicks = (await shop.events()).filter(
+      ({ name, payload }) => name === 'update' && payload.cause === 'event',
+    );
+    assert.equal(clicks.length, 1);
+  });
+});
+
+test('both sides get the same clicks, and the strip says what happened', async () => {
+  await inShop(async (shop) => {
+    await shop.ready();
+    await shop.watch((await shop.shelf())[0]);
+    await shop.page.getByText(/Answered after/).waitFor({ timeout: 30_000 });
+    assert.match(await shop.part('strip-rerank').textContent(), /Re-ranked in [\d.]+ ms/);
+    assert.notEqual(await shop.part('strip-decision').textContent(), '');
+    assert.equal(await shop.part('cloud-calls').textContent(), '2');
+    const cloud = shop.page.locator('[data-testid="cloud-card"]');
+    assert.equal(await cloud.count(), 8);
+  });
+});
+
+test('in airplane mode Tandem goes on and the cloud-only list stays', async () => {
+  await inShop(async (shop) => {
+    await shop.ready();
+    await shop.watch((await shop.shelf())[0]);
+    await shop.part('toggle-offline').click();
+    await shop.event('update', { like: { cause: 'connection' } });
+    const { update } = await shop.watch((await shop.shelf())[1]);
+    assert.ok(update.items.length > 0);
+    assert.match(await shop.part('cloud-state').textContent(), /No network/);
+  });
+});
+
+test('the page of a film shows similar films and can be left with the keyboard', async () => {
+  await inShop(async (shop) => {
+    await shop.ready();
+    await shop.watch((await shop.shelf())[0]);
+    await shop.part('details').first().click();
+    await shop.page.locator('[data-testid="similar-card"]').first().waitFor();
+    await shop.page.keyboard.press('Escape');
+    assert.equal(await shop.part('film-page').isVisible(), false);
+  });
+});
+
+test('the ledger lists what was sent, and an exported session can be imported', async () => {
+  await inShop(async (shop) => {
+    await shop.ready();
+    const item = (await shop.shelf())[0];
+    await shop.watch(item);
+    await shop.part('privacy').click();
+    await shop.page.getByText('/v1/candidates').first().waitFor();
+    const [download] = await Promise.all([
+      shop.page.waitForEvent('download'),
+      shop.part('export').click(),
+    ]);
+    const file = { name: 'session', mimeType: '', buffer: await readFile(await download.path()) };
+    await shop.part('erase').click();
+    await shop.event('update', { like: { cause: 'reset' } });
+    await shop.part('import-file').setInputFiles(file);
+    const update = await shop.event('update', { like: { cause: 'import' } });
+    assert.deepEqual(update?.payload.history, [item]);
+  });
+});
+
+test('a search shows films by title', async () => {
+  await inShop(async (shop) => {
+    await shop.ready();
+    await shop.part('search').fill('godfather');
+    const found = shop.page.locator('[data-testid="browse-card"]');
+    await shop.page.getByText('Found by title').waitFor();
+    assert.match(await found.first().textContent(), /Godfather/);
+  });
+});
+
+test('the layout is stable on a slow phone', async () => {
+  await inShop(
+    async (shop) => {
+      await shop.ready();
+      await shop.page.waitForTimeout(3000);
+      const shift = await shop.page.evaluate(() => window.shift);
+      assert.ok(shift < 0.05, `cumulative layout shift ${shift}`);
+    },
+    {
+      viewport: { width: 390, height: 844 },
+      prepare: async (shop) => {
+        await shop.page.addInitScript(() => {
+          window.shift = 0;
+          new PerformanceObserver((list) => {
+            for (const entry of list.getEntries()) {
+              if (!entry.hadRecentInput) window.shift += entry.value;
+            }
+          }).observe({ type: 'layout-shift', buffered: true });
+        });
+        const session = await shop.page.context().newCDPSession(shop.page);
+        await session.send('Network.enable');
+        await session.send('Network.emulateNetworkConditions', {
+          offline: false,
+          latency: 150,
+          downloadThroughput: 200_000,
+          uploadThroughput: 100_000,
+        });
+      },
+    },
+  );
+});
+
+for (const colorScheme of ['light', 'dark']) {
+  test(`axe finds nothing in ${colorScheme} colours: shop, drawer, dialogs, evidence`, async () => {
+    await inShop(
+      async (shop) => {
+        await shop.ready();
+        await shop.watch((await shop.shelf())[0]);
+        await shop.page.waitForTimeout(600);
+        await shop.page.addScriptTag({ path: axe });
+        await clean(shop, 'shop');
+        await shop.internals(true);
+        await clean(shop, 'internals');
+        await shop.internals(false);
+        for (const part of ['privacy', 'integration']) {
+          await shop.part(part).click();
+          await shop.page.waitForTimeout(300);
+          await clean(shop, part);
+          await shop.page.keyboard.press('Escape');
+        }
+        await shop.part('details').first().click();
+        await shop.page.locator('[data-testid="similar-card"]').first().waitFor();
+        await clean(shop, 'film page');
+        await shop.page.goto(`${serverUrl()}/evidence.html`);
+        await shop.page.locator('.plot').waitFor();
+        await shop.page.addScriptTag({ path: axe });
+        await clean(shop, 'evidence');
+      },
+      { colorScheme, reducedMotion: 'reduce', bypassCSP: true },
+    );
+  });
+}
+
+async function clean(shop, where) {
+  const violations = await shop.page.evaluate(async () => {
+    const { violations } = await window.axe.run(document, {
+      runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'best-practice'],
+    });
+    return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`);
+  });
+  assert.deepEqual(violations, [], where);
+}

@@ -1,0 +1,36 @@
+import { type DeliveredUpdate, TandemError } from '@tandem-rec/client';
+
+/** Code and message of an error of any kind. */
+export function described(error: unknown): { code: string; message: string } {
+  if (error instanceof TandemError) return { code: error.code, message: error.message };
+  const message = error instanceof Error ? error.message : String(error);
+  return { code: 'unreachable', message };
+}
+
+/** Description of an update, for screen readers. */
+export function announce({ cause, connection, decision, items }: DeliveredUpdate): string {
+  switch (cause) {
+    case 'request':
+      return connection.state === 'online'
+        ? `New list of ${items.length} films from the cloud.`
+        : `The server did not respond. ${items.length} films of the last list remain.`;
+    case 'connection':
+      return connection.state === 'offline' ? 'Offline.' : 'Online.';
+    case 'event':
+      return `List re-ranked. ${decision.reason}.`;
+    case 'restart':
+      return 'The small model was restarted. Your history is kept.';
+    case 'catalogue':
+      return 'The catalogue has changed. Your history is kept.';
+    case 'model':
+      return 'Switched to another language model.';
+    case 'undo':
+    case 'search':
+    case 'stock':
+    case 'tab':
+    case 'retry':
+    case 'reset':
+    case 'import':
+      return '';
+  }
+}

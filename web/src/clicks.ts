@@ -1,0 +1,30 @@
+import type { Update } from '@tandem-rec/client';
+import type { ClickRecord } from './shop-state.ts';
+
+/** Maximum number of records. */
+const MAX_RECORDS = 200;
+
+type Clicks = readonly ClickRecord[];
+
+/** Adds the click that led to an update. */
+export function withClick(clicks: Clicks, { decision, stats, timings }: Update): Clicks {
+  const { action, reason } = decision;
+  const { rerankMs } = timings;
+  const record = { click: stats.clicks, action, reason, rerankMs, learnMs: null, requestMs: null };
+  return [...clicks, record].slice(-MAX_RECORDS);
+}
+
+/** Notes the duration of a learning step at the newest click. */
+export function withLearning(clicks: Clicks, ms: number): Clicks {
+  return changeAt(clicks, clicks.length - 1, { learnMs: ms });
+}
+
+/** Notes the duration of a request at the newest click that led to one. */
+export function withRequest(clicks: Clicks, ms: number): Clicks {
+  const at = clicks.map(({ action }) => action).lastIndexOf('request');
+  return changeAt(clicks, at, { requestMs: ms });
+}
+
+function changeAt(clicks: Clicks, at: number, changes: Partial<ClickRecord>): Clicks {
+  return clicks.map((record, position) => (position === at ? { ...record, ...changes } : record));
+}

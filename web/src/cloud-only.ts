@@ -1,0 +1,106 @@
+import type { Exchange, Wire } from './wire.ts';
+
+/** A shop without a device model: a list is requested at every click, shown as it arrives. */
+export interface CloudOnlyState {
+  /** The cloud's list in its own order. */
+  items: readonly string[];
+  /** Start of the unanswered request, in milliseconds of `performance.now()`. */
+  waitingSince: number | null;
+  /** Duration of the last answered request in milliseconds. */
+  answeredMs: number | null;
+  problem: 'offline' | 'failing' | null;
+  /** Requests that were sent, answered or not. */
+  calls: number;
+  bytesUp: number;
+  bytesDown: number;
+  /** Time that visitors waited for a new list, in milliseconds. */
+  waitedMs: number;
+}
+
+export const noCloudList: CloudOnlyState = {
+  items: [],
+  waitingSince: null,
+  answeredMs: null,
+  problem: null,
+  calls: 0,
+  bytesUp: 0,
+  bytesDown: 0,
+  waitedMs: 0,
+};
+
+/** Makes the requests of the comparison. A newer click aborts the request before it. */
+export class CloudOnly {
+  readonly #address: string;
+  readonly #wire: Wire;
+  readonly #set: (changes: Partial<CloudOnlyState>) => void;
+  readonly #state: () => CloudOnlyState;
+  #underWay: AbortController | null = null;
+
+  constructor(
+    server: string,
+    wire: Wire,
+    state: () => CloudOnlyState,
+    set: (changes: Partial<CloudOnlyState>) => void,
+  ) {
+    this.#address = `${server}v1/candidates`;
+    this.#wire = wire;
+    this.#state = state;
+    this.#set = set;
+  }
+
+  /** Requests the list for a history; `model`: `null` for the server's default. */
+  async request(
+    history: readonly string[],
+    exclude: readonly string[],
+    model: string | null,
+    k: number,
+  ): Promise<void> {
+    this.#underWay?.abort();
+    const controller = new AbortController();
+    this.#underWay = controller;
+    const { waitingSince, calls, items } = this.#state();
+    this.#set({
+      calls: calls + 1,
+      waitingSince: waitingSince ?? performance.now(),
+      items: items.filter((item) => !history.includes(item) && !exclude.includes(item)),
+    });
+    const body = JSON.stringify({
+      history,
+      k,
+      ...(exclude.length === 0 ? {} : { exclude }),
+      ...(model === null ? {} : { model }),
+    });
+    const headers = { 'content-type': 'application/json' };
+    const init = { method: 'POST', headers, body, signal: controller.signal };
+    try {
+      const response = await this.#wire.candidates(this.#address, init, (exchange) =>
+        this.#count(exchange),
+      );
+      if (controller.signal.aborted) return;
+      if (!response.ok) throw new Error(`HTTP status ${response.status}`);
+      const { candidates } = (await response.json()) as { candidates: { item: string }[] };
+      const since = this.#state().waitingSince;
+      const ms = since === null ? 0 : performance.now() - since;
+      this.#set({
+        items: candidates.map(({ item }) => item),
+        waitingSince: null,
+        answeredMs: ms,
+        waitedMs: this.#state().waitedMs + ms,
+        problem: null,
+      });
+    } catch {
+      if (!controller.signal.aborted) this.#set({ waitingSince: null, problem: 'failing' });
+    }
+  }
+
+  /** Without a network nothing is sent, and the old list stays. */
+  offline(): void {
+    this.#underWay?.abort();
+    this.#set({ waitingSince: null, problem: 'offline' });
+  }
+
+  #count({ bytesUp, bytesDown }: Exchange): void {
+    const state = this.#state();
+    this.#set({ bytesUp: state.bytesUp + bytesUp, bytesDown: state.bytesDown + bytesDown });
+  }
+}

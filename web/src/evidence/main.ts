@@ -1,0 +1,252 @@
+import '../styles/base.css';
+import '../styles/header.css';
+import '../styles/evidence.css';
+import { h, setAttribute, setText } from '../view/dom.ts';
+import { bars, lineChart, type Series } from './chart.ts';
+import type { Measured, Point } from './summary.ts';
+
+type Metric = 'ndcg10' | 'hr10';
+
+const metrics: Record<Metric, string> = { ndcg10: 'NDCG@10', hr10: 'HR@10' };
+const datasets: Record<string, string> = {
+  'ml-100k': 'MovieLens-100k',
+  beauty: 'Amazon Beauty',
+  toys: 'Amazon Toys',
+  yelp: 'Yelp',
+};
+/** The rules in the order of their colours. */
+const rules: Record<string, string> = {
+  'fusion-uplift': 'Learnt rule',
+  'fusion-consistency': 'Disagreement',
+  'fusion-every-kth': 'Every k clicks',
+  'fusion-random': 'Random calls',
+};
+
+const root = document.getElementById('app');
+if (root === null) throw new Error('the page has no #app');
+void load(root);
+
+async function load(root: HTMLElement): Promise<void> {
+  const main = h('main', { class: 'evidence' });
+  root.replaceChildren(top(), main);
+  try {
+    const response = await fetch('./results.json');
+    if (!response.ok) throw new Error(`results.json: HTTP status ${response.status}`);
+    show(main, (await response.json()) as Point[]);
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    main.replaceChildren(
+      h('h1', {}, 'The results could not be loaded'),
+      h('p', { role: 'alert' }, `${message}: reload the page.`),
+    );
+  }
+}
+
+function top(): HTMLElement {
+  return h(
+    'header',
+    { class: 'header' },
+    h(
+      'a',
+      { class: 'brand', href: './', 'aria-label': 'Tandem Films, start page' },
+      h('span', { class: 'brand-mark', 'aria-hidden': 'true' }),
+      'Tandem Films',
+    ),
+    h('nav', { class: 'links', 'aria-label': 'Pages' }, h('a', { href: './' }, 'Back to the shop')),
+  );
+}
+
+function show(main: HTMLElement, points: readonly Point[]): void {
+  let dataset = 'ml-100k';
+  let metric: Metric = 'ndcg10';
+  let learning = true;
+  const sessions = h('div', { class: 'figure-box' });
+  const current = h('output', { class: 'current', 'data-testid': 'point' });
+  const alone = h('div', {});
+  const searching = h('div', {});
+  const choices = [
+    choice('Data', Object.entries(datasets), dataset, (value) => {
+      dataset = value;
+      render();
+    }),
+    choice('Metric', Object.entries(metrics), metric, (value) => {
+      metric = value as Metric;
+      render();
+    }),
+    choice(
+      'Learning on the device',
+      [
+        ['yes', 'On'],
+        ['no', 'Off'],
+      ],
+      'yes',
+      (value) => {
+        learning = value === 'yes';
+        render();
+      },
+    ),
+  ];
+
+  function render(): void {
+    const own = points.filter((point) => point.dataset === dataset);
+    const session = own.filter(
+      (point) => point.protocol === 'session' && point.learning === learning,
+    );
+    const series = seriesOf(session, metric);
+    setText(
+      current,
+      'Point at a mark, or move to it with the Tab key, for its figures and command.',
+    );
+    sessions.replaceChildren(
+      lineChart(
+        `${metrics[metric]} against calls per session`,
+        { x: 'calls per session after the first list', y: metrics[metric] },
+        series,
+        (label) => setText(current, label),
+      ),
+      h(
+        'ul',
+        { class: 'legend' },
+        ...series.map(({ name, style }) => h('li', { 'data-style': style }, name)),
+      ),
+    );
+    searching.replaceChildren(...searchBars(own, metric));
+    alone.replaceChildren(...aloneBars(own, metric));
+  }
+
+  main.replaceChildren(
+    h('h1', {}, 'What a call to the cloud is worth'),
+    h(
+      'p',
+      { class: 'lead' },
+      'Held-out interactions of real users, over the whole catalogue, mean over training seeds. ' +
+        'Every figure has the command that measured it.',
+    ),
+    h('div', { class: 'choices' }, ...choices),
+    h('section', {}, h('h2', {}, 'Quality against calls, one session per user'), sessions, current),
+    h(
+      'div',
+      { class: 'two' },
+      h('section', {}, h('h2', {}, 'Without any call: search on the device'), searching),
+      h('section', {}, h('h2', {}, 'One model alone, whole catalogue'), alone),
+    ),
+  );
+  render();
+}
+
+/** One line per rule from no call to a call at every click, and one with search on the device. */
+function seriesOf(session: readonly Point[], metric: Metric): Series[] {
+  const lines = [false, true].flatMap((search) =>
+    Object.entries(rules).flatMap(([rule, name], style) => {
+      const own = session.filter(
+        (point) =>
+          point.search === search && [rule, 'fusion-never', 'fusion-always'].includes(point.name),
+      );
+      // With search, only the learnt rule: the others lie on the same line.
+      if (!own.some((point) => point.name === rule) || (search && style > 0)) return [];
+      return [
+        {
+          name: search ? `${name}, with search on the device` : name,
+          style: search ? 4 : style,
+          points: [...own]
+            .sort((a, b) => (a.calls ?? 0) - (b.calls ?? 0))
+            .map((point) => ({
+              x: point.calls ?? 0,
+              y: point[metric].mean,
+              error: point[metric].sd,
+              label: labelOf(point, metric),
+            })),
+        },
+      ];
+    }),
+  );
+  return lines;
+}
+
+function labelOf(point: Point, metric: Metric): string {
+  const name = rules[point.name] ?? point.name;
+  const seeds = point.seeds === 1 ? '1 seed' : `${point.seeds} seeds`;
+  return (
+    `${name}: ${metrics[metric]} ${figureOf(point[metric])}, ${(point.calls ?? 0).toFixed(2)} calls, ` +
+    `${seeds}. ${point.command}`
+  );
+}
+
+function searchBars(own: readonly Point[], metric: Metric): HTMLElement[] {
+  const paper = own.filter(({ protocol, learning }) => protocol === 'paper' && !learning);
+  const find = (name: string, search: boolean, budget: number): Point | undefined =>
+    paper.find(
+      (point) => point.name === name && point.search === search && point.budget === budget,
+    );
+  const rows: [string, Point | undefined][] = [
+    ['Old list of the cloud', paper.find(({ name, search }) => name === 'llm-stale' && !search)],
+    ['Old list, re-ranked', find('fusion-none', false, 0)],
+    ['Search on the device, no call', find('fusion-none', true, 0)],
+    ['Search, and a call for every user', find('fusion-always', true, 1)],
+  ];
+  const known = rows.flatMap(([name, point]) => (point === undefined ? [] : [{ name, point }]));
+  if (!known.some(({ point }) => point.search)) {
+    return [h('p', { class: 'quiet' }, 'Not measured on this dataset.')];
+  }
+  return [barsOf(known, metric, ({ search }) => search)];
+}
+
+function aloneBars(own: readonly Point[], metric: Metric): HTMLElement[] {
+  const names: Record<string, string> = {
+    popularity: 'Popularity',
+    'co-occurrence': 'Co-occurrence',
+    'srm-sasrec': 'Small model',
+    'llm-item-tokens': 'Language model',
+  };
+  const rows = own
+    .filter(({ protocol, name }) => protocol === 'standard' && names[name] !== undefined)
+    .map((point) => ({ name: names[point.name] ?? point.name, point }));
+  return [barsOf(rows, metric, ({ name }) => name.startsWith('llm') || name.startsWith('srm'))];
+}
+
+function barsOf(
+  rows: readonly { name: string; point: Point }[],
+  metric: Metric,
+  strong: (point: Point) => boolean,
+): HTMLElement {
+  return bars(
+    rows.map(({ name, point }) => ({
+      name,
+      value: point[metric].mean,
+      text: figureOf(point[metric]),
+      strong: strong(point),
+    })),
+  );
+}
+
+function figureOf({ mean, sd }: Measured): string {
+  return sd === null ? mean.toFixed(4) : `${mean.toFixed(4)} ± ${sd.toFixed(4)}`;
+}
+
+/** A row of buttons of which one is pressed. */
+function choice(
+  name: string,
+  options: readonly [value: string, label: string][],
+  first: string,
+  choose: (value: string) => void,
+): HTMLElement {
+  const buttons = options.map(([value, label]) =>
+    h('button', { type: 'button', 'data-value': value, onclick: () => press(value) }, label),
+  );
+  const press = (value: string): void => {
+    mark(value);
+    choose(value);
+  };
+  const mark = (value: string): void => {
+    for (const button of buttons) {
+      setAttribute(button, 'aria-pressed', String(button.dataset['value'] === value));
+    }
+  };
+  mark(first);
+  return h(
+    'div',
+    { class: 'choice' },
+    h('span', { class: 'quiet' }, name),
+    h('div', { class: 'segmented', role: 'group', 'aria-label': name }, ...buttons),
+  );
+}

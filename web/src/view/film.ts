@@ -1,0 +1,148 @@
+import type { DescribedExplanation, SimilarItem } from '@tandem-rec/client';
+import type { Catalogue, Film } from '../catalogue.ts';
+import { strongestReasons } from '../reasons.ts';
+import type { ShopRecommender } from '../recommender.ts';
+import { type CardActions, card, poster } from './card.ts';
+import { closeButton, dialog } from './dialog.ts';
+import { h } from './dom.ts';
+
+const SIMILAR = 6;
+
+/** The page of one film: why it is recommended, and similar films. */
+export function filmPage(
+  actions: CardActions,
+  recommender: () => Pick<ShopRecommender, 'explain' | 'similar'> | null,
+): { element: HTMLElement; open(film: Film, catalogue: Catalogue): void } {
+  const body = h('div', { class: 'film' });
+  const element = dialog('film-page', 'film-title', body);
+  let openedFor = '';
+
+  function act(action: (item: string) => void, item: string): void {
+    element.close();
+    action(item);
+  }
+
+  async function open(film: Film, catalogue: Catalogue): Promise<void> {
+    openedFor = film.item;
+    const why = h('div', { class: 'film-why' });
+    const similar = h('ul', {
+      class: 'grid similar',
+      'data-testid': 'similar',
+      'aria-label': 'Similar films',
+    });
+    const wait = h('p', { class: 'quiet' }, 'Looking up similar films …');
+    body.replaceChildren(
+      h(
+        'div',
+        { class: 'film-head' },
+        poster(film),
+        h(
+          'div',
+          { class: 'film-facts' },
+          closeButton(element),
+          h('h2', { id: 'film-title' }, film.title),
+          film.original === null ? null : h('p', { class: 'quiet' }, film.original),
+          h('p', {}, [film.year, ...film.genres].filter(Boolean).join(' · ')),
+          h(
+            'div',
+            { class: 'buttons' },
+            h(
+              'button',
+              {
+                type: 'button',
+                class: 'primary',
+                'data-testid': 'film-watch',
+                onclick: () => act(actions.watch, film.item),
+              },
+              'Watch',
+            ),
+            h(
+              'button',
+              { type: 'button', class: 'plain', onclick: () => act(actions.dislike, film.item) },
+              'Not for me',
+            ),
+          ),
+          why,
+        ),
+      ),
+      h('h3', {}, 'Similar films'),
+      wait,
+      similar,
+    );
+    if (!element.open) element.showModal();
+    element.scrollTop = 0;
+    const [explanation, others] = await Promise.all([
+      recommender()
+        ?.explain(film.item)
+        .catch(() => null) ?? null,
+      recommender()
+        ?.similar(film.item, { k: SIMILAR })
+        .catch(() => null) ?? null,
+    ]);
+    if (openedFor !== film.item) return;
+    why.replaceChildren(...reasonsOf(explanation, catalogue));
+    wait.textContent =
+      others === null ? 'Similar films are shown as soon as the small model is here.' : '';
+    wait.hidden = others !== null;
+    similar.replaceChildren(
+      ...cardsOf(others ?? [], catalogue, (item) => {
+        const next = catalogue.films.get(item);
+        if (next !== undefined) void open(next, catalogue);
+      }),
+    );
+  }
+
+  return { element, open: (film, catalogue) => void open(film, catalogue) };
+}
+
+/** Similar films; a click opens the page of that film. */
+function cardsOf(
+  others: readonly SimilarItem[],
+  { films }: Catalogue,
+  openFilm: (item: string) => void,
+): HTMLElement[] {
+  return others.flatMap(({ item }) => {
+    const film = films.get(item);
+    if (film === undefined) return [];
+    return [card(film, { watch: openFilm, dislike: openFilm, openFilm }, 'similar-card')];
+  });
+}
+
+/** Ranks in both orders, and the watched films that raise or lower the film. */
+function reasonsOf(explanation: DescribedExplanation | null, { films }: Catalogue): HTMLElement[] {
+  if (explanation === null) {
+    return [h('p', { class: 'quiet' }, 'Not among the films that are ranked for you now.')];
+  }
+  const { item, rank, of, contributions } = explanation;
+  const title = (watched: string): string => films.get(watched)?.title ?? watched;
+  const reasons = strongestReasons(explanation);
+  const largest = Math.max(...contributions.map(({ logit }) => Math.abs(logit)), 0.001);
+  const sentence =
+    reasons.length === 0
+      ? 'None of the films that you watched raises this one more than the others.'
+      : `Because you watched ${reasons.map(title).join(' and ')}.`;
+  return [
+    h('p', { class: 'film-reason', 'data-testid': 'film-reason' }, sentence),
+    h(
+      'p',
+      { class: 'quiet' },
+      `Rank ${rank + 1} of ${of}. Cloud: ${item.llmRank === null ? 'not on its list' : item.llmRank + 1}. ` +
+        `Device: ${item.srmRank + 1}.`,
+    ),
+    h(
+      'ul',
+      { class: 'contributions', 'aria-label': 'Effect of the films that you watched' },
+      ...contributions.slice(0, 6).map(({ item: watched, logit }) => {
+        const bar = h('span', { class: 'bar', 'data-sign': logit < 0 ? 'down' : 'up' });
+        bar.style.setProperty('--share', String(Math.abs(logit) / largest));
+        return h(
+          'li',
+          {},
+          h('span', { class: 'contribution-title' }, title(watched)),
+          h('span', { class: 'bar-box', 'aria-hidden': 'true' }, bar),
+          h('span', { class: 'quiet' }, `${logit > 0 ? '+' : '−'}${Math.abs(logit).toFixed(2)}`),
+        );
+      }),
+    ),
+  ];
+}

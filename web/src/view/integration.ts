@@ -1,0 +1,44 @@
+import { closeButton, dialog } from './dialog.ts';
+import { h } from './dom.ts';
+
+const MODULE = `npm install @tandem-rec/client
+
+import { createRecommender } from '@tandem-rec/client';
+
+const rec = await createRecommender({ server: 'https://rec.example.com' });
+rec.on('update', ({ items }) => show(items.slice(0, 12)));
+await rec.track({ type: 'click', item: 'sku-42' });`;
+
+const ELEMENT = `<script type="module" src="/tandem/dist/adapters/element.js"></script>
+<tandem-list server="https://rec.example.com"></tandem-list>`;
+
+const SERVER = `tandem quickstart --events clicks.csv --catalogue items.csv --out shop
+cloud-server --release shop`;
+
+/** How to use the package and the server in a shop of one's own. */
+export function integration(): { element: HTMLElement; open(): void } {
+  const body = h('div', { class: 'integration' });
+  const element = dialog('integration-dialog', 'integration-title', body);
+  body.append(
+    closeButton(element),
+    h('h2', { id: 'integration-title' }, 'Use it in your page'),
+    h('h3', {}, '1. A server with your data'),
+    code(SERVER),
+    h('h3', {}, '2. The package in your page'),
+    code(MODULE),
+    h('h3', {}, 'or an element, without a script of your own'),
+    code(ELEMENT),
+    h(
+      'p',
+      { class: 'quiet' },
+      'React, Vue and Svelte have adapters of their own. The package has no dependencies, loads ' +
+        'nothing from other hosts and needs neither eval nor cookies.',
+    ),
+    h('p', {}, h('a', { href: './docs/package.html' }, 'Documentation of the package')),
+  );
+  return { element, open: () => element.showModal() };
+}
+
+function code(text: string): HTMLElement {
+  return h('pre', { tabindex: '0' }, h('code', {}, text));
+}

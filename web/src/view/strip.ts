@@ -1,0 +1,111 @@
+import type { Decision } from '@tandem-rec/client';
+import { milliseconds } from '../figures.ts';
+import type { ShopState } from '../shop.ts';
+import { h, setAttribute, setText } from './dom.ts';
+
+/**
+ * The bar at the bottom of the window: what the device did after the last click. It is also
+ * the handle of the drawer with the internals.
+ */
+export function strip(
+  actions: { showNewList(): void },
+  drawer: HTMLElement,
+): {
+  element: HTMLElement;
+  render(state: ShopState): void;
+} {
+  let open = false;
+  const rerank = h('span', { class: 'strip-rerank', 'data-testid': 'strip-rerank' });
+  const decision = h('span', { class: 'strip-decision', 'data-testid': 'strip-decision' });
+  const learnt = h('span', { class: 'strip-learnt', 'data-testid': 'strip-learnt' });
+  const fresh = h(
+    'button',
+    { type: 'button', class: 'fresh', onclick: () => actions.showNewList() },
+    'Show the new list',
+  );
+  const handle = h(
+    'button',
+    {
+      type: 'button',
+      class: 'plain',
+      'aria-expanded': 'false',
+      'aria-controls': 'internals',
+      'data-testid': 'internals',
+      onclick: () => toggle(!open),
+    },
+    'Internals',
+  );
+  const element = h(
+    'aside',
+    {
+      class: 'strip',
+      'aria-label': 'Last click',
+      onkeydown: (event) => {
+        if (event instanceof KeyboardEvent && event.key === 'Escape' && open) {
+          toggle(false);
+          handle.focus();
+        }
+      },
+    },
+    h(
+      'div',
+      { class: 'strip-line' },
+      h('p', { class: 'strip-text' }, rerank, decision, learnt),
+      fresh,
+      handle,
+    ),
+    drawer,
+  );
+  drawer.hidden = true;
+
+  function toggle(wanted: boolean): void {
+    open = wanted;
+    drawer.hidden = !wanted;
+    setAttribute(handle, 'aria-expanded', String(wanted));
+    setText(handle, wanted ? 'Close' : 'Internals');
+    setAttribute(element, 'data-open', wanted ? 'true' : null);
+  }
+
+  return {
+    element,
+    render({ phase, clicks, decision: last, steps, newList, update }) {
+      element.hidden = phase === 'failed';
+      fresh.hidden = !newList;
+      const record = clicks.at(-1);
+      if (record === undefined || last === null || (update?.history.length ?? 0) === 0) {
+        setText(rerank, 'Click a film: both sides get the same click.');
+        setText(decision, '');
+        setText(learnt, '');
+        setAttribute(element, 'data-action', null);
+        return;
+      }
+      const step = steps.at(-1);
+      setText(rerank, `Re-ranked in ${milliseconds(record.rerankMs)}`);
+      setText(decision, decisionText(last));
+      setText(learnt, step === undefined || record.learnMs === null ? '' : 'learnt');
+      setAttribute(element, 'data-action', last.action);
+    },
+  };
+}
+
+/** `cloud not needed (expected gain 0.004 ≤ 0.020)`. */
+export function decisionText(decision: Decision): string {
+  const { action, reason } = decision;
+  const what = action === 'request' ? 'new list requested' : 'cloud not needed';
+  const gain = expectedGain(decision);
+  if (gain === null) return `${what} (${reason})`;
+  const sign = gain.gain > gain.threshold ? '>' : '≤';
+  return `${what} (expected gain ${gain.gain.toFixed(3)} ${sign} ${gain.threshold.toFixed(3)})`;
+}
+
+/** Gain and threshold of a decision by the learnt rule; `null` for other decisions. */
+export function expectedGain({
+  code,
+  reason,
+}: Pick<Decision, 'code' | 'reason'>): { gain: number; threshold: number } | null {
+  if (!code.startsWith('fresh_list')) return null;
+  const [gain, threshold] = (reason.match(/[-−]?\d+(\.\d+)?/g) ?? []).map((text) =>
+    Number(text.replace('−', '-')),
+  );
+  return gain === undefined || threshold === undefined ? null : { gain, threshold };
+}

@@ -1,0 +1,149 @@
+/** The settings of the manifest that the page can replace, to show what each is worth. */
+export interface ManifestChanges {
+  /** The language model's weight in the fusion, 0 to 1; `null`: as calibrated. */
+  alpha: number | null;
+  /** Whether the device learns from clicks. */
+  learning: boolean;
+}
+
+/** One answered or failed request for a candidate list. */
+export interface Exchange {
+  bytesUp: number;
+  /** Bytes of the response before compression. */
+  bytesDown: number;
+  /** Duration in milliseconds, with the chosen delay. */
+  ms: number;
+  /** HTTP status; `null` without a response. */
+  status: number | null;
+}
+
+interface Stored {
+  status: number;
+  headers: [string, string][];
+  body: ArrayBuffer;
+}
+
+/**
+ * The requests of the page and of the package, made in one place: adds the chosen delay to
+ * requests for lists, reports their size and duration, and changes settings of the manifest
+ * before the package reads it.
+ */
+export class Wire {
+  /** Added to every request for a list, in milliseconds. */
+  delayMs = 0;
+  changes: ManifestChanges = { alpha: null, learning: true };
+  /** Called for each request for a list that the package makes. */
+  onExchange: (exchange: Exchange) => void = () => {};
+  /** Responses that the page has fetched and the package will ask for. */
+  readonly #shared = new Map<string, Promise<Stored>>();
+
+  /**
+   * A file that the page and the package both need: fetched once. The package takes the
+   * response when it asks for the same URL, so that a later attempt fetches it again.
+   */
+  async share(address: string, signal: AbortSignal): Promise<Response> {
+    const href = absolute(address);
+    const stored = fetch(href, { signal }).then(store);
+    this.#shared.set(href, stored);
+    // The package handles a failure by itself.
+    stored.catch(() => this.#shared.delete(href));
+    return restored(await stored);
+  }
+
+  /** The `fetch` of the package. */
+  readonly fetch: typeof fetch = async (input, init) => {
+    const href = input instanceof Request ? input.url : String(input);
+    if (init?.method === 'POST' && href.endsWith('/v1/candidates')) {
+      return this.candidates(href, init, this.onExchange);
+    }
+    const shared = this.#shared.get(href);
+    this.#shared.delete(href);
+    const response =
+      (await shared?.then(restored).catch(() => undefined)) ?? (await fetch(href, init));
+    return href.endsWith('/v1/manifest') && response.ok ? this.#changed(response) : response;
+  };
+
+  /** Makes a request for a list with the chosen delay; reads the whole response. */
+  async candidates(
+    href: string,
+    init: RequestInit,
+    report: (exchange: Exchange) => void,
+  ): Promise<Response> {
+    const started = performance.now();
+    const bytesUp = new TextEncoder().encode(String(init.body ?? '')).length;
+    const done = (status: number | null, bytesDown: number): void =>
+      report({ bytesUp, bytesDown, ms: performance.now() - started, status });
+    try {
+      await pause(this.delayMs, init.signal ?? null);
+      const response = await fetch(href, init);
+      const stored = await store(response);
+      done(stored.status, stored.body.byteLength);
+      return restored(stored);
+    } catch (error) {
+      done(null, 0);
+      throw error;
+    }
+  }
+
+  async #changed(response: Response): Promise<Response> {
+    const manifest: unknown = await response.json();
+    const body = JSON.stringify(changedManifest(manifest, this.changes));
+    return new Response(body, { status: response.status, headers: response.headers });
+  }
+}
+
+/** The manifest with the changed settings; fields that it does not have stay absent. */
+export function changedManifest(manifest: unknown, { alpha, learning }: ManifestChanges): unknown {
+  if (!isObject(manifest)) return manifest;
+  const changed: Record<string, unknown> = { ...manifest };
+  if (alpha !== null) {
+    changed['fusion'] = weighted(changed['fusion'], alpha);
+    const models = changed['language_models'];
+    if (Array.isArray(models)) {
+      changed['language_models'] = models.map((model: unknown) =>
+        isObject(model) ? { ...model, fusion: weighted(model['fusion'], alpha) } : model,
+      );
+    }
+  }
+  if (!learning) {
+    const before = isObject(changed['learning']) ? changed['learning'] : {};
+    changed['learning'] = { ...before, row_rate: 0, adapter_rate: 0, preference_rate: 0 };
+  }
+  return changed;
+}
+
+/** Only the weighted rule has a weight between 0 and 1. */
+function weighted(fusion: unknown, alpha: number): unknown {
+  return isObject(fusion) && fusion['rule'] === 'weighted' ? { ...fusion, alpha } : fusion;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** The package makes its requests with absolute URLs. */
+function absolute(address: string): string {
+  return typeof document === 'undefined' ? address : new URL(address, document.baseURI).href;
+}
+
+async function store(response: Response): Promise<Stored> {
+  const body = await response.arrayBuffer();
+  return { status: response.status, headers: [...response.headers], body };
+}
+
+function restored({ status, headers, body }: Stored): Response {
+  // A response with these statuses must not have a body.
+  const content = status === 204 || status === 304 ? null : body.slice(0);
+  return new Response(content, { status, headers });
+}
+
+function pause(ms: number, signal: AbortSignal | null): Promise<void> {
+  if (ms <= 0) return Promise.resolve();
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, ms);
+    signal?.addEventListener('abort', () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    });
+  });
+}
