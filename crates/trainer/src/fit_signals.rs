@@ -159,7 +159,9 @@ fn samples(
 fn standardised(mut values: Vec<f32>) -> Vec<f32> {
     let deviation = standard_deviation(&values);
     if deviation > 0.0 {
-        values.iter_mut().for_each(|value| *value /= deviation);
+        for value in &mut values {
+            *value /= deviation;
+        }
     }
     values
 }

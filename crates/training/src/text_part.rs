@@ -73,9 +73,9 @@ impl TextPart {
 
     /// Starts the text part at zero, beside rows that are given whole.
     pub(crate) fn set_zero(&mut self, dims: usize) {
-        let zero = || LazyAdamEmbedding::new(vec![0.0; self.features.width * dims], dims);
-        self.read = zero();
-        self.scored = self.scored.is_some().then(zero);
+        let zeros = LazyAdamEmbedding::new(vec![0.0; self.features.width * dims], dims);
+        self.scored = self.scored.is_some().then(|| zeros.clone());
+        self.read = zeros;
     }
 
     /// The rows of `ids` in a training step: `own` `[ids, dims]` with dropout, plus the text part
