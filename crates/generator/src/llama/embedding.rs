@@ -10,7 +10,7 @@ use llama_cpp_2::{
 use super::{
     backend::{load_model, new_context},
     titles::tokenize,
-    validation::{check_decoder, check_tokenizer, sha256},
+    validation::{check_metadata, sha256},
 };
 use crate::{GeneratorError, gguf::Metadata};
 
@@ -35,9 +35,7 @@ impl TextEmbedder {
     /// # Errors
     /// If the file is missing, damaged or not a text model, or llama.cpp cannot load it.
     pub fn load(gguf: &Path, threads: usize) -> Result<Self, GeneratorError> {
-        let metadata = Metadata::read(gguf)?;
-        check_decoder(gguf, &metadata)?;
-        check_tokenizer(gguf, &metadata)?;
+        check_metadata(gguf, &Metadata::read(gguf)?)?;
         Ok(Self { model: load_model(gguf, true)?, sha256: sha256(gguf)?, threads })
     }
 

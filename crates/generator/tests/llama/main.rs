@@ -5,6 +5,7 @@
 #![expect(clippy::float_cmp, reason = "ties are exact")]
 
 mod bad_files;
+mod fuzz;
 mod item_tokens;
 mod real;
 mod reference;
