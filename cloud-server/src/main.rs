@@ -4,6 +4,7 @@ use std::{
     env,
     ffi::OsString,
     io::{self, IsTerminal, Write},
+    path::PathBuf,
     process::ExitCode,
     time::Duration,
 };
@@ -29,6 +30,9 @@ fn main() -> ExitCode {
     }
     if line.get(1).is_some_and(|first| TrialCommand::is_named(first)) {
         return try_model();
+    }
+    if line.get(1).is_some_and(|first| first == "manual") {
+        return manual();
     }
     let (args, matches) = match Args::load(&line) {
         Ok(loaded) => loaded,
@@ -83,6 +87,35 @@ fn keys() -> ExitCode {
         Ok(text) => print(&text),
         Err(error) => refuse(&error),
     }
+}
+
+/// `cloud-server manual`, for packages of the program: not in the help.
+fn manual() -> ExitCode {
+    let ManualLine { command: ManualLineCommand::Manual { share } } = ManualLine::parse();
+    let command = KeysLineCommand::augment_subcommands(Args::with_environment())
+        .subcommand_required(false)
+        .arg_required_else_help(false);
+    match tandem_manual::write(&command, &share) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => refuse(&error),
+    }
+}
+
+/// The command line of `cloud-server manual`.
+#[derive(Parser)]
+#[command(name = "cloud-server")]
+struct ManualLine {
+    #[command(subcommand)]
+    command: ManualLineCommand,
+}
+
+#[derive(Subcommand)]
+enum ManualLineCommand {
+    Manual {
+        /// Folder such as `/usr/local/share`.
+        #[arg(value_name = "FOLDER")]
+        share: PathBuf,
+    },
 }
 
 /// The command line of `cloud-server keys`.

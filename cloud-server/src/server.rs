@@ -102,7 +102,11 @@ pub fn check(args: &Args) -> Result<(), StartError> {
 pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, StartFailure> {
     let Prepared { parts, release, events, access } = prepare(args)?;
     try_models(&parts, args)?;
-    raise_file_limit(args.max_connections as u64 + OTHER_FILES);
+    let mut limits = args.limits();
+    limits.connections.total = connections_within(
+        raise_file_limit(args.max_connections as u64 + OTHER_FILES),
+        args.max_connections,
+    );
     let (listener, address) = listen(&args.host, args.port)?;
     if !address.ip().is_loopback() && args.keys.is_none() {
         if !args.insecure {
@@ -122,7 +126,7 @@ pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, S
     );
     let models = ModelOptions { load: load_options(args), queue: args.queue };
     let first = Arc::new(parts.start(&models)?);
-    let mut state = AppState::new(Arc::clone(&first), args.limits());
+    let mut state = AppState::new(Arc::clone(&first), limits);
     state.site.clone_from(&args.site);
     state.client.clone_from(&args.client);
     if let Some(log) = &events {
@@ -311,18 +315,31 @@ fn access(args: &Args) -> Result<AccessControl, StartError> {
     Ok(AccessControl::new(keys, args.allow_origin.clone(), proxies, &args.limits().rates))
 }
 
-/// Raises the limit of open files as far as the system allows.
-fn raise_file_limit(wanted: u64) {
+/// Raises the limit of open files as far as the system allows. Returns the limit, if it is known.
+fn raise_file_limit(wanted: u64) -> Option<u64> {
     #[cfg(unix)]
     match rlimit::increase_nofile_limit(wanted) {
-        Ok(limit) if limit < wanted => tracing::warn!(
-            limit,
-            wanted,
-            "the system limits open files; lower --max-connections or raise the limit"
-        ),
-        Ok(_) => {}
+        Ok(limit) => return Some(limit),
         Err(error) => tracing::warn!(%error, wanted, "could not raise the limit of open files"),
     }
+    None
+}
+
+/// The number of connections up to `wanted` for which the limit of open files is high enough.
+/// Beyond it the server could neither accept nor refuse a connection.
+fn connections_within(files: Option<u64>, wanted: usize) -> usize {
+    let Some(files) = files else { return wanted };
+    // At least a quarter, if the limit is lower than the number of other files.
+    let possible = files.saturating_sub(OTHER_FILES).max(files / 4).max(1) as usize;
+    if possible < wanted {
+        tracing::warn!(
+            files,
+            wanted,
+            connections = possible,
+            "the system limits open files, so fewer connections are accepted; raise the limit"
+        );
+    }
+    wanted.min(possible)
 }
 
 fn load_options(args: &Args) -> LoadOptions {
@@ -370,4 +387,18 @@ fn write_port(path: &Path, port: u16) -> Result<(), StartError> {
         draft.publish()
     };
     write().map_err(|source| StartError::PortFile { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_are_limited_by_open_files() {
+        for (files, connections) in
+            [(None, 1000), (Some(5000), 1000), (Some(1024), 768), (Some(300), 75), (Some(1), 1)]
+        {
+            assert_eq!(connections_within(files, 1000), connections, "{files:?}");
+        }
+    }
 }

@@ -16,10 +16,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
         check    Run the fast checks of the development loop\n  \
         test     Run all tests\n  \
         tidy     Check the repository rules\n  \
-        docs     Test the commands in the documents\n\n\
+        docs     Test the commands in the documents\n  \
+        soak     Overload the server for minutes\n\n\
         Build and measure:\n  \
         wasm     Build the WebAssembly modules\n  \
         bench    Measure speed\n  \
+        dist     Make the archives of a release\n  \
         types    Rewrite the generated TypeScript types\n  \
         results  Rewrite the tables of the documents from docs/results\n\n\
         Options:\n{options}\n\n\
@@ -56,10 +58,18 @@ pub(crate) enum Command {
     /// Every command in a Markdown file is executed, parsed by its program, or checked for
     /// existing names. `test` does this too.
     Docs,
+    /// Send the server four times as many requests as it can answer, and check its refusals, its
+    /// memory and its speed afterwards.
+    Soak(SoakOptions),
     /// Build the WebAssembly modules and their bindings into `pkg/wasm`, and print their sizes.
     Wasm(WasmOptions),
     /// Measure speed. Every figure printed is from this run.
     Bench(BenchOptions),
+    /// Make the archives of a release in `target/dist`, and try them in an empty folder.
+    ///
+    /// The programs with manual pages and completions, the npm package, the licences of all
+    /// dependencies, a bill of materials (CycloneDX) and SHA-256 sums.
+    Dist(DistOptions),
     /// Rewrite the generated TypeScript types from the Rust types.
     Types,
     /// Rewrite the tables of the documents from `docs/results`.
@@ -114,6 +124,22 @@ pub(crate) struct TidyOptions {
     /// Leave out the check of the generated types, which compiles when a Rust type has changed.
     #[arg(long)]
     pub(crate) no_build: bool,
+}
+
+/// Options of `soak`.
+#[derive(Debug, Args)]
+pub(crate) struct SoakOptions {
+    /// Duration of the overload in seconds.
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(2..=86_400))]
+    pub(crate) seconds: u64,
+}
+
+/// Options of `dist`.
+#[derive(Debug, Args)]
+pub(crate) struct DistOptions {
+    /// Leave out the npm package, which needs both WebAssembly modules.
+    #[arg(long)]
+    pub(crate) no_package: bool,
 }
 
 /// Options of `wasm`.

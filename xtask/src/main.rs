@@ -15,6 +15,7 @@ mod check;
 mod cli;
 mod demo;
 mod digest;
+mod dist;
 mod docs;
 mod failure;
 mod node;
@@ -25,6 +26,7 @@ mod results;
 mod server;
 mod setup;
 mod site;
+mod soak;
 mod tally;
 mod test;
 mod tidy;
@@ -48,6 +50,8 @@ fn main() -> ExitCode {
             Command::Tidy(options) => tidy::run(&workspace, &options),
             Command::Types => types::run(&workspace),
             Command::Docs => docs::run(&workspace),
+            Command::Soak(options) => soak::run(&workspace, &options),
+            Command::Dist(options) => dist::run(&workspace, &options),
             Command::Wasm(options) => wasm::run(&workspace, &options),
             Command::Bench(options) => bench::run(&workspace, &options),
             Command::Results => results::run(&workspace),

@@ -25,6 +25,7 @@ pub(crate) const CLIENT_SCRIPT: &str = "dist/tandem.global.js";
 /// that `--config` names. The first of them that sets an option wins.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "cloud-server", version, max_term_width = 100)]
+#[expect(clippy::struct_excessive_bools, reason = "each flag of the command line is one")]
 pub struct Args {
     /// Folder of a recommender written by `tandem quickstart`; a new release of `tandem retrain`
     /// is used without a restart. Replaces --data, --artifacts and --gguf.

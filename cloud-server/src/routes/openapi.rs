@@ -7,10 +7,15 @@ use actix_web::{
 };
 use utoipa::{
     Modify, OpenApi,
-    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    openapi::{
+        Content, Ref, RefOr, Response, ResponseBuilder,
+        path::Operation,
+        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
 };
 
 use super::{artifacts, candidates, events, health, metrics, models, rows, status};
+use crate::error::PROBLEM_JSON;
 
 /// The description of all routes, from their types and comments.
 #[derive(OpenApi)]
@@ -33,7 +38,7 @@ use super::{artifacts, candidates, events, health, metrics, models, rows, status
         metrics::metrics,
         openapi,
     ),
-    modifiers(&Keys),
+    modifiers(&Keys, &Problems),
     tags(
         (name = "public", description = "For web pages, with a public key"),
         (name = "admin", description = "For programs of the shop, with an admin key"),
@@ -51,6 +56,51 @@ impl Modify for Keys {
         let components = openapi.components.get_or_insert_default();
         components.add_security_scheme("key", SecurityScheme::Http(key));
     }
+}
+
+/// Adds the refusals that whole groups of routes have in common, and the media type of errors.
+struct Problems;
+
+/// Refusals of every route.
+const ALWAYS: [(&str, &str); 2] =
+    [("400", "The request is not valid"), ("503", "Starting, shutting down or overloaded")];
+/// Refusals of routes that need a key.
+const WITH_KEY: [(&str, &str); 3] = [
+    ("401", "No valid key"),
+    ("403", "The key is not for this route or not for pages of this origin"),
+    ("429", "Too many requests of this client or key"),
+];
+/// Refusals of routes that read a body.
+const WITH_BODY: [(&str, &str); 2] =
+    [("413", "The body is too large"), ("415", "The body is not `application/json`")];
+
+impl Modify for Problems {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        for path in openapi.paths.paths.values_mut() {
+            [&mut path.get, &mut path.post].into_iter().flatten().for_each(describe_problems);
+        }
+    }
+}
+
+fn describe_problems(operation: &mut Operation) {
+    let with_key = operation.security.as_ref().map(|_| WITH_KEY);
+    let with_body = operation.request_body.as_ref().map(|_| WITH_BODY);
+    let common = ALWAYS.into_iter().chain(with_key.into_iter().flatten());
+    let responses = &mut operation.responses.responses;
+    for (status, description) in common.chain(with_body.into_iter().flatten()) {
+        responses.entry(status.to_owned()).or_insert_with(|| problem(description));
+    }
+    for (_, response) in responses.iter_mut().filter(|(status, _)| status.as_str() >= "400") {
+        let RefOr::T(response) = response else { continue };
+        let contents = std::mem::take(&mut response.content).into_values();
+        response.content = contents.map(|content| (PROBLEM_JSON.to_owned(), content)).collect();
+    }
+}
+
+fn problem(description: &str) -> RefOr<Response> {
+    let schema = Ref::from_schema_name("Problem");
+    let content = Content::new(Some(RefOr::<utoipa::openapi::Schema>::Ref(schema)));
+    ResponseBuilder::new().description(description).content(PROBLEM_JSON, content).into()
 }
 
 /// The `OpenAPI` description of this server.

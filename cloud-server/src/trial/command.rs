@@ -79,6 +79,6 @@ impl TrialCommand {
         let catalogue = Arc::new(Dataset::load_catalogue(&self.data)?);
         let options =
             LoadOptions { threads: self.threads, mapped: !self.no_mmap, ..LoadOptions::default() };
-        Ok(try_model(&self.gguf, catalogue, &options)?)
+        Ok(try_model(&self.gguf, &catalogue, &options)?)
     }
 }

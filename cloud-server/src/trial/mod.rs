@@ -131,7 +131,8 @@ fn try_in(
     }
     match reason.lines().next() {
         Some(reason) if status.code() == Some(command::REFUSED) => {
-            Err(TrialError::Refused(reason.to_owned()))
+            let cause = cause(&log).map(|cause| format!(" ({cause})")).unwrap_or_default();
+            Err(TrialError::Refused(format!("{reason}{cause}")))
         }
         _ => Err(TrialError::Crashed {
             path: path.to_owned(),
@@ -177,9 +178,17 @@ fn describe(status: ExitStatus) -> String {
     status.code().map_or_else(|| "unknown status".to_owned(), |code| format!("status {code}"))
 }
 
-/// The line that says most about an abort: a failed assertion or an exception, or the last one.
+/// Why llama.cpp does not load a file, from its log.
+fn cause(log: &str) -> Option<String> {
+    let line = log.lines().find_map(|line| line.split_once("error loading model: "))?.1;
+    Some(printable(line))
+}
+
+/// The line that says most about an abort: a failed assertion or an exception, or the last one
+/// but hints of Rust.
 fn last_message(log: &str) -> Option<String> {
-    let lines = || log.lines().map(str::trim).filter(|line| !line.is_empty());
+    let is_message = |line: &&str| !line.is_empty() && !line.starts_with("note: ");
+    let lines = || log.lines().map(str::trim).filter(is_message);
     let line = lines()
         .rfind(|line| line.contains("GGML_ASSERT") || line.contains("what():"))
         .or_else(|| lines().next_back())?;
@@ -188,7 +197,11 @@ fn last_message(log: &str) -> Option<String> {
         let start = line.find("GGML_ASSERT").unwrap_or(0);
         &line[start..]
     });
-    Some(line.chars().filter(|c| !c.is_control()).take(MAX_MESSAGE).collect())
+    Some(printable(line))
+}
+
+fn printable(line: &str) -> String {
+    line.chars().filter(|c| !c.is_control()).take(MAX_MESSAGE).collect()
 }
 
 /// Adds an option with its value to a command.
@@ -214,11 +227,15 @@ mod tests {
         assert_eq!(try_script("exit 0").unwrap(), Trial::Passed);
         let refused = try_script("echo the reason; exit 2").unwrap_err();
         assert_eq!(refused.to_string(), "the reason");
+        let log = "echo 'x: error loading model: no tensor y' >&2";
+        let refused = try_script(&format!("{log}; echo the reason; exit 2")).unwrap_err();
+        assert_eq!(refused.to_string(), "the reason (no tensor y)");
         let abort = "echo 'a.cpp:7: GGML_ASSERT(x > 0) failed' >&2; echo trace >&2; kill -ABRT $$";
         let crashed = try_script(abort).unwrap_err().to_string();
         assert!(crashed.contains("loading m.gguf ends the process (signal 6: GGML_ASSERT(x > 0)"));
-        let failed = try_script("exit 101").unwrap_err().to_string();
-        assert!(failed.contains("(status 101)"), "{failed}");
+        let panic = "echo 'it overflows' >&2; echo 'note: run with a variable' >&2; exit 101";
+        let failed = try_script(panic).unwrap_err().to_string();
+        assert!(failed.contains("(status 101: it overflows)"), "{failed}");
         // More than a pipe holds.
         let loud = try_script("head -c 1000000 /dev/zero | tr '\\0' x >&2; exit 3").unwrap_err();
         assert!(loud.to_string().len() < 1_000, "{loud}");

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use actix_web::test::TestRequest;
-use serde_json::Value;
+use serde_json::{Value, json};
+use tandem_protocol::ErrorCode;
 
 use crate::{
     fixture::{Fixture, Options},
@@ -106,6 +107,36 @@ async fn every_response_has_an_id_and_only_a_proxy_can_choose_it() {
     assert_eq!(send(&app, from("10.0.0.1", "abc-1")).await.header("x-request-id"), "abc-1");
     assert_ne!(send(&app, from("10.0.0.1", "a b")).await.header("x-request-id"), "a b");
     assert_ne!(send(&app, from("192.0.2.1", "abc-1")).await.header("x-request-id"), "abc-1");
+}
+
+/// What the tests of a generated client find first: statuses and media types of errors.
+#[actix_rt::test]
+async fn the_description_has_the_refusals_of_every_route() {
+    let app = app(&Fixture::new()).await;
+    let description = get(&app, "/openapi.json").await.json();
+    let codes: Vec<_> = ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
+    assert_eq!(description["components"]["schemas"]["ErrorCode"]["enum"], json!(codes));
+    for (path, methods) in description["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let responses = operation["responses"].as_object().unwrap();
+            let mut expected = vec!["400", "503"];
+            if operation["security"].is_array() {
+                expected.extend(["401", "403", "429"]);
+            }
+            if method == "post" {
+                expected.extend(["413", "415"]);
+            }
+            for status in expected {
+                assert!(responses.contains_key(status), "{method} {path}: {status}");
+            }
+            for (status, response) in
+                responses.iter().filter(|(status, _)| *status >= &"400".to_owned())
+            {
+                let types: Vec<_> = response["content"].as_object().unwrap().keys().collect();
+                assert_eq!(types, ["application/problem+json"], "{method} {path}: {status}");
+            }
+        }
+    }
 }
 
 #[actix_rt::test]

@@ -9,17 +9,20 @@ use crate::{ItemId, Problem};
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CandidatesRequest {
     /// The visitor's items, oldest first. Unknown ids and repeated items are skipped and
-    /// counted in [`Ignored`]. May be empty.
+    /// counted in [`Ignored`]. May be empty; at most 10,000.
+    #[cfg_attr(feature = "openapi", schema(max_items = 10_000))]
     pub history: Vec<ItemId>,
     /// Items that must not be candidates, in addition to the history (for example sold out or
-    /// disliked).
+    /// disliked); at most 10,000.
+    #[cfg_attr(feature = "openapi", schema(max_items = 10_000))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<ItemId>,
     /// Name of the language model to use, one of `GET /v1/models`. Default: the server's
     /// first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// Number of candidates. Default: set by the server (50).
+    /// Number of candidates, 1 to 200. Default: set by the server (50).
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 200))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub k: Option<usize>,
     /// Whether the response contains the item rows of candidates and history. A device that
@@ -137,7 +140,8 @@ pub struct Timings {
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RowsRequest {
-    /// The items.
+    /// The items, at most 1,000.
+    #[cfg_attr(feature = "openapi", schema(max_items = 1_000))]
     pub items: Vec<ItemId>,
     /// As [`CandidatesRequest::release`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -163,7 +167,8 @@ pub struct RowsResponse {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchRequest {
-    /// The requests.
+    /// The requests, at most 64.
+    #[cfg_attr(feature = "openapi", schema(max_items = 64))]
     pub requests: Vec<CandidatesRequest>,
 }
 

@@ -15,11 +15,13 @@ macro_rules! error_codes {
         ///
         /// assert_eq!(ErrorCode::NotReady.as_str(), "not_ready");
         /// ```
+        // Not a name for each code: the derive macro of OpenAPI ignores names from this table.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
         #[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(rename = "WireErrorCode"))]
         #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
         pub enum ErrorCode {
-            $($(#[doc = $doc])+ #[serde(rename = $name)] $code,)+
+            $($(#[doc = $doc])+ $code,)+
         }
 
         impl ErrorCode {

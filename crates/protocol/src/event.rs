@@ -21,9 +21,11 @@ pub struct Event {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EventsRequest {
     /// Random name of the visit or, with consent, of the visitor; or the pseudonym that the site
-    /// gives.
+    /// gives: 1 to 64 letters, digits, `-` or `_`.
+    #[cfg_attr(feature = "openapi", schema(pattern = "^[A-Za-z0-9_-]{1,64}$"))]
     pub session: String,
-    /// Events, oldest first.
+    /// Events, oldest first; at most 500.
+    #[cfg_attr(feature = "openapi", schema(max_items = 500))]
     pub events: Vec<LoggedEvent>,
 }
 
@@ -34,7 +36,8 @@ pub struct EventsRequest {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LoggedEvent {
     /// Name of the event. It is the same each time the event is sent, so that the server can
-    /// drop repetitions.
+    /// drop repetitions: 1 to 64 letters, digits, `-` or `_`.
+    #[cfg_attr(feature = "openapi", schema(pattern = "^[A-Za-z0-9_-]{1,64}$"))]
     pub id: String,
     /// The action.
     #[serde(rename = "type")]
@@ -80,6 +83,7 @@ pub struct ForgetResponse {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DisagreementReport {
     /// Disagreement, 0 to 1.
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 1))]
     pub disagreement: f32,
 }
 

@@ -42,10 +42,10 @@ mod small_model;
 mod train;
 mod values;
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use tandem_dataset::files::{clean_up_on_interrupt, write_atomically};
 
 /// Recommendations by a language model in the cloud and a small model in the browser.
@@ -90,6 +90,13 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     /// Write the artefacts that server and device load.
     Export(export::Export),
+    /// Write manual pages and shell completions, for packages of the program.
+    #[command(hide = true)]
+    Manual {
+        /// Folder such as `/usr/local/share`.
+        #[arg(value_name = "FOLDER")]
+        share: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -118,6 +125,8 @@ fn main() -> ExitCode {
         Command::Calibrate(args) => calibrate::run(args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Export(args) => export::run(args),
+        Command::Manual { share } => tandem_manual::write(&Cli::command(), share)
+            .with_context(|| format!("cannot write to {}", share.display())),
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,

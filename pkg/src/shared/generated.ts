@@ -454,12 +454,12 @@ export type Ranking = "language_model" | "popularity";
 export type CandidatesRequest = { 
 /**
  * The visitor's items, oldest first. Unknown ids and repeated items are skipped and
- * counted in `Ignored`. May be empty.
+ * counted in `Ignored`. May be empty; at most 10,000.
  */
 history: Array<ItemId>, 
 /**
  * Items that must not be candidates, in addition to the history (for example sold out or
- * disliked).
+ * disliked); at most 10,000.
  */
 exclude?: Array<ItemId>, 
 /**
@@ -468,7 +468,7 @@ exclude?: Array<ItemId>,
  */
 model?: string | null, 
 /**
- * Number of candidates. Default: set by the server (50).
+ * Number of candidates, 1 to 200. Default: set by the server (50).
  */
 k?: number | null, 
 /**
@@ -604,7 +604,7 @@ decoded_tokens: number, };
  */
 export type RowsRequest = { 
 /**
- * The items.
+ * The items, at most 1,000.
  */
 items: Array<ItemId>, 
 /**
@@ -670,11 +670,11 @@ export type EngineKind = "titles" | "item_tokens";
 export type EventsRequest = { 
 /**
  * Random name of the visit or, with consent, of the visitor; or the pseudonym that the site
- * gives.
+ * gives: 1 to 64 letters, digits, `-` or `_`.
  */
 session: string, 
 /**
- * Events, oldest first.
+ * Events, oldest first; at most 500.
  */
 events: Array<LoggedEvent>, };
 
@@ -684,7 +684,7 @@ events: Array<LoggedEvent>, };
 export type LoggedEvent = { 
 /**
  * Name of the event. It is the same each time the event is sent, so that the server can
- * drop repetitions.
+ * drop repetitions: 1 to 64 letters, digits, `-` or `_`.
  */
 id: string, 
 /**

@@ -31,7 +31,9 @@ const RESTRICTED: [&str; 10] = [
     "web-sys",
 ];
 
-const RULES: [Rule; 12] = [
+const RULES: [Rule; 14] = [
+    Rule { package: "tandem-manual", workspace: &[], external: &[] },
+    Rule { package: "tandem-fuzzing", workspace: &[], external: &[] },
     Rule { package: "tandem-protocol", workspace: &[], external: &[] },
     Rule { package: "tandem-collaboration", workspace: &["tandem-protocol"], external: &[] },
     Rule { package: "tandem-dataset", workspace: &["tandem-protocol"], external: &[] },
@@ -79,6 +81,7 @@ const RULES: [Rule; 12] = [
             "tandem-generator",
             "tandem-training",
             "tandem-evaluation",
+            "tandem-manual",
         ],
         external: &["burn*"],
     },
@@ -89,7 +92,7 @@ const RULES: [Rule; 12] = [
     },
     Rule {
         package: "cloud-server",
-        workspace: &["tandem-protocol", "tandem-dataset", "tandem-generator"],
+        workspace: &["tandem-protocol", "tandem-dataset", "tandem-generator", "tandem-manual"],
         external: &["actix-*", "tokio"],
     },
     Rule { package: "xtask", workspace: &[], external: &["wasm-bindgen*"] },

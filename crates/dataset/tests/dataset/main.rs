@@ -7,6 +7,7 @@ mod catalogue;
 mod columns;
 mod folder;
 mod formats;
+mod fuzz;
 mod interrupt;
 mod malformed;
 mod rules;

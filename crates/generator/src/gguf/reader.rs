@@ -54,9 +54,15 @@ impl Metadata {
     pub fn read(path: &Path) -> Result<Self, GgufError> {
         let file = File::open(path).map_err(GgufError::read(path))?;
         let length = file.metadata().map_err(GgufError::read(path))?.len();
-        let input = BufReader::new(file);
-        let mut reader = Reader { path, input, at: 0, length, elements: MAX_ELEMENTS };
-        reader.metadata()
+        Self::decode(path, BufReader::new(file), length)
+    }
+
+    /// Reads the header of a file of `length` bytes from its start. `path` is for errors.
+    ///
+    /// # Errors
+    /// As [`Metadata::read`].
+    pub fn decode(path: &Path, input: impl Read, length: u64) -> Result<Self, GgufError> {
+        Reader { path, input, at: 0, length, elements: MAX_ELEMENTS }.metadata()
     }
 
     /// The text value of a key.
@@ -99,16 +105,16 @@ impl Metadata {
     }
 }
 
-struct Reader<'a> {
+struct Reader<'a, R> {
     path: &'a Path,
-    input: BufReader<File>,
+    input: R,
     at: u64,
     length: u64,
     /// Number of array elements that may still follow.
     elements: usize,
 }
 
-impl Reader<'_> {
+impl<R: Read> Reader<'_, R> {
     fn metadata(&mut self) -> Result<Metadata, GgufError> {
         let magic: [u8; 4] = if self.length < 4 {
             return Err(self.format_error("the magic bytes GGUF", format!("{} bytes", self.length)));

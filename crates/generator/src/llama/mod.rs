@@ -21,3 +21,4 @@ pub use options::LoadOptions;
 pub use requantise::{Quantisation, requantise};
 pub use titles::TitleGenerator;
 pub use trial::try_model;
+pub use validation::check_metadata;

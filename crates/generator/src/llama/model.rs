@@ -13,7 +13,7 @@ use super::{
     item_tokens::{ItemTokenEngine, ItemTokenGenerator},
     options::LoadOptions,
     titles::{TitleEngine, TitleGenerator},
-    validation::{check_decoder, check_tokenizer, sha256, unsupported},
+    validation::{check_decoder, check_metadata, sha256, unsupported},
 };
 use crate::{
     Generator, GeneratorError,
@@ -87,8 +87,7 @@ impl Model {
                 return Err(unsupported(gguf, &expected, other));
             }
             None => {
-                check_decoder(gguf, &metadata)?;
-                check_tokenizer(gguf, &metadata)?;
+                check_metadata(gguf, &metadata)?;
                 None
             }
         };

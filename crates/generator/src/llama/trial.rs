@@ -21,7 +21,7 @@ const TRIAL_ITEMS: usize = 10;
 /// or results are not finite; and [`GeneratorError::Evaluate`] if llama.cpp cannot make a list.
 pub fn try_model(
     gguf: &Path,
-    catalogue: Arc<Catalogue>,
+    catalogue: &Arc<Catalogue>,
     options: &LoadOptions,
 ) -> Result<(), GeneratorError> {
     check_weights(gguf, &Metadata::read(gguf)?)?;
@@ -31,7 +31,7 @@ pub fn try_model(
         decode_tokens: options.decode_tokens.min(TRIAL_TOKENS),
         ..options.clone()
     };
-    let model = Model::load_unhashed(gguf, Arc::clone(&catalogue), &options)?;
+    let model = Model::load_unhashed(gguf, Arc::clone(catalogue), &options)?;
     let mut generator = model.generator()?;
     let items = catalogue.len().min(TRIAL_ITEMS) as u32;
     let history: Vec<ItemIndex> = (0..items).map(ItemIndex).collect();

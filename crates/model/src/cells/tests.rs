@@ -164,21 +164,6 @@ fn an_index_has_cells_of_one_width() {
 
 proptest! {
     #[test]
-    fn arbitrary_bytes_never_panic(
-        mut bytes in prop::collection::vec(any::<u8>(), 0..200), kind in 0_u8..3,
-    ) {
-        if bytes.len() >= 8 && kind > 0 {
-            bytes[..8].copy_from_slice(if kind == 1 { b"TNDMCIX1" } else { b"TNDMCEL1" });
-        }
-        if let Ok(index) = CellIndex::from_bytes(&bytes) {
-            prop_assert_eq!(index.to_bytes(), bytes.clone());
-        }
-        if let Ok(cell) = Cell::from_bytes(&bytes) {
-            prop_assert_eq!(cell.to_bytes(), bytes);
-        }
-    }
-
-    #[test]
     fn any_ids_and_rows_are_written_and_read(
         ids in prop::collection::vec(".{0,12}", 0..20), dims in 1_usize..9,
     ) {

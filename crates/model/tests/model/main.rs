@@ -1,6 +1,7 @@
 //! The small models through the crate's public face, all kinds alike.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod fuzz;
 mod learning;
 mod reference;
 mod scoring;

@@ -4,6 +4,7 @@
 mod cells;
 mod decisions;
 mod example;
+mod fuzz;
 mod learning;
 mod questions;
 mod ranking;

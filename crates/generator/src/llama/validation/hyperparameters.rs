@@ -5,10 +5,12 @@ use crate::gguf::{Metadata, Value};
 const MAX_BLOCKS: u64 = 512;
 /// llama.cpp's maximum number of experts (`LLAMA_MAX_EXPERTS`).
 const MAX_EXPERTS: u64 = 1024;
+/// The largest number of llama.cpp's interface.
+const MAX_SIZE: u64 = i32::MAX as u64;
 /// The kinds of rope scaling that llama.cpp knows.
 const ROPE_SCALING: [&str; 4] = ["none", "linear", "yarn", "longrope"];
-/// Numbers that must not be 0.
-const POSITIVE: [&str; 4] =
+/// Numbers from 1 to [`MAX_SIZE`].
+const SIZES: [&str; 4] =
     ["context_length", "embedding_length", "attention.head_count", "vocab_size"];
 
 /// Refuses sizes out of range and numbers that are not finite.
@@ -20,9 +22,10 @@ pub(super) fn check(metadata: &Metadata) -> Result<(), Fault> {
         let expected = format!("1 to {MAX_BLOCKS} blocks ({})", model.key("block_count"));
         return Err(Fault::new(expected, describe(blocks)));
     }
-    for name in POSITIVE {
-        if model.numbers(name).is_some_and(|numbers| numbers.contains(&0)) {
-            return Err(Fault::new(format!("{} of at least 1", model.key(name)), 0));
+    for name in SIZES {
+        let numbers = model.numbers(name).unwrap_or_default();
+        if let Some(number) = numbers.iter().find(|number| !(1..=MAX_SIZE).contains(*number)) {
+            return Err(Fault::new(format!("{} from 1 to {MAX_SIZE}", model.key(name)), number));
         }
     }
     check_predicted(&model, blocks.unwrap_or(0))?;
@@ -203,8 +206,9 @@ mod tests {
             (key("llama.block_count", 0_u32.into()), "1 to 512 blocks"),
             (key("llama.block_count", 513_u32.into()), "1 to 512 blocks"),
             (key("llama.block_count", "2".into()), "1 to 512 blocks"),
-            (key("llama.embedding_length", 0_u32.into()), "embedding_length of at least 1"),
-            (key("llama.attention.head_count", vec![2_u32, 0].into()), "head_count of at least 1"),
+            (key("llama.embedding_length", 0_u32.into()), "embedding_length from 1 to"),
+            (key("llama.attention.head_count", vec![2_u32, 0].into()), "head_count from 1 to"),
+            (key("llama.context_length", u32::MAX.into()), "context_length from 1 to"),
             (key("llama.nextn_predict_layers", 2_u32.into()), "nextn_predict_layers below"),
             (key("llama.expert_count", 1025_u32.into()), "at most 1024 experts"),
             (key("llama.expert_used_count", 1_u32.into()), "no experts in use"),

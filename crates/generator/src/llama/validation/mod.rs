@@ -63,6 +63,16 @@ pub(super) fn check_embedder(path: &Path, metadata: &Metadata) -> Result<(), Gen
         .map_err(|fault| unsupported(path, &fault.expected, &fault.found))
 }
 
+/// Checks the metadata of a text model as [`Model::load`](crate::Model::load) does before
+/// llama.cpp sees the file.
+///
+/// # Errors
+/// [`GeneratorError::Unsupported`] for the first fault.
+pub fn check_metadata(path: &Path, metadata: &Metadata) -> Result<(), GeneratorError> {
+    check_decoder(path, metadata)?;
+    check_tokenizer(path, metadata)
+}
+
 /// The first part of a split file has the metadata; llama.cpp finds the other parts itself.
 fn check_part(metadata: &Metadata) -> Result<(), Fault> {
     match (metadata.number("split.no"), metadata.number("split.count")) {

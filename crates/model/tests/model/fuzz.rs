@@ -1,0 +1,72 @@
+//! Damaged files of a release never panic: cells, their index, item rows and weights.
+
+use std::collections::HashMap;
+
+use futures_lite::future::block_on;
+use tandem_model::{
+    Body, Device, ItemTable, QuantisedRow, Scorer,
+    cells::{Cell, CellEntry, CellIndex},
+};
+use tandem_protocol::{ItemId, ModelConfig, ModelKind};
+
+const VALUES: [f32; 6] = [0.5, -1.0, 2.0, 0.0, 1.0, -0.25];
+
+fn cell() -> Cell {
+    let ids = vec![ItemId::new("a"), ItemId::new("sku é"), ItemId::new("")];
+    Cell::new(ids, ItemTable::quantise(&VALUES, 2).unwrap()).unwrap()
+}
+
+#[test]
+fn damaged_cells_never_panic() {
+    let seed = cell().to_bytes();
+    tandem_fuzzing::fuzz("cell", std::slice::from_ref(&seed), |bytes| {
+        let read = Cell::from_bytes(bytes);
+        if let Ok(cell) = &read {
+            assert_eq!(cell.to_bytes(), bytes);
+        }
+        read.is_ok()
+    });
+    let centroid = || QuantisedRow::quantise(&[1.0, -1.0]).unwrap();
+    let entries = vec![CellEntry::new(centroid(), 3, &seed), CellEntry::new(centroid(), 3, b"x")];
+    let index = CellIndex::new(2, entries).unwrap();
+    tandem_fuzzing::fuzz("cell index", &[index.to_bytes()], |bytes| {
+        let read = CellIndex::from_bytes(bytes);
+        if let Ok(index) = &read {
+            assert_eq!(index.to_bytes(), bytes);
+        }
+        read.is_ok()
+    });
+}
+
+#[test]
+fn damaged_rows_never_panic() {
+    let rows = ItemTable::quantise(&VALUES, 3).unwrap();
+    let mut seed = Vec::new();
+    seed.extend(2_u32.to_le_bytes());
+    seed.extend(3_u32.to_le_bytes());
+    for row in [0, 1] {
+        rows.row(row).unwrap().unwrap().write(&mut seed);
+    }
+    tandem_fuzzing::fuzz("item rows", &[seed], |bytes| {
+        let Ok(table) = ItemTable::from_bytes(bytes.to_vec()) else { return false };
+        // Rows that are not finite are refused one by one.
+        let _ = (table.row(0), table.row(1_000), table.values());
+        true
+    });
+}
+
+#[test]
+fn damaged_weights_never_panic() {
+    let device = Device::flex();
+    device.seed(3);
+    for kind in [ModelKind::Sasrec, ModelKind::Gru4rec, ModelKind::Din] {
+        let config = ModelConfig { kind, dims: 4, blocks: 1, heads: 1, max_length: 5 };
+        let body = Body::new(&config, 0.0, &device).unwrap();
+        let seed = body.to_bytes(&HashMap::new()).unwrap();
+        tandem_fuzzing::fuzz(&format!("weights ({kind:?})"), &[seed], |bytes| {
+            let Ok(scorer) = Scorer::new(&config, bytes) else { return false };
+            block_on(scorer.encode(&[0.5; 8])).unwrap();
+            true
+        });
+    }
+}

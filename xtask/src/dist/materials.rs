@@ -1,0 +1,150 @@
+//! What the programs are made of: dependencies, their licences, and a bill of materials.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+    fs,
+};
+
+use cargo_metadata::{DependencyKind, Metadata, Package, PackageId};
+use serde_json::{Value, json};
+
+use crate::{failure::Failure, workspace::Workspace};
+
+/// Beginnings of the names of files with a licence.
+const LICENCE_FILES: [&str; 5] = ["LICENSE", "LICENCE", "COPYING", "COPYRIGHT", "NOTICE"];
+/// Files larger than this are no licences.
+const MAX_LICENCE: u64 = 200_000;
+
+/// The packages of other people that `roots` need, sorted by name and version.
+///
+/// # Errors
+/// If cargo did not resolve the dependencies.
+pub(super) fn dependencies<'m>(
+    metadata: &'m Metadata,
+    roots: &[&str],
+    follows: impl Fn(DependencyKind) -> bool,
+) -> Result<Vec<&'m Package>, Failure> {
+    let Some(resolve) = &metadata.resolve else {
+        return Err(Failure::Check("cargo metadata has no resolved dependencies".to_owned()));
+    };
+    let edges: BTreeMap<&PackageId, _> =
+        resolve.nodes.iter().map(|node| (&node.id, &node.deps)).collect();
+    let is_root = |package: &&Package| roots.contains(&package.name.as_str());
+    let mut waiting: Vec<&PackageId> =
+        metadata.packages.iter().filter(is_root).map(|package| &package.id).collect();
+    let mut seen: BTreeSet<&PackageId> = waiting.iter().copied().collect();
+    while let Some(id) = waiting.pop() {
+        for dependency in edges.get(id).into_iter().flat_map(|dependencies| dependencies.iter()) {
+            let is_used = dependency.dep_kinds.iter().any(|kind| follows(kind.kind));
+            if is_used && seen.insert(&dependency.pkg) {
+                waiting.push(&dependency.pkg);
+            }
+        }
+    }
+    let is_foreign = |package: &&Package| package.source.is_some() && seen.contains(&package.id);
+    let mut packages: Vec<&Package> = metadata.packages.iter().filter(is_foreign).collect();
+    packages.sort_by(|a, b| (a.name.as_str(), &a.version).cmp(&(b.name.as_str(), &b.version)));
+    Ok(packages)
+}
+
+/// Names, licences and the texts of the licences. Equal texts occur once.
+pub(super) fn licences(packages: &[&Package]) -> String {
+    let mut text = "Packages that the programs contain, with their licences.\n\n".to_owned();
+    let mut texts: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for package in packages {
+        let name = format!("{} {}", package.name, package.version);
+        let licence = package.license.as_deref().unwrap_or("see its licence file");
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{name}: {licence}");
+        for found in licence_texts(package) {
+            texts.entry(found).or_default().push(name.clone());
+        }
+    }
+    for (found, names) in texts {
+        let line = "-".repeat(80);
+        let _ = write!(text, "\n{line}\n{}\n{line}\n\n{}\n", names.join(", "), found.trim());
+    }
+    text
+}
+
+fn licence_texts(package: &Package) -> Vec<String> {
+    let Some(folder) = package.manifest_path.parent() else { return Vec::new() };
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let is_licence = |name: &str| {
+        let name = name.to_uppercase();
+        LICENCE_FILES.iter().any(|start| name.starts_with(start))
+    };
+    let mut files: Vec<_> = entries
+        .filter(|entry| is_licence(&entry.file_name().to_string_lossy()))
+        .filter(|entry| {
+            entry.metadata().is_ok_and(|file| file.is_file() && file.len() < MAX_LICENCE)
+        })
+        .map(|entry| entry.path())
+        .collect();
+    files.sort();
+    files.into_iter().filter_map(|file| fs::read_to_string(file).ok()).collect()
+}
+
+/// The bill of materials, `CycloneDX` 1.5 in JSON.
+///
+/// # Errors
+/// If `Cargo.lock` cannot be read.
+pub(super) fn bill(packages: &[&Package], workspace: &Workspace) -> Result<String, Failure> {
+    let lock = workspace.at("Cargo.lock");
+    let lock = fs::read_to_string(&lock).map_err(Failure::file(lock))?;
+    let components: Vec<Value> = packages
+        .iter()
+        .map(|package| {
+            let (name, version) = (package.name.as_str(), package.version.to_string());
+            let mut component = json!({
+                "type": "library",
+                "name": name,
+                "version": version,
+                "purl": format!("pkg:cargo/{name}@{version}"),
+            });
+            if let Some(licence) = &package.license {
+                // Older manifests separate alternatives by a slash.
+                let expression = licence.replace('/', " OR ");
+                component["licenses"] = json!([{ "expression": expression }]);
+            }
+            if let Some(hash) = checksum(&lock, name, &version) {
+                component["hashes"] = json!([{ "alg": "SHA-256", "content": hash }]);
+            }
+            component
+        })
+        .collect();
+    let bill = json!({
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.5",
+        "version": 1,
+        "metadata": { "component": {
+            "type": "application", "name": "tandem", "version": env!("CARGO_PKG_VERSION"),
+        } },
+        "components": components,
+    });
+    Ok(format!("{bill:#}\n"))
+}
+
+/// The checksum of a package in `Cargo.lock`.
+fn checksum<'l>(lock: &'l str, name: &str, version: &str) -> Option<&'l str> {
+    let start = format!("name = \"{name}\"\nversion = \"{version}\"\n");
+    let entry = lock.split("[[package]]\n").find(|entry| entry.starts_with(&start))?;
+    let line = entry.lines().find_map(|line| line.strip_prefix("checksum = \""))?;
+    line.strip_suffix('"')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checksums_are_those_of_name_and_version() {
+        let lock = "version = 4\n\n[[package]]\nname = \"a\"\nversion = \"1.0.0\"\n\
+            checksum = \"11\"\n\n[[package]]\nname = \"a\"\nversion = \"2.0.0\"\n\
+            source = \"x\"\nchecksum = \"22\"\n\n[[package]]\nname = \"b\"\nversion = \"1.0.0\"\n";
+        assert_eq!(checksum(lock, "a", "2.0.0"), Some("22"));
+        assert_eq!(checksum(lock, "a", "1.0.0"), Some("11"));
+        assert_eq!(checksum(lock, "b", "1.0.0"), None);
+    }
+}
