@@ -219,7 +219,7 @@ mod tests {
             let panels = panels(rows);
             let lines = panels.iter().filter_map(|panel| match panel {
                 Panel::Lines(chart) => Some(&chart.series),
-                _ => None,
+                Panel::Bars(_) => None,
             });
             lines.flatten().map(|series| series.points.len()).sum::<usize>()
         };
