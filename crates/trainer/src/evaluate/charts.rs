@@ -33,13 +33,12 @@ pub(super) fn panels(rows: &[ResultRow]) -> Vec<Panel> {
     panels
 }
 
-/// Whether visitors are shown items of their history, which is how language models and devices are
-/// measured. Other models have rows for both.
+/// Whether visitors are shown items of their history, which is how devices are measured. Other
+/// rows may be of either kind.
 fn shown_history(rows: &[ResultRow]) -> History {
-    let is_shown =
-        |row: &&ResultRow| row.name.starts_with("fusion-") || row.name.starts_with("llm-");
-    let row = rows.iter().find(is_shown).or(rows.first());
-    row.map_or(History::Removed, |row| row.history)
+    let device = rows.iter().find(|row| row.name.starts_with("fusion-"));
+    let any_removed = || rows.iter().find(|row| row.history == History::Removed);
+    device.or_else(any_removed).or(rows.first()).map_or(History::Removed, |row| row.history)
 }
 
 /// Properties that distinguish devices: small model, training, learning, search.
