@@ -212,7 +212,8 @@ mod tests {
                 ..row()
             };
             // Count baselines have rows for both.
-            vec![row(), fused("fusion-never", 0.0), fused("fusion-always", 1.0)]
+            let rule = fused("fusion-random", 0.5);
+            vec![row(), fused("fusion-never", 0.0), rule, fused("fusion-always", 1.0)]
         };
         let points = |rows: &[ResultRow]| {
             let panels = panels(rows);
@@ -223,7 +224,7 @@ mod tests {
             lines.flatten().map(|series| series.points.len()).sum::<usize>()
         };
         let usual = points(&rows(History::Removed));
-        assert!(usual > 0);
+        assert_eq!(usual, 3);
         assert_eq!(points(&rows(History::Kept)), usual);
     }
 }
