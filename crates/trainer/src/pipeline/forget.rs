@@ -65,7 +65,9 @@ pub(crate) fn forget(out: &Path, name: &str) -> Result<Forgotten> {
 pub(super) fn read_forgotten(out: &Path) -> Result<ForgottenUsers> {
     let path = out.join(FORGOTTEN);
     let bytes = match fs::read(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Default::default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(ForgottenUsers::default());
+        }
         bytes => bytes.with_context(|| format!("cannot read {}", path.display()))?,
     };
     serde_json::from_slice(&bytes).map_err(|error| {
