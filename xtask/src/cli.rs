@@ -68,7 +68,7 @@ pub(crate) enum Command {
     /// Make the archives of a release in `target/dist`, and try them in an empty folder.
     ///
     /// The programs with manual pages and completions, the npm package, the licences of all
-    /// dependencies, a bill of materials (CycloneDX) and SHA-256 sums.
+    /// dependencies, a bill of materials (`CycloneDX`) and SHA-256 sums.
     Dist(DistOptions),
     /// Rewrite the generated TypeScript types from the Rust types.
     Types,

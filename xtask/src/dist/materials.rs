@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write,
     fs,
+    path::{Path, PathBuf},
 };
 
 use cargo_metadata::{DependencyKind, Metadata, Package, PackageId};
@@ -13,6 +14,9 @@ use crate::{failure::Failure, workspace::Workspace};
 
 /// Beginnings of the names of files with a licence.
 const LICENCE_FILES: [&str; 5] = ["LICENSE", "LICENCE", "COPYING", "COPYRIGHT", "NOTICE"];
+/// Depth of the folders in which licences are searched: packages contain the sources of C
+/// libraries, such as llama.cpp, with licences of their own.
+const DEPTH: usize = 2;
 /// Files larger than this are no licences.
 const MAX_LICENCE: u64 = 200_000;
 
@@ -69,21 +73,27 @@ pub(super) fn licences(packages: &[&Package]) -> String {
 }
 
 fn licence_texts(package: &Package) -> Vec<String> {
-    let Some(folder) = package.manifest_path.parent() else { return Vec::new() };
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let is_licence = |name: &str| {
-        let name = name.to_uppercase();
-        LICENCE_FILES.iter().any(|start| name.starts_with(start))
-    };
-    let mut files: Vec<_> = entries
-        .filter(|entry| is_licence(&entry.file_name().to_string_lossy()))
-        .filter(|entry| {
-            entry.metadata().is_ok_and(|file| file.is_file() && file.len() < MAX_LICENCE)
-        })
-        .map(|entry| entry.path())
-        .collect();
+    let mut files = Vec::new();
+    if let Some(folder) = package.manifest_path.parent() {
+        find_licences(folder.as_std_path(), DEPTH, &mut files);
+    }
     files.sort();
     files.into_iter().filter_map(|file| fs::read_to_string(file).ok()).collect()
+}
+
+fn find_licences(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let Ok(metadata) = entry.metadata() else { continue };
+        let name = entry.file_name().to_string_lossy().to_uppercase();
+        if metadata.is_dir() && depth > 0 {
+            find_licences(&entry.path(), depth - 1, found);
+        } else if metadata.is_file()
+            && metadata.len() < MAX_LICENCE
+            && LICENCE_FILES.iter().any(|start| name.starts_with(start))
+        {
+            found.push(entry.path());
+        }
+    }
 }
 
 /// The bill of materials, `CycloneDX` 1.5 in JSON.

@@ -4,16 +4,17 @@ mod materials;
 mod trial;
 
 use std::{
+    fmt::Write,
     fs,
     path::{Path, PathBuf},
 };
 
 use cargo_metadata::{DependencyKind, MetadataCommand};
-use sha2::{Digest, Sha256};
 
 use crate::{
     cargo,
     cli::{Device, DistOptions},
+    digest,
     failure::Failure,
     node,
     process::{Program, on_path},
@@ -46,7 +47,8 @@ pub(crate) fn run(workspace: &Workspace, options: &DistOptions) -> Result<(), Fa
     make_folder(&folder)?;
     cargo::build_programs(workspace)?;
 
-    let name = format!("tandem-{}-{}", env!("CARGO_PKG_VERSION"), target(workspace)?);
+    let target = target(workspace)?;
+    let name = format!("tandem-{}-{target}", env!("CARGO_PKG_VERSION"));
     let content = workspace.target().join("xtask").join("dist").join(&name);
     if content.exists() {
         fs::remove_dir_all(&content).map_err(Failure::file(&content))?;
@@ -55,7 +57,7 @@ pub(crate) fn run(workspace: &Workspace, options: &DistOptions) -> Result<(), Fa
     documents(workspace, &content)?;
     let metadata = MetadataCommand::new()
         .current_dir(workspace.root())
-        .other_options(vec!["--locked".to_owned()])
+        .other_options(vec!["--locked".to_owned(), "--filter-platform".to_owned(), target])
         .exec()
         .map_err(|error| Failure::Check(format!("cargo metadata failed: {error}")))?;
     let used = materials::dependencies(&metadata, &["cloud-server", "tandem-trainer"], |kind| {
@@ -155,10 +157,9 @@ fn sums(folder: &Path) -> Result<(), Failure> {
     files.sort();
     let mut text = String::new();
     for file in files {
-        let bytes = fs::read(&file).map_err(Failure::file(&file))?;
         let name = file.file_name().unwrap_or_default().to_string_lossy();
-        let hash: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        text.push_str(&format!("{hash}  {name}\n"));
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{}  {name}", digest::of_file(&file)?);
     }
     let path = folder.join("SHA256SUMS");
     fs::write(&path, text).map_err(Failure::file(&path))
