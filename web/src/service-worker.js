@@ -6,6 +6,8 @@
  */
 const FILES = ['__FILES__'];
 const NAME = 'tandem-films-__VERSION__';
+/** The stored copy serves any encoding and origin: browsers decompress before they store. */
+const ANY = { ignoreVary: true };
 /** Artefacts never change; they outlive a new version of the page. */
 const ARTIFACTS = 'tandem-films-artifacts';
 
@@ -62,7 +64,7 @@ async function dropOldVersions() {
 /** For files that never change. */
 async function fromCache(request, name) {
   const cache = await caches.open(name);
-  const found = await cache.match(request);
+  const found = await cache.match(request, ANY);
   if (found !== undefined) return found;
   const response = await fetch(request);
   if (response.ok) await cache.put(request, response.clone());
@@ -77,8 +79,8 @@ async function fromNetwork(request, name) {
     if (response.ok) await cache.put(request, response.clone());
     return response;
   } catch (error) {
-    const page = request.mode === 'navigate' ? await cache.match('./') : undefined;
-    const found = (await cache.match(request)) ?? page;
+    const page = request.mode === 'navigate' ? await cache.match('./', ANY) : undefined;
+    const found = (await cache.match(request, ANY)) ?? page;
     if (found === undefined) throw error;
     return found;
   }

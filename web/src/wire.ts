@@ -36,6 +36,8 @@ export class Wire {
   onExchange: (exchange: Exchange) => void = () => {};
   /** Responses that the page has fetched and the package will ask for. */
   readonly #shared = new Map<string, Promise<Stored>>();
+  /** Names of the release for the server and for the package, if its manifest was changed. */
+  #release: { real: string; changed: string } | null = null;
 
   /**
    * A file that the page and the package both need: fetched once. The package takes the
@@ -52,9 +54,14 @@ export class Wire {
 
   /** The `fetch` of the package. */
   readonly fetch: typeof fetch = async (input, init) => {
-    const href = input instanceof Request ? input.url : String(input);
-    if (init?.method === 'POST' && href.endsWith('/v1/candidates')) {
-      return this.candidates(href, init, this.onExchange);
+    const href = this.#real(input instanceof Request ? input.url : String(input));
+    if (init?.method === 'POST') {
+      const sent = { ...init, body: this.#real(String(init.body ?? '')) };
+      return this.#named(
+        href.endsWith('/v1/candidates')
+          ? await this.candidates(href, sent, this.onExchange)
+          : await fetch(href, sent),
+      );
     }
     const shared = this.#shared.get(href);
     this.#shared.delete(href);
@@ -85,10 +92,38 @@ export class Wire {
     }
   }
 
+  /**
+   * The manifest with the changed settings. A release is named by the hash of its manifest,
+   * which the package verifies: a changed manifest gets its own name.
+   */
   async #changed(response: Response): Promise<Response> {
-    const manifest: unknown = await response.json();
-    const body = JSON.stringify(changedManifest(manifest, this.changes));
-    return new Response(body, { status: response.status, headers: response.headers });
+    this.#release = null;
+    const { alpha, learning } = this.changes;
+    const real = response.headers.get('x-artifacts');
+    if ((alpha === null && learning) || real === null) return response;
+    const body = JSON.stringify(changedManifest(await response.json(), this.changes));
+    const changed = (await sha256(body)).slice(0, real.length);
+    this.#release = { real, changed };
+    return this.#named(
+      new Response(body, { status: response.status, headers: [...response.headers] }),
+    );
+  }
+
+  /** A URL or body with the server's name of the release. */
+  #real(text: string): string {
+    return this.#release === null
+      ? text
+      : text.replaceAll(this.#release.changed, this.#release.real);
+  }
+
+  /** A response with the package's name of the release. */
+  #named(response: Response): Response {
+    if (this.#release === null || response.headers.get('x-artifacts') !== this.#release.real) {
+      return response;
+    }
+    const headers = new Headers(response.headers);
+    headers.set('x-artifacts', this.#release.changed);
+    return new Response(response.body, { status: response.status, headers });
   }
 }
 
@@ -119,6 +154,11 @@ function weighted(fusion: unknown, alpha: number): unknown {
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+async function sha256(text: string): Promise<string> {
+  const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text));
+  return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
 /** The package makes its requests with absolute URLs. */

@@ -72,3 +72,36 @@ it('fetches a shared file once for page and package, and again at the next attem
   await wire.fetch('http://s/artifacts/a/items.json');
   expect(fetched).toHaveBeenCalledTimes(2);
 });
+
+it('passes an unchanged manifest on byte by byte', async () => {
+  vi.stubGlobal('fetch', async () => new Response('{ "version": 1 }'));
+  const response = await new Wire().fetch('http://s/v1/manifest');
+  expect(await response.text()).toBe('{ "version": 1 }');
+});
+
+it('names a changed manifest by its own hash, and the release for the server', async () => {
+  const headers = { 'x-artifacts': '0123456789abcdef' };
+  const asked: string[] = [];
+  vi.stubGlobal('fetch', async (href: string, init?: RequestInit) => {
+    asked.push(`${href} ${init?.body ?? ''}`);
+    return new Response(JSON.stringify(manifest), { headers });
+  });
+  const wire = new Wire();
+  wire.changes = { alpha: 0.9, learning: true };
+  const changed = await wire.fetch('http://s/v1/manifest');
+  const text = await changed.text();
+  const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text));
+  const name = [...new Uint8Array(digest)]
+    .map((byte) => byte.toString(16).padStart(2, '0'))
+    .join('')
+    .slice(0, 16);
+  expect(changed.headers.get('x-artifacts')).toBe(name);
+  await wire.fetch(`http://s/artifacts/${name}/rows.bin`);
+  const body = JSON.stringify({ release: name });
+  const list = await wire.fetch('http://s/v1/candidates', { method: 'POST', body });
+  expect(list.headers.get('x-artifacts')).toBe(name);
+  expect(asked.slice(1)).toEqual([
+    'http://s/artifacts/0123456789abcdef/rows.bin ',
+    'http://s/v1/candidates {"release":"0123456789abcdef"}',
+  ]);
+});
