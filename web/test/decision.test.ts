@@ -1,7 +1,7 @@
 // Text beside the disagreement meter.
 import type { Decision, Stats } from '@tandem-rec/client';
 import { expect, it } from 'vitest';
-import { disagreementText } from '../src/view/decision.ts';
+import { disagreementText, meterText } from '../src/view/decision.ts';
 
 const kept: Decision = {
   action: 'keep',
@@ -49,9 +49,26 @@ it('shows enough digits to distinguish value and threshold', () => {
   expect(disagreementText({ ...kept, disagreement: 0.35 }, null).value).toBe('0.35');
 });
 
-it('shows no threshold for decisions by expected gain', () => {
-  const helps = { ...asked, code: 'fresh_list_helps' as const };
-  expect(disagreementText(helps, null)).toEqual({ value: '0.45', note: '' });
+it('shows a threshold only for decisions by disagreement', () => {
+  const codes = [
+    'no_candidates',
+    'fresh_list_helps',
+    'fresh_list_helps_little',
+    'nothing_to_compare',
+    'list_not_personal',
+    'list_used_up',
+    'list_too_old',
+    'many_clicks',
+    'list_up_to_date',
+    'scheduled',
+    'not_scheduled',
+  ] as const;
+  for (const code of codes) {
+    const decided = { ...asked, code };
+    expect(disagreementText(decided, null), code).toEqual({ value: '0.45', note: '' });
+    expect(meterText(decided, 0.45), code).toBe('0.45');
+  }
+  expect(meterText(asked, 0.45)).toBe('0.45, threshold 0.35');
 });
 
 it('shows a dash when there is no disagreement value', () => {

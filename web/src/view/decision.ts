@@ -61,9 +61,7 @@ export function decisionView(): { element: HTMLElement; render(state: ShopState)
       setAttribute(
         meter,
         'aria-valuetext',
-        disagreement === null
-          ? 'not known yet'
-          : `${value.toFixed(2)}, threshold ${limit.toFixed(2)}`,
+        disagreement === null ? 'not known yet' : meterText(shown, value),
       );
     },
   };
@@ -90,9 +88,15 @@ export function disagreementText(
   return { value: format(disagreement), note: notes.join(', ') };
 }
 
-/** Rules based on the expected gain of a new list do not use the disagreement threshold. */
+/** Text of the meter for screen readers; it names the threshold only where the tick is shown. */
+export function meterText(decided: Decision, value: number): string {
+  const limit = byDisagreement(decided) ? `, threshold ${decided.threshold.toFixed(2)}` : '';
+  return `${value.toFixed(2)}${limit}`;
+}
+
+/** Whether the decision compares the disagreement with the threshold. */
 function byDisagreement({ code }: Decision): boolean {
-  return !code.startsWith('fresh_list');
+  return code.startsWith('rankings_');
 }
 
 /** Short text for the action of a decision. */
