@@ -11,10 +11,7 @@ use tandem_dataset::{Catalogue, ItemIndex};
 use tandem_generator::ranking_signals::RankingSignals;
 use tandem_protocol::ItemId;
 
-use crate::{
-    events::{EventLog, EventLogError},
-    state::Recommender,
-};
+use crate::events::{EventLog, EventLogError};
 
 /// Number of newest items of a session that a new one is counted with.
 const RECENT: usize = 5;
@@ -72,7 +69,7 @@ impl LiveCounts {
         signals.count(&before, index, seconds.cast_signed());
     }
 
-    /// Counts the events of a log that are newer than the counts of a recommender. Reads the whole
+    /// Counts the events of a log that are newer than the counts of the signals. Reads the whole
     /// log; blocks.
     ///
     /// # Errors
@@ -80,13 +77,13 @@ impl LiveCounts {
     pub(crate) fn replay(
         &self,
         log: &EventLog,
-        recommender: &Recommender,
+        signals: &RankingSignals,
+        catalogue: &Catalogue,
     ) -> Result<(), EventLogError> {
-        let Some(signals) = &recommender.signals else { return Ok(()) };
         let counted = signals.counts().map_or(i64::MAX, |counts| counts.newest());
         log.for_each_interaction(|session, item, at| {
             if (at / MILLISECONDS).cast_signed() > counted {
-                self.count(signals, &recommender.catalogue, (session, item, at));
+                self.count(signals, catalogue, (session, item, at));
             }
         })
     }

@@ -234,8 +234,10 @@ impl Following {
         }
         match self.load(&name, wait) {
             Ok(Some(recommender)) if recommender.models.are_ready() => {
-                if let Some(log) = &self.state.events
-                    && let Err(error) = LiveCounts::default().replay(log, &recommender)
+                if let Some((log, signals)) =
+                    self.state.events.as_ref().zip(recommender.signals.as_ref())
+                    && let Err(error) =
+                        LiveCounts::default().replay(log, signals, &recommender.catalogue)
                 {
                     tracing::warn!(%error, "the new release does not count the newest events");
                 }

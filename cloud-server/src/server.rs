@@ -129,8 +129,9 @@ pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, S
     let mut state = AppState::new(Arc::clone(&first), limits);
     state.site.clone_from(&args.site);
     state.client.clone_from(&args.client);
-    if let Some(log) = &events {
-        state.live_counts.replay(log, &first).map_err(StartError::from)?;
+    if let Some((log, signals)) = events.as_ref().zip(first.signals.as_ref()) {
+        let replayed = state.live_counts.replay(log, signals, &first.catalogue);
+        replayed.map_err(StartError::from)?;
     }
     state.events = events;
     state.set_access(access);

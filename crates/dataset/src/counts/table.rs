@@ -180,13 +180,13 @@ mod tests {
         indices.iter().copied().map(ItemIndex).collect()
     }
 
-    fn dataset(log: &[Vec<u32>], items_: usize, times: Option<Vec<Vec<i64>>>) -> Dataset {
+    fn dataset(log: &[Vec<u32>], items_: usize, times: Option<&[Vec<i64>]>) -> Dataset {
         let catalogue =
             (0..items_).map(|id| Item::untitled(id.to_string().as_str().into())).collect();
         let sequences = log.iter().enumerate().map(|(user, indices)| Sequence {
             user: user.to_string(),
             items: items(indices),
-            times: times.as_ref().map(|times| times[user].clone()),
+            times: times.map(|times| times[user].clone()),
         });
         Dataset::new("d", Catalogue::new(catalogue).unwrap(), sequences.collect(), None).unwrap()
     }
@@ -219,16 +219,17 @@ mod tests {
         }
 
         #[test]
-        fn scaling_down_changes_no_score(times in prop::collection::vec(0_i64..2_000, 2..20)) {
+        fn scaling_down_changes_no_score(times in prop::collection::vec(0_u32..2_000, 2..20)) {
             let options = CountOptions { half_life: Some(10.0), max_neighbours: 9 };
             let mut table = CountTable::new(4, options);
             let mut expected = [0.0_f64; 4];
             for &time in &times {
-                table.add(&items(&[0]), ItemIndex((time % 3) as u32 + 1), time);
+                table.add(&items(&[0]), ItemIndex(time % 3 + 1), time.into());
             }
             let newest = *times.iter().max().unwrap();
             for &time in &times {
-                expected[(time % 3) as usize + 1] += ((time - newest) as f64 / 10.0).exp2();
+                expected[(time % 3) as usize + 1] +=
+                    ((f64::from(time) - f64::from(newest)) / 10.0).exp2();
             }
             // Each event of an item is also its only pair from item 0.
             for (item, found) in scores(&table, &[0]).iter().enumerate().skip(1) {
@@ -244,7 +245,7 @@ mod tests {
         let log = [vec![0, 1], vec![0, 2]];
         let times = vec![vec![0, 0], vec![100, 100]];
         let options = CountOptions { half_life: Some(100.0), max_neighbours: 10 };
-        let table = CountTable::of_dataset(&dataset(&log, 3, Some(times)), 0, options);
+        let table = CountTable::of_dataset(&dataset(&log, 3, Some(&times)), 0, options);
         let found = scores(&table, &[0]);
         assert!((found[1] - 0.5 / 1.5_f32.sqrt()).abs() < 1e-6, "{found:?}");
         assert!((found[2] - 1.0 / 2.0_f32.sqrt()).abs() < 1e-6, "{found:?}");
