@@ -105,7 +105,8 @@ function meterView(): View {
         cells.waited.cloud,
         comparing && cloud.waitedMs > 0 ? milliseconds(cloud.waitedMs) : '–',
       );
-      const share = savedShare(calls, cloud.calls);
+      // Failed requests count on both sides.
+      const share = savedShare(Math.max(calls, traffic.calls), cloud.calls);
       setText(
         saved,
         comparing && count > 0 && share !== null ? `${Math.round(share * 100)} % fewer calls` : '',

@@ -55,6 +55,8 @@ export function page(
   const shop = [finder(actions), session(actions)];
   const how = internals(actions);
   const bar = strip(actions, how.element);
+  // Above the strip, where it moves no films.
+  bar.element.prepend(notice.element);
   const live = h('p', { class: 'sr-only', 'aria-live': 'polite', 'data-testid': 'live' });
   const end = footer();
   const comparison = h('div', { class: 'comparison' }, ...panes.map(({ element }) => element));
@@ -66,7 +68,6 @@ export function page(
       { id: 'main', class: 'main' },
       story.element,
       network.element,
-      notice.element,
       loading.element,
       comparison,
       h('div', { class: 'shop' }, ...shop.map(({ element }) => element)),
