@@ -97,6 +97,7 @@ pub(crate) async fn events(
         (status = 200, description = "Number of removed events", body = ForgetResponse),
         (status = 400, description = "Not a name", body = Problem),
         (status = 404, description = "The server keeps no event log", body = Problem),
+        (status = 503, description = "The event log is locked, or its disk is full", body = Problem),
     ),
     security(("key" = [])),
 )]

@@ -11,11 +11,11 @@
 //!
 //! | bytes | index | cell |
 //! |---|---|---|
-//! | 8 | `TNDMCIX1` | `TNDMCEL1` |
+//! | 8 | `TNDMCIX1` or `TNDMCIX2` | `TNDMCEL1` |
 //! | 4 | `u32` dimensions | `u32` dimensions |
 //! | 4 | `u32` number of cells | `u32` number of items |
 //! | 4 | `u32` number of items in all cells | – |
-//! | rest | per cell: centroid (as a row of an [`ItemTable`]), `u32` items, `u32` bytes of the file, SHA-256 of the file | per item: `u16` length and UTF-8 bytes of its id; then one row per item as in an [`ItemTable`] |
+//! | rest | per cell: centroid (version 1: as a row of an [`ItemTable`]; version 2: `f32` scale, then 4 bits per value, the first of two in the lower bits), `u32` items, `u32` bytes of the file, SHA-256 of the file | per item: `u16` length and UTF-8 bytes of its id; then one row per item as in an [`ItemTable`] |
 
 mod cell;
 mod index;

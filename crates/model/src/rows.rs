@@ -25,11 +25,24 @@ impl QuantisedRow {
     /// # Errors
     /// [`ModelError::NotFinite`] if a value is not finite.
     pub fn quantise(row: &[f32]) -> Result<Self, ModelError> {
+        Self::quantise_to(row, 127.0)
+    }
+
+    /// As [`quantise`](Self::quantise), with the 15 values from −7 to 7, for which 4 bits are
+    /// enough. The error of a value is at most `max / 14`.
+    ///
+    /// # Errors
+    /// [`ModelError::NotFinite`] if a value is not finite.
+    pub fn quantise_to_4_bits(row: &[f32]) -> Result<Self, ModelError> {
+        Self::quantise_to(row, 7.0)
+    }
+
+    fn quantise_to(row: &[f32], most: f32) -> Result<Self, ModelError> {
         if row.iter().any(|value| !value.is_finite()) {
             return Err(ModelError::NotFinite { what: "item row".into() });
         }
         let largest = row.iter().fold(0.0_f32, |max, value| max.max(value.abs()));
-        let scale = largest / 127.0;
+        let scale = largest / most;
         let values = row
             .iter()
             .map(|value| if scale > 0.0 { (value / scale).round() as i8 } else { 0 })

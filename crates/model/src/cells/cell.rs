@@ -43,7 +43,7 @@ impl Cell {
     /// [`ModelError::Format`], [`ModelError::FormatVersion`], [`ModelError::Length`] or
     /// [`ModelError::NotFinite`] if the bytes are not a cell of this version.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ModelError> {
-        let mut reader = Reader::new("cell", MAGIC, bytes)?;
+        let (mut reader, _) = Reader::new("cell", MAGIC, bytes)?;
         let (dims, items) = (reader.u32()?, reader.u32()?);
         let mut ids = Vec::new();
         for _ in 0..items {

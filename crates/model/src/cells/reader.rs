@@ -7,30 +7,29 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Checks the magic bytes, which end with the version of the format as a digit.
+    /// Checks the magic bytes, which end with the version of the format as a digit: that of
+    /// `magic` is the newest that is supported, and the first is 1. Returns the version.
     pub(super) fn new(
         what: &'static str,
         magic: [u8; 8],
         bytes: &'a [u8],
-    ) -> Result<Self, ModelError> {
+    ) -> Result<(Self, u32), ModelError> {
         let mut reader = Self { what, rest: bytes };
         let found = reader.take(8)?;
-        if found == magic.as_slice() {
-            return Ok(reader);
-        }
-        let (name, version) = magic.split_at(7);
-        Err(if found.starts_with(name) && found[7].is_ascii_digit() {
-            ModelError::FormatVersion {
-                what,
-                supported: u32::from(version[0] - b'0'),
-                found: u32::from(found[7] - b'0'),
-            }
-        } else {
-            ModelError::Format(format!(
+        let (name, supported) = magic.split_at(7);
+        let supported = u32::from(supported[0] - b'0');
+        if !(found.starts_with(name) && found[7].is_ascii_digit()) {
+            return Err(ModelError::Format(format!(
                 "{what}: expected a file that starts with {}, found other bytes; export it again",
                 magic.escape_ascii()
-            ))
-        })
+            )));
+        }
+        let version = u32::from(found[7] - b'0');
+        if (1..=supported).contains(&version) {
+            Ok((reader, version))
+        } else {
+            Err(ModelError::FormatVersion { what, supported, found: version })
+        }
     }
 
     pub(super) fn take(&mut self, count: usize) -> Result<&'a [u8], ModelError> {

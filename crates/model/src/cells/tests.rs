@@ -38,6 +38,50 @@ fn an_index_and_its_cells_are_written_and_read() {
     assert_eq!(entry.path().len(), "cells/".len() + 64);
 }
 
+/// As [`index`], with centroids of 4 bits per value and an odd width.
+fn packed_index() -> CellIndex {
+    let cells = [cell(2, 3, 1.0), cell(1, 3, -1.0)];
+    let centroids = [[0.7, -0.5, 0.1], [-1.4, 0.0, 1.4]];
+    let entries = cells.iter().zip(&centroids).map(|(cell, centroid)| {
+        let centroid = QuantisedRow::quantise_to_4_bits(centroid).unwrap();
+        CellEntry::new(centroid, cell.ids().len() as u32, &cell.to_bytes())
+    });
+    CellIndex::new(3, entries.collect()).unwrap()
+}
+
+#[test]
+fn centroids_of_4_bits_are_packed() {
+    let index = packed_index();
+    let bytes = index.to_bytes();
+    assert_eq!((&bytes[..8], bytes.len()), (b"TNDMCIX2".as_slice(), 20 + 2 * (4 + 2 + 40)));
+    // Steps of 0.1: 7 and −5 in the first byte, 1 in the second.
+    assert_eq!(bytes[24..26], [0xB7, 0x01]);
+    let read = CellIndex::from_bytes(&bytes).unwrap();
+    assert_eq!(read, index);
+    let values: Vec<f32> = read.entry(CellId(0)).unwrap().centroid.values().collect();
+    for (value, expected) in values.iter().zip([0.7, -0.5, 0.1]) {
+        assert!((value - expected).abs() < 1e-6, "{values:?}");
+    }
+    for length in 0..bytes.len() {
+        let error = CellIndex::from_bytes(&bytes[..length]).unwrap_err();
+        assert!(matches!(error, ModelError::Length { .. }), "{length}: {error}");
+    }
+    // −8, and a value beyond the width.
+    for (at, value) in [(24, 0x08), (25, 0x11)] {
+        let mut bad = bytes.clone();
+        bad[at] = value;
+        assert!(matches!(CellIndex::from_bytes(&bad), Err(ModelError::Format(_))));
+    }
+}
+
+#[test]
+fn an_index_of_version_1_is_read() {
+    let (index, _) = index();
+    let bytes = index.to_bytes();
+    assert_eq!(&bytes[..8], b"TNDMCIX1");
+    assert_eq!(CellIndex::from_bytes(&bytes).unwrap(), index);
+}
+
 #[test]
 fn the_nearest_cells_have_the_largest_inner_product() {
     let (index, _) = index();
@@ -112,10 +156,10 @@ fn foreign_and_newer_files_are_refused() {
     assert!(matches!(Cell::from_bytes(&index.to_bytes()), Err(ModelError::Format(_))));
     assert!(matches!(CellIndex::from_bytes(b"<html>  "), Err(ModelError::Format(_))));
     let (mut newer_index, mut newer_cell) = (index.to_bytes(), cells[0].to_bytes());
-    (newer_index[7], newer_cell[7]) = (b'2', b'3');
+    (newer_index[7], newer_cell[7]) = (b'3', b'3');
     assert_eq!(
         CellIndex::from_bytes(&newer_index),
-        Err(ModelError::FormatVersion { what: "cell index", supported: 1, found: 2 })
+        Err(ModelError::FormatVersion { what: "cell index", supported: 2, found: 3 })
     );
     assert_eq!(
         Cell::from_bytes(&newer_cell),

@@ -192,3 +192,36 @@ fn a_list_beside_cells_counts_no_item_twice() {
     assert_eq!(ranked.items.iter().filter(|item| item.listed).count(), 8);
     assert!(ranked.items.len() > 8);
 }
+
+#[test]
+fn an_index_of_another_width_than_the_model_is_refused() {
+    let cell = Cell::new(vec![id(0)], ItemTable::quantise(&[0.5; DIMS + 1], DIMS + 1).unwrap());
+    let centroid = QuantisedRow::quantise_to_4_bits(&[0.5; DIMS + 1]).unwrap();
+    let entry = CellEntry::new(centroid, 1, &cell.unwrap().to_bytes());
+    let rows = RowStore::with_cells(CellIndex::new(DIMS + 1, vec![entry]).unwrap(), 1 << 20);
+    let error = Session::new(scorer(), rows, settings()).unwrap_err();
+    let width = ModelError::Length { what: "dimensions", expected: DIMS, found: DIMS + 1 };
+    assert_eq!(error.code(), SessionError::Model(width).code(), "{error}");
+    let text = error.to_string();
+    assert!(text.contains(&DIMS.to_string()) && text.contains(&(DIMS + 1).to_string()), "{text}");
+}
+
+#[test]
+fn a_search_beyond_the_cells_ends_with_what_they_have() {
+    let (mut session, files) = with_cells(DEFAULT_CELL_MEMORY);
+    accept(&mut session, &files, &[CellId(1), CellId(3)]);
+    // 16 items are here, and the row of the clicked one.
+    let all = block_on(session.rank_deeper(10_000)).unwrap();
+    assert_eq!((all.items.len(), all.exhausted), (16, true));
+}
+
+#[test]
+fn a_filter_that_no_item_in_the_cells_passes_leaves_nothing_and_the_session_goes_on() {
+    let (mut session, files) = with_cells(DEFAULT_CELL_MEMORY);
+    accept(&mut session, &files, &[CellId(1)]);
+    session.set_available(Some([id(39)].into()));
+    let nothing = block_on(session.rank_deeper(100)).unwrap();
+    assert_eq!((nothing.items.len(), nothing.exhausted), (0, true));
+    session.set_available(None);
+    assert_eq!(rank(&session).items.len(), 8);
+}

@@ -2,20 +2,22 @@ use rayon::prelude::*;
 use tandem_model::{
     ItemTable, ModelError, QuantisedRow,
     cells::{Cell, CellEntry, CellIndex},
+    search::Hit,
 };
 use tandem_protocol::ItemId;
 
 use super::{
     CellsConfig,
     kmeans::{centroids, nearest},
+    merge::Merger,
     split::Splitter,
     vectors::{Target, train},
 };
 
 /// Bytes of a file beside its ids and rows.
 const FILE_HEADER: usize = 16;
-/// Bytes of an index entry beside its centroid.
-const ENTRY_FIELDS: usize = 40;
+/// Bytes of an index entry beside the values of its centroid.
+const ENTRY_FIELDS: usize = 44;
 /// Number of best items of a query that its cells should contain.
 const BEST: usize = 10;
 /// Percentile of the rows' lengths that a cell's vector has.
@@ -81,11 +83,15 @@ pub fn build_cells(
     }
     let room = config.max_bytes.saturating_sub(FILE_HEADER);
     let splitter = Splitter { rows: &rows, dims, bytes: &bytes, room };
-    let mut items = splitter.split(groups, config.seed);
+    let best = best(table, queries)?;
+    let mut hits = vec![0; table.len()];
+    best.iter().flatten().for_each(|hit| hits[hit.position] += 1);
+    let merger = Merger { rows: &rows, dims, bytes: &bytes, room, hits: &hits };
+    let mut items = merger.merge(splitter.split(groups, config.seed));
     items.sort_unstable();
 
     let vectors = items.iter().flat_map(|members| cell_vector(&rows, dims, members)).collect();
-    let targets = targets(table, queries, &items)?;
+    let targets = targets(dims, queries, &best, table.len(), &items);
     let vectors = train(vectors, dims, &targets, config.probes, config.seed);
 
     let mut entries = Vec::with_capacity(items.len());
@@ -97,7 +103,7 @@ pub fn build_cells(
         }
         let part_ids = members.iter().map(|&item| ids[item as usize].clone()).collect();
         let file = Cell::new(part_ids, part)?.to_bytes();
-        let centroid = QuantisedRow::quantise(vector)?;
+        let centroid = QuantisedRow::quantise_to_4_bits(vector)?;
         entries.push(CellEntry::new(centroid, members.len() as u32, &file));
         files.push(file);
     }
@@ -106,41 +112,47 @@ pub fn build_cells(
 
 /// The number of cells `n` that minimises `n·entry + probes·total/n`.
 fn cell_count(total: usize, dims: usize, probes: usize) -> usize {
-    let square = (probes * total).div_ceil(4 + dims + ENTRY_FIELDS);
+    let square = (probes * total).div_ceil(dims.div_ceil(2) + ENTRY_FIELDS);
     let root = square.isqrt();
     (root + usize::from(root * root < square)).max(1)
 }
 
-/// The queries with the cells of their best items.
-fn targets<'a>(
-    table: &ItemTable,
-    queries: &'a [f32],
-    cells: &[Vec<u32>],
-) -> Result<Vec<Target<'a>>, ModelError> {
+/// The best items of each query.
+fn best(table: &ItemTable, queries: &[f32]) -> Result<Vec<Vec<Hit>>, ModelError> {
     let dims = table.dims();
     if !queries.len().is_multiple_of(dims) {
         let expected = queries.len().next_multiple_of(dims);
         return Err(ModelError::Length { what: "search queries", expected, found: queries.len() });
     }
-    let mut cell_of = vec![0; table.len()];
+    queries.par_chunks_exact(dims).map(|query| table.top_k(query, BEST, |_| true)).collect()
+}
+
+/// The queries with the cells of their best items, of `count` items in all.
+fn targets<'a>(
+    dims: usize,
+    queries: &'a [f32],
+    best: &[Vec<Hit>],
+    count: usize,
+    cells: &[Vec<u32>],
+) -> Vec<Target<'a>> {
+    let mut cell_of = vec![0; count];
     for (cell, items) in cells.iter().enumerate() {
         for &item in items {
             cell_of[item as usize] = cell;
         }
     }
-    let target = |query: &'a [f32]| {
-        let best = table.top_k(query, BEST, |_| true)?;
+    let target = |(query, best): (&'a [f32], &Vec<Hit>)| {
         let mut cells: Vec<(usize, f32)> = Vec::new();
-        for hit in &best {
+        for hit in best {
             let (cell, share) = (cell_of[hit.position], 1.0 / best.len() as f32);
             match cells.iter_mut().find(|(other, _)| *other == cell) {
                 Some((_, sum)) => *sum += share,
                 None => cells.push((cell, share)),
             }
         }
-        Ok(Target { query, cells })
+        Target { query, cells }
     };
-    queries.par_chunks_exact(dims).map(target).collect()
+    queries.chunks_exact(dims).zip(best).map(target).collect()
 }
 
 /// The initial vector of a cell in the index: the mean row, scaled to the [`LENGTH_PERCENTILE`] of

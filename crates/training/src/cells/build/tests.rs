@@ -68,9 +68,23 @@ fn the_vector_of_a_cell_is_as_long_as_its_long_rows() {
 
 #[test]
 fn the_number_of_cells_balances_index_and_cells() {
-    // 64 dims: an entry has 108 bytes. 2·1080000/108 = 20000, its root is 141.4.
-    assert_eq!(cell_count(1_080_000, 64, 2), 142);
+    // 64 dims: an entry has 32 + 44 bytes. 2·760000/76 = 20000, its root is 141.4.
+    assert_eq!(cell_count(760_000, 64, 2), 142);
     assert_eq!(cell_count(1, 64, 1), 1);
+}
+
+#[test]
+fn cells_that_no_query_needs_are_merged_until_they_are_full() {
+    // Six directions, of which the queries need the first. An item takes 2 + id + 4 + 3 bytes.
+    let config = CellsConfig { max_bytes: 600, probes: 30, ..CellsConfig::default() };
+    let queries = [1.0, 0.0, 0.0].repeat(16);
+    let cells = build_cells(&ids(600), &table(600, 6), &queries, &config).unwrap();
+    let total: usize = cells.files.iter().map(Vec::len).sum();
+    assert!(cells.files.iter().all(|file| file.len() <= 600));
+    let fill = total as f64 / (600 * cells.files.len()) as f64;
+    assert!(fill > 0.7, "{fill} of {} files", cells.files.len());
+    // A packed index: 2 + 44 bytes per cell.
+    assert_eq!(cells.index.to_bytes().len(), 20 + 46 * cells.files.len());
 }
 
 #[test]
@@ -83,4 +97,12 @@ fn unusable_input_is_refused() {
     let nothing = ItemTable::quantise(&[], 3).unwrap();
     let error = build_cells(&[], &nothing, &[], &config).unwrap_err();
     assert_eq!(error, ModelError::Empty("the item table"));
+    let nan = [f32::NAN, 0.0, 0.0];
+    let error = build_cells(&ids(4), &table(4, 2), &nan, &config).unwrap_err();
+    assert!(matches!(error, ModelError::NotFinite { .. }), "{error}");
+    let mut bytes = table(4, 2).as_bytes().to_vec();
+    bytes[8..12].copy_from_slice(&f32::NAN.to_le_bytes());
+    let damaged = ItemTable::from_bytes(bytes).unwrap();
+    let error = build_cells(&ids(4), &damaged, &[], &config).unwrap_err();
+    assert!(matches!(error, ModelError::NotFinite { .. }), "{error}");
 }
