@@ -77,7 +77,10 @@ const WITH_BODY: [(&str, &str); 2] =
 impl Modify for Problems {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
         for path in openapi.paths.paths.values_mut() {
-            [&mut path.get, &mut path.post].into_iter().flatten().for_each(describe_problems);
+            [&mut path.get, &mut path.post, &mut path.delete]
+                .into_iter()
+                .flatten()
+                .for_each(describe_problems);
         }
     }
 }

@@ -197,6 +197,9 @@ function aloneBars(own: readonly Point[], metric: Metric): HTMLElement[] {
     'co-occurrence': 'Co-occurrence',
     'srm-sasrec': 'Small model',
     'llm-item-tokens': 'Language model',
+    'llm-item-tokens-text': 'Language model, text in training',
+    'llm-item-tokens-signals': 'Language model with counts and text',
+    'llm-item-tokens-text-signals': 'All of these',
   };
   const rows = own
     .filter(({ protocol, name }) => protocol === 'standard' && names[name] !== undefined)

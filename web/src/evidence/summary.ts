@@ -41,8 +41,8 @@ export interface Point {
 
 /** Points of one file: test targets of all users, history removed from the rankings. */
 export function summarise(file: string, rows: readonly ResultRow[]): Point[] {
-  const match = /^(.+)-(standard|paper|session)(-search)?\.json$/.exec(file);
-  if (match === null) throw new Error(`${file}: expected DATASET-PROTOCOL[-search].json`);
+  const match = /^(.+)-(standard|paper|session)(-search|-signals)?\.json$/.exec(file);
+  if (match === null) throw new Error(`${file}: expected DATASET-PROTOCOL[-search|-signals].json`);
   const [, dataset = '', protocol] = match;
   const groups = new Map<string, ResultRow[]>();
   for (const row of rows) {
