@@ -9,7 +9,7 @@
 //! ```
 //!
 //! where `lm` are the logits of the language model, `counts` the score of a
-//! [`CountTable`](tandem_dataset::counts::CountTable) and `text` the dot product of the item's
+//! [`CountTable`] and `text` the dot product of the item's
 //! text vector with the mean of the newest ten items' vectors, weighted by 0.7 to the power of
 //! their age. `z` subtracts the mean over the catalogue and divides by the standard deviation, so
 //! that weights mean the same for every history. Log-probabilities are the softmax of the scores
