@@ -45,7 +45,9 @@ pub struct Cells {
 ///
 /// let table = ItemTable::quantise(&[1.0, 0.0, 0.9, 0.1, 0.0, 1.0, 0.1, 0.9], 2)?;
 /// let ids = ["a", "b", "c", "d"].map(Into::into);
-/// let cells = build_cells(&ids, &table, &[], &CellsConfig::default())?;
+/// // Two items fill a cell of 40 bytes.
+/// let config = CellsConfig { max_bytes: 40, ..CellsConfig::default() };
+/// let cells = build_cells(&ids, &table, &[], &config)?;
 /// let near = cells.index.nearest(&[1.0, 0.0], 1, |_| false)?[0];
 /// let cell = cells.index.open(near, &cells.files[near.0 as usize])?;
 /// assert_eq!(cell.ids(), &ids[..2]);
