@@ -25,7 +25,7 @@ const MAX_EVENTS: usize = 500;
 ///
 /// 404 unless the server keeps an event log. The events of a request are logged all or not at
 /// all; an event that its session sends again is not logged twice. Events with items that the
-/// catalogue lacks are logged as well: the next import may know them.
+/// catalogue lacks are logged too, for the next import.
 #[utoipa::path(
     post, path = "/v1/events", tag = "public", request_body = EventsRequest,
     responses(

@@ -141,14 +141,9 @@ fn write_metadata(
     encoding: Encoding,
 ) {
     let number = |size: u64| Value::U32(size as u32);
-    let file_type = match encoding {
-        Encoding::F32 => 0_u32,
-        Encoding::F16 => 1,
-        Encoding::Q8_0 => 7,
-    };
     writer
         .set("general.name", name)
-        .set("general.file_type", file_type)
+        .set("general.file_type", encoding.file_type())
         .set("bert.block_count", number(config.num_hidden_layers))
         .set("bert.context_length", number(config.max_position_embeddings))
         .set("bert.embedding_length", number(config.hidden_size))
@@ -274,10 +269,7 @@ impl Tensors<'_> {
         inputs: u64,
         outputs: u64,
     ) -> Result<(), GeneratorError> {
-        let encoding = match self.encoding {
-            Encoding::Q8_0 if !inputs.is_multiple_of(Encoding::Q8_0.block()) => Encoding::F16,
-            encoding => encoding,
-        };
+        let encoding = self.encoding.for_width(inputs);
         let dims = [inputs, outputs];
         self.copy(&format!("{to}.weight"), &format!("{from}.weight"), &dims, encoding)
     }

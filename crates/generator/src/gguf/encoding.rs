@@ -25,6 +25,23 @@ impl Encoding {
         }
     }
 
+    /// `general.file_type` of a file whose matrices have this encoding.
+    #[must_use]
+    pub(crate) fn file_type(self) -> u32 {
+        match self {
+            Self::F32 => 0,
+            Self::F16 => 1,
+            Self::Q8_0 => 7,
+        }
+    }
+
+    /// This encoding, or [`F16`](Self::F16) where a first dimension of `width` values has no
+    /// whole number of blocks.
+    #[must_use]
+    pub(crate) fn for_width(self, width: u64) -> Self {
+        if width.is_multiple_of(self.block()) { self } else { Self::F16 }
+    }
+
     /// Values per block. The first dimension of a tensor is a multiple of it.
     #[must_use]
     pub fn block(self) -> u64 {

@@ -54,14 +54,9 @@ impl ItemTokenModel {
         // The shape has been validated, and a catalogue position fits 32 bits.
         let number = |size: usize| Value::U32(size as u32);
         let vocabulary = self.item_ids.len() + SPECIAL_TOKENS.len();
-        let file_type = match encoding {
-            Encoding::F32 => 0_u32,
-            Encoding::F16 => 1,
-            Encoding::Q8_0 => 7,
-        };
         writer
             .set("general.name", self.name.as_str())
-            .set("general.file_type", file_type)
+            .set("general.file_type", encoding.file_type())
             .set("general.quantization_version", 2_u32)
             .set("llama.context_length", number(shape.max_length))
             .set("llama.embedding_length", number(shape.dims))
@@ -130,10 +125,7 @@ impl TensorWriter<'_> {
     ) -> Result<(), GeneratorError> {
         check(name, inputs * outputs, values)?;
         let (inputs, outputs) = (inputs as u64, outputs as u64);
-        let encoding = match self.encoding {
-            Encoding::Q8_0 if !inputs.is_multiple_of(Encoding::Q8_0.block()) => Encoding::F16,
-            encoding => encoding,
-        };
+        let encoding = self.encoding.for_width(inputs);
         self.writer.tensor(name, &[inputs, outputs], encoding, values)?;
         Ok(())
     }

@@ -9,7 +9,7 @@ type Fault = (&'static str, fn(&mut Writer));
 /// Number of variants of [`write_crafted_gguf`] that have one fault, in the order of
 /// [`crafted_faults`]. Later ones have one to three random faults.
 pub const CRAFTED_FAULTS: usize = FAULTS.len();
-/// Every so many random variants, one has damaged bytes in its header, too.
+/// One of this many random variants also has damaged bytes in its header.
 const DAMAGED_HEADER: u64 = 3;
 /// Bytes of the header that are damaged at random.
 const HEADER: u64 = 8 << 10;
