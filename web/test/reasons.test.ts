@@ -50,6 +50,13 @@ it('shows the reason of other decisions as it is', () => {
   );
 });
 
+it('tells a call that is not possible from one that is not needed', () => {
+  const reason = 'last call failed (next try in 1 s)';
+  expect(decisionText({ ...decided, action: 'keep', code: 'last_call_failed', reason })).toBe(
+    `cloud not called: ${reason}`,
+  );
+});
+
 it('computes the share of calls that were not made', () => {
   expect(savedShare(2, 21)).toBeCloseTo(0.905, 3);
   expect(savedShare(3, 2)).toBeNull();

@@ -88,9 +88,13 @@ export function strip(
   };
 }
 
+/** Reasons for which the cloud was not called although a list might help. */
+const PREVENTED = new Set(['call_under_way', 'offline', 'last_call_failed', 'budget_spent']);
+
 /** `cloud not needed (expected gain 0.004 ≤ 0.020)`. */
 export function decisionText(decision: Decision): string {
-  const { action, reason } = decision;
+  const { action, code, reason } = decision;
+  if (PREVENTED.has(code)) return `cloud not called: ${reason}`;
   const what = action === 'request' ? 'new list requested' : 'cloud not needed';
   const gain = expectedGain(decision);
   if (gain === null) return `${what} (${reason})`;
