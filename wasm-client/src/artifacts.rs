@@ -123,6 +123,10 @@ impl Release {
         let manifest = self.manifest;
         let scorer = device
             .scorer(&manifest.model, &files.body)
+            .and_then(|scorer| match manifest.text {
+                Some(text) => scorer.with_text(text),
+                None => Ok(scorer),
+            })
             .map_err(|error| damaged(&manifest.body, &error))?;
         let rows = match files.table {
             Table::Whole((rows, items)) => {
@@ -138,7 +142,7 @@ impl Release {
                 })?;
                 RowStore::with_cells(index, config.search_memory.unwrap_or(DEFAULT_CELL_MEMORY))
             }
-            Table::None => RowStore::new(manifest.model.dims),
+            Table::None => RowStore::new(scorer.row_dims()),
         };
         let settings = Settings {
             fusion: manifest.fusion,

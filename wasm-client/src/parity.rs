@@ -47,7 +47,7 @@ pub async fn run(
     history: &[u32],
     candidates: &[u32],
 ) -> Result<Outcome, ModelError> {
-    let dims = scorer.config().dims;
+    let dims = scorer.row_dims();
     let table = ItemTable::from_bytes(rows)?;
     let encoded = encode(scorer, &gather(&table, history)?).await?;
     let user = encoded.user();
@@ -71,7 +71,7 @@ pub async fn run(
 
 /// Encodes a history as a session does: the newest item on its own, after the others.
 async fn encode(scorer: &Scorer, history: &[f32]) -> Result<EncodedHistory, ModelError> {
-    let newest = history.len().saturating_sub(scorer.config().dims);
+    let newest = history.len().saturating_sub(scorer.row_dims());
     if newest == 0 {
         return scorer.encode(history).await;
     }

@@ -15,7 +15,7 @@ use tandem_protocol::{
     EngineKind, ErrorCode, Event, EventKind, EventsRequest, EventsResponse, HostedModel, Ignored,
     ItemId, ItemRow, LanguageModelCalibration, LanguageModelInfo, LoggedEvent, Manifest,
     ModelConfig, ModelKind, ModelsResponse, Problem, Ranking, RowsRequest, RowsResponse,
-    SearchConfig,
+    SearchConfig, TextPart,
 };
 use tandem_session::{Contribution, Explanation, RankedItem, SearchMode, Similar};
 use ts_rs::{Config, TS};
@@ -83,7 +83,7 @@ fn generated() -> String {
         EngineKind, EventsRequest, LoggedEvent, EventsResponse, DisagreementReport, Problem,
         // Manifest.
         Manifest<Fusion, Policy, LearningConfig>, LanguageModelCalibration<Fusion, Policy>,
-        CatalogueInfo, ModelConfig, ModelKind, LanguageModelInfo, Artifact, Fusion,
+        CatalogueInfo, ModelConfig, ModelKind, TextPart, LanguageModelInfo, Artifact, Fusion,
         SearchConfig, LanguageModelScore, Normalisation, Policy, Trigger, Consistency, UpliftModel,
         BucketLimits, CallShare, LearningConfig,
     ];

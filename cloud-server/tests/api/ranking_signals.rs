@@ -15,7 +15,7 @@ use tandem_dataset::{
 };
 use tandem_generator::{
     item_tokens::{DecoderConfig, Encoding},
-    ranking_signals::{RankingSignals, SignalWeights, SignalsInfo},
+    ranking_signals::{RankingSignals, SignalParts, SignalWeights, SignalsInfo},
     testing::random_item_tokens,
 };
 
@@ -33,11 +33,12 @@ fn with_signals(folder: &Folder) -> (PathBuf, PathBuf) {
     let mut counts = CountTable::new(catalogue().len(), CountOptions::default());
     counts.add(&[ItemIndex(0)], ItemIndex(6), 100);
     let info = SignalsInfo {
-        weights: SignalWeights { language_model: 0.01, counts: 1.0, text: 0.0, temperature: 1.0 },
+        weights: SignalWeights { language_model: 0.01, counts: 1.0, text: 0.0, small_model: 0.0, temperature: 1.0 },
         language_model_sha256: sha256_hex_of_file(&gguf).unwrap(),
         hold_out: 0,
     };
-    RankingSignals::write(&signals, &catalogue(), &info, None, Some(&counts)).unwrap();
+    let parts = SignalParts { counts: Some(&counts), ..SignalParts::default() };
+    RankingSignals::write(&signals, &catalogue(), &info, parts).unwrap();
     (gguf, signals)
 }
 

@@ -40,6 +40,9 @@ pub enum GeneratorError {
         /// What is wrong.
         message: String,
     },
+    /// A small model that cannot be a ranking signal.
+    #[error("{0}; train a SASRec or GRU4Rec on this catalogue with tandem train srm")]
+    SmallModel(String),
     /// Ranking signals whose weights were fitted for another language model.
     #[error(
         "the signals were fitted for the language model with SHA-256 {expected}, found {found}; fit them again with tandem fit-signals"
@@ -125,6 +128,7 @@ impl GeneratorError {
             | Self::OtherCatalogue { .. }
             | Self::Signals { .. }
             | Self::OtherSignals { .. }
+            | Self::SmallModel(_)
             | Self::NotFinite => true,
             Self::OtherEngine { .. }
             | Self::Load { .. }

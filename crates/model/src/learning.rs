@@ -171,7 +171,7 @@ impl Scorer {
     }
 
     fn check_example<K: RowKey>(&self, example: &LearningExample<K>) -> Result<(), ModelError> {
-        let (keys, dims) = (example.keys.len(), self.config().dims);
+        let (keys, dims) = (example.keys.len(), self.row_dims());
         for (what, expected, found) in [
             ("rows of an example", keys * dims, example.rows.len()),
             ("items of an example", keys.max(example.target + 1), keys),
@@ -190,7 +190,7 @@ impl Scorer {
         example: &LearningExample<K>,
     ) -> Vec<f32> {
         let mut rows = example.rows.clone();
-        for (key, row) in example.keys.iter().zip(rows.chunks_exact_mut(self.config().dims)) {
+        for (key, row) in example.keys.iter().zip(rows.chunks_exact_mut(self.row_dims())) {
             delta.apply_row(key, row);
         }
         rows

@@ -20,6 +20,7 @@
 mod attention;
 mod body;
 pub mod cells;
+mod checkpoint;
 #[cfg(feature = "webgpu")]
 mod device_model;
 mod din;
@@ -42,6 +43,7 @@ mod weights;
 pub use attention::causal_mask;
 pub use body::Body;
 pub use burn::tensor::Device;
+pub use checkpoint::Checkpoint;
 pub use din::Din;
 pub use error::ModelError;
 pub use gru4rec::Gru4rec;

@@ -1,6 +1,6 @@
 use std::{borrow::Cow, sync::Arc};
 
-use tandem_protocol::ModelConfig;
+use tandem_protocol::{ModelConfig, ModelKind, TextPart};
 
 #[cfg(not(feature = "webgpu"))]
 use crate::host::{HostModel as Network, HostState as NetworkState};
@@ -8,7 +8,7 @@ use crate::host::{HostModel as Network, HostState as NetworkState};
 use crate::{Device, body::DeviceState as NetworkState, device_model::DeviceModel as Network};
 use crate::{
     ModelError, PersonalDelta, RowKey,
-    products::{add_scaled, row_products},
+    products::{add_scaled, dot, row_products},
 };
 
 /// Rows of a history that make up the search query of a model without a user embedding.
@@ -45,6 +45,7 @@ const MEAN_OF_NEWEST: usize = 10;
 #[derive(Clone, Debug)]
 pub struct Scorer {
     config: ModelConfig,
+    text: Option<TextPart>,
     network: Arc<Network>,
 }
 
@@ -57,8 +58,8 @@ pub struct UserState(State);
 
 #[derive(Clone, Debug, PartialEq)]
 enum State {
-    /// The hidden state after the newest item, `[dims]`, for models that score a candidate row
-    /// by a dot product with it.
+    /// The hidden state after the newest item and the visitor's text vector, `[row_dims]`, for
+    /// models that score a candidate row by a dot product with it.
     Embedding(Arc<[f32]>),
     /// The rows of the history, `[length, dims]`, for models that weight them for every
     /// candidate (DIN).
@@ -74,6 +75,8 @@ enum State {
 pub struct EncodedHistory {
     user: UserState,
     state: Option<NetworkState>,
+    /// Decayed sum of the text parts, empty without them.
+    text: Vec<f32>,
     length: usize,
 }
 
@@ -86,7 +89,7 @@ impl EncodedHistory {
 }
 
 impl UserState {
-    /// The vector `u` `[dims]` with which a candidate row `v` scores `u·v`; `None` for DIN,
+    /// The vector `u` `[row_dims]` with which a candidate row `v` scores `u·v`; `None` for DIN,
     /// which does not score by a dot product.
     #[must_use]
     pub fn embedding(&self) -> Option<&[f32]> {
@@ -113,7 +116,7 @@ impl Scorer {
     #[cfg(not(feature = "webgpu"))]
     pub fn new(config: &ModelConfig, weights: &[u8]) -> Result<Self, ModelError> {
         let network = Arc::new(Network::new(config, weights)?);
-        Ok(Self { config: config.clone(), network })
+        Ok(Self { config: config.clone(), text: None, network })
     }
 
     /// Loads weights as [`Body::to_bytes`](crate::Body::to_bytes) wrote them, to compute on
@@ -128,7 +131,7 @@ impl Scorer {
         device: &Device,
     ) -> Result<Self, ModelError> {
         let network = Arc::new(Network::new(config, weights, device)?);
-        Ok(Self { config: config.clone(), network })
+        Ok(Self { config: config.clone(), text: None, network })
     }
 
     /// The model's shape.
@@ -137,20 +140,53 @@ impl Scorer {
         &self.config
     }
 
-    /// Encodes a history of rows `[length, dims]`, oldest first. Only the newest `max_length`
+    /// The same model for rows with a text part.
+    ///
+    /// # Errors
+    /// [`ModelError::Config`] for a part without dimensions or with a weight that is negative or
+    /// not finite, and for DIN, which does not score by a dot product.
+    pub fn with_text(mut self, text: TextPart) -> Result<Self, ModelError> {
+        if text.dims == 0 || !text.weight.is_finite() || text.weight < 0.0 {
+            return Err(ModelError::Config(format!(
+                "expected a text part of at least 1 dimension with a weight of at least 0, found {} dimensions with {}",
+                text.dims, text.weight
+            )));
+        }
+        if self.config.kind == ModelKind::Din {
+            return Err(ModelError::Config(
+                "expected a model that scores by a dot product (SASRec or GRU4Rec) for rows with a text part, found DIN".to_owned(),
+            ));
+        }
+        self.text = Some(text);
+        Ok(self)
+    }
+
+    /// The text part of the rows, if they have one.
+    #[must_use]
+    pub fn text(&self) -> Option<TextPart> {
+        self.text
+    }
+
+    /// Width of an item row: the model's dimensions and those of the text part.
+    #[must_use]
+    pub fn row_dims(&self) -> usize {
+        self.config.dims + self.text.map_or(0, |text| text.dims)
+    }
+
+    /// Encodes a history of rows `[length, row_dims]`, oldest first. Only the newest `max_length`
     /// items are read. Nothing is padded, so the cost is that of the real length.
     ///
     /// # Errors
     /// [`ModelError::Empty`] for an empty history, [`ModelError::Length`] if the length is not
-    /// a multiple of `dims`, [`ModelError::Device`] if the compute device fails.
+    /// a multiple of `row_dims`, [`ModelError::Device`] if the compute device fails.
     pub async fn encode(&self, history: &[f32]) -> Result<EncodedHistory, ModelError> {
         let length = self.items("the history", history)?;
-        let dims = self.config.dims;
+        let dims = self.row_dims();
         let skipped = length.saturating_sub(self.config.max_length);
         self.encode_after(None, &history[skipped * dims..]).await
     }
 
-    /// Encodes further items `[length, dims]`, oldest first, of a history that was encoded
+    /// Encodes further items `[length, row_dims]`, oldest first, of a history that was encoded
     /// before. The result is that of encoding the whole history; the cost is that of the new
     /// items. `None` if history and items are longer than `max_length` together: the oldest
     /// items must then be left out, which changes the position of all others.
@@ -174,30 +210,59 @@ impl Scorer {
         before: Option<&EncodedHistory>,
         items: &[f32],
     ) -> Result<EncodedHistory, ModelError> {
-        let length = before.map_or(0, |before| before.length) + items.len() / self.config.dims;
+        let length = before.map_or(0, |before| before.length) + items.len() / self.row_dims();
         let past = before.and_then(|before| before.state.as_ref());
-        let encoded = self.network.encode(items, past).await?;
-        let (user, state) = if let Some((hidden, state)) = encoded {
+        let mut text = before.map_or_else(Vec::new, |before| before.text.clone());
+        let own = self.split(items, &mut text);
+        let encoded = self.network.encode(&own, past).await?;
+        let (user, state) = if let Some((mut hidden, state)) = encoded {
+            self.append_text(&mut hidden, &text);
             (State::Embedding(hidden.into()), Some(state))
         } else {
             let older = before.map_or(&[][..], |before| before.user.history());
             (State::History([older, items].concat().into()), None)
         };
-        Ok(EncodedHistory { user: UserState(user), state, length })
+        Ok(EncodedHistory { user: UserState(user), state, text, length })
     }
 
-    /// Scores candidate rows `[candidates, dims]` for a user state: one logit per candidate,
+    /// The model's own part of rows `[n, row_dims]`; their text parts are added to the sum `text`.
+    fn split<'a>(&self, rows: &'a [f32], text: &mut Vec<f32>) -> Cow<'a, [f32]> {
+        let Some(part) = self.text else { return Cow::Borrowed(rows) };
+        text.resize(part.dims, 0.0);
+        let mut own = Vec::with_capacity(rows.len());
+        for row in rows.chunks_exact(self.row_dims()) {
+            let (row, newest) = row.split_at(self.config.dims);
+            own.extend_from_slice(row);
+            for (sum, value) in text.iter_mut().zip(newest) {
+                *sum = TextPart::DECAY * *sum + value;
+            }
+        }
+        Cow::Owned(own)
+    }
+
+    /// Appends the visitor's text vector to the hidden state `[dims]`: the sum of the text parts,
+    /// scaled to the weight and the length of the hidden state, so that both parts of a score
+    /// vary alike for every visitor.
+    fn append_text(&self, hidden: &mut Vec<f32>, sum: &[f32]) {
+        let Some(part) = self.text else { return };
+        let length = |values: &[f32]| dot(values, values).sqrt();
+        let of_sum = length(sum);
+        let scale = if of_sum > 0.0 { part.weight * length(hidden) / of_sum } else { 0.0 };
+        hidden.extend(sum.iter().map(|value| scale * value));
+    }
+
+    /// Scores candidate rows `[candidates, row_dims]` for a user state: one logit per candidate,
     /// higher is better.
     ///
     /// # Errors
-    /// [`ModelError::Length`] if the length is not a multiple of `dims`,
+    /// [`ModelError::Length`] if the length is not a multiple of `row_dims`,
     /// [`ModelError::Device`] if the compute device fails.
     pub async fn score_for(
         &self,
         user: &UserState,
         candidates: &[f32],
     ) -> Result<Vec<f32>, ModelError> {
-        let dims = self.config.dims;
+        let dims = self.row_dims();
         let count = whole_rows("candidate rows", candidates, dims)?;
         match &user.0 {
             _ if count == 0 => Ok(Vec::new()),
@@ -215,7 +280,7 @@ impl Scorer {
     }
 
     /// Scores candidates with a personal delta: one logit per candidate. `rows` `[candidates,
-    /// dims]` must include their row deltas ([`PersonalDelta::apply_row`]).
+    /// row_dims]` must include their row deltas ([`PersonalDelta::apply_row`]).
     ///
     /// # Errors
     /// As [`score_for`](Self::score_for).
@@ -226,7 +291,7 @@ impl Scorer {
         rows: Cow<'_, [f32]>,
     ) -> Result<Vec<f32>, ModelError> {
         if let Some(embedding) = user.embedding() {
-            whole_rows("candidate rows", &rows, self.config.dims)?;
+            whole_rows("candidate rows", &rows, self.row_dims())?;
             return Ok(row_products(&delta.query(embedding), &rows));
         }
         let mut rows = rows.into_owned();
@@ -236,7 +301,7 @@ impl Scorer {
         Ok(scores)
     }
 
-    /// The vector `[dims]` to search an [`ItemTable`](crate::ItemTable) with, for a visitor who
+    /// The vector `[row_dims]` to search an [`ItemTable`](crate::ItemTable) with, for a visitor who
     /// learnt `delta`; adapter and preference are included, row deltas are not.
     ///
     /// For a model that scores by a dot product, the inner product of a row with this vector is
@@ -251,9 +316,9 @@ impl Scorer {
         }
     }
 
-    /// The mean of the newest [`MEAN_OF_NEWEST`] rows of `history` `[length, dims]`.
+    /// The mean of the newest [`MEAN_OF_NEWEST`] rows of `history` `[length, row_dims]`.
     fn mean_of_newest(&self, history: &[f32]) -> Vec<f32> {
-        let dims = self.config.dims;
+        let dims = self.row_dims();
         let length = history.len() / dims;
         let newest = &history[length.saturating_sub(MEAN_OF_NEWEST) * dims..];
         let share = 1.0 / (newest.len() / dims).max(1) as f32;
@@ -266,7 +331,7 @@ impl Scorer {
 
     /// The number of rows, which must be at least one.
     fn items(&self, what: &'static str, rows: &[f32]) -> Result<usize, ModelError> {
-        match whole_rows(what, rows, self.config.dims)? {
+        match whole_rows(what, rows, self.row_dims())? {
             0 => Err(ModelError::Empty(what)),
             length => Ok(length),
         }

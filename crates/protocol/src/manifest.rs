@@ -18,6 +18,9 @@ pub struct Manifest<Fusion, Policy, Learning> {
     pub catalogue: CatalogueInfo,
     /// Shape of the small model.
     pub model: ModelConfig,
+    /// The text part of the item rows; none if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<TextPart>,
     /// The language model that fusion and policy were calibrated with, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language_model: Option<LanguageModelInfo>,
@@ -156,6 +159,25 @@ pub struct ModelConfig {
     pub max_length: usize,
 }
 
+/// The text part of item rows: a row is the model's own `dims` numbers, then a text vector.
+///
+/// The score of an item gets `weight · |h| · (m·t) / |m|`, where `h` is the model's hidden state,
+/// `t` the item's text part and `m` the sum of the text parts of the history, each weighted by
+/// [`DECAY`](Self::DECAY) to the power of its age. It is still one dot product of two vectors.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+pub struct TextPart {
+    /// Width of the text part.
+    pub dims: usize,
+    /// Weight of the text part relative to the model's score, at least 0.
+    pub weight: f32,
+}
+
+impl TextPart {
+    /// Weight of an item of the history relative to the next newer one.
+    pub const DECAY: f32 = 0.7;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,6 +198,7 @@ mod tests {
     fn a_manifest_without_search_is_read_and_has_none() {
         let manifest: Any = serde_json::from_str(OLD).unwrap();
         assert_eq!((&manifest.search, manifest.popular.len()), (&None, 0));
+        assert_eq!(manifest.text, None);
         assert!(!manifest.repeats);
         let json = serde_json::to_string(&manifest).unwrap();
         assert!(!json.contains("search") && !json.contains("popular"), "{json}");
@@ -188,6 +211,7 @@ mod tests {
         let cells = Artifact { path: "cells.bin".into(), sha256: "1".into(), bytes: 7 };
         manifest.search = Some(SearchConfig { k: 20, cells: Some(cells) });
         manifest.repeats = true;
+        manifest.text = Some(TextPart { dims: 3, weight: 0.25 });
         manifest.popular = vec![ItemId::new("a"), ItemId::new("b")];
         let json = serde_json::to_string(&manifest).unwrap();
         assert_eq!(serde_json::from_str::<Any>(&json).unwrap(), manifest);

@@ -91,7 +91,7 @@ impl Session {
         settings.fusion.validate()?;
         settings.policy.validate()?;
         settings.learning.validate()?;
-        let dims = scorer.config().dims;
+        let dims = scorer.row_dims();
         if rows.dims() != dims {
             return Err(SessionError::Model(ModelError::Length {
                 what: "dimensions of the item rows",
@@ -140,7 +140,7 @@ impl Session {
     /// Forgets everything about the visitor. Weights, rows and the spent tokens of the call
     /// budget stay.
     pub fn reset(&mut self) {
-        let dims = self.scorer.config().dims;
+        let dims = self.scorer.row_dims();
         self.delta = PersonalDelta::new(&self.settings.base, dims, self.settings.learning.rank);
         self.visitor = Visitor::default();
         self.list = None;

@@ -15,7 +15,6 @@ use tandem_dataset::{
     Catalogue, Dataset,
     files::{FolderDraft, sha256_hex},
 };
-use tandem_model::Scorer;
 use tandem_protocol::{CatalogueInfo, ItemId, MAX_POPULAR, Manifest, PROTOCOL_VERSION};
 
 use self::{
@@ -90,8 +89,8 @@ pub(crate) struct WrittenRelease {
 pub(crate) fn write(args: &Export, dataset: &Dataset) -> Result<WrittenRelease> {
     let checkpoint = read_checkpoint(&args.srm, dataset)?;
     // Loading the weights here checks that a device can load them.
-    let scorer = Scorer::new(&checkpoint.config, &checkpoint.body)
-        .with_context(|| args.srm.display().to_string())?;
+    let scorer =
+        checkpoint.scorer().with_context(|| args.srm.display().to_string())?;
     let calibration = read_calibration(args.calibration.as_deref())?;
 
     let items = items_json(&dataset.catalogue)?;
@@ -110,6 +109,7 @@ pub(crate) fn write(args: &Export, dataset: &Dataset) -> Result<WrittenRelease> 
             items: dataset.catalogue.len(),
         },
         model: checkpoint.config,
+        text: checkpoint.text,
         language_model: calibration.language_model,
         body,
         rows,

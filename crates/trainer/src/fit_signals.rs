@@ -1,7 +1,10 @@
 //! `tandem fit-signals`: fits the weights of ranking signals for a language model and writes the
 //! folder that the server reads.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -13,15 +16,19 @@ use tandem_evaluation::{
 };
 use tandem_generator::{
     LoadOptions, Model,
-    ranking_signals::{RankingSignals, SignalWeights, SignalsInfo, TextTable, standard_deviation},
+    ranking_signals::{
+        RankingSignals, SignalParts, SignalWeights, SignalsInfo, SmallModelTable, TextTable,
+        standard_deviation,
+    },
 };
+use tandem_model::Checkpoint;
 use tandem_training::initial::reduce;
 
 use crate::{
     candidate_lists::distinct,
     failure::BadInput,
     language_model::left_out,
-    small_model::bar,
+    small_model::{bar, read_checkpoint},
     train::counts::CountArgs,
     values::{self, ADVANCED, BASIC, FILES},
 };
@@ -41,6 +48,10 @@ pub(crate) struct FitSignals {
     /// Text vectors of `tandem embed` [default: no text].
     #[arg(long, value_name = "FILE", help_heading = FILES)]
     text: Option<PathBuf>,
+    /// Small model of `tandem train srm` (SASRec or GRU4Rec), not trained on the validation targets
+    /// [default: none].
+    #[arg(long, value_name = "FILE", help_heading = FILES)]
+    srm: Option<PathBuf>,
     /// Folder of the signals.
     #[arg(long, value_name = "FOLDER", help_heading = FILES)]
     out: PathBuf,
@@ -66,9 +77,10 @@ pub(crate) fn run(args: &FitSignals) -> Result<()> {
     let out = args.out.display();
     let fitted = fit(args, &dataset)?;
     println!(
-        "{out}: language model 1, counts {}, text {}, temperature {:.3}; validation NDCG@10 {:.4} (language model alone {:.4}), {:.3} nats",
+        "{out}: language model 1, counts {}, text {}, small model {}, temperature {:.3}; validation NDCG@10 {:.4} (language model alone {:.4}), {:.3} nats",
         fitted.weights[1],
         fitted.weights[2],
+        fitted.weights[3],
         fitted.temperature,
         fitted.ndcg,
         fitted.first_ndcg,
@@ -87,6 +99,7 @@ pub(crate) fn fit(args: &FitSignals, dataset: &Dataset) -> Result<FittedSignals>
         );
         return Err(BadInput(text).into());
     }
+    let small_model = args.srm.as_deref().map(|path| small_model(path, dataset)).transpose()?;
     let text = args.text.as_deref().map(|path| {
         let vectors = TextVectors::read(path)?;
         vectors.check(&dataset.catalogue, path)?;
@@ -101,19 +114,53 @@ pub(crate) fn fit(args: &FitSignals, dataset: &Dataset) -> Result<FittedSignals>
     let options = LoadOptions { repeats: dataset.repeats, ..Default::default() };
     let model = Model::load(&args.gguf, catalogue, &options)?;
     let counts = CountTable::of_dataset(dataset, HOLD_OUT, args.counts.options());
-    let samples = samples(args, dataset, &model, text.as_ref(), &counts)?;
+    let table = small_model
+        .as_ref()
+        .map(|small_model| SmallModelTable::new(small_model, &dataset.catalogue))
+        .transpose()?;
+    let signals = Signals { text: text.as_ref().map(TextTable::new), counts, small_model: table };
+    let samples = samples(args, dataset, &model, &signals)?;
     let fitted = fit_signals(&samples).context("no user has a validation target")?;
     let weights = SignalWeights {
         language_model: 1.0,
         counts: fitted.weights[1],
         text: fitted.weights[2],
+        small_model: fitted.weights[3],
         temperature: fitted.temperature,
     };
     let counts = CountTable::of_dataset(dataset, args.hold_out, args.counts.options());
     let language_model_sha256 = model.info().sha256.clone();
     let info = SignalsInfo { weights, language_model_sha256, hold_out: args.hold_out };
-    RankingSignals::write(&args.out, &dataset.catalogue, &info, text.as_ref(), Some(&counts))?;
+    let parts = SignalParts {
+        text: text.as_ref(),
+        counts: Some(&counts),
+        small_model: small_model.as_ref(),
+    };
+    RankingSignals::write(&args.out, &dataset.catalogue, &info, parts)?;
     Ok(fitted)
+}
+
+/// The small model of `path`.
+///
+/// # Errors
+/// [`BadInput`] if it cannot be read, is of another catalogue, or was trained on the targets.
+fn small_model(path: &Path, dataset: &Dataset) -> Result<Checkpoint> {
+    let checkpoint = read_checkpoint(path, dataset)?;
+    if let Some(left_out) = checkpoint.left_out.filter(|left_out| *left_out < HOLD_OUT) {
+        let text = format!(
+            "{}: expected a model that was trained without the newest {HOLD_OUT} items of each user, found one that left out {left_out}; the weights would be fitted on targets that it knows",
+            path.display()
+        );
+        return Err(BadInput(text).into());
+    }
+    Ok(checkpoint)
+}
+
+/// The signals beside the language model.
+struct Signals {
+    text: Option<TextTable>,
+    counts: CountTable,
+    small_model: Option<SmallModelTable>,
 }
 
 /// Standardised signals of sampled validation targets.
@@ -121,8 +168,7 @@ fn samples(
     args: &FitSignals,
     dataset: &Dataset,
     model: &Model,
-    text: Option<&TextVectors>,
-    counts: &CountTable,
+    signals: &Signals,
 ) -> Result<Vec<SignalSample>> {
     let history = History::of(dataset);
     let mut targets: Vec<HeldOutTarget<'_>> =
@@ -130,21 +176,24 @@ fn samples(
     targets.shuffle(&mut StdRng::seed_from_u64(args.seed));
     targets.truncate(args.users);
     let mut generator = model.item_tokens()?;
-    let text = text.map(TextTable::new);
     let items = dataset.catalogue.len();
     let bar = bar(targets.len(), "signals");
     let samples = targets.iter().map(|held| {
         let read = distinct(held.history);
         let logits = generator.logits(&read)?;
         let mut counted = vec![0.0; items];
-        counts.add_scores(&read, &mut counted);
-        let mut similar = Vec::new();
-        if !text.as_ref().is_some_and(|text| text.scores(&read, &mut similar)) {
-            similar = vec![0.0; items];
+        signals.counts.add_scores(&read, &mut counted);
+        let mut similar = vec![0.0; items];
+        if let Some(text) = &signals.text {
+            text.scores(&read, &mut similar);
+        }
+        let mut small = vec![0.0; items];
+        if let Some(small_model) = &signals.small_model {
+            small_model.scores(&read, &mut small);
         }
         bar.inc(1);
         Ok(SignalSample {
-            signals: [logits, counted, similar].map(standardised).into(),
+            signals: [logits, counted, similar, small].map(standardised).into(),
             target: held.target,
             removed: history.excluded(held).to_vec(),
         })

@@ -7,10 +7,9 @@ use futures_lite::future::block_on;
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use tandem_dataset::{Dataset, ItemIndex};
 use tandem_evaluation::{CandidateLists, CellFiles, Progress, SessionReplay, SimulatedDevice};
-use tandem_model::{ItemTable, ModelError, Scorer};
+use tandem_model::{Checkpoint, ItemTable, ModelError, Scorer};
 use tandem_protocol::ModelKind;
 use tandem_session::{DEFAULT_CELL_MEMORY, RowStore, Settings};
-use tandem_training::Checkpoint;
 
 use crate::{
     calibration::Calibration,
@@ -52,8 +51,8 @@ impl SmallModel {
     /// Reads a trained model of this dataset.
     pub(crate) fn read(path: &Path, dataset: &Dataset, calibration: &Calibration) -> Result<Self> {
         let checkpoint = read_checkpoint(path, dataset)?;
-        let scorer = Scorer::new(&checkpoint.config, &checkpoint.body)
-            .with_context(|| path.display().to_string())?;
+        let scorer =
+            checkpoint.scorer().with_context(|| path.display().to_string())?;
         let dims = checkpoint.items.dims();
         let table = checkpoint.items.values()?;
         let items = dataset.catalogue.items().iter().map(|item| item.id.clone());

@@ -21,12 +21,9 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use rayon::prelude::*;
 use serde_json::json;
 use tandem_dataset::{Dataset, ItemIndex};
-use tandem_model::{ItemTable, PersonalDelta, Scorer, cells::CellId};
+use tandem_model::{Checkpoint, ItemTable, PersonalDelta, Scorer, cells::CellId};
 use tandem_protocol::ItemId;
-use tandem_training::{
-    Checkpoint,
-    cells::{Cells, CellsConfig, build_cells},
-};
+use tandem_training::cells::{Cells, CellsConfig, build_cells};
 
 /// Clicks of a session that are measured.
 const CLICKS: usize = 5;

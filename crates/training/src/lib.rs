@@ -4,7 +4,7 @@
 //! and its item table, and takes optimiser steps on batches of histories
 //! ([`Trainer::step`]) or of candidate lists ([`Trainer::step_lists`]). [`fit`](fit::fit) is
 //! the training loop around it: epochs, validation, early stopping and resuming. The result
-//! is a [`Checkpoint`] (small model) or an
+//! is a [`Checkpoint`](tandem_model::Checkpoint) (small model) or an
 //! [`ItemTokenModel`](tandem_generator::item_tokens::ItemTokenModel) (language model).
 //!
 //! Training needs Burn's autodiff, which no device build compiles: `tandem-model` holds
@@ -40,7 +40,6 @@
 mod average;
 mod batch;
 pub mod cells;
-mod checkpoint;
 mod decoder;
 mod error;
 pub mod fit;
@@ -56,7 +55,6 @@ mod trainer;
 mod vocabulary;
 
 pub use batch::{batches, windows};
-pub use checkpoint::Checkpoint;
 pub use decoder::{Decoder, item_token_model};
 pub use error::TrainingError;
 pub use lists::{ListExample, ListLoss, ListObjective};

@@ -8,6 +8,7 @@
 //! - [`FusionFit`]: the weight of the language model, over scored lists;
 //! - [`fit_learning`]: the learning rates, over replayed sessions;
 //! - [`fit_signals`]: the weights of ranking signals in the cloud;
+//! - [`fit_text_weight`]: the weight of the text part of item rows;
 //! - [`fit_uplift`]: the ridge regression of the gain of a call;
 //! - [`threshold_for`], [`fit_threshold`]: the threshold that meets a call budget;
 //! - [`fit_session`], [`DecisionFit`]: all of these over the sessions of a
@@ -17,6 +18,7 @@ mod fusion;
 mod learning;
 mod session;
 mod signals;
+mod text_part;
 mod threshold;
 mod uplift;
 
@@ -24,6 +26,7 @@ pub use fusion::{FittedFusion, FusionFit, SCALES, Scales};
 pub use learning::{LearningTrial, best_learning, fit_learning};
 pub use session::{DecisionFit, FitChoices, HORIZON, RIDGE, RuleOutcome, SessionFit, fit_session};
 pub use signals::{FittedSignals, SignalSample, fit_signals};
+pub use text_part::{FittedTextWeight, fit_text_weight};
 pub use threshold::{fit_threshold, threshold_for};
 pub use uplift::fit_uplift;
 

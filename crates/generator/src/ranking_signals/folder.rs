@@ -6,19 +6,25 @@ use serde::{Deserialize, Serialize};
 use tandem_dataset::{
     Catalogue, counts::CountTable, files::FolderDraft, text_vectors::TextVectors,
 };
+use tandem_model::Checkpoint;
 
-use super::{RankingSignals, SignalWeights};
+use super::{RankingSignals, SignalWeights, SmallModelTable};
 use crate::{GeneratorError, gguf::GgufError};
 
 /// The weights, JSON.
-pub const WEIGHTS_FILE: &str = "signals.json";
+const WEIGHTS_FILE: &str = "signals.json";
 /// The text vectors ([`TextVectors`]).
 pub const TEXT_FILE: &str = "text.safetensors";
 /// The counts ([`CountTable`]).
-pub const COUNTS_FILE: &str = "counts.safetensors";
+const COUNTS_FILE: &str = "counts.safetensors";
 
-/// Version of the folder.
-const VERSION: u32 = 1;
+/// The small model ([`Checkpoint`]).
+const SMALL_MODEL_FILE: &str = "small-model.safetensors";
+/// The files of a folder. Those of signals that it lacks are missing.
+pub const FILES: [&str; 4] = [WEIGHTS_FILE, TEXT_FILE, COUNTS_FILE, SMALL_MODEL_FILE];
+
+/// Version of the folder. Version 1 had no small model.
+const VERSION: u32 = 2;
 
 /// Content of [`WEIGHTS_FILE`].
 #[derive(Serialize, Deserialize)]
@@ -30,6 +36,17 @@ struct Header {
     weights: SignalWeights,
     /// Newest items of each user that were not counted.
     hold_out: usize,
+}
+
+/// The signals of a folder.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SignalParts<'a> {
+    /// The text vectors.
+    pub text: Option<&'a TextVectors>,
+    /// The counts.
+    pub counts: Option<&'a CountTable>,
+    /// The small model.
+    pub small_model: Option<&'a Checkpoint>,
 }
 
 /// What a folder is for.
@@ -70,8 +87,7 @@ impl RankingSignals {
         folder: &Path,
         catalogue: &Catalogue,
         info: &SignalsInfo,
-        text: Option<&TextVectors>,
-        counts: Option<&CountTable>,
+        parts: SignalParts<'_>,
     ) -> Result<(), GeneratorError> {
         let to_error = |error: tandem_dataset::DatasetError| signals_error(folder, &error);
         let draft = FolderDraft::new(folder).map_err(to_error)?;
@@ -88,11 +104,17 @@ impl RankingSignals {
                 std::io::Write::write_all(file, b"\n")
             })
             .map_err(to_error)?;
-        if let Some(text) = text {
+        if let Some(text) = parts.text {
             text.write(&draft.path().join(TEXT_FILE)).map_err(to_error)?;
         }
-        if let Some(counts) = counts {
+        if let Some(counts) = parts.counts {
             counts.write(catalogue, &draft.path().join(COUNTS_FILE)).map_err(to_error)?;
+        }
+        if let Some(small_model) = parts.small_model {
+            let bytes = small_model.to_bytes().map_err(|error| signals_error(folder, &error))?;
+            draft
+                .write(SMALL_MODEL_FILE, |file| std::io::Write::write_all(file, &bytes))
+                .map_err(to_error)?;
         }
         draft.publish().map_err(to_error)
     }
@@ -108,8 +130,9 @@ impl RankingSignals {
             path: path.clone(),
             message: format!("expected {expected}, found {found}"),
         };
-        if header.version != VERSION {
-            return Err(expected(format!("version {VERSION}"), header.version.to_string()));
+        if !(1..=VERSION).contains(&header.version) {
+            let versions = format!("a version from 1 to {VERSION}");
+            return Err(expected(versions, header.version.to_string()));
         }
         if header.catalogue_hash != catalogue.hash() {
             return Err(expected("signals of this catalogue".into(), "those of another".into()));
@@ -134,6 +157,14 @@ impl RankingSignals {
             .transpose()
             .map_err(|error| signals_error(folder, &error))?;
         let mut signals = Self::new(header.weights, text.as_ref(), counts);
+        let small_model_path = folder.join(SMALL_MODEL_FILE);
+        if small_model_path.exists() {
+            let bytes = fs::read(&small_model_path).map_err(GgufError::read(&small_model_path))?;
+            let small_model = Checkpoint::from_bytes(&bytes)
+                .map_err(|error| signals_error(&small_model_path, &error))
+                .and_then(|checkpoint| SmallModelTable::new(&checkpoint, catalogue))?;
+            signals = signals.with_small_model(small_model);
+        }
         signals.language_model_sha256 = Some(header.language_model_sha256);
         Ok(signals)
     }
@@ -153,13 +184,14 @@ mod tests {
     fn a_folder_is_of_one_catalogue_and_one_language_model() {
         let shop = |id: &str| Catalogue::new(vec![Item::untitled(id.into())]).unwrap();
         let weights =
-            SignalWeights { language_model: 1.0, counts: 0.1, text: 0.2, temperature: 1.5 };
+            SignalWeights { language_model: 1.0, counts: 0.1, text: 0.2, small_model: 0.3, temperature: 1.5 };
         let mut counts = CountTable::new(1, CountOptions::default());
         counts.add(&[], ItemIndex(0), 5);
         let parent = tempfile::tempdir().unwrap();
         let folder = parent.path().join("signals");
         let info = SignalsInfo { weights, language_model_sha256: "hash".to_owned(), hold_out: 2 };
-        RankingSignals::write(&folder, &shop("a"), &info, None, Some(&counts)).unwrap();
+        let parts = SignalParts { counts: Some(&counts), ..SignalParts::default() };
+        RankingSignals::write(&folder, &shop("a"), &info, parts).unwrap();
         assert_eq!(SignalsInfo::read(&folder).unwrap(), info);
         let read = RankingSignals::read(&folder, &shop("a")).unwrap();
         assert_eq!((read.weights(), read.text().is_none()), (weights, true));
@@ -172,7 +204,7 @@ mod tests {
         assert!(read.check_language_model("x").unwrap_err().to_string().contains("fitted for"));
         let bad = SignalWeights { text: -1.0, ..weights };
         let bad = SignalsInfo { weights: bad, ..info };
-        RankingSignals::write(&folder, &shop("a"), &bad, None, None).unwrap();
+        RankingSignals::write(&folder, &shop("a"), &bad, SignalParts::default()).unwrap();
         assert!(RankingSignals::read(&folder, &shop("a")).is_err());
         assert!(RankingSignals::read(parent.path(), &shop("a")).is_err());
     }

@@ -1,32 +1,35 @@
-//! Ranking signals beside the language model: co-occurrence counts and the similarity of texts,
-//! combined with the log-probabilities of an item-token model in one score for the whole
+//! Ranking signals beside the language model: co-occurrence counts, the similarity of texts and a
+//! small model, combined with the log-probabilities of an item-token model in one score for the whole
 //! catalogue.
 //!
 //! For a history `h`, every item `i` gets
 //!
 //! ```text
-//! score(i) = temperature · (a·z(lm(i)) + b·z(counts(i)) + c·z(text(i)))
+//! score(i) = temperature · (a·z(lm(i)) + b·z(counts(i)) + c·z(text(i)) + d·z(small(i)))
 //! ```
 //!
 //! where `lm` are the logits of the language model, `counts` the score of a
-//! [`CountTable`] and `text` the dot product of the item's
+//! [`CountTable`], `small` the score of the small model with the 8-bit rows that devices have, and
+//! `text` the dot product of the item's
 //! text vector with the mean of the newest ten items' vectors, weighted by 0.7 to the power of
 //! their age. `z` subtracts the mean over the catalogue and divides by the standard deviation, so
 //! that weights mean the same for every history. Log-probabilities are the softmax of the scores
 //! over the items that remain.
 //!
 //! The weights are fitted on validation targets (`tandem fit-signals`) and stored in a folder with
-//! the vectors and the counts.
+//! the vectors, the counts and the small model.
 
 mod folder;
 mod scores;
+mod small_model;
 mod text;
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-pub use folder::{COUNTS_FILE, SignalsInfo, TEXT_FILE, WEIGHTS_FILE};
+pub use folder::{FILES, SignalParts, SignalsInfo, TEXT_FILE};
 pub use scores::{FusedScores, standard_deviation};
 use serde::{Deserialize, Serialize};
+pub use small_model::SmallModelTable;
 use tandem_dataset::{ItemIndex, counts::CountTable, text_vectors::TextVectors};
 pub use text::TextTable;
 
@@ -41,6 +44,9 @@ pub struct SignalWeights {
     pub counts: f32,
     /// Of the similarity of texts.
     pub text: f32,
+    /// Of the small model.
+    #[serde(default)]
+    pub small_model: f32,
     /// Factor of the sum, which makes its softmax a calibrated probability.
     pub temperature: f32,
 }
@@ -49,7 +55,7 @@ impl SignalWeights {
     /// Whether all weights are finite, none is negative and the sum is not zero.
     #[must_use]
     pub fn are_valid(&self) -> bool {
-        let weights = [self.language_model, self.counts, self.text];
+        let weights = [self.language_model, self.counts, self.text, self.small_model];
         weights.iter().all(|weight| weight.is_finite() && *weight >= 0.0)
             && weights.iter().sum::<f32>() > 0.0
             && self.temperature.is_finite()
@@ -63,6 +69,7 @@ pub struct RankingSignals {
     weights: SignalWeights,
     text: Option<TextTable>,
     counts: Option<RwLock<CountTable>>,
+    small_model: Option<SmallModelTable>,
     /// The language model that the weights were fitted for, if they are from a folder.
     language_model_sha256: Option<String>,
 }
@@ -76,7 +83,14 @@ impl RankingSignals {
         counts: Option<CountTable>,
     ) -> Self {
         let (text, counts) = (text.map(TextTable::new), counts.map(RwLock::new));
-        Self { weights, text, counts, language_model_sha256: None }
+        Self { weights, text, counts, small_model: None, language_model_sha256: None }
+    }
+
+    /// The same signals and a small model.
+    #[must_use]
+    pub fn with_small_model(mut self, small_model: SmallModelTable) -> Self {
+        self.small_model = Some(small_model);
+        self
     }
 
     /// Fails if the weights were fitted for another language model.
@@ -103,6 +117,12 @@ impl RankingSignals {
     #[must_use]
     pub fn text(&self) -> Option<&TextTable> {
         self.text.as_ref()
+    }
+
+    /// The small model, if there is one.
+    #[must_use]
+    pub fn small_model(&self) -> Option<&SmallModelTable> {
+        self.small_model.as_ref()
     }
 
     /// The counts as they are now, if there are any.

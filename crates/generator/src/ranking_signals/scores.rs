@@ -43,6 +43,12 @@ impl FusedScores {
         {
             add(&mut self.fused, &self.signal, factor(weights.text, &self.signal));
         }
+        if weights.small_model > 0.0
+            && let Some(small_model) = signals.small_model()
+            && small_model.scores(history, &mut self.signal)
+        {
+            add(&mut self.fused, &self.signal, factor(weights.small_model, &self.signal));
+        }
         &self.fused
     }
 }
@@ -90,7 +96,7 @@ mod tests {
         let mut counts = CountTable::new(3, CountOptions::default());
         counts.add(&[ItemIndex(0)], ItemIndex(1), 0);
         let weights =
-            SignalWeights { language_model: 1.0, counts: 0.5, text: 1.0, temperature: 2.0 };
+            SignalWeights { language_model: 1.0, counts: 0.5, text: 1.0, small_model: 0.0, temperature: 2.0 };
         let signals = RankingSignals::new(weights, None, Some(counts));
         let logits = [1.0, 2.0, 3.0];
         let deviation = (2.0_f32 / 3.0).sqrt();

@@ -18,12 +18,7 @@ impl TextTable {
     /// The vectors of a catalogue.
     #[must_use]
     pub fn new(vectors: &TextVectors) -> Self {
-        let (dims, width) = (vectors.dims(), vectors.dims().next_multiple_of(LANES));
-        let mut rows = Vec::with_capacity(vectors.len() * width);
-        for row in vectors.values().chunks_exact(dims) {
-            rows.extend_from_slice(row);
-            rows.resize(rows.len() + width - dims, 0.0);
-        }
+        let (width, rows) = padded_rows(&vectors.values(), vectors.dims());
         Self { width, rows }
     }
 
@@ -55,8 +50,20 @@ impl TextTable {
     }
 }
 
+/// Rows `[items, dims]`, each padded with zeros to a width that [`dot`] multiplies in whole
+/// vector registers, and the width.
+pub(super) fn padded_rows(values: &[f32], dims: usize) -> (usize, Vec<f32>) {
+    let width = dims.next_multiple_of(LANES);
+    let mut rows = Vec::with_capacity(values.len() / dims.max(1) * width);
+    for row in values.chunks_exact(dims.max(1)) {
+        rows.extend_from_slice(row);
+        rows.resize(rows.len() + width - dims, 0.0);
+    }
+    (width, rows)
+}
+
 /// Several sums, so that the compiler can use vector registers.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
+pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut sums = [0.0_f32; LANES];
     for (a, b) in a.as_chunks::<LANES>().0.iter().zip(b.as_chunks::<LANES>().0) {
         for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {

@@ -5,6 +5,7 @@ mod fuzz;
 mod learning;
 mod reference;
 mod scoring;
+mod text_part;
 mod weights;
 
 use std::collections::HashMap;

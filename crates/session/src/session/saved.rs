@@ -170,7 +170,7 @@ impl Session {
                 found: saved.catalogue_hash.clone().into_owned(),
             });
         }
-        let (dims, rank) = (self.scorer.config().dims, self.settings.learning.rank);
+        let (dims, rank) = (self.scorer.row_dims(), self.settings.learning.rank);
         Ok(saved.delta.check(&self.settings.base, dims, rank)?)
     }
 

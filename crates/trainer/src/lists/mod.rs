@@ -20,7 +20,7 @@ use tandem_dataset::{
 };
 use tandem_generator::{
     LoadOptions, Model, Query,
-    ranking_signals::{COUNTS_FILE, RankingSignals, TEXT_FILE, WEIGHTS_FILE},
+    ranking_signals::{self, RankingSignals},
 };
 
 use self::prefixes::{Purpose, Wanted};
@@ -189,7 +189,7 @@ pub(crate) fn make(
 /// A hash of the files of a folder of signals.
 fn hash_of_signals(folder: &Path) -> Result<String> {
     let mut hashes = String::new();
-    for file in [WEIGHTS_FILE, TEXT_FILE, COUNTS_FILE].map(|name| folder.join(name)) {
+    for file in ranking_signals::FILES.map(|name| folder.join(name)) {
         if file.exists() {
             hashes += &sha256_hex_of_file(&file)
                 .with_context(|| format!("cannot read {}", file.display()))?;

@@ -15,7 +15,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use tandem_dataset::files::{FolderDraft, sha256_hex, sha256_hex_of_file};
-use tandem_generator::ranking_signals::{COUNTS_FILE, TEXT_FILE, WEIGHTS_FILE};
+use tandem_generator::ranking_signals;
 
 use super::{Files, write_text};
 use crate::failure::BadInput;
@@ -194,7 +194,7 @@ impl Release {
 
 /// The files of a folder of signals, and their names in a release below `name`.
 fn signal_files(name: &str, folder: &Path) -> impl Iterator<Item = (String, PathBuf)> {
-    [WEIGHTS_FILE, TEXT_FILE, COUNTS_FILE]
+    ranking_signals::FILES
         .into_iter()
         .map(move |file| (format!("{name}/{file}"), folder.join(file)))
         .filter(|(_, path)| path.exists())

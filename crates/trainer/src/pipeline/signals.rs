@@ -6,7 +6,7 @@ use anyhow::Result;
 use tandem_dataset::{
     Dataset, counts::CountTable, files::sha256_hex_of_file, text_vectors::TextVectors,
 };
-use tandem_generator::ranking_signals::{RankingSignals, SignalsInfo, TEXT_FILE};
+use tandem_generator::ranking_signals::{RankingSignals, SignalParts, SignalsInfo, TEXT_FILE};
 
 use super::with_files;
 use crate::{
@@ -37,7 +37,9 @@ pub(super) fn count_everything(
     let options = RankingSignals::read(fitted, &dataset.catalogue)?;
     let options = options.counts().map_or_else(Default::default, |counts| counts.options());
     let counts = CountTable::of_dataset(dataset, 0, options);
+    let parts =
+        SignalParts { text: text.as_ref(), counts: Some(&counts), ..SignalParts::default() };
     let language_model_sha256 = sha256_hex_of_file(gguf)?;
     let info = SignalsInfo { language_model_sha256, hold_out: 0, ..info };
-    Ok(RankingSignals::write(out, &dataset.catalogue, &info, text.as_ref(), Some(&counts))?)
+    Ok(RankingSignals::write(out, &dataset.catalogue, &info, parts)?)
 }

@@ -10,6 +10,7 @@ mod report;
 pub(crate) mod srm;
 mod start;
 mod text;
+mod text_part;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -19,6 +20,8 @@ use clap::Subcommand;
 pub(crate) enum Train {
     /// Train the small model that re-ranks on the device.
     Srm(srm::TrainSrm),
+    /// Add a text part to the item rows of a small model.
+    TextPart(text_part::TrainTextPart),
     /// Count which items occur together.
     Counts(counts::TrainCounts),
     /// Train a language model of item tokens and write it as a GGUF file.
@@ -29,6 +32,7 @@ pub(crate) enum Train {
 pub(crate) fn run(train: &Train) -> Result<()> {
     match train {
         Train::Srm(args) => srm::run(args),
+        Train::TextPart(args) => text_part::run(args),
         Train::Counts(args) => counts::run(args),
         #[cfg(feature = "llama")]
         Train::Llm(args) => llm::run(args),

@@ -9,10 +9,10 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use tandem_dataset::{Dataset, ItemIndex};
-use tandem_model::Body;
+use tandem_model::{Body, Checkpoint};
 use tandem_protocol::{ItemId, ModelConfig, ModelKind};
 use tandem_training::{
-    Checkpoint, ListLoss, ListObjective, Objective, Trainer, TrainingConfig,
+    ListLoss, ListObjective, Objective, Trainer, TrainingConfig,
     fit::{Epoch, FitConfig, FitJob, TrainingData},
 };
 
@@ -141,7 +141,7 @@ pub(crate) fn train(args: &TrainSrm, dataset: &Dataset) -> Result<Epoch> {
     add_text(&mut trainer, &fit_options, dataset, &fit_config)?;
     if let Some(start) = &start {
         let place = |id: &ItemId| known.catalogue.index_of(id).map(ItemIndex::position);
-        let rows = rows_by_id(trainer.rows().into_owned(), &start.items.values()?, dataset, place);
+        let rows = rows_by_id(trainer.rows().into_owned(), &start.own_rows()?, dataset, place);
         trainer.set_initial_rows(&rows, &rows)?;
     }
     if fit_options.display == Display::Epochs {
@@ -169,6 +169,8 @@ pub(crate) fn train(args: &TrainSrm, dataset: &Dataset) -> Result<Epoch> {
             body: trainer.model().to_bytes(&HashMap::new())?,
             items: trainer.item_table()?,
             catalogue_hash: dataset.catalogue.hash().to_owned(),
+            text: None,
+            left_out: Some(fit_config.hold_out),
             provenance: format!("{}, {strategy}, seed {}, {epoch}", dataset.name, fit_options.seed),
         };
         write_atomically(&args.out, &checkpoint.to_bytes()?)

@@ -11,7 +11,6 @@ use tandem_model::{
     cells::{CellId, CellIndex},
 };
 use tandem_protocol::{Manifest, ModelConfig, ModelKind};
-use tandem_training::Checkpoint;
 
 use crate::{Bench, names};
 
@@ -36,6 +35,8 @@ fn checkpoint(catalogue_hash: &str, items: usize) -> Checkpoint {
         body: body.to_bytes(&HashMap::new()).unwrap(),
         items: ItemTable::quantise(&table, 8).unwrap(),
         catalogue_hash: catalogue_hash.into(),
+        text: None,
+        left_out: None,
         provenance: "untrained".into(),
     }
 }

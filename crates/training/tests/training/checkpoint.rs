@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 
 use futures_lite::future::block_on;
-use tandem_model::{Body, Device, ItemTable, Scorer};
-use tandem_training::Checkpoint;
+use tandem_model::{Body, Checkpoint, Device, ItemTable, Scorer};
 
 use super::{KINDS, config, within};
 
@@ -20,6 +19,8 @@ fn a_checkpoint_scores_as_its_parts() {
             body: body.to_bytes(&HashMap::new()).unwrap(),
             items: ItemTable::quantise(&rows, 8).unwrap(),
             catalogue_hash: "hash".into(),
+            text: None,
+            left_out: None,
             provenance: "test".into(),
             config,
         };

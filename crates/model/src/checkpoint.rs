@@ -2,25 +2,33 @@ use std::collections::HashMap;
 
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
-use tandem_model::{ItemTable, ModelError};
-use tandem_protocol::ModelConfig;
+use tandem_protocol::{ModelConfig, TextPart};
+
+#[cfg(not(feature = "webgpu"))]
+use crate::Scorer;
+use crate::{ItemTable, ModelError};
 
 /// A trained small model as one file: configuration, body, item table and provenance.
 ///
 /// A `safetensors` file with the tensors `body` (the bytes of [`Body::to_bytes`]) and
 /// `items` (the bytes of [`ItemTable`]); the rest is in the header.
 ///
-/// [`Body::to_bytes`]: tandem_model::Body::to_bytes
+/// [`Body::to_bytes`]: crate::Body::to_bytes
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
     /// Kind and sizes of the model.
     pub config: ModelConfig,
+    /// The text part of the item rows, if they have one.
+    pub text: Option<TextPart>,
     /// The body's weights.
     pub body: Vec<u8>,
     /// The item table, in catalogue order.
     pub items: ItemTable,
     /// Hash of the training catalogue.
     pub catalogue_hash: String,
+    /// Number of newest items of each user that training did not see; `None` in files of
+    /// versions that did not write it.
+    pub left_out: Option<usize>,
     /// How the model was trained (seed, epochs, figures), as text for people.
     pub provenance: String,
 }
@@ -32,11 +40,38 @@ const HEADER: &str = "tandem";
 #[derive(Serialize, Deserialize)]
 struct Header {
     config: ModelConfig,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    text: Option<TextPart>,
     catalogue_hash: String,
+    #[serde(default)]
+    left_out: Option<usize>,
     provenance: String,
 }
 
 impl Checkpoint {
+    /// The model, for rows of this width, on the host.
+    ///
+    /// # Errors
+    /// As [`Scorer::new`] and [`Scorer::with_text`].
+    #[cfg(not(feature = "webgpu"))]
+    pub fn scorer(&self) -> Result<Scorer, ModelError> {
+        let scorer = Scorer::new(&self.config, &self.body)?;
+        match self.text {
+            Some(text) => scorer.with_text(text),
+            None => Ok(scorer),
+        }
+    }
+
+    /// The model's own part of the item rows, `[items, dims]`, without the text part.
+    ///
+    /// # Errors
+    /// [`ModelError::NotFinite`] for a damaged row.
+    pub fn own_rows(&self) -> Result<Vec<f32>, ModelError> {
+        let values = self.items.values()?;
+        let rows = values.chunks_exact(self.items.dims());
+        Ok(rows.flat_map(|row| &row[..self.config.dims]).copied().collect())
+    }
+
     /// Serialises the checkpoint; equal models give equal bytes.
     ///
     /// # Errors
@@ -46,7 +81,9 @@ impl Checkpoint {
             |error: &dyn std::fmt::Display| ModelError::Format(format!("weight file: {error}"));
         let header = Header {
             config: self.config.clone(),
+            text: self.text,
             catalogue_hash: self.catalogue_hash.clone(),
+            left_out: self.left_out,
             provenance: self.provenance.clone(),
         };
         let header = serde_json::to_string(&header).map_err(|error| failed(&error))?;
@@ -80,7 +117,7 @@ impl Checkpoint {
                 "weight file: the header has no entry `{HEADER}`; train the model again with `tandem train srm`"
             ))
         })?;
-        let Header { config, catalogue_hash, provenance } =
+        let Header { config, text, catalogue_hash, left_out, provenance } =
             serde_json::from_str(header).map_err(|error| {
                 ModelError::Format(format!("weight file: header entry `{HEADER}`: {error}"))
             })?;
@@ -89,14 +126,15 @@ impl Checkpoint {
             Err(_) => Err(ModelError::MissingTensor { name: name.to_owned() }),
         };
         let items = ItemTable::from_bytes(tensor("items")?)?;
-        if items.dims() != config.dims {
+        let width = config.dims + text.map_or(0, |text| text.dims);
+        if items.dims() != width {
             return Err(ModelError::Length {
                 what: "dimensions of the item table",
-                expected: config.dims,
+                expected: width,
                 found: items.dims(),
             });
         }
-        Ok(Self { config, body: tensor("body")?, items, catalogue_hash, provenance })
+        Ok(Self { config, text, body: tensor("body")?, items, catalogue_hash, left_out, provenance })
     }
 }
 
@@ -112,9 +150,11 @@ mod tests {
             ModelConfig { kind: ModelKind::Sasrec, dims: 2, blocks: 1, heads: 1, max_length: 5 };
         let checkpoint = Checkpoint {
             config,
+            text: Some(TextPart { dims: 1, weight: 0.5 }),
             body: vec![1, 2, 3],
-            items: ItemTable::quantise(&[1.0, -1.0, 0.5, 0.25], 2).unwrap(),
+            items: ItemTable::quantise(&[1.0, -1.0, 0.5, 0.25, 0.0, 1.0], 3).unwrap(),
             catalogue_hash: "abc".into(),
+            left_out: Some(2),
             provenance: "seed 7".into(),
         };
         let bytes = checkpoint.to_bytes().unwrap();
