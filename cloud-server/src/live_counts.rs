@@ -116,8 +116,13 @@ mod tests {
     fn items_of_one_session_are_counted_together() {
         let ids = ["a", "b", "c"].map(|id| Item::untitled(id.into()));
         let catalogue = Catalogue::new(ids.into()).unwrap();
-        let weights =
-            SignalWeights { language_model: 1.0, counts: 1.0, text: 0.0, small_model: 0.0, temperature: 1.0 };
+        let weights = SignalWeights {
+            language_model: 1.0,
+            counts: 1.0,
+            text: 0.0,
+            small_model: 0.0,
+            temperature: 1.0,
+        };
         let table = CountTable::new(3, CountOptions::default());
         let signals = RankingSignals::new(weights, None, Some(table));
         let live = LiveCounts::default();

@@ -33,7 +33,13 @@ fn with_signals(folder: &Folder) -> (PathBuf, PathBuf) {
     let mut counts = CountTable::new(catalogue().len(), CountOptions::default());
     counts.add(&[ItemIndex(0)], ItemIndex(6), 100);
     let info = SignalsInfo {
-        weights: SignalWeights { language_model: 0.01, counts: 1.0, text: 0.0, small_model: 0.0, temperature: 1.0 },
+        weights: SignalWeights {
+            language_model: 0.01,
+            counts: 1.0,
+            text: 0.0,
+            small_model: 0.0,
+            temperature: 1.0,
+        },
         language_model_sha256: sha256_hex_of_file(&gguf).unwrap(),
         hold_out: 0,
     };

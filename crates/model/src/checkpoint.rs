@@ -134,7 +134,15 @@ impl Checkpoint {
                 found: items.dims(),
             });
         }
-        Ok(Self { config, text, body: tensor("body")?, items, catalogue_hash, left_out, provenance })
+        Ok(Self {
+            config,
+            text,
+            body: tensor("body")?,
+            items,
+            catalogue_hash,
+            left_out,
+            provenance,
+        })
     }
 }
 

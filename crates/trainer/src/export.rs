@@ -89,8 +89,7 @@ pub(crate) struct WrittenRelease {
 pub(crate) fn write(args: &Export, dataset: &Dataset) -> Result<WrittenRelease> {
     let checkpoint = read_checkpoint(&args.srm, dataset)?;
     // Loading the weights here checks that a device can load them.
-    let scorer =
-        checkpoint.scorer().with_context(|| args.srm.display().to_string())?;
+    let scorer = checkpoint.scorer().with_context(|| args.srm.display().to_string())?;
     let calibration = read_calibration(args.calibration.as_deref())?;
 
     let items = items_json(&dataset.catalogue)?;

@@ -33,6 +33,10 @@ use crate::{
     values::{self, ADVANCED, BASIC, FILES},
 };
 
+/// Scores of all users that are in memory at once (512 MB), whatever the size of the catalogue.
+const MAX_SCORES: usize = 1 << 27;
+/// Users to fit on, at least.
+const MIN_USERS: usize = 50;
 /// Newest items of each user that fitting must not have counted: the validation and test targets.
 const HOLD_OUT: usize = 2;
 
@@ -74,14 +78,15 @@ pub(crate) struct FitSignals {
 
 pub(crate) fn run(args: &FitSignals) -> Result<()> {
     let dataset = Dataset::load(&args.data)?;
-    let out = args.out.display();
-    let fitted = fit(args, &dataset)?;
+    let (fitted, weights) = fit(args, &dataset)?;
     println!(
-        "{out}: language model 1, counts {}, text {}, small model {}, temperature {:.3}; validation NDCG@10 {:.4} (language model alone {:.4}), {:.3} nats",
-        fitted.weights[1],
-        fitted.weights[2],
-        fitted.weights[3],
-        fitted.temperature,
+        "{}: language model {}, counts {}, text {}, small model {}, temperature {:.3}; validation NDCG@10 {:.4} (language model alone {:.4}), {:.3} nats",
+        args.out.display(),
+        weights.language_model,
+        weights.counts,
+        weights.text,
+        weights.small_model,
+        weights.temperature,
         fitted.ndcg,
         fitted.first_ndcg,
         fitted.loss
@@ -91,7 +96,7 @@ pub(crate) fn run(args: &FitSignals) -> Result<()> {
 
 /// Fits the weights on validation targets of `dataset`, which is that of `--data`, and writes the
 /// folder.
-pub(crate) fn fit(args: &FitSignals, dataset: &Dataset) -> Result<FittedSignals> {
+pub(crate) fn fit(args: &FitSignals, dataset: &Dataset) -> Result<(FittedSignals, SignalWeights)> {
     if let Some(left_out) = left_out(&args.gguf)?.filter(|left_out| *left_out < HOLD_OUT) {
         let text = format!(
             "{}: expected a model that was trained without the newest {HOLD_OUT} items of each user, found one that left out {left_out}; the weights would be fitted on targets that it knows",
@@ -121,11 +126,17 @@ pub(crate) fn fit(args: &FitSignals, dataset: &Dataset) -> Result<FittedSignals>
     let signals = Signals { text: text.as_ref().map(TextTable::new), counts, small_model: table };
     let samples = samples(args, dataset, &model, &signals)?;
     let fitted = fit_signals(&samples).context("no user has a validation target")?;
+    // In the order of `samples`; of a signal that is missing there is none.
+    let mut of_others = fitted.weights[2..].iter().copied();
     let weights = SignalWeights {
         language_model: 1.0,
         counts: fitted.weights[1],
-        text: fitted.weights[2],
-        small_model: fitted.weights[3],
+        text: signals.text.as_ref().and_then(|_| of_others.next()).unwrap_or_default(),
+        small_model: signals
+            .small_model
+            .as_ref()
+            .and_then(|_| of_others.next())
+            .unwrap_or_default(),
         temperature: fitted.temperature,
     };
     let counts = CountTable::of_dataset(dataset, args.hold_out, args.counts.options());
@@ -137,7 +148,7 @@ pub(crate) fn fit(args: &FitSignals, dataset: &Dataset) -> Result<FittedSignals>
         small_model: small_model.as_ref(),
     };
     RankingSignals::write(&args.out, &dataset.catalogue, &info, parts)?;
-    Ok(fitted)
+    Ok((fitted, weights))
 }
 
 /// The small model of `path`.
@@ -174,26 +185,31 @@ fn samples(
     let mut targets: Vec<HeldOutTarget<'_>> =
         StandardProtocol { part: Part::Validation, history }.targets(dataset);
     targets.shuffle(&mut StdRng::seed_from_u64(args.seed));
-    targets.truncate(args.users);
-    let mut generator = model.item_tokens()?;
     let items = dataset.catalogue.len();
+    let count =
+        2 + usize::from(signals.text.is_some()) + usize::from(signals.small_model.is_some());
+    targets.truncate(args.users.min((MAX_SCORES / (count * items.max(1))).max(MIN_USERS)));
+    let mut generator = model.item_tokens()?;
     let bar = bar(targets.len(), "signals");
     let samples = targets.iter().map(|held| {
         let read = distinct(held.history);
         let logits = generator.logits(&read)?;
         let mut counted = vec![0.0; items];
         signals.counts.add_scores(&read, &mut counted);
-        let mut similar = vec![0.0; items];
+        let mut scores = vec![logits, counted];
         if let Some(text) = &signals.text {
+            let mut similar = vec![0.0; items];
             text.scores(&read, &mut similar);
+            scores.push(similar);
         }
-        let mut small = vec![0.0; items];
         if let Some(small_model) = &signals.small_model {
-            small_model.scores(&read, &mut small);
+            let mut by_small_model = vec![0.0; items];
+            small_model.scores(&read, &mut by_small_model);
+            scores.push(by_small_model);
         }
         bar.inc(1);
         Ok(SignalSample {
-            signals: [logits, counted, similar, small].map(standardised).into(),
+            signals: scores.into_iter().map(standardised).collect(),
             target: held.target,
             removed: history.excluded(held).to_vec(),
         })

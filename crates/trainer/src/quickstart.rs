@@ -21,6 +21,10 @@ pub(crate) struct Quickstart {
     /// Items with title, year and categories, in any of these formats.
     #[arg(long, value_name = "FILE", num_args = 1.., help_heading = FILES)]
     catalogue: Vec<PathBuf>,
+    /// Embedding model (.gguf) for the texts of the items, such as all-MiniLM-L6-v2: both models
+    /// and the ranking use them [default: no texts].
+    #[arg(long, value_name = "GGUF", help_heading = FILES)]
+    embedder: Option<PathBuf>,
     /// Folder of the recommender. The same command continues or renews what is there.
     #[arg(long, value_name = "FOLDER", default_value = "recommender", help_heading = FILES)]
     out: PathBuf,
@@ -56,7 +60,8 @@ pub(crate) fn run(args: &Quickstart) -> Result<()> {
     let started = Instant::now();
     // Before training, because what is missing can be installed now.
     let server = args.serve.then(|| Server::find(args.port)).transpose()?;
-    let inputs = Inputs::new(&args.events, &args.catalogue, &args.log)?;
+    let inputs = Inputs::new(&args.events, &args.catalogue, &args.log)?
+        .with_embedder(args.embedder.as_deref())?;
     let job = Job {
         out: &args.out,
         work: args.out.join("work/quickstart"),
@@ -78,6 +83,7 @@ pub(crate) fn run(args: &Quickstart) -> Result<()> {
             release: release.as_ref().map_or("", Release::name),
             address: &format!("http://127.0.0.1:{}", args.port),
             serves: args.serve,
+            has_texts: inputs.embedder().is_some(),
         })
     );
     println!("\n{:.0} s{}", started.elapsed().as_secs_f64(), memory::peak());

@@ -17,6 +17,9 @@ pub(crate) struct Retrain {
     /// Catalogue [default: that of the last run].
     #[arg(long, value_name = "FILE", num_args = 1.., help_heading = FILES)]
     catalogue: Vec<PathBuf>,
+    /// Embedding model (.gguf) for the texts of the items [default: that of the last run].
+    #[arg(long, value_name = "GGUF", help_heading = FILES)]
+    embedder: Option<PathBuf>,
     /// Folder of the recommender, written by `tandem quickstart`.
     #[arg(long, value_name = "FOLDER", default_value = "recommender", help_heading = FILES)]
     out: PathBuf,
@@ -119,7 +122,7 @@ mod with_llama {
                 "{out}: no earlier run is recorded; run `tandem quickstart --out {out}` again"
             ))
         })?;
-        recorded.with(&args.events, &args.catalogue)
+        recorded.with(&args.events, &args.catalogue)?.with_embedder(args.embedder.as_deref())
     }
 
     /// Both releases on the same newest interactions, which neither was trained on.

@@ -51,8 +51,7 @@ impl SmallModel {
     /// Reads a trained model of this dataset.
     pub(crate) fn read(path: &Path, dataset: &Dataset, calibration: &Calibration) -> Result<Self> {
         let checkpoint = read_checkpoint(path, dataset)?;
-        let scorer =
-            checkpoint.scorer().with_context(|| path.display().to_string())?;
+        let scorer = checkpoint.scorer().with_context(|| path.display().to_string())?;
         let dims = checkpoint.items.dims();
         let table = checkpoint.items.values()?;
         let items = dataset.catalogue.items().iter().map(|item| item.id.clone());

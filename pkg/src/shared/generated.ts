@@ -783,6 +783,10 @@ catalogue: CatalogueInfo,
  */
 model: ModelConfig, 
 /**
+ * The text part of the item rows; none if absent.
+ */
+text?: TextPart | null, 
+/**
  * The language model that fusion and policy were calibrated with, if any.
  */
 language_model?: LanguageModelInfo | null, 
@@ -896,6 +900,23 @@ max_length: number, };
  * Architecture of a small recommendation model.
  */
 export type ModelKind = "sasrec" | "gru4rec" | "din";
+
+/**
+ * The text part of item rows: a row is the model's own `dims` numbers, then a text vector.
+ *
+ * The score of an item gets `weight · |h| · (m·t) / |m|`, where `h` is the model's hidden state,
+ * `t` the item's text part and `m` the sum of the text parts of the history, each weighted by
+ * `DECAY` to the power of its age. It is still one dot product of two vectors.
+ */
+export type TextPart = { 
+/**
+ * Width of the text part.
+ */
+dims: number, 
+/**
+ * Weight of the text part relative to the model's score, at least 0.
+ */
+weight: number, };
 
 /**
  * The language model that makes the candidate lists.

@@ -11,6 +11,8 @@ use crate::{EvaluationError, History, ndcg, rank_of};
 const WEIGHTS: [f32; 13] = [0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0, 1.25, 1.6, 2.0];
 /// Cut-off of the NDCG that is maximised.
 const CUTOFF: usize = 10;
+/// Differences relative to the mean that are rounding.
+const ROUNDING: f64 = 1e-5;
 /// Users whose standard deviations are measured.
 const SAMPLE: usize = 200;
 
@@ -64,11 +66,7 @@ pub fn fit_text_weight(
     let mean =
         |at: usize| gains.iter().map(|gains| gains[at]).sum::<f64>() / gains.len().max(1) as f64;
     let best = (1..WEIGHTS.len()).fold(0, |best, at| if mean(at) > mean(best) { at } else { best });
-    Ok(FittedTextWeight {
-        weight: WEIGHTS[best] * step,
-        ndcg: mean(best),
-        ndcg_without: mean(0),
-    })
+    Ok(FittedTextWeight { weight: WEIGHTS[best] * step, ndcg: mean(best), ndcg_without: mean(0) })
 }
 
 /// The parts of the scores of all items, `[items]` each: the model's own, and the text's of the
@@ -98,10 +96,13 @@ fn parts_of_scores(
     ])
 }
 
+/// The standard deviation; 0 for values that differ by rounding only.
 fn deviation(values: &[f32]) -> f32 {
-    let count = values.len().max(1) as f32;
-    let mean = values.iter().sum::<f32>() / count;
-    (values.iter().map(|value| (value - mean).powi(2)).sum::<f32>() / count).sqrt()
+    let count = values.len().max(1) as f64;
+    let mean = values.iter().map(|value| f64::from(*value)).sum::<f64>() / count;
+    let squares = values.iter().map(|value| (f64::from(*value) - mean).powi(2)).sum::<f64>();
+    let deviation = (squares / count).sqrt();
+    if deviation > ROUNDING * mean.abs() { deviation as f32 } else { 0.0 }
 }
 
 #[cfg(test)]

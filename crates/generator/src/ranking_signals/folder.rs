@@ -183,8 +183,13 @@ mod tests {
     #[test]
     fn a_folder_is_of_one_catalogue_and_one_language_model() {
         let shop = |id: &str| Catalogue::new(vec![Item::untitled(id.into())]).unwrap();
-        let weights =
-            SignalWeights { language_model: 1.0, counts: 0.1, text: 0.2, small_model: 0.3, temperature: 1.5 };
+        let weights = SignalWeights {
+            language_model: 1.0,
+            counts: 0.1,
+            text: 0.2,
+            small_model: 0.3,
+            temperature: 1.5,
+        };
         let mut counts = CountTable::new(1, CountOptions::default());
         counts.add(&[], ItemIndex(0), 5);
         let parent = tempfile::tempdir().unwrap();

@@ -57,7 +57,11 @@ fn add(sums: &mut [f32], values: &[f32], factor: f32) {
     sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += factor * value);
 }
 
-/// The standard deviation of values; 0 for none.
+/// Differences relative to the mean that are rounding.
+const ROUNDING: f32 = 1e-5;
+
+/// The standard deviation of values; 0 for none and for values that differ by rounding only, such
+/// as the similarities of equal texts.
 #[must_use]
 pub fn standard_deviation(values: &[f32]) -> f32 {
     const LANES: usize = 16;
@@ -76,7 +80,8 @@ pub fn standard_deviation(values: &[f32]) -> f32 {
         total + rest.iter().map(|&value| f64::from(of(value))).sum::<f64>()
     };
     let mean = (sum(&|value| value) / count) as f32;
-    (sum(&|value| (value - mean) * (value - mean)) / count).sqrt() as f32
+    let deviation = (sum(&|value| (value - mean) * (value - mean)) / count).sqrt() as f32;
+    if deviation > ROUNDING * mean.abs() { deviation } else { 0.0 }
 }
 
 #[cfg(test)]
@@ -92,11 +97,19 @@ mod tests {
         assert!(standard_deviation(&[]).abs() < 1e-9);
         let many: Vec<f32> = (0..5000).map(|i| (i % 2) as f32 * 4.0 + 1e3).collect();
         assert!((standard_deviation(&many) - 2.0).abs() < 1e-3);
+        // Equal texts: their similarities differ by rounding only.
+        let equal: Vec<f32> = (0..5000).map(|i| 0.8 + (i % 3) as f32 * 6e-8).collect();
+        assert!(standard_deviation(&equal) == 0.0);
 
         let mut counts = CountTable::new(3, CountOptions::default());
         counts.add(&[ItemIndex(0)], ItemIndex(1), 0);
-        let weights =
-            SignalWeights { language_model: 1.0, counts: 0.5, text: 1.0, small_model: 0.0, temperature: 2.0 };
+        let weights = SignalWeights {
+            language_model: 1.0,
+            counts: 0.5,
+            text: 1.0,
+            small_model: 0.0,
+            temperature: 2.0,
+        };
         let signals = RankingSignals::new(weights, None, Some(counts));
         let logits = [1.0, 2.0, 3.0];
         let deviation = (2.0_f32 / 3.0).sqrt();

@@ -122,8 +122,10 @@ mod tests {
             let mut scores = vec![9.0];
             assert!(table.scores(&history, &mut scores));
             let values = checkpoint.items.values().unwrap();
-            let rows: Vec<f32> =
-                history.iter().flat_map(|item| values[item.position() * 8..][..8].to_vec()).collect();
+            let rows: Vec<f32> = history
+                .iter()
+                .flat_map(|item| values[item.position() * 8..][..8].to_vec())
+                .collect();
             let scorer = Scorer::new(&checkpoint.config, &checkpoint.body).unwrap();
             let expected = block_on(scorer.score(&rows, &values)).unwrap();
             assert_eq!(scores.len(), 5);

@@ -80,10 +80,11 @@ fn the_text_part_is_learnt_on() {
 fn other_parts_and_rows_are_refused() {
     let din = scorer(&config(ModelKind::Din, DIMS, 1, 2), 3).with_text(TEXT).unwrap_err();
     assert!(matches!(&din, ModelError::Config(text) if text.contains("found DIN")), "{din}");
-    for text in [TextPart { dims: 0, ..TEXT }, TextPart { weight: -1.0, ..TEXT }, TextPart {
-        weight: f32::NAN,
-        ..TEXT
-    }] {
+    for text in [
+        TextPart { dims: 0, ..TEXT },
+        TextPart { weight: -1.0, ..TEXT },
+        TextPart { weight: f32::NAN, ..TEXT },
+    ] {
         let refused = scorer(&config(ModelKind::Sasrec, DIMS, 1, 2), 3).with_text(text);
         assert!(matches!(refused, Err(ModelError::Config(_))), "{text:?}");
     }

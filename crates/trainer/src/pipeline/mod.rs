@@ -15,6 +15,7 @@ mod read;
 mod release;
 mod signals;
 mod state;
+mod texts;
 
 use std::{
     fs,
@@ -43,6 +44,7 @@ use self::{
     held_out::HeldOut,
     plan::Plan,
     state::{Steps, key},
+    texts::Texts,
 };
 use crate::{
     calibration::{CALL_BUDGET, Calibration, read_calibration, write_calibration},
@@ -65,6 +67,9 @@ pub(crate) const LIST: usize = 50;
 
 /// Tried shares of the language model's fitted weight, the fitted one first.
 const SHARES_OF_WEIGHT: [f32; 4] = [1.0, 0.5, 0.25, 0.0];
+
+/// Name of a small model whose rows have no text part.
+const OWN_SMALL_MODEL: &str = "small-model-without-texts.safetensors";
 
 /// Folder of the models that were trained on everything.
 const WHOLE: &str = "whole";
@@ -104,6 +109,10 @@ pub(crate) struct Trained {
 pub(crate) struct Files {
     pub(crate) data: PathBuf,
     read: PathBuf,
+    /// Text vectors of the items, with `--embedder`.
+    text: PathBuf,
+    /// The small model before texts are added to its rows, with `--embedder`.
+    own_small_model: PathBuf,
     pub(crate) small_model: PathBuf,
     pub(crate) language_model: PathBuf,
     /// Counts and their weights beside the language model.
@@ -112,6 +121,7 @@ pub(crate) struct Files {
     pub(crate) calibration: PathBuf,
     measured: PathBuf,
     /// The models trained on everything, which are published.
+    whole_own_small_model: PathBuf,
     whole_small_model: PathBuf,
     whole_language_model: PathBuf,
     whole_signals: PathBuf,
@@ -122,12 +132,15 @@ impl Files {
         Self {
             data: work.join("data"),
             read: work.join("read.txt"),
+            text: work.join("text.safetensors"),
+            own_small_model: work.join(OWN_SMALL_MODEL),
             small_model: work.join(release::SMALL_MODEL),
             language_model: work.join(release::LANGUAGE_MODEL),
             signals: work.join(release::SIGNALS),
             lists: work.join("lists.jsonl"),
             calibration: work.join(release::CALIBRATION),
             measured: work.join("measured.json"),
+            whole_own_small_model: work.join(WHOLE).join(OWN_SMALL_MODEL),
             whole_small_model: work.join(WHOLE).join(release::SMALL_MODEL),
             whole_language_model: work.join(WHOLE).join(release::LANGUAGE_MODEL),
             whole_signals: work.join(WHOLE).join(release::SIGNALS),
@@ -180,17 +193,32 @@ pub(crate) fn train(job: &Job<'_>, imported: Imported) -> Result<Trained> {
     let training_set = held_out.training_set(&dataset)?;
     let start = job.start.map_or_else(String::new, |release| release.name().to_owned());
 
-    let options = plan.small_model(job.start);
-    let small_key = key(&["small model", &read_key, &start, &options.join(" ")]);
-    let model = &files.small_model;
+    let texts = Texts::of(job.inputs.embedder(), &files)?;
+    let text_key = key(&["texts", &read_key, texts.key()]);
+    if let Some(embedder) = texts.embedder() {
+        steps.run("embedding the texts", &text_key, &[&files.text], &[], || {
+            texts::embed(embedder, &dataset, &files.text)
+        })?;
+    }
+
+    let options = texts.for_training(plan.small_model(job.start));
+    let mut small_key = key(&["small model", &text_key, &start, &options.join(" ")]);
+    let model = texts.trained(&files.own_small_model, &files.small_model);
     steps.run("training the small model", &small_key, &[model], &[&checkpoint(model)], || {
-        let mut args: TrainSrm = parse(with_files(&options, &files.data, &files.small_model))?;
+        let mut args: TrainSrm = parse(with_files(&options, &files.data, model))?;
         args.fit.display = Display::OneBar;
         srm::train(&args, &training_set).map(drop)
     })?;
+    if texts.embedder().is_some() {
+        small_key = key(&["texts of the small model", &small_key]);
+        let (own, model) = (&files.own_small_model, &files.small_model);
+        steps.run("adding texts to the small model", &small_key, &[model], &[], || {
+            texts::add_fitted(&files, &training_set, own, model)
+        })?;
+    }
 
-    let options = plan.language_model(job.start);
-    let llm_key = key(&["language model", &read_key, &start, &options.join(" ")]);
+    let options = texts.for_training(plan.language_model(job.start));
+    let llm_key = key(&["language model", &text_key, &start, &options.join(" ")]);
     let model = &files.language_model;
     steps.run("training the language model", &llm_key, &[model], &[&checkpoint(model)], || {
         let mut args: TrainLlm = parse(with_files(&options, &files.data, &files.language_model))?;
@@ -200,7 +228,7 @@ pub(crate) fn train(job: &Job<'_>, imported: Imported) -> Result<Trained> {
 
     let signals_key = key(&["signals", &llm_key]);
     steps.run("weighing the counts", &signals_key, &[&files.signals], &[], || {
-        signals::fit(&files.data, &files.language_model, &training_set, &files.signals)
+        signals::fit(&files, texts.embedder().is_some(), &training_set)
     })?;
 
     let lists_key = key(&["lists", &signals_key]);
@@ -244,15 +272,24 @@ pub(crate) fn publish(job: &Job<'_>, trained: &mut Trained) -> Result<()> {
     let whole = job.work.join(WHOLE);
     fs::create_dir_all(&whole).with_context(|| format!("cannot create {}", whole.display()))?;
 
+    let texts = Texts::of(job.inputs.embedder(), files)?;
     let options = plan.refit_small_model(&files.small_model);
-    let whole_key = key(&["whole", trained_key, &options.join(" ")]);
-    let model = &files.whole_small_model;
+    let mut whole_key = key(&["whole", trained_key, &options.join(" ")]);
+    let model = texts.trained(&files.whole_own_small_model, &files.whole_small_model);
     let name = "training the small model on everything";
     steps.run(name, &whole_key, &[model], &[&checkpoint(model)], || {
         let mut args: TrainSrm = parse(with_files(&options, &files.data, model))?;
         args.fit.display = Display::OneBar;
         srm::train(&args, dataset).map(drop)
     })?;
+    if texts.embedder().is_some() {
+        whole_key = key(&["texts of the whole small model", &whole_key]);
+        let (own, model) = (&files.whole_own_small_model, &files.whole_small_model);
+        let name = "adding texts to the small model trained on everything";
+        steps.run(name, &whole_key, &[model], &[], || {
+            texts::add_as_measured(files, dataset, own, model)
+        })?;
+    }
 
     let options = plan.refit_language_model(&files.language_model);
     let whole_key = key(&["whole", &whole_key, &options.join(" ")]);

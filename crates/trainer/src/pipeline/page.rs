@@ -18,11 +18,13 @@ pub(crate) struct Page<'a> {
     pub(crate) address: &'a str,
     /// Whether the server starts now.
     pub(crate) serves: bool,
+    /// Whether the models use the texts of the items.
+    pub(crate) has_texts: bool,
 }
 
 /// The page, about 40 lines.
 pub(crate) fn page(page: &Page<'_>) -> String {
-    let Page { read, measured, out, release, address, serves } = page;
+    let Page { read, measured, out, release, address, serves, has_texts } = page;
     let mut text = String::from("\nWhat was read\n");
     for line in read.lines() {
         let _ = writeln!(text, "  {line}");
@@ -35,11 +37,16 @@ pub(crate) fn page(page: &Page<'_>) -> String {
         ""
     );
     let calls = format!("both together, a call after {} of clicks", percent(measured.call_share));
+    let (on_device, in_cloud) = if *has_texts {
+        ("small model with texts, on the device", "language model with counts and texts")
+    } else {
+        ("small model, on the device", "language model with counts, in the cloud")
+    };
     let rows: [(&str, &Figures); 5] = [
         ("popularity", &measured.popularity),
         ("co-occurrence", &measured.co_occurrence),
-        ("small model, on the device", &measured.small_model),
-        ("language model with counts, in the cloud", &measured.language_model),
+        (on_device, &measured.small_model),
+        (in_cloud, &measured.language_model),
         (&calls, &measured.together),
     ];
     for (name, figures) in rows {
@@ -59,6 +66,11 @@ pub(crate) fn page(page: &Page<'_>) -> String {
             "  cloud-server --release {out}\n  Then open {address}: the catalogue and live recommendations.\n"
         )
     };
+    let texts = if *has_texts {
+        ""
+    } else {
+        "  Rank by titles and descriptions as well: add --embedder all-MiniLM-L6-v2.gguf (docs/ranking-signals.md).\n"
+    };
     let _ = write!(
         text,
         "\nThe server, with release {release}\n{server}\
@@ -66,7 +78,7 @@ pub(crate) fn page(page: &Page<'_>) -> String {
          import {{ createRecommender }} from '@tandem-rec/client';\n  \
          const rec = await createRecommender({{ server: '{address}' }});\n\
          \nNext\n  \
-         Train longer: the same command with --minutes 30; only the training is repeated.\n  \
+         Train longer: the same command with --minutes 30; only the training is repeated.\n{texts}  \
          Let your shop's pages call the server: cloud-server --release {out} --allow-origin https://shop.example.com\n  \
          Record new events with consent: add --events log. Learn from them each night:\n  \
          tandem retrain --out {out} --events YOUR-FILES log --every 24h\n"
@@ -145,6 +157,7 @@ mod tests {
             release: "0123456789abcdef",
             address: "http://127.0.0.1:8080",
             serves: false,
+            has_texts: false,
         });
         for part in [
             "  clicks.csv: 3,000 interactions\n",

@@ -25,6 +25,9 @@ pub(crate) struct Inputs {
     /// Files, patterns, or folders of a server's event log.
     events: Vec<PathBuf>,
     catalogue: Vec<PathBuf>,
+    /// Embedding model (.gguf) for the texts of the items.
+    #[serde(default)]
+    embedder: Option<PathBuf>,
     log: LogOptions,
 }
 
@@ -32,7 +35,8 @@ impl Inputs {
     /// # Errors
     /// [`BadInput`] for a file that does not exist.
     pub(crate) fn new(events: &[PathBuf], catalogue: &[PathBuf], log: &LogOptions) -> Result<Self> {
-        Ok(Self { events: absolute(events)?, catalogue: absolute(catalogue)?, log: log.clone() })
+        let (events, catalogue) = (absolute(events)?, absolute(catalogue)?);
+        Ok(Self { events, catalogue, embedder: None, log: log.clone() })
     }
 
     /// The inputs of the last run in `out`; `None` without one.
@@ -54,6 +58,19 @@ impl Inputs {
             self.catalogue = absolute(catalogue)?;
         }
         Ok(self)
+    }
+
+    /// These inputs, with another embedding model where one is given.
+    pub(crate) fn with_embedder(mut self, embedder: Option<&Path>) -> Result<Self> {
+        if let Some(embedder) = embedder {
+            self.embedder = absolute(&[embedder.to_owned()])?.pop();
+        }
+        Ok(self)
+    }
+
+    /// The embedding model for the texts of the items.
+    pub(crate) fn embedder(&self) -> Option<&Path> {
+        self.embedder.as_deref()
     }
 
     /// The files and folders with interactions.

@@ -1,4 +1,4 @@
-//! Co-occurrence counts beside the language model.
+//! Co-occurrence counts and texts beside the language model.
 
 use std::path::Path;
 
@@ -8,17 +8,21 @@ use tandem_dataset::{
 };
 use tandem_generator::ranking_signals::{RankingSignals, SignalParts, SignalsInfo, TEXT_FILE};
 
-use super::with_files;
+use super::{Files, with_files};
 use crate::{
     fit_signals::{self, FitSignals},
     values::parse,
 };
 
-/// Fits the weights on what `training_set` holds out, and writes the folder `out` with the counts
-/// of the rest.
-pub(super) fn fit(data: &Path, gguf: &Path, training_set: &Dataset, out: &Path) -> Result<()> {
-    let mut options = with_files(&["--hold-out".to_owned(), "2".to_owned()], data, out);
-    options.extend(["--gguf".into(), gguf.into()]);
+/// Fits the weights on what `training_set` holds out, and writes the folder of the signals with
+/// the counts of the rest.
+pub(super) fn fit(files: &Files, has_texts: bool, training_set: &Dataset) -> Result<()> {
+    let options = ["--hold-out".to_owned(), "2".to_owned()];
+    let mut options = with_files(&options, &files.data, &files.signals);
+    options.extend(["--gguf".into(), files.language_model.as_os_str().to_owned()]);
+    if has_texts {
+        options.extend(["--text".into(), files.text.as_os_str().to_owned()]);
+    }
     let options: FitSignals = parse(options)?;
     fit_signals::fit(&options, training_set).map(drop)
 }

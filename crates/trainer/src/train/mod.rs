@@ -10,7 +10,7 @@ mod report;
 pub(crate) mod srm;
 mod start;
 mod text;
-mod text_part;
+pub(crate) mod text_part;
 
 use anyhow::Result;
 use clap::Subcommand;

@@ -54,12 +54,19 @@ pub(crate) struct TrainTextPart {
 }
 
 pub(crate) fn run(args: &TrainTextPart) -> Result<()> {
-    let dataset = Dataset::load(&args.data)?;
-    let model = read_checkpoint(&args.srm, &dataset)?;
-    let model = with_text_vectors(args, &dataset, model)?;
+    let added = add(args, &Dataset::load(&args.data)?)?;
+    println!("{}: {added}", args.out.display());
+    Ok(())
+}
+
+/// Adds the text part to a model of `dataset`, which is that of `--data`, and writes it. Returns
+/// what was added, for people.
+pub(crate) fn add(args: &TrainTextPart, dataset: &Dataset) -> Result<String> {
+    let model = read_checkpoint(&args.srm, dataset)?;
+    let model = with_text_vectors(args, dataset, model)?;
     let (weight, fitted) = match args.weight {
         Some(weight) => (weight, String::new()),
-        None => fit_weight(args, &dataset, &model)?,
+        None => fit_weight(args, dataset, &model)?,
     };
     let text = model.text.map(|text| TextPart { weight, ..text });
     let row_bytes = model.items.dims() + size_of::<f32>();
@@ -72,8 +79,7 @@ pub(crate) fn run(args: &TrainTextPart) -> Result<()> {
     model.scorer()?;
     write_atomically(&args.out, &model.to_bytes()?)
         .with_context(|| format!("cannot write {}", args.out.display()))?;
-    println!("{}: text part of weight {weight:.4}, {row_bytes} bytes a row{fitted}", args.out.display());
-    Ok(())
+    Ok(format!("text part of weight {weight:.4}, {row_bytes} bytes a row{fitted}"))
 }
 
 /// The model with rows that end in the vectors of `--text`, reduced to `--dims` and scaled to the
@@ -104,13 +110,18 @@ fn with_text_vectors(
 
 /// The mean of the largest magnitude of each row that is not zero.
 fn mean_of_largest(rows: &[f32], dims: usize) -> f32 {
-    let largest = rows.chunks_exact(dims).map(|row| row.iter().fold(0.0_f32, |a, b| a.max(b.abs())));
+    let largest =
+        rows.chunks_exact(dims).map(|row| row.iter().fold(0.0_f32, |a, b| a.max(b.abs())));
     let largest: Vec<f32> = largest.filter(|value| *value > 0.0).collect();
     largest.iter().sum::<f32>() / largest.len().max(1) as f32
 }
 
 /// The weight with the best NDCG@10 on validation targets, and a report of it.
-fn fit_weight(args: &TrainTextPart, dataset: &Dataset, model: &Checkpoint) -> Result<(f32, String)> {
+fn fit_weight(
+    args: &TrainTextPart,
+    dataset: &Dataset,
+    model: &Checkpoint,
+) -> Result<(f32, String)> {
     let left_out = model.left_out.unwrap_or(HOLD_OUT);
     if left_out < HOLD_OUT {
         let text = format!(
@@ -123,21 +134,26 @@ fn fit_weight(args: &TrainTextPart, dataset: &Dataset, model: &Checkpoint) -> Re
         .sequences
         .iter()
         .filter_map(|sequence| {
-            let (history, held) = sequence.items.split_at_checked(sequence.items.len().checked_sub(left_out)?)?;
+            let (history, held) =
+                sequence.items.split_at_checked(sequence.items.len().checked_sub(left_out)?)?;
             (!history.is_empty()).then_some(HeldOutTarget { history, target: *held.first()? })
         })
         .collect();
     held.shuffle(&mut StdRng::seed_from_u64(args.seed));
     held.truncate(args.users);
     if held.is_empty() {
-        let text = format!("{}: no user has more than {left_out} items, so there is no validation target; give the weight with --weight", args.data.display());
+        let text = format!(
+            "{}: no user has more than {left_out} items, so there is no validation target; give the weight with --weight",
+            args.data.display()
+        );
         return Err(BadInput(text).into());
     }
     let scorer = model.scorer()?;
     let bar = bar(held.len(), "text part");
-    let fitted = fit_text_weight(&scorer, &model.items.values()?, &held, History::of(dataset), |users| {
-        bar.inc(users as u64);
-    })?;
+    let fitted =
+        fit_text_weight(&scorer, &model.items.values()?, &held, History::of(dataset), |users| {
+            bar.inc(users as u64);
+        })?;
     bar.finish_and_clear();
     let report = format!(
         "; validation NDCG@10 {:.4} (without text {:.4}, {} users)",

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use tandem_collaboration::{Fusion, Policy};
 use tandem_dataset::Dataset;
 use tandem_model::{
-    Body, Device, ItemTable, LearningConfig, Scorer,
+    Body, Checkpoint, Device, ItemTable, LearningConfig, Scorer,
     cells::{CellId, CellIndex},
 };
 use tandem_protocol::{Manifest, ModelConfig, ModelKind};

@@ -10,6 +10,7 @@ use std::{
 
 use serde_json::Value;
 use tandem_dataset::Dataset;
+use tandem_generator::testing::write_tiny_gguf;
 
 use crate::{Bench, forget::events, names, text};
 
@@ -218,4 +219,45 @@ fn input_that_nothing_can_be_learnt_from_is_refused_with_the_reason() {
     assert!(said.contains("at least 3 interactions, found 2 users with at most 2"), "{said}");
     let said = bench.failed(2, "quickstart --events none.csv --out shop");
     assert!(said.contains("cannot read none.csv"), "{said}");
+}
+
+#[test]
+fn texts_of_the_items_are_used_with_an_embedding_model() {
+    let bench = bench(60, 90);
+    write_tiny_gguf(&bench.path("embedder.gguf"), 3).unwrap();
+    let with_texts = format!("{QUICKSTART} --embedder embedder.gguf");
+    let (page, progress) = run(&bench, &with_texts);
+    assert!(progress.contains("embedding the texts"), "{progress}");
+    assert!(page.contains("small model with texts, on the device"), "{page}");
+    let release = bench.path("shop/releases").join(current(&bench));
+    assert!(release.join("signals/text.safetensors").is_file());
+    // The rows of the device have a text part.
+    let artifacts = fs::read_to_string(release.join("artifacts")).unwrap();
+    let manifest = bench.path("shop/artifacts").join(artifacts).join("manifest.json");
+    let manifest: Value = serde_json::from_slice(&fs::read(manifest).unwrap()).unwrap();
+    assert!(manifest["text"]["dims"].as_u64().unwrap() > 0, "{manifest}");
+
+    let (_, again) = run(&bench, &with_texts);
+    assert_eq!(again.matches("nothing has changed").count(), STEPS + 3, "{again}");
+
+    // A retraining uses the same embedding model; an item that is new has a text at once.
+    bench.write("items.csv", {
+        let known = fs::read_to_string(bench.path("items.csv")).unwrap();
+        format!("{known}new,Item 5\n")
+    });
+    let (_, progress) = run(&bench, "retrain --out shop --minutes 0 --force");
+    assert!(progress.contains("adding texts to the small model trained on everything"));
+    let data = bench.path("shop/releases").join(current(&bench)).join("data");
+    assert!(Dataset::load(&data).unwrap().catalogue.index_of(&"new".into()).is_some());
+}
+
+#[test]
+fn a_catalogue_without_texts_cannot_be_embedded() {
+    let bench = bench(60, 90);
+    write_tiny_gguf(&bench.path("embedder.gguf"), 3).unwrap();
+    let line = "quickstart --events clicks.csv --out shop --minutes 0 --embedder embedder.gguf";
+    let output = bench.run(line);
+    assert_eq!(output.status.code(), Some(2));
+    let said = text(&output.stderr);
+    assert!(said.contains("error: no item of the catalogue has a text"), "{said}");
 }
