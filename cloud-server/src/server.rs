@@ -28,10 +28,13 @@ use crate::{
     signals::{Signal, Signals},
     start_error::StartError,
     state::{AppState, Recommender},
+    traces::Traces,
 };
 
 /// Time that a running generation gets to finish after the last request was answered.
 const WORKER_PATIENCE: Duration = Duration::from_millis(300);
+/// Time in which the last traces are sent.
+const TRACES_PATIENCE: Duration = Duration::from_secs(2);
 /// Part of the time of a shutdown in which waiting requests are told that they are not served.
 const REFUSAL_TIME: Duration = Duration::from_millis(500);
 /// Time in which requests that were on their way arrive.
@@ -129,6 +132,10 @@ pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, S
     let mut state = AppState::new(Arc::clone(&first), limits);
     state.site.clone_from(&args.site);
     state.client.clone_from(&args.client);
+    state.api_docs = !args.no_api_docs;
+    let traces = args.otlp_endpoint.as_ref();
+    let traces = traces.map(|endpoint| Traces::start(endpoint, args.otlp_sample)).transpose();
+    state.traces = traces.map_err(StartError::from)?;
     if let Some((log, signals)) = events.as_ref().zip(first.signals.as_ref()) {
         let replayed = state.live_counts.replay(log, signals, &first.catalogue);
         replayed.map_err(StartError::from)?;
@@ -142,6 +149,9 @@ pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, S
         .map_err(StartError::from)?;
     let serving = serve_until_stopped(args, reload, listener, &state, first);
     let outcome = System::new().block_on(serving);
+    if let Some(traces) = &state.traces {
+        traces.stop(TRACES_PATIENCE);
+    }
     let followed = follower.is_none_or(|follower| follower.stop(WORKER_PATIENCE));
     let shutdown = if state.recommender().models.stop(WORKER_PATIENCE) && followed {
         Shutdown::Complete

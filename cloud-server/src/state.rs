@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use crate::{
     access::AccessControl, artifacts::ArtifactStore, body_budget::BodyBudget, config::Limits,
     connection::Admission, events::EventLog, live_counts::LiveCounts, metrics::Metrics,
-    models::Models,
+    models::Models, traces::Traces,
 };
 
 /// Everything that the request handlers share.
@@ -27,6 +27,10 @@ pub struct AppState {
     pub site: Option<PathBuf>,
     /// Folder of the built npm package, if it is served.
     pub client: Option<PathBuf>,
+    /// Whether `/docs/api` shows the description of the API.
+    pub api_docs: bool,
+    /// Where the spans of requests are sent, if anywhere.
+    pub traces: Option<Traces>,
     /// The event log, if one is kept.
     pub events: Option<Arc<EventLog>>,
     /// Memory of bodies that are arriving.
@@ -137,6 +141,8 @@ impl AppState {
             recommender: CurrentRecommender::new(recommender),
             site: None,
             client: None,
+            api_docs: true,
+            traces: None,
             events: None,
             bodies: BodyBudget::new(limits.body_memory),
             live_counts: LiveCounts::default(),

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use super::Limits;
 use crate::{
     access::Rates, connection::ConnectionLimits, events::MAX_FILE_BYTES, models::ModelFile,
-    origin::Origin,
+    origin::Origin, traces::OtlpEndpoint,
 };
 
 /// Time that is added to the longest wait of a request before its connection counts as stalled.
@@ -138,6 +138,17 @@ pub struct Args {
     /// Format of the log on stderr.
     #[arg(long, value_name = "FORMAT", default_value = "auto", help_heading = "Operation")]
     pub log_format: LogFormat,
+    /// Address of an OTLP collector, to which a span of each request is sent over HTTP, for
+    /// example `http://127.0.0.1:4318` [default: no traces].
+    #[arg(long, value_name = "URL", help_heading = "Operation")]
+    pub otlp_endpoint: Option<OtlpEndpoint>,
+    /// Share of the traces that begin at this server and are sent, in percent, 0 to 100. A request
+    /// with the header `traceparent` follows its caller instead.
+    #[arg(long, value_name = "PERCENT", default_value = "100", value_parser = clap::value_parser!(u8).range(0..=100), help_heading = "Operation")]
+    pub otlp_sample: u8,
+    /// Do not serve the page `/docs/api`, which shows the description of the API.
+    #[arg(long, help_heading = "Operation")]
+    pub no_api_docs: bool,
     /// File to write the port number to when the server listens [default: none].
     #[arg(long, value_name = "FILE", help_heading = "Operation")]
     pub port_file: Option<PathBuf>,

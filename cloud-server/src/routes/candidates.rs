@@ -15,7 +15,7 @@ use crate::{
     error::ApiError,
     item_ids::{ResolvedRequest, resolve_request},
     models::ServedModel,
-    request_log::CandidateStats,
+    request_log::{CandidateStats, ListTimes},
     state::{AppState, Recommender},
     worker::{JobOutput, WorkerError},
 };
@@ -48,8 +48,11 @@ pub(crate) async fn candidates(
 ) -> Result<HttpResponse, ApiError> {
     let arrived = Instant::now();
     let list = make_list(&state, &state.recommender(), &caller, request, arrived).await?;
-    http.extensions_mut()
-        .insert(CandidateStats { candidates: list.response.candidates.len(), tokens: list.tokens });
+    http.extensions_mut().insert(CandidateStats {
+        candidates: list.response.candidates.len(),
+        tokens: list.tokens,
+        times: Some(list.times),
+    });
     let mut response = HttpResponse::Ok();
     if let Some(release) = list.release {
         response.insert_header((RELEASE_HEADER, release));
@@ -126,6 +129,7 @@ struct List {
     response: CandidatesResponse,
     /// Number of tokens that were evaluated.
     tokens: usize,
+    times: ListTimes,
     /// The release of its rows.
     release: Option<String>,
 }
@@ -161,6 +165,11 @@ async fn make_list(
     })?;
     state.metrics.list(&model.name, model.worker.engine(), &output);
     let tokens = output.generation.prompt_tokens + output.generation.decoded_tokens;
+    let times = ListTimes {
+        queue_s: output.queue_ms / 1e3,
+        prompt_s: output.generation.prompt_ms / 1e3,
+        decode_s: output.generation.decode_ms / 1e3,
+    };
     let timings = timings(&output, caller.role, arrived);
     let row = |item| release.as_ref().map(|release: &Arc<Release>| release.row(item));
     let id = |item| catalogue.get(item).id.clone();
@@ -189,7 +198,7 @@ async fn make_list(
         timings,
     };
     let release = release.map(|release| release.hash().to_owned());
-    Ok(List { response, tokens, release })
+    Ok(List { response, tokens, times, release })
 }
 
 /// What a caller is told of the time of a list. Time and tokens of the prompt tell whether its

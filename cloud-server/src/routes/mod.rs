@@ -1,5 +1,6 @@
 //! The HTTP routes, one module per resource.
 
+mod api_docs;
 mod artifacts;
 mod candidates;
 mod events;
@@ -37,6 +38,9 @@ use artifacts::RELEASE_HEADER;
 /// Seconds for which a browser may cache the response to a CORS preflight request.
 const PREFLIGHT_S: usize = 3600;
 
+/// Header by which a page with tracing of its own names the trace of a request.
+const TRACEPARENT: header::HeaderName = header::HeaderName::from_static("traceparent");
+
 const REQUEST: Access = Access::Public(Cost::Request);
 
 /// Builds the actix application with all routes of the server.
@@ -66,6 +70,7 @@ pub fn create_app(
 > {
     let cors = cors(&state);
     let (site, client) = (state.site.clone(), state.client.clone());
+    let has_api_docs = state.api_docs;
     App::new()
         .app_data(state)
         .service(get("/livez", Access::Open, health::livez))
@@ -104,6 +109,9 @@ pub fn create_app(
         .service(get("/artifacts/{release}/{file}", REQUEST, artifacts::file))
         .service(get("/artifacts/{release}/cells/{sha256}", REQUEST, artifacts::cell))
         .configure(|app| {
+            if has_api_docs {
+                api_docs::api_docs(app);
+            }
             match site {
                 Some(folder) => app.service(site::files("/{path:.*}", folder)),
                 None => home::home(app, client),
@@ -182,7 +190,7 @@ fn not_allowed(allow: &'static str) -> actix_web::Route {
 fn cors(state: &web::Data<AppState>) -> Cors {
     let cors = Cors::default()
         .allowed_methods(["GET", "POST"])
-        .allowed_headers([header::CONTENT_TYPE, header::AUTHORIZATION])
+        .allowed_headers([header::CONTENT_TYPE, header::AUTHORIZATION, TRACEPARENT])
         .expose_headers([RELEASE_HEADER, "retry-after", "x-request-id"])
         .max_age(PREFLIGHT_S);
     // A function after `allow_any_origin` would limit access again.

@@ -15,7 +15,7 @@ use utoipa::{
 };
 
 use super::{artifacts, candidates, events, health, metrics, models, rows, status};
-use crate::error::PROBLEM_JSON;
+use crate::{error::PROBLEM_JSON, error_table};
 
 /// The description of all routes, from their types and comments.
 #[derive(OpenApi)]
@@ -38,7 +38,7 @@ use crate::error::PROBLEM_JSON;
         metrics::metrics,
         openapi,
     ),
-    modifiers(&Keys, &Problems),
+    modifiers(&Keys, &Problems, &ErrorTable),
     tags(
         (name = "public", description = "For web pages, with a public key"),
         (name = "admin", description = "For programs of the shop, with an admin key"),
@@ -73,6 +73,17 @@ const WITH_KEY: [(&str, &str); 3] = [
 /// Refusals of routes that read a body.
 const WITH_BODY: [(&str, &str); 2] =
     [("413", "The body is too large"), ("415", "The body is not `application/json`")];
+
+/// Adds the table of errors for people.
+struct ErrorTable;
+
+impl Modify for ErrorTable {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let description = openapi.info.description.get_or_insert_default();
+        description.push_str(".\n\n## Errors\n\nEvery error is `application/problem+json`.\n\n");
+        description.push_str(&error_table::markdown());
+    }
+}
 
 impl Modify for Problems {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {

@@ -13,7 +13,7 @@ use std::{
 use actix_web::web;
 use cloud_server::{
     AccessControl, AppState, ArtifactStore, DatasetInfo, EventLog, GeneratorFactory, KeyFile,
-    Limits, Models, Readiness, Recommender, ServedModel, TrustedProxies, Worker,
+    Limits, Models, Readiness, Recommender, ServedModel, Traces, TrustedProxies, Worker,
 };
 use serde_json::{Value, json};
 use tandem_dataset::{Catalogue, Dataset, Item, ItemIndex, Sequence, files::sha256_hex};
@@ -234,6 +234,10 @@ pub(crate) struct Options {
     pub(crate) loading: bool,
     /// Names of the models; one named `scripted` if empty.
     pub(crate) models: Vec<&'static str>,
+    /// Without the page that shows the API.
+    pub(crate) no_api_docs: bool,
+    /// Where the spans of requests are sent.
+    pub(crate) traces: Option<Traces>,
     /// Maximum batch of the generators; 1 if absent.
     pub(crate) max_batch: Option<usize>,
 }
@@ -291,6 +295,8 @@ impl Fixture {
         let mut state = AppState::new(Arc::clone(&recommender), options.limits);
         state.site = options.site;
         state.client = options.client;
+        state.api_docs = !options.no_api_docs;
+        state.traces = options.traces;
         state.events = events;
         state.set_access(access);
         let state = web::Data::new(state);

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod access;
+mod api_docs;
 mod artifacts;
 mod bad_input;
 mod candidates;
@@ -21,3 +22,4 @@ mod releases;
 mod site;
 mod soak;
 mod start;
+mod traces;

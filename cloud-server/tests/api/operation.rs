@@ -116,6 +116,8 @@ async fn the_description_has_the_refusals_of_every_route() {
     let description = get(&app, "/openapi.json").await.json();
     let codes: Vec<_> = ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
     assert_eq!(description["components"]["schemas"]["ErrorCode"]["enum"], json!(codes));
+    let text = description["info"]["description"].as_str().unwrap();
+    assert!(text.contains("| 429 | `rate_limited` |"), "{text}");
     for (path, methods) in description["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
             let responses = operation["responses"].as_object().unwrap();

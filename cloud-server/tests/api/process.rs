@@ -98,6 +98,18 @@ impl Process {
         line.and_then(|text| text.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
     }
 
+    /// Processor time of all threads in seconds; 0 where the system does not tell.
+    pub(crate) fn cpu_s(&self) -> f64 {
+        /// Linux tells processor time in hundredths of a second.
+        const TICK_S: f64 = 0.01;
+        let path = format!("/proc/{}/stat", self.child.id());
+        let stat = fs::read_to_string(path).unwrap_or_default();
+        // The name of the program, in parentheses, may contain spaces.
+        let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
+        // User and system time are the fields 14 and 15 of all.
+        fields.skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() * TICK_S
+    }
+
     /// Sends a signal and waits until the process has ended.
     pub(crate) fn stop_with(&mut self, signal: &str) -> ExitStatus {
         let sent = Command::new("kill").arg(signal).arg(self.child.id().to_string()).status();

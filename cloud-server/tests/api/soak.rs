@@ -26,6 +26,10 @@ const CONNECTIONS: usize = 64;
 const CLOSED_LOOP: usize = 4;
 /// Time until the memory of the process has its usual size.
 const SETTLING: Duration = Duration::from_secs(2);
+/// Time after the overload until the server has to be as fast as before.
+const RECOVERY: Duration = Duration::from_secs(2);
+/// Parts of a measurement.
+const SLICES: u32 = 10;
 /// Deadline of a request, the default of the server.
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -112,26 +116,78 @@ fn exchange(
     Ok((status, retry, start.elapsed().as_secs_f64()))
 }
 
-/// Lists per second that the server can make.
-fn capacity(process: &Process, time: Duration) -> f64 {
-    load(process, time, CLOSED_LOOP, Duration::ZERO).served.len() as f64 / time.as_secs_f64()
+/// What a server can do, measured in slices that alternate with those of another server, so that
+/// both see the same machine.
+#[derive(Clone, Copy, Debug, Default)]
+struct Speed {
+    lists: usize,
+    /// Time of the clock and processor time of the server, in seconds.
+    seconds: f64,
+    cpu_s: f64,
+}
+
+impl Speed {
+    fn per_second(&self) -> f64 {
+        self.lists as f64 / self.seconds
+    }
+
+    fn cpu_ms(&self) -> f64 {
+        self.cpu_s * 1e3 / self.lists.max(1) as f64
+    }
+
+    fn add(&mut self, process: &Process, time: Duration) {
+        let (start, cpu) = (Instant::now(), process.cpu_s());
+        self.lists += load(process, time, CLOSED_LOOP, Duration::ZERO).served.len();
+        self.seconds += start.elapsed().as_secs_f64();
+        self.cpu_s += process.cpu_s() - cpu;
+    }
+}
+
+/// Measures two servers in turns, each for `time`.
+fn speeds(servers: [&Process; 2], time: Duration) -> [Speed; 2] {
+    let mut speeds = [Speed::default(); 2];
+    for turn in 0..SLICES {
+        // The first of a pair alternates, too.
+        for at in [turn % 2, (turn + 1) % 2] {
+            speeds[at as usize].add(servers[at as usize], time / SLICES);
+        }
+    }
+    speeds
 }
 
 /// The results of an overload.
 #[derive(Debug)]
 struct Soak {
-    /// Lists per second before, and after a pause of two seconds.
-    capacity: [f64; 2],
+    /// The server and one without an overload, before and after it.
+    before: [Speed; 2],
+    after: [Speed; 2],
     answers: Answers,
     /// Resident memory in KiB, after [`SETTLING`] and at the end.
     memory: [u64; 2],
 }
 
+impl Soak {
+    /// Lists per second and processor time per list after the overload as a share of before, both
+    /// relative to the other server.
+    fn changes(&self) -> [f64; 2] {
+        let relative = |[server, other]: &[Speed; 2]| {
+            [server.per_second() / other.per_second(), server.cpu_ms() / other.cpu_ms()]
+        };
+        let (before, after) = (relative(&self.before), relative(&self.after));
+        [after[0] / before[0], after[1] / before[1]]
+    }
+}
+
 fn soak(time: Duration, measuring: Duration) -> Soak {
-    let folder = Folder::new();
-    let mut process = Process::start_with(folder.root.path(), &mut folder.command()).ready();
-    let before = capacity(&process, measuring);
-    let pause = Duration::from_secs_f64(CONNECTIONS as f64 / (OVERLOAD * before.max(1.0)));
+    let folders = [Folder::new(), Folder::new()];
+    let [mut process, mut other] = folders
+        .each_ref()
+        .map(|folder| Process::start_with(folder.root.path(), &mut folder.command()).ready());
+    // The first lists are slower.
+    speeds([&process, &other], measuring / 4);
+    let before = speeds([&process, &other], measuring);
+    let capacity = before[0].per_second().max(1.0);
+    let pause = Duration::from_secs_f64(CONNECTIONS as f64 / (OVERLOAD * capacity));
     let mut first = 0;
     let answers = thread::scope(|scope| {
         let answers = scope.spawn(|| load(&process, time, CONNECTIONS, pause));
@@ -140,10 +196,11 @@ fn soak(time: Duration, measuring: Duration) -> Soak {
         answers.join().unwrap()
     });
     let last = process.resident_kib();
-    thread::sleep(Duration::from_secs(2));
-    let after = capacity(&process, measuring);
+    thread::sleep(RECOVERY);
+    let after = speeds([&process, &other], measuring);
     assert_eq!(process.stop_with("-TERM").code(), Some(0));
-    Soak { capacity: [before, after], answers, memory: [first, last] }
+    assert_eq!(other.stop_with("-TERM").code(), Some(0));
+    Soak { before, after, answers, memory: [first, last] }
 }
 
 /// Checks what holds on any machine: the kinds of answers, hints to retry, memory.
@@ -168,8 +225,9 @@ fn an_overload_is_refused_with_hints_and_without_growing() {
 fn soak_for_minutes() {
     let seconds = std::env::var("SOAK_SECONDS").ok().and_then(|text| text.parse().ok());
     let time = Duration::from_secs(seconds.unwrap_or(300));
-    let mut soak = soak(time, Duration::from_secs(5));
-    let Soak { capacity: [before, after], answers, memory: [first, last] } = &mut soak;
+    let mut soak = soak(time, Duration::from_secs(10));
+    let [speed, cpu] = soak.changes();
+    let Soak { before, after, answers, memory: [first, last] } = &mut soak;
     answers.served.sort_by(f64::total_cmp);
     let at = |percent: usize| {
         answers.served[(answers.served.len() * percent / 100).min(answers.served.len() - 1)]
@@ -178,8 +236,7 @@ fn soak_for_minutes() {
     let retry = answers.refused.iter().flatten();
     println!(
         "soak: {} s, {:.1} requests/s offered | {} served, p50 {:.0} ms, p99 {:.0} ms | {} refused, \
-         Retry-After {} to {} s | {} other answers | memory {first} to {last} KiB | lists per \
-         second {before:.1} before, {after:.1} two seconds after",
+         Retry-After {} to {} s | {} other answers | memory {first} to {last} KiB",
         time.as_secs(),
         offered as f64 / time.as_secs_f64(),
         answers.served.len(),
@@ -190,8 +247,20 @@ fn soak_for_minutes() {
         retry.max().unwrap_or(&0),
         answers.wrong.len(),
     );
-    let (p99, before, after) = (at(99), *before, *after);
+    for (name, [server, other]) in [("before", *before), ("after", *after)] {
+        println!(
+            "soak, {name}: {:.1} lists/s with {:.2} ms of processor time each | a server without \
+             overload: {:.1} lists/s, {:.2} ms",
+            server.per_second(),
+            server.cpu_ms(),
+            other.per_second(),
+            other.cpu_ms(),
+        );
+    }
+    println!("soak, change beside the other server: speed × {speed:.3}, processor time × {cpu:.3}");
+    let p99 = at(99);
     check(&soak);
     assert!(p99 < DEADLINE.as_secs_f64(), "p99 of the lists is {p99} s");
-    assert!(after > 0.8 * before, "{after:.1} lists per second instead of {before:.1}");
+    assert!(speed > 0.8, "the speed after the overload is {speed:.2} of that before");
+    assert!(cpu < 1.2, "a list takes {cpu:.2} times the processor time after the overload");
 }

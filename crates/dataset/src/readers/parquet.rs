@@ -1,7 +1,14 @@
-use std::{borrow::Cow, fs::File, io::Read, path::PathBuf};
+use std::{
+    borrow::Cow,
+    fs::File,
+    io::Read,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
+};
 
 use parquet::{
     basic::ConvertedType,
+    errors::ParquetError,
     file::reader::{FileReader, SerializedFileReader},
     record::{Field, Row, RowAccessor, reader::RowIter},
     schema::types::Type,
@@ -27,16 +34,17 @@ pub(super) struct ParquetRows {
 impl ParquetRows {
     pub(super) fn new(source: Source) -> Result<Self, DatasetError> {
         let path = source.path().to_path_buf();
-        let failed = |error: parquet::errors::ParquetError| {
+        let failed = |error: ParquetError| {
             DatasetError::input(&path, format!("is not a Parquet file that can be read: {error}"))
         };
         let reader: Box<dyn FileReader> = if source.seekable() {
             let file = File::open(&path).map_err(DatasetError::io("open", &path))?;
-            Box::new(SerializedFileReader::new(file).map_err(failed)?)
+            Box::new(checked(|| SerializedFileReader::new(file)).map_err(failed)?)
         } else {
             let mut bytes = Vec::new();
             source.reader().read_to_end(&mut bytes).map_err(DatasetError::io("read", &path))?;
-            Box::new(SerializedFileReader::new(bytes::Bytes::from(bytes)).map_err(failed)?)
+            let bytes = bytes::Bytes::from(bytes);
+            Box::new(checked(|| SerializedFileReader::new(bytes)).map_err(failed)?)
         };
         let (mut names, mut paths) = (Vec::new(), Vec::new());
         let schema = reader.metadata().file_metadata().schema_descr().root_schema_ptr();
@@ -44,6 +52,14 @@ impl ParquetRows {
         let iter = RowIter::from_file_into(reader);
         Ok(Self { iter, names, paths, row: None, line: 0, path })
     }
+}
+
+/// Calls a function of the Parquet reader, which panics on some damaged files. After an error
+/// nothing of the reader is used again.
+fn checked<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
+        Err(ParquetError::General("the file is damaged; write it again".to_owned()))
+    })
 }
 
 /// Lists the columns of a group; those of a group in it are named `outer.inner`.
@@ -80,7 +96,7 @@ impl Rows for ParquetRows {
     }
 
     fn advance(&mut self) -> Result<Step, DatasetError> {
-        match self.iter.next() {
+        match checked(|| self.iter.next().transpose()).transpose() {
             None => Ok(Step::End),
             Some(Ok(row)) => {
                 self.row = Some(row);

@@ -24,18 +24,41 @@ fn fuzz(name: &str, as_catalogue: bool, seeds: &[&[u8]]) {
 }
 
 #[test]
-fn damaged_logs_never_panic() {
+fn damaged_csv_logs_never_panic() {
     let csv = b"user_id,item_id,timestamp,rating\na,1,1700000000,5\na,2,1700000100,3.5\nb,1,2024-01-31 10:00:00,\n";
     fuzz("import of CSV", false, &[csv, b"a;1;2\nb;2;3\na;2;4\n"]);
+}
+
+#[test]
+fn damaged_json_lines_never_panic() {
     let json = br#"{"user":"a","item":"1","time":1700000000,"type":"click"}
 {"user":"a","item":2,"time":1700000100.5,"type":"purchase"}
 {"user":"b","item":"1","time":"2024-01-31T10:00:00Z"}
 "#;
     fuzz("import of JSON lines", false, &[json]);
+}
+
+#[test]
+fn damaged_json_arrays_and_recbole_files_never_panic() {
     let array = br#"[{"user_id":"a","item_id":"1"},{"user_id":"a","item_id":"2"}]"#;
     fuzz("import of a JSON array", false, &[array]);
     let recbole = b"user_id:token\titem_id:token\ttimestamp:float\na\t1\t1.5\na\t2\t2.5\n";
     fuzz("import of RecBole files", false, &[recbole]);
+}
+
+#[cfg(feature = "parquet")]
+#[test]
+fn damaged_parquet_files_never_panic() {
+    use parquet::basic::Compression;
+
+    let rows = [("a", "1", 1_700_000_000_000), ("a", "2", 1_700_000_100_000), ("b", "1", 5)];
+    let rows: Vec<_> =
+        rows.into_iter().map(|(user, item, at)| (user.to_owned(), item.to_owned(), at)).collect();
+    // A change of compressed bytes is mostly found by the decompression; plain bytes reach further.
+    let seeds = [Compression::UNCOMPRESSED, Compression::SNAPPY]
+        .map(|compression| crate::same_log::parquet(&rows, compression));
+    let seeds: Vec<&[u8]> = seeds.iter().map(Vec::as_slice).collect();
+    fuzz("import of Parquet", false, &seeds);
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn iso(at: i64) -> String {
 }
 
 #[cfg(feature = "parquet")]
-fn parquet(rows: &[Row]) -> Vec<u8> {
+pub(crate) fn parquet(rows: &[Row], compression: parquet::basic::Compression) -> Vec<u8> {
     use std::sync::Arc;
 
     use parquet::{
@@ -50,8 +50,7 @@ fn parquet(rows: &[Row]) -> Vec<u8> {
     let schema = "message log { REQUIRED BYTE_ARRAY user_id (UTF8); OPTIONAL BYTE_ARRAY item_id (UTF8); \
                   REQUIRED INT64 ts (TIMESTAMP_MILLIS); }";
     let schema = Arc::new(parse_message_type(schema).unwrap());
-    let properties =
-        WriterProperties::builder().set_compression(parquet::basic::Compression::SNAPPY).build();
+    let properties = WriterProperties::builder().set_compression(compression).build();
     let mut bytes = Vec::new();
     let mut file = SerializedFileWriter::new(&mut bytes, schema, Arc::new(properties)).unwrap();
     let mut group = file.next_row_group().unwrap();
@@ -105,7 +104,7 @@ proptest! {
             ("UTF-16", format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_be_bytes).collect()),
             ("CRLF", text.replace('\n', "\r\n").into_bytes()),
             #[cfg(feature = "parquet")]
-            ("Parquet", parquet(&rows)),
+            ("Parquet", parquet(&rows, parquet::basic::Compression::SNAPPY)),
         ];
         for (format, bytes) in files {
             let found = dataset(&bytes);
