@@ -65,7 +65,8 @@ fn split_text(text: &str) -> Option<(String, Vec<Visitor>)> {
         chosen.iter().any(|(name, _)| *name == user)
     };
     let kept = rows.iter().filter(|row| !left_out(row));
-    let rest = std::iter::once(&header).chain(kept).fold(String::new(), |all, row| all + row + "\n");
+    let rest =
+        std::iter::once(&header).chain(kept).fold(String::new(), |all, row| all + row + "\n");
     let visitors = chosen.iter().map(|(_, items)| visitor(items)).collect();
     Some((rest, visitors))
 }
@@ -80,6 +81,8 @@ fn visitor(items: &[(u64, u64, &str)]) -> Visitor {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
     fn log(users: usize, interactions: usize) -> String {
@@ -87,7 +90,7 @@ mod tests {
         // Newest first, and two items at each time.
         for number in (0..interactions).rev() {
             for user in 0..users {
-                text += &format!("{user}\t{}\t3\t{}\n", number + 1, number / 2);
+                writeln!(text, "{user}\t{}\t3\t{}", number + 1, number / 2).unwrap();
             }
         }
         text

@@ -65,7 +65,6 @@ export interface GoodsSource {
   server: string;
   /** Address of prices and stock; `null`: the shop has none. */
   goods: string | null;
-  fetch: typeof fetch;
   create?: (options: RecommenderOptions) => Promise<GoodsRecommender>;
 }
 
@@ -88,16 +87,13 @@ export class GoodsShop {
     this.#opening.abort();
     this.#opening = new AbortController();
     const { signal } = this.#opening;
-    const { server, fetch: get, create = createRecommender } = this.#source;
-    const absolute = new URL(server, document.baseURI).href;
+    const { server, create = createRecommender } = this.#source;
     try {
       const [recommender] = await Promise.all([
-        create({ server, fetch: get, signal }),
-        loadCatalogue(absolute, signal, (address) => get(address, { signal })).then((catalogue) =>
-          this.#set({ catalogue }),
-        ),
+        create({ server, signal }),
+        loadCatalogue(server, signal).then((catalogue) => this.#set({ catalogue })),
         this.#loadGoods(signal).then((goods) => this.#set({ goods })),
-        loadStatus(absolute, signal).then(
+        loadStatus(server, signal).then(
           (status) => this.#set({ status }),
           () => undefined,
         ),

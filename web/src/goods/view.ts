@@ -247,11 +247,11 @@ const connectionWords = {
 function aboutOf({ catalogue, goods }: GoodsState): string {
   const count = catalogue?.films.size.toLocaleString('en') ?? '…';
   if (goods?.generated !== true) {
-    return `${count} products, trained by \`tandem quickstart\` on the files that you gave.`;
+    return `${count} products, trained by tandem quickstart.`;
   }
   return (
     `A generated shop: its ${count} products, prices, makers and ${goods.visitors.toLocaleString('en')} ` +
-    'visitors do not exist. The models were trained on the visits by one `tandem quickstart`. ' +
+    'visitors do not exist. The models were trained on the visits by one run of tandem quickstart. ' +
     'Price and category are filters of the package, stock is told to the device.'
   );
 }
@@ -279,5 +279,9 @@ function leadOf({
   if (history.length === 0) return 'Popular products. Look at one.';
   const ranked = rerankMs === null ? '' : `Re-ranked in ${milliseconds(rerankMs)}. `;
   const called = calls === 1 ? '1 call' : `${calls} calls`;
-  return `${ranked}${called} for ${history.length} products. ${decision?.reason ?? ''}`;
+  return `${ranked}${called} for ${history.length} products. ${sentence(decision?.reason ?? '')}`;
+}
+
+function sentence(text: string): string {
+  return text === '' ? '' : `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 }
