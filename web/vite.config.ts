@@ -16,7 +16,7 @@ export default defineConfig({
   build: {
     target: 'es2022',
     sourcemap: true,
-    rolldownOptions: { input: ['index.html', 'evidence.html'] },
+    rolldownOptions: { input: ['index.html', 'evidence.html', 'goods.html'] },
   },
   worker: { format: 'es', plugins: () => [generatedWasm(mock)] },
   plugins: [

@@ -127,6 +127,22 @@ test('the ledger lists what was sent, and an exported session can be imported', 
   });
 });
 
+test('a replay counts the clicks of a visitor for four systems at once', async () => {
+  await inShop(async (shop) => {
+    await shop.ready();
+    await shop.internals(true);
+    await shop.part('replay-next').click();
+    await shop.part('replay-stop').waitFor();
+    await shop.part('replay-next').waitFor({ timeout: 90_000 });
+    assert.match(await shop.part('replay-counted').textContent(), /over 10 clicks of one visitor/);
+    for (const system of ['popularity', 'cloud', 'small', 'tandem']) {
+      assert.match(await shop.part(`replay-hr-${system}`).textContent(), /^[01]\.\d{3}$/);
+    }
+    assert.equal(await shop.part('replay-calls-cloud').textContent(), '10');
+    assert.equal(await shop.part('replay-calls-small').textContent(), '0');
+  });
+});
+
 test('a search shows films by title', async () => {
   await inShop(async (shop) => {
     await shop.ready();

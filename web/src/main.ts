@@ -5,9 +5,11 @@ import './styles/films.css';
 import './styles/compare.css';
 import './styles/dialogs.css';
 import './styles/internals.css';
+import './styles/replay.css';
 import { registerServiceWorker } from './offline.ts';
 import { installProbe } from './probe.ts';
 import { Shop, type ShopState } from './shop.ts';
+import { siteInfo } from './site-info.ts';
 import { page } from './view/page.ts';
 import { storedChoices } from './visitor-choices.ts';
 
@@ -17,6 +19,7 @@ const SERVER = './';
 const root = document.getElementById('app');
 if (root === null) throw new Error('the page has no #app');
 
+const site = siteInfo(document);
 let latest: ShopState | null = null;
 const render = page(
   root,
@@ -37,6 +40,8 @@ const render = page(
     retry: () => void shop.open(),
   },
   () => shop.recommender,
+  SERVER,
+  site,
 );
 const shop = new Shop(
   SERVER,

@@ -1,6 +1,6 @@
 //! The demo: everything from the log to a running shop.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::{
     browser::{self, Session},
@@ -9,6 +9,7 @@ use crate::{
     pipeline::{self, Prepared},
     process,
     progress::say,
+    second_shop, served,
     server::{self, Server},
     setup, site,
     wasm::{self, Purpose},
@@ -32,7 +33,15 @@ pub(crate) fn run(workspace: &Workspace, options: &DemoOptions) -> Result<(), Fa
     }
     server::port_is_free(options.port)?;
     let built = build(workspace, false)?;
-    let mut server = built.serve(workspace, options.port, &options.allow_origin)?;
+    let shop = second_shop::prepare(workspace)?;
+    let goods =
+        served::assemble(workspace, "goods", &built.site, std::slice::from_ref(&shop.goods))?;
+    let first = format!("http://127.0.0.1:{}/", options.port);
+    served::note(&goods, "goods.html", &[("goods", "./goods.json"), ("first-shop", &first)])?;
+    let second = shop.serve(workspace, &goods)?;
+    let address = format!("{}/goods.html", second.url());
+    let films = films(workspace, &built, &[("second-shop", &address)])?;
+    let mut server = built.serve_site(workspace, &films, options.port, &options.allow_origin)?;
     println!("Tandem is at {}  (stop it with Ctrl-C)", server.url());
     match server.wait() {
         // Ctrl-C is the normal end of a demo.
@@ -56,8 +65,31 @@ impl Built {
         port: u16,
         origins: &[String],
     ) -> Result<Server, Failure> {
-        server::start(workspace, &self.prepared, &self.site, port, origins)
+        let site = films(workspace, self, &[])?;
+        self.serve_site(workspace, &site, port, origins)
     }
+
+    fn serve_site(
+        &self,
+        workspace: &Workspace,
+        site: &Path,
+        port: u16,
+        origins: &[String],
+    ) -> Result<Server, Failure> {
+        server::start(workspace, &self.prepared, site, port, origins)
+    }
+}
+
+/// The film shop with the visitors to replay, and further notes for its page.
+fn films(
+    workspace: &Workspace,
+    built: &Built,
+    notes: &served::Notes<'_>,
+) -> Result<PathBuf, Failure> {
+    let visitors = std::slice::from_ref(&built.prepared.visitors);
+    let folder = served::assemble(workspace, "films", &built.site, visitors)?;
+    served::note(&folder, "index.html", &[&[("visitors", "./visitors.json")], notes].concat())?;
+    Ok(folder)
 }
 
 /// Sets up, builds, imports, trains and exports. Steps that are up to date are skipped.

@@ -1,13 +1,19 @@
 //! From the log to exported artefacts, with the `tandem` command.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use crate::{
-    assets::Assets, cargo, digest::Inputs, failure::Failure, process::Program, progress::say,
-    workspace::Workspace,
+    assets::Assets, cargo, digest::Inputs, failure::Failure, held_out, process::Program,
+    progress::say, workspace::Workspace,
 };
 
 const NAME: &str = "ml-100k";
+
+/// Stem of the demo's files in `data`. Its log is that of [`NAME`] without some visitors.
+const DEMO: &str = "demo";
 
 /// Citation and terms, shown with the data.
 const NOTICE: &str = "MovieLens 100K, collected by GroupLens Research at the University of \
@@ -33,6 +39,8 @@ const TITLES: &str = "SmolLM2-135M";
 pub(crate) struct Prepared {
     pub(crate) data: PathBuf,
     pub(crate) artifacts: PathBuf,
+    /// Visitors whom the models were not trained on (JSON).
+    pub(crate) visitors: PathBuf,
     /// Name and file of each language model, the default first.
     pub(crate) language_models: [(&'static str, PathBuf); 2],
 }
@@ -46,8 +54,10 @@ impl Prepared {
 
 /// Imports, trains and exports, each only if its inputs have changed. `tandem` must be built.
 pub(crate) fn prepare(workspace: &Workspace, assets: &Assets) -> Result<Prepared, Failure> {
-    let data = workspace.at("data").join(NAME);
-    let model = workspace.at("data").join(format!("{NAME}-sasrec.safetensors"));
+    let data = workspace.at("data").join(DEMO);
+    let model = workspace.at("data").join(format!("{DEMO}-sasrec.safetensors"));
+    let log = workspace.at("data").join(format!("{DEMO}.inter"));
+    let visitors = workspace.at("data").join("visitors.json");
     let artifacts = workspace.at("artifacts");
     let tandem = |what: &str| {
         Program::new(what, workspace.program("tandem"))
@@ -56,12 +66,19 @@ pub(crate) fn prepare(workspace: &Workspace, assets: &Assets) -> Result<Prepared
     };
     let program = Inputs::new().file(&workspace.program("tandem"))?;
 
-    let logs = program.clone().text(NOTICE).file(&assets.interactions)?.file(&assets.items)?;
+    let whole = Inputs::new().file(&assets.interactions)?;
+    let parts = [log.clone(), visitors.clone()];
+    workspace.stamp("held-out").unless_done(&whole, &parts, || {
+        let folder = workspace.at("data");
+        fs::create_dir_all(&folder).map_err(Failure::file(&folder))?;
+        held_out::split(&assets.interactions, &log, &visitors)
+    })?;
+    let logs = program.clone().text(NOTICE).file(&log)?.file(&assets.items)?;
     workspace.stamp("import").unless_done(&logs, std::slice::from_ref(&data), || {
         say("Importing", NAME);
         tandem("tandem import")
             .args(["import", "--name", NAME, "--notice", NOTICE, "--events"])
-            .arg(&assets.interactions)
+            .arg(&log)
             .arg("--catalogue")
             .arg(&assets.items)
             .arg("--out")
@@ -85,7 +102,7 @@ pub(crate) fn prepare(workspace: &Workspace, assets: &Assets) -> Result<Prepared
             .run()
     })?;
 
-    let items = workspace.at("data").join(format!("{NAME}-items.gguf"));
+    let items = workspace.at("data").join(format!("{DEMO}-items.gguf"));
     let training = dataset.text(LANGUAGE_MODEL_TRAINING);
     workspace.stamp("train-llm").unless_done(&training, std::slice::from_ref(&items), || {
         say("Training", "the item-token language model, at most 3 minutes");
@@ -117,7 +134,7 @@ pub(crate) fn prepare(workspace: &Workspace, assets: &Assets) -> Result<Prepared
             .run()
     })?;
     let language_models = [(ITEM_TOKENS, items), (TITLES, assets.language_model(workspace)?)];
-    Ok(Prepared { data, artifacts, language_models })
+    Ok(Prepared { data, artifacts, visitors, language_models })
 }
 
 /// Builds the programs and runs [`prepare`].

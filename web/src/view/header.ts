@@ -1,4 +1,5 @@
 import type { ShopState } from '../shop.ts';
+import type { SiteInfo } from '../site-info.ts';
 import { h, setAttribute, setText } from './dom.ts';
 
 const connectionWords = {
@@ -8,7 +9,10 @@ const connectionWords = {
 } as const;
 
 /** Shop name, links and the state of the connection. */
-export function header(actions: { openPrivacy(): void; openIntegration(): void }): {
+export function header(
+  actions: { openPrivacy(): void; openIntegration(): void },
+  { secondShop }: SiteInfo,
+): {
   element: HTMLElement;
   render(state: ShopState): void;
 } {
@@ -28,6 +32,7 @@ export function header(actions: { openPrivacy(): void; openIntegration(): void }
       h('a', { href: './docs/index.html' }, 'Documentation'),
       h('a', { href: './docs/code.html' }, 'Code'),
       h('a', { href: './evidence.html' }, 'Evidence'),
+      secondShop === null ? null : h('a', { href: secondShop }, 'Second shop'),
       h(
         'button',
         {

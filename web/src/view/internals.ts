@@ -3,6 +3,7 @@ import { type ControlActions, controls } from './controls.ts';
 import { actionWords, decisionView } from './decision.ts';
 import { h } from './dom.ts';
 import { ordersView } from './orders.ts';
+import { replayTile } from './replay.ts';
 import { decisionLog, learning, timeline } from './trends.ts';
 
 interface View {
@@ -10,12 +11,19 @@ interface View {
   render(state: ShopState): void;
 }
 
-/** How the list was made: decision, rankings, learning, latency and settings. */
-export function internals(actions: ControlActions): View {
+/** Where the visitors to replay are; see {@link replayTile}. */
+export interface ReplaySource {
+  server: string;
+  address: string;
+}
+
+/** How the list was made: decision, rankings, learning, latency, settings, and a replay. */
+export function internals(actions: ControlActions, replay: ReplaySource | null): View {
   const decision = decisionView();
   const orders = ordersView();
   const settings = controls(actions);
   const tiles = [timeline(), learning(), decisionLog((action) => actionWords({ action }))];
+  const replayed = replay === null ? [] : [replayTile(replay.server, replay.address)];
   const element = h(
     'section',
     { class: 'internals', id: 'internals', 'aria-labelledby': 'internals-title' },
@@ -27,11 +35,12 @@ export function internals(actions: ControlActions): View {
       settings.element,
     ),
     h('div', { class: 'tiles' }, ...tiles.map((tile) => tile.element)),
+    ...replayed.map((tile) => tile.element),
   );
   return {
     element,
     render: (state) => {
-      for (const part of [decision, orders, settings, ...tiles]) part.render(state);
+      for (const part of [decision, orders, settings, ...tiles, ...replayed]) part.render(state);
     },
   };
 }

@@ -1,6 +1,7 @@
 import type { Catalogue, Film } from '../catalogue.ts';
 import type { ShopRecommender } from '../recommender.ts';
 import type { ShopState } from '../shop.ts';
+import type { SiteInfo } from '../site-info.ts';
 import type { CardActions } from './card.ts';
 import { type CompareActions, cloudPane, compareControls } from './compare.ts';
 import type { ControlActions } from './controls.ts';
@@ -31,6 +32,8 @@ export function page(
   root: HTMLElement,
   given: PageActions,
   recommender: () => ShopRecommender | null,
+  server: string,
+  site: SiteInfo,
 ): (state: ShopState) => void {
   let state: ShopState | null = null;
   const film = filmPage({ ...given, openFilm: () => {} }, recommender);
@@ -46,14 +49,15 @@ export function page(
 
   const data = privacy(given, recommender);
   const use = integration();
-  const top = header({ openPrivacy: data.open, openIntegration: use.open });
+  const top = header({ openPrivacy: data.open, openIntegration: use.open }, site);
   const notice = banner();
   const loading = opening(given.retry);
   const story = hero();
   const network = compareControls(actions);
   const panes = [cloudPane(actions), shelf(actions)];
   const shop = [finder(actions), session(actions)];
-  const how = internals(actions);
+  const { visitors } = site;
+  const how = internals(actions, visitors === null ? null : { server, address: visitors });
   const bar = strip(actions, how.element);
   // Above the strip, where it moves no films.
   bar.element.prepend(notice.element);

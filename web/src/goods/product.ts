@@ -1,0 +1,96 @@
+import type { Film } from '../catalogue.ts';
+import { h, s } from '../view/dom.ts';
+import { money, type Product } from './goods.ts';
+
+/** Line drawings of the categories, 24 units wide. */
+const drawings: Record<string, string> = {
+  Coffee: 'M4 8h12v6a5 5 0 0 1-5 5H9a5 5 0 0 1-5-5zM16 10h2a2.5 2.5 0 0 1 0 5h-2M8 5V3M12 5V3',
+  Kitchen: 'M3 11h12v2a5 5 0 0 1-5 5H8a5 5 0 0 1-5-5zM15 12h6M6 8V6M10 8V6',
+  Camping: 'M12 4 3 19h18zM12 11l-4 8h8z',
+  Cycling:
+    'M2.5 17a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0-7 0M14.5 17a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0-7 0M6 17l4-8h5l3 8M10 9l3 8H6M15 9l1-3h2',
+  Garden: 'M12 21V11M12 13c-5 0-7-3-7-7 5 0 7 3 7 7zM12 11c0-4 2-6 7-6 0 4-2 6-7 6zM7 21h10',
+  Desk: 'M6 20h8M10 20v-5l4.5-5.5M12 5l6 5-2 2.5-6-5zM17.5 13.5l1.5 2',
+  Audio: 'M4 17v-4a8 8 0 0 1 16 0v4M4 14h3v6H5a1 1 0 0 1-1-1zM20 14h-3v6h2a1 1 0 0 0 1-1z',
+  Travel: 'M6 8h12v11H6zM9 8V4h6v4M10 11v5M14 11v5',
+};
+const box = 'M4 8l8-4 8 4v9l-8 4-8-4zM4 8l8 4 8-4M12 12v9';
+
+/** What a card can do. */
+export interface ProductActions {
+  look(item: string): void;
+  buy(item: string): void;
+}
+
+/** A product with its price. `details`: `null` if the shop has no prices. */
+export function productCard(
+  product: Film,
+  details: Product | null,
+  actions: ProductActions,
+  testId: string,
+): HTMLLIElement {
+  const category = product.genres[0] ?? '';
+  const sold = details?.stock === false;
+  const shade = sold ? 'product-picture product-sold' : 'product-picture';
+  const picture = h('span', { class: shade, 'aria-hidden': 'true' });
+  picture.style.setProperty('--hue', String(hueOf(category)));
+  picture.append(s('svg', { viewBox: '0 0 24 24' }, s('path', { d: drawings[category] ?? box })));
+  return h(
+    'li',
+    { class: 'product', 'data-item': product.item },
+    h(
+      'button',
+      {
+        type: 'button',
+        class: 'product-look',
+        'data-testid': testId,
+        'data-item': product.item,
+        onclick: () => actions.look(product.item),
+      },
+      picture,
+      h('span', { class: 'product-title' }, product.title),
+      h(
+        'span',
+        { class: 'quiet' },
+        [details?.maker, category].filter((text) => text !== undefined && text !== '').join(' · '),
+      ),
+    ),
+    h(
+      'div',
+      { class: 'product-row' },
+      details === null ? null : h('strong', { class: 'product-price' }, money(details.price)),
+      sold
+        ? h('span', { class: 'quiet' }, 'Sold out')
+        : h(
+            'button',
+            {
+              type: 'button',
+              class: 'plain',
+              'aria-label': `Add to basket: ${product.title}`,
+              onclick: () => actions.buy(product.item),
+            },
+            'Add',
+          ),
+    ),
+  );
+}
+
+/** A colour of the category, the same everywhere. */
+function hueOf(category: string): number {
+  let hash = 7;
+  for (const letter of category) hash = (hash * 31 + (letter.codePointAt(0) ?? 0)) % 360;
+  return hash;
+}
+
+/** Placeholders of the size of cards. */
+export function productGhosts(count: number): HTMLLIElement[] {
+  return Array.from({ length: count }, () =>
+    h(
+      'li',
+      { class: 'product ghost' },
+      h('span', { class: 'product-picture' }),
+      h('span', { class: 'product-line' }),
+      h('span', { class: 'product-line short' }),
+    ),
+  );
+}

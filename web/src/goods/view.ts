@@ -1,0 +1,287 @@
+import type { Film } from '../catalogue.ts';
+import { milliseconds } from '../figures.ts';
+import type { SiteInfo } from '../site-info.ts';
+import { h, reconcile, setAttribute, setText } from '../view/dom.ts';
+import { browseGoods, highestPrice, money } from './goods.ts';
+import { productCard, productGhosts } from './product.ts';
+import type { GoodsShop, GoodsState } from './store.ts';
+
+/** Products below the shelf. */
+const BROWSED = 36;
+
+/** Builds the page once and returns a function that renders a state. */
+export function goodsPage(
+  root: HTMLElement,
+  shop: GoodsShop,
+  site: SiteInfo,
+): (state: GoodsState) => void {
+  let state: GoodsState | null = null;
+  const name = site.goods === null ? 'Your shop' : 'Tandem Goods';
+  const connection = h('strong', { 'data-testid': 'status-connection' });
+  const basket = h('p', { class: 'basket', 'data-testid': 'basket' });
+  const offline = h(
+    'button',
+    {
+      type: 'button',
+      class: 'plain',
+      'data-testid': 'toggle-offline',
+      onclick: () => void shop.setOffline(!(state?.offline ?? false)),
+    },
+    'Airplane mode',
+  );
+  const about = h('p', { class: 'hero-lead', 'data-testid': 'about' });
+  const failure = h('p', {});
+  const failed = h(
+    'div',
+    { class: 'opening', role: 'alert', 'data-testid': 'opening' },
+    h('h2', {}, 'The shop could not be loaded'),
+    failure,
+    h(
+      'button',
+      { type: 'button', class: 'primary', 'data-testid': 'retry', onclick: () => void shop.open() },
+      'Try again',
+    ),
+  );
+  const stock = h(
+    'button',
+    {
+      type: 'button',
+      class: 'switch',
+      role: 'switch',
+      'data-testid': 'in-stock',
+      onclick: () => void shop.choose({ inStock: !(state?.choice.inStock ?? true) }),
+    },
+    'In stock only',
+  );
+  const price = h('output', { for: 'price', 'data-testid': 'price-limit' });
+  const slider = h('input', {
+    type: 'range',
+    id: 'price',
+    min: 10,
+    max: 10,
+    step: 10,
+    'data-testid': 'price',
+    oninput: () => void shop.choose({ price: limitOf(slider) }),
+  });
+  const priceField = h(
+    'div',
+    { class: 'goods-price' },
+    h('label', { for: 'price' }, 'Price up to'),
+    slider,
+    price,
+  );
+  const chips = h('div', { class: 'chips', role: 'group', 'aria-label': 'Category' });
+  const filters = h('section', { class: 'goods-filters', 'aria-label': 'Filter' });
+  filters.append(chips, priceField, stock);
+  const lead = h('p', { class: 'quiet', 'data-testid': 'shelf-lead', role: 'status' });
+  const shelf = h('ul', { class: 'products', 'data-testid': 'shelf', 'aria-label': 'Recommended' });
+  const empty = h('p', { class: 'empty', 'data-testid': 'shelf-empty' });
+  const input = h('input', {
+    type: 'search',
+    id: 'goods-search',
+    class: 'goods-search',
+    autocomplete: 'off',
+    placeholder: 'Search products',
+    'data-testid': 'search',
+    oninput: () => shop.search(input.value),
+  });
+  const found = h('ul', { class: 'products', 'data-testid': 'browse', 'aria-label': 'Products' });
+  const none = h('p', { class: 'empty', role: 'status' });
+  const notice = h('p', { class: 'notice', 'data-testid': 'notice' });
+  const content = h('div', { class: 'goods-content' });
+  content.append(
+    filters,
+    h(
+      'section',
+      { class: 'goods-section', 'aria-labelledby': 'goods-shelf' },
+      h('h2', { id: 'goods-shelf' }, 'Recommended for you'),
+      lead,
+      shelf,
+      empty,
+    ),
+    h(
+      'section',
+      { class: 'goods-section', 'aria-labelledby': 'goods-all' },
+      h(
+        'div',
+        { class: 'goods-find' },
+        h('h2', { id: 'goods-all' }, 'All products'),
+        h('label', { for: 'goods-search', class: 'sr-only' }, 'Search products'),
+        input,
+      ),
+      found,
+      none,
+    ),
+  );
+  root.replaceChildren(
+    h('a', { class: 'skip', href: '#main' }, 'Skip to the products'),
+    h(
+      'header',
+      { class: 'header' },
+      h(
+        'a',
+        { class: 'brand', href: './goods.html' },
+        h('span', { class: 'brand-mark', 'aria-hidden': 'true' }),
+        name,
+      ),
+      h(
+        'nav',
+        { class: 'links', 'aria-label': 'Pages' },
+        site.firstShop === null ? null : h('a', { href: site.firstShop }, 'Film shop'),
+        h('a', { href: './docs/quickstart.html' }, 'How it was made'),
+      ),
+      h('p', { class: 'connection' }, connection),
+      basket,
+      offline,
+    ),
+    h(
+      'main',
+      { id: 'main', class: 'main' },
+      h('div', { class: 'hero-text' }, h('h1', {}, name), about),
+      failed,
+      content,
+    ),
+    h('footer', { class: 'footer' }, notice),
+  );
+
+  const cards = { shelf: new Map<string, HTMLElement>(), found: new Map<string, HTMLElement>() };
+  let shownChips = '';
+
+  function limitOf({ value, max }: HTMLInputElement): number | null {
+    return value === max ? null : Number(value);
+  }
+
+  function list(
+    parent: HTMLElement,
+    existing: Map<string, HTMLElement>,
+    products: readonly Film[],
+    testId: string,
+  ): void {
+    for (const ghost of parent.querySelectorAll('.ghost')) ghost.remove();
+    const byId = new Map(products.map((product) => [product.item, product]));
+    reconcile(parent, existing, [...byId.keys()], (item) => {
+      const product = byId.get(item);
+      const details = state?.goods?.products[item] ?? null;
+      const actions = {
+        look: (id: string) => void shop.look(id),
+        buy: (id: string) => void shop.buy(id),
+      };
+      return product === undefined ? h('li') : productCard(product, details, actions, testId);
+    });
+  }
+
+  return (next) => {
+    state = next;
+    const { catalogue, goods, choice, phase } = next;
+    failed.hidden = phase !== 'failed';
+    content.hidden = phase === 'failed';
+    setText(failure, `${next.failure?.message ?? ''} (${next.failure?.code ?? 'internal'})`);
+    setText(about, aboutOf(next));
+    setText(notice, next.status?.notice ?? '');
+    const connected = next.connection?.state;
+    setText(connection, connected === undefined ? 'Connecting' : connectionWords[connected]);
+    setAttribute(connection, 'data-state', connected ?? null);
+    setAttribute(offline, 'aria-pressed', String(next.offline));
+    offline.disabled = phase !== 'ready';
+    setText(basket, basketOf(next));
+    const most = highestPrice(goods);
+    priceField.hidden = goods === null;
+    stock.hidden = goods === null;
+    setAttribute(slider, 'max', most);
+    if (choice.price === null) slider.value = String(most);
+    setText(price, choice.price === null ? 'any price' : money(choice.price));
+    setAttribute(stock, 'aria-checked', String(choice.inStock));
+    const categories = catalogue?.genres.slice(0, 12) ?? [];
+    if (categories.join() !== shownChips) {
+      shownChips = categories.join();
+      chips.replaceChildren(
+        ...categories.map((category) =>
+          h(
+            'button',
+            {
+              type: 'button',
+              class: 'chip',
+              'data-testid': 'category',
+              onclick: () =>
+                void shop.choose({
+                  category: state?.choice.category === category ? null : category,
+                }),
+            },
+            category,
+          ),
+        ),
+      );
+    }
+    for (const chip of chips.children) {
+      setAttribute(chip, 'aria-pressed', String(chip.textContent === choice.category));
+    }
+    setText(lead, leadOf(next));
+    const recommended = next.items.flatMap(({ item }) => catalogue?.films.get(item) ?? []);
+    list(shelf, cards.shelf, recommended, 'card');
+    const waiting = phase === 'loading' || (catalogue !== null && next.connection === null);
+    if (waiting && recommended.length === 0) shelf.append(...productGhosts(6));
+    empty.hidden = waiting || recommended.length > 0;
+    setText(
+      empty,
+      next.offline && next.history.length === 0
+        ? 'No list on this device yet. Leave airplane mode to request the first one.'
+        : 'Nothing matches. Choose another category or a higher price.',
+    );
+    const browsed =
+      catalogue === null ? [] : browseGoods(catalogue, goods, choice, next.query, BROWSED);
+    list(found, cards.found, browsed, 'browse-card');
+    none.hidden = catalogue === null || browsed.length > 0;
+    setText(
+      none,
+      next.query.trim() === '' ? 'No products match.' : `No products match “${next.query.trim()}”.`,
+    );
+  };
+}
+
+const connectionWords = {
+  online: 'Online',
+  offline: 'Offline',
+  failing: 'Not responding',
+} as const;
+
+function aboutOf({ catalogue, goods }: GoodsState): string {
+  const count = catalogue?.films.size.toLocaleString('en') ?? '…';
+  if (goods?.generated !== true) {
+    return `${count} products, trained by tandem quickstart.`;
+  }
+  return (
+    `A generated shop: its ${count} products, prices, makers and ${goods.visitors.toLocaleString('en')} ` +
+    'visitors do not exist. The models were trained on the visits by one run of tandem quickstart. ' +
+    'Price and category are filters of the package, stock is told to the device.'
+  );
+}
+
+function basketOf({ basket, goods }: GoodsState): string {
+  if (basket.length === 0) return 'Basket empty';
+  const sum = basket.reduce((total, item) => total + (goods?.products[item]?.price ?? 0), 0);
+  const count = basket.length === 1 ? '1 product' : `${basket.length} products`;
+  return goods === null ? `Basket: ${count}` : `Basket: ${count}, ${money(sum)}`;
+}
+
+function leadOf({
+  phase,
+  rerankMs,
+  decision,
+  calls,
+  history,
+  problem,
+  connection,
+}: GoodsState): string {
+  if (phase === 'loading') return 'Loading the small model …';
+  if (problem !== null) return `Error: ${problem}`;
+  if (connection?.state === 'failing')
+    return 'The server is not responding. The last list is still used.';
+  if (history.length === 0) return 'Popular products. Look at one.';
+  const ranked = rerankMs === null ? '' : `Re-ranked in ${milliseconds(rerankMs)}. `;
+  const called = calls === 1 ? '1 call' : `${calls} calls`;
+  return `${ranked}${called} for ${history.length} products. ${sentence(decision?.reason ?? '')}`;
+}
+
+function sentence(text: string): string {
+  return text === '' ? '' : `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
+}
