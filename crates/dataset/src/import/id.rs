@@ -26,6 +26,11 @@ impl Names {
         number
     }
 
+    /// Whether the name is known.
+    pub(super) fn contains(&self, name: &str) -> bool {
+        self.numbers.contains_key(name)
+    }
+
     /// The names by their numbers.
     pub(super) fn names(&self) -> &[Rc<str>] {
         &self.names

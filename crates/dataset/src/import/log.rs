@@ -1,6 +1,9 @@
 //! Rows of files of interactions.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
 
 use super::{
     bad_rows::{BadRow, BadRows},
@@ -282,6 +285,12 @@ impl Log {
             Ok(position as u16)
         };
         Ok(names.iter().zip(meanings).map(decide).collect())
+    }
+
+    /// Ids of the items that occur in a row.
+    pub(super) fn item_ids(&self) -> HashSet<&str> {
+        let names = self.items.names();
+        self.rows.iter().map(|row| &*names[row.item as usize]).collect()
     }
 
     /// The weight of an event.

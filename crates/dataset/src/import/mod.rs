@@ -9,6 +9,7 @@ mod events;
 mod files;
 mod forgotten;
 mod id;
+mod join;
 mod log;
 mod names;
 mod options;
@@ -117,6 +118,7 @@ pub fn import(options: &ImportOptions) -> Result<Imported, DatasetError> {
     for path in &catalogue_files {
         catalogues.read(path, options, &log.item_columns, Categories::Detected)?;
     }
+    catalogues.join(&log.item_ids())?;
     catalogues.bad.check(options.max_bad_rows)?;
 
     let mut summary = Summary {
@@ -196,6 +198,9 @@ fn finish(
         summary.unused = Some(used.iter().filter(|used| !**used).count());
     }
     summary.notes.extend(catalogues.note());
+    if let Some(warning) = catalogues.warning {
+        summary.notes.insert(0, warning);
+    }
     summary.files.extend(catalogues.summaries);
     summary.bad_rows.extend(catalogues.bad.rows);
     let (users, repeated) = summary.repeated_targets;

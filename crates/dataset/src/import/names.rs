@@ -320,6 +320,8 @@ const ITEM: Tiers = &[
         "booktitle",
     ],
 ];
+/// The option that names the item's column of a catalogue.
+pub(super) const CATALOGUE_ITEM_OPTION: &str = "--catalogue-item-column";
 /// Further names of the item in a catalogue, where a row's own id is the item's.
 pub(super) const CATALOGUE_ITEM: Tiers = &[&["id", "code", "number"], &["handle", "slug"]];
 

@@ -61,6 +61,9 @@ pub struct FileSummary {
     pub rows: u64,
     /// What was found, with its column: `user`, `user_id`.
     pub columns: Vec<(&'static str, String)>,
+    /// In a catalogue with several columns that can be the item: how many items of the log each
+    /// of them has.
+    pub matches: Option<String>,
     /// How times are written, with the first and the last, or that there are none.
     pub times: Option<String>,
     /// Columns that could have been taken and were not.
@@ -174,6 +177,7 @@ impl FileSummary {
             format,
             rows,
             columns: Vec::new(),
+            matches: None,
             times: None,
             passed_over: Vec::new(),
             names: names.to_vec(),
@@ -192,6 +196,17 @@ impl FileSummary {
             self.times = Some("no times: the order of the file counts".to_owned());
         }
         self.passed_over.extend(selected.passed_over.iter().map(name));
+    }
+
+    /// Notes the item's column of a catalogue, before the other columns.
+    pub(super) fn add_item(&mut self, selected: &Selected) {
+        let others = std::mem::take(&mut self.columns);
+        self.add(Role::Item, selected);
+        self.columns.extend(others);
+        // A name of the item can be the title.
+        let columns = &self.columns;
+        let used = |name: &String| columns.iter().any(|(_, used)| used == name);
+        self.passed_over.retain(|name| !used(name));
     }
 
     /// The column of a role, if there is one.
@@ -232,8 +247,8 @@ impl fmt::Display for Summary {
             for (noun, column) in &file.columns {
                 writeln!(f, "  {noun}: {column}")?;
             }
-            if let Some(times) = &file.times {
-                writeln!(f, "  {times}")?;
+            for line in [&file.matches, &file.times].into_iter().flatten() {
+                writeln!(f, "  {line}")?;
             }
             if !file.passed_over.is_empty() {
                 writeln!(f, "  not used: {}", file.passed_over.join(", "))?;
