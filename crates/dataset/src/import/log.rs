@@ -171,6 +171,9 @@ impl Log {
         self.item_columns
             .extend(columns.item.columns.iter().map(|&at| bare(&rows.columns()[at]).to_owned()));
         let timed = !columns.time.is_empty();
+        if timed {
+            log.read_compact_days();
+        }
         let event_named = columns.event.named;
         self.finish(&log, &mut summary, timed, event_named, own_log)?;
         if let Some(column) = log.unread_dates {
@@ -300,6 +303,21 @@ impl Log {
 }
 
 impl FileLog<'_> {
+    /// Reads the numbers of the time column as dates, `20240501`, if all of them are.
+    fn read_compact_days(&mut self) {
+        let numbers = || self.rows.iter().filter(|(_, kind)| *kind == Some(TimeKind::Seconds));
+        if !numbers().all(|(row, _)| time::compact_day(row.time).is_some()) {
+            return;
+        }
+        for (row, kind) in &mut self.rows {
+            if *kind == Some(TimeKind::Seconds)
+                && let Some(day) = time::compact_day(row.time)
+            {
+                (row.time, *kind) = (day, Some(TimeKind::Date));
+            }
+        }
+    }
+
     /// The weight that the options give to an event type.
     fn given_weight(&self, name: &str) -> Option<u32> {
         let mut given = self.options.event_weights.iter();

@@ -218,7 +218,7 @@ fn finish(
     Imported { dataset, summary }
 }
 
-/// Whether the log has times.
+/// Whether the log has times. Dates and positions cannot be put into one order.
 fn timed(log: &Log) -> Result<bool, DatasetError> {
     let with = log.summaries.iter().find(|file| file.has("time"));
     let without = log.summaries.iter().find(|file| !file.has("time"));
@@ -231,7 +231,25 @@ fn timed(log: &Log) -> Result<bool, DatasetError> {
                 with.path.display()
             ),
         )),
-        (with, _) => Ok(with.is_some()),
+        (with, _) => {
+            let dates = log.summaries.iter().find(|file| file.has_times && file.are_dates);
+            let order = log.summaries.iter().find(|file| file.has_times && !file.are_dates);
+            if let (Some(dates), Some(order)) = (dates, order) {
+                let column = |file: &FileSummary| file.column("time").unwrap_or("").to_owned();
+                return Err(DatasetError::input(
+                    &order.path,
+                    format!(
+                        "has numbers that are only an order in its time column {}, but {} has \
+                         dates in its time column {}; name another column with --time-column, or \
+                         import the files separately",
+                        column(order),
+                        dates.path.display(),
+                        column(dates)
+                    ),
+                ));
+            }
+            Ok(with.is_some())
+        }
     }
 }
 

@@ -69,7 +69,10 @@ pub struct FileSummary {
     /// Columns that could have been taken and were not.
     pub passed_over: Vec<String>,
     names: Vec<String>,
+    /// Whether times are dates, not positions.
     pub(super) are_dates: bool,
+    /// Whether there are times at all.
+    pub(super) has_times: bool,
 }
 
 /// An interaction as it was understood.
@@ -182,6 +185,7 @@ impl FileSummary {
             passed_over: Vec::new(),
             names: names.to_vec(),
             are_dates: false,
+            has_times: false,
         }
     }
 
@@ -209,9 +213,14 @@ impl FileSummary {
         self.passed_over.retain(|name| !used(name));
     }
 
-    /// The column of a role, if there is one.
+    /// Whether there is a column of a role.
     pub(super) fn has(&self, noun: &str) -> bool {
-        self.columns.iter().any(|(known, _)| *known == noun)
+        self.column(noun).is_some()
+    }
+
+    /// The column of a role, if there is one.
+    pub(super) fn column(&self, noun: &str) -> Option<&str> {
+        self.columns.iter().find(|(known, _)| *known == noun).map(|(_, column)| &**column)
     }
 
     /// The event column turned out to hold no event types.
@@ -230,6 +239,7 @@ impl FileSummary {
             dates += u64::from(time >= FIRST_DATE);
             all += 1;
         }
+        self.has_times = true;
         self.are_dates = kind != TimeKind::Seconds || dates * 2 > all;
         self.times = Some(if self.are_dates {
             let unit = if kind == TimeKind::Date { "" } else { " since 1970" };
