@@ -415,10 +415,18 @@ impl FileLog<'_> {
 
     /// Whether rating or quantity say that the item is not wanted.
     fn rejected(&self, rows: &dyn Rows, columns: &Columns) -> Result<Option<Reason>, String> {
-        if let Some(quantity) = number(&value(rows, &columns.quantity))
-            && quantity <= 0.0
-        {
-            return Ok(Some(Reason::Quantity));
+        let cell = value(rows, &columns.quantity);
+        match number(&cell) {
+            Some(quantity) if quantity <= 0.0 => return Ok(Some(Reason::Quantity)),
+            None if cell != Cell::Absent => {
+                return Err(fault(
+                    rows,
+                    &columns.quantity,
+                    "a quantity as a number",
+                    &words(&cell),
+                ));
+            }
+            _ => {}
         }
         if columns.rating.is_empty() {
             return Ok(None);

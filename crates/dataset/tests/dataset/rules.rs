@@ -286,3 +286,15 @@ fn dates_and_positions_are_not_mixed() {
         }
     }
 }
+
+#[test]
+fn quantities_of_spreadsheets_are_read_and_others_are_bad_rows() {
+    let log =
+        "user,item,qty\nu,a,\"-1,0\"\nu,b,-2.0\nu,c,(1)\nu,d,\u{2212}1\nu,e,1\nu,f,\nu,g,abc\n";
+    let error = try_import(log, |_| ()).unwrap_err().to_string();
+    let expected = "line 8: field qty: expected a quantity as a number, found \"abc\"";
+    assert!(error.contains("1 of 7 rows") && error.contains(expected), "{error}");
+    let read = try_import(log, |options| options.max_bad_rows = 0.2).unwrap();
+    assert_eq!(shown(&read.dataset), ["u: e f"]);
+    assert_eq!(left_out(&read), [(4, "quantities of 0 or less, which are returns")]);
+}
