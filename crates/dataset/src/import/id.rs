@@ -83,6 +83,11 @@ pub(super) fn whole_number(text: &str) -> Option<Cow<'_, str>> {
         .then(|| Cow::Owned(format!("{}", number as i64)))
 }
 
+/// Whether a program writes this for an absent id.
+pub(super) fn is_no_id(text: &str) -> bool {
+    NO_IDS.contains(&text)
+}
+
 /// Why a text cannot be an id, or `None` if it can.
 pub(super) fn id_fault(id: &str) -> Option<&'static str> {
     if id.is_empty() {

@@ -17,6 +17,7 @@ mod sequences;
 mod summary;
 mod time;
 mod title;
+mod users;
 
 use std::{collections::HashSet, fmt::Write, path::Path};
 
@@ -109,6 +110,7 @@ pub fn import(options: &ImportOptions) -> Result<Imported, DatasetError> {
         }
         log.read(path, options)?;
     }
+    log.name_users();
     log.bad.check(options.max_bad_rows)?;
     let timed = timed(&log)?;
     if options.min_rating.is_some() && !log.summaries.iter().any(|file| file.has("rating")) {
