@@ -37,6 +37,25 @@ pub enum DatasetError {
         /// What is wrong and what to do, as the rest of a sentence.
         problem: String,
     },
+    /// No item of the log is in the catalogue.
+    #[error(
+        "{}: expected items of the log, such as {example:?}, found none of its {items} items in \
+         the column {column}. Columns with an item id, and how many items of the log they have: \
+         {candidates}. Name the column with the ids of the log with --catalogue-item-column",
+        path.display()
+    )]
+    NoItemInCatalogue {
+        /// The file of items; the first of several.
+        path: PathBuf,
+        /// The column that was taken for the item id.
+        column: String,
+        /// Number of items of the log.
+        items: usize,
+        /// One of them.
+        example: String,
+        /// The columns that can be the item id, each with the number of items of the log in it.
+        candidates: String,
+    },
     /// Too many rows cannot be read.
     #[error(
         "{bad} of {total} rows cannot be read, more than the {} % of --max-bad-rows; the first \

@@ -40,6 +40,10 @@ struct Columns {
     /// Rating.
     #[arg(long, value_name = "NAME", help_heading = COLUMNS)]
     rating_column: Option<String>,
+    /// Item, in the catalogue, where the log names it differently.
+    #[arg(long, value_name = "NAME", help_heading = COLUMNS)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    catalogue_item_column: Option<String>,
     /// Title, in the catalogue.
     #[arg(long, value_name = "NAME", help_heading = COLUMNS)]
     title_column: Option<String>,
@@ -116,6 +120,7 @@ impl LogOptions {
                 time: columns.time_column.clone(),
                 event: columns.event_column.clone(),
                 rating: columns.rating_column.clone(),
+                catalogue_item: columns.catalogue_item_column.clone(),
                 title: columns.title_column.clone(),
                 category: columns.category_column.clone(),
             },

@@ -1,15 +1,16 @@
 //! Rows of files of items.
 
-use std::path::Path;
+use std::{collections::HashSet, path::Path, rc::Rc};
 
 use tandem_protocol::ItemId;
 
 use super::{
     bad_rows::{BadRow, BadRows},
-    cell::{fault, id, value, words},
-    columns::{Finder, Selected, tokens},
+    cell::{fault, value, words},
+    columns::{Finder, Selected, bare},
     id::Names,
-    names::Role,
+    join::{self, ItemColumns, Table},
+    names::{CATALOGUE_ITEM_OPTION, Role},
     options::ImportOptions,
     summary::FileSummary,
     time,
@@ -38,13 +39,17 @@ pub(super) struct Catalogues {
     items: Vec<Metadata>,
     /// Rows for an item that was listed before.
     repeated: u64,
+    /// Files that were read and not joined yet.
+    tables: Vec<(Table, FileSummary)>,
     pub(super) bad: BadRows,
     pub(super) summaries: Vec<FileSummary>,
+    /// That most items of the log are missing.
+    pub(super) warning: Option<String>,
 }
 
 /// What is known of an item.
 #[derive(Clone, Debug, Default)]
-struct Metadata {
+pub(super) struct Metadata {
     title: String,
     year: Option<u16>,
     genres: Vec<String>,
@@ -52,8 +57,9 @@ struct Metadata {
     description: String,
 }
 
+/// The columns of one file.
 struct Columns {
-    item: Selected,
+    item: ItemColumns,
     title: Selected,
     year: Selected,
     categories: Selected,
@@ -63,8 +69,7 @@ struct Columns {
 }
 
 impl Columns {
-    /// `log_columns` are the names of the items' columns in the log: the same name is the same
-    /// thing.
+    /// `log_columns` are the names of the items' columns in the log.
     fn find(
         path: &Path,
         rows: &dyn Rows,
@@ -72,10 +77,6 @@ impl Columns {
         log_columns: &[String],
     ) -> Result<Self, DatasetError> {
         let finder = Finder { path, rows, catalogue: true };
-        let same = |wanted: &&String| {
-            rows.columns().iter().any(|name| tokens(name).concat() == tokens(wanted).concat())
-        };
-        let item = options.columns.item.iter().chain(log_columns).find(same);
         let names = &options.columns;
         let title = finder.find(Role::Title, names.title.as_deref())?;
         let categories = finder.find(Role::Categories, names.category.as_deref())?;
@@ -87,7 +88,7 @@ impl Columns {
         };
         let (brand, description) = (other(Role::Brand)?, other(Role::Description)?);
         Ok(Self {
-            item: finder.require(Role::Item, item.map(String::as_str))?,
+            item: ItemColumns::find(&finder, options, log_columns)?,
             title,
             year: finder.find(Role::Year, None)?,
             categories,
@@ -99,7 +100,7 @@ impl Columns {
 }
 
 impl Catalogues {
-    /// Reads one file.
+    /// Reads one file. [`Catalogues::join`] decides which of its columns is the item.
     ///
     /// # Errors
     /// [`DatasetError::Io`], and [`DatasetError::Input`] if the columns cannot be found.
@@ -114,60 +115,28 @@ impl Catalogues {
             readers::open(path, options.has_header)?;
         let categories = if recbole { Categories::Recbole } else { categories };
         let mut columns = Columns::find(path, &*rows, options, log_columns)?;
-        let mut ids = Names::default();
-        let mut items: Vec<Metadata> = Vec::new();
+        let mut table = Table::new(path);
         let before = self.bad.total;
         loop {
             let step = rows.advance()?;
             if rows.columns().len() != columns.known {
                 columns = Columns::find(path, &*rows, options, log_columns)?;
             }
-            let bad = |reason| BadRow { file: path.to_path_buf(), line: rows.line(), reason };
             match step {
                 Step::End => break,
                 Step::Bad { reason, lines } => {
                     self.bad.total += lines;
-                    self.bad.add(bad(reason), lines);
+                    self.bad.add(table.bad_row(rows.line(), reason), lines);
                 }
                 Step::Row => {
                     self.bad.total += 1;
-                    let id = match id(&*rows, &columns.item, "an item id") {
-                        Ok(id) => id,
-                        Err(reason) => {
-                            self.bad.add(bad(reason), 1);
-                            continue;
-                        }
-                    };
-                    let at = ids.number(&id) as usize;
-                    let (metadata, faults) = metadata(&*rows, &columns, categories);
-                    // The item stays; only the field is missing. The row counts as bad once.
-                    for (number, fault) in faults.into_iter().enumerate() {
-                        let lines = u64::from(number == 0);
-                        self.bad.add(bad(format!("item {id}: {fault}")), lines);
-                    }
-                    match items.get_mut(at) {
-                        None => items.push(metadata),
-                        Some(known) => {
-                            known.fill(metadata);
-                            self.repeated += 1;
-                        }
-                    }
-                }
-            }
-        }
-        for (at, metadata) in ids.merge_into(&mut self.ids).into_iter().zip(items) {
-            match self.items.get_mut(at as usize) {
-                None => self.items.push(metadata),
-                Some(known) => {
-                    known.fill(metadata);
-                    self.repeated += 1;
+                    table.take(&*rows, &columns.item, metadata(&*rows, &columns, categories));
                 }
             }
         }
         let rows_read = self.bad.total - before;
         let mut summary = FileSummary::new(path, description, rows_read, rows.columns());
         for (role, selected) in [
-            (Role::Item, &columns.item),
             (Role::Title, &columns.title),
             (Role::Year, &columns.year),
             (Role::Categories, &columns.categories),
@@ -176,8 +145,76 @@ impl Catalogues {
         ] {
             summary.add(role, selected);
         }
-        self.summaries.push(summary);
+        table.names = rows.columns().iter().map(|name| bare(name).to_owned()).collect();
+        table.columns = columns.item;
+        self.tables.push((table, summary));
         Ok(())
+    }
+
+    /// Decides which column of each file is the item, and takes the items.
+    ///
+    /// # Errors
+    /// [`DatasetError::NoItemInCatalogue`] if no file has an item of the log, and
+    /// [`DatasetError::Input`] if two columns are equally plausible.
+    pub(super) fn join(&mut self, log: &HashSet<&str>) -> Result<(), DatasetError> {
+        let tables = std::mem::take(&mut self.tables);
+        let choices = join::choose(tables.iter().map(|(table, _)| table), log)?;
+        for ((table, mut summary), choice) in tables.into_iter().zip(choices) {
+            summary.add_item(&choice.selected);
+            summary.matches = choice.matches;
+            self.summaries.push(summary);
+            self.add(table, choice.ids, &choice.selected);
+        }
+        let matched = log.iter().filter(|id| self.ids.contains(id)).count();
+        if !self.summaries.is_empty() && 2 * matched < log.len() {
+            self.warning = Some(format!(
+                "warning: the catalogue has only {matched} of the {} items of the log; if another \
+                 of its columns has their ids, name it with {CATALOGUE_ITEM_OPTION}",
+                log.len()
+            ));
+        }
+        Ok(())
+    }
+
+    /// Takes the items of a file; `ids` are those of its rows.
+    fn add(&mut self, table: Table, ids: Vec<Result<Rc<str>, String>>, item: &Selected) {
+        let mut names = Names::default();
+        let mut items: Vec<Metadata> = Vec::new();
+        let (path, columns) = (table.path, table.names);
+        let bad = |line, reason| BadRow { file: path.clone(), line, reason };
+        for (row, id) in table.rows.into_iter().zip(ids) {
+            let id = match id {
+                Ok(id) => id,
+                Err(found) => {
+                    let field = item.columns.first().map_or("", |&at| &columns[at]);
+                    let reason = format!("field {field}: expected an item id, found {found}");
+                    self.bad.add(bad(row.line, reason), 1);
+                    continue;
+                }
+            };
+            let (metadata, faults) = row.metadata;
+            // The item stays; only the field is missing. The row counts as bad once.
+            for (number, fault) in faults.into_iter().enumerate() {
+                let lines = u64::from(number == 0);
+                self.bad.add(bad(row.line, format!("item {id}: {fault}")), lines);
+            }
+            match items.get_mut(names.number(&id) as usize) {
+                None => items.push(metadata),
+                Some(known) => {
+                    known.fill(metadata);
+                    self.repeated += 1;
+                }
+            }
+        }
+        for (at, metadata) in names.merge_into(&mut self.ids).into_iter().zip(items) {
+            match self.items.get_mut(at as usize) {
+                None => self.items.push(metadata),
+                Some(known) => {
+                    known.fill(metadata);
+                    self.repeated += 1;
+                }
+            }
+        }
     }
 
     /// All items, without counts.

@@ -60,9 +60,56 @@ pub(super) fn column_of_dates(rows: &dyn Rows) -> Option<String> {
     Some(rows.columns()[column].clone())
 }
 
-/// A cell as a number; a comma can be the decimal point.
+/// A cell as a number. A comma can be the decimal point, or separate thousands before one. A
+/// negative number can have the minus of Unicode, or brackets as in accounting.
 pub(super) fn number(cell: &Cell<'_>) -> Option<f64> {
     let Cell::Text(text) = cell else { return None };
-    let number: f64 = text.parse().ok().or_else(|| text.replace(',', ".").parse().ok())?;
+    let amount = text.strip_prefix('(').and_then(|text| text.strip_suffix(')'));
+    if let Some(amount) = amount.map(str::trim) {
+        let starts_with_digit = amount.starts_with(|it: char| it.is_ascii_digit());
+        return if starts_with_digit { decimal(amount).map(|number| -number) } else { None };
+    }
+    match text.strip_prefix('\u{2212}') {
+        Some(amount) => decimal(&format!("-{amount}")),
+        None => decimal(text),
+    }
+}
+
+fn decimal(text: &str) -> Option<f64> {
+    let point = text.rfind([',', '.']).map(|at| text.as_bytes()[at]);
+    let with_point = match point {
+        Some(b',') => text.replace('.', "").replace(',', "."),
+        Some(_) => text.replace(',', ""),
+        None => text.to_owned(),
+    };
+    let number: f64 = text.parse().ok().or_else(|| with_point.parse().ok())?;
     number.is_finite().then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_spreadsheets_are_read() {
+        for (text, expected) in [
+            ("1.5", Some(1.5)),
+            ("1,5", Some(1.5)),
+            ("-1,0", Some(-1.0)),
+            ("1,234.5", Some(1_234.5)),
+            ("1.234,5", Some(1_234.5)),
+            ("1e3", Some(1_000.0)),
+            ("(1)", Some(-1.0)),
+            ("( 2,5 )", Some(-2.5)),
+            ("\u{2212}1", Some(-1.0)),
+            ("(-1)", None),
+            ("(1", None),
+            ("\u{2212}", None),
+            ("abc", None),
+            ("NaN", None),
+            ("inf", None),
+        ] {
+            assert_eq!(number(&Cell::Text(text.into())), expected, "{text}");
+        }
+    }
 }

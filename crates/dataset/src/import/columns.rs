@@ -1,8 +1,8 @@
 //! Which column of a file is what.
 
-use std::path::Path;
+use std::{collections::HashSet, path::Path};
 
-use super::names::{CATALOGUE_ITEM, Role, Tiers};
+use super::names::{CATALOGUE_ITEM, CATALOGUE_ITEM_OPTION, Role, Tiers};
 use crate::{DatasetError, readers::Rows};
 
 /// The columns of one role: usually one. Of several, each row has at most one value.
@@ -50,13 +50,33 @@ impl Finder<'_> {
             return match columns.len() {
                 0 => Err(self.input(format!(
                     "has no column {named:?} ({}); its columns are {}",
-                    role.option(),
+                    self.option(role),
                     self.list()
                 ))),
                 1 => Ok(Selected { columns, named: true, passed_over: Vec::new() }),
                 _ => Err(self.input(format!("has {} columns {named:?}", columns.len()))),
             };
         }
+        let mut selected = Selected::default();
+        for columns in self.tiers(role) {
+            if !selected.columns.is_empty() {
+                selected.passed_over.extend(columns);
+                continue;
+            }
+            selected.columns = self.resolve(role, columns, &mut selected.passed_over)?;
+        }
+        // Only second choices among the exact names are worth telling.
+        let whole = |at: usize| tokens(&names[at]).concat();
+        selected
+            .passed_over
+            .retain(|&at| role.exact().iter().any(|tier| tier.contains(&whole(at).as_str())));
+        Ok(selected)
+    }
+
+    /// The columns that can have a role by their names, the best names first. No column is in two
+    /// tiers.
+    fn tiers(&self, role: Role) -> Vec<Vec<usize>> {
+        let names = self.rows.columns();
         let split: Vec<Vec<String>> = names.iter().map(|name| tokens(name)).collect();
         let whole: Vec<String> = split.iter().map(|tokens| tokens.concat()).collect();
         let further: Tiers =
@@ -72,23 +92,41 @@ impl Finder<'_> {
                 })
                 .collect()
         });
-        let mut selected = Selected::default();
-        for columns in exact.chain(suffixed) {
-            let new: Vec<usize> = columns
-                .into_iter()
-                .filter(|at| !selected.columns.contains(at) && !selected.passed_over.contains(at))
-                .collect();
-            if !selected.columns.is_empty() {
-                selected.passed_over.extend(new);
-                continue;
+        let mut known = HashSet::new();
+        let mut tiers = Vec::new();
+        for mut columns in exact.chain(suffixed) {
+            columns.retain(|at| known.insert(*at));
+            if !columns.is_empty() {
+                tiers.push(columns);
             }
-            selected.columns = self.resolve(role, new, &mut selected.passed_over)?;
         }
-        // Only second choices among the exact names are worth telling.
-        selected
-            .passed_over
-            .retain(|&at| role.exact().iter().any(|tier| tier.contains(&whole[at].as_str())));
-        Ok(selected)
+        tiers
+    }
+
+    /// All choices for a role, the best names first: the columns of a tier together where each row
+    /// has one of them, else each alone. With the number of the tier.
+    pub(super) fn candidates(&self, role: Role) -> Vec<(Vec<usize>, usize)> {
+        let mut candidates = Vec::new();
+        for (tier, columns) in self.tiers(role).into_iter().enumerate() {
+            if self.contradiction(&columns).is_some() {
+                candidates.extend(columns.into_iter().map(|column| (vec![column], tier)));
+            } else {
+                candidates.push((columns, tier));
+            }
+        }
+        candidates
+    }
+
+    /// Two of these columns that have values in one row.
+    fn contradiction(&self, columns: &[usize]) -> Option<(usize, usize)> {
+        columns.iter().enumerate().find_map(|(at, &left)| {
+            let right = columns[at + 1..].iter().find(|&&it| self.rows.occur_together(left, it));
+            right.map(|&right| (left, right))
+        })
+    }
+
+    fn option(&self, role: Role) -> &'static str {
+        if self.catalogue && role == Role::Item { CATALOGUE_ITEM_OPTION } else { role.option() }
     }
 
     /// As [`Finder::find`], for a role that must be there.
@@ -104,7 +142,7 @@ impl Finder<'_> {
                  {} (if the file has no header line, add --no-header and give the column's number)",
                 role.noun(),
                 self.list(),
-                role.option()
+                self.option(role)
             )));
         }
         Ok(selected)
@@ -117,11 +155,7 @@ impl Finder<'_> {
         columns: Vec<usize>,
         passed_over: &mut Vec<usize>,
     ) -> Result<Vec<usize>, DatasetError> {
-        let contradiction = columns.iter().enumerate().find_map(|(at, &left)| {
-            let right = columns[at + 1..].iter().find(|&&it| self.rows.occur_together(left, it));
-            right.map(|&right| (left, right))
-        });
-        let Some((left, right)) = contradiction else { return Ok(columns) };
+        let Some((left, right)) = self.contradiction(&columns) else { return Ok(columns) };
         if role.first_wins() {
             passed_over.extend(&columns[1..]);
             return Ok(columns[..1].to_vec());

@@ -26,6 +26,11 @@ impl Names {
         number
     }
 
+    /// Whether the name is known.
+    pub(super) fn contains(&self, name: &str) -> bool {
+        self.numbers.contains_key(name)
+    }
+
     /// The names by their numbers.
     pub(super) fn names(&self) -> &[Rc<str>] {
         &self.names
@@ -76,6 +81,11 @@ pub(super) fn whole_number(text: &str) -> Option<Cow<'_, str>> {
     let number: f64 = text.parse().ok()?;
     (number.fract() == 0.0 && number.abs() < MAX_EXACT)
         .then(|| Cow::Owned(format!("{}", number as i64)))
+}
+
+/// Whether a program writes this for an absent id.
+pub(super) fn is_no_id(text: &str) -> bool {
+    NO_IDS.contains(&text)
 }
 
 /// Why a text cannot be an id, or `None` if it can.

@@ -1,17 +1,22 @@
 //! Rows of files of interactions.
 
-use std::path::{Path, PathBuf};
+use std::{
+    borrow::Cow,
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
 
 use super::{
     bad_rows::{BadRow, BadRows},
     cell::{column_of_dates, fault, id, number, value, words},
-    columns::{Finder, Selected, bare},
+    columns::{Finder, Selected, bare, tokens},
     events::{Meaning, VIEW, meaning},
-    id::Names,
-    names::Role,
+    id::{Names, id_fault, is_no_id},
+    names::{Role, fills_user, user_kind},
     options::ImportOptions,
     summary::{FileSummary, LeftOut, Reason},
     time::{self, TimeKind},
+    users::{Users, prefixed},
 };
 use crate::{
     DatasetError, event_log,
@@ -28,6 +33,8 @@ const MAX_EVENT_TYPES: usize = 1_000;
 /// Interactions of all files, in the order of the files.
 #[derive(Default)]
 pub(super) struct Log {
+    /// Users of all files, until [`Log::name_users`].
+    identities: Users,
     pub(super) users: Names,
     pub(super) items: Names,
     pub(super) rows: Vec<Row>,
@@ -64,6 +71,9 @@ pub(super) struct Row {
 /// The columns of one file.
 struct Columns {
     user: Selected,
+    user_kind: usize,
+    /// Columns that name the user where its column is empty, each with its kind.
+    further_users: Vec<(usize, usize)>,
     item: Selected,
     time: Selected,
     event: Selected,
@@ -77,8 +87,13 @@ impl Columns {
     fn find(path: &Path, rows: &dyn Rows, options: &ImportOptions) -> Result<Self, DatasetError> {
         let names = &options.columns;
         let finder = Finder { path, rows, catalogue: false };
+        let user = finder.require(Role::User, names.user.as_deref())?;
+        let words = |at: usize| tokens(&rows.columns()[at]);
+        let further = user.passed_over.iter().filter(|at| fills_user(&words(**at)));
         Ok(Self {
-            user: finder.require(Role::User, names.user.as_deref())?,
+            user_kind: user.columns.first().map_or(0, |&at| user_kind(&words(at))),
+            further_users: further.map(|&at| (at, user_kind(&words(at)))).collect(),
+            user,
             item: finder.require(Role::Item, names.item.as_deref())?,
             time: finder.find(Role::Time, names.time.as_deref())?,
             event: finder.find(Role::Event, names.event.as_deref())?,
@@ -94,7 +109,9 @@ struct FileLog<'a> {
     path: &'a Path,
     options: &'a ImportOptions,
     file: u16,
-    users: Names,
+    users: Users,
+    /// Rows whose user is in a further column, by that column.
+    filled: Vec<(usize, u64)>,
     items: Names,
     events: Names,
     rows: Vec<(Row, Option<TimeKind>)>,
@@ -122,7 +139,8 @@ impl Log {
             path,
             options,
             file: self.files.len() as u16,
-            users: Names::default(),
+            users: Users::default(),
+            filled: Vec::new(),
             items: Names::default(),
             events: Names::default(),
             rows: Vec::new(),
@@ -152,6 +170,17 @@ impl Log {
         }
         let mut summary =
             FileSummary::new(path, description, self.bad.total - before, rows.columns());
+        let name = |at: usize| bare(&rows.columns()[at]);
+        for &(at, count) in &log.filled {
+            columns.user.passed_over.retain(|passed| *passed != at);
+            let users: Vec<&str> = columns.user.columns.iter().map(|&at| name(at)).collect();
+            self.notes.push(format!(
+                "{}: rows without {} that take the user from {}: {count}",
+                path.display(),
+                users.join(" or "),
+                name(at)
+            ));
+        }
         for (role, selected) in [
             (Role::User, &columns.user),
             (Role::Item, &columns.item),
@@ -168,6 +197,9 @@ impl Log {
         self.item_columns
             .extend(columns.item.columns.iter().map(|&at| bare(&rows.columns()[at]).to_owned()));
         let timed = !columns.time.is_empty();
+        if timed {
+            log.read_compact_days();
+        }
         let event_named = columns.event.named;
         self.finish(&log, &mut summary, timed, event_named, own_log)?;
         if let Some(column) = log.unread_dates {
@@ -197,7 +229,7 @@ impl Log {
             let of_kind = log.rows.iter().filter(|(_, found)| *found == Some(kind));
             summary.set_times(kind, of_kind.map(|(row, _)| row.time));
         }
-        let users = log.users.merge_into(&mut self.users);
+        let users = log.users.merge_into(&mut self.identities);
         let items = log.items.merge_into(&mut self.items);
         self.rows.reserve(log.rows.len());
         for &(mut row, found) in &log.rows {
@@ -219,7 +251,7 @@ impl Log {
                     Ok(event) => row.event = *event,
                     Err(reason) => {
                         let example = || {
-                            let user = &log.users.names()[row.user as usize];
+                            let user = log.users.name(row.user);
                             let item = &log.items.names()[row.item as usize];
                             log.example(u64::from(row.line), user, item)
                         };
@@ -284,6 +316,21 @@ impl Log {
         Ok(names.iter().zip(meanings).map(decide).collect())
     }
 
+    /// Names the users, now that those of all files are known.
+    pub(super) fn name_users(&mut self) {
+        let (names, numbers) = std::mem::take(&mut self.identities).into_names();
+        self.users = names;
+        for row in &mut self.rows {
+            row.user = numbers[row.user as usize];
+        }
+    }
+
+    /// Ids of the items that occur in a row.
+    pub(super) fn item_ids(&self) -> HashSet<&str> {
+        let names = self.items.names();
+        self.rows.iter().map(|row| &*names[row.item as usize]).collect()
+    }
+
     /// The weight of an event.
     pub(super) fn weight(&self, event: u16) -> u32 {
         self.event_types.get(usize::from(event)).map_or(VIEW, |event| event.weight)
@@ -291,6 +338,21 @@ impl Log {
 }
 
 impl FileLog<'_> {
+    /// Reads the numbers of the time column as dates, `20240501`, if all of them are.
+    fn read_compact_days(&mut self) {
+        let numbers = || self.rows.iter().filter(|(_, kind)| *kind == Some(TimeKind::Seconds));
+        if !numbers().all(|(row, _)| time::compact_day(row.time).is_some()) {
+            return;
+        }
+        for (row, kind) in &mut self.rows {
+            if *kind == Some(TimeKind::Seconds)
+                && let Some(day) = time::compact_day(row.time)
+            {
+                (row.time, *kind) = (day, Some(TimeKind::Date));
+            }
+        }
+    }
+
     /// The weight that the options give to an event type.
     fn given_weight(&self, name: &str) -> Option<u32> {
         let mut given = self.options.event_weights.iter();
@@ -326,8 +388,15 @@ impl FileLog<'_> {
         columns: &Columns,
         left_out: &mut LeftOut,
     ) -> Result<(), String> {
-        let user = id(rows, &columns.user, "a user id")?;
-        if self.is_forgotten(&user) {
+        let (user, kind, filled) = user(rows, columns)?;
+        if let Some(column) = filled {
+            match self.filled.iter_mut().find(|(known, _)| *known == column) {
+                Some((_, count)) => *count += 1,
+                None => self.filled.push((column, 1)),
+            }
+        }
+        if self.is_forgotten(&user) || filled.is_some() && self.is_forgotten(&prefixed(kind, &user))
+        {
             // Without the name.
             left_out.add(Reason::Forgotten, || {
                 format!("{}, line {}", self.path.display(), rows.line())
@@ -347,7 +416,7 @@ impl FileLog<'_> {
         if columns.time.is_empty() && self.rows.is_empty() {
             self.unread_dates = column_of_dates(rows);
         }
-        let (time, kind) = match value(rows, &columns.time) {
+        let (time, time_kind) = match value(rows, &columns.time) {
             Cell::Absent => (NO_TIME, None),
             Cell::Time(time) => (time, Some(TimeKind::Date)),
             cell => {
@@ -380,18 +449,27 @@ impl FileLog<'_> {
             }
             _ => NO_EVENT,
         };
-        let (user, item) = (self.users.number(&user), self.items.number(&item));
+        let user = self.users.number(kind, &user, filled.is_some());
+        let item = self.items.number(&item);
         let line = u32::try_from(rows.line()).unwrap_or(u32::MAX);
-        self.rows.push((Row { time, user, item, line, file: self.file, event }, kind));
+        self.rows.push((Row { time, user, item, line, file: self.file, event }, time_kind));
         Ok(())
     }
 
     /// Whether rating or quantity say that the item is not wanted.
     fn rejected(&self, rows: &dyn Rows, columns: &Columns) -> Result<Option<Reason>, String> {
-        if let Some(quantity) = number(&value(rows, &columns.quantity))
-            && quantity <= 0.0
-        {
-            return Ok(Some(Reason::Quantity));
+        let cell = value(rows, &columns.quantity);
+        match number(&cell) {
+            Some(quantity) if quantity <= 0.0 => return Ok(Some(Reason::Quantity)),
+            None if cell != Cell::Absent => {
+                return Err(fault(
+                    rows,
+                    &columns.quantity,
+                    "a quantity as a number",
+                    &words(&cell),
+                ));
+            }
+            _ => {}
         }
         if columns.rating.is_empty() {
             return Ok(None);
@@ -418,6 +496,28 @@ impl FileLog<'_> {
     fn example(&self, line: u64, user: &str, item: &str) -> String {
         format!("{}, line {line}: user {user}, item {item}", self.path.display())
     }
+}
+
+/// The user of a row, the kind of its column, and the column if it is a further one.
+fn user<'a>(
+    rows: &'a dyn Rows,
+    columns: &Columns,
+) -> Result<(Cow<'a, str>, usize, Option<usize>), String> {
+    let is_empty = match value(rows, &columns.user) {
+        Cell::Absent => true,
+        Cell::Text(text) => is_no_id(&text),
+        _ => false,
+    };
+    if is_empty {
+        for &(column, kind) in &columns.further_users {
+            if let Cell::Text(text) = rows.cell(column)
+                && id_fault(&text).is_none()
+            {
+                return Ok((text, kind, Some(column)));
+            }
+        }
+    }
+    Ok((id(rows, &columns.user, "a user id")?, columns.user_kind, None))
 }
 
 /// The kind of most times.

@@ -9,6 +9,7 @@ mod events;
 mod files;
 mod forgotten;
 mod id;
+mod join;
 mod log;
 mod names;
 mod options;
@@ -16,6 +17,7 @@ mod sequences;
 mod summary;
 mod time;
 mod title;
+mod users;
 
 use std::{collections::HashSet, fmt::Write, path::Path};
 
@@ -108,6 +110,7 @@ pub fn import(options: &ImportOptions) -> Result<Imported, DatasetError> {
         }
         log.read(path, options)?;
     }
+    log.name_users();
     log.bad.check(options.max_bad_rows)?;
     let timed = timed(&log)?;
     if options.min_rating.is_some() && !log.summaries.iter().any(|file| file.has("rating")) {
@@ -117,6 +120,7 @@ pub fn import(options: &ImportOptions) -> Result<Imported, DatasetError> {
     for path in &catalogue_files {
         catalogues.read(path, options, &log.item_columns, Categories::Detected)?;
     }
+    catalogues.join(&log.item_ids())?;
     catalogues.bad.check(options.max_bad_rows)?;
 
     let mut summary = Summary {
@@ -196,6 +200,9 @@ fn finish(
         summary.unused = Some(used.iter().filter(|used| !**used).count());
     }
     summary.notes.extend(catalogues.note());
+    if let Some(warning) = catalogues.warning {
+        summary.notes.insert(0, warning);
+    }
     summary.files.extend(catalogues.summaries);
     summary.bad_rows.extend(catalogues.bad.rows);
     let (users, repeated) = summary.repeated_targets;
@@ -213,7 +220,7 @@ fn finish(
     Imported { dataset, summary }
 }
 
-/// Whether the log has times.
+/// Whether the log has times. Dates and positions cannot be put into one order.
 fn timed(log: &Log) -> Result<bool, DatasetError> {
     let with = log.summaries.iter().find(|file| file.has("time"));
     let without = log.summaries.iter().find(|file| !file.has("time"));
@@ -226,7 +233,25 @@ fn timed(log: &Log) -> Result<bool, DatasetError> {
                 with.path.display()
             ),
         )),
-        (with, _) => Ok(with.is_some()),
+        (with, _) => {
+            let dates = log.summaries.iter().find(|file| file.has_times && file.are_dates);
+            let order = log.summaries.iter().find(|file| file.has_times && !file.are_dates);
+            if let (Some(dates), Some(order)) = (dates, order) {
+                let column = |file: &FileSummary| file.column("time").unwrap_or("").to_owned();
+                return Err(DatasetError::input(
+                    &order.path,
+                    format!(
+                        "has numbers that are only an order in its time column {}, but {} has \
+                         dates in its time column {}; name another column with --time-column, or \
+                         import the files separately",
+                        column(order),
+                        dates.path.display(),
+                        column(dates)
+                    ),
+                ));
+            }
+            Ok(with.is_some())
+        }
     }
 }
 

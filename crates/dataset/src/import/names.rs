@@ -190,6 +190,25 @@ const USER: Tiers = &[
     &["username", "login", "email", "useremail", "customeremail", "reviewername"],
 ];
 
+/// Which group of names a column of users has, from 0.
+pub(super) fn user_kind(words: &[String]) -> usize {
+    let whole = words.concat();
+    let exact = USER.iter().position(|names| names.contains(&whole.as_str()));
+    let is_suffix = |names: &&[&str]| {
+        (1..words.len()).any(|from| names.contains(&words[from..].concat().as_str()))
+    };
+    exact.or_else(|| Role::User.suffixes().iter().position(is_suffix)).unwrap_or(0)
+}
+
+/// Whether a column can name the user of a row whose user column is empty. Names such as `device`
+/// can hold a kind of device, which many visitors share.
+pub(super) fn fills_user(words: &[String]) -> bool {
+    const FURTHER: &[&str] =
+        &["visitor", "cookie", "session", "email", "useremail", "customeremail"];
+    let whole = words.concat();
+    [VISITOR_IDS, SESSION_IDS, FURTHER].iter().any(|names| names.contains(&whole.as_str()))
+}
+
 const ITEM_IDS: &[&str] = &[
     "itemid",
     "productid",
@@ -320,6 +339,8 @@ const ITEM: Tiers = &[
         "booktitle",
     ],
 ];
+/// The option that names the item's column of a catalogue.
+pub(super) const CATALOGUE_ITEM_OPTION: &str = "--catalogue-item-column";
 /// Further names of the item in a catalogue, where a row's own id is the item's.
 pub(super) const CATALOGUE_ITEM: Tiers = &[&["id", "code", "number"], &["handle", "slug"]];
 

@@ -50,6 +50,7 @@ pub(super) fn read(
     if titles.exists() {
         catalogues.read(&titles, options, &["item_id".to_owned()], Categories::Arrows)?;
     }
+    catalogues.join(&names.iter().map(|name| &**name).collect())?;
     let mut items = catalogues.items();
     let known: HashSet<ItemId> = items.iter().map(|item| item.id.clone()).collect();
     items

@@ -61,12 +61,18 @@ pub struct FileSummary {
     pub rows: u64,
     /// What was found, with its column: `user`, `user_id`.
     pub columns: Vec<(&'static str, String)>,
+    /// In a catalogue with several columns that can be the item: how many items of the log each
+    /// of them has.
+    pub matches: Option<String>,
     /// How times are written, with the first and the last, or that there are none.
     pub times: Option<String>,
     /// Columns that could have been taken and were not.
     pub passed_over: Vec<String>,
     names: Vec<String>,
+    /// Whether times are dates, not positions.
     pub(super) are_dates: bool,
+    /// Whether there are times at all.
+    pub(super) has_times: bool,
 }
 
 /// An interaction as it was understood.
@@ -174,10 +180,12 @@ impl FileSummary {
             format,
             rows,
             columns: Vec::new(),
+            matches: None,
             times: None,
             passed_over: Vec::new(),
             names: names.to_vec(),
             are_dates: false,
+            has_times: false,
         }
     }
 
@@ -194,9 +202,25 @@ impl FileSummary {
         self.passed_over.extend(selected.passed_over.iter().map(name));
     }
 
-    /// The column of a role, if there is one.
+    /// Notes the item's column of a catalogue, before the other columns.
+    pub(super) fn add_item(&mut self, selected: &Selected) {
+        let others = std::mem::take(&mut self.columns);
+        self.add(Role::Item, selected);
+        self.columns.extend(others);
+        // A name of the item can be the title.
+        let columns = &self.columns;
+        let used = |name: &String| columns.iter().any(|(_, used)| used == name);
+        self.passed_over.retain(|name| !used(name));
+    }
+
+    /// Whether there is a column of a role.
     pub(super) fn has(&self, noun: &str) -> bool {
-        self.columns.iter().any(|(known, _)| *known == noun)
+        self.column(noun).is_some()
+    }
+
+    /// The column of a role, if there is one.
+    pub(super) fn column(&self, noun: &str) -> Option<&str> {
+        self.columns.iter().find(|(known, _)| *known == noun).map(|(_, column)| &**column)
     }
 
     /// The event column turned out to hold no event types.
@@ -215,6 +239,7 @@ impl FileSummary {
             dates += u64::from(time >= FIRST_DATE);
             all += 1;
         }
+        self.has_times = true;
         self.are_dates = kind != TimeKind::Seconds || dates * 2 > all;
         self.times = Some(if self.are_dates {
             let unit = if kind == TimeKind::Date { "" } else { " since 1970" };
@@ -232,8 +257,8 @@ impl fmt::Display for Summary {
             for (noun, column) in &file.columns {
                 writeln!(f, "  {noun}: {column}")?;
             }
-            if let Some(times) = &file.times {
-                writeln!(f, "  {times}")?;
+            for line in [&file.matches, &file.times].into_iter().flatten() {
+                writeln!(f, "  {line}")?;
             }
             if !file.passed_over.is_empty() {
                 writeln!(f, "  not used: {}", file.passed_over.join(", "))?;

@@ -71,6 +71,18 @@ fn compact_date(text: &str) -> Option<i64> {
     civil((1990..2100).contains(&time.year()).then_some(time)?)
 }
 
+/// The beginning of a day that is written as a number of eight digits, `20240501`, from 1900 to
+/// 2100. `time` is what [`parse`] makes of the number.
+pub(super) fn compact_day(time: i64) -> Option<i64> {
+    let number = time / SECOND;
+    if time % SECOND != 0 || !(19_000_101..=21_001_231).contains(&number) {
+        return None;
+    }
+    let (year, month, day) = (number / 10_000, number / 100 % 100, number % 100);
+    let day = jiff::civil::Date::new(year as i16, month as i8, day as i8).ok()?;
+    civil(day.at(0, 0, 0, 0))
+}
+
 fn of_number(number: i64) -> (i64, TimeKind) {
     match number.unsigned_abs() {
         0..100_000_000_000 => (number * SECOND, TimeKind::Seconds),
@@ -204,6 +216,17 @@ mod tests {
         for text in ["01/05/2024", "2024-13-01", "2024-05-01 25:00", "May"] {
             assert_eq!(parse(text, None), None, "{text}");
         }
+    }
+
+    #[test]
+    fn days_of_eight_digits_are_dates() {
+        let day = |number: i64| compact_day(number * SECOND);
+        assert_eq!(day(20_240_501), parse("2024-05-01", None).map(|(time, _)| time));
+        assert!(day(19_000_101).is_some() && day(21_001_231).is_some());
+        for number in [18_991_231, 21_010_101, 20_241_301, 20_240_230, 20_240_100, 5] {
+            assert_eq!(day(number), None, "{number}");
+        }
+        assert_eq!(compact_day(20_240_501 * SECOND + 1), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Files of items.
 
-use tandem_dataset::{ImportOptions, import};
+use tandem_dataset::{DatasetError, ImportOptions, import};
 
 use crate::{Files, items, shown, with_catalogue};
 
@@ -102,4 +102,60 @@ fn atomic_files_have_title_year_and_genres() {
             "12 \"Unknown\" 2011 Thriller",
         ]
     );
+}
+
+#[test]
+fn the_item_of_a_catalogue_is_the_column_with_the_ids_of_the_log() {
+    const ORDERS: &str = "Email,Lineitem sku,Paid at\nu,S-1,1\nu,S-2,2\n";
+    const PRODUCTS: &str = "Handle,Title,Variant SKU\nmug,Mug,S-1\npot,Pot,S-2\n";
+    let read = with_catalogue(ORDERS, PRODUCTS);
+    assert_eq!(items(&read), ["S-1 \"Mug\" -", "S-2 \"Pot\" -"]);
+    assert!(read.summary.to_string().contains("item: Variant SKU"), "{}", read.summary);
+    assert!(read.summary.to_string().contains("Handle 0, Variant SKU 2"), "{}", read.summary);
+
+    let files = Files::new(&[("log", ORDERS.as_bytes()), ("items", PRODUCTS.as_bytes())]);
+    let named = |column: &str| {
+        let mut options = files.options(&["log"]);
+        options.catalogue = vec![files.path("items")];
+        options.columns.catalogue_item = Some(column.to_owned());
+        import(&options)
+    };
+    assert_eq!(items(&named("variant_sku").unwrap()), items(&read));
+    let error = named("Handle").unwrap_err();
+    assert!(matches!(error, DatasetError::NoItemInCatalogue { items: 2, .. }), "{error}");
+    for part in ["\"S-1\"", "Handle 0, Variant SKU 2", "--catalogue-item-column"] {
+        assert!(error.to_string().contains(part), "{error}");
+    }
+
+    // A row number has all ids by chance; the log's own name is the better sign.
+    let read = with_catalogue(LOG, "id,product_id,title\n1,7,A\n2,1,B\n");
+    assert_eq!(items(&read), ["1 \"B\" -", "2 \"\" -", "7 \"A\" -"]);
+    // The name alone is none.
+    let read = with_catalogue(LOG, "product_id,sku,title\np7,1,A\np8,2,B\n");
+    assert_eq!(items(&read), ["1 \"A\" -", "2 \"B\" -"]);
+    // Of equal columns, the better name counts.
+    let read = with_catalogue(LOG, "sku,item,title\n1,2,A\n2,1,B\n");
+    assert_eq!(items(&read), ["1 \"B\" -", "2 \"A\" -"]);
+}
+
+#[test]
+fn a_catalogue_with_few_items_of_the_log_is_warned_of() {
+    let log = "user,item\nu,1\nu,2\nu,3\n";
+    let read = with_catalogue(log, "id,title\n1,One\n");
+    let note = &read.summary.notes[0];
+    assert!(note.starts_with("warning: the catalogue has only 1 of the 3 items"), "{note}");
+    let read = with_catalogue(log, "id,title\n1,One\n2,Two\n");
+    assert_eq!(read.summary.notes, [] as [String; 0]);
+}
+
+#[test]
+fn a_catalogue_file_without_sold_items_has_its_ids_where_the_others_have_them() {
+    let files = Files::new(&[
+        ("log", b"user,item\nu,1\nu,2\n"),
+        ("old", b"handle,sku,title\nmug,1,Mug\npot,2,Pot\n"),
+        ("new", b"sku,handle,id,title\n9,cup,x,Cup\n"),
+    ]);
+    let catalogue = vec![files.path("old"), files.path("new")];
+    let read = import(&ImportOptions { catalogue, ..files.options(&["log"]) }).unwrap();
+    assert_eq!(items(&read), ["1 \"Mug\" -", "2 \"Pot\" -", "9 \"Cup\" -"]);
 }

@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use crate::{import_text, shown, try_import};
+use tandem_dataset::import;
+
+use crate::{Files, import_text, shown, try_import};
 
 #[test]
 fn columns_can_be_named() {
@@ -84,4 +86,51 @@ fn a_column_of_dates_that_is_not_read_is_named() {
     assert!(text.contains("column stamp looks like times, but is not read"), "{text}");
     let log = import_text("user,item,dt\n1,b,2024-05-02\n1,a,2024-05-01\n");
     assert_eq!(shown(&log.dataset), ["1: a b"]);
+}
+
+#[test]
+fn rows_without_a_user_take_the_visitor_or_session() {
+    let log = import_text("session_id,user_id,item_id,timestamp\ns1,,a,1\ns1,,b,2\ns2,u1,c,3\n");
+    assert_eq!(shown(&log.dataset), ["s1: a b", "u1: c"]);
+    let text = log.summary.to_string();
+    let note = "rows without user_id that take the user from session_id: 2";
+    assert!(text.contains(note) && !text.contains("not used: session_id"), "{text}");
+
+    // A session is not merged with a user of the same name.
+    let log = import_text("session_id,user_id,item_id\n5,,a\n5,undefined,b\n6,5,c\n");
+    assert_eq!(shown(&log.dataset), ["5: c", "session:5: a b"]);
+
+    let segment = "{\"anonymousId\":\"x\",\"userId\":null,\"item\":\"a\"}\n\
+        {\"anonymousId\":\"y\",\"userId\":\"u\",\"item\":\"b\"}\n";
+    assert_eq!(shown(&import_text(segment).dataset), ["u: b", "x: a"]);
+
+    // A kind of device is no visitor, and a column that is named decides alone.
+    let error = try_import("user,device,item\n,phone,a\n", |_| ()).unwrap_err().to_string();
+    assert!(error.contains("1 of 1 rows"), "{error}");
+    let named = try_import("user_id,session_id,item\n,s,a\n", |options| {
+        options.columns.user = Some("user_id".into());
+    });
+    assert!(named.unwrap_err().to_string().contains("field user_id: expected a user id"));
+}
+
+#[test]
+fn a_visitor_has_one_name_in_all_files() {
+    // Nobody had logged in when the first file was written.
+    let files = Files::new(&[
+        ("1.jsonl", b"{\"anonymousId\":\"x\",\"item\":\"a\"}\n"),
+        (
+            "2.jsonl",
+            b"{\"anonymousId\":\"x\",\"item\":\"b\"}\n\
+            {\"anonymousId\":\"y\",\"userId\":\"u\",\"item\":\"c\"}\n",
+        ),
+    ]);
+    let log = import(&files.options(&["1.jsonl", "2.jsonl"])).unwrap();
+    assert_eq!(shown(&log.dataset), ["u: c", "x: a b"]);
+}
+
+#[test]
+fn a_forgotten_visitor_is_left_out_under_its_name_in_the_dataset() {
+    let log = "session_id,user_id,item_id\n5,,a\n6,5,c\n";
+    let read = try_import(log, |options| options.forgotten.insert("session:5")).unwrap();
+    assert_eq!(shown(&read.dataset), ["5: c"]);
 }

@@ -249,3 +249,52 @@ fn the_list_that_led_to_an_event_is_no_column() {
         assert!(!log.summary.to_string().contains("recommendation"), "{}", log.summary);
     }
 }
+
+#[test]
+fn days_of_eight_digits_are_dates() {
+    let log = import_text("user,item,date\nu,z,20240102\nu,b,20240103\nu,a,20240101\n");
+    assert_eq!(shown(&log.dataset), ["u: a z b"]);
+    // date -u -d 2024-01-01 +%s
+    let day = 1_704_067_200;
+    let times = vec![day, day + 86_400, day + 172_800];
+    assert_eq!(log.dataset.sequences[0].times, Some(times));
+    assert!(log.summary.to_string().contains("dates, 2024-01-01T00:00:00Z"), "{}", log.summary);
+
+    let files = Files::new(&[
+        ("days", b"user,item,date\nu,new,20240102\n"),
+        ("seconds", b"user,item,timestamp\nu,old,1600000000\n"),
+    ]);
+    let both = import(&files.options(&["days", "seconds"])).unwrap();
+    assert_eq!(shown(&both.dataset), ["u: old new"]);
+    // The 30th of February is none, so the column is a column of numbers.
+    let numbers = import_text("user,item,date\nu,a,20240102\nu,b,20240230\n");
+    assert_eq!(numbers.dataset.sequences[0].times, Some(vec![20_240_102, 20_240_230]));
+}
+
+#[test]
+fn dates_and_positions_are_not_mixed() {
+    let files = Files::new(&[
+        ("order", b"user,item,ts\nu,a,1\nu,b,2\n"),
+        ("dates", b"user,item,date\nu,c,2024-05-01\n"),
+    ]);
+    for order in [["order", "dates"], ["dates", "order"]] {
+        let error = import(&files.options(&order)).unwrap_err().to_string();
+        for part in
+            ["order has numbers", "column ts", "dates has dates", "column date;", "--time-column"]
+        {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+    }
+}
+
+#[test]
+fn quantities_of_spreadsheets_are_read_and_others_are_bad_rows() {
+    let log =
+        "user,item,qty\nu,a,\"-1,0\"\nu,b,-2.0\nu,c,(1)\nu,d,\u{2212}1\nu,e,1\nu,f,\nu,g,abc\n";
+    let error = try_import(log, |_| ()).unwrap_err().to_string();
+    let expected = "line 8: field qty: expected a quantity as a number, found \"abc\"";
+    assert!(error.contains("1 of 7 rows") && error.contains(expected), "{error}");
+    let read = try_import(log, |options| options.max_bad_rows = 0.2).unwrap();
+    assert_eq!(shown(&read.dataset), ["u: e f"]);
+    assert_eq!(left_out(&read), [(4, "quantities of 0 or less, which are returns")]);
+}
