@@ -1,7 +1,7 @@
 use std::{borrow::Cow, fs::File, io::Read, path::PathBuf};
 
 use parquet::{
-    basic::ConvertedType,
+    basic::{Compression, ConvertedType},
     file::reader::{FileReader, SerializedFileReader},
     record::{Field, Row, RowAccessor, reader::RowIter},
     schema::types::Type,
@@ -38,12 +38,31 @@ impl ParquetRows {
             source.reader().read_to_end(&mut bytes).map_err(DatasetError::io("read", &path))?;
             Box::new(SerializedFileReader::new(bytes::Bytes::from(bytes)).map_err(failed)?)
         };
+        let metadata = reader.metadata();
+        let mut chunks = metadata.row_groups().iter().flat_map(|group| group.columns());
+        if let Some(chunk) = chunks.find(|chunk| !is_read(chunk.compression())) {
+            let found = format!("{:?}", chunk.compression());
+            let found = found.split('(').next().unwrap_or_default();
+            return Err(DatasetError::input(
+                &path,
+                format!(
+                    "is compressed with {found} in column {}, which is not read; write it \
+                     uncompressed, or with Snappy, gzip, zstd or LZ4",
+                    chunk.column_path().string()
+                ),
+            ));
+        }
         let (mut names, mut paths) = (Vec::new(), Vec::new());
         let schema = reader.metadata().file_metadata().schema_descr().root_schema_ptr();
         columns(&schema, "", &[], &mut names, &mut paths);
         let iter = RowIter::from_file_into(reader);
         Ok(Self { iter, names, paths, row: None, line: 0, path })
     }
+}
+
+/// Whether this build reads a compression.
+fn is_read(compression: Compression) -> bool {
+    !matches!(compression, Compression::BROTLI(_) | Compression::LZO)
 }
 
 /// Lists the columns of a group; those of a group in it are named `outer.inner`.
