@@ -2,7 +2,10 @@ use std::{borrow::Cow, fs::File, io::Read, path::PathBuf};
 
 use parquet::{
     basic::{Compression, ConvertedType},
-    file::reader::{FileReader, SerializedFileReader},
+    file::{
+        metadata::RowGroupMetaData,
+        reader::{FileReader, SerializedFileReader},
+    },
     record::{Field, Row, RowAccessor, reader::RowIter},
     schema::types::Type,
 };
@@ -39,7 +42,7 @@ impl ParquetRows {
             Box::new(SerializedFileReader::new(bytes::Bytes::from(bytes)).map_err(failed)?)
         };
         let metadata = reader.metadata();
-        let mut chunks = metadata.row_groups().iter().flat_map(|group| group.columns());
+        let mut chunks = metadata.row_groups().iter().flat_map(RowGroupMetaData::columns);
         if let Some(chunk) = chunks.find(|chunk| !is_read(chunk.compression())) {
             let found = format!("{:?}", chunk.compression());
             let found = found.split('(').next().unwrap_or_default();
