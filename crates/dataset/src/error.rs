@@ -69,7 +69,7 @@ pub enum DatasetError {
         total: u64,
         /// The largest share that is accepted.
         max_share: f64,
-        /// The first of them with their reasons, one a line.
+        /// The first of them with their reasons; rows with the same reason are one line.
         first: String,
     },
     /// Two items of a catalogue have the same id.

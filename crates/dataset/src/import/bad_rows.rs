@@ -1,8 +1,8 @@
-use std::{fmt, path::PathBuf};
+use std::{collections::HashMap, fmt, path::PathBuf};
 
 use crate::DatasetError;
 
-/// Rows in the message of a refusal.
+/// Lines in the message of a refusal.
 const SHOWN: usize = 10;
 
 /// A row that cannot be read.
@@ -45,7 +45,22 @@ impl BadRows {
         if self.bad == 0 || self.bad as f64 <= max_share * self.total as f64 {
             return Ok(());
         }
-        let first: Vec<String> = self.rows.iter().take(SHOWN).map(ToString::to_string).collect();
+        // Rows of one file with the same reason are one line.
+        let mut first: Vec<(&BadRow, u64)> = Vec::new();
+        let mut known = HashMap::new();
+        for row in &self.rows {
+            let at = *known.entry((&row.file, &row.reason)).or_insert(first.len());
+            match first.get_mut(at) {
+                Some((_, rows)) => *rows += 1,
+                None => first.push((row, 1)),
+            }
+        }
+        let line = |(row, rows): &(&BadRow, u64)| match rows {
+            1 => row.to_string(),
+            2 => format!("{row} (and 1 other row)"),
+            rows => format!("{row} (and {} other rows)", rows - 1),
+        };
+        let first: Vec<String> = first.iter().take(SHOWN).map(line).collect();
         Err(DatasetError::TooManyBadRows {
             bad: self.bad,
             total: self.total,
@@ -68,7 +83,8 @@ mod tests {
             assert_eq!(bad.check(0.01).is_ok(), line == 1);
         }
         let text = bad.check(0.01).unwrap_err().to_string();
-        assert!(text.contains("2 of 100") && text.contains("f, line 2: no"), "{text}");
+        assert!(text.contains("2 of 100"), "{text}");
+        assert!(text.contains("line 1: no (and 1 other row)"), "{text}");
         bad.add(BadRow { file: "f".into(), line: 3, reason: "long".into() }, 30);
         assert!(bad.check(0.3).is_err());
     }

@@ -21,6 +21,9 @@ impl Selected {
     }
 }
 
+/// Names of lists of items in an event.
+const LISTS: [&str; 4] = ["items", "products", "contents", "lineitems"];
+
 /// Finds columns in one file.
 pub(super) struct Finder<'a> {
     pub(super) path: &'a Path,
@@ -137,6 +140,19 @@ impl Finder<'_> {
     ) -> Result<Selected, DatasetError> {
         let selected = self.find(role, named)?;
         if selected.is_empty() {
+            let nested = self.rows.columns().iter().find(|name| {
+                let words = tokens(name);
+                let last = words.last().map(String::as_str);
+                role == Role::Item && !self.catalogue && last.is_some_and(|it| LISTS.contains(&it))
+            });
+            if let Some(nested) = nested {
+                return Err(self.input(format!(
+                    "has no column that is known to be the item. If its column {nested} is a list \
+                     of items, write one row for each element, with its id in a column item_id \
+                     (UNNEST in SQL, explode in a data frame); else name the column with {}",
+                    self.option(role)
+                )));
+            }
             return Err(self.input(format!(
                 "has no column that is known to be {}; its columns are {}. Name the column with \
                  {} (if the file has no header line, add --no-header and give the column's number)",

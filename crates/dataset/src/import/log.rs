@@ -405,7 +405,6 @@ impl FileLog<'_> {
         }
         if value(rows, &columns.item) == Cell::Absent
             && let Cell::Text(event) = value(rows, &columns.event)
-            && !matches!(self.meaning(&event), Meaning::Interest(_))
         {
             left_out.add(Reason::NoItem(event.to_string()), || {
                 self.example(rows.line(), &user, "none")

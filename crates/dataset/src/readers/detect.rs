@@ -52,6 +52,9 @@ pub(super) fn format(source: &Source) -> Result<Format, DatasetError> {
     if text.is_empty() {
         return Err(DatasetError::input(source.path(), "is empty"));
     }
+    if let Some(found) = no_table(text) {
+        return Err(DatasetError::input(source.path(), format!("is not a table: {found}")));
+    }
     let first_line = text.lines().next().unwrap_or_default();
     if text.starts_with('[') {
         return Ok(Format::JsonObjects);
@@ -71,6 +74,21 @@ pub(super) fn format(source: &Source) -> Result<Format, DatasetError> {
         return Ok(Format::Recbole);
     }
     Ok(Format::Delimited(dialect(text)))
+}
+
+/// How a file begins that is no table: a page, or binary content.
+fn no_table(text: &str) -> Option<String> {
+    const PAGES: [&str; 4] = ["<!doctype", "<html", "<head", "<?xml"];
+    let start: String = text.chars().take(9).collect::<String>().to_ascii_lowercase();
+    if PAGES.iter().any(|page| start.starts_with(page)) {
+        let start: String = text.chars().take_while(|it| !it.is_control()).take(20).collect();
+        return Some(format!("starts with {start:?}; it is a page or XML, not the data itself"));
+    }
+    let start: String = text.chars().take(16).collect();
+    let is_binary = |letter: char| letter.is_ascii_control() && !letter.is_ascii_whitespace();
+    start
+        .contains(is_binary)
+        .then(|| format!("starts with {start:?}, which is no text; give CSV, JSON or Parquet"))
 }
 
 /// Delimiter and quoting of rows of fields.

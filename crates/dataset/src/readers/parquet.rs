@@ -7,9 +7,12 @@ use std::{
 };
 
 use parquet::{
-    basic::ConvertedType,
+    basic::{Compression, ConvertedType},
     errors::ParquetError,
-    file::reader::{FileReader, SerializedFileReader},
+    file::{
+        metadata::RowGroupMetaData,
+        reader::{FileReader, SerializedFileReader},
+    },
     record::{Field, Row, RowAccessor, reader::RowIter},
     schema::types::Type,
 };
@@ -46,6 +49,20 @@ impl ParquetRows {
             let bytes = bytes::Bytes::from(bytes);
             Box::new(checked(|| SerializedFileReader::new(bytes)).map_err(failed)?)
         };
+        let metadata = reader.metadata();
+        let mut chunks = metadata.row_groups().iter().flat_map(RowGroupMetaData::columns);
+        if let Some(chunk) = chunks.find(|chunk| !is_read(chunk.compression())) {
+            let found = format!("{:?}", chunk.compression());
+            let found = found.split('(').next().unwrap_or_default();
+            return Err(DatasetError::input(
+                &path,
+                format!(
+                    "is compressed with {found} in column {}, which is not read; write it \
+                     uncompressed, or with Snappy, gzip, zstd or LZ4",
+                    chunk.column_path().string()
+                ),
+            ));
+        }
         let (mut names, mut paths) = (Vec::new(), Vec::new());
         let schema = reader.metadata().file_metadata().schema_descr().root_schema_ptr();
         columns(&schema, "", &[], &mut names, &mut paths);
@@ -60,6 +77,11 @@ fn checked<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, Parqu
     catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
         Err(ParquetError::General("the file is damaged; write it again".to_owned()))
     })
+}
+
+/// Whether this build reads a compression.
+fn is_read(compression: Compression) -> bool {
+    !matches!(compression, Compression::BROTLI(_) | Compression::LZO)
 }
 
 /// Lists the columns of a group; those of a group in it are named `outer.inner`.

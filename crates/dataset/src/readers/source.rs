@@ -15,12 +15,16 @@ const HEAD: usize = 1 << 18;
 const BUFFER: usize = 1 << 16;
 
 /// First bytes of files that cannot be read, and what to do.
-const UNSUPPORTED: [(&[u8], &str); 6] = [
+const UNSUPPORTED: [(&[u8], &str); 10] = [
     (b"PK\x03\x04", "is a zip archive or an Excel file; unpack it, or save the sheet as CSV"),
     (b"\xd0\xcf\x11\xe0", "is an Excel file; save the sheet as CSV"),
     (b"BZh", "is compressed with bzip2; unpack it, or compress it with gzip or zstd"),
     (b"\xfd7zXZ", "is compressed with xz; unpack it, or compress it with gzip or zstd"),
     (b"SQLite format 3", "is a SQLite database; export the table as CSV"),
+    (b"\x89PNG", "is not a table: starts with the mark of a PNG image"),
+    (b"\xff\xd8\xff", "is not a table: starts with the mark of a JPEG image"),
+    (b"GIF8", "is not a table: starts with the mark of a GIF image"),
+    (b"%PDF", "is not a table: starts with the mark of a PDF document"),
     (b"ORC", "is an ORC file; convert it to Parquet or CSV"),
 ];
 

@@ -85,6 +85,10 @@ fn files_that_cannot_be_read_say_what_to_do() {
         (b"SQLite format 3\0", "export the table as CSV"),
         (b"", "is empty"),
         (b"\n\n", "is empty"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "is not a table: starts with the mark of a PNG image"),
+        (b"\n<!DOCTYPE html>\n<html>", "is not a table: starts with \"<!DOCTYPE html>\""),
+        (b"<?xml version=\"1.0\"?>", "is not a table: starts with"),
+        (b"\x7fELF\x02\x01\x01\0\0\0", "is not a table: starts with \"\\u{7f}ELF"),
         (b"PAR1 and no more", "not a Parquet file that can be read"),
     ] {
         let error = try_import(bytes, |_| ()).unwrap_err();

@@ -94,16 +94,15 @@ fn other_dates_need_a_format() {
 }
 
 #[test]
-fn a_refusal_shows_the_first_ten_rows_in_order() {
+fn a_refusal_shows_the_first_ten_reasons_in_order() {
     let mut log = "user,item,time\n".to_owned();
-    for at in 0..30 {
-        log += if at % 2 == 0 { "u,a,\n" } else { ",a,1\n" };
+    for at in 0..15 {
+        write!(log, "u,a,\nu,a,word{at}\n").unwrap();
     }
     let error = try_import(log, |_| ()).unwrap_err().to_string();
     let lines: Vec<&str> = error.lines().collect();
     assert_eq!(lines.len(), 11, "{error}");
     assert!(lines[0].contains("30 of 30 rows cannot be read, more than the 1 % of --max-bad-rows"));
-    for (at, line) in lines[1..].iter().enumerate() {
-        assert!(line.contains(&format!("line {}: ", at + 2)), "{line}");
-    }
+    assert!(lines[1].contains("found nothing (and 14 other rows)"), "{error}");
+    assert!(lines[1].contains("line 2: ") && lines[10].contains("line 19: "), "{error}");
 }
