@@ -78,6 +78,9 @@ pub enum ApiError {
     /// The body's media type is not JSON.
     #[error("expected a body with `Content-Type: application/json`")]
     UnsupportedMediaType,
+    /// The body's media type is not one of lines.
+    #[error("expected a body with `Content-Type: application/x-ndjson` or `text/csv`")]
+    UnsupportedLines,
     /// The language model is still loading.
     #[error("the language model is still loading; retry after `Retry-After` seconds")]
     NotReady,
@@ -98,7 +101,10 @@ pub enum ApiError {
     /// A file of the event log has reached its maximum size, or the disk is full.
     #[error("the event log is full, which its operator has to change; events are not logged")]
     EventLogFull,
-    /// The file system does not answer.
+    /// The disk of the storage is full.
+    #[error("the disk of the storage is full, which its operator has to change")]
+    StorageFull,
+    /// The file system or the database does not answer.
     #[error("the server's storage does not answer; retry after `Retry-After` seconds")]
     StorageTimeout,
     /// The deadline passed.
@@ -125,10 +131,10 @@ impl ApiError {
             Self::Unauthorized | Self::Forbidden | Self::ForeignOrigin => ErrorCode::Unauthorized,
             Self::UnknownRelease { .. } => ErrorCode::CatalogueChanged,
             Self::RateLimited { .. } => ErrorCode::RateLimited,
-            Self::UnsupportedMediaType => ErrorCode::UnsupportedMediaType,
+            Self::UnsupportedMediaType | Self::UnsupportedLines => ErrorCode::UnsupportedMediaType,
             Self::NotReady | Self::ShuttingDown => ErrorCode::NotReady,
             Self::Overloaded { .. } | Self::Busy | Self::StorageTimeout => ErrorCode::Overloaded,
-            Self::EventLogFull => ErrorCode::EventLogFull,
+            Self::EventLogFull | Self::StorageFull => ErrorCode::EventLogFull,
             Self::Timeout { .. } => ErrorCode::Timeout,
             Self::Internal => ErrorCode::Internal,
         }
@@ -171,7 +177,7 @@ impl ApiError {
             Self::NotReady => Some(LOADING_RETRY_S),
             Self::Busy | Self::ShuttingDown => Some(BUSY_RETRY_S),
             Self::StorageTimeout => Some(STORAGE_RETRY_S),
-            Self::EventLogFull => Some(FULL_RETRY_S),
+            Self::EventLogFull | Self::StorageFull => Some(FULL_RETRY_S),
             _ => None,
         }
     }
@@ -184,7 +190,9 @@ impl ResponseError for ApiError {
             Self::PayloadTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotFound | Self::ArtifactNotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
-            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::UnsupportedMediaType | Self::UnsupportedLines => {
+                StatusCode::UNSUPPORTED_MEDIA_TYPE
+            }
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::Forbidden | Self::ForeignOrigin => StatusCode::FORBIDDEN,
             Self::UnknownRelease { .. } => StatusCode::CONFLICT,
@@ -194,7 +202,8 @@ impl ResponseError for ApiError {
             | Self::Overloaded { .. }
             | Self::Busy
             | Self::StorageTimeout
-            | Self::EventLogFull => StatusCode::SERVICE_UNAVAILABLE,
+            | Self::EventLogFull
+            | Self::StorageFull => StatusCode::SERVICE_UNAVAILABLE,
             Self::Timeout { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }

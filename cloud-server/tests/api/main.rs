@@ -21,3 +21,4 @@ mod releases;
 mod site;
 mod soak;
 mod start;
+mod storage;
