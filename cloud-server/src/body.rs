@@ -91,7 +91,7 @@ async fn read_body(
     if received > limit { Err(too_large) } else { Ok(body.freeze()) }
 }
 
-async fn next_chunk(
+pub(crate) async fn next_chunk(
     payload: &mut Payload,
 ) -> Option<Result<web::Bytes, actix_web::error::PayloadError>> {
     use actix_web::body::MessageBody as _;

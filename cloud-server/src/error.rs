@@ -80,6 +80,9 @@ pub enum ApiError {
     /// The body's media type is not JSON.
     #[error("expected a body with `Content-Type: application/json`")]
     UnsupportedMediaType,
+    /// The body's media type is not one of lines.
+    #[error("expected a body with `Content-Type: application/x-ndjson` or `text/csv`")]
+    UnsupportedLines,
     /// The language model is still loading.
     #[error("the language model is still loading; retry after `Retry-After` seconds")]
     NotReady,
@@ -100,7 +103,10 @@ pub enum ApiError {
     /// A file of the event log has reached its maximum size, or the disk is full.
     #[error("the event log is full, which its operator has to change; events are not logged")]
     EventLogFull,
-    /// The file system does not answer.
+    /// The disk of the storage is full.
+    #[error("the disk of the storage is full, which its operator has to change")]
+    StorageFull,
+    /// The file system or the database does not answer.
     #[error("the server's storage does not answer; retry after `Retry-After` seconds")]
     StorageTimeout,
     /// The deadline passed.
@@ -127,10 +133,12 @@ impl ApiError {
             Self::Forbidden | Self::ForeignOrigin => &error_table::FORBIDDEN,
             Self::UnknownRelease { .. } => &error_table::CATALOGUE_CHANGED,
             Self::RateLimited { .. } => &error_table::RATE_LIMITED,
-            Self::UnsupportedMediaType => &error_table::UNSUPPORTED_MEDIA_TYPE,
+            Self::UnsupportedMediaType | Self::UnsupportedLines => {
+                &error_table::UNSUPPORTED_MEDIA_TYPE
+            },
             Self::NotReady | Self::ShuttingDown => &error_table::NOT_READY,
             Self::Overloaded { .. } | Self::Busy | Self::StorageTimeout => &error_table::OVERLOADED,
-            Self::EventLogFull => &error_table::EVENT_LOG_FULL,
+            Self::EventLogFull | Self::StorageFull => &error_table::EVENT_LOG_FULL,
             Self::Timeout { .. } => &error_table::TIMEOUT,
             Self::Internal => &error_table::INTERNAL,
         }
@@ -179,7 +187,7 @@ impl ApiError {
             Self::NotReady => Some(LOADING_RETRY_S),
             Self::Busy | Self::ShuttingDown => Some(BUSY_RETRY_S),
             Self::StorageTimeout => Some(STORAGE_RETRY_S),
-            Self::EventLogFull => Some(FULL_RETRY_S),
+            Self::EventLogFull | Self::StorageFull => Some(FULL_RETRY_S),
             _ => None,
         }
     }

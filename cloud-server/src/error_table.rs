@@ -56,7 +56,7 @@ rows! {
         "the body is larger than 1 MiB",
         "send fewer items";
     UNSUPPORTED_MEDIA_TYPE = 415 UnsupportedMediaType:
-        "the body's media type is not `application/json`",
+        "the body's media type is not `application/json`; for items `application/x-ndjson` or `text/csv`",
         "set `Content-Type`";
     RATE_LIMITED = 429 RateLimited:
         "too many requests or events of this client or key",

@@ -16,7 +16,7 @@
 //! # What the server parses and stores
 //! Of the artefacts the server reads the manifest and the item rows, which it serves one by
 //! one; weights and cells are opaque files to it. On disk it stores nothing about visitors
-//! unless the operator enables the event log (`events`). In memory, the prefix caches of the
+//! unless the operator enables the event log (`events`) or stores events in the database (`storage`). In memory, the prefix caches of the
 //! language models contain the most recent histories, without any reference to their
 //! visitors, until newer histories replace them or the server stops.
 //!
@@ -51,6 +51,7 @@ mod server;
 mod signals;
 mod start_error;
 mod state;
+mod storage;
 mod traces;
 mod trial;
 mod worker;
@@ -72,6 +73,7 @@ pub use serve::serve;
 pub use server::{Shutdown, StartFailure, check, run};
 pub use start_error::StartError;
 pub use state::{AppState, CurrentRecommender, DatasetInfo, Recommender};
+pub use storage::{StorageCommand, StorageCommandError};
 pub use traces::{EndpointError, OtlpEndpoint, Traces};
 pub use trial::{TrialCommand, TrialError, TrialFailure};
 pub use worker::{GeneratorFactory, Job, JobOutput, Readiness, Worker, WorkerError};

@@ -11,8 +11,6 @@ use tandem_dataset::{Catalogue, ItemIndex};
 use tandem_generator::ranking_signals::RankingSignals;
 use tandem_protocol::ItemId;
 
-use crate::events::{EventLog, EventLogError};
-
 /// Number of newest items of a session that a new one is counted with.
 const RECENT: usize = 5;
 /// Number of sessions in each of two generations; the older one is forgotten when the newer one is
@@ -69,23 +67,19 @@ impl LiveCounts {
         signals.count(&before, index, seconds.cast_signed());
     }
 
-    /// Counts the events of a log that are newer than the counts of the signals. Reads the whole
-    /// log; blocks.
-    ///
-    /// # Errors
-    /// If the log cannot be read.
-    pub(crate) fn replay(
+    /// A function that counts earlier events, with session, item and time, if they are newer than
+    /// the counts of the signals were when this was called.
+    pub(crate) fn begin_replay(
         &self,
-        log: &EventLog,
         signals: &RankingSignals,
         catalogue: &Catalogue,
-    ) -> Result<(), EventLogError> {
+    ) -> impl FnMut(&str, &ItemId, u64) {
         let counted = signals.counts().map_or(i64::MAX, |counts| counts.newest());
-        log.for_each_interaction(|session, item, at| {
+        move |session, item, at| {
             if (at / MILLISECONDS).cast_signed() > counted {
                 self.count(signals, catalogue, (session, item, at));
             }
-        })
+        }
     }
 
     /// Forgets a session.

@@ -10,7 +10,9 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
-use cloud_server::{Args, ConfigError, KeysCommand, LogFormat, LogWriter, Shutdown, TrialCommand};
+use cloud_server::{
+    Args, ConfigError, KeysCommand, LogFormat, LogWriter, Shutdown, StorageCommand, TrialCommand,
+};
 
 /// Exit status of a server that could not start.
 const CANNOT_START: u8 = 2;
@@ -27,6 +29,10 @@ fn main() -> ExitCode {
     let line: Vec<OsString> = env::args_os().collect();
     if line.get(1).is_some_and(|first| first == "keys") {
         return keys();
+    }
+    if line.get(1).is_some_and(|first| ["export", "backup", "restore"].iter().any(|it| first == it))
+    {
+        return storage();
     }
     if line.get(1).is_some_and(|first| TrialCommand::is_named(first)) {
         return try_model();
@@ -89,10 +95,28 @@ fn keys() -> ExitCode {
     }
 }
 
+/// `cloud-server export`, `backup` and `restore`.
+fn storage() -> ExitCode {
+    let StorageLine { command } = StorageLine::parse();
+    match command.run() {
+        Ok(text) => print(&text),
+        Err(error) => refuse(&error),
+    }
+}
+
+/// The command line of the commands on the storage.
+#[derive(Parser)]
+#[command(name = "cloud-server")]
+struct StorageLine {
+    #[command(subcommand)]
+    command: StorageCommand,
+}
+
 /// `cloud-server manual`, for packages of the program: not in the help.
 fn manual() -> ExitCode {
     let ManualLine { command: ManualLineCommand::Manual { share } } = ManualLine::parse();
-    let command = KeysLineCommand::augment_subcommands(Args::with_environment())
+    let command = KeysLineCommand::augment_subcommands(Args::with_environment());
+    let command = StorageCommand::augment_subcommands(command)
         .subcommand_required(false)
         .arg_required_else_help(false);
     match tandem_manual::write(&command, &share) {

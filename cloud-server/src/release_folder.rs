@@ -235,9 +235,9 @@ impl Following {
         match self.load(&name, wait) {
             Ok(Some(recommender)) if recommender.models.are_ready() => {
                 if let Some((log, signals)) =
-                    self.state.events.as_ref().zip(recommender.signals.as_ref())
+                    self.state.event_sink().zip(recommender.signals.as_ref())
                     && let Err(error) =
-                        LiveCounts::default().replay(log, signals, &recommender.catalogue)
+                        log.replay(&LiveCounts::default(), signals, &recommender.catalogue)
                 {
                     tracing::warn!(%error, "the new release does not count the newest events");
                 }

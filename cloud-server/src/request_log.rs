@@ -121,10 +121,12 @@ fn request_id(request: &ServiceRequest, state: &AppState) -> String {
 
 /// The route of a request for metrics: one of a fixed set, whatever clients send.
 fn route(request: &HttpRequest) -> &'static str {
-    const ROUTES: [&str; 15] = [
+    const ROUTES: [&str; 17] = [
         "/v1/candidates",
         "/v1/candidates/batch",
         "/v1/rows",
+        "/v1/items",
+        "/v1/availability",
         "/v1/events",
         "/v1/disagreements",
         "/v1/manifest",

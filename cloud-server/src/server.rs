@@ -16,6 +16,7 @@ use actix_web::{
 };
 use tandem_dataset::files::FileDraft;
 use tandem_generator::LoadOptions;
+use tandem_storage::Storage;
 
 use crate::{
     access::{AccessControl, KeyFile},
@@ -28,6 +29,7 @@ use crate::{
     signals::{Signal, Signals},
     start_error::StartError,
     state::{AppState, Recommender},
+    storage::Maintenance,
     traces::Traces,
 };
 
@@ -81,6 +83,7 @@ struct Prepared {
     /// Folder of releases and name of the release, if the parts are from such a folder.
     release: Option<(PathBuf, String)>,
     events: Option<Arc<EventLog>>,
+    storage: Option<Storage>,
     access: AccessControl,
 }
 
@@ -103,7 +106,7 @@ pub fn check(args: &Args) -> Result<(), StartError> {
 /// # Errors
 /// [`StartFailure`] if the server cannot start or a model cannot be loaded.
 pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, StartFailure> {
-    let Prepared { parts, release, events, access } = prepare(args)?;
+    let Prepared { parts, release, events, storage, access } = prepare(args)?;
     try_models(&parts, args)?;
     let mut limits = args.limits();
     limits.connections.total = connections_within(
@@ -136,11 +139,19 @@ pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, S
     let traces = args.otlp_endpoint.as_ref();
     let traces = traces.map(|endpoint| Traces::start(endpoint, args.otlp_sample)).transpose();
     state.traces = traces.map_err(StartError::from)?;
-    if let Some((log, signals)) = events.as_ref().zip(first.signals.as_ref()) {
-        let replayed = state.live_counts.replay(log, signals, &first.catalogue);
+    state.events = events;
+    state.storage = storage;
+    state.store_events = args.store_events;
+    if let Some((sink, signals)) = state.event_sink().zip(first.signals.as_ref()) {
+        let replayed = sink.replay(&state.live_counts, signals, &first.catalogue);
         replayed.map_err(StartError::from)?;
     }
-    state.events = events;
+    if let Some(storage) = &state.storage {
+        // Before the first list, so that none has an item that must not be recommended.
+        storage.block_on(state.hidden.refresh(storage)).map_err(StartError::from)?;
+    }
+    let maintenance = state.storage.clone().map(|it| Maintenance::start(it, args.retention()));
+    let maintenance = maintenance.transpose().map_err(StartError::from)?;
     state.set_access(access);
     let state = web::Data::new(state);
     let follower = release
@@ -151,6 +162,9 @@ pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, S
     let outcome = System::new().block_on(serving);
     if let Some(traces) = &state.traces {
         traces.stop(TRACES_PATIENCE);
+    }
+    if let Some(maintenance) = maintenance {
+        maintenance.stop();
     }
     let followed = follower.is_none_or(|follower| follower.stop(WORKER_PATIENCE));
     let shutdown = if state.recommender().models.stop(WORKER_PATIENCE) && followed {
@@ -180,6 +194,7 @@ async fn serve_until_stopped(
     let handle = server.handle();
     let mut serving = actix_web::rt::spawn(server);
     actix_web::rt::spawn(keep_up(state.clone()));
+    actix_web::rt::spawn(follow_items(state.clone()));
     actix_web::rt::spawn(tell_when_ready(state.clone()));
     // Lets the server start before the port file is written: programs that wait for the
     // file may connect and send signals as soon as it exists.
@@ -273,6 +288,23 @@ async fn keep_up(state: web::Data<AppState>) {
     }
 }
 
+/// Follows the items of the database, also those that other processes change, as long as the
+/// server runs.
+async fn follow_items(state: web::Data<AppState>) {
+    let Some(storage) = state.storage.clone() else { return };
+    let mut answers = true;
+    loop {
+        let followed = state.hidden.refresh(&storage).await;
+        match &followed {
+            Err(error) if answers => tracing::warn!(%error, "lists do not follow the items"),
+            Ok(()) if !answers => tracing::info!("lists follow the items again"),
+            _ => {}
+        }
+        answers = followed.is_ok();
+        sleep(crate::storage::POLL).await;
+    }
+}
+
 /// Tells systemd when the language models are loaded (`Type=notify`).
 async fn tell_when_ready(state: web::Data<AppState>) {
     state.recommender().models.ready().await;
@@ -308,8 +340,9 @@ fn prepare(args: &Args) -> Result<Prepared, StartError> {
     let events = args.events.as_deref();
     let events =
         events.map(|folder| EventLog::open(folder, args.events_max_bytes())).transpose()?;
+    let storage = args.storage.as_ref().map(Storage::open).transpose()?;
     let access = access(args)?;
-    Ok(Prepared { parts, release, events: events.map(Arc::new), access })
+    Ok(Prepared { parts, release, events: events.map(Arc::new), storage, access })
 }
 
 fn try_models(parts: &Parts, args: &Args) -> Result<(), StartError> {

@@ -2,7 +2,9 @@ use std::{io, net::SocketAddr, path::PathBuf};
 
 use tandem_dataset::DatasetError;
 use tandem_generator::GeneratorError;
+use tandem_storage::StorageError;
 
+use crate::storage::ReplayError;
 use crate::{
     access::KeyFileError,
     artifacts::ArtifactError,
@@ -65,6 +67,9 @@ pub enum StartError {
     /// The event log cannot be written.
     #[error("cannot log events: {0}; give a writable folder with --events")]
     Events(#[from] EventLogError),
+    /// The storage cannot be used.
+    #[error("{0}; see --storage")]
+    Storage(#[from] StorageError),
     /// The key file cannot be used.
     #[error(transparent)]
     Keys(#[from] KeyFileError),
@@ -109,4 +114,13 @@ pub enum StartError {
     /// The operating system refused a thread or a socket.
     #[error("the server failed: {0}")]
     System(#[from] io::Error),
+}
+
+impl From<ReplayError> for StartError {
+    fn from(error: ReplayError) -> Self {
+        match error {
+            ReplayError::Files(error) => Self::Events(error),
+            ReplayError::Storage(error) => Self::Storage(error),
+        }
+    }
 }

@@ -8,12 +8,21 @@ use std::{
 
 use tandem_dataset::Catalogue;
 use tandem_generator::ranking_signals::RankingSignals;
+use tandem_storage::Storage;
 use tokio::sync::Semaphore;
 
 use crate::{
-    access::AccessControl, artifacts::ArtifactStore, body_budget::BodyBudget, config::Limits,
-    connection::Admission, events::EventLog, live_counts::LiveCounts, metrics::Metrics,
-    models::Models, traces::Traces,
+    access::AccessControl,
+    artifacts::ArtifactStore,
+    body_budget::BodyBudget,
+    config::Limits,
+    connection::Admission,
+    events::EventLog,
+    live_counts::LiveCounts,
+    metrics::Metrics,
+    models::Models,
+    storage::{EventSink, HiddenItems},
+    traces::Traces,
 };
 
 /// Everything that the request handlers share.
@@ -33,6 +42,12 @@ pub struct AppState {
     pub traces: Option<Traces>,
     /// The event log, if one is kept.
     pub events: Option<Arc<EventLog>>,
+    /// The database, if there is one.
+    pub storage: Option<Storage>,
+    /// Whether events go to the database.
+    pub store_events: bool,
+    /// Items of the database that must not be recommended.
+    pub(crate) hidden: HiddenItems,
     /// Memory of bodies that are arriving.
     pub(crate) bodies: BodyBudget,
     /// Counts of events for the ranking signals.
@@ -144,6 +159,9 @@ impl AppState {
             api_docs: true,
             traces: None,
             events: None,
+            storage: None,
+            store_events: false,
+            hidden: HiddenItems::default(),
             bodies: BodyBudget::new(limits.body_memory),
             live_counts: LiveCounts::default(),
             connections: Admission::new(connections.total, connections.per_address),
@@ -172,6 +190,15 @@ impl AppState {
     /// Replaces keys, origins and rates.
     pub fn set_access(&self, access: AccessControl) {
         *self.access.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(access);
+    }
+
+    /// Where events go; `None` if they are not accepted.
+    pub(crate) fn event_sink(&self) -> Option<EventSink> {
+        match (&self.storage, &self.events) {
+            (Some(storage), _) if self.store_events => Some(EventSink::Storage(storage.clone())),
+            (_, Some(log)) => Some(EventSink::Files(Arc::clone(log))),
+            _ => None,
+        }
     }
 
     /// From now on the server is not ready and accepts no requests for candidates.

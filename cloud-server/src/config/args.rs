@@ -5,6 +5,7 @@ use clap::{
     builder::{RangedU64ValueParser, TypedValueParser},
 };
 use ipnet::IpNet;
+use tandem_storage::{Location, Retention};
 
 use super::Limits;
 use crate::{
@@ -49,6 +50,20 @@ pub struct Args {
     /// Folder for the event log [default: events are not accepted].
     #[arg(long, value_name = "DIR", help_heading = "Input and output")]
     pub events: Option<PathBuf>,
+    /// Database of items and activations: a file of `SQLite` (`shop.db`, `sqlite:shop.db`) or
+    /// `postgres://USER:PASSWORD@HOST/DATABASE` [default: none].
+    #[arg(long, value_name = "URL", hide_env_values = true, help_heading = "Storage")]
+    pub storage: Option<Location>,
+    /// Accept events and store them in the database of --storage instead of files of --events.
+    #[arg(long, help_heading = "Storage")]
+    pub store_events: bool,
+    /// Remove events of the database after this number of days, 1 to 36500 [default: keep them].
+    #[arg(long, value_name = "DAYS", value_parser = RangedU64ValueParser::<u32>::new().range(1..=36_500), help_heading = "Storage")]
+    pub keep_events_days: Option<u32>,
+    /// Remove the oldest events of the database beyond this size in MiB, 1 to 1048576
+    /// [default: keep them].
+    #[arg(long, value_name = "MIB", value_parser = number(1, 1 << 20), help_heading = "Storage")]
+    pub keep_events_size: Option<usize>,
     /// Maximum size of each file of the event log in MiB, 1 to 1048576.
     #[arg(long, value_name = "MIB", default_value_t = (MAX_FILE_BYTES as usize) / MIB, value_parser = number(1, 1 << 20), help_heading = "Input and output")]
     pub events_max_size: usize,
@@ -203,6 +218,14 @@ impl Args {
     #[must_use]
     pub fn events_max_bytes(&self) -> u64 {
         (self.events_max_size * MIB) as u64
+    }
+
+    /// How long events stay in the database.
+    pub(crate) fn retention(&self) -> Retention {
+        Retention {
+            days: self.keep_events_days,
+            bytes: self.keep_events_size.map(|size| (size * MIB) as u64),
+        }
     }
 
     /// The command with its options, without those of the configuration file.

@@ -8,6 +8,7 @@ use std::{
 use clap::{
     Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, parser::ValueSource,
 };
+use tandem_storage::Location;
 use toml::{Table, Value};
 
 use super::{Args, OptionsError};
@@ -111,7 +112,8 @@ impl Args {
             };
             let value = match raw(matches, id) {
                 Some(values) if arg.get_action().takes_values() => {
-                    let mut values: Vec<_> = values.iter().map(|value| to_value(value)).collect();
+                    let mut values: Vec<_> =
+                        values.iter().map(|value| to_value(&shown(id, value))).collect();
                     if matches!(arg.get_action(), ArgAction::Append) {
                         Value::Array(values).to_string()
                     } else {
@@ -197,6 +199,14 @@ fn to_value(text: &str) -> Value {
 fn raw(matches: &ArgMatches, id: &str) -> Option<Vec<String>> {
     let values = matches.get_raw(id)?;
     Some(values.map(|value| value.to_string_lossy().into_owned()).collect())
+}
+
+/// The value as it may be shown: a URL of a database without its password.
+fn shown(id: &str, value: &str) -> String {
+    match value.parse::<Location>() {
+        Ok(location @ Location::Postgres(_)) if id == "storage" => location.to_string(),
+        _ => value.to_owned(),
+    }
 }
 
 fn plain_default(arg: &Arg) -> Vec<String> {

@@ -31,6 +31,14 @@ pub enum OptionsError {
         /// Another one.
         other: &'static str,
     },
+    /// An option needs another one.
+    #[error("{one} needs {other}; give both or leave {one} out")]
+    Needs {
+        /// An option.
+        one: &'static str,
+        /// The missing one.
+        other: &'static str,
+    },
 }
 
 impl Args {
@@ -74,6 +82,29 @@ impl Args {
     pub(super) fn check_together(&self) -> Result<(), OptionsError> {
         if self.site.is_some() && self.client.is_some() {
             return Err(OptionsError::Both { one: "--site", other: "--client" });
+        }
+        if self.store_events && self.events.is_some() {
+            return Err(OptionsError::Both { one: "--events", other: "--store-events" });
+        }
+        let on_events = [
+            ("--store-events", self.store_events, "--storage", self.storage.is_some()),
+            (
+                "--keep-events-days",
+                self.keep_events_days.is_some(),
+                "--store-events",
+                self.store_events,
+            ),
+            (
+                "--keep-events-size",
+                self.keep_events_size.is_some(),
+                "--store-events",
+                self.store_events,
+            ),
+        ];
+        for (one, is_set, other, has_other) in on_events {
+            if is_set && !has_other {
+                return Err(OptionsError::Needs { one, other });
+            }
         }
         self.source().map(drop)
     }

@@ -18,6 +18,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tandem_dataset::event_log::{self, DISAGREEMENTS, INTERACTIONS, LOCK, SIGNALS};
 use tandem_protocol::{EventKind, ItemId, LoggedEvent};
+use tandem_storage::StoredEvent;
 
 use file::LogFile;
 use known::{KnownEvents, Tail};
@@ -102,7 +103,7 @@ struct State {
 
 /// A line of the event log.
 #[derive(Serialize)]
-struct LogRecord<'a> {
+pub(crate) struct LogRecord<'a> {
     user: &'a str,
     item: &'a str,
     /// Milliseconds since 1970 by the clock of the device.
@@ -112,6 +113,20 @@ struct LogRecord<'a> {
     id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     recommendation: Option<&'a str>,
+}
+
+impl<'a> LogRecord<'a> {
+    /// An event of the storage.
+    pub(crate) fn of(event: &'a StoredEvent) -> Self {
+        Self {
+            user: &event.session,
+            item: event.item.as_str(),
+            timestamp: event.at,
+            kind: event.kind,
+            id: &event.id,
+            recommendation: event.recommendation.as_deref(),
+        }
+    }
 }
 
 impl EventLog {

@@ -142,7 +142,8 @@ async fn make_list(
     arrived: Instant,
 ) -> Result<List, ApiError> {
     let Recommender { catalogue, artifacts, models, .. } = recommender;
-    let ResolvedRequest { job, ignored } = resolve_request(&request, catalogue, &state.limits)?;
+    let ResolvedRequest { mut job, ignored } = resolve_request(&request, catalogue, &state.limits)?;
+    state.hidden.exclude(catalogue, &mut job.exclude);
     let model = models.find(request.model.as_deref())?;
     let release = match (request.rows, request.release) {
         (true, wanted) => Some(find_release(artifacts, wanted.as_deref()).await?),

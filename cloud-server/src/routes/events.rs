@@ -1,17 +1,18 @@
-use std::sync::Arc;
-
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpResponse, http::header, web};
+use serde::Serialize;
 use tandem_protocol::{
-    DisagreementReport, EventsRequest, EventsResponse, ForgetResponse, ItemId, Problem,
+    DisagreementReport, EventsRequest, EventsResponse, ForgetResponse, ItemId, LoggedEvent, Problem,
 };
+use tandem_storage::StoredEvent;
 
 use crate::{
     access::Caller,
     body::JsonBody,
     error::ApiError,
-    events::{EventLog, EventLogError, is_interaction},
+    events::{EventLogError, is_interaction},
     files::blocking,
     state::AppState,
+    storage::{EventSink, refusal},
 };
 
 /// Maximum length of a session id or an event id in bytes.
@@ -42,7 +43,7 @@ pub(crate) async fn events(
     caller: web::ReqData<Caller>,
     JsonBody(request): JsonBody<EventsRequest>,
 ) -> Result<web::Json<EventsResponse>, ApiError> {
-    let log = event_log(&state)?;
+    let sink = state.event_sink().ok_or(ApiError::NotFound)?;
     check_id("session", &request.session)?;
     if request.events.len() > MAX_EVENTS {
         return Err(ApiError::InvalidField {
@@ -63,28 +64,87 @@ pub(crate) async fn events(
     let EventsRequest { session, events } = request;
     let sent = events.len();
     state.access().charge_events(&caller, sent)?;
-    let shared = state.clone().into_inner();
-    let write = move || {
-        let new = log.append(&session, &events)?;
-        let recommender = shared.recommender();
-        let catalogue = &recommender.catalogue;
-        let unknown = new.iter().filter(|event| catalogue.index_of(&event.item).is_none()).count();
-        for event in new.iter().filter(|event| is_interaction(event.kind)) {
-            if let Some(signals) = &recommender.signals {
-                let event = (session.as_str(), &event.item, event.at);
-                shared.live_counts.count(signals, &recommender.catalogue, event);
-            }
-        }
-        Ok((new.len(), unknown))
-    };
-    let written = write_off_thread(write).await;
+    let written = append(&state, sink, session, events).await;
     let (accepted, unknown) = written.inspect_err(|_| state.metrics.events_refused(sent))?;
     let response = EventsResponse { accepted, repeated: sent - accepted, unknown };
     state.metrics.events(&response);
     Ok(web::Json(response))
 }
 
-/// Removes all events of a visit or visitor from the event log.
+/// Writes the new events and counts them. Returns their number, and how many are of items that the
+/// catalogue lacks.
+async fn append(
+    state: &web::Data<AppState>,
+    sink: EventSink,
+    session: String,
+    events: Vec<LoggedEvent>,
+) -> Result<(usize, usize), ApiError> {
+    match sink {
+        EventSink::Files(log) => {
+            let shared = state.clone().into_inner();
+            let write = move || {
+                let new = log.append(&session, &events)?;
+                Ok((new.len(), count(&shared, &session, &new)))
+            };
+            write_off_thread(write).await
+        }
+        EventSink::Storage(storage) => {
+            let stored = storage.append_events(&session, events.clone()).await;
+            let stored = stored.map_err(|error| refusal(&error))?;
+            let new: Vec<&LoggedEvent> =
+                stored.new.iter().filter_map(|&at| events.get(at)).collect();
+            Ok((new.len(), count(state, &session, &new)))
+        }
+    }
+}
+
+/// Counts new events for the ranking signals. Returns how many are of unknown items.
+fn count(state: &AppState, session: &str, new: &[&LoggedEvent]) -> usize {
+    let recommender = state.recommender();
+    let catalogue = &recommender.catalogue;
+    if let Some(signals) = &recommender.signals {
+        for event in new.iter().filter(|event| is_interaction(event.kind)) {
+            state.live_counts.count(signals, catalogue, (session, &event.item, event.at));
+        }
+    }
+    new.iter().filter(|event| catalogue.index_of(&event.item).is_none()).count()
+}
+
+/// All events of a visit or visitor.
+///
+/// `name` is the `session` of the events. 404 unless events are stored in the database.
+#[utoipa::path(
+    get, path = "/v1/users/{name}", tag = "admin",
+    params(("name" = String, Path, description = "Name of the visit or visitor")),
+    responses(
+        (status = 200, description = "The events, oldest first", body = serde_json::Value),
+        (status = 400, description = "Not a name", body = Problem),
+        (status = 404, description = "Events are not stored in a database", body = Problem),
+    ),
+    security(("key" = [])),
+)]
+pub(crate) async fn user(
+    state: web::Data<AppState>,
+    name: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let Some(EventSink::Storage(storage)) = state.event_sink() else {
+        return Err(ApiError::NotFound);
+    };
+    check_id("name", &name)?;
+    let events = storage.user_events(&name).await.map_err(|error| refusal(&error))?;
+    Ok(HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .json(UserExport { name: name.into_inner(), events }))
+}
+
+/// The response of `GET /v1/users/{name}`.
+#[derive(Serialize)]
+struct UserExport {
+    name: String,
+    events: Vec<StoredEvent>,
+}
+
+/// Removes all events of a visit or visitor from the stored events.
 ///
 /// `name` is the `session` of the events: the pseudonym that the site gave, or the random name
 /// that the visitor's device shows. Models that were trained on the events keep what they learnt
@@ -105,16 +165,17 @@ pub(crate) async fn forget(
     state: web::Data<AppState>,
     name: web::Path<String>,
 ) -> Result<web::Json<ForgetResponse>, ApiError> {
-    let log = event_log(&state)?;
+    let sink = state.event_sink().ok_or(ApiError::NotFound)?;
     check_id("name", &name)?;
     let name = name.into_inner();
-    let shared = state.clone().into_inner();
-    let forget = move || {
-        shared.live_counts.forget(&name);
-        log.forget(&name)
+    state.live_counts.forget(&name);
+    let removed = match sink {
+        EventSink::Files(log) => write_off_thread(move || log.forget(&name)).await?,
+        EventSink::Storage(storage) => {
+            storage.forget_user(&name).await.map_err(|error| refusal(&error))?
+        }
     };
-    let removed = write_off_thread(forget).await?;
-    tracing::info!(removed, "removed a visitor from the event log");
+    tracing::info!(removed, "removed a visitor from the stored events");
     Ok(web::Json(ForgetResponse { removed }))
 }
 
@@ -135,7 +196,7 @@ pub(crate) async fn disagreements(
     caller: web::ReqData<Caller>,
     JsonBody(report): JsonBody<DisagreementReport>,
 ) -> Result<HttpResponse, ApiError> {
-    let log = event_log(&state)?;
+    let sink = state.event_sink().ok_or(ApiError::NotFound)?;
     if !(0.0..=1.0).contains(&report.disagreement) {
         return Err(ApiError::InvalidField {
             field: "disagreement".to_owned(),
@@ -143,12 +204,16 @@ pub(crate) async fn disagreements(
         });
     }
     state.access().charge_events(&caller, 1)?;
-    write_off_thread(move || log.append_disagreement(report)).await?;
+    match sink {
+        EventSink::Files(log) => {
+            write_off_thread(move || log.append_disagreement(report)).await?;
+        }
+        EventSink::Storage(storage) => {
+            let stored = storage.append_disagreement(report.disagreement).await;
+            stored.map_err(|error| refusal(&error))?;
+        }
+    }
     Ok(HttpResponse::NoContent().finish())
-}
-
-fn event_log(state: &AppState) -> Result<Arc<EventLog>, ApiError> {
-    state.events.clone().ok_or(ApiError::NotFound)
 }
 
 /// Items are checked here because unknown ones are logged, too.

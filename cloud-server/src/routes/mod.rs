@@ -6,6 +6,7 @@ mod candidates;
 mod events;
 mod health;
 mod home;
+mod items;
 mod metrics;
 mod models;
 mod openapi;
@@ -17,7 +18,7 @@ mod status;
 use actix_cors::Cors;
 use actix_web::{
     App, Error, HttpResponse,
-    body::BoxBody,
+    body::{BoxBody, MessageBody},
     dev::{Handler, HttpServiceFactory, ServiceFactory, ServiceRequest, ServiceResponse},
     guard,
     http::header,
@@ -90,7 +91,33 @@ pub fn create_app(
                 .service(post("/candidates/batch", Access::Admin, candidates::batch))
                 .service(post("/events", REQUEST, events::events))
                 .service(post("/disagreements", REQUEST, events::disagreements))
-                .service(delete("/users/{name}", Access::Admin, events::forget))
+                .service(
+                    web::resource("/users/{name}")
+                        .route(web::route().guard(get_or_head()).to(events::user))
+                        .route(web::delete().to(events::forget))
+                        .default_service(not_allowed("GET, HEAD, DELETE"))
+                        .wrap(from_fn(only_admin)),
+                )
+                .service(
+                    web::resource("/items")
+                        .route(web::route().guard(get_or_head()).to(items::list))
+                        .route(web::post().to(items::upsert))
+                        .default_service(not_allowed("GET, HEAD, POST"))
+                        .wrap(from_fn(only_admin)),
+                )
+                .service(
+                    web::resource("/items/{id}")
+                        .route(web::route().guard(get_or_head()).to(items::get))
+                        .route(web::delete().to(items::delete))
+                        .default_service(not_allowed("GET, HEAD, DELETE"))
+                        .wrap(from_fn(only_admin)),
+                )
+                .service(
+                    web::resource("/availability")
+                        .route(web::put().to(items::availability))
+                        .default_service(not_allowed("PUT"))
+                        .wrap(from_fn(only_admin)),
+                )
                 .service(get("/manifest", REQUEST, artifacts::manifest))
                 .service(get("/models", REQUEST, models::models))
                 .service(get("/status", Access::Admin, status::status))
@@ -128,6 +155,13 @@ async fn not_found() -> Result<HttpResponse, ApiError> {
     Err(ApiError::NotFound)
 }
 
+async fn only_admin<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    authorize(Access::Admin, request, next).await
+}
+
 fn get_or_head() -> impl guard::Guard {
     guard::Any(guard::Get()).or(guard::Head())
 }
@@ -156,19 +190,6 @@ where
     F::Output: actix_web::Responder + 'static,
 {
     resource(path, access, web::post().to(handler), "POST")
-}
-
-fn delete<F, Args>(
-    path: &'static str,
-    access: Access,
-    handler: F,
-) -> impl HttpServiceFactory + use<F, Args>
-where
-    F: Handler<Args>,
-    Args: actix_web::FromRequest + 'static,
-    F::Output: actix_web::Responder + 'static,
-{
-    resource(path, access, web::delete().to(handler), "DELETE")
 }
 
 fn resource(

@@ -14,7 +14,7 @@ use utoipa::{
     },
 };
 
-use super::{artifacts, candidates, events, health, metrics, models, rows, status};
+use super::{artifacts, candidates, events, health, items, metrics, models, rows, status};
 use crate::{error::PROBLEM_JSON, error_table};
 
 /// The description of all routes, from their types and comments.
@@ -28,6 +28,12 @@ use crate::{error::PROBLEM_JSON, error_table};
         events::events,
         events::disagreements,
         events::forget,
+        events::user,
+        items::upsert,
+        items::availability,
+        items::list,
+        items::get,
+        items::delete,
         artifacts::manifest,
         artifacts::file,
         artifacts::cell,
@@ -88,7 +94,7 @@ impl Modify for ErrorTable {
 impl Modify for Problems {
     fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
         for path in openapi.paths.paths.values_mut() {
-            [&mut path.get, &mut path.post, &mut path.delete]
+            [&mut path.get, &mut path.post, &mut path.put, &mut path.delete]
                 .into_iter()
                 .flatten()
                 .for_each(describe_problems);

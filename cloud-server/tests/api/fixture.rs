@@ -226,6 +226,10 @@ pub(crate) struct Options {
     pub(crate) allowed_origins: Vec<cloud_server::Origin>,
     /// Folder of the event log, if one is kept.
     pub(crate) events: Option<PathBuf>,
+    /// The database, if there is one.
+    pub(crate) storage: Option<tandem_storage::Storage>,
+    /// Whether events go to the database.
+    pub(crate) store_events: bool,
     /// File of keys.
     pub(crate) keys: Option<PathBuf>,
     /// Networks of trusted proxies.
@@ -298,6 +302,8 @@ impl Fixture {
         state.api_docs = !options.no_api_docs;
         state.traces = options.traces;
         state.events = events;
+        state.storage = options.storage;
+        state.store_events = options.store_events;
         state.set_access(access);
         let state = web::Data::new(state);
         let script = Arc::clone(&scripts[0]);

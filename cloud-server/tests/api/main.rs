@@ -22,4 +22,5 @@ mod releases;
 mod site;
 mod soak;
 mod start;
+mod storage;
 mod traces;

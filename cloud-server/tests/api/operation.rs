@@ -57,6 +57,9 @@ async fn the_description_has_every_route_and_resolves() {
         "/v1/events",
         "/v1/disagreements",
         "/v1/users/{name}",
+        "/v1/items",
+        "/v1/items/{id}",
+        "/v1/availability",
         "/v1/manifest",
         "/v1/models",
         "/v1/status",
@@ -69,7 +72,7 @@ async fn the_description_has_every_route_and_resolves() {
     ] {
         assert!(paths.contains_key(path), "{path} is missing");
     }
-    assert_eq!(paths.len(), 15);
+    assert_eq!(paths.len(), 18);
     let mut references = Vec::new();
     collect_references(&description, &mut references);
     assert!(references.len() > 10);

@@ -1,0 +1,333 @@
+//! Items of the database: upsert, availability, lists, search and deletion.
+
+use std::rc::Rc;
+
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
+use serde::{Deserialize, Serialize};
+use tandem_protocol::{ItemId, Problem};
+use tandem_storage::{Availability, ItemQuery, NewItem, Storage, StoredItem, Upserted};
+
+use crate::{
+    body::next_chunk,
+    connection::Activity,
+    error::ApiError,
+    state::AppState,
+    storage::{Format, Line, LineError, Lines, refusal},
+};
+
+/// Number of items that are written in one transaction.
+const BATCH: usize = 5_000;
+/// Number of availabilities that are written in one transaction.
+const AVAILABILITIES: usize = 200_000;
+/// Maximum number of errors in a response.
+const MAX_ERRORS: usize = 100;
+/// Maximum number of items in a list.
+const MAX_LIMIT: u32 = 1_000;
+const DEFAULT_LIMIT: u32 = 50;
+
+/// What became of the lines of a body.
+#[derive(Debug, Default, Serialize, utoipa::ToSchema)]
+pub(crate) struct UpsertResponse {
+    /// Number of items that were not stored before.
+    added: u64,
+    /// Number of items that have changed.
+    changed: u64,
+    /// Number of items that are stored as they were sent.
+    unchanged: u64,
+    /// Number of lines that were refused.
+    refused: u64,
+    /// The first 100 refused lines.
+    errors: Vec<LineError>,
+}
+
+/// What became of the lines of a body.
+#[derive(Debug, Default, Serialize, utoipa::ToSchema)]
+pub(crate) struct AvailabilityResponse {
+    /// Number of items whose availability has changed.
+    changed: u64,
+    /// Number of items that had this availability.
+    unchanged: u64,
+    /// Number of ids that are not stored.
+    unknown: u64,
+    /// Number of lines that were refused.
+    refused: u64,
+    /// The first 100 refused lines.
+    errors: Vec<LineError>,
+}
+
+/// The query of `GET /v1/items`.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ListQuery {
+    /// Words that the items must have; the last one may be the beginning of a word.
+    q: Option<String>,
+    /// A category that the items must have.
+    category: Option<String>,
+    /// Whether the items must be available, or must not be.
+    available: Option<bool>,
+    /// Maximum number of items, 1 to 1,000 (default: 50).
+    limit: Option<u32>,
+    /// The last id of the page before; not together with `q`.
+    after: Option<String>,
+}
+
+/// The response of `GET /v1/items`.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct ItemList {
+    #[schema(value_type = Vec<Object>)]
+    items: Vec<StoredItem>,
+}
+
+/// Stores items.
+///
+/// The body has one item per line: JSON objects (`application/x-ndjson`) or CSV with a header
+/// (`text/csv`). Each item replaces what is stored under its id. Lines that cannot be used are
+/// refused with their numbers, the others are stored, 5,000 in one transaction. If the storage
+/// fails, the transactions before are kept: send the body again. 404 without `--storage`.
+#[utoipa::path(
+    post, path = "/v1/items", tag = "admin",
+    request_body(content = String, content_type = "application/x-ndjson"),
+    responses(
+        (status = 200, description = "What became of the lines", body = UpsertResponse),
+        (status = 404, description = "The server has no storage", body = Problem),
+        (status = 503, description = "The storage is full or does not answer", body = Problem),
+    ),
+    security(("key" = [])),
+)]
+pub(crate) async fn upsert(
+    state: web::Data<AppState>,
+    http: HttpRequest,
+    payload: web::Payload,
+) -> Result<web::Json<UpsertResponse>, ApiError> {
+    let storage = storage(&state)?;
+    let mut body = Body::new(&state, &http, payload)?;
+    let mut response = UpsertResponse::default();
+    let mut batch: Vec<NewItem> = Vec::new();
+    loop {
+        let lines = body.lines().await?;
+        let is_last = lines.is_none();
+        for line in lines.into_iter().flatten() {
+            match line.and_then(|line| body.lines.item(&line)) {
+                Ok(item) => batch.extend(item),
+                Err(error) => note(&mut response.refused, &mut response.errors, error),
+            }
+        }
+        if batch.len() >= BATCH || (is_last && !batch.is_empty()) {
+            let stored = storage.upsert_items(&batch).await.map_err(|error| refusal(&error))?;
+            let Upserted { added, changed, unchanged } = stored;
+            response.added += added;
+            response.changed += changed;
+            response.unchanged += unchanged;
+            batch.clear();
+        }
+        if is_last {
+            break;
+        }
+    }
+    follow(&state, &storage).await;
+    Ok(web::Json(response))
+}
+
+/// Sets the availability of items.
+///
+/// The body has one line per item, `{"id":"sku-1","available":false}` (`application/x-ndjson`) or
+/// CSV with the columns `id` and `available`. Items that are not available are not recommended.
+/// 404 without `--storage`.
+#[utoipa::path(
+    put, path = "/v1/availability", tag = "admin",
+    request_body(content = String, content_type = "application/x-ndjson"),
+    responses(
+        (status = 200, description = "What became of the lines", body = AvailabilityResponse),
+        (status = 404, description = "The server has no storage", body = Problem),
+        (status = 503, description = "The storage is full or does not answer", body = Problem),
+    ),
+    security(("key" = [])),
+)]
+pub(crate) async fn availability(
+    state: web::Data<AppState>,
+    http: HttpRequest,
+    payload: web::Payload,
+) -> Result<web::Json<AvailabilityResponse>, ApiError> {
+    let storage = storage(&state)?;
+    let mut body = Body::new(&state, &http, payload)?;
+    let mut response = AvailabilityResponse::default();
+    let mut batch: Vec<(ItemId, bool)> = Vec::new();
+    loop {
+        let lines = body.lines().await?;
+        let is_last = lines.is_none();
+        for line in lines.into_iter().flatten() {
+            match line.and_then(|line| body.lines.availability(&line)) {
+                Ok(line) => batch.extend(line.map(|line| (line.id, line.available))),
+                Err(error) => note(&mut response.refused, &mut response.errors, error),
+            }
+        }
+        if batch.len() >= AVAILABILITIES || (is_last && !batch.is_empty()) {
+            let set = storage.set_availability(&batch).await.map_err(|error| refusal(&error))?;
+            let Availability { changed, unchanged, unknown } = set;
+            response.changed += changed;
+            response.unchanged += unchanged;
+            response.unknown += unknown;
+            batch.clear();
+        }
+        if is_last {
+            break;
+        }
+    }
+    follow(&state, &storage).await;
+    Ok(web::Json(response))
+}
+
+/// Lists or searches items.
+///
+/// Without `q` ordered by id, with it by how well they match. 404 without `--storage`.
+#[utoipa::path(
+    get, path = "/v1/items", tag = "admin", params(ListQuery),
+    responses(
+        (status = 200, description = "The items", body = ItemList),
+        (status = 404, description = "The server has no storage", body = Problem),
+    ),
+    security(("key" = [])),
+)]
+pub(crate) async fn list(
+    state: web::Data<AppState>,
+    query: Result<web::Query<ListQuery>, actix_web::Error>,
+) -> Result<web::Json<ItemList>, ApiError> {
+    let storage = storage(&state)?;
+    let query = query.map_err(|error| ApiError::InvalidRequest { detail: error.to_string() })?;
+    let ListQuery { q, category, available, limit, after } = query.into_inner();
+    let limit = limit.unwrap_or(DEFAULT_LIMIT);
+    if !(1..=MAX_LIMIT).contains(&limit) {
+        return Err(ApiError::InvalidField {
+            field: "limit".to_owned(),
+            detail: format!("expected 1 to {MAX_LIMIT}, found {limit}"),
+        });
+    }
+    let has_nul = [&q, &category, &after].into_iter().flatten().any(|text| text.contains('\0'));
+    if has_nul {
+        let detail = "the character U+0000 is not allowed".to_owned();
+        return Err(ApiError::InvalidRequest { detail });
+    }
+    let query = ItemQuery { text: q, category, available, limit, after };
+    let items = storage.find_items(query).await.map_err(|error| refusal(&error))?;
+    Ok(web::Json(ItemList { items }))
+}
+
+/// One item.
+#[utoipa::path(
+    get, path = "/v1/items/{id}", tag = "admin",
+    params(("id" = String, Path, description = "The shop's id")),
+    responses(
+        (status = 200, description = "The item", body = serde_json::Value),
+        (status = 404, description = "No such item, or no storage", body = Problem),
+    ),
+    security(("key" = [])),
+)]
+pub(crate) async fn get(
+    state: web::Data<AppState>,
+    id: web::Path<String>,
+) -> Result<web::Json<StoredItem>, ApiError> {
+    let storage = storage(&state)?;
+    let items = storage.items_by_id(&[id_of(id)?]).await.map_err(|error| refusal(&error))?;
+    items.into_iter().next().map(web::Json).ok_or(ApiError::NotFound)
+}
+
+/// Deletes an item, which is not recommended any more.
+#[utoipa::path(
+    delete, path = "/v1/items/{id}", tag = "admin",
+    params(("id" = String, Path, description = "The shop's id")),
+    responses(
+        (status = 204, description = "Deleted"),
+        (status = 404, description = "No such item, or no storage", body = Problem),
+    ),
+    security(("key" = [])),
+)]
+pub(crate) async fn delete(
+    state: web::Data<AppState>,
+    id: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let storage = storage(&state)?;
+    let deleted = storage.delete_items(&[id_of(id)?]).await.map_err(|error| refusal(&error))?;
+    if deleted == 0 {
+        return Err(ApiError::NotFound);
+    }
+    follow(&state, &storage).await;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+fn storage(state: &AppState) -> Result<Storage, ApiError> {
+    state.storage.clone().ok_or(ApiError::NotFound)
+}
+
+fn id_of(id: web::Path<String>) -> Result<ItemId, ApiError> {
+    let id = ItemId::new(id.into_inner());
+    NewItem::new(id.clone()).check().map_err(|error| ApiError::InvalidField {
+        field: "id".to_owned(),
+        detail: error.to_string(),
+    })?;
+    Ok(id)
+}
+
+/// Lets lists follow what was just written, before the answer. What fails here is read a second
+/// later.
+async fn follow(state: &AppState, storage: &Storage) {
+    if let Err(error) = state.hidden.refresh(storage).await {
+        tracing::warn!(%error, "lists do not follow the items yet");
+    }
+}
+
+fn note(refused: &mut u64, errors: &mut Vec<LineError>, error: LineError) {
+    *refused += 1;
+    if errors.len() < MAX_ERRORS {
+        errors.push(error);
+    }
+}
+
+/// A body that is read line by line.
+struct Body {
+    payload: actix_web::dev::Payload,
+    lines: Lines,
+    patience: std::time::Duration,
+    activity: Option<Rc<Activity>>,
+}
+
+impl Body {
+    fn new(state: &AppState, http: &HttpRequest, payload: web::Payload) -> Result<Self, ApiError> {
+        let format = match http.content_type().trim() {
+            "application/x-ndjson" | "application/jsonl" => Format::Json,
+            "text/csv" => Format::Csv,
+            _ => return Err(ApiError::UnsupportedLines),
+        };
+        let activity = http.conn_data::<Rc<Activity>>().cloned();
+        let payload = payload.into_inner();
+        let patience = state.limits.body_timeout;
+        Ok(Self { payload, lines: Lines::new(format), patience, activity })
+    }
+
+    /// The next lines; `None` at the end. Each part of the body has the time of a whole body.
+    async fn lines(&mut self) -> Result<Option<Vec<Result<Line, LineError>>>, ApiError> {
+        let chunk = tokio::time::timeout(self.patience, next_chunk(&mut self.payload)).await;
+        let chunk = chunk.map_err(|_| ApiError::InvalidRequest {
+            detail: format!("expected more of the body within {} s", self.patience.as_secs()),
+        })?;
+        match chunk {
+            Some(Ok(bytes)) => match self.lines.push(&bytes) {
+                Ok(lines) => Ok(Some(lines.into_iter().map(Ok).collect())),
+                Err(error) => Err(ApiError::InvalidRequest {
+                    detail: format!("line {}: {}", error.line, error.detail),
+                }),
+            },
+            Some(Err(error)) => Err(ApiError::InvalidRequest {
+                detail: format!("the body could not be read: {error}; send it again"),
+            }),
+            None => match self.lines.finish() {
+                Some(line) => Ok(Some(vec![Ok(line)])),
+                None => {
+                    if let Some(activity) = &self.activity {
+                        activity.body_arrived();
+                    }
+                    Ok(None)
+                }
+            },
+        }
+    }
+}

@@ -1,0 +1,106 @@
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use tandem_storage::{BackupError, Location, Storage, StorageError};
+
+use super::export::{ExportError, Since, export};
+
+/// Exports, backs up and restores the database of `--storage`. A server may use it meanwhile,
+/// except during a restoration.
+#[derive(Debug, Subcommand)]
+pub enum StorageCommand {
+    /// Write the events of visitors to a file for `tandem import`, `tandem quickstart` or
+    /// `tandem retrain`.
+    Export(ExportArgs),
+    /// Write all items, events and activations to one file.
+    Backup(BackupArgs),
+    /// Read a file of `backup` into an empty database, which may be of the other kind.
+    Restore(RestoreArgs),
+}
+
+#[derive(Debug, Args)]
+struct Source {
+    /// File of SQLite (`shop.db`, `sqlite:shop.db`) or URL of PostgreSQL
+    /// (`postgres://USER:PASSWORD@HOST/DATABASE`).
+    #[arg(long, value_name = "URL", env = "TANDEM_STORAGE", hide_env_values = true)]
+    storage: Location,
+}
+
+/// Arguments of `export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    #[command(flatten)]
+    source: Source,
+    /// File to write; its extension, `.jsonl` or `.parquet`, selects the format.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Only events that were received then or later: a date (`2026-11-01`, UTC), a time
+    /// (`2026-11-01T12:00:00Z`) or milliseconds since 1970 [default: all events].
+    #[arg(long, value_name = "TIME")]
+    since: Option<Since>,
+    /// Also views and dislikes, which training does not read [default: clicks and purchases].
+    #[arg(long)]
+    all: bool,
+}
+
+/// Arguments of `backup`.
+#[derive(Debug, Args)]
+pub struct BackupArgs {
+    #[command(flatten)]
+    source: Source,
+    /// File to write.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+/// Arguments of `restore`.
+#[derive(Debug, Args)]
+pub struct RestoreArgs {
+    #[command(flatten)]
+    source: Source,
+    /// File to read.
+    #[arg(long, value_name = "FILE")]
+    from: PathBuf,
+}
+
+/// Why a command on the storage failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageCommandError {
+    /// The storage failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The backup failed.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    /// The export failed.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+}
+
+impl StorageCommand {
+    /// Does the command and returns what it prints.
+    ///
+    /// # Errors
+    /// See [`StorageCommandError`].
+    pub fn run(self) -> Result<String, StorageCommandError> {
+        Ok(match self {
+            Self::Export(ExportArgs { source, out, since, all }) => {
+                let storage = Storage::open(&source.storage)?;
+                let events = export(&storage, &out, since.unwrap_or_default(), all)?;
+                format!("{events} events written to {}", out.display())
+            }
+            Self::Backup(BackupArgs { source, out }) => {
+                let storage = Storage::open(&source.storage)?;
+                let summary = storage.block_on(storage.back_up(&out))?;
+                let (items, events) = (summary.items, summary.events);
+                format!("{items} items and {events} events written to {}", out.display())
+            }
+            Self::Restore(RestoreArgs { source, from }) => {
+                let storage = Storage::open(&source.storage)?;
+                let summary = storage.block_on(storage.restore(&from))?;
+                let (items, events) = (summary.items, summary.events);
+                format!("{items} items and {events} events restored")
+            }
+        })
+    }
+}

@@ -1,0 +1,30 @@
+//! The database of `--storage`: events and items, and the commands on it.
+
+mod commands;
+mod export;
+mod hidden;
+mod lines;
+mod maintenance;
+mod sink;
+
+pub use commands::{StorageCommand, StorageCommandError};
+pub(crate) use hidden::{HiddenItems, POLL};
+pub(crate) use lines::{Format, Line, LineError, Lines};
+pub(crate) use maintenance::Maintenance;
+pub(crate) use sink::{EventSink, ReplayError};
+
+use tandem_storage::StorageError;
+
+use crate::error::ApiError;
+
+/// The answer to a request that the storage could not serve; its reason goes to the log.
+pub(crate) fn refusal(error: &StorageError) -> ApiError {
+    tracing::error!(%error, "the storage refused a request");
+    match error {
+        StorageError::Full { .. } => ApiError::StorageFull,
+        StorageError::Locked { .. } | StorageError::Unavailable { .. } | StorageError::Closed => {
+            ApiError::StorageTimeout
+        }
+        _ => ApiError::Internal,
+    }
+}

@@ -1,0 +1,194 @@
+//! The database: events, items, availability, and the commands on it.
+
+use std::{fs, path::Path, process::Command};
+
+use actix_web::test::TestRequest;
+use serde_json::{Value, json};
+use tandem_dataset::{ImportOptions, import};
+use tandem_storage::{Location, Storage};
+
+use crate::{
+    fixture::{Fixture, Options, candidate_ids},
+    http::{app, post, send},
+};
+
+fn storing(folder: &Path) -> Options {
+    let location = Location::Sqlite(folder.join("storage.db"));
+    Options { storage: Some(Storage::open(&location).unwrap()), ..Options::default() }
+}
+
+fn events(session: &str, ids: &[&str]) -> String {
+    let event =
+        |id: &&str| json!({ "id": id, "type": "click", "item": "1", "at": 1_700_000_000_000_u64 });
+    json!({ "session": session, "events": ids.iter().map(event).collect::<Vec<_>>() }).to_string()
+}
+
+fn lines(method: TestRequest, path: &str, media_type: &str, body: &str) -> TestRequest {
+    method.uri(path).insert_header(("content-type", media_type)).set_payload(body.to_owned())
+}
+
+#[actix_rt::test]
+async fn events_are_stored_once_exported_and_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options { store_events: true, ..storing(folder.path()) };
+    let app = app(&Fixture::with(options)).await;
+    let reply = post(&app, "/v1/events", events("ann", &["1", "2"])).await.json();
+    assert_eq!(reply, json!({ "accepted": 2, "repeated": 0, "unknown": 0 }));
+    let reply = post(&app, "/v1/events", events("ann", &["2", "3"])).await.json();
+    assert_eq!(reply, json!({ "accepted": 1, "repeated": 1, "unknown": 0 }));
+    let number = json!({ "disagreement": 0.5 }).to_string();
+    assert_eq!(post(&app, "/v1/disagreements", number).await.status, 204);
+    let user = || send(&app, TestRequest::get().uri("/v1/users/ann"));
+    let export = user().await.json();
+    assert_eq!(export["name"], "ann");
+    assert_eq!(export["events"].as_array().unwrap().len(), 3);
+    let removed = send(&app, TestRequest::delete().uri("/v1/users/ann")).await.json();
+    assert_eq!(removed, json!({ "removed": 3 }));
+    assert_eq!(user().await.json()["events"], json!([]));
+}
+
+#[actix_rt::test]
+async fn without_store_events_nothing_about_visitors_is_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = app(&Fixture::with(storing(folder.path()))).await;
+    let refusal = post(&app, "/v1/events", events("ann", &["1"])).await.refusal();
+    assert_eq!(refusal, "404 not_found");
+    let user = send(&app, TestRequest::get().uri("/v1/users/ann")).await;
+    assert_eq!(user.refusal(), "404 not_found");
+}
+
+#[actix_rt::test]
+async fn items_are_stored_found_and_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = app(&Fixture::with(storing(folder.path()))).await;
+    let body = "{\"id\":\"new-1\",\"title\":\"Red shoe\",\"categories\":[\"Shoes\"],\"price\":9.5}\n\
+                {\"id\":\"new-2\",\"title\":\"Blue shoe\",\"price\":-1}\n\
+                not json\n\
+                {\"id\":\"new-3\",\"title\":\"Hat\",\"colour\":\"red\"}\n\
+                {\"id\":\"new-4\",\"title\":\"Sock\"}";
+    let request = lines(TestRequest::post(), "/v1/items", "application/x-ndjson", body);
+    let reply = send(&app, request).await.json();
+    assert_eq!((&reply["added"], &reply["refused"]), (&json!(2), &json!(3)));
+    let errors = reply["errors"].as_array().unwrap();
+    let numbers: Vec<&Value> = errors.iter().map(|error| &error["line"]).collect();
+    assert_eq!(numbers, [2, 3, 4]);
+    assert!(errors[2]["detail"].as_str().unwrap().contains("unknown field `colour`"), "{errors:?}");
+    let csv = "id,title,categories,colour\n7,\"A, b\",Shoes|Sale,red\n";
+    let reply = send(&app, lines(TestRequest::post(), "/v1/items", "text/csv", csv)).await.json();
+    assert_eq!(reply["added"], 1);
+
+    let list = |path: &'static str| {
+        let app = &app;
+        async move {
+            let reply = send(app, TestRequest::get().uri(path)).await.json();
+            let items = reply["items"].as_array().unwrap();
+            items.iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        }
+    };
+    assert_eq!(list("/v1/items").await, ["7", "new-1", "new-4"]);
+    assert_eq!(list("/v1/items?limit=1&after=7").await, ["new-1"]);
+    assert_eq!(list("/v1/items?q=red%20sh").await, ["new-1"]);
+    assert_eq!(list("/v1/items?category=Shoes&available=true").await, ["7", "new-1"]);
+    let one = send(&app, TestRequest::get().uri("/v1/items/7")).await.json();
+    assert_eq!((&one["title"], &one["attributes"]), (&json!("A, b"), &json!({ "colour": "red" })));
+    assert_eq!(send(&app, TestRequest::delete().uri("/v1/items/7")).await.status, 204);
+    for request in [TestRequest::get(), TestRequest::delete()] {
+        assert_eq!(send(&app, request.uri("/v1/items/7")).await.refusal(), "404 not_found");
+    }
+    let wrong = lines(TestRequest::post(), "/v1/items", "application/json", "[]");
+    assert_eq!(send(&app, wrong).await.refusal(), "415 unsupported_media_type");
+    for path in
+        ["/v1/items?limit=0", "/v1/items?limit=x", "/v1/items?colour=red", "/v1/items?q=%00"]
+    {
+        assert_eq!(send(&app, TestRequest::get().uri(path)).await.status, 400, "{path}");
+    }
+}
+
+#[actix_rt::test]
+async fn what_is_not_available_or_deleted_is_not_recommended() {
+    let folder = tempfile::tempdir().unwrap();
+    let fixture = Fixture::with(storing(folder.path()));
+    let app = app(&fixture).await;
+    let body: String = (1..=30).map(|id| format!("{{\"id\":\"{id}\"}}\n")).collect();
+    send(&app, lines(TestRequest::post(), "/v1/items", "application/x-ndjson", &body)).await.json();
+    let first = || async {
+        let body = json!({ "history": ["9"], "k": 3 }).to_string();
+        candidate_ids(&post(&app, "/v1/candidates", body).await.json())
+    };
+    assert_eq!(first().await, ["1", "2", "3"]);
+    let body = "id,available\n1,false\n3,no\nmissing,false\n4,perhaps\n";
+    let request = lines(TestRequest::put(), "/v1/availability", "text/csv", body);
+    let reply = send(&app, request).await.json();
+    assert_eq!(
+        (&reply["changed"], &reply["unknown"], &reply["refused"]),
+        (&json!(2), &json!(1), &json!(1))
+    );
+    assert_eq!(reply["errors"][0]["line"], 5);
+    assert_eq!(first().await, ["2", "4", "5"]);
+    assert_eq!(send(&app, TestRequest::delete().uri("/v1/items/2")).await.status, 204);
+    assert_eq!(first().await, ["4", "5", "6"]);
+    let body = "{\"id\":\"1\",\"available\":true}\n";
+    let request = lines(TestRequest::put(), "/v1/availability", "application/x-ndjson", body);
+    assert_eq!(send(&app, request).await.json()["changed"], 1);
+    assert_eq!(first().await, ["1", "4", "5"]);
+}
+
+#[actix_rt::test]
+async fn without_a_storage_there_are_no_items() {
+    let app = app(&Fixture::new()).await;
+    assert_eq!(send(&app, TestRequest::get().uri("/v1/items")).await.refusal(), "404 not_found");
+    let request = lines(TestRequest::put(), "/v1/availability", "text/csv", "id,available\n");
+    assert_eq!(send(&app, request).await.refusal(), "404 not_found");
+}
+
+#[test]
+fn an_export_is_imported_and_a_backup_restored() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("storage.db");
+    let storage = Storage::open(&Location::Sqlite(database.clone())).unwrap();
+    for session in ["ann", "bob"] {
+        let clicks = (0..6).map(|number| {
+            let event = json!({ "id": format!("e{number}"), "type": "click", "item": format!("i{}", number % 3 + 1), "at": 1_700_000_000_000_u64 + number });
+            serde_json::from_value(event).unwrap()
+        });
+        storage.block_on(storage.append_events(session, clicks.collect())).unwrap();
+    }
+    let view = json!({ "id": "v", "type": "view", "item": "seen", "at": 1_700_000_000_000_u64 });
+    let view = vec![serde_json::from_value(view).unwrap()];
+    storage.block_on(storage.append_events("ann", view)).unwrap();
+    let run = |arguments: &[&str], path: &Path| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cloud-server"));
+        command.args(arguments).arg(path);
+        command.output().unwrap()
+    };
+    let url = format!("sqlite:{}", database.display());
+    let mut datasets = Vec::new();
+    for name in ["events.jsonl", "events.parquet"] {
+        let path = folder.path().join(name);
+        let output = run(&["export", "--storage", &url, "--out"], &path);
+        assert!(String::from_utf8_lossy(&output.stdout).starts_with("12 events"), "{output:?}");
+        let options = ImportOptions::new("shop".to_owned(), vec![path]);
+        datasets.push(import(&options).unwrap().dataset);
+    }
+    assert_eq!(datasets[0].catalogue.hash(), datasets[1].catalogue.hash());
+    assert_eq!(datasets[0].sequences, datasets[1].sequences);
+    let users: Vec<&str> = datasets[0].sequences.iter().map(|it| it.user.as_str()).collect();
+    assert_eq!(users, ["ann", "bob"]);
+    let later = folder.path().join("later.jsonl");
+    let output = run(&["export", "--storage", &url, "--since", "2999-01-01", "--out"], &later);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(fs::read_to_string(&later).unwrap(), "");
+    let wrong = run(&["export", "--storage", &url, "--out"], &folder.path().join("events.xlsx"));
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains(".parquet"), "{wrong:?}");
+
+    let backup = folder.path().join("backup");
+    assert!(run(&["backup", "--storage", &url, "--out"], &backup).status.success());
+    let other = format!("sqlite:{}", folder.path().join("other.db").display());
+    let output = run(&["restore", "--storage", &other, "--from"], &backup);
+    assert!(output.status.success(), "{output:?}");
+    let again = run(&["restore", "--storage", &other, "--from"], &backup);
+    assert!(String::from_utf8_lossy(&again.stderr).contains("not empty"), "{again:?}");
+    let restored = Storage::open(&other.parse().unwrap()).unwrap();
+    assert_eq!(restored.block_on(restored.user_events("ann")).unwrap().len(), 7);
+}

@@ -1,0 +1,274 @@
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize};
+use tandem_protocol::ItemId;
+
+/// Maximum length of an id in bytes.
+const MAX_ID: usize = 256;
+/// Maximum length of title and brand in bytes.
+const MAX_NAME: usize = 2_000;
+/// Maximum length of a description in bytes.
+const MAX_DESCRIPTION: usize = 20_000;
+/// Maximum number of categories, and of attributes.
+const MAX_VALUES: usize = 100;
+/// Maximum length of a category, of the name of an attribute and of its text, in bytes.
+const MAX_VALUE: usize = 500;
+const YEARS: std::ops::RangeInclusive<i64> = 0..=9999;
+
+/// An item as the shop sends it. It replaces what is stored under its id: a field that is not
+/// given becomes empty, except that `available` stays as it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewItem {
+    /// The shop's id.
+    pub id: ItemId,
+    /// Title.
+    #[serde(default)]
+    pub title: String,
+    /// Categories; in JSON also a single text.
+    #[serde(default, deserialize_with = "one_or_many")]
+    pub categories: Vec<String>,
+    /// Brand or maker.
+    #[serde(default)]
+    pub brand: String,
+    /// Description in plain text.
+    #[serde(default)]
+    pub description: String,
+    /// Year of release.
+    #[serde(default)]
+    pub year: Option<i64>,
+    /// Price in the shop's currency.
+    #[serde(default)]
+    pub price: Option<f64>,
+    /// Further properties, by name.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, AttributeValue>,
+    /// Whether it can be bought. If not given: as it is stored, `true` for a new item.
+    #[serde(default)]
+    pub available: Option<bool>,
+}
+
+/// The value of an attribute.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum AttributeValue {
+    /// `true` or `false`.
+    Flag(bool),
+    /// A number.
+    Number(f64),
+    /// A text.
+    Text(String),
+    /// Several texts, such as sizes.
+    Texts(Vec<String>),
+}
+
+/// An item as it is stored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredItem {
+    /// The shop's id.
+    pub id: ItemId,
+    /// Title; empty if unknown.
+    pub title: String,
+    /// Categories.
+    pub categories: Vec<String>,
+    /// Brand or maker; empty if unknown.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub brand: String,
+    /// Description in plain text; empty if unknown.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// Year of release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub year: Option<i64>,
+    /// Price in the shop's currency.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<f64>,
+    /// Further properties, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, AttributeValue>,
+    /// Whether it can be bought.
+    pub available: bool,
+    /// When it was added, in milliseconds since 1970.
+    pub created: u64,
+    /// When it was changed, in milliseconds since 1970.
+    pub updated: u64,
+}
+
+/// Why an item cannot be stored.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ItemError {
+    /// The id is empty, too long or has control characters.
+    #[error("id: expected 1 to {MAX_ID} bytes without control characters")]
+    Id,
+    /// A text is too long.
+    #[error("{field}: expected at most {max} bytes, found {found}")]
+    Long {
+        /// The field.
+        field: &'static str,
+        /// Maximum length in bytes.
+        max: usize,
+        /// Length in bytes.
+        found: usize,
+    },
+    /// A text contains the character U+0000, which databases do not store.
+    #[error("{field}: the character U+0000 is not allowed")]
+    Nul {
+        /// The field.
+        field: &'static str,
+    },
+    /// There are too many categories or attributes.
+    #[error("{field}: expected at most {MAX_VALUES}, found {found}")]
+    Many {
+        /// The field.
+        field: &'static str,
+        /// Their number.
+        found: usize,
+    },
+    /// The price is negative or no number.
+    #[error("price: expected a number of at least 0")]
+    Price,
+    /// The year is out of range.
+    #[error("year: expected 0 to 9999, found {found}")]
+    Year {
+        /// The year.
+        found: i64,
+    },
+    /// The number of an attribute is infinite or none.
+    #[error("attributes: expected a finite number for `{name}`")]
+    Number {
+        /// Name of the attribute.
+        name: String,
+    },
+}
+
+impl NewItem {
+    /// An available item with an id and nothing else.
+    #[must_use]
+    pub fn new(id: ItemId) -> Self {
+        Self {
+            id,
+            title: String::new(),
+            categories: Vec::new(),
+            brand: String::new(),
+            description: String::new(),
+            year: None,
+            price: None,
+            attributes: BTreeMap::new(),
+            available: None,
+        }
+    }
+
+    /// Checks lengths and ranges.
+    ///
+    /// # Errors
+    /// [`ItemError`] for the first field that cannot be stored.
+    pub fn check(&self) -> Result<(), ItemError> {
+        let id = self.id.as_str();
+        if id.trim().is_empty() || id.len() > MAX_ID || id.chars().any(char::is_control) {
+            return Err(ItemError::Id);
+        }
+        check_text("title", &self.title, MAX_NAME)?;
+        check_text("brand", &self.brand, MAX_NAME)?;
+        check_text("description", &self.description, MAX_DESCRIPTION)?;
+        for (field, found) in
+            [("categories", self.categories.len()), ("attributes", self.attributes.len())]
+        {
+            if found > MAX_VALUES {
+                return Err(ItemError::Many { field, found });
+            }
+        }
+        for category in &self.categories {
+            check_text("categories", category, MAX_VALUE)?;
+        }
+        if self.price.is_some_and(|price| !price.is_finite() || price < 0.0) {
+            return Err(ItemError::Price);
+        }
+        if let Some(found) = self.year.filter(|year| !YEARS.contains(year)) {
+            return Err(ItemError::Year { found });
+        }
+        for (name, value) in &self.attributes {
+            check_text("attributes", name, MAX_VALUE)?;
+            match value {
+                AttributeValue::Flag(_) => {}
+                AttributeValue::Number(number) if number.is_finite() => {}
+                AttributeValue::Number(_) => {
+                    return Err(ItemError::Number { name: name.clone() });
+                }
+                AttributeValue::Text(text) => check_text("attributes", text, MAX_VALUE)?,
+                AttributeValue::Texts(texts) => {
+                    if texts.len() > MAX_VALUES {
+                        return Err(ItemError::Many { field: "attributes", found: texts.len() });
+                    }
+                    for text in texts {
+                        check_text("attributes", text, MAX_VALUE)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_text(field: &'static str, text: &str, max: usize) -> Result<(), ItemError> {
+    if text.len() > max {
+        return Err(ItemError::Long { field, max, found: text.len() });
+    }
+    if text.contains('\0') {
+        return Err(ItemError::Nul { field });
+    }
+    Ok(())
+}
+
+/// A text or a list of texts.
+fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a text or a list of texts")]
+    enum OneOrMany {
+        One(String),
+        Many(Vec<String>),
+    }
+
+    Ok(match OneOrMany::deserialize(deserializer)? {
+        OneOrMany::One(text) if text.is_empty() => Vec::new(),
+        OneOrMany::One(text) => vec![text],
+        OneOrMany::Many(texts) => texts,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(json: &str) -> NewItem {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn attributes_keep_their_types() {
+        let item = parse(
+            r#"{"id":"a","categories":"Shoes","attributes":{"colour":"red","size":[ "40","41"],"width":1.5,"new":true}}"#,
+        );
+        assert_eq!(item.categories, ["Shoes"]);
+        assert_eq!(item.attributes["colour"], AttributeValue::Text("red".to_owned()));
+        assert_eq!(item.attributes["width"], AttributeValue::Number(1.5));
+        assert_eq!(item.attributes["new"], AttributeValue::Flag(true));
+        assert!(
+            matches!(&item.attributes["size"], AttributeValue::Texts(sizes) if sizes.len() == 2)
+        );
+        assert_eq!(item.check(), Ok(()));
+    }
+
+    #[test]
+    fn wrong_items_are_refused_with_the_field() {
+        let field = |json: &str| parse(json).check().unwrap_err().to_string();
+        assert!(field(r#"{"id":" "}"#).starts_with("id: "));
+        assert!(field("{\"id\":\"a\\nb\"}").starts_with("id: "));
+        assert!(field(r#"{"id":"a","price":-1}"#).starts_with("price: "));
+        assert!(field(r#"{"id":"a","year":20000}"#).starts_with("year: "));
+        assert!(field("{\"id\":\"a\",\"title\":\"x\\u0000\"}").starts_with("title: "));
+        let long = format!(r#"{{"id":"a","title":"{}"}}"#, "x".repeat(2_001));
+        assert_eq!(field(&long), "title: expected at most 2000 bytes, found 2001");
+        let unknown = serde_json::from_str::<NewItem>(r#"{"id":"a","colour":"red"}"#).unwrap_err();
+        assert!(unknown.to_string().contains("unknown field `colour`"), "{unknown}");
+    }
+}

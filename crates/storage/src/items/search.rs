@@ -1,0 +1,65 @@
+//! Text as it is searched: lower case, without accents and punctuation, so that both databases
+//! find the same.
+
+use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
+
+use super::NewItem;
+
+/// Maximum length of the description that is searched, in characters.
+const DESCRIPTION: usize = 2_000;
+/// Maximum number of words of a query.
+const WORDS: usize = 10;
+
+/// The searched text of an item.
+pub(crate) fn text_of(item: &NewItem) -> String {
+    let description: String = item.description.chars().take(DESCRIPTION).collect();
+    let parts = [item.id.as_str(), &item.title, &item.brand].into_iter();
+    let parts = parts.chain(item.categories.iter().map(String::as_str)).chain([&*description]);
+    let words: Vec<String> = parts.flat_map(words).collect();
+    words.join(" ")
+}
+
+/// The words of a text.
+fn words(text: &str) -> Vec<String> {
+    let folded: String = text
+        .nfkd()
+        .filter(|c| !is_combining_mark(*c))
+        .flat_map(char::to_lowercase)
+        .map(|c| if c.is_alphanumeric() { c } else { ' ' })
+        .collect();
+    folded.split_whitespace().map(ToOwned::to_owned).collect()
+}
+
+/// A query of FTS5: all words, the last one as the beginning of a word. `None` without a word.
+pub(super) fn sqlite_query(text: &str) -> Option<String> {
+    query(text, " ", |word| format!("\"{word}\""), "*")
+}
+
+/// A query of PostgreSQL's `to_tsquery`, as [`sqlite_query`].
+pub(super) fn postgres_query(text: &str) -> Option<String> {
+    query(text, " & ", |word| format!("'{word}'"), ":*")
+}
+
+fn query(text: &str, and: &str, quote: impl Fn(&str) -> String, beginning: &str) -> Option<String> {
+    // Words are letters and digits, so they cannot end a quotation.
+    let words: Vec<String> = words(text).iter().take(WORDS).map(|word| quote(word)).collect();
+    (!words.is_empty()).then(|| words.join(and) + beginning)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_folded() {
+        assert_eq!(words("Café Crème, 2-Pack (ＸＬ)"), ["cafe", "creme", "2", "pack", "xl"]);
+        assert_eq!(words(" -- "), Vec::<String>::new());
+    }
+
+    #[test]
+    fn queries_are_quoted() {
+        assert_eq!(sqlite_query("Red \"Shoe").as_deref(), Some("\"red\" \"shoe\"*"));
+        assert_eq!(postgres_query("Red' | Shoe").as_deref(), Some("'red' & 'shoe':*"));
+        assert_eq!(sqlite_query("!"), None);
+    }
+}

@@ -1,0 +1,49 @@
+//! Items, events and activations of a server, in SQLite or PostgreSQL.
+//!
+//! [`Storage`] is opened from a location: a path or `sqlite:PATH` for a file of SQLite, or
+//! `postgres://…`. Both have the same tables and the same behaviour; the tests run on both.
+//!
+//! | module | contents |
+//! |---|---|
+//! | `events` | events, each once per session and id; written in groups; disagreements |
+//! | `items` | items: upsert, availability, deletion, list, text search, changes since a revision |
+//! | `users` | export and removal of a visitor |
+//! | `retention` | removal of old events by days and bytes, and compaction |
+//! | `backup` | a portable copy of all tables, and its restoration |
+//! | `activations` | which release was put in use, when and by whom |
+//! | `database` | connections, transactions and migrations of both databases |
+//!
+//! # Threads
+//! A storage has threads of its own, on which all queries run. Its functions can be awaited on any
+//! executor, and [`Storage::block_on`] waits for them on a thread that may block.
+//!
+//! # Durability
+//! What a function has returned as written is on the disk: SQLite synchronises its write-ahead log
+//! at each commit, PostgreSQL does so by default. A power failure loses nothing that was
+//! acknowledged, as long as the disk does what it says.
+//!
+//! # What is not here
+//! Keys stay in their file. Artefacts and models are files, too; only their names are here.
+
+mod activations;
+mod backup;
+mod database;
+mod error;
+mod events;
+mod items;
+mod location;
+mod retention;
+mod storage;
+mod users;
+
+pub use activations::Activation;
+pub use backup::{BackupError, BackupSummary};
+pub use error::StorageError;
+pub use events::{AppendedEvents, EventCounts, EventPage, StoredEvent};
+pub use items::{
+    AttributeValue, Availability, ChangedItem, Changes, ItemError, ItemQuery, NewItem, StoredItem,
+    Upserted,
+};
+pub use location::{Location, LocationError};
+pub use retention::{Removed, Retention};
+pub use storage::{Sizes, Storage};

@@ -1,0 +1,73 @@
+//! Export and removal of a visitor.
+
+use tandem_dataset::files::sha256_hex;
+
+use crate::{
+    Storage, StorageError, StoredEvent,
+    database::{constant, with_reader, with_writer},
+    events::{COLUMNS, EventRow, event},
+    storage::now,
+};
+
+impl Storage {
+    /// All events of a visitor, in the order in which they were stored.
+    ///
+    /// # Errors
+    /// See [`StorageError`].
+    pub async fn user_events(&self, session: &str) -> Result<Vec<StoredEvent>, StorageError> {
+        let session = session.to_owned();
+        let query = format!("SELECT {COLUMNS} FROM events WHERE session = $1 ORDER BY number");
+        self.short(move |database| async move {
+            let rows: Vec<EventRow> = with_reader!(&database, connection => {
+                sqlx::query_as(constant(query)).bind(&session).fetch_all(connection).await?
+            });
+            Ok(rows.into_iter().filter_map(event).collect())
+        })
+        .await
+    }
+
+    /// Removes all events of a visitor and returns their number. The hash of the name is kept, so
+    /// that the next import removes the visitor from what was exported before.
+    ///
+    /// # Errors
+    /// See [`StorageError`].
+    pub async fn forget_user(&self, session: &str) -> Result<u64, StorageError> {
+        let session = session.to_owned();
+        self.short(move |database| async move {
+            let removed = with_writer!(&database, connection => {
+                let removed = sqlx::query("DELETE FROM events WHERE session = $1")
+                    .bind(&session)
+                    .execute(&mut *connection)
+                    .await?
+                    .rows_affected();
+                if removed > 0 {
+                    sqlx::query(
+                        "INSERT INTO forgotten_users (name_sha256, at) VALUES ($1, $2) \
+                         ON CONFLICT (name_sha256) DO UPDATE SET at = excluded.at",
+                    )
+                    .bind(sha256_hex(&session))
+                    .bind(now())
+                    .execute(&mut *connection)
+                    .await?;
+                }
+                removed
+            });
+            Ok(removed)
+        })
+        .await
+    }
+
+    /// SHA-256 hashes (hexadecimal) of the names of forgotten visitors, sorted.
+    ///
+    /// # Errors
+    /// See [`StorageError`].
+    pub async fn forgotten_users(&self) -> Result<Vec<String>, StorageError> {
+        const QUERY: &str = "SELECT name_sha256 FROM forgotten_users ORDER BY name_sha256";
+        self.short(|database| async move {
+            Ok(with_reader!(&database, connection => {
+                sqlx::query_scalar(QUERY).fetch_all(connection).await?
+            }))
+        })
+        .await
+    }
+}

@@ -1,0 +1,89 @@
+//! Backups are complete, can be restored into either database, and damaged ones are refused.
+
+use std::fs;
+
+use tandem_storage::{BackupError, BackupSummary, ItemQuery, Storage};
+
+use crate::{
+    databases::{TestDatabase, on_each},
+    events::clicks,
+    items::item,
+};
+
+fn fill(storage: &Storage) {
+    let items: Vec<_> = (0..6000).map(|n| item(&format!("{n:05}"), "Red shoe", "Shoes")).collect();
+    storage.block_on(storage.upsert_items(&items)).unwrap();
+    storage.block_on(storage.delete_items(&["00007".into()])).unwrap();
+    storage.block_on(storage.set_availability(&[("00008".into(), false)])).unwrap();
+    storage.block_on(storage.append_events("ann", clicks(&["1", "2"]))).unwrap();
+    storage.block_on(storage.append_events("bob", clicks(&["1"]))).unwrap();
+    storage.block_on(storage.forget_user("bob")).unwrap();
+    storage.block_on(storage.record_activation("r", None, "server")).unwrap();
+}
+
+#[test]
+fn a_backup_of_one_database_is_restored_into_the_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("backup");
+    on_each(|database| {
+        let storage = database.open();
+        fill(&storage);
+        let expected = BackupSummary { items: 5999, events: 2, forgotten: 1, activations: 1 };
+        assert_eq!(storage.block_on(storage.back_up(&file)).unwrap(), expected);
+        let occupied = storage.block_on(storage.restore(&file)).unwrap_err();
+        assert!(matches!(occupied, BackupError::NotEmpty { items: 5999, events: 2 }), "{occupied}");
+        on_each(|other| {
+            let restored = other.open();
+            assert_eq!(restored.block_on(restored.restore(&file)).unwrap(), expected);
+            let events = |storage: &Storage| storage.block_on(storage.user_events("ann")).unwrap();
+            assert_eq!(events(&restored), events(&storage));
+            let all = |storage: &Storage| {
+                let query = ItemQuery { limit: 10_000, ..ItemQuery::default() };
+                storage.block_on(storage.find_items(query)).unwrap()
+            };
+            assert_eq!(all(&restored), all(&storage));
+            let text = Some("red sho".to_owned());
+            let query =
+                ItemQuery { text, available: Some(false), limit: 9, ..ItemQuery::default() };
+            let found = restored.block_on(restored.find_items(query)).unwrap();
+            assert_eq!(found.len(), 1, "restored items can be searched");
+            let again = restored.block_on(restored.append_events("ann", clicks(&["2"]))).unwrap();
+            assert_eq!(again.new, [0; 0], "restored events are known");
+        });
+    });
+}
+
+#[test]
+fn a_damaged_backup_is_refused_and_leaves_nothing() {
+    let database = TestDatabase::sqlite();
+    let storage = database.open();
+    fill(&storage);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("backup");
+    storage.block_on(storage.back_up(&file)).unwrap();
+    let whole = zstd::decode_all(&*fs::read(&file).unwrap()).unwrap();
+    let text = String::from_utf8(whole).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let without_end = lines[..lines.len() - 1].join("\n");
+    let without_a_row = [&lines[..5], &lines[6..]].concat().join("\n");
+    let newer = text.replacen("\"version\":1", "\"version\":2", 1);
+    on_each(|database| {
+        for (damaged, reason) in [
+            (without_end.as_str(), "the end is missing"),
+            (&without_a_row, "rows are missing"),
+            (&newer, "expected version 1, found 2"),
+            ("{}\n", "line 1"),
+        ] {
+            fs::write(&file, zstd::encode_all(damaged.as_bytes(), 1).unwrap()).unwrap();
+            let empty = database.open();
+            let error = empty.block_on(empty.restore(&file)).unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+            let sizes = empty.block_on(empty.sizes()).unwrap();
+            assert_eq!((sizes.items, sizes.events), (0, 0));
+        }
+        fs::write(&file, b"no Zstandard").unwrap();
+        let empty = database.open();
+        let error = empty.block_on(empty.restore(&file)).unwrap_err();
+        assert!(matches!(error, BackupError::Invalid { .. }), "{error:?}");
+    });
+}

@@ -1,0 +1,91 @@
+//! The databases of a test: a file of SQLite, and a schema of PostgreSQL where one answers.
+
+use std::{
+    env,
+    net::{TcpStream, ToSocketAddrs},
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use sqlx::{Connection, Executor, PgConnection};
+use tandem_storage::{Location, Storage};
+use tempfile::TempDir;
+
+/// The PostgreSQL of the tests, if `TANDEM_TEST_POSTGRES` names no other.
+const POSTGRES: &str = "postgres://postgres@127.0.0.1:5432/test";
+
+/// An empty database for one test; removed with it.
+pub(crate) struct TestDatabase {
+    pub(crate) location: Location,
+    _folder: Option<TempDir>,
+    schema: Option<String>,
+}
+
+impl TestDatabase {
+    pub(crate) fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let location = Location::Sqlite(folder.path().join("storage.db"));
+        Self { location, _folder: Some(folder), schema: None }
+    }
+
+    /// A schema of its own; `None`, with a message, where no PostgreSQL answers.
+    pub(crate) fn postgres() -> Option<Self> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        if !postgres_answers() {
+            eprintln!("skipped on PostgreSQL: none answers at {}", server());
+            return None;
+        }
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let schema = format!("tandem_test_{}_{number}", std::process::id());
+        execute(format!("DROP SCHEMA IF EXISTS {schema} CASCADE; CREATE SCHEMA {schema}"));
+        let url = server();
+        let separator = if url.contains('?') { '&' } else { '?' };
+        let location = format!("{url}{separator}options=-c%20search_path%3D{schema}");
+        let location = location.parse().unwrap();
+        Some(Self { location, _folder: None, schema: Some(schema) })
+    }
+
+    pub(crate) fn open(&self) -> Storage {
+        Storage::open(&self.location).unwrap()
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        if let Some(schema) = &self.schema {
+            execute(format!("DROP SCHEMA IF EXISTS {schema} CASCADE"));
+        }
+    }
+}
+
+/// Calls a test with an empty database of each kind.
+pub(crate) fn on_each(test: impl Fn(&TestDatabase)) {
+    test(&TestDatabase::sqlite());
+    if let Some(database) = TestDatabase::postgres() {
+        test(&database);
+    }
+}
+
+/// The URL of the PostgreSQL of the tests.
+fn server() -> String {
+    env::var("TANDEM_TEST_POSTGRES").unwrap_or_else(|_| POSTGRES.to_owned())
+}
+
+fn postgres_answers() -> bool {
+    let url = server();
+    let host = url.split_once('@').map_or("", |(_, rest)| rest);
+    let address = host.split(['/', '?']).next().unwrap_or_default();
+    let addresses = address.to_socket_addrs().into_iter().flatten();
+    addresses.into_iter().any(|it| TcpStream::connect_timeout(&it, Duration::from_secs(2)).is_ok())
+}
+
+/// Runs statements on the PostgreSQL of the tests.
+fn execute(statements: String) {
+    let run = async {
+        let mut connection = PgConnection::connect(&server()).await.unwrap();
+        connection.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(statements))).await.unwrap();
+        connection.close().await.unwrap();
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(run);
+}

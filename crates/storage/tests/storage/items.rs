@@ -1,0 +1,238 @@
+//! Items: upsert, availability, deletion, lists, text search and changes.
+
+use tandem_protocol::ItemId;
+use tandem_storage::{
+    AttributeValue, Availability, ChangedItem, ItemQuery, NewItem, Storage, StoredItem, Upserted,
+};
+
+use crate::databases::on_each;
+
+pub(crate) fn item(id: &str, title: &str, category: &str) -> NewItem {
+    NewItem {
+        title: title.to_owned(),
+        categories: vec![category.to_owned()],
+        price: Some(9.5),
+        ..NewItem::new(id.into())
+    }
+}
+
+fn upsert(storage: &Storage, items: &[NewItem]) -> Upserted {
+    storage.block_on(storage.upsert_items(items)).unwrap()
+}
+
+fn get(storage: &Storage, id: &str) -> Option<StoredItem> {
+    storage.block_on(storage.items_by_id(&[id.into()])).unwrap().pop()
+}
+
+fn find(storage: &Storage, query: ItemQuery) -> Vec<String> {
+    let found = storage.block_on(storage.find_items(query)).unwrap();
+    found.into_iter().map(|item| item.id.to_string()).collect()
+}
+
+fn search(storage: &Storage, text: &str) -> Vec<String> {
+    let mut found =
+        find(storage, ItemQuery { text: Some(text.to_owned()), limit: 10, ..ItemQuery::default() });
+    found.sort();
+    found
+}
+
+fn changes(storage: &Storage, mut after: (i64, i64)) -> (Vec<ChangedItem>, (i64, i64)) {
+    let mut items = Vec::new();
+    loop {
+        let changes = storage.block_on(storage.item_changes(after)).unwrap();
+        if changes.items.is_empty() {
+            return (items, after);
+        }
+        items.extend(changes.items);
+        after = changes.next;
+    }
+}
+
+fn result(added: u64, changed: u64, unchanged: u64) -> Upserted {
+    Upserted { added, changed, unchanged }
+}
+
+#[test]
+fn an_upsert_adds_changes_and_leaves_what_is_the_same() {
+    on_each(|database| {
+        let storage = database.open();
+        let mut shoe = item("1", "Red shoe", "Shoes");
+        shoe.attributes.insert("size".to_owned(), AttributeValue::Texts(vec!["40".to_owned()]));
+        shoe.attributes.insert("new".to_owned(), AttributeValue::Flag(true));
+        shoe.attributes.insert("weight".to_owned(), AttributeValue::Number(0.5));
+        shoe.year = Some(2024);
+        shoe.brand = "Ünique".to_owned();
+        let hat = item("2", "Hat", "Hats");
+        assert_eq!(upsert(&storage, &[shoe.clone(), hat.clone()]), result(2, 0, 0));
+        assert_eq!(upsert(&storage, &[shoe.clone(), hat.clone()]), result(0, 0, 2));
+        let stored = get(&storage, "1").unwrap();
+        assert_eq!((&stored.title, &stored.brand), (&shoe.title, &shoe.brand));
+        assert_eq!((stored.year, stored.price, stored.available), (Some(2024), Some(9.5), true));
+        assert_eq!(stored.attributes, shoe.attributes);
+        assert_eq!(stored.categories, shoe.categories);
+
+        // The last of a repeated id counts.
+        let cheaper = NewItem { price: Some(1.0), ..shoe.clone() };
+        let free = NewItem { price: Some(0.0), ..shoe.clone() };
+        let added = item("3", "Sock", "Shoes");
+        assert_eq!(upsert(&storage, &[cheaper, free, added]), result(1, 1, 1));
+        let changed = get(&storage, "1").unwrap();
+        assert_eq!((changed.price, changed.created), (Some(0.0), stored.created));
+        assert_eq!(get(&storage, "9"), None);
+        let sizes = storage.block_on(storage.sizes()).unwrap();
+        assert_eq!((sizes.items, sizes.events), (3, 0));
+        assert!(sizes.bytes > 1000);
+    });
+}
+
+#[test]
+fn availability_is_set_in_bulk_and_stays_when_an_item_is_sent_again() {
+    on_each(|database| {
+        let storage = database.open();
+        let items: Vec<NewItem> =
+            (0..4).map(|number| item(&number.to_string(), "Shoe", "Shoes")).collect();
+        upsert(&storage, &items);
+        let sent = [("0", false), ("1", true), ("x", false), ("2", true), ("2", false)];
+        let sent = sent.map(|(id, available)| (ItemId::new(id), available));
+        let set = storage.block_on(storage.set_availability(&sent)).unwrap();
+        assert_eq!(set, Availability { changed: 2, unchanged: 2, unknown: 1 });
+        upsert(&storage, &[NewItem { price: None, ..items[0].clone() }]);
+        assert!(!get(&storage, "0").unwrap().available);
+        upsert(&storage, &[NewItem { available: Some(true), ..items[0].clone() }]);
+        assert!(get(&storage, "0").unwrap().available);
+        let of = |available| {
+            find(
+                &storage,
+                ItemQuery { available: Some(available), limit: 9, ..ItemQuery::default() },
+            )
+        };
+        assert_eq!(of(false), ["2"]);
+        assert_eq!(of(true), ["0", "1", "3"]);
+    });
+}
+
+#[test]
+fn text_is_found_by_words_and_the_beginning_of_the_last_one() {
+    on_each(|database| {
+        let storage = database.open();
+        let mut maker = item("a-1", "Crème brûlée torch", "Kitchen");
+        maker.brand = "Müller".to_owned();
+        maker.description = "Burns with butane".to_owned();
+        upsert(
+            &storage,
+            &[maker, item("b-2", "Torch light", "Camping"), item("c", "Lamp", "Home")],
+        );
+        assert_eq!(search(&storage, "torch"), ["a-1", "b-2"]);
+        assert_eq!(search(&storage, "TOR"), ["a-1", "b-2"]);
+        assert_eq!(search(&storage, "tor light"), [""; 0], "only the last word may be cut");
+        assert_eq!(search(&storage, "light tor"), ["b-2"]);
+        assert_eq!(search(&storage, "creme brulee"), ["a-1"]);
+        assert_eq!(search(&storage, "muller"), ["a-1"]);
+        assert_eq!(search(&storage, "butane"), ["a-1"]);
+        assert_eq!(search(&storage, "camping"), ["b-2"]);
+        assert_eq!(search(&storage, "b-2"), ["b-2"]);
+        for nothing in ["", "!", "'", "\"", "torch AND", "zzz", "NEAR("] {
+            assert_eq!(search(&storage, nothing), [""; 0], "{nothing}");
+        }
+        // The index follows a change and a deletion.
+        upsert(&storage, &[item("c", "Torch", "Home")]);
+        assert_eq!(search(&storage, "lamp"), [""; 0]);
+        assert_eq!(search(&storage, "torch"), ["a-1", "b-2", "c"]);
+        assert_eq!(storage.block_on(storage.delete_items(&["c".into(), "x".into()])).unwrap(), 1);
+        assert_eq!(search(&storage, "torch"), ["a-1", "b-2"]);
+        let query = |category: &str| ItemQuery {
+            text: Some("torch".to_owned()),
+            category: Some(category.to_owned()),
+            limit: 10,
+            ..ItemQuery::default()
+        };
+        assert_eq!(find(&storage, query("Camping")), ["b-2"]);
+        assert_eq!(find(&storage, query("camp")), [""; 0], "a category is matched as a whole");
+    });
+}
+
+#[test]
+fn lists_have_pages_and_categories() {
+    on_each(|database| {
+        let storage = database.open();
+        let ids = ["b", "a", "C", "10", "9", "ä"];
+        let items = ids.map(|id| item(id, "Thing", if id == "b" { "B" } else { "Other" }));
+        upsert(&storage, &items);
+        let page = |after: Option<&str>| {
+            let after = after.map(ToOwned::to_owned);
+            find(&storage, ItemQuery { limit: 2, after, ..ItemQuery::default() })
+        };
+        // By bytes, in both databases.
+        assert_eq!(page(None), ["10", "9"]);
+        assert_eq!(page(Some("9")), ["C", "a"]);
+        assert_eq!(page(Some("b")), ["ä"]);
+        let b = Some("B".to_owned());
+        let of_b = ItemQuery { category: b.clone(), limit: 9, ..ItemQuery::default() };
+        assert_eq!(find(&storage, of_b), ["b"]);
+        let latest = storage.block_on(storage.latest_items(b, 5)).unwrap();
+        assert_eq!(latest.len(), 1);
+        let of = |ids: &[&str]| {
+            let ids: Vec<ItemId> = ids.iter().map(|id| (*id).into()).collect();
+            let found = storage.block_on(storage.items_by_id(&ids)).unwrap();
+            found.iter().map(|item| item.id.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(of(&["ä", "missing", "10"]), ["ä", "10"], "in the order of the ids");
+    });
+}
+
+#[test]
+fn the_newest_available_items_are_first() {
+    on_each(|database| {
+        let storage = database.open();
+        for id in ["1", "2", "3"] {
+            upsert(&storage, &[item(id, "Thing", "A")]);
+            std::thread::sleep(std::time::Duration::from_millis(3));
+        }
+        let hide = [("2".into(), false)];
+        storage.block_on(storage.set_availability(&hide)).unwrap();
+        let latest = storage.block_on(storage.latest_items(None, 5)).unwrap();
+        assert_eq!(latest.iter().map(|it| it.id.as_str()).collect::<Vec<_>>(), ["3", "1"]);
+    });
+}
+
+#[test]
+fn another_process_sees_each_change_once() {
+    on_each(|database| {
+        let (writer, reader) = (database.open(), database.open());
+        let items: Vec<NewItem> =
+            (0..7000).map(|number| item(&number.to_string(), "Thing", "A")).collect();
+        upsert(&writer, &items);
+        let (found, after) = changes(&reader, (0, 0));
+        assert_eq!(found.len(), 7000);
+        assert!(found.iter().all(|it| it.available && !it.deleted && it.price == Some(9.5)));
+        assert_eq!(changes(&reader, after), (Vec::new(), after));
+
+        upsert(&writer, &items[..2]);
+        assert_eq!(changes(&reader, after).0, [], "nothing has changed");
+        writer.block_on(writer.set_availability(&[("5".into(), false)])).unwrap();
+        writer.block_on(writer.delete_items(&["6".into()])).unwrap();
+        let (found, after) = changes(&reader, after);
+        let states: Vec<_> =
+            found.iter().map(|it| (it.id.as_str(), it.available, it.deleted)).collect();
+        assert_eq!(states, [("5", false, false), ("6", true, true)]);
+
+        // A deleted item exists again when it is sent again.
+        assert_eq!(upsert(&writer, &items[6..7]), result(1, 0, 0));
+        let (found, _) = changes(&reader, after);
+        assert_eq!((found.len(), found[0].deleted), (1, false));
+    });
+}
+
+#[test]
+fn missing_items_are_added_and_deleted_ones_stay_deleted() {
+    on_each(|database| {
+        let storage = database.open();
+        upsert(&storage, &[item("1", "Old", "A"), item("2", "Old", "A")]);
+        storage.block_on(storage.delete_items(&["2".into()])).unwrap();
+        let catalogue = ["1", "2", "3"].map(|id| item(id, "From the catalogue", "A"));
+        assert_eq!(storage.block_on(storage.add_missing_items(&catalogue)).unwrap(), 1);
+        assert_eq!(get(&storage, "1").unwrap().title, "Old");
+        assert_eq!(get(&storage, "2"), None);
+        assert_eq!(get(&storage, "3").unwrap().title, "From the catalogue");
+    });
+}

@@ -1,0 +1,10 @@
+//! Tests of the storage, each on SQLite and on PostgreSQL.
+
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
+
+mod backup;
+mod databases;
+mod events;
+mod faults;
+mod items;
+mod retention;
