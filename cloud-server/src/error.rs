@@ -135,7 +135,7 @@ impl ApiError {
             Self::RateLimited { .. } => &error_table::RATE_LIMITED,
             Self::UnsupportedMediaType | Self::UnsupportedLines => {
                 &error_table::UNSUPPORTED_MEDIA_TYPE
-            },
+            }
             Self::NotReady | Self::ShuttingDown => &error_table::NOT_READY,
             Self::Overloaded { .. } | Self::Busy | Self::StorageTimeout => &error_table::OVERLOADED,
             Self::EventLogFull | Self::StorageFull => &error_table::EVENT_LOG_FULL,

@@ -29,6 +29,7 @@ mod artifacts;
 mod authorize;
 mod body;
 mod body_budget;
+mod candidate_stats;
 mod client;
 mod config;
 mod connection;

@@ -23,6 +23,7 @@ use actix_web::{
 use tandem_protocol::ErrorCode;
 
 use crate::{
+    candidate_stats::CandidateStats,
     connection::{Activity, InFlight},
     state::AppState,
     traces::{RequestSpan, TraceParent},
@@ -34,26 +35,6 @@ const MAX_PATH: usize = 200;
 const MAX_ID: usize = 64;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// Sizes of a candidate list, which its handler passes to the request log; never item ids.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct CandidateStats {
-    pub(crate) candidates: usize,
-    pub(crate) tokens: usize,
-    /// Times of a single list.
-    pub(crate) times: Option<ListTimes>,
-}
-
-/// Where the time of a list went, in seconds.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ListTimes {
-    /// Wait in the queue of the model.
-    pub(crate) queue_s: f64,
-    /// Evaluation of the prompt.
-    pub(crate) prompt_s: f64,
-    /// Decoding of the list.
-    pub(crate) decode_s: f64,
-}
 
 /// Middleware that logs one line per request, counts it and gives it an id.
 pub(crate) async fn log_requests(

@@ -12,10 +12,10 @@ use crate::{
     access::{Caller, Role},
     artifacts::Release,
     body::JsonBody,
+    candidate_stats::{CandidateStats, ListTimes},
     error::ApiError,
     item_ids::{ResolvedRequest, resolve_request},
     models::ServedModel,
-    request_log::{CandidateStats, ListTimes},
     state::{AppState, Recommender},
     worker::{JobOutput, WorkerError},
 };

@@ -6,6 +6,7 @@
 
 mod endpoint;
 mod export;
+mod hex;
 mod parent;
 mod span;
 

@@ -2,7 +2,7 @@ use std::fmt;
 
 use actix_web::http::header::HeaderMap;
 
-use super::span::hex;
+use super::hex::hex;
 
 /// The trace to which a request belongs, from its header `traceparent` (W3C Trace Context).
 ///

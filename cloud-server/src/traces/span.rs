@@ -1,14 +1,11 @@
-use std::{
-    fmt::Write as _,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use actix_web::http::Method;
 use serde_json::{Value, json};
 use tandem_protocol::ErrorCode;
 
-use super::TraceParent;
-use crate::request_log::CandidateStats;
+use super::{TraceParent, hex::hex};
+use crate::candidate_stats::CandidateStats;
 
 /// `SPAN_KIND_SERVER` of OTLP.
 const SERVER: u8 = 2;
@@ -106,14 +103,6 @@ pub(super) fn to_otlp(id: &SpanId, request: &RequestSpan) -> Value {
     span
 }
 
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 fn random<const N: usize>() -> Option<[u8; N]> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).ok()?;
@@ -123,7 +112,7 @@ fn random<const N: usize>() -> Option<[u8; N]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request_log::ListTimes;
+    use crate::candidate_stats::ListTimes;
 
     fn request() -> RequestSpan {
         RequestSpan {

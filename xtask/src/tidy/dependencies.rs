@@ -31,12 +31,17 @@ const RESTRICTED: [&str; 10] = [
     "web-sys",
 ];
 
-const RULES: [Rule; 14] = [
+const RULES: [Rule; 15] = [
     Rule { package: "tandem-manual", workspace: &[], external: &[] },
     Rule { package: "tandem-fuzzing", workspace: &[], external: &[] },
     Rule { package: "tandem-protocol", workspace: &[], external: &[] },
     Rule { package: "tandem-collaboration", workspace: &["tandem-protocol"], external: &[] },
     Rule { package: "tandem-dataset", workspace: &["tandem-protocol"], external: &[] },
+    Rule {
+        package: "tandem-storage",
+        workspace: &["tandem-protocol", "tandem-dataset"],
+        external: &["tokio"],
+    },
     Rule { package: "tandem-model", workspace: &["tandem-protocol"], external: &["burn*"] },
     Rule {
         package: "tandem-session",
@@ -45,7 +50,7 @@ const RULES: [Rule; 14] = [
     },
     Rule {
         package: "tandem-generator",
-        workspace: &["tandem-protocol", "tandem-dataset"],
+        workspace: &["tandem-protocol", "tandem-dataset", "tandem-model"],
         external: &["llama-cpp-2", "llama-cpp-sys-2"],
     },
     Rule {
@@ -92,7 +97,13 @@ const RULES: [Rule; 14] = [
     },
     Rule {
         package: "cloud-server",
-        workspace: &["tandem-protocol", "tandem-dataset", "tandem-generator", "tandem-manual"],
+        workspace: &[
+            "tandem-protocol",
+            "tandem-dataset",
+            "tandem-storage",
+            "tandem-generator",
+            "tandem-manual",
+        ],
         external: &["actix-*", "tokio"],
     },
     Rule { package: "xtask", workspace: &[], external: &["wasm-bindgen*"] },

@@ -10,6 +10,7 @@ use super::{
     columns::{Finder, Selected, bare},
     id::Names,
     join::{self, ItemColumns, Table},
+    metadata::Metadata,
     names::{CATALOGUE_ITEM_OPTION, Role},
     options::ImportOptions,
     summary::FileSummary,
@@ -45,16 +46,6 @@ pub(super) struct Catalogues {
     pub(super) summaries: Vec<FileSummary>,
     /// That most items of the log are missing.
     pub(super) warning: Option<String>,
-}
-
-/// What is known of an item.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Metadata {
-    title: String,
-    year: Option<u16>,
-    genres: Vec<String>,
-    brand: String,
-    description: String,
 }
 
 /// The columns of one file.
@@ -238,25 +229,6 @@ impl Catalogues {
         (repeated > 0).then(|| {
             format!("{repeated} rows of the catalogue list an item again; the first values count")
         })
-    }
-}
-
-impl Metadata {
-    /// Takes from another row of the same item what is missing.
-    fn fill(&mut self, other: Self) {
-        if self.title.is_empty() {
-            self.title = other.title;
-        }
-        self.year = self.year.or(other.year);
-        if self.genres.is_empty() {
-            self.genres = other.genres;
-        }
-        if self.brand.is_empty() {
-            self.brand = other.brand;
-        }
-        if self.description.is_empty() {
-            self.description = other.description;
-        }
     }
 }
 

@@ -8,10 +8,10 @@ use std::{
 
 use super::{
     bad_rows::BadRow,
-    catalogue::Metadata,
     cell::words,
     columns::{Finder, Selected, tokens},
     id::{Names, id_fault},
+    metadata::Metadata,
     names::{CATALOGUE_ITEM_OPTION, Role},
     options::ImportOptions,
 };

@@ -1,7 +1,6 @@
 //! Rows of files of interactions.
 
 use std::{
-    borrow::Cow,
     collections::HashSet,
     path::{Path, PathBuf},
 };
@@ -9,10 +8,11 @@ use std::{
 use super::{
     bad_rows::{BadRow, BadRows},
     cell::{column_of_dates, fault, id, number, value, words},
-    columns::{Finder, Selected, bare, tokens},
+    columns::bare,
     events::{Meaning, VIEW, meaning},
-    id::{Names, id_fault, is_no_id},
-    names::{Role, fills_user, user_kind},
+    id::Names,
+    log_columns::{Columns, user},
+    names::Role,
     options::ImportOptions,
     summary::{FileSummary, LeftOut, Reason},
     time::{self, TimeKind},
@@ -66,42 +66,6 @@ pub(super) struct Row {
     pub(super) file: u16,
     /// Position in the event types, or [`NO_EVENT`].
     pub(super) event: u16,
-}
-
-/// The columns of one file.
-struct Columns {
-    user: Selected,
-    user_kind: usize,
-    /// Columns that name the user where its column is empty, each with its kind.
-    further_users: Vec<(usize, usize)>,
-    item: Selected,
-    time: Selected,
-    event: Selected,
-    rating: Selected,
-    quantity: Selected,
-    /// Number of columns of the file when these were found.
-    known: usize,
-}
-
-impl Columns {
-    fn find(path: &Path, rows: &dyn Rows, options: &ImportOptions) -> Result<Self, DatasetError> {
-        let names = &options.columns;
-        let finder = Finder { path, rows, catalogue: false };
-        let user = finder.require(Role::User, names.user.as_deref())?;
-        let words = |at: usize| tokens(&rows.columns()[at]);
-        let further = user.passed_over.iter().filter(|at| fills_user(&words(**at)));
-        Ok(Self {
-            user_kind: user.columns.first().map_or(0, |&at| user_kind(&words(at))),
-            further_users: further.map(|&at| (at, user_kind(&words(at)))).collect(),
-            user,
-            item: finder.require(Role::Item, names.item.as_deref())?,
-            time: finder.find(Role::Time, names.time.as_deref())?,
-            event: finder.find(Role::Event, names.event.as_deref())?,
-            rating: finder.find(Role::Rating, names.rating.as_deref())?,
-            quantity: finder.find(Role::Quantity, None)?,
-            known: rows.columns().len(),
-        })
-    }
 }
 
 /// One file while it is read.
@@ -495,28 +459,6 @@ impl FileLog<'_> {
     fn example(&self, line: u64, user: &str, item: &str) -> String {
         format!("{}, line {line}: user {user}, item {item}", self.path.display())
     }
-}
-
-/// The user of a row, the kind of its column, and the column if it is a further one.
-fn user<'a>(
-    rows: &'a dyn Rows,
-    columns: &Columns,
-) -> Result<(Cow<'a, str>, usize, Option<usize>), String> {
-    let is_empty = match value(rows, &columns.user) {
-        Cell::Absent => true,
-        Cell::Text(text) => is_no_id(&text),
-        _ => false,
-    };
-    if is_empty {
-        for &(column, kind) in &columns.further_users {
-            if let Cell::Text(text) = rows.cell(column)
-                && id_fault(&text).is_none()
-            {
-                return Ok((text, kind, Some(column)));
-            }
-        }
-    }
-    Ok((id(rows, &columns.user, "a user id")?, columns.user_kind, None))
 }
 
 /// The kind of most times.

@@ -3,6 +3,7 @@
 mod assemble;
 mod bad_rows;
 mod catalogue;
+mod catalogue_names;
 mod cell;
 mod columns;
 mod events;
@@ -11,6 +12,8 @@ mod forgotten;
 mod id;
 mod join;
 mod log;
+mod log_columns;
+mod metadata;
 mod names;
 mod options;
 mod sequences;

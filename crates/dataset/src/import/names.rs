@@ -1,5 +1,8 @@
 //! Column names that are recognised.
 
+pub(super) use super::catalogue_names::Tiers;
+use super::catalogue_names::{BRAND, CATEGORIES, DESCRIPTION, TITLE, YEAR};
+
 /// What a column can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
@@ -15,11 +18,6 @@ pub(super) enum Role {
     Brand,
     Description,
 }
-
-/// Names are compared without case, separators and the boundaries of camelCase. Those of an
-/// earlier tier win. Two columns of one tier are a contradiction, unless one is as good as the
-/// other (see [`Role::first_wins`]).
-pub(super) type Tiers = &'static [&'static [&'static str]];
 
 impl Role {
     /// What it is, with its article.
@@ -447,64 +445,4 @@ const RATING: Tiers = &[
         "movierating",
     ],
     &["stars", "score", "overall", "reviewscore", "preference"],
-];
-
-const TITLE: Tiers = &[
-    &[
-        "title",
-        "movietitle",
-        "itemtitle",
-        "producttitle",
-        "booktitle",
-        "articletitle",
-        "songtitle",
-        "tracktitle",
-        "headline",
-    ],
-    &[
-        "name",
-        "itemname",
-        "productname",
-        "proddesc",
-        "prodname",
-        "displayname",
-        "trackname",
-        "songname",
-        "artistname",
-        "label",
-    ],
-    &["description", "productdescription", "itemdescription"],
-];
-
-const YEAR: Tiers = &[
-    &["year", "releaseyear", "publicationyear", "yearofpublication", "publishedyear"],
-    &["releasedate", "publicationdate", "publishdate", "premiered", "published"],
-];
-
-const CATEGORIES: Tiers = &[
-    &["genres", "genre", "class"],
-    &[
-        "categories",
-        "category",
-        "categoryname",
-        "categorycode",
-        "producttype",
-        "producttypename",
-        "productcategory",
-        "itemcategory",
-        "department",
-        "maincategory",
-    ],
-    &["tags", "collection", "brand"],
-];
-
-const BRAND: Tiers = &[
-    &["brand", "brandname", "manufacturer", "maker", "vendor", "publisher", "author", "artist"],
-    &["artistname", "authorname", "manufacturername", "vendorname", "designer", "creator"],
-];
-
-const DESCRIPTION: Tiers = &[
-    &["description", "productdescription", "itemdescription", "longdescription"],
-    &["desc", "detaildesc", "shortdescription", "overview", "synopsis", "plot", "abstract"],
-    &["summary", "body", "text", "features"],
 ];

@@ -1,0 +1,76 @@
+//! The columns of a file of interactions.
+
+use std::{borrow::Cow, path::Path};
+
+use super::{
+    cell::{id, value},
+    columns::{Finder, Selected, tokens},
+    id::{id_fault, is_no_id},
+    names::{Role, fills_user, user_kind},
+    options::ImportOptions,
+};
+use crate::{
+    DatasetError,
+    readers::{Cell, Rows},
+};
+/// The columns of one file.
+pub(super) struct Columns {
+    pub(super) user: Selected,
+    pub(super) user_kind: usize,
+    /// Columns that name the user where its column is empty, each with its kind.
+    pub(super) further_users: Vec<(usize, usize)>,
+    pub(super) item: Selected,
+    pub(super) time: Selected,
+    pub(super) event: Selected,
+    pub(super) rating: Selected,
+    pub(super) quantity: Selected,
+    /// Number of columns of the file when these were found.
+    pub(super) known: usize,
+}
+
+impl Columns {
+    pub(super) fn find(
+        path: &Path,
+        rows: &dyn Rows,
+        options: &ImportOptions,
+    ) -> Result<Self, DatasetError> {
+        let names = &options.columns;
+        let finder = Finder { path, rows, catalogue: false };
+        let user = finder.require(Role::User, names.user.as_deref())?;
+        let words = |at: usize| tokens(&rows.columns()[at]);
+        let further = user.passed_over.iter().filter(|at| fills_user(&words(**at)));
+        Ok(Self {
+            user_kind: user.columns.first().map_or(0, |&at| user_kind(&words(at))),
+            further_users: further.map(|&at| (at, user_kind(&words(at)))).collect(),
+            user,
+            item: finder.require(Role::Item, names.item.as_deref())?,
+            time: finder.find(Role::Time, names.time.as_deref())?,
+            event: finder.find(Role::Event, names.event.as_deref())?,
+            rating: finder.find(Role::Rating, names.rating.as_deref())?,
+            quantity: finder.find(Role::Quantity, None)?,
+            known: rows.columns().len(),
+        })
+    }
+}
+
+/// The user of a row, the kind of its column, and the column if it is a further one.
+pub(super) fn user<'a>(
+    rows: &'a dyn Rows,
+    columns: &Columns,
+) -> Result<(Cow<'a, str>, usize, Option<usize>), String> {
+    let is_empty = match value(rows, &columns.user) {
+        Cell::Absent => true,
+        Cell::Text(text) => is_no_id(&text),
+        _ => false,
+    };
+    if is_empty {
+        for &(column, kind) in &columns.further_users {
+            if let Cell::Text(text) = rows.cell(column)
+                && id_fault(&text).is_none()
+            {
+                return Ok((text, kind, Some(column)));
+            }
+        }
+    }
+    Ok((id(rows, &columns.user, "a user id")?, columns.user_kind, None))
+}
