@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use crate::{
     Storage, StorageError,
+    clock::now,
     database::{with_reader, with_writer},
-    storage::now,
 };
 
 /// A release was put in use.

@@ -27,8 +27,10 @@
 
 mod activations;
 mod backup;
+mod clock;
 mod database;
 mod error;
+mod event_queue;
 mod events;
 mod items;
 mod location;
@@ -39,7 +41,8 @@ mod users;
 pub use activations::Activation;
 pub use backup::{BackupError, BackupSummary};
 pub use error::StorageError;
-pub use events::{AppendedEvents, EventCounts, EventPage, StoredEvent};
+pub use event_queue::AppendedEvents;
+pub use events::{EventCounts, EventPage, StoredEvent};
 pub use items::{
     AttributeValue, Availability, ChangedItem, Changes, ItemError, ItemQuery, NewItem, StoredItem,
     Upserted,

@@ -4,9 +4,9 @@ use serde::Serialize;
 
 use crate::{
     Storage, StorageError,
+    clock::now,
     database::{Database, with_reader, with_writer},
     events::signed,
-    storage::now,
 };
 
 /// Bytes that an event takes beside its texts: numbers, the row and its places in the indices. An

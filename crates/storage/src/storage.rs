@@ -1,8 +1,4 @@
-use std::{
-    future::Future,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use serde::Serialize;
 use tokio::{
@@ -13,7 +9,7 @@ use tokio::{
 use crate::{
     Location, StorageError,
     database::{Database, constant, with_reader},
-    events::EventQueue,
+    event_queue::EventQueue,
 };
 
 /// Number of threads that wait for the database.
@@ -196,10 +192,4 @@ impl Storage {
         });
         task.await.map_err(|_| StorageError::Closed)?
     }
-}
-
-/// Milliseconds since 1970.
-pub(crate) fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

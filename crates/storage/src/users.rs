@@ -4,9 +4,9 @@ use tandem_dataset::files::sha256_hex;
 
 use crate::{
     Storage, StorageError, StoredEvent,
+    clock::now,
     database::{constant, with_reader, with_writer},
     events::{COLUMNS, EventRow, event},
-    storage::now,
 };
 
 impl Storage {

@@ -1,23 +1,13 @@
 //! Events of visitors, each once per session and id.
 
-mod queue;
 mod read;
 
-use serde::Serialize;
 use tandem_protocol::LoggedEvent;
 
-pub(crate) use queue::EventQueue;
 pub(crate) use read::{COLUMNS, EventRow, event, signed};
 pub use read::{EventCounts, EventPage, StoredEvent};
 
-use crate::{Storage, StorageError, database::with_writer, storage::now};
-
-/// What became of the events of a request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct AppendedEvents {
-    /// Positions of the events that are new, in order. The others were stored before.
-    pub new: Vec<usize>,
-}
+use crate::{AppendedEvents, Storage, StorageError, clock::now, database::with_writer};
 
 impl Storage {
     /// Stores the events of `session` that are new: all of them or none. They are on the disk when

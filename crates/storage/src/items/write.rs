@@ -6,8 +6,8 @@ use tandem_protocol::ItemId;
 use super::{NewItem, search::text_of};
 use crate::{
     Storage, StorageError,
+    clock::now,
     database::{Database, with_writer},
-    storage::now,
 };
 
 /// What became of a batch of items.

@@ -37,7 +37,7 @@ fn write_log(bench: &Bench, users: usize, items: usize) {
     for user in 0..users {
         for step in 0..8 {
             let item = (user * 7 + step * (1 + user % 3)) % items;
-            writeln!(log, "{user},{item},{step}").unwrap();
+            writeln!(log, "{user},{item},{}", 1_700_000_000 + step).unwrap();
         }
     }
     bench.write("clicks.csv", log);

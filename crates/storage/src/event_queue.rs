@@ -11,12 +11,18 @@ use tokio::{
     time::timeout,
 };
 
-use super::AppendedEvents;
 use crate::{
     StorageError,
+    clock::now,
     database::{Database, with_writer},
-    storage::now,
 };
+
+/// What became of the events of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AppendedEvents {
+    /// Positions of the events that are new, in order. The others were stored before.
+    pub new: Vec<usize>,
+}
 
 /// Number of requests that may wait. Further ones wait for a place.
 const CAPACITY: usize = 1024;
