@@ -11,6 +11,7 @@ pub(crate) struct CandidateStats {
 
 /// Where the time of a list went, in seconds.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_field_names, reason = "the names have the unit")]
 pub(crate) struct ListTimes {
     /// Wait in the queue of the model.
     pub(crate) queue_s: f64,

@@ -319,15 +319,15 @@ impl Body {
             Some(Err(error)) => Err(ApiError::InvalidRequest {
                 detail: format!("the body could not be read: {error}; send it again"),
             }),
-            None => match self.lines.finish() {
-                Some(line) => Ok(Some(vec![Ok(line)])),
-                None => {
-                    if let Some(activity) = &self.activity {
-                        activity.body_arrived();
-                    }
-                    Ok(None)
+            None => {
+                if let Some(line) = self.lines.finish() {
+                    return Ok(Some(vec![Ok(line)]));
                 }
-            },
+                if let Some(activity) = &self.activity {
+                    activity.body_arrived();
+                }
+                Ok(None)
+            }
         }
     }
 }

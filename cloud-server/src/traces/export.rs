@@ -103,7 +103,7 @@ impl Exporter {
             .agent
             .post(&self.url)
             .content_type("application/json")
-            .send(request(&self.service, spans).to_string());
+            .send(request(&self.service, &spans).to_string());
         match sent {
             Ok(_) if self.is_failing => {
                 let lost = self.dropped.swap(0, Ordering::Relaxed);
@@ -129,7 +129,7 @@ impl Exporter {
 }
 
 /// The body of a request to the collector (`ExportTraceServiceRequest`).
-fn request(service: &str, spans: Vec<Value>) -> Value {
+fn request(service: &str, spans: &[Value]) -> Value {
     json!({ "resourceSpans": [{
         "resource": { "attributes": [
             { "key": "service.name", "value": { "stringValue": service } },

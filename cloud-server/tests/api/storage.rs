@@ -109,7 +109,7 @@ async fn what_is_not_available_or_deleted_is_not_recommended() {
     let folder = tempfile::tempdir().unwrap();
     let fixture = Fixture::with(storing(folder.path()));
     let app = app(&fixture).await;
-    let body: String = (1..=30).map(|id| format!("{{\"id\":\"{id}\"}}\n")).collect();
+    let body = (1..=30).map(|id| format!("{{\"id\":\"{id}\"}}\n")).collect::<Vec<_>>().concat();
     send(&app, lines(TestRequest::post(), "/v1/items", "application/x-ndjson", &body)).await.json();
     let first = || async {
         let body = json!({ "history": ["9"], "k": 3 }).to_string();

@@ -101,7 +101,7 @@ mod tests {
     fn paths_and_urls_are_told_apart() {
         let sqlite = |text: &str| match text.parse().unwrap() {
             Location::Sqlite(path) => path.display().to_string(),
-            other => panic!("{other}"),
+            other @ Location::Postgres(_) => panic!("{other}"),
         };
         assert_eq!(sqlite("shop.db"), "shop.db");
         assert_eq!(sqlite("sqlite:a/shop.db"), "a/shop.db");

@@ -18,7 +18,7 @@ const THREADS: usize = 2;
 /// keep its callers for minutes.
 const SHORT: Duration = Duration::from_secs(10);
 /// Maximum time of an operation on many rows.
-const LONG: Duration = Duration::from_mins(60);
+const LONG: Duration = Duration::from_hours(1);
 
 /// An open storage. Clones share it; it is closed when the last one is dropped.
 #[derive(Clone, Debug)]

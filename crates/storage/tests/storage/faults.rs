@@ -158,7 +158,7 @@ impl Proxy {
 
 fn forward(mut from: TcpStream, mut to: TcpStream, cut: &AtomicBool) {
     let _ = from.set_read_timeout(Some(Duration::from_millis(20)));
-    let mut buffer = [0; 65_536];
+    let mut buffer = vec![0; 65_536];
     while !cut.load(Ordering::SeqCst) {
         match from.read(&mut buffer) {
             Ok(0) => break,
