@@ -33,16 +33,19 @@ pub(crate) fn run(workspace: &Workspace, options: &DemoOptions) -> Result<(), Fa
     }
     server::port_is_free(options.port)?;
     let built = build(workspace, false)?;
-    let shop = second_shop::prepare(workspace)?;
-    let goods =
-        served::assemble(workspace, "goods", &built.site, std::slice::from_ref(&shop.goods))?;
-    let first = format!("http://127.0.0.1:{}/", options.port);
-    served::note(&goods, "goods.html", &[("goods", "./goods.json"), ("first-shop", &first)])?;
-    let second = shop.serve(workspace, &goods)?;
-    let address = format!("{}/goods.html", second.url());
-    let films = films(workspace, &built, &[("second-shop", &address)])?;
-    let mut server = built.serve_site(workspace, &films, options.port, &options.allow_origin)?;
+    let films = films(workspace, &built)?;
+    let mut server =
+        server::start(workspace, &built.prepared, &films, options.port, &options.allow_origin)?;
     println!("Tandem is at {}  (stop it with Ctrl-C)", server.url());
+    // Afterwards, so that the page does not wait for its training.
+    let _second = match second_shop(workspace, &built, &films, &server) {
+        Ok(second) => Some(second),
+        Err(Failure::Interrupted) => return Ok(()),
+        Err(failure) => {
+            eprintln!("warning: there is no second shop: {failure}");
+            None
+        }
+    };
     match server.wait() {
         // Ctrl-C is the normal end of a demo.
         Err(Failure::Interrupted) => Ok(()),
@@ -65,31 +68,37 @@ impl Built {
         port: u16,
         origins: &[String],
     ) -> Result<Server, Failure> {
-        let site = films(workspace, self, &[])?;
-        self.serve_site(workspace, &site, port, origins)
-    }
-
-    fn serve_site(
-        &self,
-        workspace: &Workspace,
-        site: &Path,
-        port: u16,
-        origins: &[String],
-    ) -> Result<Server, Failure> {
-        server::start(workspace, &self.prepared, site, port, origins)
+        let site = films(workspace, self)?;
+        server::start(workspace, &self.prepared, &site, port, origins)
     }
 }
 
-/// The film shop with the visitors to replay, and further notes for its page.
-fn films(
-    workspace: &Workspace,
-    built: &Built,
-    notes: &served::Notes<'_>,
-) -> Result<PathBuf, Failure> {
+/// The folder of the film shop, with the visitors to replay.
+fn films(workspace: &Workspace, built: &Built) -> Result<PathBuf, Failure> {
     let visitors = std::slice::from_ref(&built.prepared.visitors);
     let folder = served::assemble(workspace, "films", &built.site, visitors)?;
-    served::note(&folder, "index.html", &[&[("visitors", "./visitors.json")], notes].concat())?;
+    served::note(&folder, "index.html", &[("visitors", "./visitors.json")])?;
     Ok(folder)
+}
+
+/// Trains and serves the shop of products. The page of the film shop in the folder `films` links
+/// to it from the next time it is loaded.
+fn second_shop(
+    workspace: &Workspace,
+    built: &Built,
+    films: &Path,
+    server: &Server,
+) -> Result<Server, Failure> {
+    let shop = second_shop::prepare(workspace)?;
+    let goods =
+        served::assemble(workspace, "goods", &built.site, std::slice::from_ref(&shop.goods))?;
+    let first = format!("{}/", server.url());
+    served::note(&goods, "goods.html", &[("goods", "./goods.json"), ("first-shop", &first)])?;
+    let second = shop.serve(workspace, &goods)?;
+    let address = format!("{}/goods.html", second.url());
+    served::note(films, "index.html", &[("second-shop", &address)])?;
+    println!("The second shop is at {address}");
+    Ok(second)
 }
 
 /// Sets up, builds, imports, trains and exports. Steps that are up to date are skipped.

@@ -5,14 +5,16 @@ use std::rc::Rc;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use tandem_protocol::{ItemId, Problem};
-use tandem_storage::{Availability, ItemQuery, NewItem, Storage, StoredItem, Upserted};
+use tandem_storage::{
+    Availability, ItemQuery, NewItem, Storage, StorageError, StoredItem, Upserted,
+};
 
 use crate::{
     body::next_chunk,
     connection::Activity,
     error::ApiError,
     state::AppState,
-    storage::{Format, Line, LineError, Lines, refusal},
+    storage::{AvailabilityLine, Format, Line, LineError, Lines, refusal},
 };
 
 /// Number of items that are written in one transaction.
@@ -102,28 +104,15 @@ pub(crate) async fn upsert(
     let storage = storage(&state)?;
     let mut body = Body::new(&state, &http, payload)?;
     let mut response = UpsertResponse::default();
-    let mut batch: Vec<NewItem> = Vec::new();
-    loop {
-        let lines = body.lines().await?;
-        let is_last = lines.is_none();
-        for line in lines.into_iter().flatten() {
-            match line.and_then(|line| body.lines.item(&line)) {
-                Ok(item) => batch.extend(item),
-                Err(error) => note(&mut response.refused, &mut response.errors, error),
-            }
-        }
-        if batch.len() >= BATCH || (is_last && !batch.is_empty()) {
-            let stored = storage.upsert_items(&batch).await.map_err(|error| refusal(&error))?;
-            let Upserted { added, changed, unchanged } = stored;
-            response.added += added;
-            response.changed += changed;
-            response.unchanged += unchanged;
-            batch.clear();
-        }
-        if is_last {
-            break;
-        }
-    }
+    let write = async |batch: &[NewItem]| {
+        let Upserted { added, changed, unchanged } = storage.upsert_items(batch).await?;
+        response.added += added;
+        response.changed += changed;
+        response.unchanged += unchanged;
+        Ok(())
+    };
+    let Refused { count, errors } = body.in_batches(BATCH, Lines::item, write).await?;
+    (response.refused, response.errors) = (count, errors);
     follow(&state, &storage).await;
     Ok(web::Json(response))
 }
@@ -151,28 +140,18 @@ pub(crate) async fn availability(
     let storage = storage(&state)?;
     let mut body = Body::new(&state, &http, payload)?;
     let mut response = AvailabilityResponse::default();
-    let mut batch: Vec<(ItemId, bool)> = Vec::new();
-    loop {
-        let lines = body.lines().await?;
-        let is_last = lines.is_none();
-        for line in lines.into_iter().flatten() {
-            match line.and_then(|line| body.lines.availability(&line)) {
-                Ok(line) => batch.extend(line.map(|line| (line.id, line.available))),
-                Err(error) => note(&mut response.refused, &mut response.errors, error),
-            }
-        }
-        if batch.len() >= AVAILABILITIES || (is_last && !batch.is_empty()) {
-            let set = storage.set_availability(&batch).await.map_err(|error| refusal(&error))?;
-            let Availability { changed, unchanged, unknown } = set;
-            response.changed += changed;
-            response.unchanged += unchanged;
-            response.unknown += unknown;
-            batch.clear();
-        }
-        if is_last {
-            break;
-        }
-    }
+    let write = async |batch: &[AvailabilityLine]| {
+        let batch: Vec<(ItemId, bool)> =
+            batch.iter().map(|line| (line.id.clone(), line.available)).collect();
+        let Availability { changed, unchanged, unknown } = storage.set_availability(&batch).await?;
+        response.changed += changed;
+        response.unchanged += unchanged;
+        response.unknown += unknown;
+        Ok(())
+    };
+    let Refused { count, errors } =
+        body.in_batches(AVAILABILITIES, Lines::availability, write).await?;
+    (response.refused, response.errors) = (count, errors);
     follow(&state, &storage).await;
     Ok(web::Json(response))
 }
@@ -275,11 +254,12 @@ async fn follow(state: &AppState, storage: &Storage) {
     }
 }
 
-fn note(refused: &mut u64, errors: &mut Vec<LineError>, error: LineError) {
-    *refused += 1;
-    if errors.len() < MAX_ERRORS {
-        errors.push(error);
-    }
+/// Lines that could not be used.
+#[derive(Default)]
+struct Refused {
+    count: u64,
+    /// The first ones.
+    errors: Vec<LineError>,
 }
 
 /// A body that is read line by line.
@@ -303,25 +283,58 @@ impl Body {
         Ok(Self { payload, lines: Lines::new(format), patience, activity })
     }
 
+    /// Hands the values of all lines to `write`, at least `size` at a time but for the last ones.
+    /// Returns the lines that have none.
+    async fn in_batches<T>(
+        &mut self,
+        size: usize,
+        parse: fn(&mut Lines, &Line) -> Result<Option<T>, LineError>,
+        mut write: impl AsyncFnMut(&[T]) -> Result<(), StorageError>,
+    ) -> Result<Refused, ApiError> {
+        let mut refused = Refused::default();
+        let mut batch = Vec::new();
+        loop {
+            let lines = self.lines().await?;
+            let is_last = lines.is_none();
+            for line in lines.into_iter().flatten() {
+                match parse(&mut self.lines, &line) {
+                    Ok(value) => batch.extend(value),
+                    Err(error) => {
+                        refused.count += 1;
+                        if refused.errors.len() < MAX_ERRORS {
+                            refused.errors.push(error);
+                        }
+                    }
+                }
+            }
+            if batch.len() >= size || (is_last && !batch.is_empty()) {
+                write(&batch).await.map_err(|error| refusal(&error))?;
+                batch.clear();
+            }
+            if is_last {
+                return Ok(refused);
+            }
+        }
+    }
+
     /// The next lines; `None` at the end. Each part of the body has the time of a whole body.
-    async fn lines(&mut self) -> Result<Option<Vec<Result<Line, LineError>>>, ApiError> {
+    async fn lines(&mut self) -> Result<Option<Vec<Line>>, ApiError> {
         let chunk = tokio::time::timeout(self.patience, next_chunk(&mut self.payload)).await;
         let chunk = chunk.map_err(|_| ApiError::InvalidRequest {
             detail: format!("expected more of the body within {} s", self.patience.as_secs()),
         })?;
         match chunk {
-            Some(Ok(bytes)) => match self.lines.push(&bytes) {
-                Ok(lines) => Ok(Some(lines.into_iter().map(Ok).collect())),
-                Err(error) => Err(ApiError::InvalidRequest {
+            Some(Ok(bytes)) => {
+                self.lines.push(&bytes).map(Some).map_err(|error| ApiError::InvalidRequest {
                     detail: format!("line {}: {}", error.line, error.detail),
-                }),
-            },
+                })
+            }
             Some(Err(error)) => Err(ApiError::InvalidRequest {
                 detail: format!("the body could not be read: {error}; send it again"),
             }),
             None => {
                 if let Some(line) = self.lines.finish() {
-                    return Ok(Some(vec![Ok(line)]));
+                    return Ok(Some(vec![line]));
                 }
                 if let Some(activity) = &self.activity {
                     activity.body_arrived();

@@ -44,6 +44,8 @@ pub(crate) struct Lines {
     buffer: Vec<u8>,
     /// Bytes of the buffer that were searched.
     searched: usize,
+    /// Line feeds in a quoted cell among them, and whether that cell is open.
+    feeds: u64,
     is_quoted: bool,
     /// Number of the first line in the buffer.
     number: u64,
@@ -55,8 +57,8 @@ pub(crate) type Line = (u64, Vec<u8>);
 
 impl Lines {
     pub(crate) fn new(format: Format) -> Self {
-        let (buffer, searched, is_quoted) = (Vec::new(), 0, false);
-        Self { format, buffer, searched, is_quoted, number: 1, header: None }
+        let buffer = Vec::new();
+        Self { format, buffer, searched: 0, feeds: 0, is_quoted: false, number: 1, header: None }
     }
 
     /// Adds a piece of the body and returns the lines that are complete.
@@ -66,28 +68,23 @@ impl Lines {
     pub(crate) fn push(&mut self, piece: &[u8]) -> Result<Vec<Line>, LineError> {
         self.buffer.extend_from_slice(piece);
         let mut lines = Vec::new();
-        let (mut start, mut feeds) = (0, 0);
+        let mut start = 0;
         for at in self.searched..self.buffer.len() {
             match self.buffer[at] {
                 b'"' if self.format == Format::Csv => self.is_quoted = !self.is_quoted,
                 b'\n' => {
-                    feeds += 1;
+                    self.feeds += 1;
                     if !self.is_quoted {
                         lines.push((self.number, self.buffer[start..at].to_vec()));
                         start = at + 1;
-                        self.number += feeds;
-                        feeds = 0;
+                        self.number += std::mem::take(&mut self.feeds);
                     }
                 }
                 _ => {}
             }
         }
-        // Feeds within an unfinished line are found again with the rest of it.
-        if feeds > 0 {
-            self.is_quoted = false;
-        }
         self.buffer.drain(..start);
-        self.searched = if feeds > 0 { 0 } else { self.buffer.len() };
+        self.searched = self.buffer.len();
         if self.buffer.len() > MAX_LINE {
             let detail = format!("expected at most {MAX_LINE} bytes; the rest was not read");
             return Err(LineError { line: self.number, detail });

@@ -9,7 +9,7 @@ mod sink;
 
 pub use commands::{StorageCommand, StorageCommandError};
 pub(crate) use hidden::{HiddenItems, POLL};
-pub(crate) use lines::{Format, Line, LineError, Lines};
+pub(crate) use lines::{AvailabilityLine, Format, Line, LineError, Lines};
 pub(crate) use maintenance::Maintenance;
 pub(crate) use sink::{EventSink, ReplayError};
 

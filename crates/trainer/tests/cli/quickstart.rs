@@ -204,7 +204,7 @@ fn a_forgotten_user_is_in_no_later_training() {
     assert!(progress.contains("publishing …"), "{progress}");
     let data = bench.path("shop/releases").join(current(&bench)).join("data");
     assert!(!has(&data, "visitor") && !has(&data, "7") && has(&data, "other"));
-    let read = fs::read_to_string(bench.path("shop/work/retrain/read.txt")).unwrap();
+    let read = fs::read_to_string(bench.path("shop").join("work/retrain/read.txt")).unwrap();
     assert!(read.contains("rows of users who asked to be forgotten"), "{read}");
     assert!(!read.contains("visitor"), "{read}");
 }
