@@ -1,6 +1,7 @@
 import '@fontsource-variable/archivo/wdth.css';
 import './styles/base.css';
 import './styles/header.css';
+import './styles/chips.css';
 import './styles/films.css';
 import './styles/compare.css';
 import './styles/dialogs.css';

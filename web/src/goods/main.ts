@@ -1,5 +1,6 @@
 import '../styles/base.css';
 import '../styles/header.css';
+import '../styles/chips.css';
 import '../styles/goods.css';
 import { siteInfo } from '../site-info.ts';
 import { GoodsShop } from './store.ts';
