@@ -251,15 +251,15 @@ function aboutOf({ catalogue, goods }: GoodsState): string {
   }
   return (
     `A generated shop: its ${count} products, prices, makers and ${goods.visitors.toLocaleString('en')} ` +
-    'visitors do not exist. The models were trained on the visits by one run of tandem quickstart. ' +
-    'Price and category are filters of the package, stock is told to the device.'
+    'visitors do not exist. One run of tandem quickstart trained the models on their visits. ' +
+    'Category and price are filters of the package; the page tells the device what is in stock.'
   );
 }
 
 function basketOf({ basket, goods }: GoodsState): string {
   if (basket.length === 0) return 'Basket empty';
   const sum = basket.reduce((total, item) => total + (goods?.products[item]?.price ?? 0), 0);
-  const count = basket.length === 1 ? '1 product' : `${basket.length} products`;
+  const count = products(basket.length);
   return goods === null ? `Basket: ${count}` : `Basket: ${count}, ${money(sum)}`;
 }
 
@@ -279,9 +279,13 @@ function leadOf({
   if (history.length === 0) return 'Popular products. Look at one.';
   const ranked = rerankMs === null ? '' : `Re-ranked in ${milliseconds(rerankMs)}. `;
   const called = calls === 1 ? '1 call' : `${calls} calls`;
-  return `${ranked}${called} for ${history.length} products. ${sentence(decision?.reason ?? '')}`;
+  return `${ranked}${called} for ${products(history.length)}. ${sentence(decision?.reason ?? '')}`;
 }
 
 function sentence(text: string): string {
   return text === '' ? '' : `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
+}
+
+function products(count: number): string {
+  return count === 1 ? '1 product' : `${count} products`;
 }
