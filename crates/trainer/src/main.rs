@@ -99,10 +99,20 @@ enum Command {
     },
 }
 
+/// What the libraries of the program read from the environment. The C library keeps freed tensors for
+/// the next step (up to 1 GB, tensors up to 32 MB) instead of returning them to the system and asking
+/// for them again, which took a quarter of a training step.
+#[cfg(feature = "llama")]
+const ENVIRONMENT: [(&str, &str); 3] = [
+    tandem_generator::llama::PASSIVE_THREADS,
+    ("MALLOC_MMAP_THRESHOLD_", "33554432"),
+    ("MALLOC_TRIM_THRESHOLD_", "1073741824"),
+];
+
 fn main() -> ExitCode {
     #[cfg(feature = "llama")]
-    if let Err(error) = tandem_generator::llama::passive_threads() {
-        eprintln!("warning: llama.cpp may be slow on a busy machine: {error}");
+    if let Err(error) = tandem_generator::llama::restart_with(&ENVIRONMENT) {
+        eprintln!("warning: training and llama.cpp may be slow: {error}");
     }
     let cli = Cli::parse();
     let installed = clean_up_on_interrupt().context("cannot listen for Ctrl-C");
