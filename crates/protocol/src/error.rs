@@ -62,6 +62,10 @@ error_codes! {
     RateLimited = "rate_limited",
     /// The server's event log, or its disk, is full: events are not logged.
     EventLogFull = "event_log_full",
+    /// The state of the resource does not allow this now.
+    Conflict = "conflict",
+    /// A release cannot be used, or an upload is no release.
+    ReleaseRefused = "release_refused",
     /// The model did not respond in time.
     Timeout = "timeout",
     /// An error inside the server.
