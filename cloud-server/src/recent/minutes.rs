@@ -136,8 +136,8 @@ impl Minutes {
         let code = |(code, count): (ErrorCode, u64)| CodeCount { code: code.as_str(), count };
         Hour {
             minutes: (first..=number).map(minute).collect(),
-            median_ms: durations.quantile_ms(0.5),
-            p95_ms: durations.quantile_ms(0.95),
+            median_ms: durations.percentile_ms(50),
+            p95_ms: durations.percentile_ms(95),
             prompt_tokens: counts().map(|counts| counts.prompt_tokens).sum(),
             cached_tokens: counts().map(|counts| counts.cached_tokens).sum(),
             lists: lists.into_iter().map(kind).collect(),
@@ -167,8 +167,8 @@ impl Counts {
             refusals: self.refusals,
             lists: self.lists.iter().map(|(_, count)| count).sum(),
             events: self.events,
-            median_ms: self.durations.quantile_ms(0.5),
-            p95_ms: self.durations.quantile_ms(0.95),
+            median_ms: self.durations.percentile_ms(50),
+            p95_ms: self.durations.percentile_ms(95),
             queue_ms: self.queue_ms,
         }
     }

@@ -399,6 +399,26 @@ mod tests {
     }
 
     #[test]
+    fn damaged_archives_write_nothing_elsewhere() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("shop");
+        fs::create_dir(&folder).unwrap();
+        let data = format!("releases/{NAME}/data/dataset.json");
+        let manifest = format!("artifacts/{NAME}/manifest.json");
+        let plain = EntryType::Regular;
+        let seed = archive(&[(&data, plain, b"{}"), (&manifest, plain, b"{}")]);
+        let outcome = tandem_fuzzing::fuzz("uploaded releases", &[&seed], |bytes| {
+            let staging = Staging::new(&folder, NAME).unwrap();
+            let unpacked = unpack(&mut Archive::new(bytes), NAME, &staging.0, 4096);
+            drop(staging);
+            assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
+            assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+            unpacked.is_ok()
+        });
+        assert!(outcome.accepted > 0, "no seed is accepted");
+    }
+
+    #[test]
     fn a_body_that_breaks_off_is_interrupted() {
         let bytes = archive(&[(&format!("releases/{NAME}/x"), EntryType::Regular, &[7; 3000])]);
         for length in [100, 2000, bytes.len()] {

@@ -271,7 +271,7 @@ fn archive_without(served: &Served, file: &str) -> Vec<u8> {
 }
 
 #[test]
-fn activations_are_in_the_database_with_the_key_and_survive_a_restart() {
+fn activations_are_in_the_database_with_the_key() {
     let database = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", database.path().join("shop.db").display());
     let mut served = Served::start(&["--storage", &url]);
