@@ -10,13 +10,16 @@ use crate::{
     http::{app, get, post, send},
 };
 
+/// Begins a request.
+type Method = fn() -> TestRequest;
+
 #[actix_rt::test]
 async fn a_public_key_may_not_administer() {
     let (_folder, fixture) = with_keys(Limits::default());
     let app = app(&fixture).await;
     let release = "/v1/releases/0000000000000001";
     let activate = format!("{release}/activate");
-    let routes: [(fn() -> TestRequest, &str); 9] = [
+    let routes: [(Method, &str); 9] = [
         (TestRequest::get, "/v1/releases"),
         (TestRequest::put, release),
         (TestRequest::delete, release),

@@ -219,6 +219,7 @@ pub(crate) struct Fixture {
 }
 
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each option is one")]
 pub(crate) struct Options {
     pub(crate) limits: Limits,
     pub(crate) capacity: Option<usize>,

@@ -220,11 +220,12 @@ mod tests {
 
     use super::*;
 
-    /// A server that gives these answers, one for each connection. Returns its address, and the
-    /// first lines of the requests and their keys.
-    fn server(
-        answers: Vec<(u16, &'static str)>,
-    ) -> (String, JoinHandle<Vec<(String, Option<String>)>>) {
+    /// The first line of a request, and its key.
+    type Seen = (String, Option<String>);
+
+    /// A server that gives these answers, one for each connection. Returns its address, and what
+    /// it has seen.
+    fn server(answers: Vec<(u16, &'static str)>) -> (String, JoinHandle<Vec<Seen>>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
         let run = move || {
