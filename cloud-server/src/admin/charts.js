@@ -59,7 +59,8 @@ function segments(values) {
 
 /**
  * Stacked bars. `bars` are `{ name, values }` with one value for each of `series`; the values of a bar
- * are in its title. `every` is the number of bars between two names below the axis.
+ * are in its title. One of `every` bars has its name below the axis, beginning with the second: the
+ * name of the first one would be cut off.
  */
 export function stackedBars(bars, series, label, every) {
   const [width, height, foot] = [720, 200, 30];
@@ -83,7 +84,7 @@ export function stackedBars(bars, series, label, every) {
     return s('g', {}, s('title', {}, `${name}: ${text}`), ...rectangles);
   });
   const names = bars.map(({ name }, at) =>
-    at % every === 0
+    at % every === 1
       ? s('text', { x: (at + 0.5) * step, y: height + 22, class: 'tick' }, name)
       : null,
   );
