@@ -33,6 +33,7 @@ mod log_options;
 mod memory;
 #[cfg(feature = "llama")]
 mod pipeline;
+mod publish;
 mod quickstart;
 mod retrain;
 mod search;
@@ -90,6 +91,8 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     /// Write the artefacts that server and device load.
     Export(export::Export),
+    /// Send a release to a server and put it in use there.
+    Publish(publish::Publish),
     /// Write manual pages and shell completions, for packages of the program.
     #[command(hide = true)]
     Manual {
@@ -135,6 +138,7 @@ fn main() -> ExitCode {
         Command::Calibrate(args) => calibrate::run(args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Export(args) => export::run(args),
+        Command::Publish(args) => publish::run(args),
         Command::Manual { share } => tandem_manual::write(&Cli::command(), share)
             .with_context(|| format!("cannot write to {}", share.display())),
     });
