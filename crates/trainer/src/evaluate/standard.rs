@@ -105,7 +105,10 @@ impl Measurement<'_> {
             let report = protocol.run(self.dataset, |users| bar.inc(users as u64), &score)?;
             bar.finish_and_clear();
             if report.non_finite > 0 {
-                eprintln!("{name}: {} scores were not finite and ranked last", report.non_finite);
+                crate::terminal::note(format_args!(
+                    "{name}: {} scores were not finite and ranked last",
+                    report.non_finite
+                ));
             }
             let row = self.origin.of_metrics(name, report.metrics)?;
             self.rows.push(ResultRow { refit, history, ..row });

@@ -117,14 +117,14 @@ pub(crate) fn train(args: &TrainLlm, dataset: &Dataset) -> Result<Epoch> {
         trainer.set_initial_rows(&rows, &output)?;
     }
     if args.fit.display == Display::Epochs {
-        eprintln!(
+        crate::terminal::note(format_args!(
             "decoder {} × {} blocks on {}: {} users, {items} items, {} interactions",
             config.dims,
             config.blocks,
             dataset.name,
             dataset.sequences.len(),
             dataset.interactions()
-        );
+        ));
     }
     let job = FitJob {
         dataset,

@@ -145,7 +145,7 @@ pub(crate) fn train(args: &TrainSrm, dataset: &Dataset) -> Result<Epoch> {
         trainer.set_initial_rows(&rows, &rows)?;
     }
     if fit_options.display == Display::Epochs {
-        eprintln!(
+        crate::terminal::note(format_args!(
             "{:?} {} × {} on {}: {} users, {items} items, {} interactions",
             config.kind,
             config.dims,
@@ -153,7 +153,7 @@ pub(crate) fn train(args: &TrainSrm, dataset: &Dataset) -> Result<Epoch> {
             dataset.name,
             dataset.sequences.len(),
             dataset.interactions()
-        );
+        ));
     }
     let job = FitJob {
         dataset,
