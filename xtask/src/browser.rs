@@ -115,6 +115,11 @@ pub(crate) fn package(workspace: &Workspace) -> Result<Tally, Failure> {
     Ok(tally)
 }
 
+/// Tests links and pages of the built documentation site.
+pub(crate) fn documents(workspace: &Workspace) -> Result<Tally, Failure> {
+    node::run_tests(driver(workspace)?, "web/e2e/docs.test.mjs")
+}
+
 /// Tests the way from clicks in a page to a new release in the same page. `tandem` and
 /// `cloud-server` must be built.
 pub(crate) fn retraining(workspace: &Workspace) -> Result<Tally, Failure> {

@@ -37,7 +37,12 @@ pub(crate) fn run(workspace: &Workspace, options: &DemoOptions) -> Result<(), Fa
     let mut server =
         server::start(workspace, &built.prepared, &films, options.port, &options.allow_origin)?;
     println!("Tandem is at {}  (stop it with Ctrl-C)", server.url());
-    // Afterwards, so that the page does not wait for its training.
+    // Afterwards, so that the page waits for neither.
+    match site::documents(workspace).and_then(|documents| served::add(&films, "docs", &documents)) {
+        Ok(()) => println!("The documentation is at {}/docs/", server.url()),
+        Err(Failure::Interrupted) => return Ok(()),
+        Err(failure) => eprintln!("warning: there is no documentation: {failure}"),
+    }
     let _second = match second_shop(workspace, &built, &films, &server) {
         Ok(second) => Some(second),
         Err(Failure::Interrupted) => return Ok(()),

@@ -86,7 +86,12 @@ pub(crate) fn run(workspace: &Workspace, options: &TestOptions) -> Result<(), Fa
         summary.step(&format!("{package} (vitest)"), || vitest(workspace, package))?;
     }
     summary.step("the packed npm package", || node::package(workspace))?;
+    let documents = summary
+        .step("documentation site", || site::documents(workspace).map(|_| Tally::default()))?;
     if !options.no_browser {
+        if documents {
+            summary.step("documentation site in a browser", || browser::documents(workspace))?;
+        }
         summary.step("parity of backends", || {
             for device in Device::ALL {
                 wasm::build(workspace, device, Purpose::Bench)?;
