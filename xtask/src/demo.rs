@@ -118,6 +118,22 @@ pub(crate) fn build(workspace: &Workspace, browser: bool) -> Result<Built, Failu
     Ok(Built { prepared, site })
 }
 
+/// `cargo xtask screenshots`
+pub(crate) fn screenshots(workspace: &Workspace) -> Result<(), Failure> {
+    if process::on_path("ffmpeg").is_none() {
+        return Err(Failure::Machine(
+            "no ffmpeg found, which makes the animation: install it (Debian's package ffmpeg)"
+                .to_owned(),
+        ));
+    }
+    let built = build(workspace, true)?;
+    let server = built.serve(workspace, 0, &[])?;
+    say("Driving", format!("a browser at {}", server.url()));
+    let outcome = browser::screenshots(workspace, &server);
+    server.stop();
+    outcome
+}
+
 /// Runs the scripted session against a new server.
 pub(crate) fn check(workspace: &Workspace, built: &Built) -> Result<Session, Failure> {
     let server = built.serve(workspace, 0, &[])?;

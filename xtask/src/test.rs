@@ -103,12 +103,16 @@ pub(crate) fn run(workspace: &Workspace, options: &TestOptions) -> Result<(), Fa
             cargo::build_programs(workspace)?;
             browser::retraining(workspace)
         })?;
-        in_browser(workspace, &mut summary)?;
+        in_browser(workspace, options, &mut summary)?;
     }
     summary.finish()
 }
 
-fn in_browser(workspace: &Workspace, summary: &mut Summary) -> Result<(), Failure> {
+fn in_browser(
+    workspace: &Workspace,
+    options: &TestOptions,
+    summary: &mut Summary,
+) -> Result<(), Failure> {
     let mut built = None;
     summary.step("demo builds", || {
         built = Some(demo::build(workspace, true)?);
@@ -122,7 +126,7 @@ fn in_browser(workspace: &Workspace, summary: &mut Summary) -> Result<(), Failur
     })?;
     summary.step("examples in a browser", || {
         let server = built.serve(workspace, 0, &["*".to_owned()])?;
-        let tally = browser::examples(workspace, &server);
+        let tally = browser::examples(workspace, &server, options.all_examples);
         server.stop();
         tally
     })?;
