@@ -120,7 +120,8 @@ pub(crate) fn examples(
 /// Tests the built package in pages of its own, against a simulated server.
 pub(crate) fn package(workspace: &Workspace) -> Result<Tally, Failure> {
     let mut tally = Tally::default();
-    for part in ["", "-visit", "-search", "-faults", "-storage", "-device", "-weight", "-browsers"] {
+    for part in ["", "-visit", "-search", "-faults", "-storage", "-device", "-weight", "-browsers"]
+    {
         let script = format!("web/e2e/package{part}.test.mjs");
         tally += node::run_tests(driver(workspace)?, &script)?;
     }
