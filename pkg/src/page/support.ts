@@ -37,7 +37,7 @@ function hasModuleWorkers(): boolean {
     },
   };
   try {
-    new Worker('http://[', options).terminate();
+    new Worker('//[', options).terminate();
   } catch {
     // The address is invalid.
   }
