@@ -50,6 +50,35 @@ pub enum ApiError {
     /// No release on disk has this file.
     #[error("no release has this file; request /v1/manifest and load the files it names")]
     ArtifactNotFound,
+    /// The server has no folder of releases.
+    #[error("this server has no folder of releases; start it with --release")]
+    NoReleases,
+    /// The folder of releases has none of this name.
+    #[error("there is no release {release}; GET /v1/releases lists them")]
+    ReleaseNotFound {
+        /// The name in the request.
+        release: String,
+    },
+    /// The state of the releases does not allow the request now.
+    #[error("{detail}")]
+    Conflict {
+        /// What is in the way, and what to do.
+        detail: String,
+    },
+    /// A release cannot be used, or an upload is no release.
+    #[error("the release {release} is refused: {reason}")]
+    ReleaseRefused {
+        /// The name of the release.
+        release: String,
+        /// What was expected and found.
+        reason: String,
+    },
+    /// An uploaded release exceeds the limit.
+    #[error("the release is larger than {limit} bytes; raise --release-max-size of the server")]
+    ReleaseTooLarge {
+        /// The limit in bytes.
+        limit: u64,
+    },
     /// The route exists, but not for this method.
     #[error("this route allows only the methods {allow}")]
     MethodNotAllowed {
@@ -126,8 +155,15 @@ impl ApiError {
         match self {
             Self::InvalidRequest { .. } => &error_table::INVALID_REQUEST,
             Self::InvalidField { .. } => &error_table::INVALID_FIELD,
-            Self::PayloadTooLarge { .. } => &error_table::PAYLOAD_TOO_LARGE,
-            Self::NotFound | Self::ArtifactNotFound => &error_table::NOT_FOUND,
+            Self::PayloadTooLarge { .. } | Self::ReleaseTooLarge { .. } => {
+                &error_table::PAYLOAD_TOO_LARGE
+            }
+            Self::NotFound
+            | Self::ArtifactNotFound
+            | Self::NoReleases
+            | Self::ReleaseNotFound { .. } => &error_table::NOT_FOUND,
+            Self::Conflict { .. } => &error_table::CONFLICT,
+            Self::ReleaseRefused { .. } => &error_table::RELEASE_REFUSED,
             Self::MethodNotAllowed { .. } => &error_table::METHOD_NOT_ALLOWED,
             Self::Unauthorized => &error_table::UNAUTHORIZED,
             Self::Forbidden | Self::ForeignOrigin => &error_table::FORBIDDEN,

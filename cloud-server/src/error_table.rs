@@ -44,20 +44,26 @@ rows! {
         "the key is not for this route, or not for pages of this origin",
         "use an admin key, or a key with this origin";
     NOT_FOUND = 404 NotFound:
-        "no such route, file or cell",
+        "no such route, file, cell or release",
         "request `/v1/manifest` and use the files it names";
     METHOD_NOT_ALLOWED = 405 MethodNotAllowed:
         "the route has other methods; see `Allow`",
         "use an allowed method";
+    CONFLICT = 409 Conflict:
+        "the release is in use, exists already, or another one is being loaded or uploaded",
+        "wait, or see `GET /v1/releases`";
     CATALOGUE_CHANGED = 409 CatalogueChanged:
         "the server does not have the release that the request names",
         "load `/v1/manifest` and its files";
     PAYLOAD_TOO_LARGE = 413 PayloadTooLarge:
-        "the body is larger than 1 MiB",
-        "send fewer items";
+        "the body is larger than 1 MiB, or a release than `--release-max-size`",
+        "send fewer items, or raise the limit";
     UNSUPPORTED_MEDIA_TYPE = 415 UnsupportedMediaType:
         "the body's media type is not `application/json`; for items `application/x-ndjson` or `text/csv`",
         "set `Content-Type`";
+    RELEASE_REFUSED = 422 ReleaseRefused:
+        "the release cannot be used, or the upload is no release; `detail` is the reason",
+        "correct the release; the one in use stays";
     RATE_LIMITED = 429 RateLimited:
         "too many requests or events of this client or key",
         "retry after `Retry-After` seconds";

@@ -20,23 +20,30 @@
 //! language models contain the most recent histories, without any reference to their
 //! visitors, until newer histories replace them or the server stops.
 //!
+//! # Releases
+//! With a folder of releases, one thread (`follower`) loads and switches.
+//! Handlers ask it through [`Activations`]; `releases` reads, adds and removes files of the folder.
+//!
 //! # Out of scope
 //! Authentication of visitors and TLS are left to the shop and the reverse proxy. Keys, rates and
 //! limits of connections are here (`access`, `connection`).
 
 mod access;
+mod activations;
 mod artifacts;
 mod authorize;
 mod body;
 mod body_budget;
 mod candidate_stats;
 mod client;
+mod clock;
 mod config;
 mod connection;
 mod error;
 mod error_table;
 mod events;
 mod files;
+mod follower;
 mod item_ids;
 mod live_counts;
 mod log_writer;
@@ -44,7 +51,9 @@ mod metrics;
 mod models;
 mod origin;
 mod problem_json;
+mod recent;
 mod release_folder;
+mod releases;
 mod request_log;
 mod routes;
 mod serve;
@@ -60,6 +69,7 @@ mod worker;
 pub use access::{
     AccessControl, Key, KeyFile, KeyFileError, KeyKind, KeysCommand, KeysError, Rates,
 };
+pub use activations::Activations;
 pub use artifacts::{ArtifactError, ArtifactStore, Release};
 pub use client::{Client, TrustedProxies};
 pub use config::{Args, ConfigError, Limits, LogFormat, OptionsError};

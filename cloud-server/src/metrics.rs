@@ -12,9 +12,14 @@ use prometheus_client::{
     },
     registry::{Registry, Unit},
 };
-use tandem_protocol::{EngineKind, ErrorCode, EventsResponse, Ranking};
+use tandem_protocol::{EngineKind, EventsResponse};
 
-use crate::{connection::Refused, worker::JobOutput};
+use crate::{
+    clock::now,
+    connection::Refused,
+    recent::{Answered, Recent, engine_name, ranking_name},
+    worker::JobOutput,
+};
 
 /// Media type of the text that [`Metrics::text`] writes.
 pub(crate) const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -74,6 +79,8 @@ struct ReleaseLabel {
 
 /// All metrics of a server.
 pub(crate) struct Metrics {
+    /// The last hour, for the admin page.
+    pub(crate) recent: Recent,
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     request_seconds: Family<RouteLabel, Seconds, fn() -> Histogram>,
@@ -118,6 +125,7 @@ fn batch_sizes() -> Histogram {
 impl Default for Metrics {
     fn default() -> Self {
         let mut metrics = Self {
+            recent: Recent::default(),
             registry: Registry::with_prefix("tandem"),
             requests: Family::default(),
             request_seconds: Family::new_with_constructor(seconds),
@@ -179,7 +187,7 @@ impl Metrics {
         );
         registry.register(
             "tokens",
-            "Evaluated tokens; those of a cached prefix are not evaluated",
+            "Evaluated tokens of prompts and decoding, and tokens of prompts that were cached",
             self.tokens.clone(),
         );
         registry.register("batch_size", "Lists that were decoded together", self.batch.clone());
@@ -217,14 +225,10 @@ impl Metrics {
         );
     }
 
-    /// Counts a response. `code` is that of an error.
-    pub(crate) fn request(
-        &self,
-        route: &'static str,
-        status: u16,
-        elapsed_s: f64,
-        code: Option<ErrorCode>,
-    ) {
+    /// Counts a response.
+    pub(crate) fn request(&self, answered: Answered<'_>) {
+        self.recent.answered(now(), answered);
+        let Answered { route, status, elapsed_s, code, .. } = answered;
         self.requests.get_or_create(&RequestLabels { route, status }).inc();
         self.request_seconds.get_or_create(&RouteLabel { route }).observe(elapsed_s);
         if let Some(code) = code {
@@ -234,15 +238,9 @@ impl Metrics {
 
     /// Counts a candidate list.
     pub(crate) fn list(&self, model: &str, engine: Option<EngineKind>, output: &JobOutput) {
-        let engine = match engine {
-            Some(EngineKind::Titles) => "titles",
-            Some(EngineKind::ItemTokens) => "item_tokens",
-            None => "unknown",
-        };
-        let ranking = match output.generation.ranking {
-            Ranking::LanguageModel => "language_model",
-            Ranking::Popularity => "popularity",
-        };
+        self.recent.list(now(), model, engine, output);
+        let engine = engine_name(engine);
+        let ranking = ranking_name(output.generation.ranking);
         let generation = &output.generation;
         let model = model.to_owned();
         let labels = ListLabels { model: model.clone(), engine, ranking };
@@ -252,9 +250,11 @@ impl Metrics {
         self.prompt_seconds.get_or_create(&label).observe(generation.prompt_ms / 1e3);
         self.decode_seconds.get_or_create(&label).observe(generation.decode_ms / 1e3);
         self.batch.get_or_create(&label).observe(output.batch as f64);
-        for (kind, tokens) in
-            [("prompt", generation.prompt_tokens), ("decoded", generation.decoded_tokens)]
-        {
+        for (kind, tokens) in [
+            ("prompt", generation.prompt_tokens),
+            ("cached", generation.cached_tokens),
+            ("decoded", generation.decoded_tokens),
+        ] {
             let labels = TokenLabels { model: model.clone(), kind };
             self.tokens.get_or_create(&labels).inc_by(tokens as u64);
         }
@@ -263,6 +263,7 @@ impl Metrics {
     /// Counts the events of a request that was answered.
     pub(crate) fn events(&self, counts: &EventsResponse) {
         let EventsResponse { accepted, repeated, unknown } = *counts;
+        self.recent.events(now(), accepted);
         for (result, count) in
             [("accepted", accepted), ("repeated", repeated), ("unknown_item", unknown)]
         {

@@ -1,16 +1,11 @@
-//! Reads the catalogue, the artefacts and the language models, and switches to new releases of a
-//! recommender.
+//! Reads the catalogue, the artefacts and the language models of a server, also those of a release.
 
 use std::{
     fs,
     io::{self, Read},
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        mpsc::{RecvTimeoutError, Sender, channel},
-    },
-    thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    sync::Arc,
+    time::Duration,
 };
 
 use tandem_dataset::{Catalogue, Dataset};
@@ -19,24 +14,22 @@ use tandem_generator::{LoadOptions, ranking_signals::RankingSignals};
 use crate::{
     artifacts::{ArtifactStore, read_current},
     config::Source,
-    live_counts::LiveCounts,
     models::{ModelFile, Models, check_names},
     start_error::StartError,
-    state::{AppState, DatasetInfo, Recommender},
+    state::{DatasetInfo, Recommender},
     trial::{Trial, try_models},
 };
 
-/// Time between two looks at the file `current`.
-const POLL: Duration = Duration::from_secs(1);
-/// Time until a refused release is tried again.
-const RETRY_INTERVAL: Duration = Duration::from_secs(30);
-/// Time between two looks at whether a language model is loaded.
-const LOADING_POLL: Duration = Duration::from_millis(20);
-
+/// Folder of the releases.
+pub(crate) const RELEASES: &str = "releases";
+/// Folder of the artefacts of all releases, and the file of a release that names its own.
+pub(crate) const ARTIFACTS: &str = "artifacts";
+/// The file that names the release in use.
+pub(crate) const CURRENT: &str = "current";
 /// The file of a release's language model.
-const LANGUAGE_MODEL: &str = "language-model.gguf";
+pub(crate) const LANGUAGE_MODEL: &str = "language-model.gguf";
 /// The folder of a release's ranking signals; a release may have none.
-const SIGNALS: &str = "signals";
+pub(crate) const SIGNALS: &str = "signals";
 
 /// How language models are loaded.
 #[derive(Clone, Debug)]
@@ -74,21 +67,24 @@ pub(crate) fn read_source(
             Ok((Parts::read(data, gguf, signals.as_deref(), open)?, None))
         }
         Source::Release(folder) => {
-            let name = read_current(&folder.join("current"))?;
+            let name = read_current(&folder.join(CURRENT))?;
             Ok((read_release(folder, &name)?, Some((folder.clone(), name))))
         }
     }
 }
 
-/// Reads the release `name` of `folder`.
-fn read_release(folder: &Path, name: &str) -> Result<Parts, StartError> {
-    let release = folder.join("releases").join(name);
+/// Reads the release `name` of `folder` and verifies its artefacts.
+///
+/// # Errors
+/// [`StartError`] for the first part that cannot be used.
+pub(crate) fn read_release(folder: &Path, name: &str) -> Result<Parts, StartError> {
+    let release = folder.join(RELEASES).join(name);
     let path = release.join(LANGUAGE_MODEL);
     let model = ModelFile { name: "language-model".to_owned(), path };
     let signals = Some(release.join(SIGNALS)).filter(|folder| folder.exists());
     Parts::read(&release.join("data"), &[model], signals.as_deref(), |catalogue| {
-        let pointer = release.join("artifacts");
-        ArtifactStore::open_named_by(&pointer, &folder.join("artifacts"), catalogue)
+        let pointer = release.join(ARTIFACTS);
+        ArtifactStore::open_named_by(&pointer, &folder.join(ARTIFACTS), catalogue)
     })
 }
 
@@ -145,146 +141,5 @@ fn check_gguf(path: &Path) -> Result<(), StartError> {
         Ok(()) if magic == *b"GGUF" => Ok(()),
         Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Err(unreadable(error)),
         _ => Err(StartError::NotGguf { path: path.to_owned() }),
-    }
-}
-
-/// A thread that follows the file `current` of a folder of releases.
-///
-/// The language model of a new release is tried in another process, so that one that aborts the
-/// process leaves this server as it is. Then the release is loaded beside the one in use and put
-/// in use when its language model is ready. Requests that have begun are answered by the earlier one, whose models are stopped
-/// afterwards. A release that cannot be loaded is refused with a warning and tried again later.
-#[derive(Debug)]
-pub(crate) struct Follower {
-    /// Dropped to stop the thread.
-    stop: Sender<()>,
-    /// Returns whether all earlier language models have ended.
-    thread: JoinHandle<bool>,
-}
-
-impl Follower {
-    /// Begins with the release `in_use` of `folder`.
-    ///
-    /// # Errors
-    /// If the system cannot create a thread.
-    pub(crate) fn start(
-        folder: PathBuf,
-        in_use: String,
-        state: Arc<AppState>,
-        options: ModelOptions,
-    ) -> io::Result<Self> {
-        let (stop, stopped) = channel::<()>();
-        let wait = move |time: Duration| {
-            matches!(stopped.recv_timeout(time), Err(RecvTimeoutError::Timeout))
-        };
-        let mut following =
-            Following { folder, state, options, in_use, refused: None, retired: Vec::new() };
-        let run = move || {
-            while wait(POLL) {
-                following.look(&wait);
-            }
-            following.retire();
-            following.retired.is_empty()
-        };
-        let thread = thread::Builder::new().name("releases".to_owned()).spawn(run)?;
-        Ok(Self { stop, thread })
-    }
-
-    /// Stops the thread. Returns whether it and all earlier language models have ended within
-    /// `patience`.
-    pub(crate) fn stop(self, patience: Duration) -> bool {
-        drop(self.stop);
-        let until = Instant::now() + patience;
-        while !self.thread.is_finished() {
-            if Instant::now() >= until {
-                return false;
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
-        self.thread.join().unwrap_or(false)
-    }
-}
-
-/// The state of the thread.
-struct Following {
-    folder: PathBuf,
-    state: Arc<AppState>,
-    options: ModelOptions,
-    /// Name of the release in use.
-    in_use: String,
-    /// Name of the last refused release, and when it was refused.
-    refused: Option<(String, Instant)>,
-    /// Earlier recommenders that may still answer requests.
-    retired: Vec<Arc<Recommender>>,
-}
-
-impl Following {
-    /// Switches to a new release, if there is one. `wait` waits for a duration and returns whether to
-    /// continue.
-    fn look(&mut self, wait: &impl Fn(Duration) -> bool) {
-        self.retire();
-        // The file is replaced atomically; without it, the release in use stays.
-        let Ok(name) = read_current(&self.folder.join("current")) else { return };
-        let is_refused = self
-            .refused
-            .as_ref()
-            .is_some_and(|(refused, at)| *refused == name && at.elapsed() < RETRY_INTERVAL);
-        if name == self.in_use || is_refused {
-            return;
-        }
-        match self.load(&name, wait) {
-            Ok(Some(recommender)) if recommender.models.are_ready() => {
-                if let Some((log, signals)) =
-                    self.state.event_sink().zip(recommender.signals.as_ref())
-                    && let Err(error) =
-                        log.replay(&LiveCounts::default(), signals, &recommender.catalogue)
-                {
-                    tracing::warn!(%error, "the new release does not count the newest events");
-                }
-                self.retired.push(self.state.recommender.replace(Arc::new(recommender)));
-                tracing::info!(from = self.in_use, to = name, "switched to a new release");
-                self.in_use = name;
-                self.refused = None;
-            }
-            // The server stops while it loads.
-            Ok(Some(recommender)) => self.retired.push(Arc::new(recommender)),
-            Ok(None) => {}
-            Err(error) => {
-                tracing::warn!(%error, in_use = self.in_use, refused = name, "refused a release");
-                self.refused = Some((name, Instant::now()));
-                self.state.recommender.refused();
-            }
-        }
-    }
-
-    /// The release with its language model loaded, unless the server stops meanwhile; `None` if
-    /// it stops before.
-    fn load(
-        &self,
-        name: &str,
-        wait: &impl Fn(Duration) -> bool,
-    ) -> Result<Option<Recommender>, StartError> {
-        let parts = read_release(&self.folder, name)?;
-        if parts.try_models(&self.options.load, wait)? == Trial::Stopped {
-            return Ok(None);
-        }
-        let recommender = parts.start(&self.options)?;
-        while !recommender.models.are_ready() {
-            if let Some(reason) = recommender.models.load_error() {
-                return Err(StartError::Model(reason));
-            }
-            if !wait(LOADING_POLL) {
-                break;
-            }
-        }
-        Ok(Some(recommender))
-    }
-
-    /// Stops the models of earlier recommenders that answer no more requests.
-    fn retire(&mut self) {
-        self.retired.retain(|retired| {
-            // The only handle: no request uses it, and no new one can.
-            Arc::strong_count(retired) > 1 || !retired.models.stop(Duration::ZERO)
-        });
     }
 }

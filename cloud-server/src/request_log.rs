@@ -25,6 +25,7 @@ use tandem_protocol::ErrorCode;
 use crate::{
     candidate_stats::CandidateStats,
     connection::{Activity, InFlight},
+    recent::Answered,
     state::AppState,
     traces::{RequestSpan, TraceParent},
 };
@@ -102,7 +103,7 @@ fn request_id(request: &ServiceRequest, state: &AppState) -> String {
 
 /// The route of a request for metrics: one of a fixed set, whatever clients send.
 fn route(request: &HttpRequest) -> &'static str {
-    const ROUTES: [&str; 17] = [
+    const ROUTES: [&str; 20] = [
         "/v1/candidates",
         "/v1/candidates/batch",
         "/v1/rows",
@@ -117,13 +118,19 @@ fn route(request: &HttpRequest) -> &'static str {
         "/readyz",
         "/metrics",
         "/openapi.json",
+        "/v1/releases",
+        "/v1/admin",
         "/artifacts/",
         "/docs/api",
+        "/admin",
         "/",
     ];
     let path = request.path();
     let found = ROUTES.iter().find(|route| match **route {
         prefix @ ("/artifacts/" | "/docs/api") => path.starts_with(prefix),
+        parent @ ("/v1/releases" | "/v1/admin" | "/admin") => {
+            path.strip_prefix(parent).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        }
         exact => path == exact,
     });
     found.copied().unwrap_or("other")
@@ -208,7 +215,13 @@ impl Drop for RequestLogEntry {
         let elapsed = self.started.elapsed();
         let ms = elapsed.as_millis() as u64;
         if let Some(status) = status {
-            self.state.metrics.request(self.route, *status, elapsed.as_secs_f64(), *code);
+            self.state.metrics.request(Answered {
+                route: self.route,
+                status: *status,
+                elapsed_s: elapsed.as_secs_f64(),
+                code: *code,
+                id,
+            });
         }
         let traces = self.state.traces.as_ref().filter(|_| !is_probe);
         let trace_id = traces.and_then(|traces| {

@@ -20,11 +20,13 @@ use tandem_storage::Storage;
 
 use crate::{
     access::{AccessControl, KeyFile},
+    activations::Activations,
     client::TrustedProxies,
     config::{Args, CLIENT_SCRIPT},
     events::EventLog,
     files::blocking,
-    release_folder::{Follower, ModelOptions, Parts, read_source},
+    follower::Follower,
+    release_folder::{ModelOptions, Parts, read_source},
     serve::serve,
     signals::{Signal, Signals},
     start_error::StartError,
@@ -136,6 +138,11 @@ pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, S
     state.site.clone_from(&args.site);
     state.client.clone_from(&args.client);
     state.api_docs = !args.no_api_docs;
+    state.admin = !args.no_admin;
+    let max_bytes = args.release_max_bytes();
+    let activations = release.map(|(folder, name)| Activations::new(folder, name, max_bytes));
+    let activations = activations.map(Arc::new);
+    state.releases.clone_from(&activations);
     let traces = args.otlp_endpoint.as_ref();
     let traces = traces.map(|endpoint| Traces::start(endpoint, args.otlp_sample)).transpose();
     state.traces = traces.map_err(StartError::from)?;
@@ -154,8 +161,8 @@ pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, S
     let maintenance = maintenance.transpose().map_err(StartError::from)?;
     state.set_access(access);
     let state = web::Data::new(state);
-    let follower = release
-        .map(|(folder, name)| Follower::start(folder, name, state.clone().into_inner(), models))
+    let follower = activations
+        .map(|activations| Follower::start(activations, state.clone().into_inner(), models))
         .transpose()
         .map_err(StartError::from)?;
     let serving = serve_until_stopped(args, reload, listener, &state, first);

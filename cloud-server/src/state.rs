@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     access::AccessControl,
+    activations::Activations,
     artifacts::ArtifactStore,
     body_budget::BodyBudget,
     config::Limits,
@@ -38,6 +39,10 @@ pub struct AppState {
     pub client: Option<PathBuf>,
     /// Whether `/docs/api` shows the description of the API.
     pub api_docs: bool,
+    /// Whether `/admin` is served.
+    pub admin: bool,
+    /// The folder of releases, if there is one.
+    pub releases: Option<Arc<Activations>>,
     /// Where the spans of requests are sent, if anywhere.
     pub traces: Option<Traces>,
     /// The event log, if one is kept.
@@ -157,6 +162,8 @@ impl AppState {
             site: None,
             client: None,
             api_docs: true,
+            admin: true,
+            releases: None,
             traces: None,
             events: None,
             storage: None,

@@ -136,13 +136,23 @@ pub(crate) fn documents(workspace: &Workspace) -> Result<Tally, Failure> {
 /// Tests the way from clicks in a page to a new release in the same page. `tandem` and
 /// `cloud-server` must be built.
 pub(crate) fn retraining(workspace: &Workspace) -> Result<Tally, Failure> {
+    with_programs(workspace, "web/e2e/retraining.test.mjs")
+}
+
+/// Tests the admin page of a server, and a release that is sent to it. `tandem` and `cloud-server`
+/// must be built.
+pub(crate) fn administration(workspace: &Workspace) -> Result<Tally, Failure> {
+    with_programs(workspace, "web/e2e/admin.test.mjs")
+}
+
+fn with_programs(workspace: &Workspace, script: &str) -> Result<Tally, Failure> {
     let tandem = workspace.program("tandem");
     let programs = tandem.parent().unwrap_or(workspace.target());
     let driver = driver(workspace)?
         .env("TANDEM_PROGRAMS", programs)
         // Spinning OpenMP threads slow each other down on a busy machine.
         .env("OMP_WAIT_POLICY", "passive");
-    node::run_tests(driver, "web/e2e/retraining.test.mjs")
+    node::run_tests(driver, script)
 }
 
 /// Tests that scores are the same natively, on WebAssembly and on WebGPU.

@@ -103,6 +103,10 @@ pub(crate) fn run(workspace: &Workspace, options: &TestOptions) -> Result<(), Fa
             cargo::build_programs(workspace)?;
             browser::retraining(workspace)
         })?;
+        summary.step("the admin page in a browser", || {
+            cargo::build_programs(workspace)?;
+            browser::administration(workspace)
+        })?;
         in_browser(workspace, options, &mut summary)?;
     }
     summary.finish()

@@ -97,8 +97,16 @@ impl KeysCommand {
                     if file.exists() { Entries::read(&file)? } else { Entries::default() };
                 let NewKey { id, text, sha256 } = NewKey::generate(kind)?;
                 let origins = origin.iter().map(ToString::to_string).collect();
-                let entry =
-                    Entry { id, name: name.clone(), kind, sha256, origins, requests_per_minute };
+                let created = Some(jiff::Timestamp::now().strftime("%Y-%m-%d").to_string());
+                let entry = Entry {
+                    id,
+                    name: name.clone(),
+                    kind,
+                    sha256,
+                    origins,
+                    requests_per_minute,
+                    created,
+                };
                 entries.add(entry).map_err(|ids| KeysError::TooMany { name, ids })?;
                 write(&file, &entries)?;
                 Ok(text)

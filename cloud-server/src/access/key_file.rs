@@ -45,6 +45,9 @@ pub(super) struct Entry {
     /// Requests per minute of all clients together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) requests_per_minute: Option<NonZeroU32>,
+    /// The day on which it was made (`2026-11-27`, UTC); unknown for older keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) created: Option<String>,
 }
 
 /// The content of a key file.
@@ -58,10 +61,16 @@ pub(super) struct Entries {
 /// A key of the server.
 #[derive(Debug)]
 pub struct Key {
+    /// Its id, which is no secret.
+    pub id: String,
+    /// Name of its user.
+    pub name: String,
     /// What it allows.
     pub kind: KeyKind,
     /// Pages that may use it; empty: all.
     pub origins: Vec<Origin>,
+    /// The day on which it was made (`2026-11-27`, UTC), if that is known.
+    pub created: Option<String>,
     rate: Option<DefaultDirectRateLimiter>,
 }
 
@@ -120,7 +129,8 @@ impl KeyFile {
                 entry.origins.iter().map(|origin| origin.parse()).collect();
             let origins = origins.map_err(|error| invalid(format!("key {}: {error}", entry.id)))?;
             let rate = rates::of_key(entry.requests_per_minute);
-            let key = Arc::new(Key { kind: entry.kind, origins, rate });
+            let Entry { id, name, kind, created, .. } = entry.clone();
+            let key = Arc::new(Key { id, name, kind, origins, created, rate });
             if by_sha256.insert(entry.sha256.clone(), key).is_some() {
                 return Err(invalid(format!("key {} occurs twice", entry.id)));
             }

@@ -50,6 +50,13 @@ pub(crate) struct Caller {
     key: Option<Arc<Key>>,
 }
 
+impl Caller {
+    /// The id of the caller's key; `local` for a caller on the machine of a server without keys.
+    pub(crate) fn id(&self) -> &str {
+        self.key.as_ref().map_or("local", |key| &key.id)
+    }
+}
+
 /// Keys, origins, proxies and rates. Replaced as a whole when the configuration is read again.
 #[derive(Debug, Default)]
 pub struct AccessControl {
@@ -83,6 +90,13 @@ impl AccessControl {
         let keys = self.keys.iter().flat_map(KeyFile::keys);
         let mut origins = self.origins.iter().chain(keys.flat_map(|key| &key.origins));
         origins.any(|allowed| allowed.allows(origin))
+    }
+
+    /// The keys, in the order of their names; `None` if the server has none.
+    pub(crate) fn keys(&self) -> Option<Vec<&Key>> {
+        let mut keys: Vec<&Key> = self.keys.as_ref()?.keys().collect();
+        keys.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
+        Some(keys)
     }
 
     /// Whether a peer is a trusted proxy.

@@ -32,6 +32,9 @@ pub struct Args {
     /// is used without a restart. Replaces --data, --artifacts and --gguf.
     #[arg(long, value_name = "DIR", help_heading = "Input and output")]
     pub release: Option<PathBuf>,
+    /// Maximum size of a release that is uploaded in MiB, 1 to 1048576.
+    #[arg(long, value_name = "MIB", default_value = "8192", value_parser = number(1, 1 << 20), help_heading = "Input and output")]
+    pub release_max_size: usize,
     /// Dataset folder written by `tandem import` [required without --release].
     #[arg(long, value_name = "DIR", help_heading = "Input and output")]
     pub data: Option<PathBuf>,
@@ -164,6 +167,9 @@ pub struct Args {
     /// Do not serve the page `/docs/api`, which shows the description of the API.
     #[arg(long, help_heading = "Operation")]
     pub no_api_docs: bool,
+    /// Do not serve the page `/admin`.
+    #[arg(long, help_heading = "Operation")]
+    pub no_admin: bool,
     /// File to write the port number to when the server listens [default: none].
     #[arg(long, value_name = "FILE", help_heading = "Operation")]
     pub port_file: Option<PathBuf>,
@@ -218,6 +224,12 @@ impl Args {
     #[must_use]
     pub fn events_max_bytes(&self) -> u64 {
         (self.events_max_size * MIB) as u64
+    }
+
+    /// Maximum size of an uploaded release in bytes.
+    #[must_use]
+    pub fn release_max_bytes(&self) -> u64 {
+        (self.release_max_size * MIB) as u64
     }
 
     /// How long events stay in the database.

@@ -1,5 +1,7 @@
 //! The HTTP routes, one module per resource.
 
+mod admin;
+mod admin_page;
 mod api_docs;
 mod artifacts;
 mod candidates;
@@ -11,6 +13,7 @@ mod metrics;
 mod models;
 mod openapi;
 mod release;
+mod releases;
 mod rows;
 mod site;
 mod status;
@@ -71,7 +74,7 @@ pub fn create_app(
 > {
     let cors = cors(&state);
     let (site, client) = (state.site.clone(), state.client.clone());
-    let has_api_docs = state.api_docs;
+    let (has_api_docs, has_admin) = (state.api_docs, state.admin);
     App::new()
         .app_data(state)
         .service(get("/livez", Access::Open, health::livez))
@@ -118,6 +121,8 @@ pub fn create_app(
                         .default_service(not_allowed("PUT"))
                         .wrap(from_fn(only_admin)),
                 )
+                .configure(releases::configure)
+                .configure(admin::configure)
                 .service(get("/manifest", REQUEST, artifacts::manifest))
                 .service(get("/models", REQUEST, models::models))
                 .service(get("/status", Access::Admin, status::status))
@@ -138,6 +143,9 @@ pub fn create_app(
         .configure(|app| {
             if has_api_docs {
                 api_docs::api_docs(app);
+            }
+            if has_admin {
+                admin_page::admin_page(app);
             }
             match site {
                 Some(folder) => app.service(site::files("/{path:.*}", folder)),

@@ -14,7 +14,9 @@ use utoipa::{
     },
 };
 
-use super::{artifacts, candidates, events, health, items, metrics, models, rows, status};
+use super::{
+    admin, artifacts, candidates, events, health, items, metrics, models, releases, rows, status,
+};
 use crate::{error::PROBLEM_JSON, error_table};
 
 /// The description of all routes, from their types and comments.
@@ -39,6 +41,16 @@ use crate::{error::PROBLEM_JSON, error_table};
         artifacts::cell,
         models::models,
         status::status,
+        releases::list,
+        releases::activate,
+        releases::rollback,
+        releases::upload,
+        releases::delete,
+        admin::overview,
+        admin::storage,
+        admin::keys,
+        admin::find_items,
+        admin::items,
         health::livez,
         health::readyz,
         metrics::metrics,

@@ -13,8 +13,8 @@ use crate::{
     http::{Reply, app, send},
 };
 
-const PUBLIC: &str = "a public key";
-const ADMIN: &str = "an admin key";
+pub(crate) const PUBLIC: &str = "a public key";
+pub(crate) const ADMIN: &str = "an admin key";
 const LIST: &str = r#"{"history":["1"]}"#;
 
 /// A key file with both keys; the public one belongs to pages of `https://shop.example`.
@@ -32,7 +32,7 @@ fn keys() -> (TempDir, PathBuf) {
     (folder, path)
 }
 
-fn with_keys(limits: Limits) -> (TempDir, Fixture) {
+pub(crate) fn with_keys(limits: Limits) -> (TempDir, Fixture) {
     let (folder, keys) = keys();
     (folder, Fixture::with(Options { keys: Some(keys), limits, ..Options::default() }))
 }
@@ -49,7 +49,7 @@ fn get(path: &str) -> TestRequest {
     TestRequest::get().uri(path)
 }
 
-fn with_key(request: TestRequest, key: &str) -> TestRequest {
+pub(crate) fn with_key(request: TestRequest, key: &str) -> TestRequest {
     request.insert_header(("authorization", format!("Bearer {key}")))
 }
 

@@ -198,6 +198,7 @@ impl Generator for ScriptedGenerator<'_> {
             prompt_ms: 1.0,
             decode_ms: 2.0,
             prompt_tokens: 3,
+            cached_tokens: 0,
             decoded_tokens: 4,
         })
     }
@@ -218,6 +219,7 @@ pub(crate) struct Fixture {
 }
 
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each option is one")]
 pub(crate) struct Options {
     pub(crate) limits: Limits,
     pub(crate) capacity: Option<usize>,
@@ -240,6 +242,8 @@ pub(crate) struct Options {
     pub(crate) models: Vec<&'static str>,
     /// Without the page that shows the API.
     pub(crate) no_api_docs: bool,
+    /// Without the admin page.
+    pub(crate) no_admin: bool,
     /// Where the spans of requests are sent.
     pub(crate) traces: Option<Traces>,
     /// Maximum batch of the generators; 1 if absent.
@@ -300,6 +304,7 @@ impl Fixture {
         state.site = options.site;
         state.client = options.client;
         state.api_docs = !options.no_api_docs;
+        state.admin = !options.no_admin;
         state.traces = options.traces;
         state.events = events;
         state.storage = options.storage;

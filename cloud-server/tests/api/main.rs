@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod access;
+mod admin;
 mod api_docs;
 mod artifacts;
 mod bad_input;
@@ -18,6 +19,7 @@ mod operation;
 mod process;
 mod queue;
 mod ranking_signals;
+mod release_routes;
 mod releases;
 mod site;
 mod soak;

@@ -60,11 +60,11 @@ impl Process {
     }
 
     pub(crate) fn get(&self, path: &str) -> (u16, Vec<u8>) {
-        self.exchange(&format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"))
+        self.exchange(format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"))
     }
 
     pub(crate) fn post(&self, path: &str, body: &str) -> (u16, Vec<u8>) {
-        self.exchange(&post(path, body))
+        self.exchange(post(path, body))
     }
 
     pub(crate) fn candidates(&self, body: &Value) -> Value {
@@ -73,9 +73,22 @@ impl Process {
         serde_json::from_slice(&answer).unwrap()
     }
 
-    fn exchange(&self, request: &str) -> (u16, Vec<u8>) {
+    /// Sends a request with a key and a body of JSON, which may be empty.
+    pub(crate) fn send(&self, method: &str, path: &str, key: &str, body: &[u8]) -> (u16, Vec<u8>) {
+        let mut request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+             content-type: application/json\r\nauthorization: Bearer {key}\r\n\
+             content-length: {}\r\n\r\n",
+            body.len()
+        )
+        .into_bytes();
+        request.extend_from_slice(body);
+        self.exchange(&request)
+    }
+
+    fn exchange(&self, request: impl AsRef<[u8]>) -> (u16, Vec<u8>) {
         let mut stream = self.connect();
-        stream.write_all(request.as_bytes()).unwrap();
+        stream.write_all(request.as_ref()).unwrap();
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).unwrap();
         let end = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap() + 4;

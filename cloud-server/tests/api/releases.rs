@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Writes the release `name` with the items 0 to `items`, not in use yet.
-fn write_release(root: &Path, name: &str, items: usize) {
+pub(crate) fn write_release(root: &Path, name: &str, items: usize) {
     let ids = (0..items).map(|id| Item::untitled(id.to_string().as_str().into())).collect();
     let catalogue = Catalogue::new(ids).unwrap();
     let release = root.join("releases").join(name);
@@ -34,7 +34,7 @@ fn write_release(root: &Path, name: &str, items: usize) {
     fs::write(release.join("artifacts"), artifacts).unwrap();
 }
 
-fn use_release(root: &Path, name: &str) {
+pub(crate) fn use_release(root: &Path, name: &str) {
     fs::write(root.join("current.new"), name).unwrap();
     fs::rename(root.join("current.new"), root.join("current")).unwrap();
 }
@@ -46,8 +46,8 @@ fn start(folder: &TempDir) -> Process {
     Process::start_with(folder.path(), &mut command).ready()
 }
 
-const FIRST: &str = "0000000000000001";
-const SECOND: &str = "0000000000000002";
+pub(crate) const FIRST: &str = "0000000000000001";
+pub(crate) const SECOND: &str = "0000000000000002";
 
 #[test]
 fn a_new_release_is_taken_up_without_dropping_a_request() {

@@ -52,6 +52,8 @@ pub struct Generation {
     pub decode_ms: f64,
     /// Prompt tokens that were evaluated; cached tokens are not counted.
     pub prompt_tokens: usize,
+    /// Prompt tokens that were in the cache.
+    pub cached_tokens: usize,
     /// Tokens evaluated by the search, over all branches.
     pub decoded_tokens: usize,
 }

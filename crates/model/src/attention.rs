@@ -3,9 +3,11 @@
 use burn::{
     Tensor,
     module::Module,
-    nn::{Dropout, DropoutConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig},
+    nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig},
     tensor::{Bool, Device, activation},
 };
+
+use crate::Dropout;
 
 /// Multi-head self-attention in which a position attends to itself and older positions only.
 #[derive(Module, Debug)]
@@ -26,7 +28,7 @@ impl CausalSelfAttention {
             key: linear(),
             value: linear(),
             output: linear(),
-            dropout: DropoutConfig::new(dropout).init(),
+            dropout: Dropout::new(dropout),
             heads,
         }
     }
@@ -123,7 +125,7 @@ impl Block {
             feed_forward_norm: LayerNormConfig::new(dims).init(device),
             feed_forward_in: LinearConfig::new(dims, dims).init(device),
             feed_forward_out: LinearConfig::new(dims, dims).init(device),
-            dropout: DropoutConfig::new(dropout).init(),
+            dropout: Dropout::new(dropout),
         }
     }
 

@@ -1,10 +1,12 @@
 use burn::{
     Tensor,
     module::{Module, Param},
-    nn::{Dropout, DropoutConfig, Initializer, Linear, LinearConfig},
+    nn::{Initializer, Linear, LinearConfig},
     tensor::{Device, Int, TensorData, activation},
 };
 use tandem_protocol::ModelConfig;
+
+use crate::Dropout;
 
 /// Number of pairs of a history item and a candidate that are weighted at a time. At 64
 /// dimensions their products take 4 MiB, which fits a CPU cache.
@@ -56,7 +58,7 @@ impl Din {
                 .map(|inputs| LinearConfig::new(inputs, dims).init(device))
                 .collect(),
             output: LinearConfig::new(dims, 1).init(device),
-            dropout: DropoutConfig::new(dropout).init(),
+            dropout: Dropout::new(dropout),
         }
     }
 

@@ -1,10 +1,12 @@
 use burn::{
     Tensor,
     module::Module,
-    nn::{Dropout, DropoutConfig, Linear, LinearConfig},
+    nn::{Linear, LinearConfig},
     tensor::{Device, activation},
 };
 use tandem_protocol::ModelConfig;
+
+use crate::Dropout;
 
 /// GRU4Rec without its item table: gated recurrent units over the rows of a history
 /// (Hidasi et al., ICLR 2016), then a projection to the space of the rows. An item's score is
@@ -25,7 +27,7 @@ impl Gru4rec {
         Self {
             layers: (0..config.blocks).map(|_| GruLayer::new(config.dims, device)).collect(),
             output: LinearConfig::new(config.dims, config.dims).init(device),
-            dropout: DropoutConfig::new(dropout).init(),
+            dropout: Dropout::new(dropout),
         }
     }
 

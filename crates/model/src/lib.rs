@@ -24,6 +24,7 @@ mod checkpoint;
 #[cfg(feature = "webgpu")]
 mod device_model;
 mod din;
+mod dropout;
 mod error;
 mod gru4rec;
 #[cfg(not(feature = "webgpu"))]
@@ -45,6 +46,7 @@ pub use body::Body;
 pub use burn::tensor::Device;
 pub use checkpoint::Checkpoint;
 pub use din::Din;
+pub use dropout::{Dropout, seed_dropout};
 pub use error::ModelError;
 pub use gru4rec::Gru4rec;
 pub use learning::{LearningConfig, LearningExample, LearningOutcome};

@@ -1,12 +1,15 @@
 use burn::{
     Tensor,
     module::{Module, Param},
-    nn::{Dropout, DropoutConfig, Initializer, LayerNorm, LayerNormConfig},
+    nn::{Initializer, LayerNorm, LayerNormConfig},
     tensor::Device,
 };
 use tandem_protocol::ModelConfig;
 
-use crate::attention::{Block, KvCache, causal_mask};
+use crate::{
+    Dropout,
+    attention::{Block, KvCache, causal_mask},
+};
 
 /// SASRec without its item table: self-attentive sequential recommendation (Kang &
 /// `McAuley`, ICDM 2018).
@@ -32,7 +35,7 @@ impl Sasrec {
                 .map(|_| Block::new(config.dims, config.heads, dropout, device))
                 .collect(),
             output_norm: LayerNormConfig::new(config.dims).init(device),
-            dropout: DropoutConfig::new(dropout).init(),
+            dropout: Dropout::new(dropout),
         }
     }
 

@@ -17,7 +17,8 @@ pub struct Activation {
     pub release: String,
     /// Name of the release before it, if there was one.
     pub previous: Option<String>,
-    /// Who asked for it: the id of a key, or `server`.
+    /// Who asked for it: the id of a key, `local` for a caller without a key, or `server` if the
+    /// server found it in the file `current`.
     pub caller: String,
 }
 

@@ -33,6 +33,7 @@ mod log_options;
 mod memory;
 #[cfg(feature = "llama")]
 mod pipeline;
+mod publish;
 mod quickstart;
 mod retrain;
 mod search;
@@ -90,6 +91,8 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     /// Write the artefacts that server and device load.
     Export(export::Export),
+    /// Send a release to a server and put it in use there.
+    Publish(publish::Publish),
     /// Write manual pages and shell completions, for packages of the program.
     #[command(hide = true)]
     Manual {
@@ -99,10 +102,20 @@ enum Command {
     },
 }
 
+/// What the libraries of the program read from the environment. The C library keeps freed tensors for
+/// the next step (up to 1 GB, tensors up to 32 MB) instead of returning them to the system and asking
+/// for them again, which took a quarter of a training step.
+#[cfg(feature = "llama")]
+const ENVIRONMENT: [(&str, &str); 3] = [
+    tandem_generator::llama::PASSIVE_THREADS,
+    ("MALLOC_MMAP_THRESHOLD_", "33554432"),
+    ("MALLOC_TRIM_THRESHOLD_", "1073741824"),
+];
+
 fn main() -> ExitCode {
     #[cfg(feature = "llama")]
-    if let Err(error) = tandem_generator::llama::passive_threads() {
-        eprintln!("warning: llama.cpp may be slow on a busy machine: {error}");
+    if let Err(error) = tandem_generator::llama::restart_with(&ENVIRONMENT) {
+        eprintln!("warning: training and llama.cpp may be slow: {error}");
     }
     let cli = Cli::parse();
     let installed = clean_up_on_interrupt().context("cannot listen for Ctrl-C");
@@ -125,6 +138,7 @@ fn main() -> ExitCode {
         Command::Calibrate(args) => calibrate::run(args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Export(args) => export::run(args),
+        Command::Publish(args) => publish::run(args),
         Command::Manual { share } => tandem_manual::write(&Cli::command(), share)
             .with_context(|| format!("cannot write to {}", share.display())),
     });

@@ -5,11 +5,10 @@
 //! gradients are computed for a few positions at a time, while their logits are in the cache.
 
 use burn::Tensor;
-use rayon::prelude::*;
 
 use crate::sequence_model::indices;
 
-/// Logits that a thread holds at a time: 2 MB.
+/// Logits at a time: 2 MB.
 const LOGITS: usize = 1 << 19;
 
 /// Mean cross-entropy of the `targets`, `[1]`, in nats. The logit of an item is the dot product of
@@ -25,19 +24,19 @@ pub(crate) fn full_softmax(states: Tensor<2>, rows: Tensor<2>, targets: &[u32]) 
 /// Mean over the positions of `ln Σ exp(logit)`, `[1]`.
 fn log_partition(states: Tensor<2>, rows: Tensor<2>) -> Tensor<1> {
     let (state_values, row_values) = (states.clone().inner(), rows.clone().inner());
-    let [positions, _] = state_values.dims();
-    let share = positions.div_ceil(rayon::current_num_threads());
-    let parts: Vec<Part> = state_values
-        .split(share, 0)
-        .into_par_iter()
-        .map(|states| Part::new(states, &row_values))
-        .collect();
+    let ([positions, _], [items, _]) = (state_values.dims(), row_values.dims());
+    let columns = row_values.clone().transpose();
     let mut of_rows = row_values.zeros_like();
     let (mut of_states, mut values) = (Vec::new(), Vec::new());
-    for part in parts {
-        of_rows = of_rows + part.of_rows;
-        of_states.extend(part.of_states);
-        values.extend(part.values);
+    for states in state_values.split((LOGITS / items).clamp(1, positions), 0) {
+        let logits = states.clone().matmul(columns.clone());
+        let largest = logits.clone().max_dim(1);
+        let exponentials = (logits - largest.clone()).exp();
+        let sum = exponentials.clone().sum_dim(1);
+        values.push(largest + sum.clone().log());
+        let probabilities = exponentials / sum;
+        of_states.push(probabilities.clone().matmul(row_values.clone()));
+        of_rows = of_rows + probabilities.transpose().matmul(states);
     }
     let value = Tensor::cat(values, 0).mean();
     // Has the gradients, and not the value: that is added, less the value that it has.
@@ -46,37 +45,6 @@ fn log_partition(states: Tensor<2>, rows: Tensor<2>) -> Tensor<1> {
     let linear = (states * of_states).sum() + (rows * of_rows).sum();
     let own = linear.clone().detach();
     linear - own + Tensor::from_inner(value)
-}
-
-/// `ln Σ exp(logit)` of some positions and the gradients of their sum.
-struct Part {
-    /// `[positions, 1]` of each block.
-    values: Vec<Tensor<2>>,
-    /// `[positions, dims]` of each block.
-    of_states: Vec<Tensor<2>>,
-    /// `[items, dims]`.
-    of_rows: Tensor<2>,
-}
-
-impl Part {
-    fn new(states: Tensor<2>, rows: &Tensor<2>) -> Self {
-        let ([positions, _], [items, _]) = (states.dims(), rows.dims());
-        let block = (LOGITS / items).clamp(1, positions);
-        let columns = rows.clone().transpose();
-        let mut part =
-            Self { values: Vec::new(), of_states: Vec::new(), of_rows: rows.zeros_like() };
-        for states in states.split(block, 0) {
-            let logits = states.clone().matmul(columns.clone());
-            let largest = logits.clone().max_dim(1);
-            let exponentials = (logits - largest.clone()).exp();
-            let sum = exponentials.clone().sum_dim(1);
-            part.values.push(largest + sum.clone().log());
-            let probabilities = exponentials / sum;
-            part.of_states.push(probabilities.clone().matmul(rows.clone()));
-            part.of_rows = part.of_rows + probabilities.transpose().matmul(states);
-        }
-        part
-    }
 }
 
 #[cfg(test)]

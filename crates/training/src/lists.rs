@@ -5,11 +5,12 @@ use std::{collections::HashSet, iter};
 
 use rand::{Rng, RngExt};
 
-use tandem_model::ModelError;
+use tandem_model::{ModelError, seed_dropout};
 
 use crate::{
     Candidates, Rates, SequenceModel, Trainer,
     batch::padded,
+    gradients::PartGradients,
     objective::{binary_cross_entropy, cross_entropy},
     sequence_model::indices,
     trainer::step_rng,
@@ -92,7 +93,9 @@ impl<M: SequenceModel> Trainer<M> {
         let inputs = vocabulary.add_read(&padded(&histories, length));
         let candidates = vocabulary.add_scored(&candidates);
 
-        let leaves = self.leaves(&vocabulary, &mut rng);
+        let values = self.row_values(&vocabulary);
+        let leaves = self.leaves(&values, &vocabulary, &mut rng);
+        seed_dropout(rng.next_u64());
         let count = examples.len();
         let rows = leaves.read().clone().select(0, indices(&inputs, &self.device));
         let rows = rows.reshape([count, length, self.dims]);
@@ -103,7 +106,8 @@ impl<M: SequenceModel> Trainer<M> {
             ListLoss::BinaryCrossEntropy => binary_cross_entropy(logits),
             ListLoss::Softmax => cross_entropy(logits),
         };
-        self.descend(loss, &vocabulary, &leaves, rates)
+        let gradients = PartGradients::of(loss, &leaves, &self.model)?;
+        self.descend(vec![gradients], &vocabulary, rates)
     }
 }
 

@@ -34,43 +34,54 @@ pub enum Objective {
     },
 }
 
-/// A batch with its sampled negatives, as indices into its [`BatchVocabulary`].
+/// Part of a batch with its sampled negatives, as indices into a [`BatchVocabulary`].
 pub(crate) struct Plan {
     objective: Objective,
-    pub(crate) vocabulary: BatchVocabulary,
     /// Inputs, as indices into the rows that are read.
     pub(crate) inputs: Vec<u32>,
     /// Targets and negatives, as indices into the rows that are scored.
-    targets: Vec<u32>,
+    pub(crate) targets: Vec<u32>,
     negatives: Vec<u32>,
 }
 
 impl Plan {
-    /// Samples the negatives of a batch; `tied` models read and score with the same rows.
-    pub(crate) fn new(
+    /// Samples the negatives of a batch, which is in `parts`. Models with `tied` rows read and
+    /// score with the same ones.
+    pub(crate) fn of_parts(
         objective: Objective,
-        batch: &Batch,
+        parts: &[Batch],
         items: usize,
         tied: bool,
         rng: &mut impl Rng,
-    ) -> Self {
+    ) -> (BatchVocabulary, Vec<Self>) {
         let mut vocabulary = BatchVocabulary::new(tied);
         let mut draw = |count: usize| -> Vec<u32> {
             (0..count).map(|_| rng.random_range(0..items as u32)).collect()
         };
-        let negatives = match objective {
+        let shared = match objective {
             Objective::FullSoftmax => {
                 // First, so that an index is a position in the catalogue.
                 vocabulary.add_scored(&(0..items as u32).collect::<Vec<_>>());
                 Vec::new()
             }
             Objective::SampledSoftmax { negatives } => draw(negatives),
-            Objective::BinaryCrossEntropy { negatives } => draw(negatives * batch.targets.len()),
+            Objective::BinaryCrossEntropy { .. } => Vec::new(),
         };
-        let inputs = vocabulary.add_read(&batch.inputs);
-        let targets = vocabulary.add_scored(&batch.targets);
-        let negatives = vocabulary.add_scored(&negatives);
-        Self { objective, vocabulary, inputs, targets, negatives }
+        let plans = parts
+            .iter()
+            .map(|batch| {
+                let inputs = vocabulary.add_read(&batch.inputs);
+                let targets = vocabulary.add_scored(&batch.targets);
+                let negatives = match objective {
+                    Objective::BinaryCrossEntropy { negatives } => {
+                        vocabulary.add_scored(&draw(negatives * batch.targets.len()))
+                    }
+                    _ => vocabulary.add_scored(&shared),
+                };
+                Self { objective, inputs, targets, negatives }
+            })
+            .collect();
+        (vocabulary, plans)
     }
 
     /// Mean loss per position, `[1]`, in nats. `rows` `[rows, dims]` are the scored rows of
@@ -169,16 +180,26 @@ mod tests {
 
     use super::*;
 
-    fn plan(objective: Objective) -> Plan {
-        let batch = Batch::new(&[&[3, 1, 2]], 5, None).unwrap();
-        Plan::new(objective, &batch, 4, true, &mut StdRng::seed_from_u64(1))
+    fn plan_of(
+        objective: Objective,
+        windows: &[&[u32]],
+        (items, tied): (usize, bool),
+    ) -> (BatchVocabulary, Plan) {
+        let batch = Batch::new(windows, 5, None).unwrap();
+        let mut rng = StdRng::seed_from_u64(1);
+        let (vocabulary, mut plans) = Plan::of_parts(objective, &[batch], items, tied, &mut rng);
+        (vocabulary, plans.remove(0))
+    }
+
+    fn plan(objective: Objective) -> (BatchVocabulary, Plan) {
+        plan_of(objective, &[&[3, 1, 2]], (4, true))
     }
 
     /// Scored rows in one dimension, each with its item's number, and two positions with the hidden
     /// states 1 and -0.5 and the targets 1 and 2.
-    fn rows_and_states(plan: &Plan) -> (Tensor<2>, Tensor<2>) {
+    fn rows_and_states(vocabulary: &BatchVocabulary) -> (Tensor<2>, Tensor<2>) {
         let device = Device::flex();
-        let rows: Vec<f32> = plan.vocabulary.scored().iter().map(|&id| id as f32).collect();
+        let rows: Vec<f32> = vocabulary.scored().iter().map(|&id| id as f32).collect();
         let count = rows.len();
         let rows = Tensor::from_data(TensorData::new(rows, [count, 1]), &device);
         (rows, Tensor::from_data(TensorData::new(vec![1.0_f32, -0.5], [2, 1]), &device))
@@ -194,17 +215,17 @@ mod tests {
             cross_entropy([0.0, 1.0, 2.0, 3.0], 1),
             cross_entropy([0.0, -0.5, -1.0, -1.5], 2),
         );
-        let plan = plan(Objective::FullSoftmax);
-        let (rows, states) = rows_and_states(&plan);
+        let (vocabulary, plan) = plan(Objective::FullSoftmax);
+        let (rows, states) = rows_and_states(&vocabulary);
         let loss = full_softmax(states, rows, &plan.targets).into_scalar::<f32>();
         assert!((loss - expected).abs() < 1e-5);
     }
 
     #[test]
     fn sampled_softmax_masks_a_sampled_target() {
-        let plan = plan(Objective::SampledSoftmax { negatives: 6 });
+        let (vocabulary, plan) = plan(Objective::SampledSoftmax { negatives: 6 });
         let drawn: Vec<u32> =
-            plan.negatives.iter().map(|&at| plan.vocabulary.scored()[at as usize]).collect();
+            plan.negatives.iter().map(|&at| vocabulary.scored()[at as usize]).collect();
         let cross_entropy = |hidden: f32, target: u32| {
             let others = drawn.iter().filter(|&&item| item != target);
             let sum: f32 = others.map(|&item| (hidden * item as f32).exp()).sum();
@@ -212,47 +233,45 @@ mod tests {
             (sum + own.exp()).ln() - own
         };
         let expected = f32::midpoint(cross_entropy(1.0, 1), cross_entropy(-0.5, 2));
-        let (rows, states) = rows_and_states(&plan);
+        let (rows, states) = rows_and_states(&vocabulary);
         let loss = plan.sampled_softmax(plan.sampled(&rows).dot(states));
         assert!((loss.into_scalar::<f32>() - expected).abs() < 1e-5, "{drawn:?}");
     }
 
     #[test]
     fn binary_cross_entropy_is_the_mean_over_targets_and_negatives() {
-        let plan = plan(Objective::BinaryCrossEntropy { negatives: 2 });
+        let (vocabulary, plan) = plan(Objective::BinaryCrossEntropy { negatives: 2 });
         let drawn: Vec<f32> =
-            plan.negatives.iter().map(|&at| plan.vocabulary.scored()[at as usize] as f32).collect();
+            plan.negatives.iter().map(|&at| vocabulary.scored()[at as usize] as f32).collect();
         let softplus = |x: f32| (1.0 + x.exp()).ln();
         let expected = (softplus(-1.0) + softplus(1.0) // −ln σ(1·1), −ln σ(−0.5·2)
             + softplus(drawn[0]) + softplus(drawn[1])
             + softplus(-0.5 * drawn[2]) + softplus(-0.5 * drawn[3]))
             / 6.0;
-        let (rows, states) = rows_and_states(&plan);
+        let (rows, states) = rows_and_states(&vocabulary);
         let loss = binary_cross_entropy(plan.drawn(&rows, 2).dot(states));
         assert!((loss.into_scalar::<f32>() - expected).abs() < 1e-5);
     }
 
     #[test]
     fn a_sampled_plan_uses_few_rows_of_a_large_catalogue() {
-        let batch = Batch::new(&[&[900_000, 7], &[7, 7, 8]], 5, None).unwrap();
         let objective = Objective::SampledSoftmax { negatives: 10 };
-        let plan = Plan::new(objective, &batch, 1_000_000, true, &mut StdRng::seed_from_u64(1));
+        let windows: [&[u32]; 2] = [&[900_000, 7], &[7, 7, 8]];
+        let (vocabulary, plan) = plan_of(objective, &windows, (1_000_000, true));
         // Padding (item 0), 900000, 7, 8 and at most ten sampled items.
-        assert!(plan.vocabulary.scored().len() <= 14, "{:?}", plan.vocabulary.scored());
+        assert!(vocabulary.scored().len() <= 14, "{:?}", vocabulary.scored());
         let inputs: Vec<u32> =
-            plan.inputs.iter().map(|&at| plan.vocabulary.scored()[at as usize]).collect();
+            plan.inputs.iter().map(|&at| vocabulary.scored()[at as usize]).collect();
         assert_eq!(inputs, [900_000, 0, 7, 7]);
     }
 
     #[test]
     fn untied_models_gather_read_and_scored_rows_separately() {
-        let batch = Batch::new(&[&[5, 7, 8]], 5, None).unwrap();
-        let mut rng = StdRng::seed_from_u64(1);
         let sampled = Objective::SampledSoftmax { negatives: 1 };
-        let plan = Plan::new(sampled, &batch, 9, false, &mut rng);
-        assert_eq!(plan.vocabulary.read(), [5, 7]);
-        assert_eq!(plan.vocabulary.scored()[..2], [7, 8]);
-        let plan = Plan::new(Objective::FullSoftmax, &batch, 9, false, &mut rng);
-        assert_eq!((plan.vocabulary.read(), plan.vocabulary.scored().len()), (&[5, 7][..], 9));
+        let (vocabulary, _) = plan_of(sampled, &[&[5, 7, 8]], (9, false));
+        assert_eq!(vocabulary.read(), [5, 7]);
+        assert_eq!(vocabulary.scored()[..2], [7, 8]);
+        let (vocabulary, _) = plan_of(Objective::FullSoftmax, &[&[5, 7, 8]], (9, false));
+        assert_eq!((vocabulary.read(), vocabulary.scored().len()), (&[5, 7][..], 9));
     }
 }

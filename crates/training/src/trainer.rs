@@ -1,10 +1,9 @@
 use std::borrow::Cow;
 
 use burn::{
-    Tensor,
     grad_clipping::GradientClippingConfig,
-    optim::{AdamWConfig, GradientsParams, ModuleOptimizer},
-    tensor::{Device, Gradients, TensorData},
+    optim::{AdamWConfig, GradientsAccumulator, ModuleOptimizer},
+    tensor::Device,
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
@@ -14,13 +13,21 @@ use crate::{
     Objective, SequenceModel, Snapshot,
     average::Average,
     batch::Batch,
-    error::device_error,
+    gradients::{Leaves, PartGradients, RowValues},
     lazy_adam::LazyAdamEmbedding,
     objective::{Plan, no_full_softmax},
-    sequence_model::indices,
+    part::{self, Part},
     text_part::{TextFeatures, TextPart},
     vocabulary::BatchVocabulary,
 };
+
+/// Largest number of parts of a batch. A constant, so that a seed gives the same model on every
+/// machine.
+const PARTS: usize = 4;
+/// Fewest windows of a part.
+const MIN_PART: usize = 8;
+/// Values of an item table above which a full softmax is not divided.
+const MAX_TABLE_OF_PARTS: usize = 1 << 22;
 
 /// Settings of the optimisers and the loss.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,6 +84,8 @@ pub struct Trainer<M: SequenceModel> {
     pub(crate) dims: usize,
     pub(crate) max_length: usize,
     pub(crate) device: Device,
+    /// Largest number of parts of a batch.
+    parts: usize,
     /// Steps taken.
     pub(crate) steps: u64,
 }
@@ -129,6 +138,7 @@ impl<M: SequenceModel> Trainer<M> {
             dims,
             max_length,
             device,
+            parts: PARTS,
             steps: 0,
         })
     }
@@ -173,92 +183,112 @@ impl<M: SequenceModel> Trainer<M> {
     /// One optimiser step on a batch of windows; returns the mean loss per position, in nats.
     ///
     /// A window is 2 to `max_length + 1` consecutive items of one user, as positions in the
-    /// catalogue; each item is an input for the prediction of the next.
+    /// catalogue; each item is an input for the prediction of the next. Parts of the batch are
+    /// computed on threads of their own, and their gradients are added.
     ///
     /// # Errors
     /// [`ModelError::Length`] for a window of another length, [`ModelError::Device`] if the
     /// device fails.
     pub fn step(&mut self, windows: &[&[u32]], rates: Rates) -> Result<f32, ModelError> {
-        let batch = Batch::new(windows, self.max_length, self.config.newest_targets)?;
+        let (objective, tied) = (self.config.objective, self.output.is_none());
+        let batches: Vec<Batch> = windows
+            .chunks(windows.len().div_ceil(self.parts_of(windows.len())).max(1))
+            .map(|part| Batch::new(part, self.max_length, self.config.newest_targets))
+            .collect::<Result<_, _>>()?;
         self.steps += 1;
         let mut rng = step_rng(self.config.seed, self.steps, &self.device);
-        let (objective, tied) = (self.config.objective, self.output.is_none());
-        let plan = Plan::new(objective, &batch, self.items.len(), tied, &mut rng);
-        let leaves = self.leaves(&plan.vocabulary, &mut rng);
-        let inputs = leaves.read().clone().select(0, indices(&plan.inputs, &self.device));
-        let inputs = inputs.reshape([windows.len(), batch.length, self.dims]);
-        let loss = plan.loss(leaves.scored().clone(), &self.model, (inputs, &batch.positions))?;
-        self.descend(loss, &plan.vocabulary, &leaves, rates)
+        let (vocabulary, plans) =
+            Plan::of_parts(objective, &batches, self.items.len(), tied, &mut rng);
+        let values = self.row_values(&vocabulary);
+        let positions: usize = plans.iter().map(|plan| plan.targets.len()).sum();
+        let parts: Vec<Part<M>> = batches
+            .into_iter()
+            .zip(plans)
+            .map(|(batch, plan)| Part {
+                model: self.model.clone().fork(&self.device),
+                leaves: self.leaves(&values, &vocabulary, &mut rng),
+                share: plan.targets.len() as f64 / positions as f64,
+                dropout_seed: rng.next_u64(),
+                batch,
+                plan,
+            })
+            .collect();
+        let gradients = part::gradients(parts, self.dims, &self.device)?;
+        self.descend(gradients, &vocabulary, rates)
     }
 
-    /// The rows of a batch, as tensors that record gradients.
-    pub(crate) fn leaves(&mut self, vocabulary: &BatchVocabulary, rng: &mut StdRng) -> Leaves {
-        let (dims, device) = (self.dims, &self.device);
-        let leaf = |rows: &mut LazyAdamEmbedding, ids: &[u32]| {
-            let data = TensorData::new(rows.gather(ids), [ids.len(), dims]);
-            Tensor::from_data(data, device).require_grad()
+    /// Number of parts of a batch with this many windows.
+    fn parts_of(&self, windows: usize) -> usize {
+        let table = match self.config.objective {
+            Objective::FullSoftmax => self.items.len() * self.dims,
+            _ => 0,
         };
+        // Each part has gradients for all rows that are scored.
+        if table > MAX_TABLE_OF_PARTS { 1 } else { (windows / MIN_PART).clamp(1, self.parts) }
+    }
+
+    /// Values of the rows of a batch.
+    pub(crate) fn row_values(&mut self, vocabulary: &BatchVocabulary) -> RowValues {
         let text = self.text.as_mut();
-        let mut of = |own: &mut LazyAdamEmbedding,
-                      ids: &[u32],
-                      projection: Option<(&TextPart, Tensor<2>)>| {
-            let own = leaf(own, ids);
-            match projection {
-                None => RowLeaves { rows: own.clone(), own, projection: None },
-                Some((text, projection)) => RowLeaves {
-                    rows: text.compose(own.clone(), projection.clone(), ids, rng),
-                    own,
-                    projection: Some(projection),
-                },
-            }
-        };
         let (mut read_projection, mut scored_projection) = (None, None);
-        let text = text.map(|text| {
-            read_projection = Some(leaf(&mut text.read, &text.all_dimensions));
+        if let Some(text) = text {
+            read_projection = Some(text.read.gather(&text.all_dimensions));
             scored_projection =
-                text.scored.as_mut().map(|scored| leaf(scored, &text.all_dimensions));
-            &*text
-        });
-        Leaves {
-            read: of(&mut self.items, vocabulary.read(), text.zip(read_projection)),
-            scored: self
-                .output
-                .as_mut()
-                .map(|output| of(output, vocabulary.scored(), text.zip(scored_projection))),
+                text.scored.as_mut().map(|scored| scored.gather(&text.all_dimensions));
+        }
+        RowValues {
+            read: self.items.gather(vocabulary.read()),
+            scored: self.output.as_mut().map(|output| output.gather(vocabulary.scored())),
+            read_projection,
+            scored_projection,
         }
     }
 
-    /// One step of both optimisers on `loss` `[1]`; returns its value.
+    /// The rows of a batch, as tensors that record gradients.
+    pub(crate) fn leaves(
+        &self,
+        values: &RowValues,
+        vocabulary: &BatchVocabulary,
+        rng: &mut impl Rng,
+    ) -> Leaves {
+        Leaves::new(values, self.text.as_ref(), (vocabulary, self.dims), rng, &self.device)
+    }
+
+    /// One step of both optimisers on the sum of the losses of the parts; returns its value.
+    ///
+    /// # Errors
+    /// [`ModelError::Empty`] without a part.
     pub(crate) fn descend(
         &mut self,
-        loss: Tensor<1>,
+        parts: Vec<PartGradients>,
         vocabulary: &BatchVocabulary,
-        leaves: &Leaves,
         rates: Rates,
     ) -> Result<f32, ModelError> {
-        let mut gradients = loss.backward();
-        let of_read = leaves.read.gradients(&mut gradients)?;
-        let of_scored =
-            leaves.scored.as_ref().map(|it| it.gradients(&mut gradients)).transpose()?;
-        let gradients = GradientsParams::from_grads(gradients, &self.model);
-        let value = loss.try_into_scalar::<f32>().map_err(device_error)?;
-        self.model = self.optimizer.step(rates.network, self.model.clone(), gradients);
+        let mut parts = parts.into_iter();
+        let mut sum = parts.next().ok_or(ModelError::Empty("a batch"))?;
+        let mut network = GradientsAccumulator::new();
+        network.accumulate(&self.model, std::mem::take(&mut sum.network));
+        for mut part in parts {
+            sum.add_rows(&part);
+            network.accumulate(&self.model, std::mem::take(&mut part.network));
+        }
+        self.model = self.optimizer.step(rates.network, self.model.clone(), network.grads());
         let (rate, decay) = (rates.rows as f32, self.config.row_decay);
-        self.items.step(vocabulary.read(), &of_read.own, rate, decay);
-        if let (Some(output), Some(gradients)) = (&mut self.output, &of_scored) {
+        self.items.step(vocabulary.read(), &sum.read.own, rate, decay);
+        if let (Some(output), Some(gradients)) = (&mut self.output, &sum.scored) {
             output.step(vocabulary.scored(), &gradients.own, rate, decay);
         }
         if let Some(text) = &mut self.text {
             let rate = rates.network as f32;
-            if let Some(gradient) = of_read.projection {
+            if let Some(gradient) = sum.read.projection {
                 text.read.step(&text.all_dimensions, &gradient, rate, 0.0);
             }
-            let of_scored = of_scored.and_then(|gradients| gradients.projection);
+            let of_scored = sum.scored.and_then(|gradients| gradients.projection);
             if let (Some(scored), Some(gradient)) = (&mut text.scored, of_scored) {
                 scored.step(&text.all_dimensions, &gradient, rate, 0.0);
             }
         }
-        Ok(value)
+        Ok(sum.loss)
     }
 
     /// Number of steps taken.
@@ -349,50 +379,6 @@ impl<M: SequenceModel> Trainer<M> {
     }
 }
 
-/// The rows of a batch: inputs and, for an untied model, output rows.
-pub(crate) struct Leaves {
-    read: RowLeaves,
-    scored: Option<RowLeaves>,
-}
-
-impl Leaves {
-    pub(crate) fn read(&self) -> &Tensor<2> {
-        &self.read.rows
-    }
-
-    pub(crate) fn scored(&self) -> &Tensor<2> {
-        &self.scored.as_ref().unwrap_or(&self.read).rows
-    }
-}
-
-/// Rows, and the tensors that they are computed from.
-struct RowLeaves {
-    rows: Tensor<2>,
-    own: Tensor<2>,
-    projection: Option<Tensor<2>>,
-}
-
-/// Gradients of [`RowLeaves`].
-struct RowGradients {
-    own: Vec<f32>,
-    projection: Option<Vec<f32>>,
-}
-
-impl RowLeaves {
-    fn gradients(&self, gradients: &mut Gradients) -> Result<RowGradients, ModelError> {
-        let mut of = |leaf: &Tensor<2>| {
-            leaf.grad_remove(gradients)
-                .ok_or_else(|| ModelError::Device("no gradient was recorded".into()))?
-                .try_into_vec_as::<f32>()
-                .map_err(device_error)
-        };
-        Ok(RowGradients {
-            own: of(&self.own)?,
-            projection: self.projection.as_ref().map(of).transpose()?,
-        })
-    }
-}
-
 /// The random generator of one step, which also seeds the device's dropout. It depends on the
 /// seed and the step number only, so that a resumed training repeats the same steps.
 pub(crate) fn step_rng(seed: u64, step: u64, device: &Device) -> StdRng {
@@ -402,4 +388,43 @@ pub(crate) fn step_rng(seed: u64, step: u64, device: &Device) -> StdRng {
     let mut rng = StdRng::from_seed(key);
     device.seed(rng.next_u64());
     rng
+}
+
+#[cfg(test)]
+mod tests {
+    use tandem_generator::item_tokens::DecoderConfig;
+
+    use super::*;
+    use crate::Decoder;
+
+    /// One step without dropout on 32 windows of different lengths.
+    fn step(objective: Objective, untied: bool, parts: usize) -> (f32, Vec<f32>) {
+        let config = DecoderConfig { kv_heads: 1, ..DecoderConfig::usual(8, 1, 2, 6) };
+        let training = TrainingConfig { objective, untied, ..TrainingConfig::default() };
+        let build = |device: &Device| Decoder::new(&config, 0.0, device);
+        let mut trainer = Trainer::new(build, (20, 8), 6, training, &Device::flex()).unwrap();
+        trainer.parts = parts;
+        let windows: Vec<Vec<u32>> = (0..32_u32)
+            .map(|user| (0..2 + user % 5).map(|at| (user * 7 + at * 3) % 20).collect())
+            .collect();
+        let windows: Vec<&[u32]> = windows.iter().map(Vec::as_slice).collect();
+        let rates = Rates { network: 1e-2, rows: 1e-2 };
+        let loss = trainer.step(&windows, rates).unwrap();
+        // What the changed network and rows make of a history.
+        (loss, trainer.score(&[&[1, 2, 3]]).unwrap().remove(0))
+    }
+
+    #[test]
+    fn parts_of_a_batch_give_the_step_of_the_whole() {
+        let sampled = Objective::SampledSoftmax { negatives: 5 };
+        for (objective, untied) in
+            [(Objective::FullSoftmax, false), (Objective::FullSoftmax, true), (sampled, false)]
+        {
+            let (whole, parts) = (step(objective, untied, 1), step(objective, untied, PARTS));
+            assert!((whole.0 - parts.0).abs() < 1e-5, "{} is not {}", parts.0, whole.0);
+            for (a, b) in whole.1.iter().zip(&parts.1) {
+                assert!((a - b).abs() < 1e-3, "{b} is not {a}");
+            }
+        }
+    }
 }

@@ -56,29 +56,42 @@ pub(super) fn new_context<'m>(
     model.new_context(backend, params).map_err(|error| to_error(&error))
 }
 
-/// Makes waiting llama.cpp threads sleep instead of spin: restarts the program with
-/// `OMP_WAIT_POLICY=passive` unless the variable is already set. Call it first in `main`.
-///
-/// Spinning threads become very slow as soon as other work runs on the machine (63 against
-/// 448 tokens/s on two cores). The OpenMP runtime reads the variable before `main`, so
-/// setting it inside the process has no effect. The restart uses `exec`: process id,
-/// arguments, environment and open files are kept.
-///
-/// Does nothing on systems without `exec`.
+/// Makes waiting llama.cpp threads sleep instead of spin. Spinning threads become very slow as soon
+/// as other work runs on the machine (63 against 448 tokens/s on two cores).
+pub const PASSIVE_THREADS: (&str, &str) = ("OMP_WAIT_POLICY", "passive");
+
+/// [`restart_with`] [`PASSIVE_THREADS`].
 ///
 /// # Errors
 /// If `exec` fails. The program can continue with spinning threads.
 pub fn passive_threads() -> std::io::Result<()> {
-    #[cfg(unix)]
-    if std::env::var_os("OMP_WAIT_POLICY").is_none() {
-        use std::os::unix::process::CommandExt;
+    restart_with(&[PASSIVE_THREADS])
+}
 
-        let mut arguments = std::env::args_os();
-        let mut command = std::process::Command::new(std::env::current_exe()?);
-        if let Some(name) = arguments.next() {
-            command.arg0(name);
+/// Restarts the program with these environment variables, unless all of them are set; one that is
+/// set keeps its value. Call it first in `main`.
+///
+/// Libraries read such variables before `main`, so setting them inside the process has no effect.
+/// The restart uses `exec`: process id, arguments, environment and open files are kept. Does nothing
+/// on systems without `exec`.
+///
+/// # Errors
+/// If `exec` fails.
+#[cfg_attr(not(unix), allow(unused_variables, reason = "there is no exec"))]
+pub fn restart_with(variables: &[(&str, &str)]) -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::{env, os::unix::process::CommandExt, process::Command};
+
+        let missing = || variables.iter().filter(|(name, _)| env::var_os(name).is_none());
+        if missing().next().is_some() {
+            let mut arguments = env::args_os();
+            let mut command = Command::new(env::current_exe()?);
+            if let Some(name) = arguments.next() {
+                command.arg0(name);
+            }
+            return Err(command.args(arguments).envs(missing().copied()).exec());
         }
-        return Err(command.args(arguments).env("OMP_WAIT_POLICY", "passive").exec());
     }
     Ok(())
 }

@@ -169,6 +169,8 @@ struct EvaluatedHistory {
     row: i32,
     /// Number of tokens evaluated; cached tokens are not counted.
     evaluated: usize,
+    /// Number of tokens that were in the cache.
+    cached: usize,
 }
 
 impl ItemTokenGenerator<'_> {
@@ -262,6 +264,7 @@ impl ItemTokenGenerator<'_> {
             prompt_ms: 0.0,
             decode_ms: 0.0,
             prompt_tokens: 0,
+            cached_tokens: 0,
             decoded_tokens: 0,
         }
     }
@@ -291,6 +294,7 @@ impl ItemTokenGenerator<'_> {
                 prompt_ms,
                 decode_ms: start.elapsed().as_secs_f64() * 1e3,
                 prompt_tokens: history.evaluated,
+                cached_tokens: history.cached,
                 ..self.empty_generation(query)
             })
         });
@@ -319,12 +323,11 @@ impl ItemTokenGenerator<'_> {
         }
         self.context.decode(&mut self.batch).map_err(|error| evaluation_error(&error))?;
         self.context.synchronize();
-        let evaluated = histories.iter().zip(&slots).map(|(items, slot)| items.len() - slot.cached);
-        Ok(rows
-            .into_iter()
-            .zip(evaluated)
-            .map(|(row, evaluated)| EvaluatedHistory { row, evaluated })
-            .collect())
+        let evaluated = |(row, (items, slot)): (i32, (&&[ItemIndex], &CacheSlot))| {
+            let CacheSlot { cached, .. } = *slot;
+            EvaluatedHistory { row, evaluated: items.len() - cached, cached }
+        };
+        Ok(rows.into_iter().zip(histories.iter().zip(&slots)).map(evaluated).collect())
     }
 }
 

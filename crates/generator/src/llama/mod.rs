@@ -12,7 +12,7 @@ mod titles;
 mod trial;
 mod validation;
 
-pub use backend::passive_threads;
+pub use backend::{PASSIVE_THREADS, passive_threads, restart_with};
 pub use context::Evaluator;
 pub use embedding::{Pooling, TextEmbedder};
 pub use item_tokens::ItemTokenGenerator;

@@ -214,11 +214,15 @@ impl<'m> TitleGenerator<'m> {
         }
     }
 
-    /// Reads the prompt of a history. Returns the number of tokens evaluated and of items
-    /// that did not fit.
-    fn read_prompt(&mut self, history: &[ItemIndex]) -> Result<(usize, usize), GeneratorError> {
+    /// Reads the prompt of a history. Returns the number of tokens evaluated, of tokens that were
+    /// in the cache, and of items that did not fit.
+    fn read_prompt(
+        &mut self,
+        history: &[ItemIndex],
+    ) -> Result<(usize, usize, usize), GeneratorError> {
         let prompt = self.prompt(history)?;
-        Ok((self.evaluator.read(&prompt.tokens)?, prompt.truncated))
+        let evaluated = self.evaluator.read(&prompt.tokens)?;
+        Ok((evaluated, prompt.tokens.len() - evaluated, prompt.truncated))
     }
 }
 
@@ -239,6 +243,7 @@ impl Generator for TitleGenerator<'_> {
             prompt_ms: 0.0,
             decode_ms: 0.0,
             prompt_tokens: 0,
+            cached_tokens: 0,
             decoded_tokens: 0,
         };
         if query.history.is_empty() {
@@ -250,7 +255,8 @@ impl Generator for TitleGenerator<'_> {
             return Ok(generation);
         }
         let start = Instant::now();
-        (generation.prompt_tokens, generation.truncated) = self.read_prompt(query.history)?;
+        (generation.prompt_tokens, generation.cached_tokens, generation.truncated) =
+            self.read_prompt(query.history)?;
         generation.prompt_ms = start.elapsed().as_secs_f64() * 1e3;
         let start = Instant::now();
         let search = Search {

@@ -79,7 +79,7 @@ fn values_of_language_model_commands_are_refused_before_any_work() {
 fn the_help_groups_every_option() {
     let bench = Bench::new();
     let mut commands = vec!["import", "train srm", "calibrate", "evaluate", "export", "forget"];
-    commands.extend(["quickstart", "retrain"]);
+    commands.extend(["quickstart", "retrain", "publish"]);
     if cfg!(feature = "llama") {
         commands.extend(["train llm", "extend", "lists"]);
     }

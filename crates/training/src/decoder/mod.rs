@@ -7,12 +7,12 @@ mod load;
 use burn::{
     Tensor,
     module::Module,
-    nn::{Dropout, DropoutConfig, Initializer, Linear, LinearConfig, RmsNorm, RmsNormConfig},
+    nn::{Initializer, Linear, LinearConfig, RmsNorm, RmsNormConfig},
     tensor::{Bool, Device, TensorData, activation},
 };
 pub use export::item_token_model;
 use tandem_generator::item_tokens::DecoderConfig;
-use tandem_model::{ModelError, causal_mask};
+use tandem_model::{Dropout, ModelError, causal_mask};
 
 use crate::{Candidates, SequenceModel, sequence_model::select_last_hidden};
 
@@ -57,7 +57,7 @@ impl Decoder {
         Ok(Self {
             blk: (0..config.blocks).map(|_| DecoderBlock::new(config, dropout, device)).collect(),
             output_norm: norm(config, device),
-            dropout: DropoutConfig::new(dropout).init(),
+            dropout: Dropout::new(dropout),
             head_width: config.head_width(),
             rope_base: config.rope_base,
         })
@@ -116,7 +116,7 @@ impl DecoderBlock {
             ffn_gate: linear(dims, inner),
             ffn_up: linear(dims, inner),
             ffn_down: linear(inner, dims),
-            dropout: DropoutConfig::new(dropout).init(),
+            dropout: Dropout::new(dropout),
             heads: config.heads,
             kv_heads: config.kv_heads,
         }

@@ -1,0 +1,47 @@
+/** The keys of the server, without what would let anyone use them. */
+import { badge, card, command, h, table } from './elements.js';
+
+export function keysPage({ keys }) {
+  return [
+    h('h1', {}, 'Keys'),
+    h(
+      'p',
+      { class: 'lead' },
+      'A public key is for web pages and limits their origins and rates. An admin key allows everything. The server knows only hashes of the keys, so no key can be shown again.',
+    ),
+    keys === null ? noKeys() : card('Keys of this server', keyTable(keys)),
+    card(
+      'Make and revoke keys',
+      h('p', {}, 'On the machine of the server; then send SIGHUP to the server:'),
+      command(
+        'cloud-server keys new --file keys.toml --name shop --origin https://shop.example\ncloud-server keys revoke --file keys.toml ID',
+      ),
+    ),
+  ];
+}
+
+function keyTable(keys) {
+  const rows = keys.map(({ id, name, kind, created, origins }) => [
+    h('code', {}, id),
+    name,
+    badge(kind, kind === 'admin' ? 'busy' : ''),
+    created ?? 'unknown',
+    origins.length === 0 ? 'all' : origins.join(', '),
+  ]);
+  return table(
+    'Keys',
+    [['Id'], ['Name'], ['Kind'], ['Made on', 'fixed'], ['Origins of pages']],
+    rows,
+  );
+}
+
+function noKeys() {
+  return card(
+    'No keys',
+    h(
+      'p',
+      {},
+      'Everyone on this machine may use every route. Others may do what a public key allows, if they can reach the server.',
+    ),
+  );
+}

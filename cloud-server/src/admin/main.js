@@ -1,0 +1,232 @@
+/** The admin page: log-in, views, and what is shown while the server does not answer. */
+import { Catalogue } from './catalogue.js';
+import { h } from './elements.js';
+import { eventsPage } from './events.js';
+import { keysPage } from './keys.js';
+import { login } from './login.js';
+import { moment } from './numbers.js';
+import { overviewPage } from './overview.js';
+import { Polling } from './polling.js';
+import { Releases } from './releases.js';
+import { Gone, Refused, Server } from './server.js';
+
+/** Name of the key in the storage of this tab. */
+const STORED = 'tandem-admin-key';
+/** Milliseconds between two looks of the views that change by themselves. */
+const OVERVIEW_MS = 5_000;
+const STORAGE_MS = 60_000;
+
+const at = (id) => document.getElementById(id);
+const content = at('content');
+
+/** Polls the view that is shown. */
+let polling = null;
+
+/** Views by the fragment of the page's address: title, and a function that makes the view. */
+function views(server) {
+  const catalogue = new Catalogue(server, guarded);
+  const simple = (path, page, interval) => () => {
+    let answer;
+    return {
+      load: async () => {
+        answer = await server.get(path);
+      },
+      page: () => page(answer),
+      interval: () => interval,
+    };
+  };
+  const releases = () => {
+    const view = new Releases(server, () => polling?.now());
+    return {
+      load: () => view.load(),
+      page: () => view.page(),
+      interval: () => view.interval,
+    };
+  };
+  return {
+    overview: ['Overview', simple('admin/overview', overviewPage, OVERVIEW_MS)],
+    releases: ['Releases', releases],
+    catalogue: [
+      'Catalogue',
+      () => ({ load: async () => {}, page: () => catalogue.page(), interval: () => null }),
+    ],
+    events: ['Events', simple('admin/storage', eventsPage, STORAGE_MS)],
+    keys: ['Keys', simple('admin/keys', keysPage, STORAGE_MS)],
+  };
+}
+
+/** Runs a task; `undefined` if the server refused it or is gone, which the page then shows. */
+async function guarded(task) {
+  try {
+    const answer = await task();
+    reached();
+    return answer;
+  } catch (error) {
+    if (error instanceof Refused && error.status === 401) {
+      forget('The server does not know this key any more.');
+    } else {
+      failed(error);
+    }
+    return undefined;
+  }
+}
+
+let lastAnswer = null;
+
+function reached() {
+  lastAnswer = Date.now();
+  at('gone').hidden = true;
+  at('connection').textContent = `Updated ${moment(lastAnswer)}`;
+  at('connection').dataset.state = 'online';
+}
+
+function failed(error) {
+  const since = lastAnswer === null ? '' : ` What is shown is of ${moment(lastAnswer)}.`;
+  at('gone').textContent =
+    error instanceof Gone
+      ? `The server does not answer.${since} The page tries again.`
+      : error.message;
+  at('gone').hidden = false;
+  at('connection').textContent = error instanceof Gone ? 'No connection' : 'Refused';
+  at('connection').dataset.state = 'failing';
+}
+
+function show(all) {
+  const name = location.hash.slice(1) in all ? location.hash.slice(1) : 'overview';
+  const [title, make] = all[name];
+  polling?.stop();
+  document.title = `${title} – Tandem server`;
+  for (const link of at('views').querySelectorAll('a')) {
+    if (link.hash === `#${name}`) link.setAttribute('aria-current', 'page');
+    else link.removeAttribute('aria-current');
+  }
+  const view = make();
+  let shown = false;
+  content.replaceChildren(h('p', { class: 'empty' }, 'Loading …'));
+  const look = async () => {
+    const loaded = await guarded(async () => {
+      await view.load();
+      return true;
+    });
+    // Another view has been opened.
+    if (polling !== mine) return;
+    // Text that is being copied stays.
+    if (loaded && shown && isSelecting()) return;
+    if (loaded) {
+      keepPlace(() => content.replaceChildren(...view.page()));
+      shown = true;
+    } else if (!shown) {
+      content.replaceChildren(
+        h('h1', {}, title),
+        h('p', { class: 'empty' }, 'Nothing was loaded yet.'),
+      );
+    }
+  };
+  const mine = new Polling(look, () => view.interval() ?? 2 ** 31 - 1);
+  polling = mine;
+  void mine.start();
+}
+
+function isSelecting() {
+  const selection = document.getSelection();
+  return !selection.isCollapsed && content.contains(selection.anchorNode);
+}
+
+/** Replaces elements without moving the focus and the scrolled tables. */
+function keepPlace(replace) {
+  const label = (element) => element?.id || element?.getAttribute?.('aria-label');
+  const focused = content.contains(document.activeElement) ? label(document.activeElement) : null;
+  const scrolled = new Map(
+    [...content.querySelectorAll('.scroll')].map((part) => [label(part), part.scrollLeft]),
+  );
+  replace();
+  for (const part of content.querySelectorAll('.scroll')) {
+    part.scrollLeft = scrolled.get(label(part)) ?? 0;
+  }
+  if (!focused || document.activeElement !== document.body) return;
+  const again = [...content.querySelectorAll('button, input, [tabindex]')].find(
+    (element) => label(element) === focused,
+  );
+  again?.focus({ preventScroll: true });
+}
+
+let opened = null;
+
+/** Shows the views. `overview` was loaded with the key of `server`. */
+function open(server, overview) {
+  const all = views(server);
+  at('name').textContent = `${overview.dataset} – Tandem server`;
+  at('views').replaceChildren(
+    ...Object.entries(all).map(([name, [title]]) => h('a', { href: `#${name}` }, title)),
+  );
+  at('views').hidden = false;
+  at('connection').hidden = false;
+  at('leave').hidden = !server.hasKey;
+  if (opened !== null) window.removeEventListener('hashchange', opened);
+  opened = () => show(all);
+  window.addEventListener('hashchange', opened);
+  reached();
+  show(all);
+}
+
+/** Forgets the key and shows the form. */
+function forget(message) {
+  sessionStorage.removeItem(STORED);
+  polling?.stop();
+  polling = null;
+  if (opened !== null) window.removeEventListener('hashchange', opened);
+  opened = null;
+  for (const id of ['views', 'connection', 'leave', 'gone']) at(id).hidden = true;
+  at('name').textContent = 'Tandem server';
+  document.title = 'Log in – Tandem server';
+  content.replaceChildren(login(message, enter));
+  at('key').focus();
+}
+
+/** Tries a key. Returns why it cannot be used. */
+async function enter(key) {
+  const server = new Server(key);
+  try {
+    const overview = await server.get('admin/overview');
+    sessionStorage.setItem(STORED, key);
+    open(server, overview);
+    return '';
+  } catch (error) {
+    return reason(error);
+  }
+}
+
+function reason(error) {
+  if (!(error instanceof Refused)) return error.message;
+  if (error.status === 401) return 'The server does not know this key.';
+  if (error.status === 403) return 'This is a public key. This page needs an admin key.';
+  return error.message;
+}
+
+async function start() {
+  const key = sessionStorage.getItem(STORED);
+  const server = new Server(key);
+  try {
+    open(server, await server.get('admin/overview'));
+  } catch (error) {
+    if (error instanceof Gone) {
+      failed(error);
+      content.replaceChildren(
+        h('h1', {}, 'No connection'),
+        h('p', { class: 'empty' }, 'The page opens when the server answers.'),
+      );
+      setTimeout(() => void start(), OVERVIEW_MS);
+    } else if (key === null && error.status === 401) {
+      forget('');
+    } else if (key === null && error.status === 403) {
+      forget(
+        'This server has no keys. Without keys, only programs on its own machine may use this page.',
+      );
+    } else {
+      forget(reason(error));
+    }
+  }
+}
+
+at('leave').addEventListener('click', () => forget(''));
+void start();

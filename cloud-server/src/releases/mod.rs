@@ -1,0 +1,7 @@
+//! The releases on the disk: what is in them, uploads and deletion.
+
+mod contents;
+mod upload;
+
+pub(crate) use contents::{ReleaseContents, contents, exists, hide};
+pub(crate) use upload::{BodyReader, UploadError, receive};

@@ -1,0 +1,91 @@
+//! `tandem publish`: sends a release to a server and puts it in use there.
+
+mod archive;
+mod client;
+mod error;
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Result;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+
+pub(crate) use self::error::PublishError;
+use self::{
+    archive::Archive,
+    client::{Activated, Client},
+};
+use crate::values::{BASIC, FILES};
+
+/// The variable with the admin key.
+const KEY: &str = "TANDEM_KEY";
+
+/// Options of `tandem publish`.
+#[derive(Args, Debug)]
+pub(crate) struct Publish {
+    /// Folder of the recommender, written by `tandem quickstart`.
+    #[arg(long, value_name = "FOLDER", default_value = "recommender", help_heading = FILES)]
+    out: PathBuf,
+    /// File with an admin key of the server [default: the variable `TANDEM_KEY`].
+    #[arg(long, value_name = "FILE", help_heading = FILES)]
+    key_file: Option<PathBuf>,
+    /// Address of the server, which runs with --release, for example `https://rec.example.com`.
+    #[arg(long, value_name = "URL", help_heading = BASIC)]
+    to: String,
+    /// Name of the release [default: the one that the file `current` of the folder names].
+    #[arg(long, value_name = "NAME", help_heading = BASIC)]
+    release: Option<String>,
+    /// Send the release without putting it in use.
+    #[arg(long, help_heading = BASIC)]
+    no_activate: bool,
+}
+
+pub(crate) fn run(args: &Publish) -> Result<()> {
+    let client = Client::new(&args.to, key(args.key_file.as_deref())?)?;
+    if client.shows_the_key() {
+        eprintln!("warning: {} is not encrypted: others on the way can read the key", args.to);
+    }
+    let name = match &args.release {
+        Some(name) => name.clone(),
+        None => read(&args.out.join("current"))?,
+    };
+    let archive = Archive::of(&args.out, &name)?;
+    if client.has(&name)? {
+        println!("release {name} is on the server already");
+    } else {
+        let bar = ProgressBar::new(archive.bytes());
+        bar.set_style(ProgressStyle::with_template("{bytes}/{total_bytes} {wide_bar} {eta}")?);
+        let sent = client.upload(&name, archive.bytes(), &mut bar.wrap_read(archive.reader()));
+        bar.finish_and_clear();
+        sent?;
+        println!("release {name} is on the server");
+    }
+    if args.no_activate {
+        return Ok(());
+    }
+    match client.activate(&name)? {
+        Activated { previous: Some(previous) } => {
+            println!("release {name} is in use on {}, in place of {previous}", args.to);
+        }
+        Activated { previous: None } => println!("release {name} is in use on {}", args.to),
+    }
+    Ok(())
+}
+
+/// The key of the file or of the environment; `None` for a server without keys.
+fn key(file: Option<&Path>) -> Result<Option<String>, PublishError> {
+    match file {
+        Some(file) => read(file).map(Some),
+        None => Ok(env::var(KEY).ok().filter(|key| !key.is_empty())),
+    }
+}
+
+/// A text of one line.
+fn read(path: &Path) -> Result<String, PublishError> {
+    let text = fs::read_to_string(path);
+    let text = text.map_err(|source| PublishError::File { path: path.to_owned(), source })?;
+    Ok(text.trim().to_owned())
+}
