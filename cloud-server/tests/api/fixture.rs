@@ -18,7 +18,7 @@ use cloud_server::{
 use serde_json::{Value, json};
 use tandem_dataset::{Catalogue, Dataset, Item, ItemIndex, Sequence, files::sha256_hex};
 use tandem_generator::{Generation, Generator, GeneratorError, Query, Ranked};
-use tandem_protocol::{EngineKind, ItemId, LanguageModelInfo, Ranking};
+use tandem_protocol::{EngineKind, ItemId, LanguageModelInfo, Ranking, ScoreExplanation};
 use tempfile::TempDir;
 
 /// Number of items in the catalogue, with the ids `1` to `30`.
@@ -172,6 +172,21 @@ impl Generator for ScriptedGenerator<'_> {
         queries.iter().map(|query| self.generate(query)).collect()
     }
 
+    /// The second part is that of the counts, and grows with the rank.
+    fn explain(&mut self, query: &Query<'_>) -> Result<Generation, GeneratorError> {
+        let mut generation = self.generate(query)?;
+        let ranks = 0..generation.candidates.len();
+        generation.explanations = ranks
+            .map(|rank| ScoreExplanation {
+                score: 2.0 + rank as f32,
+                language_model: Some(2.0),
+                counts: Some(rank as f32),
+                ..ScoreExplanation::default()
+            })
+            .collect();
+        Ok(generation)
+    }
+
     fn generate(&mut self, query: &Query<'_>) -> Result<Generation, GeneratorError> {
         self.script.started.fetch_add(1, Ordering::SeqCst);
         self.script.wait_until_open();
@@ -190,6 +205,7 @@ impl Generator for ScriptedGenerator<'_> {
             .collect();
         Ok(Generation {
             candidates,
+            explanations: Vec::new(),
             ranking: match query.history {
                 [] => Ranking::Popularity,
                 _ => Ranking::LanguageModel,

@@ -99,7 +99,7 @@ impl SimulatedDevice<'_> {
         let candidate = |&(item, logprob): &(ItemIndex, f32)| {
             let item = id(dataset, item);
             let row = self.row(dataset, &item).transpose()?;
-            Ok(Candidate { item, logprob, row: row.map(|row| row.row) })
+            Ok(Candidate { item, logprob, row: row.map(|row| row.row), explanation: None })
         };
         let response = CandidatesResponse {
             model: "evaluation".into(),

@@ -97,6 +97,7 @@ fn list(first: usize) -> CandidatesResponse {
         item: item(number),
         logprob: -((number + 1) as f32),
         row: None,
+        explanation: None,
     });
     CandidatesResponse {
         model: "stand-in".into(),
