@@ -11,7 +11,7 @@ use tandem_collaboration::{
 };
 use tandem_model::LearningConfig;
 use tandem_protocol::{
-    Artifact, Candidate, CandidatesRequest, CandidatesResponse, CatalogueInfo,
+    Artifact, Candidate, CandidatesRequest, CandidatesResponse, CatalogueInfo, Counts,
     DisagreementReport, EngineKind, ErrorCode, Event, EventKind, EventsRequest, EventsResponse,
     HostedModel, Ignored, ItemId, ItemRow, LanguageModelCalibration, LanguageModelInfo,
     LoggedEvent, Manifest, ModelConfig, ModelKind, ModelsResponse, Problem, Ranking, RowsRequest,
@@ -83,7 +83,7 @@ fn generated() -> String {
         EngineKind, EventsRequest, LoggedEvent, EventsResponse, DisagreementReport, Problem,
         // Manifest.
         Manifest<Fusion, Policy, LearningConfig>, LanguageModelCalibration<Fusion, Policy>,
-        CatalogueInfo, ModelConfig, ModelKind, TextPart, LanguageModelInfo, Artifact, Fusion,
+        CatalogueInfo, ModelConfig, ModelKind, TextPart, Counts, LanguageModelInfo, Artifact, Fusion,
         SearchConfig, LanguageModelScore, Normalisation, Policy, Trigger, Consistency, UpliftModel,
         BucketLimits, CallShare, LearningConfig,
     ];

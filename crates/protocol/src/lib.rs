@@ -35,7 +35,7 @@ pub use event::{
 };
 pub use item::ItemId;
 pub use manifest::{
-    Artifact, CatalogueInfo, LanguageModelCalibration, LanguageModelInfo, MAX_POPULAR,
+    Artifact, CatalogueInfo, Counts, LanguageModelCalibration, LanguageModelInfo, MAX_POPULAR,
     Manifest, ModelConfig, ModelKind, SearchConfig, TextPart,
 };
 pub use models::{EngineKind, HostedModel, ModelsResponse};

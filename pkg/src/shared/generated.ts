@@ -832,6 +832,10 @@ model: ModelConfig,
  */
 text?: TextPart | null, 
 /**
+ * Co-occurrence counts beside the small model's scores; none if absent.
+ */
+counts?: Counts | null, 
+/**
  * The language model that fusion and policy were calibrated with, if any.
  */
 language_model?: LanguageModelInfo | null, 
@@ -960,6 +964,24 @@ export type TextPart = {
 dims: number, 
 /**
  * Weight of the text part relative to the model's score, at least 0.
+ */
+weight: number, };
+
+/**
+ * Co-occurrence counts on the device, added to the scores of the small model.
+ *
+ * The score of an item `i` gets `weight · |h| · c(i) / |c|`, where `h` is the model's hidden
+ * state and `c` the sum of the count rows of the newest `NEWEST` items of the
+ * history, each weighted by `DECAY` to the power of its age. A count row holds
+ * the items that were most often chosen near one item, relative to their popularity.
+ */
+export type Counts = { 
+/**
+ * The count rows of all items. The device loads the file after the first click.
+ */
+rows: Artifact, 
+/**
+ * Weight of the counts relative to the model's score, at least 0.
  */
 weight: number, };
 

@@ -146,6 +146,7 @@ fn shop_with(change: impl FnOnce(&mut DeviceManifest, &mut HashMap<String, Vec<u
         catalogue: CatalogueInfo { hash: catalogue_hash(), items: ITEMS },
         model,
         text: None,
+        counts: None,
         language_model: None,
         body: artifact("body.safetensors", &body),
         rows: artifact("rows.bin", &rows),
