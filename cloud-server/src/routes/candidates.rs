@@ -175,13 +175,22 @@ async fn make_list(
     let row = |item| release.as_ref().map(|release: &Arc<Release>| release.row(item));
     let id = |item| catalogue.get(item).id.clone();
     let JobOutput { generation, .. } = output;
+    let explanation = |at: usize| {
+        let explanation = *generation.explanations.get(at)?;
+        Some(match caller.role {
+            Role::Public => explanation.with_counts_in_language_model(),
+            Role::Admin => explanation,
+        })
+    };
     let candidates = generation
         .candidates
         .iter()
-        .map(|ranked| Candidate {
+        .enumerate()
+        .map(|(at, ranked)| Candidate {
             item: id(ranked.item),
             logprob: ranked.logprob,
             row: row(ranked.item),
+            explanation: explanation(at),
         })
         .collect();
     let history_rows = history

@@ -13,6 +13,8 @@ pub struct Job {
     pub exclude: Vec<ItemIndex>,
     /// Number of candidates wanted.
     pub k: usize,
+    /// Whether the parts of the candidates' scores are wanted.
+    pub explain: bool,
 }
 
 impl Job {

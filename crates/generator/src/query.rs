@@ -1,5 +1,5 @@
 use tandem_dataset::ItemIndex;
-use tandem_protocol::Ranking;
+use tandem_protocol::{Ranking, ScoreExplanation};
 
 use crate::GeneratorError;
 
@@ -42,6 +42,9 @@ pub struct Ranked {
 pub struct Generation {
     /// Best first, ties by [`ItemIndex`]; exactly `min(k, remaining items)`, distinct.
     pub candidates: Vec<Ranked>,
+    /// What the scores of the candidates are made of, in their order. Empty unless the list was
+    /// made by [`Generator::explain`].
+    pub explanations: Vec<ScoreExplanation>,
     /// What the order is based on: popularity if the history is empty.
     pub ranking: Ranking,
     /// Number of the oldest history items that the model did not read.
@@ -76,6 +79,15 @@ pub trait Generator {
     /// [`GeneratorError::UnknownItem`] for an item outside the catalogue, or a failure of the
     /// model. The generator stays usable.
     fn generate(&mut self, query: &Query<'_>) -> Result<Generation, GeneratorError>;
+
+    /// As [`generate`](Self::generate), with explanations if the engine can give them and the
+    /// list is not empty or by popularity.
+    ///
+    /// # Errors
+    /// As [`generate`](Self::generate).
+    fn explain(&mut self, query: &Query<'_>) -> Result<Generation, GeneratorError> {
+        self.generate(query)
+    }
 
     /// Number of queries that [`Generator::generate_batch`] evaluates at once; 1 if batching
     /// has no benefit.

@@ -26,7 +26,7 @@ mod models;
 
 pub use candidates::{
     BatchAnswer, BatchRequest, BatchResponse, Candidate, CandidatesRequest, CandidatesResponse,
-    Ignored, ItemRow, Ranking, RowsRequest, RowsResponse, Timings,
+    Ignored, ItemRow, Ranking, RowsRequest, RowsResponse, ScoreExplanation, Timings,
 };
 pub use error::{ErrorCode, Problem};
 pub use event::{
@@ -35,8 +35,8 @@ pub use event::{
 };
 pub use item::ItemId;
 pub use manifest::{
-    Artifact, CatalogueInfo, LanguageModelCalibration, LanguageModelInfo, MAX_POPULAR, Manifest,
-    ModelConfig, ModelKind, SearchConfig, TextPart,
+    Artifact, CatalogueInfo, Counts, LanguageModelCalibration, LanguageModelInfo, MAX_POPULAR,
+    Manifest, ModelConfig, ModelKind, SearchConfig, TextPart,
 };
 pub use models::{EngineKind, HostedModel, ModelsResponse};
 

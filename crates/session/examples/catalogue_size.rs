@@ -164,6 +164,7 @@ impl Run {
                 item: id(self.item(at)),
                 logprob: -(at as f32) / 10.0,
                 row: self.row(at).map(|row| row.row),
+                explanation: None,
             })
             .collect();
         let response = CandidatesResponse {

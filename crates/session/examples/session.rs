@@ -85,7 +85,12 @@ fn language_model(history: &[ItemId]) -> CandidatesResponse {
     let others = (1..ITEMS).map(|by| id((newest + by) % ITEMS));
     let unseen = others.filter(|item| !history.contains(item)).enumerate();
     let candidates = unseen
-        .map(|(rank, item)| Candidate { item, logprob: -1.0 - 0.2 * rank as f32, row: None })
+        .map(|(rank, item)| Candidate {
+            item,
+            logprob: -1.0 - 0.2 * rank as f32,
+            row: None,
+            explanation: None,
+        })
         .collect();
     CandidatesResponse {
         model: "synthetic".into(),

@@ -97,6 +97,7 @@ fn list(first: usize) -> CandidatesResponse {
         item: item(number),
         logprob: -((number + 1) as f32),
         row: None,
+        explanation: None,
     });
     CandidatesResponse {
         model: "stand-in".into(),
@@ -145,6 +146,7 @@ fn shop_with(change: impl FnOnce(&mut DeviceManifest, &mut HashMap<String, Vec<u
         catalogue: CatalogueInfo { hash: catalogue_hash(), items: ITEMS },
         model,
         text: None,
+        counts: None,
         language_model: None,
         body: artifact("body.safetensors", &body),
         rows: artifact("rows.bin", &rows),

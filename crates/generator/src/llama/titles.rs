@@ -238,6 +238,7 @@ impl Generator for TitleGenerator<'_> {
         let mask = trie.mask(query.removed(self.repeats));
         let mut generation = Generation {
             candidates: Vec::new(),
+            explanations: Vec::new(),
             ranking: Ranking::LanguageModel,
             truncated: 0,
             prompt_ms: 0.0,

@@ -61,6 +61,7 @@ impl Session {
             rows: !self.rows.is_whole(),
             // The caller knows the release of the weights.
             release: None,
+            explain: false,
         };
         let user = self.encoding_cache.of(&self.readable_history());
         let user = user.and_then(|user| user.embedding().map(<[f32]>::to_vec));

@@ -90,6 +90,7 @@ pub(crate) fn response(items: impl IntoIterator<Item = usize>) -> CandidatesResp
                 item: id(item),
                 logprob: -(rank as f32) * 0.1 - 1.0,
                 row: None,
+                explanation: None,
             })
             .collect(),
         history_rows: Vec::new(),

@@ -170,6 +170,7 @@ pub(crate) fn train(args: &TrainSrm, dataset: &Dataset) -> Result<Epoch> {
             items: trainer.item_table()?,
             catalogue_hash: dataset.catalogue.hash().to_owned(),
             text: None,
+            counts: None,
             left_out: Some(fit_config.hold_out),
             provenance: format!("{}, {strategy}, seed {}, {epoch}", dataset.name, fit_options.seed),
         };
