@@ -63,7 +63,7 @@ pub(crate) fn resolve_request(
             }
         }
     }
-    Ok(ResolvedRequest { job: Job { history, exclude, k }, ignored })
+    Ok(ResolvedRequest { job: Job { history, exclude, only: None, k }, ignored })
 }
 
 /// The positions of the known ids, in order, and the number of unknown ids.

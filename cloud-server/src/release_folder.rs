@@ -15,6 +15,7 @@ use std::{
 
 use tandem_dataset::{Catalogue, Dataset};
 use tandem_generator::{LoadOptions, ranking_signals::RankingSignals};
+use tandem_storage::StorageError;
 
 use crate::{
     artifacts::{ArtifactStore, read_current},
@@ -23,6 +24,7 @@ use crate::{
     models::{ModelFile, Models, check_names},
     start_error::StartError,
     state::{AppState, DatasetInfo, Recommender},
+    storage::copy_catalogue,
     trial::{Trial, try_models},
 };
 
@@ -241,6 +243,9 @@ impl Following {
                 {
                     tracing::warn!(%error, "the new release does not count the newest events");
                 }
+                if let Err(error) = self.use_items(&recommender.catalogue) {
+                    tracing::warn!(%error, "the database does not have the new items yet");
+                }
                 self.retired.push(self.state.recommender.replace(Arc::new(recommender)));
                 tracing::info!(from = self.in_use, to = name, "switched to a new release");
                 self.in_use = name;
@@ -254,6 +259,17 @@ impl Following {
                 self.refused = Some((name, Instant::now()));
                 self.state.recommender.refused();
             }
+        }
+    }
+
+    /// Follows the items of a new catalogue and copies them into the database. If that fails, lists
+    /// use the fields of the catalogue.
+    fn use_items(&self, catalogue: &Arc<Catalogue>) -> Result<(), StorageError> {
+        let AppState { items, storage, .. } = &*self.state;
+        items.follow(catalogue);
+        match storage {
+            Some(storage) => storage.block_on(copy_catalogue(items, storage, catalogue)).map(drop),
+            None => Ok(()),
         }
     }
 

@@ -16,6 +16,7 @@ use actix_web::{
 };
 use tandem_dataset::files::FileDraft;
 use tandem_generator::LoadOptions;
+use tandem_protocol::ItemId;
 use tandem_storage::Storage;
 
 use crate::{
@@ -29,7 +30,7 @@ use crate::{
     signals::{Signal, Signals},
     start_error::StartError,
     state::{AppState, Recommender},
-    storage::Maintenance,
+    storage::{EventSink, Maintenance, copy_catalogue},
     traces::Traces,
 };
 
@@ -146,9 +147,14 @@ pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, S
         let replayed = sink.replay(&state.live_counts, signals, &first.catalogue);
         replayed.map_err(StartError::from)?;
     }
+    if let Some(EventSink::Files(log)) = state.event_sink() {
+        let replay = |_: &str, item: &ItemId, at| state.trends.replay(&state.items, item, at);
+        log.for_each_interaction(replay).map_err(StartError::from)?;
+    }
     if let Some(storage) = &state.storage {
         // Before the first list, so that none has an item that must not be recommended.
-        storage.block_on(state.hidden.refresh(storage)).map_err(StartError::from)?;
+        let copy = copy_catalogue(&state.items, storage, &first.catalogue);
+        storage.block_on(copy).map_err(StartError::from)?;
     }
     let maintenance = state.storage.clone().map(|it| Maintenance::start(it, args.retention()));
     let maintenance = maintenance.transpose().map_err(StartError::from)?;
@@ -294,14 +300,24 @@ async fn follow_items(state: web::Data<AppState>) {
     let Some(storage) = state.storage.clone() else { return };
     let mut answers = true;
     loop {
-        let followed = state.hidden.refresh(&storage).await;
+        let followed = if answers {
+            state.items.refresh(&storage).await
+        } else {
+            // A new catalogue may not have been copied while the database did not answer.
+            let catalogue = Arc::clone(&state.recommender().catalogue);
+            copy_catalogue(&state.items, &storage, &catalogue).await.map(drop)
+        };
+        let followed = match followed {
+            Ok(()) if state.store_events => state.trends.refresh(&state.items, &storage).await,
+            other => other,
+        };
         match &followed {
             Err(error) if answers => tracing::warn!(%error, "lists do not follow the items"),
             Ok(()) if !answers => tracing::info!("lists follow the items again"),
             _ => {}
         }
         answers = followed.is_ok();
-        sleep(crate::storage::POLL).await;
+        sleep(crate::live_items::POLL).await;
     }
 }
 

@@ -14,7 +14,9 @@ use utoipa::{
     },
 };
 
-use super::{artifacts, candidates, events, health, items, metrics, models, rows, status};
+use super::{
+    artifacts, candidates, events, health, items, metrics, models, rankings, rows, status,
+};
 use crate::{error::PROBLEM_JSON, error_table};
 
 /// The description of all routes, from their types and comments.
@@ -34,6 +36,10 @@ use crate::{error::PROBLEM_JSON, error_table};
         items::list,
         items::get,
         items::delete,
+        rankings::popular,
+        rankings::latest,
+        rankings::trending,
+        rankings::similar,
         artifacts::manifest,
         artifacts::file,
         artifacts::cell,

@@ -144,6 +144,24 @@ impl CountTable {
         exponent(self.origin).exp2() as f32
     }
 
+    /// How often an item was chosen; older events count less if there is a half-life. At the time
+    /// of the newest event.
+    ///
+    /// # Panics
+    /// If the item is outside the catalogue.
+    #[must_use]
+    pub fn popularity(&self, item: ItemIndex) -> f32 {
+        self.popularity[item.position()] * self.weight_now()
+    }
+
+    /// The factor from a stored weight to that at the time of the newest event.
+    fn weight_now(&self) -> f32 {
+        match self.options.half_life {
+            Some(half_life) => (-((self.newest - self.origin) as f64 / half_life)).exp2() as f32,
+            None => 1.0,
+        }
+    }
+
     /// Adds the score of every item for a history, oldest first, to `scores` `[items]`. The score
     /// is that of [`CoOccurrence`] at the time of the newest event. Returns whether any was added.
     ///
@@ -151,10 +169,7 @@ impl CountTable {
     /// If the history has an item outside the catalogue or `scores` has another length.
     pub fn add_scores(&self, history: &[ItemIndex], scores: &mut [f32]) -> bool {
         assert_eq!(scores.len(), self.rows.len(), "one score for each item");
-        let now = match self.options.half_life {
-            Some(half_life) => (-((self.newest - self.origin) as f64 / half_life)).exp2() as f32,
-            None => 1.0,
-        };
+        let now = self.weight_now();
         let mut worth = now;
         let mut any = false;
         for item in history.iter().rev().take(CoOccurrence::MAX_AGE) {

@@ -92,6 +92,7 @@ pub(crate) fn response(items: impl IntoIterator<Item = usize>) -> CandidatesResp
                 row: None,
             })
             .collect(),
+        total: None,
         history_rows: Vec::new(),
         ignored: Ignored::default(),
         timings: Timings::default(),
