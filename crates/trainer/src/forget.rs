@@ -1,6 +1,6 @@
 //! `tandem forget`: removes a user from event logs and datasets.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
@@ -31,37 +31,50 @@ pub(crate) struct Forget {
 
 pub(crate) fn run(args: &Forget) -> Result<()> {
     let name = args.name.as_str();
+    let mut found = false;
     for path in &args.events {
-        println!("{}: {}", path.display(), removed(remove_from_log(path, name)?));
+        found |= remove_events(path, name)?;
     }
     for folder in &args.data {
-        let found = remove_from_dataset(folder, name)?;
-        println!("{}: {}", folder.display(), if found { "removed" } else { "not found" });
+        let is_here = remove_from_dataset(folder, name)?;
+        println!("{}: {}", folder.display(), if is_here { "removed" } else { "not found" });
+        found |= is_here;
     }
     #[cfg(feature = "llama")]
     if let Some(out) = &args.out {
-        from_recommender(out, args)?;
+        found |= from_recommender(out, args)?;
+    }
+    if !found {
+        eprintln!("warning: no user {name:?} was found; check the name, capitals count");
     }
     Ok(())
 }
 
+/// Removes the user from an event log and says so. Returns whether the user was there.
+fn remove_events(log: &Path, name: &str) -> Result<bool> {
+    let events = remove_from_log(log, name)?;
+    println!("{}: {events} event{} removed", log.display(), if events == 1 { "" } else { "s" });
+    Ok(events > 0)
+}
+
 #[cfg(feature = "llama")]
-fn from_recommender(out: &std::path::Path, args: &Forget) -> Result<()> {
+fn from_recommender(out: &Path, args: &Forget) -> Result<bool> {
     use tandem_dataset::{event_log, input_files};
 
     use crate::pipeline;
 
     let report = pipeline::forget(out, &args.name)?;
+    let mut found = report.releases > 0 || report.work;
     for path in &report.events {
         if path.is_dir() {
-            println!("{}: {}", path.display(), removed(remove_from_log(path, &args.name)?));
+            found |= remove_events(path, &args.name)?;
             continue;
         }
         // A file may have been deleted since.
         for file in input_files(std::slice::from_ref(path)).unwrap_or_default() {
             let shown = file.display();
             match event_log::is_event_log(&file) {
-                Ok(true) => println!("{shown}: {}", removed(remove_from_log(&file, &args.name)?)),
+                Ok(true) => found |= remove_events(&file, &args.name)?,
                 Ok(false) => {
                     println!("{shown}: unchanged; later trainings leave the user's rows out");
                 }
@@ -79,9 +92,5 @@ fn from_recommender(out: &std::path::Path, args: &Forget) -> Result<()> {
         "the models in use keep what they learnt: `tandem retrain --out {}` replaces them, `tandem quickstart` with another --out trains new ones from the beginning",
         out.display()
     );
-    Ok(())
-}
-
-fn removed(events: u64) -> String {
-    format!("{events} event{} removed", if events == 1 { "" } else { "s" })
+    Ok(found)
 }

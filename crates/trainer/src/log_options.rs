@@ -40,6 +40,10 @@ struct Columns {
     /// Rating.
     #[arg(long, value_name = "NAME", help_heading = COLUMNS)]
     rating_column: Option<String>,
+    /// Quantity; a negative one is a return.
+    #[arg(long, value_name = "NAME", help_heading = COLUMNS)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    quantity_column: Option<String>,
     /// Item, in the catalogue, where the log names it differently.
     #[arg(long, value_name = "NAME", help_heading = COLUMNS)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -120,6 +124,7 @@ impl LogOptions {
                 time: columns.time_column.clone(),
                 event: columns.event_column.clone(),
                 rating: columns.rating_column.clone(),
+                quantity: columns.quantity_column.clone(),
                 catalogue_item: columns.catalogue_item_column.clone(),
                 title: columns.title_column.clone(),
                 category: columns.category_column.clone(),

@@ -57,7 +57,7 @@ mod with_llama {
         memory,
         pipeline::{
             self, Inputs, Job, LIST, Release, Trained, calibrated_model, mean_and_error, ndcg10,
-            test_prefixes, thousands, together,
+            paired_differences, test_prefixes, thousands, together,
         },
     };
 
@@ -94,6 +94,7 @@ mod with_llama {
             println!("release {}: no new events, nothing to do", current.name());
             return Ok(());
         }
+        print!("{}", imported.read());
         let mut trained = pipeline::train(&job, imported)?;
         let comparison = compare(&job, &current, &trained)?;
         println!("{comparison}");
@@ -161,15 +162,14 @@ mod with_llama {
     }
 
     fn comparison(old: &[Option<usize>], new: &[Option<usize>]) -> Comparison {
-        let gains =
-            |ranks: &[Option<usize>]| ranks.iter().map(|it| ndcg10(*it)).collect::<Vec<_>>();
-        let (old, new) = (gains(old), gains(new));
-        let differences: Vec<f64> = new.iter().zip(&old).map(|(new, old)| new - old).collect();
+        let mean = |ranks: &[Option<usize>]| {
+            ranks.iter().map(|it| ndcg10(*it)).sum::<f64>() / ranks.len().max(1) as f64
+        };
         Comparison {
             targets: old.len(),
-            old: mean_and_error(&old).0,
-            new: mean_and_error(&new).0,
-            error: mean_and_error(&differences).1,
+            old: mean(old),
+            new: mean(new),
+            error: mean_and_error(&paired_differences(new, old)).1,
         }
     }
 

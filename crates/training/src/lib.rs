@@ -43,6 +43,7 @@ pub mod cells;
 mod decoder;
 mod error;
 pub mod fit;
+mod full_softmax;
 pub mod initial;
 mod lazy_adam;
 mod lists;

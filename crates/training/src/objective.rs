@@ -5,10 +5,12 @@ use burn::{
     tensor::{TensorData, activation},
 };
 use rand::{Rng, RngExt};
+use tandem_model::ModelError;
 
 use crate::{
     batch::Batch,
-    sequence_model::{Candidates, indices},
+    full_softmax::full_softmax,
+    sequence_model::{Candidates, SequenceModel, indices},
     vocabulary::BatchVocabulary,
 };
 
@@ -72,43 +74,78 @@ impl Plan {
     }
 
     /// Mean loss per position, `[1]`, in nats. `rows` `[rows, dims]` are the scored rows of
-    /// the vocabulary; `score` computes the logits `[positions, candidates]`.
+    /// the vocabulary; `model` encodes `histories` `[batch, length, dims]` and scores after
+    /// `positions`.
+    ///
+    /// # Errors
+    /// [`ModelError::Config`] for the full softmax and a model whose logits are no dot products.
     pub(crate) fn loss(
         &self,
         rows: Tensor<2>,
-        score: impl FnOnce(Candidates) -> Tensor<2>,
-    ) -> Tensor<1> {
-        let ([_, dims], positions, device) = (rows.dims(), self.targets.len(), rows.device());
-        let gather = |positions_of: &[u32]| rows.clone().select(0, indices(positions_of, &device));
+        model: &impl SequenceModel,
+        (histories, positions): (Tensor<3>, &[u32]),
+    ) -> Result<Tensor<1>, ModelError> {
         match self.objective {
             Objective::FullSoftmax => {
-                let logits = score(Candidates::Shared(rows)); // [positions, items]
-                let targets = indices(&self.targets, &device).reshape([positions, 1]);
-                activation::log_softmax(logits, 1).gather(1, targets).mean().neg()
+                let states = model.states(histories, positions).ok_or_else(no_full_softmax)?;
+                Ok(full_softmax(states, rows, &self.targets))
             }
-            Objective::SampledSoftmax { negatives } => {
-                let own = gather(&self.targets).reshape([positions, 1, dims]);
-                let logits = score(Candidates::Both(own, gather(&self.negatives))); // [positions, 1 + negatives]
-                // A sampled item equal to the target is masked. The first column holds the
-                // target itself and gets an index that no item has.
-                let columns: Vec<u32> =
-                    iter::once(u32::MAX).chain(self.negatives.iter().copied()).collect();
-                let shape = [positions, 1 + negatives];
-                let columns = indices(&columns, &device).reshape([1, 1 + negatives]).expand(shape);
-                let targets = indices(&self.targets, &device).reshape([positions, 1]).expand(shape);
-                cross_entropy(logits.mask_fill(targets.equal(columns), -1e9))
+            Objective::SampledSoftmax { .. } => {
+                let candidates = self.sampled(&rows);
+                let logits = model.score(histories, positions, candidates);
+                Ok(self.sampled_softmax(logits))
             }
             Objective::BinaryCrossEntropy { negatives } => {
-                let drawn = self.negatives.chunks_exact(negatives);
-                let candidates: Vec<u32> = (self.targets.iter().zip(drawn))
-                    .flat_map(|(target, drawn)| iter::once(target).chain(drawn))
-                    .copied()
-                    .collect();
-                let own = gather(&candidates).reshape([positions, 1 + negatives, dims]);
-                binary_cross_entropy(score(Candidates::Own(own)))
+                let candidates = self.drawn(&rows, negatives);
+                Ok(binary_cross_entropy(model.score(histories, positions, candidates)))
             }
         }
     }
+
+    /// The target and the shared negatives of each position.
+    fn sampled(&self, rows: &Tensor<2>) -> Candidates {
+        let [_, dims] = rows.dims();
+        let own = select(rows, &self.targets).reshape([self.targets.len(), 1, dims]);
+        Candidates::Both(own, select(rows, &self.negatives))
+    }
+
+    /// Mean cross-entropy of logits `[positions, 1 + negatives]`, the target first.
+    fn sampled_softmax(&self, logits: Tensor<2>) -> Tensor<1> {
+        let (shape, device) = ([self.targets.len(), 1 + self.negatives.len()], logits.device());
+        // A sampled item equal to the target is masked. The first column holds the target itself
+        // and gets an index that no item has.
+        let columns: Vec<u32> =
+            iter::once(u32::MAX).chain(self.negatives.iter().copied()).collect();
+        let columns = indices(&columns, &device).reshape([1, shape[1]]).expand(shape);
+        let targets = indices(&self.targets, &device).reshape([shape[0], 1]).expand(shape);
+        cross_entropy(logits.mask_fill(targets.equal(columns), -1e9))
+    }
+
+    /// The target and the negatives of each position's own.
+    fn drawn(&self, rows: &Tensor<2>, negatives: usize) -> Candidates {
+        let [_, dims] = rows.dims();
+        let drawn = self.negatives.chunks_exact(negatives);
+        let candidates: Vec<u32> = (self.targets.iter().zip(drawn))
+            .flat_map(|(target, drawn)| iter::once(target).chain(drawn))
+            .copied()
+            .collect();
+        let own = select(rows, &candidates);
+        Candidates::Own(own.reshape([self.targets.len(), 1 + negatives, dims]))
+    }
+}
+
+/// Rows at these indices.
+fn select(rows: &Tensor<2>, at: &[u32]) -> Tensor<2> {
+    rows.clone().select(0, indices(at, &rows.device()))
+}
+
+/// The error of a full softmax over logits that are no dot products.
+pub(crate) fn no_full_softmax() -> ModelError {
+    ModelError::Config(
+        "DIN encodes the history separately for each candidate and cannot be trained with the \
+         full softmax; use binary cross-entropy or the sampled softmax"
+            .into(),
+    )
 }
 
 /// Mean cross-entropy of the first column of `logits` `[n, candidates]`: `[1]`, in nats.
@@ -137,14 +174,14 @@ mod tests {
         Plan::new(objective, &batch, 4, true, &mut StdRng::seed_from_u64(1))
     }
 
-    /// Two positions with targets 1 and 2; hidden states and rows in one dimension.
-    fn loss(plan: &Plan) -> f32 {
+    /// Scored rows in one dimension, each with its item's number, and two positions with the hidden
+    /// states 1 and -0.5 and the targets 1 and 2.
+    fn rows_and_states(plan: &Plan) -> (Tensor<2>, Tensor<2>) {
         let device = Device::flex();
         let rows: Vec<f32> = plan.vocabulary.scored().iter().map(|&id| id as f32).collect();
         let count = rows.len();
         let rows = Tensor::from_data(TensorData::new(rows, [count, 1]), &device);
-        let hidden = Tensor::from_data(TensorData::new(vec![1.0_f32, -0.5], [2, 1]), &device);
-        plan.loss(rows, |candidates| candidates.dot(hidden)).into_scalar::<f32>()
+        (rows, Tensor::from_data(TensorData::new(vec![1.0_f32, -0.5], [2, 1]), &device))
     }
 
     #[test]
@@ -157,7 +194,10 @@ mod tests {
             cross_entropy([0.0, 1.0, 2.0, 3.0], 1),
             cross_entropy([0.0, -0.5, -1.0, -1.5], 2),
         );
-        assert!((loss(&plan(Objective::FullSoftmax)) - expected).abs() < 1e-5);
+        let plan = plan(Objective::FullSoftmax);
+        let (rows, states) = rows_and_states(&plan);
+        let loss = full_softmax(states, rows, &plan.targets).into_scalar::<f32>();
+        assert!((loss - expected).abs() < 1e-5);
     }
 
     #[test]
@@ -172,7 +212,9 @@ mod tests {
             (sum + own.exp()).ln() - own
         };
         let expected = f32::midpoint(cross_entropy(1.0, 1), cross_entropy(-0.5, 2));
-        assert!((loss(&plan) - expected).abs() < 1e-5, "{drawn:?}");
+        let (rows, states) = rows_and_states(&plan);
+        let loss = plan.sampled_softmax(plan.sampled(&rows).dot(states));
+        assert!((loss.into_scalar::<f32>() - expected).abs() < 1e-5, "{drawn:?}");
     }
 
     #[test]
@@ -185,7 +227,9 @@ mod tests {
             + softplus(drawn[0]) + softplus(drawn[1])
             + softplus(-0.5 * drawn[2]) + softplus(-0.5 * drawn[3]))
             / 6.0;
-        assert!((loss(&plan) - expected).abs() < 1e-5);
+        let (rows, states) = rows_and_states(&plan);
+        let loss = binary_cross_entropy(plan.drawn(&rows, 2).dot(states));
+        assert!((loss.into_scalar::<f32>() - expected).abs() < 1e-5);
     }
 
     #[test]

@@ -15,8 +15,12 @@ pub trait SequenceModel: Module {
     /// the result.
     fn score(&self, rows: Tensor<3>, positions: &[u32], candidates: Candidates) -> Tensor<2>;
 
-    /// Whether the score of an item is the dot product of its row with a hidden state, so
-    /// that scoring a whole catalogue is one matrix product.
+    /// The hidden states at the same positions, `[positions, dims]`, whose dot product with an
+    /// item's row is its logit; `None` if the logits are no dot products.
+    fn states(&self, rows: Tensor<3>, positions: &[u32]) -> Option<Tensor<2>>;
+
+    /// Whether the logit of an item is a dot product, so that scoring a whole catalogue is one
+    /// matrix product.
     fn is_dot_product(&self) -> bool {
         true
     }
@@ -35,6 +39,15 @@ impl SequenceModel for Body {
                 model.score_at(rows, positions, &candidates.of_each(positions.len()))
             }
         }
+    }
+
+    fn states(&self, rows: Tensor<3>, positions: &[u32]) -> Option<Tensor<2>> {
+        let hidden = match self {
+            Self::Sasrec(model) => model.hidden(rows),
+            Self::Gru4rec(model) => model.hidden(rows),
+            Self::Din(_) => return None,
+        };
+        Some(select_last_hidden(hidden, positions))
     }
 
     fn is_dot_product(&self) -> bool {

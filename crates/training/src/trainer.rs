@@ -16,7 +16,7 @@ use crate::{
     batch::Batch,
     error::device_error,
     lazy_adam::LazyAdamEmbedding,
-    objective::Plan,
+    objective::{Plan, no_full_softmax},
     sequence_model::indices,
     text_part::{TextFeatures, TextPart},
     vocabulary::BatchVocabulary,
@@ -108,11 +108,7 @@ impl<M: SequenceModel> Trainer<M> {
         let device = device.clone().autodiff();
         let model = build(&device)?;
         if config.objective == Objective::FullSoftmax && !model.is_dot_product() {
-            return Err(ModelError::Config(
-                "DIN encodes the history separately for each candidate and cannot be trained with \
-                 the full softmax; use binary cross-entropy or the sampled softmax"
-                    .into(),
-            ));
+            return Err(no_full_softmax());
         }
         let mut rows = || LazyAdamEmbedding::random(items, dims, config.row_std, &mut rng);
         let (items, output) = (rows(), config.untied.then(&mut rows));
@@ -191,9 +187,7 @@ impl<M: SequenceModel> Trainer<M> {
         let leaves = self.leaves(&plan.vocabulary, &mut rng);
         let inputs = leaves.read().clone().select(0, indices(&plan.inputs, &self.device));
         let inputs = inputs.reshape([windows.len(), batch.length, self.dims]);
-        let loss = plan.loss(leaves.scored().clone(), |candidates| {
-            self.model.score(inputs, &batch.positions, candidates)
-        });
+        let loss = plan.loss(leaves.scored().clone(), &self.model, (inputs, &batch.positions))?;
         self.descend(loss, &plan.vocabulary, &leaves, rates)
     }
 

@@ -1,14 +1,17 @@
 //! Counts of a log. All score every item of a catalogue for a history.
 //!
-//! [`Popularity`] and [`CoOccurrence`] are baselines. The second is strong on sparse logs: a
-//! model that does not beat it is not worth its cost. [`CountTable`] is co-occurrence as a
+//! [`Popularity`], [`CoOccurrence`] and [`MarkovChain`] are baselines. The last two are strong on
+//! sparse logs and on logs with an order: a model that does not beat them is not worth its cost.
+//! [`CountTable`] is co-occurrence as a
 //! ranking signal: it can be stored, updated by single events, decays and has bounded memory.
 
 mod co_occurrence;
 mod file;
+mod markov_chain;
 mod table;
 
 pub use co_occurrence::CoOccurrence;
+pub use markov_chain::MarkovChain;
 pub use table::{CountOptions, CountTable};
 
 use crate::ItemIndex;

@@ -103,7 +103,7 @@ impl Catalogues {
         categories: Categories,
     ) -> Result<(), DatasetError> {
         let readers::Opened { mut rows, description, recbole } =
-            readers::open(path, options.has_header)?;
+            readers::open(path, options.has_header, &[])?;
         let categories = if recbole { Categories::Recbole } else { categories };
         let mut columns = Columns::find(path, &*rows, options, log_columns)?;
         let mut table = Table::new(path);

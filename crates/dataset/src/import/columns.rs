@@ -22,7 +22,7 @@ impl Selected {
 }
 
 /// Names of lists of items in an event.
-const LISTS: [&str; 4] = ["items", "products", "contents", "lineitems"];
+pub(super) const LISTS: [&str; 4] = ["items", "products", "contents", "lineitems"];
 
 /// Finds columns in one file.
 pub(super) struct Finder<'a> {
@@ -147,9 +147,10 @@ impl Finder<'_> {
             });
             if let Some(nested) = nested {
                 return Err(self.input(format!(
-                    "has no column that is known to be the item. If its column {nested} is a list \
-                     of items, write one row for each element, with its id in a column item_id \
-                     (UNNEST in SQL, explode in a data frame); else name the column with {}",
+                    "has no column that is known to be the item. Its column {nested} may be a list \
+                     of items: lists of objects with an item_id are read in JSON files; else write \
+                     one row for each element, with its id in a column item_id (UNNEST in SQL, \
+                     explode in a data frame). If it is no list, name the column with {}",
                     self.option(role)
                 )));
             }

@@ -8,7 +8,7 @@ use std::{
 use super::{
     bad_rows::{BadRow, BadRows},
     cell::{column_of_dates, fault, id, number, value, words},
-    columns::bare,
+    columns::{LISTS, bare},
     events::{Meaning, VIEW, meaning},
     id::Names,
     log_columns::{Columns, user},
@@ -97,7 +97,7 @@ impl Log {
         options: &ImportOptions,
     ) -> Result<(), DatasetError> {
         let readers::Opened { mut rows, description, .. } =
-            readers::open(path, options.has_header)?;
+            readers::open(path, options.has_header, &LISTS)?;
         let mut columns = Columns::find(path, &*rows, options)?;
         let mut log = FileLog {
             path,

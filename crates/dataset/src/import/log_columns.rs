@@ -47,7 +47,7 @@ impl Columns {
             time: finder.find(Role::Time, names.time.as_deref())?,
             event: finder.find(Role::Event, names.event.as_deref())?,
             rating: finder.find(Role::Rating, names.rating.as_deref())?,
-            quantity: finder.find(Role::Quantity, None)?,
+            quantity: finder.find(Role::Quantity, names.quantity.as_deref())?,
             known: rows.columns().len(),
         })
     }

@@ -44,7 +44,8 @@ impl Role {
             Self::Item => "--item-column",
             Self::Time => "--time-column",
             Self::Event => "--event-column",
-            Self::Rating | Self::Quantity => "--rating-column",
+            Self::Rating => "--rating-column",
+            Self::Quantity => "--quantity-column",
             Self::Title => "--title-column",
             Self::Year | Self::Categories | Self::Brand | Self::Description => "--category-column",
         }
@@ -77,7 +78,7 @@ impl Role {
     pub(super) fn suffixes(self) -> Tiers {
         match self {
             Self::User => &[USER_IDS, VISITOR_IDS, SESSION_IDS],
-            Self::Item => &[ITEM_IDS, VARIANT_IDS],
+            Self::Item => &[ITEM_IDS, VARIANT_IDS, ELEMENT_IDS],
             Self::Time => &[&["timestamp", "ts"], &["datetime", "time", "at"], &["date"]],
             Self::Event => &[&["eventtype", "eventname", "actiontype"]],
             Self::Rating => &[&["rating", "stars"]],
@@ -242,6 +243,8 @@ const ITEM_IDS: &[&str] = &[
     "asin",
 ];
 const VARIANT_IDS: &[&str] = &["variantid", "sku", "skuid"];
+/// The own id of an element of a list of items. That of an order's line is not the item's.
+const ELEMENT_IDS: &[&str] = &["itemsid", "productsid", "contentsid"];
 const ITEM: Tiers = &[
     &[
         "item",
@@ -336,6 +339,7 @@ const ITEM: Tiers = &[
         "artistname",
         "booktitle",
     ],
+    ELEMENT_IDS,
 ];
 /// The option that names the item's column of a catalogue.
 pub(super) const CATALOGUE_ITEM_OPTION: &str = "--catalogue-item-column";

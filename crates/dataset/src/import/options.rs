@@ -47,6 +47,7 @@ pub struct ColumnNames {
     pub time: Option<String>,
     pub event: Option<String>,
     pub rating: Option<String>,
+    pub quantity: Option<String>,
     pub catalogue_item: Option<String>,
     pub title: Option<String>,
     pub category: Option<String>,

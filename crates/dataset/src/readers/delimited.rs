@@ -11,11 +11,14 @@ pub(super) struct Dialect {
     pub(super) quotes: bool,
     /// The line of the header, from 1.
     pub(super) first_line: u64,
+    /// Lines after the header that describe the columns.
+    pub(super) described: u64,
 }
 
 impl Dialect {
     /// `RecBole`'s atomic files.
-    pub(super) const RECBOLE: Self = Self { delimiter: b'\t', quotes: false, first_line: 1 };
+    pub(super) const RECBOLE: Self =
+        Self { delimiter: b'\t', quotes: false, first_line: 1, described: 0 };
 }
 
 type Content = Chain<Box<dyn BufRead>, &'static [u8]>;
@@ -72,6 +75,11 @@ impl Delimited {
             rows.pending = true;
             (1..=rows.row.len()).map(|number| number.to_string()).collect()
         };
+        if has_header {
+            for _ in 0..dialect.described {
+                rows.read()?;
+            }
+        }
         Ok(rows)
     }
 

@@ -28,6 +28,7 @@ pub(super) enum Format {
 impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Delimited(dialect) if dialect.described > 0 => "tab-separated, of Orange",
             Self::Delimited(dialect) => match dialect.delimiter {
                 b'\t' => "tab-separated",
                 b';' => "semicolon-separated",
@@ -96,14 +97,31 @@ fn dialect(text: &str) -> Dialect {
     // Excel writes its delimiter into the first line.
     let named = text.lines().next().and_then(|line| line.trim_end().strip_prefix("sep="));
     if let Some(&[delimiter]) = named.map(str::as_bytes) {
-        return Dialect { delimiter, quotes: true, first_line: 2 };
+        return Dialect { delimiter, quotes: true, first_line: 2, described: 0 };
     }
     let header = text.lines().next().unwrap_or_default();
     let fields = |delimiter: u8| fields_outside_quotes(header, delimiter);
     // The last of equal maxima is returned, hence the reversed order.
     let delimiter = DELIMITERS.into_iter().rev().max_by_key(|it| fields(*it)).unwrap_or(b',');
     let quotes = delimiter != b'\t' || tabs_have_quotes(text);
-    Dialect { delimiter, quotes, first_line: 1 }
+    let described = if delimiter == b'\t' && is_of_orange(text) { 2 } else { 0 };
+    Dialect { delimiter, quotes, first_line: 1, described }
+}
+
+/// Whether a tab-separated file is one of Orange's, whose second line has the types of the columns
+/// and whose third line says what they are for.
+fn is_of_orange(text: &str) -> bool {
+    const TYPES: [&str; 9] =
+        ["c", "continuous", "d", "discrete", "s", "string", "t", "time", "basket"];
+    const USES: [&str; 5] = ["", "class", "meta", "ignore", "weight"];
+    let mut lines = text.lines();
+    let (Some(header), Some(types), Some(uses)) = (lines.next(), lines.next(), lines.next()) else {
+        return false;
+    };
+    let fields = |line: &str| line.split('\t').count();
+    fields(header) == fields(types)
+        && types.split('\t').all(|it| TYPES.contains(&it.trim()))
+        && uses.split('\t').all(|it| USES.contains(&it.trim()) || it.contains('='))
 }
 
 fn fields_outside_quotes(line: &str, delimiter: u8) -> usize {
@@ -131,6 +149,17 @@ fn tabs_have_quotes(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_lines_of_orange_that_describe_columns_are_no_rows() {
+        let described = |text: &str| dialect(text).described;
+        assert_eq!(described("user\tmovie\tscore\nc\tc\tc\nrow=1\tcol=1\tclass\n1\t1\t2\n"), 2);
+        assert_eq!(described("user\titem\nstring\tdiscrete\n\tmeta\nu\ta\n"), 2);
+        // Short names are no types.
+        assert_eq!(described("user\titem\nc\td\nd\tc\n"), 0);
+        assert_eq!(described("user\titem\n1\t2\n1\t3\n"), 0);
+        assert_eq!(described("user,item\nc,c\n,\n"), 0);
+    }
 
     #[test]
     fn delimiters_and_quotes_are_detected() {

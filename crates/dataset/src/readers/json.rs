@@ -15,9 +15,12 @@ const AHEAD: usize = 1_000;
 /// Depth to which objects in objects are read; the field `id` of the field `user` is `user.id`.
 const DEPTH: usize = 3;
 
-/// JSON objects as rows.
+/// JSON objects as rows. An object with a list of objects that is to be unnested becomes one row
+/// for each element, with the object's other fields in each.
 pub(super) struct JsonRows {
     objects: Objects,
+    /// Last words of the names of lists that are unnested.
+    lists: &'static [&'static str],
     names: Vec<String>,
     positions: HashMap<String, usize>,
     /// Pairs of columns, the smaller first, that have had values in one row.
@@ -28,6 +31,9 @@ pub(super) struct JsonRows {
     line: u64,
 }
 
+/// A list that becomes rows: its name and its elements.
+type List = (String, Vec<Map<String, Value>>);
+
 /// What is read from a file at once.
 enum Read {
     Object { line: u64, fields: Vec<(usize, Value)> },
@@ -36,18 +42,25 @@ enum Read {
 
 impl JsonRows {
     /// One object per line.
-    pub(super) fn lines(source: Source) -> Result<Self, DatasetError> {
-        Self::new(Objects::new(source, true))
+    pub(super) fn lines(
+        source: Source,
+        lists: &'static [&'static str],
+    ) -> Result<Self, DatasetError> {
+        Self::new(Objects::new(source, true), lists)
     }
 
     /// An array of objects, or objects one after the other.
-    pub(super) fn objects(source: Source) -> Result<Self, DatasetError> {
-        Self::new(Objects::new(source, false))
+    pub(super) fn objects(
+        source: Source,
+        lists: &'static [&'static str],
+    ) -> Result<Self, DatasetError> {
+        Self::new(Objects::new(source, false), lists)
     }
 
-    fn new(objects: Objects) -> Result<Self, DatasetError> {
+    fn new(objects: Objects, lists: &'static [&'static str]) -> Result<Self, DatasetError> {
         let mut rows = Self {
             objects,
+            lists,
             names: Vec::new(),
             positions: HashMap::new(),
             together: HashSet::new(),
@@ -55,25 +68,25 @@ impl JsonRows {
             row: Vec::new(),
             line: 0,
         };
-        while rows.ahead.len() < AHEAD
-            && let Some(read) = rows.read()?
-        {
-            if let Read::Object { fields, .. } = &read {
-                rows.together.extend(pairs(fields));
-            }
-            rows.ahead.push_back(read);
-        }
+        while rows.ahead.len() < AHEAD && rows.read(true)? {}
         Ok(rows)
     }
 
-    fn read(&mut self) -> Result<Option<Read>, DatasetError> {
-        let Some(text) = self.objects.next()? else { return Ok(None) };
+    /// Reads an object into `ahead`; returns whether there was one. The columns that have values
+    /// together are noted for `every` object, else for those with new columns.
+    fn read(&mut self, every: bool) -> Result<bool, DatasetError> {
+        let known = self.names.len();
+        let Some(text) = self.objects.next()? else { return Ok(false) };
         let (line, lines) = (text.line, text.lines);
         let reason = match serde_json::from_slice(text.bytes) {
             Ok(Value::Object(object)) => {
-                let mut fields = Vec::with_capacity(object.len());
-                self.flatten("", object, DEPTH, &mut fields);
-                return Ok(Some(Read::Object { line, fields }));
+                for fields in self.rows_of(object) {
+                    if every || self.names.len() > known {
+                        self.together.extend(pairs(&fields));
+                    }
+                    self.ahead.push_back(Read::Object { line, fields });
+                }
+                return Ok(true);
             }
             Ok(other) => format!("expected a JSON object, found {}", kind(&other)),
             Err(error) => {
@@ -83,15 +96,33 @@ impl JsonRows {
                 format!("expected a JSON object, found {text} at column {}", error.column())
             }
         };
-        Ok(Some(Read::Bad { line, reason, lines }))
+        self.ahead.push_back(Read::Bad { line, reason, lines });
+        Ok(true)
     }
 
+    /// The rows of an object: one, or one for each element of its list.
+    fn rows_of(&mut self, object: Map<String, Value>) -> Vec<Vec<(usize, Value)>> {
+        let mut fields = Vec::with_capacity(object.len());
+        let mut list = None;
+        self.flatten("", object, DEPTH, &mut fields, &mut list);
+        let Some((name, elements)) = list else { return vec![fields] };
+        let mut rows = Vec::with_capacity(elements.len());
+        for element in elements {
+            let mut row = fields.clone();
+            self.flatten(&name, element, DEPTH, &mut row, &mut None);
+            rows.push(row);
+        }
+        rows
+    }
+
+    /// Adds the fields of an object. The first list that is to be unnested becomes `list`.
     fn flatten(
         &mut self,
         prefix: &str,
         object: Map<String, Value>,
         depth: usize,
         fields: &mut Vec<(usize, Value)>,
+        list: &mut Option<List>,
     ) {
         for (name, value) in object {
             let name = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
@@ -99,12 +130,31 @@ impl JsonRows {
                 Value::Null => {}
                 Value::Object(inner) => match extended(inner) {
                     Ok(value) => fields.push((self.position(&name), value)),
-                    Err(inner) if depth > 1 => self.flatten(&name, inner, depth - 1, fields),
+                    Err(inner) if depth > 1 => {
+                        self.flatten(&name, inner, depth - 1, fields, list);
+                    }
                     Err(inner) => fields.push((self.position(&name), Value::Object(inner))),
                 },
+                Value::Array(values) if list.is_none() && self.is_list(&name, &values) => {
+                    let object = |value| match value {
+                        Value::Object(object) => Some(object),
+                        _ => None,
+                    };
+                    *list = Some((name, values.into_iter().filter_map(object).collect()));
+                }
                 value => fields.push((self.position(&name), value)),
             }
         }
+    }
+
+    /// Whether an array is to become rows: all its elements are objects, and its name says so.
+    fn is_list(&self, name: &str, values: &[Value]) -> bool {
+        let last = name.rsplit('.').next().unwrap_or(name);
+        let word: String =
+            last.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
+        self.lists.contains(&word.as_str())
+            && !values.is_empty()
+            && values.iter().all(Value::is_object)
     }
 
     fn position(&mut self, name: &str) -> usize {
@@ -124,12 +174,10 @@ impl Rows for JsonRows {
     }
 
     fn advance(&mut self) -> Result<Step, DatasetError> {
-        let known = self.names.len();
-        let read = match self.ahead.pop_front() {
-            Some(read) => Some(read),
-            None => self.read()?,
-        };
-        match read {
+        if self.ahead.is_empty() {
+            self.read(false)?;
+        }
+        match self.ahead.pop_front() {
             None => Ok(Step::End),
             Some(Read::Bad { line, reason, lines }) => {
                 self.line = line;
@@ -137,9 +185,6 @@ impl Rows for JsonRows {
             }
             Some(Read::Object { line, fields }) => {
                 self.line = line;
-                if self.names.len() > known {
-                    self.together.extend(pairs(&fields));
-                }
                 self.row.clear();
                 self.row.resize(self.names.len(), None);
                 for (column, value) in fields {

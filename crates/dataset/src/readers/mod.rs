@@ -33,12 +33,18 @@ pub(crate) struct Opened {
 }
 
 /// Opens a file, or the standard input for `-`, and detects its format. Without a header, the
-/// columns of a delimited file are named by their numbers from 1.
+/// columns of a delimited file are named by their numbers from 1. A JSON object with a list of
+/// objects whose name ends with one of the words of `lists` (in lower case, without punctuation)
+/// becomes one row for each element.
 ///
 /// # Errors
 /// [`DatasetError::Io`] if the file cannot be read, [`DatasetError::Input`] for a format that is
 /// not supported.
-pub(crate) fn open(path: &Path, has_header: bool) -> Result<Opened, DatasetError> {
+pub(crate) fn open(
+    path: &Path,
+    has_header: bool,
+    lists: &'static [&'static str],
+) -> Result<Opened, DatasetError> {
     let source = Source::open(path)?;
     let format = detect::format(&source)?;
     let mut parts = vec![format.to_string()];
@@ -52,8 +58,8 @@ pub(crate) fn open(path: &Path, has_header: bool) -> Result<Opened, DatasetError
         Format::Recbole => {
             Box::new(delimited::Delimited::new(source, delimited::Dialect::RECBOLE, true)?)
         }
-        Format::JsonLines => Box::new(json::JsonRows::lines(source)?),
-        Format::JsonObjects => Box::new(json::JsonRows::objects(source)?),
+        Format::JsonLines => Box::new(json::JsonRows::lines(source, lists)?),
+        Format::JsonObjects => Box::new(json::JsonRows::objects(source, lists)?),
         #[cfg(feature = "parquet")]
         Format::Parquet => Box::new(parquet::ParquetRows::new(source)?),
         #[cfg(not(feature = "parquet"))]

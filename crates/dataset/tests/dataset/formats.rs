@@ -30,6 +30,8 @@ fn check(bytes: impl AsRef<[u8]>, format: &str) {
 fn delimited_text() {
     check(LOG, "comma-separated");
     check(LOG.replace(',', "\t"), "tab-separated");
+    let orange = "user\titem\ttime\nd\td\tc\nrow=1\tcol=1\tclass\nä\tb\t2\nä\tc\t1\n";
+    check(orange, "tab-separated, of Orange");
     check(LOG.replace(',', ";"), "semicolon-separated");
     check(LOG.replace(',', "|"), "separated by |");
     check(format!("sep=;\n{}", LOG.replace(',', ";")), "semicolon-separated");

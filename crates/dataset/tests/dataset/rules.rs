@@ -45,10 +45,40 @@ fn events_about_no_item_are_no_bad_rows() {
     // As in GA4, where an event of any type can lack its item.
     let views = import_text(log.replace("search", "view"));
     assert_eq!(left_out(&views)[1], (2, "events \"view\" without an item"));
-    let nested = "{\"user_pseudo_id\":\"u\",\"event_name\":\"purchase\",\
-        \"items\":[{\"item_id\":\"a\"}]}\n";
-    let error = try_import(nested, |_| ()).unwrap_err().to_string();
-    assert!(error.contains("column items is a list") && error.contains("item_id"), "{error}");
+}
+
+#[test]
+fn an_event_with_a_list_of_items_is_one_interaction_for_each() {
+    // The export of GA4: of each element some fields are known, and an event can have no items.
+    let ga4 = r#"{"user_pseudo_id":"u","event_name":"view_item","event_timestamp":1700000000000000,"items":[{"item_id":"a","price":3}],"event_params":[{"key":"page","value":{"string_value":"x"}}]}
+{"user_pseudo_id":"u","event_name":"purchase","event_timestamp":1700000001000000,"items":[{"item_id":"b"},{"item_id":"c","quantity":2},{"item_id":"b"}]}
+{"user_pseudo_id":"u","event_name":"purchase","event_timestamp":1700000002000000,"items":[]}
+"#;
+    let read = import_text(ga4);
+    assert_eq!(shown(&read.dataset), ["u: a b c"]);
+    let summary = read.summary.to_string();
+    assert!(summary.contains("item: items.item_id"), "{summary}");
+    assert!(summary.contains("1 events \"purchase\" without an item"), "{summary}");
+
+    // Segment: the item of a view is in the event itself, those of an order are in a list.
+    let segment = r#"{"userId":"u","event":"Product Viewed","timestamp":"2026-01-01T00:00:00Z","properties":{"product_id":"a"}}
+{"userId":"u","event":"Order Completed","timestamp":"2026-01-01T00:01:00Z","properties":{"products":[{"product_id":"b"},{"product_id":"c"}]}}
+"#;
+    assert_eq!(shown(&import_text(segment).dataset), ["u: a b c"]);
+
+    // Orders of a shop: the id of a line is not the item, and lines are one array in one file.
+    let orders = r#"[{"id":1,"customer":{"id":7},"created_at":"2026-01-01T00:00:00Z","line_items":[{"id":90,"product_id":"a"},{"id":91,"product_id":"b"}]}]"#;
+    let read = try_import(orders, |options| options.columns.user = Some("customer.id".into()));
+    assert_eq!(shown(&read.unwrap().dataset), ["7: a b"]);
+
+    // Elements with nothing but an id of their own.
+    let contents = "{\"user\":\"u\",\"contents\":[{\"id\":\"a\"},{\"id\":\"b\"}]}\n";
+    assert_eq!(shown(&import_text(contents).dataset), ["u: a b"]);
+
+    // A list of texts is not known to hold items.
+    let texts = "{\"user\":\"u\",\"items\":[\"a\",\"b\"]}\n";
+    let error = try_import(texts, |_| ()).unwrap_err().to_string();
+    assert!(error.contains("column items may be a list") && error.contains("item_id"), "{error}");
 }
 
 #[test]
@@ -302,4 +332,12 @@ fn quantities_of_spreadsheets_are_read_and_others_are_bad_rows() {
     let read = try_import(log, |options| options.max_bad_rows = 0.2).unwrap();
     assert_eq!(shown(&read.dataset), ["u: e f"]);
     assert_eq!(left_out(&read), [(4, "quantities of 0 or less, which are returns")]);
+}
+
+#[test]
+fn a_quantity_can_be_named() {
+    let log = "user,item,menge\nu,a,-1\nu,b,2\n";
+    assert_eq!(shown(&import_text(log).dataset), ["u: a b"]);
+    let named = try_import(log, |options| options.columns.quantity = Some("Menge".into()));
+    assert_eq!(shown(&named.unwrap().dataset), ["u: b"]);
 }

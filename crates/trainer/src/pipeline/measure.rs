@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use tandem_dataset::{
     Dataset, HeldOutTarget, ItemIndex,
-    counts::{CoOccurrence, Popularity},
+    counts::{CoOccurrence, MarkovChain, Popularity},
 };
 use tandem_evaluation::{CandidateLists, History, hit, ndcg, rank_all};
 
@@ -24,14 +24,28 @@ pub(crate) struct Measured {
     pub(crate) targets: usize,
     pub(crate) popularity: Figures,
     pub(crate) co_occurrence: Figures,
+    pub(crate) markov_chain: Figures,
     pub(crate) small_model: Figures,
     pub(crate) language_model: Figures,
     /// Both models on the device, within the call budget.
     pub(crate) together: Figures,
     /// Rank of each target by both models together; `None` for a miss.
     pub(crate) ranks_together: Vec<Option<usize>>,
+    /// Both models together compared with the best ranking without a model.
+    pub(crate) gain: Gain,
     /// Share of the clicks after which the cloud was called.
     pub(crate) call_share: f64,
+}
+
+/// Both models together minus a ranking without a model, paired by user.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Gain {
+    /// Name of the ranking without a model that has the largest NDCG@10.
+    pub(crate) baseline: String,
+    /// Difference of the NDCG@10.
+    pub(crate) ndcg10: f64,
+    /// Standard error of the difference.
+    pub(crate) error: f64,
 }
 
 /// Means over the targets.
@@ -39,17 +53,31 @@ pub(crate) struct Measured {
 pub(crate) struct Figures {
     pub(crate) ndcg10: f64,
     pub(crate) hr10: f64,
-    /// Standard error of the NDCG@10.
-    pub(crate) error: f64,
 }
 
 impl Figures {
     fn of(ranks: &[Option<usize>]) -> Self {
-        let gains: Vec<f64> = ranks.iter().map(|rank| ndcg10(*rank)).collect();
-        let (ndcg10, error) = mean_and_error(&gains);
+        let count = ranks.len().max(1) as f64;
+        let ndcg10 = ranks.iter().map(|rank| ndcg10(*rank)).sum::<f64>() / count;
         let hits: f64 = ranks.iter().map(|rank| hit(*rank, TOP)).sum();
-        Self { ndcg10, hr10: hits / ranks.len().max(1) as f64, error }
+        Self { ndcg10, hr10: hits / count }
     }
+}
+
+impl Gain {
+    /// Of `together` over the best of the rankings in `baselines`, by their names.
+    fn over(baselines: &[(&str, &[Option<usize>])], together: &[Option<usize>]) -> Option<Self> {
+        let mean = |ranks: &[Option<usize>]| Figures::of(ranks).ndcg10;
+        let (name, ranks) =
+            baselines.iter().max_by(|(_, a), (_, b)| mean(a).total_cmp(&mean(b)))?;
+        let (ndcg10, error) = mean_and_error(&paired_differences(together, ranks));
+        Some(Self { baseline: (*name).to_owned(), ndcg10, error })
+    }
+}
+
+/// NDCG@10 of the ranks in `a` minus that of the ranks in `b`, user by user.
+pub(crate) fn paired_differences(a: &[Option<usize>], b: &[Option<usize>]) -> Vec<f64> {
+    a.iter().zip(b).map(|(a, b)| ndcg10(*a) - ndcg10(*b)).collect()
 }
 
 /// Gain of a rank, 0 to 1.
@@ -82,6 +110,10 @@ pub(super) fn all(
     let co_occurrence = ranks(dataset, users, "co-occurrence", |histories| {
         Ok::<_, Infallible>(histories.iter().map(|items| pairs.scores(items)).collect())
     })?;
+    let chain = MarkovChain::fit(trained(), &counts);
+    let markov_chain = ranks(dataset, users, "Markov chain", |histories| {
+        Ok::<_, Infallible>(histories.iter().map(|items| chain.scores(items)).collect())
+    })?;
     let small_model = ranks(dataset, users, "small model", |it| model.score_all(it))?;
     let listed = |&user: &usize| -> Result<Option<usize>> {
         let held = target(dataset, user);
@@ -90,10 +122,17 @@ pub(super) fn all(
     };
     let language_model: Vec<Option<usize>> = users.iter().map(listed).collect::<Result<_>>()?;
     let together = together(dataset, model, lists, users)?;
+    let baselines: [(&str, &[Option<usize>]); 3] = [
+        ("popularity", &popularity),
+        ("co-occurrence", &co_occurrence),
+        ("the Markov chain", &markov_chain),
+    ];
     Ok(Measured {
         targets: users.len(),
+        gain: Gain::over(&baselines, &together.ranks).context("no baseline")?,
         popularity: Figures::of(&popularity),
         co_occurrence: Figures::of(&co_occurrence),
+        markov_chain: Figures::of(&markov_chain),
         small_model: Figures::of(&small_model),
         language_model: Figures::of(&language_model),
         together: Figures::of(&together.ranks),
@@ -183,5 +222,18 @@ mod tests {
         let figures = Figures::of(&[Some(0), None, Some(2), Some(10)]);
         assert!((figures.hr10 - 0.5).abs() < 1e-12);
         assert!((figures.ndcg10 - 1.5 / 4.0).abs() < 1e-12, "1 + 1/log2(4) over four targets");
+    }
+
+    #[test]
+    fn the_gain_is_paired_with_the_best_ranking_without_a_model() {
+        let (none, first): (&[Option<usize>], &[Option<usize>]) =
+            (&[None; 4], &[Some(0), None, None, Some(0)]);
+        let together = [Some(0), Some(0), None, Some(0)];
+        let gain = Gain::over(&[("nothing", none), ("first", first)], &together).unwrap();
+        // Differences 0, 1, 0, 0: the mean is 1/4, its standard error √(3/4 / 3 / 4) = 1/4.
+        assert_eq!(gain, Gain { baseline: "first".into(), ndcg10: 0.25, error: 0.25 });
+        let equal = Gain::over(&[("first", first)], first).unwrap();
+        assert_eq!((equal.ndcg10, equal.error), (0.0, 0.0));
+        assert_eq!(Gain::over(&[], &together), None);
     }
 }

@@ -34,7 +34,7 @@ use tandem_session::Settings;
 pub(crate) use self::{
     forget::forget,
     held_out::test_prefixes,
-    measure::{Measured, mean_and_error, ndcg10, together},
+    measure::{Measured, mean_and_error, ndcg10, paired_differences, together},
     page::{Page, page, thousands},
     read::Inputs,
     release::Release,
@@ -162,6 +162,11 @@ impl Imported {
     pub(crate) fn data(&self) -> &Path {
         &self.folder
     }
+
+    /// What was read and what was left out, in lines.
+    pub(crate) fn read(&self) -> &str {
+        &self.read
+    }
 }
 
 /// Reads the log.
@@ -245,7 +250,7 @@ pub(crate) fn train(job: &Job<'_>, imported: Imported) -> Result<Trained> {
         write_calibration(&files.calibration, &calibration)
     })?;
 
-    let measured_key = key(&["measure", &calibration_key]);
+    let measured_key = key(&["measure with a Markov chain", &calibration_key]);
     steps.run(
         "measuring on held-out interactions",
         &measured_key,

@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::{Measured, measure::Figures};
+use super::{
+    Measured,
+    measure::{Figures, Gain},
+};
 
 /// What the page tells beside the figures.
 #[derive(Debug)]
@@ -42,9 +45,10 @@ pub(crate) fn page(page: &Page<'_>) -> String {
     } else {
         ("small model, on the device", "language model with counts, in the cloud")
     };
-    let rows: [(&str, &Figures); 5] = [
+    let rows: [(&str, &Figures); 6] = [
         ("popularity", &measured.popularity),
         ("co-occurrence", &measured.co_occurrence),
+        ("Markov chain (what followed the last item)", &measured.markov_chain),
         (on_device, &measured.small_model),
         (in_cloud, &measured.language_model),
         (&calls, &measured.together),
@@ -54,10 +58,8 @@ pub(crate) fn page(page: &Page<'_>) -> String {
     }
     let _ = writeln!(
         text,
-        "\n  The standard error of the last NDCG@10 is {:.4}. {}\n  \
-         The release has the same models, trained a little longer on everything.",
-        measured.together.error,
-        verdict(measured)
+        "\n  {}\n  The release has the same models, trained a little longer on everything.",
+        verdict(&measured.gain)
     );
     let server = if *serves {
         format!("  {address} shows the catalogue and live recommendations.\n")
@@ -86,22 +88,23 @@ pub(crate) fn page(page: &Page<'_>) -> String {
     text
 }
 
-/// What the figures say, in one sentence.
-fn verdict(measured: &Measured) -> String {
-    let Measured { popularity, co_occurrence, together, .. } = measured;
-    let (name, best) = if co_occurrence.ndcg10 >= popularity.ndcg10 {
-        ("co-occurrence", co_occurrence)
+/// What the figures say: the gain over the best ranking without a model, and whether it is more
+/// than chance.
+fn verdict(gain: &Gain) -> String {
+    /// Standard errors of a difference that chance gives in one case of 20.
+    const TWO_SIDED: f64 = 1.96;
+    let Gain { baseline, ndcg10, error } = gain;
+    let difference = format!(
+        "Both together, compared with {baseline}: NDCG@10 {ndcg10:+.4}, standard error {error:.4} (paired by user)."
+    );
+    let meaning = if *ndcg10 > TWO_SIDED * error {
+        "They rank better."
+    } else if *ndcg10 < -TWO_SIDED * error {
+        "They rank worse: give more events or more --minutes."
     } else {
-        ("popularity", popularity)
+        "The difference may be chance."
     };
-    let gain = together.ndcg10 - best.ndcg10;
-    if gain > together.error {
-        format!("Both models together rank better than {name}.")
-    } else if gain < -together.error {
-        format!("The models rank worse than {name}: give more events or more --minutes.")
-    } else {
-        format!("The difference from {name} may be chance.")
-    }
+    format!("{difference}\n  {meaning}")
 }
 
 fn percent(share: f64) -> String {
@@ -126,7 +129,11 @@ mod tests {
     use super::*;
 
     fn figures(ndcg10: f64) -> Figures {
-        Figures { ndcg10, hr10: 2.0 * ndcg10, error: 0.01 }
+        Figures { ndcg10, hr10: 2.0 * ndcg10 }
+    }
+
+    fn gain(ndcg10: f64) -> Gain {
+        Gain { baseline: "co-occurrence".into(), ndcg10, error: 0.01 }
     }
 
     fn measured(together: f64) -> Measured {
@@ -134,10 +141,12 @@ mod tests {
             targets: 1234,
             popularity: figures(0.02),
             co_occurrence: figures(0.05),
+            markov_chain: figures(0.04),
             small_model: figures(0.06),
             language_model: figures(0.07),
             together: figures(together),
             ranks_together: Vec::new(),
+            gain: gain(0.03),
             call_share: 0.094,
         }
     }
@@ -164,6 +173,8 @@ mod tests {
             "on 1,234 held-out",
             "a call after 9 % of clicks",
             "0.0800  0.1600",
+            "what followed the last item)  0.0400",
+            "compared with co-occurrence: NDCG@10 +0.0300, standard error 0.0100",
             "cloud-server --release shop\n",
             "import { createRecommender } from '@tandem-rec/client';",
             "createRecommender({ server: 'http://127.0.0.1:8080' })",
@@ -174,8 +185,8 @@ mod tests {
 
     #[test]
     fn the_verdict_is_honest() {
-        assert!(verdict(&measured(0.08)).starts_with("Both models together rank better"));
-        assert!(verdict(&measured(0.055)).contains("may be chance"));
-        assert!(verdict(&measured(0.03)).starts_with("The models rank worse than co-occurrence"));
+        assert!(verdict(&gain(0.03)).contains("They rank better"));
+        assert!(verdict(&gain(0.015)).contains("may be chance"));
+        assert!(verdict(&gain(-0.03)).contains("They rank worse"));
     }
 }

@@ -111,6 +111,11 @@ impl Inputs {
 
 /// Absolute paths, each of which stands for files that exist.
 fn absolute(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    if paths.iter().any(|path| path.as_os_str() == "-") {
+        let text = "the standard input can be read only once, and later runs read the files \
+                    again; write it to a file first, for example `cat > events.jsonl`";
+        return Err(BadInput(text.into()).into());
+    }
     for path in input_files(paths)? {
         fs::metadata(&path)
             .map_err(|error| BadInput(format!("cannot read {}: {error}", path.display())))?;
@@ -164,7 +169,9 @@ mod tests {
         assert_eq!(inputs.clone().with(&[], &[]).unwrap(), inputs);
         fs::write(path("clicks.csv"), "user,item,timestamp\n1,b,2\n").unwrap();
         assert_ne!(inputs.digest(&nobody).unwrap(), digest);
-        let said = inputs.with(&[path("missing.csv")], &[]).unwrap_err();
+        let said = inputs.clone().with(&[path("missing.csv")], &[]).unwrap_err();
         assert!(said.to_string().contains("missing.csv"), "{said}");
+        let said = inputs.with(&["-".into()], &[]).unwrap_err();
+        assert!(said.to_string().contains("read only once"), "{said}");
     }
 }

@@ -63,7 +63,14 @@ fn one_command_makes_a_recommender_and_only_what_changed_is_done_again() {
     assert!(page.contains("60 users, 90 items, 480 interactions"), "{page}");
     assert!(page.contains("items.csv: comma-separated, 90 rows"), "{page}");
     assert!(page.contains("Quality on 60 held-out interactions"), "{page}");
-    for row in ["popularity", "co-occurrence", "small model", "language model", "both together"] {
+    for row in [
+        "popularity",
+        "co-occurrence",
+        "Markov chain",
+        "small model",
+        "language model",
+        "both together",
+    ] {
         let line = page.lines().find(|line| line.trim_start().starts_with(row)).unwrap();
         let figures: Vec<f64> =
             line.split_whitespace().rev().take(2).map(|it| it.parse().unwrap()).collect();
@@ -161,6 +168,7 @@ fn retraining_takes_up_new_events_and_items() {
     // Two more items and ten more users.
     write_log(&bench, 70, 32);
     let (said, progress) = run(&bench, "retrain --out shop --minutes 0 --force");
+    assert!(said.contains("70 users, 32 items"), "{said}");
     assert!(said.contains("NDCG@10 on the newest interactions of 70 users"), "{said}");
     assert!(progress.contains("publishing …"), "{progress}");
     let second = current(&bench);

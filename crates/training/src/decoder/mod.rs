@@ -83,6 +83,10 @@ impl SequenceModel for Decoder {
     fn score(&self, rows: Tensor<3>, positions: &[u32], candidates: Candidates) -> Tensor<2> {
         candidates.dot(select_last_hidden(self.hidden(rows), positions))
     }
+
+    fn states(&self, rows: Tensor<3>, positions: &[u32]) -> Option<Tensor<2>> {
+        Some(select_last_hidden(self.hidden(rows), positions))
+    }
 }
 
 fn norm(config: &DecoderConfig, device: &Device) -> RmsNorm {
