@@ -114,10 +114,11 @@ fn measure(server: &Path, folder: &Path, items: usize) -> Result<(), Failure> {
         server.resident_kib().saturating_sub(without) * 1024 / items as u64
     });
     let prices = (0..items).map(|number| {
+        let colour = ["red", "blue", "green", "black"][number % 4];
         json!({ "id": format!("sku-{number}"), "title": format!("Product {number}"),
                 "categories": [format!("Category {}", number % 200), format!("Group {}", number % 20)],
                 "brand": format!("Brand {}", number % 500), "price": number % 100,
-                "attributes": { "colour": ["red", "blue", "green", "black"][number % 4] } })
+                "attributes": { "colour": colour } })
         .to_string()
             + "\n"
     });

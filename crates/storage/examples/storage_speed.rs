@@ -1,6 +1,6 @@
 //! Speed of a storage: items and durable events per second, and the time of changes to many items.
 //!
-//! `speed [--storage URL] [--items 100000] [--events 20000] [--writers 1,16,64]`
+//! `storage_speed [--storage URL] [--items 100000] [--events 20000] [--writers 1,16,64]`
 //!
 //! The storage must be empty; by default it is a file of SQLite in a temporary folder. Each event
 //! is a request of its own, as from a page, and is on the disk when it is counted. Writers send the
