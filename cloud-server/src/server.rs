@@ -153,8 +153,7 @@ pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, S
     }
     if let Some(storage) = &state.storage {
         // Before the first list, so that none has an item that must not be recommended.
-        let copy = copy_catalogue(&state.items, storage, &first.catalogue);
-        storage.block_on(copy).map_err(StartError::from)?;
+        storage.block_on(state.items.refresh(storage)).map_err(StartError::from)?;
     }
     let maintenance = state.storage.clone().map(|it| Maintenance::start(it, args.retention()));
     let maintenance = maintenance.transpose().map_err(StartError::from)?;
@@ -298,12 +297,13 @@ async fn keep_up(state: web::Data<AppState>) {
 /// server runs.
 async fn follow_items(state: web::Data<AppState>) {
     let Some(storage) = state.storage.clone() else { return };
-    let mut answers = true;
+    let (mut answers, mut is_copied) = (true, false);
     loop {
-        let followed = if answers {
+        let followed = if answers && is_copied {
             state.items.refresh(&storage).await
         } else {
-            // A new catalogue may not have been copied while the database did not answer.
+            // The first time in the background: the start does not wait for a large catalogue. Later
+            // because a new one may not have been copied while the database did not answer.
             let catalogue = Arc::clone(&state.recommender().catalogue);
             copy_catalogue(&state.items, &storage, &catalogue).await.map(drop)
         };
@@ -317,6 +317,7 @@ async fn follow_items(state: web::Data<AppState>) {
             _ => {}
         }
         answers = followed.is_ok();
+        is_copied |= answers;
         sleep(crate::live_items::POLL).await;
     }
 }

@@ -8,7 +8,7 @@ use tandem_generator::{
 use tandem_storage::{AttributeValue, Location, NewItem, Storage};
 
 use crate::{
-    fixture::{Fixture, Options, candidate_ids, catalogue},
+    fixture::{Fixture, Options, candidate_ids, catalogue, wait_until},
     http::{app, post},
     process::Process,
     start::Folder,
@@ -150,9 +150,9 @@ fn a_filtered_list_is_the_long_list_without_the_others() {
         }
         assert_eq!(found["total"], (1..=30).filter(|it: &u32| meets(&it.to_string())).count());
     }
-    // The database has the rest of the catalogue, too.
-    let (status, one) = process.get("/v1/items/30");
-    assert_eq!(status, 200);
+    // The database has the rest of the catalogue, too; it is copied in the background.
+    wait_until("the catalogue is copied", || process.get("/v1/items/30").0 == 200);
+    let (_, one) = process.get("/v1/items/30");
     let one: Value = serde_json::from_slice(&one).unwrap();
     assert_eq!(
         (&one["title"], &one["categories"]),
