@@ -63,7 +63,7 @@ pub(crate) fn resolve_request(
             }
         }
     }
-    let job = Job { history, exclude, k, explain: request.explain };
+    let job = Job { history, exclude, only: None, k, explain: request.explain };
     Ok(ResolvedRequest { job, ignored })
 }
 

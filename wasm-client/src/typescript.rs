@@ -13,9 +13,9 @@ use tandem_model::LearningConfig;
 use tandem_protocol::{
     Artifact, Candidate, CandidatesRequest, CandidatesResponse, CatalogueInfo, Counts,
     DisagreementReport, EngineKind, ErrorCode, Event, EventKind, EventsRequest, EventsResponse,
-    HostedModel, Ignored, ItemId, ItemRow, LanguageModelCalibration, LanguageModelInfo,
-    LoggedEvent, Manifest, ModelConfig, ModelKind, ModelsResponse, Problem, Ranking, RowsRequest,
-    RowsResponse, ScoreExplanation, SearchConfig, TextPart,
+    FilterValue, HostedModel, Ignored, ItemFilter, ItemId, ItemRow, LanguageModelCalibration,
+    LanguageModelInfo, LoggedEvent, Manifest, ModelConfig, ModelKind, ModelsResponse, PriceRange,
+    Problem, Ranking, RowsRequest, RowsResponse, ScoreExplanation, SearchConfig, TextPart,
 };
 use tandem_session::{Contribution, Explanation, RankedItem, SearchMode, Similar};
 use ts_rs::{Config, TS};
@@ -78,7 +78,7 @@ fn generated() -> String {
         // Options of the client, and its network.
         OpenConfig, SearchMode, Budget, HttpRequest, Received, ErrorCode,
         // Wire format.
-        ItemId, Event, EventKind, Ranking, CandidatesRequest, CandidatesResponse, Candidate,
+        ItemId, Event, EventKind, Ranking, CandidatesRequest, ItemFilter, PriceRange, FilterValue, CandidatesResponse, Candidate,
         ScoreExplanation, ItemRow, Ignored, tandem_protocol::Timings, RowsRequest, RowsResponse, ModelsResponse, HostedModel,
         EngineKind, EventsRequest, LoggedEvent, EventsResponse, DisagreementReport, Problem,
         // Manifest.

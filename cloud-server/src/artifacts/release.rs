@@ -57,6 +57,16 @@ impl Release {
         BASE64_STANDARD.encode(&self.rows[start..start + self.row_bytes])
     }
 
+    /// The 8-bit values of an item's row, without its scale.
+    ///
+    /// # Panics
+    /// If the item is not in the catalogue of the store.
+    pub(crate) fn row_values(&self, item: ItemIndex) -> impl ExactSizeIterator<Item = i8> + '_ {
+        let start = ROWS_HEADER + item.position() * self.row_bytes;
+        let values = &self.rows[start + ROW_SCALE..start + self.row_bytes];
+        values.iter().map(|value| value.cast_signed())
+    }
+
     /// Reads and verifies a release. Blocks.
     ///
     /// # Errors

@@ -91,6 +91,20 @@ async fn a_public_key_allows_what_a_page_needs_and_an_admin_key_everything() {
 }
 
 #[actix_rt::test]
+async fn a_public_key_shows_items_and_does_not_list_the_database() {
+    let (_folder, fixture) = with_keys(Limits::default());
+    let app = app(&fixture).await;
+    for path in ["/v1/items/popular", "/v1/items/1/similar"] {
+        assert_eq!(send(&app, get(path)).await.refusal(), "401 unauthorized");
+        assert_eq!(send(&app, with_key(get(path), PUBLIC)).await.status, 200, "{path}");
+    }
+    for path in ["/v1/items", "/v1/items/1"] {
+        let refusal = send(&app, with_key(get(path), PUBLIC)).await.refusal();
+        assert_eq!(refusal, "403 unauthorized", "{path}");
+    }
+}
+
+#[actix_rt::test]
 async fn only_an_admin_key_removes_visitors() {
     let (_folder, fixture) = with_keys(Limits::default());
     let app = app(&fixture).await;

@@ -202,6 +202,7 @@ impl Generator for ScriptedGenerator<'_> {
         let candidates = (0..ITEMS)
             .map(ItemIndex)
             .filter(|item| !query.history.contains(item) && !query.exclude.contains(item))
+            .filter(|item| query.only.is_none_or(|only| only.contains(item.0)))
             .take(query.k)
             .enumerate()
             .map(|(rank, item)| Ranked { item, logprob: -1.0 - rank as f32 })

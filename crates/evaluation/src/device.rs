@@ -113,6 +113,7 @@ impl SimulatedDevice<'_> {
             catalogue_hash: self.settings.catalogue_hash.clone(),
             ranking: Ranking::LanguageModel,
             candidates: candidates.iter().map(candidate).collect::<Result<_, EvaluationError>>()?,
+            total: None,
             history_rows: self.rows_of(dataset, &request.history)?,
             ignored: Ignored::default(),
             timings: Timings::default(),

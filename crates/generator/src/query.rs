@@ -1,3 +1,4 @@
+use roaring::RoaringBitmap;
 use tandem_dataset::ItemIndex;
 use tandem_protocol::{Ranking, ScoreExplanation};
 
@@ -11,16 +12,31 @@ pub struct Query<'a> {
     pub history: &'a [ItemIndex],
     /// Further items that must not become candidates.
     pub exclude: &'a [ItemIndex],
+    /// Positions of the items that may become candidates; `None` for all. Positions outside the
+    /// catalogue are ignored.
+    pub only: Option<&'a RoaringBitmap>,
     /// Number of candidates wanted.
     pub k: usize,
 }
 
 #[cfg(feature = "llama")]
 impl Query<'_> {
-    /// The items that must not become candidates, with or without those of the history.
-    pub(crate) fn removed(&self, repeats: bool) -> impl Iterator<Item = ItemIndex> {
+    /// The items that must not become candidates, of a catalogue of `items` items, with or without
+    /// those of the history. An item may come twice.
+    pub(crate) fn removed(&self, repeats: bool, items: usize) -> impl Iterator<Item = ItemIndex> {
         let history: &[ItemIndex] = if repeats { &[] } else { self.history };
-        history.iter().chain(self.exclude).copied()
+        let others = self.only.map(|only| {
+            let mut others = RoaringBitmap::new();
+            others.insert_range(0..items as u32);
+            others -= only;
+            others.into_iter().map(ItemIndex)
+        });
+        history.iter().chain(self.exclude).copied().chain(others.into_iter().flatten())
+    }
+
+    /// Whether no item may become a candidate, whatever the history.
+    pub(crate) fn admits_nothing(&self) -> bool {
+        self.only.is_some_and(RoaringBitmap::is_empty)
     }
 }
 
@@ -30,8 +46,8 @@ pub struct Ranked {
     /// The item.
     pub item: ItemIndex,
     /// Natural logarithm (nats, at most 0) of its probability among the remaining items,
-    /// that is, the catalogue without exclusions and, unless repeats are allowed, without the
-    /// history. For titles this is the
+    /// that is, the allowed items without exclusions and, unless repeats are allowed, without
+    /// the history. For titles this is the
     /// distribution of [`branch_scores`](crate::branch_scores); for item tokens it is the
     /// model's softmax over the remaining items.
     pub logprob: f32,

@@ -1,9 +1,9 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{ItemId, Problem};
+use crate::{ItemFilter, ItemId, Problem};
 
 /// Body of `POST /v1/candidates`: a request for a candidate list.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -17,6 +17,10 @@ pub struct CandidatesRequest {
     #[cfg_attr(feature = "openapi", schema(max_items = 10_000))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<ItemId>,
+    /// Conditions that candidates must meet. The list is the best `k` of the items that meet them.
+    /// Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<ItemFilter>,
     /// Name of the language model to use, one of `GET /v1/models`. Default: the server's
     /// first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -53,8 +57,12 @@ pub struct CandidatesResponse {
     /// What the list is ordered by.
     pub ranking: Ranking,
     /// Distinct items, best first, none of them in the history or excluded. Fewer than
-    /// requested only if the catalogue has no more.
+    /// requested only if no more items remain.
     pub candidates: Vec<Candidate>,
+    /// Number of available items that meet the filter, those of the history and the excluded ones
+    /// included; only if the request has a filter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<usize>,
     /// Rows of the known items of the history, if rows were requested.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history_rows: Vec<ItemRow>,
@@ -84,7 +92,7 @@ pub struct Candidate {
     /// The item.
     pub item: ItemId,
     /// Log-probability (nats) of the item among the items that remain, which are those of the
-    /// catalogue that are neither in the history nor excluded.
+    /// catalogue that meet the filter and are neither in the history nor excluded.
     pub logprob: f32,
     /// The item's row ([`ItemRow::row`]), if rows were requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -214,7 +222,7 @@ pub struct RowsResponse {
 
 /// Body of `POST /v1/candidates/batch`: several requests for candidate lists, for programs of the
 /// shop.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchRequest {

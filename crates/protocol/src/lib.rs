@@ -20,6 +20,7 @@
 mod candidates;
 mod error;
 mod event;
+mod filter;
 mod item;
 mod manifest;
 mod models;
@@ -33,6 +34,7 @@ pub use event::{
     DisagreementReport, Event, EventKind, EventsRequest, EventsResponse, ForgetResponse,
     LoggedEvent,
 };
+pub use filter::{FilterValue, ItemFilter, PriceRange};
 pub use item::ItemId;
 pub use manifest::{
     Artifact, CatalogueInfo, Counts, LanguageModelCalibration, LanguageModelInfo, MAX_POPULAR,

@@ -172,6 +172,7 @@ impl Run {
             catalogue_hash: String::new(),
             ranking: Ranking::LanguageModel,
             candidates,
+            total: None,
             history_rows: Vec::new(),
             ignored: Ignored::default(),
             timings: Timings::default(),

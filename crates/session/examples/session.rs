@@ -97,6 +97,7 @@ fn language_model(history: &[ItemId]) -> CandidatesResponse {
         catalogue_hash: "catalogue".into(),
         ranking: if history.is_empty() { Ranking::Popularity } else { Ranking::LanguageModel },
         candidates,
+        total: None,
         history_rows: Vec::new(),
         ignored: Ignored::default(),
         timings: Timings::default(),

@@ -463,6 +463,11 @@ history: Array<ItemId>,
  */
 exclude?: Array<ItemId>, 
 /**
+ * Conditions that candidates must meet. The list is the best `k` of the items that meet them.
+ * Default: none.
+ */
+filter?: ItemFilter | null, 
+/**
  * Name of the language model to use, one of `GET /v1/models`. Default: the server's
  * first.
  */
@@ -489,6 +494,47 @@ release?: string | null,
 explain?: boolean, };
 
 /**
+ * Conditions that candidates must meet: all of those that are given. An empty list is no
+ * condition. Texts are compared exactly.
+ */
+export type ItemFilter = { 
+/**
+ * The item has one of these categories; at most 100.
+ */
+categories?: Array<string>, 
+/**
+ * The item has one of these brands; at most 100.
+ */
+brands?: Array<string>, 
+/**
+ * The item has a price in this range.
+ */
+price?: PriceRange | null, 
+/**
+ * For each name, the item has an attribute with one of these values; at most 100 names with
+ * 100 values each.
+ */
+attributes?: { [key in string]: Array<FilterValue> }, };
+
+/**
+ * A range of prices in the shop's currency, both ends included.
+ */
+export type PriceRange = { 
+/**
+ * Lowest price. Default: no limit.
+ */
+min?: number | null, 
+/**
+ * Highest price. Default: no limit.
+ */
+max?: number | null, };
+
+/**
+ * A value of an attribute.
+ */
+export type FilterValue = boolean | number | string;
+
+/**
  * Response of `POST /v1/candidates`: a candidate list.
  */
 export type CandidatesResponse = { 
@@ -507,9 +553,14 @@ catalogue_hash: string,
 ranking: Ranking, 
 /**
  * Distinct items, best first, none of them in the history or excluded. Fewer than
- * requested only if the catalogue has no more.
+ * requested only if no more items remain.
  */
 candidates: Array<Candidate>, 
+/**
+ * Number of available items that meet the filter, those of the history and the excluded ones
+ * included; only if the request has a filter.
+ */
+total?: number | null, 
 /**
  * Rows of the known items of the history, if rows were requested.
  */
@@ -533,7 +584,7 @@ export type Candidate = {
 item: ItemId, 
 /**
  * Log-probability (nats) of the item among the items that remain, which are those of the
- * catalogue that are neither in the history nor excluded.
+ * catalogue that meet the filter and are neither in the history nor excluded.
  */
 logprob: number, 
 /**

@@ -104,6 +104,7 @@ fn list(first: usize) -> CandidatesResponse {
         catalogue_hash: catalogue_hash(),
         ranking: Ranking::LanguageModel,
         candidates: candidates.collect(),
+        total: None,
         history_rows: Vec::new(),
         ignored: Ignored::default(),
         timings: tandem_protocol::Timings { total_ms: 12.0, ..Default::default() },

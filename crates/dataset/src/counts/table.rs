@@ -160,7 +160,17 @@ impl CountTable {
         self.rows.iter().map(nearest).collect()
     }
 
-    /// Factor from stored weights to weights at the time of the newest event.
+    /// How often an item was chosen; older events count less if there is a half-life. At the time
+    /// of the newest event.
+    ///
+    /// # Panics
+    /// If the item is outside the catalogue.
+    #[must_use]
+    pub fn popularity(&self, item: ItemIndex) -> f32 {
+        self.popularity[item.position()] * self.weight_of_newest()
+    }
+
+    /// The factor from a stored weight to that at the time of the newest event.
     fn weight_of_newest(&self) -> f32 {
         match self.options.half_life {
             Some(half_life) => (-((self.newest - self.origin) as f64 / half_life)).exp2() as f32,

@@ -192,7 +192,7 @@ impl ItemTokenGenerator<'_> {
     /// [`GeneratorError::UnknownItem`] for an item outside the catalogue, or a failure of the
     /// model.
     pub fn logits(&mut self, history: &[ItemIndex]) -> Result<Vec<f32>, GeneratorError> {
-        let query = Query { history, exclude: &[], k: 1 };
+        let query = Query { history, exclude: &[], only: None, k: 1 };
         self.answer_without_model(&query)?;
         let newest = &history[history.len().saturating_sub(self.max_length)..];
         let evaluated = self.decode(&[newest]).inspect_err(|_| self.clear_cache())?;
@@ -245,13 +245,14 @@ impl ItemTokenGenerator<'_> {
         if let Some(item) = named.find(|item| item.position() >= len) {
             return Err(GeneratorError::UnknownItem { index: item.0, items: len });
         }
-        if !query.history.is_empty() && query.k > 0 {
+        if !query.history.is_empty() && query.k > 0 && !query.admits_nothing() {
             return Ok(None);
         }
         let mut generation = self.empty_generation(query);
         if query.history.is_empty() {
             generation.ranking = Ranking::Popularity;
-            generation.candidates = most_popular_items(self.catalogue, query.exclude, query.k);
+            generation.candidates =
+                most_popular_items(self.catalogue, query.removed(true, len), query.k);
         }
         Ok(Some(generation))
     }
@@ -292,7 +293,8 @@ impl ItemTokenGenerator<'_> {
                 Some(_) => self.fused.of(signals, logits, query.history),
                 None => logits,
             };
-            let candidates = self.selector.select(scores, query.removed(self.repeats), query.k)?;
+            let removed = query.removed(self.repeats, self.catalogue.len());
+            let candidates = self.selector.select(scores, removed, query.k)?;
             let explained = candidates.iter().filter(|_| explain);
             let explanations = explained.map(|it| self.fused.explanation(it.item)).collect();
             Ok(Generation {

@@ -57,6 +57,8 @@ impl Session {
             model: self.calibrations.chosen().map(str::to_owned),
             history: newest.to_vec(),
             exclude: exclude.into_iter().cloned().collect(),
+            // Pages filter what the device ranks.
+            filter: None,
             k,
             rows: !self.rows.is_whole(),
             // The caller knows the release of the weights.

@@ -93,6 +93,7 @@ pub(crate) fn response(items: impl IntoIterator<Item = usize>) -> CandidatesResp
                 explanation: None,
             })
             .collect(),
+        total: None,
         history_rows: Vec::new(),
         ignored: Ignored::default(),
         timings: Timings::default(),

@@ -148,7 +148,8 @@ impl Measurement<'_> {
         let mut ranks = Vec::with_capacity(targets.len());
         for held in targets {
             let items = crate::candidate_lists::distinct(held.history);
-            let list = generator.generate(&Query { history: &items, exclude: &[], k })?;
+            let list =
+                generator.generate(&Query { history: &items, exclude: &[], only: None, k })?;
             ranks.push(list.candidates.iter().position(|ranked| ranked.item == held.target));
             bar.inc(1);
         }
