@@ -299,6 +299,18 @@ mod tests {
     }
 
     #[test]
+    fn captured_lifetimes_and_broken_text_end() {
+        let files = [
+            ("lib.rs", "mod a;"),
+            (
+                "a.rs",
+                "fn f<'a>(x: &'a u8) -> impl Sized + use<'a> {\n    let y = x;\n    y\n}\nuse crate::{;}",
+            ),
+        ];
+        assert_eq!(found(&files), Vec::<String>::new());
+    }
+
+    #[test]
     fn every_pair_that_imports_each_other_is_reported() {
         let files = [
             ("lib.rs", "mod a;\nmod b;\nmod c;"),

@@ -60,7 +60,8 @@ impl Source {
             ["struct", "enum", "trait", "type", "const", "static", "fn", "union"];
         let Some(name) = word(tokens, at) else { return at + 1 };
         let after_separator = at > 0 && tokens[at - 1].0 == Token::PathSeparator;
-        if name == "use" && !after_separator {
+        // `impl Trait + use<'a>` imports nothing.
+        if name == "use" && !after_separator && !is_symbol(tokens, at + 1, '<') {
             // `pub use` and `pub(crate) use`.
             let before = |back: usize| at.checked_sub(back).and_then(|at| word(tokens, at));
             let exported = before(1) == Some("pub")
@@ -122,8 +123,10 @@ impl Tree<'_> {
                 Token::Symbol('{') => {
                     self.at += 1;
                     while self.at < self.tokens.len() && !is_symbol(self.tokens, self.at, '}') {
+                        let before = self.at;
                         self.read(&path);
-                        if is_symbol(self.tokens, self.at, ',') {
+                        // Always further, whatever the text is.
+                        if self.at == before || is_symbol(self.tokens, self.at, ',') {
                             self.at += 1;
                         }
                     }
