@@ -8,6 +8,7 @@ use std::{
 use super::{
     bad_rows::{BadRow, BadRows},
     cell::{column_of_dates, fault, id, number, value, words},
+    checks::WithoutItem,
     columns::{LISTS, bare},
     events::{Meaning, VIEW, meaning},
     id::Names,
@@ -78,6 +79,7 @@ struct FileLog<'a> {
     filled: Vec<(usize, u64)>,
     items: Names,
     events: Names,
+    without_item: WithoutItem,
     rows: Vec<(Row, Option<TimeKind>)>,
     /// Users that were looked up among the forgotten ones, and the result of each.
     checked: Names,
@@ -107,6 +109,7 @@ impl Log {
             filled: Vec::new(),
             items: Names::default(),
             events: Names::default(),
+            without_item: WithoutItem::default(),
             rows: Vec::new(),
             checked: Names::default(),
             forgotten: Vec::new(),
@@ -188,6 +191,14 @@ impl Log {
         own_log: bool,
     ) -> Result<(), DatasetError> {
         let events = self.event_types(log, summary, event_named, own_log)?;
+        let with_item = log.rows.iter().map(|(row, _)| row.event);
+        let is_interest = |event: &str| matches!(log.meaning(event), Meaning::Interest(_));
+        self.notes.extend(log.without_item.warnings(
+            log.path,
+            log.events.names(),
+            with_item,
+            is_interest,
+        ));
         let kind = if timed { majority(&log.rows) } else { None };
         if let Some(kind) = kind {
             let of_kind = log.rows.iter().filter(|(_, found)| *found == Some(kind));
@@ -367,12 +378,13 @@ impl FileLog<'_> {
             });
             return Ok(());
         }
-        if value(rows, &columns.item) == Cell::Absent
-            && let Cell::Text(event) = value(rows, &columns.event)
-        {
-            left_out.add(Reason::NoItem(event.to_string()), || {
-                self.example(rows.line(), &user, "none")
-            });
+        if value(rows, &columns.item) == Cell::Absent && !columns.event.is_empty() {
+            let reason = match value(rows, &columns.event) {
+                Cell::Text(event) => Reason::NoItem(event.to_string()),
+                _ => Reason::NoItemNorEvent,
+            };
+            self.without_item.add(&reason);
+            left_out.add(reason, || self.example(rows.line(), &user, "none"));
             return Ok(());
         }
         let item = id(rows, &columns.item, "an item id")?;

@@ -5,6 +5,7 @@ mod bad_rows;
 mod catalogue;
 mod catalogue_names;
 mod cell;
+mod checks;
 mod columns;
 mod events;
 mod files;

@@ -104,6 +104,7 @@ pub(super) enum Reason {
     UnknownEvent(String),
     LightEvent(String),
     NoItem(String),
+    NoItemNorEvent,
     NotPositive,
     LowRating(f64),
     Quantity,
@@ -128,6 +129,7 @@ impl fmt::Display for Reason {
                 write!(f, "events {name:?}, whose weight is below --min-event-weight")
             }
             Self::NoItem(name) => write!(f, "events {name:?} without an item"),
+            Self::NoItemNorEvent => f.write_str("rows without an item and without an event type"),
             Self::NotPositive => f.write_str("ratings of 0 or less (--min-rating decides)"),
             Self::LowRating(min) => write!(f, "ratings below {min}, or none"),
             Self::Quantity => f.write_str("quantities of 0 or less, which are returns"),

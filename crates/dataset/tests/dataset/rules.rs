@@ -48,6 +48,31 @@ fn events_about_no_item_are_no_bad_rows() {
 }
 
 #[test]
+fn rows_without_item_and_event_type_are_left_out_where_other_rows_have_one() {
+    // Calls of Segment: only `track` has an event.
+    let log = r#"{"type":"track","userId":"u","event":"Product Viewed","properties":{"product_id":"a"}}
+{"type":"page","userId":"u","properties":{"path":"/"}}
+{"type":"identify","userId":"u","traits":{"plan":"x"}}
+"#;
+    let read = import_text(log);
+    assert_eq!(shown(&read.dataset), ["u: a"]);
+    assert_eq!(left_out(&read), [(2, "rows without an item and without an event type")]);
+    // Without an event column, an empty cell is a mistake.
+    let error = try_import("user,item\nu,a\nu,\n", |_| ()).unwrap_err().to_string();
+    assert!(error.contains("field item: expected an item id, found nothing"), "{error}");
+}
+
+#[test]
+fn events_of_interest_that_mostly_lack_their_item_are_warned_of() {
+    let log = "user,item,event\nu,a,view\nu,b,view\nu,,view\nu,a,purchase\nu,,purchase\n\
+        u,,purchase\nu,,search\nu,,search\n";
+    let notes = import_text(log).summary.notes;
+    let warnings: Vec<_> = notes.iter().filter(|note| note.starts_with("warning")).collect();
+    assert_eq!(warnings.len(), 1, "{notes:?}");
+    assert!(warnings[0].contains("2 of 3 events \"purchase\" have no item"), "{notes:?}");
+}
+
+#[test]
 fn an_event_with_a_list_of_items_is_one_interaction_for_each() {
     // The export of GA4: of each element some fields are known, and an event can have no items.
     let ga4 = r#"{"user_pseudo_id":"u","event_name":"view_item","event_timestamp":1700000000000000,"items":[{"item_id":"a","price":3}],"event_params":[{"key":"page","value":{"string_value":"x"}}]}
