@@ -32,7 +32,6 @@ pub use options::{ColumnNames, ImportOptions, Repeats};
 pub use summary::{FileSummary, LeftOutRows, ParsedRow, Summary};
 
 use self::{
-    assemble::RepeatedTargets,
     catalogue::{Catalogues, Categories},
     log::Log,
 };
@@ -173,7 +172,8 @@ fn import_sequences(
     }
     let mut dataset = sequences::read(folder, options, &mut catalogues)?;
     catalogues.bad.check(options.max_bad_rows)?;
-    let repeated_targets = repeated_targets(&dataset);
+    let items = dataset.sequences.iter().map(|sequence| sequence.items.clone());
+    let repeated_targets = assemble::repeated_targets(items);
     dataset.repeats = options.repeats.decide(repeated_targets);
     let rows = dataset.interactions() as u64;
     let mut file = FileSummary::new(folder, "folder of sequences".to_owned(), rows, &[]);
@@ -210,10 +210,17 @@ fn finish(
     summary.files.extend(catalogues.summaries);
     summary.bad_rows.extend(catalogues.bad.rows);
     let (users, repeated) = summary.repeated_targets;
-    let share = format!("the last item of {repeated} of {users} users is one that they had before");
+    let share = format!(
+        "{repeated} of the {users} users with at least three interactions ended with an item that \
+         they had before (an item several times in a row counts once)"
+    );
     match (options.repeats, dataset.repeats, 2 * repeated > users) {
         (Repeats::Auto, true, _) => summary.notes.push(format!(
             "{share}: items can be recommended again (--repeats drop decides otherwise)"
+        )),
+        (Repeats::Auto, false, true) => summary.notes.push(format!(
+            "{share}: these users are too few to decide, so items are not recommended again \
+             (--repeats keep decides otherwise)"
         )),
         (Repeats::Drop, _, true) => summary.notes.insert(
             0,
@@ -257,13 +264,4 @@ fn timed(log: &Log) -> Result<bool, DatasetError> {
             Ok(with.is_some())
         }
     }
-}
-
-/// Number of users with at least three interactions, and of those whose last item repeats an
-/// earlier one.
-fn repeated_targets(dataset: &Dataset) -> RepeatedTargets {
-    let targets = dataset.sequences.iter().filter_map(|sequence| sequence.split().test);
-    targets.fold((0, 0), |(users, repeated), held| {
-        (users + 1, repeated + usize::from(held.history.contains(&held.target)))
-    })
 }

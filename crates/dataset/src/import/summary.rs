@@ -43,7 +43,7 @@ pub struct Summary {
     /// Whether items can be recommended again.
     pub repeats: bool,
     /// Number of users with at least three interactions, and of those whose last item is one that
-    /// they had before.
+    /// they had before. An item several times in a row counts once.
     pub repeated_targets: (usize, usize),
     /// What else to know. Warnings come first.
     pub notes: Vec<String>,

@@ -179,16 +179,33 @@ fn duplicates_differ_in_nothing_that_counts() {
 
 #[test]
 fn repeats_are_decided_by_the_last_items() {
-    // Two of three users end with an item that they had before; v has too few items.
-    let log = "user,item,time\na,x,1\na,y,2\na,x,3\nb,x,1\nb,y,2\nb,y,3\nc,x,1\nc,y,2\nc,z,3\nv,x,1\nv,x,2\n";
-    let auto = import_text(log);
-    assert_eq!(auto.summary.repeated_targets, (3, 2));
+    // `returning` of 20 users end with an item that they had before; v has too few items.
+    let log = |users: usize, returning: usize, reloads: &str| {
+        let mut log = "user,item,time\nv,x,1\nv,x,2\n".to_owned();
+        for user in 0..users {
+            let last = if user < returning { "x" } else { "z" };
+            write!(log, "u{user},x,1\nu{user},y,2\nu{user},{last},3\n").unwrap();
+            log.push_str(&reloads.replace('U', &format!("u{user}")));
+        }
+        log
+    };
+    let auto = import_text(log(20, 11, ""));
+    assert_eq!(auto.summary.repeated_targets, (20, 11));
     assert!(auto.dataset.repeats && auto.summary.repeats);
-    assert_eq!(auto.dataset.interactions(), 11);
-    let half = import_text(log.replace("b,y,3", "b,z,3"));
+    assert_eq!(auto.dataset.interactions(), 62);
+    assert!(auto.summary.to_string().contains("11 of the 20 users with at least three"));
+    let half = import_text(log(20, 10, ""));
     assert!(!half.dataset.repeats);
-    assert_eq!(shown(&half.dataset), ["a: x y", "b: x y z", "c: x y z", "v: x"]);
-    assert_eq!(half.summary.left_out[0].rows, 2);
+    assert_eq!(shown(&half.dataset)[0], "u0: x y");
+    assert_eq!(half.summary.left_out[0].rows, 11);
+    // 19 users are too few.
+    let few = import_text(log(19, 19, ""));
+    assert!(!few.dataset.repeats);
+    assert!(few.summary.to_string().contains("too few to decide"), "{}", few.summary);
+    // Every user loads the last page again.
+    let reloaded = import_text(log(20, 0, "U,z,4\nU,z,5\n"));
+    assert_eq!(reloaded.summary.repeated_targets, (20, 0));
+    assert!(!reloaded.dataset.repeats);
 
     let files = Files::new(&[]);
     for imported in [auto, half] {
