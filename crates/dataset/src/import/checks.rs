@@ -2,7 +2,17 @@
 
 use std::{path::Path, rc::Rc};
 
-use super::summary::Reason;
+use super::{log::Row, summary::Reason};
+
+/// Ids that shops give to visitors whom they do not know.
+const NOBODY: [&str; 8] = ["0", "-1", "guest", "anonymous", "none", "null", "unknown", "nobody"];
+/// Share of the rows from which on such an id is warned of.
+const NOBODY_SHARE: f64 = 0.01;
+/// A log with fewer rows says little about the share of one user.
+const MIN_ROWS: usize = 200;
+/// Share of the rows from which on any user is warned of, if it has this multiple of the median.
+const LARGE_SHARE: f64 = 0.05;
+const LARGE_MULTIPLE: usize = 20;
 
 /// Event types of rows without an item, with the number of rows of each.
 #[derive(Default)]
@@ -51,4 +61,36 @@ impl WithoutItem {
         }
         warnings
     }
+}
+
+/// Warnings about users who may be many people. `names` are all users.
+pub(super) fn shared_users(rows: &[Row], names: &[Rc<str>]) -> Vec<String> {
+    let mut counts = vec![0_usize; names.len()];
+    for row in rows {
+        counts[row.user as usize] += 1;
+    }
+    let mut sorted: Vec<usize> = counts.iter().copied().filter(|count| *count > 0).collect();
+    sorted.sort_unstable();
+    let median = sorted.get(sorted.len() / 2).copied().unwrap_or(0);
+    let share = |count: usize| count as f64 / rows.len() as f64;
+    let warning = |(name, &count): (&Rc<str>, &usize)| {
+        let is_nobody = NOBODY.iter().any(|word| name.eq_ignore_ascii_case(word));
+        let is_large = rows.len() >= MIN_ROWS
+            && share(count) > LARGE_SHARE
+            && count > LARGE_MULTIPLE * median;
+        let what = if is_nobody && share(count) > NOBODY_SHARE {
+            "whose id usually means an unknown visitor"
+        } else if is_large {
+            "who may be many people, a test account or a program"
+        } else {
+            return None;
+        };
+        Some(format!(
+            "warning: {count} of {} rows are of user {name}, {what}; all of them become one \
+             sequence. Remove these rows, or empty their user so that a visitor or session column \
+             counts",
+            rows.len()
+        ))
+    };
+    names.iter().zip(&counts).filter_map(warning).collect()
 }

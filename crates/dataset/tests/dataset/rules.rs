@@ -216,6 +216,33 @@ fn repeats_are_decided_by_the_last_items() {
 }
 
 #[test]
+fn users_who_may_be_many_people_are_warned_of() {
+    // 60 users with 3 rows each, and one with `rows`.
+    let warnings = |user: &str, rows: usize| {
+        let mut log = "user,item,time\n".to_owned();
+        for at in 0..180 {
+            writeln!(log, "u{},i{},{at}", at % 60, at % 7).unwrap();
+        }
+        for at in 0..rows {
+            writeln!(log, "{user},i{at},{at}").unwrap();
+        }
+        let notes = import_text(log).summary.notes;
+        notes.into_iter().filter(|note| note.starts_with("warning")).collect::<Vec<_>>()
+    };
+    let large = warnings("u-x", 61);
+    assert!(large[0].contains("61 of 241 rows are of user u-x, who may be many"), "{large:?}");
+    // Not more than 20 times the median of 3.
+    assert!(warnings("u-x", 60).is_empty());
+    for word in ["0", "-1", "Guest", "anonymous", "none", "UNKNOWN"] {
+        let nobody = warnings(word, 3);
+        let part = format!("3 of 183 rows are of user {word}, whose id");
+        assert_eq!(nobody.len(), 1, "{nobody:?}");
+        assert!(nobody[0].contains(&part), "{nobody:?}");
+        assert!(warnings(word, 1).is_empty());
+    }
+}
+
+#[test]
 fn bots_are_left_out() {
     let mut log = "user,item,time\n".to_owned();
     for event in 0..40 {
