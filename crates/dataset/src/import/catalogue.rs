@@ -152,6 +152,7 @@ impl Catalogues {
         let choices = join::choose(tables.iter().map(|(table, _)| table), log)?;
         for ((table, mut summary), choice) in tables.into_iter().zip(choices) {
             summary.add_item(&choice.selected);
+            summary.add_unused([]);
             summary.matches = choice.matches;
             self.summaries.push(summary);
             self.add(table, choice.ids, &choice.selected);

@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use super::{
     columns::{Selected, bare},
     id::id_fault,
-    time::{self, TimeKind},
 };
 use crate::readers::{Cell, Rows};
 
@@ -45,19 +44,6 @@ pub(super) fn words(cell: &Cell<'_>) -> String {
         Cell::Time(_) => "a time".to_owned(),
         Cell::Other(what) => (*what).to_owned(),
     }
-}
-
-/// The first column whose value in this row is a date.
-pub(super) fn column_of_dates(rows: &dyn Rows) -> Option<String> {
-    let is_date = |column: &usize| match rows.cell(*column) {
-        Cell::Time(_) => true,
-        Cell::Text(text) => {
-            matches!(time::parse(&text, None), Some((_, TimeKind::Date)))
-        }
-        _ => false,
-    };
-    let column = (0..rows.columns().len()).find(is_date)?;
-    Some(rows.columns()[column].clone())
 }
 
 /// A cell as a number. A comma can be the decimal point, or separate thousands before one. A

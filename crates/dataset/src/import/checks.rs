@@ -2,7 +2,8 @@
 
 use std::{path::Path, rc::Rc};
 
-use super::{log::Row, summary::Reason};
+use super::{log::Row, summary::Reason, time};
+use crate::readers::{Cell, Rows};
 
 /// Ids that shops give to visitors whom they do not know.
 const NOBODY: [&str; 8] = ["0", "-1", "guest", "anonymous", "none", "null", "unknown", "nobody"];
@@ -60,6 +61,42 @@ impl WithoutItem {
             }
         }
         warnings
+    }
+}
+
+/// Columns of a file without a time column whose values look like times.
+#[derive(Default)]
+pub(super) struct UnreadTimes {
+    /// Of each column: whether it had a value, and whether all its values look like times.
+    found: Vec<(bool, bool)>,
+    rows: usize,
+}
+
+impl UnreadTimes {
+    /// Rows that are looked at.
+    const ROWS: usize = 100;
+
+    /// Looks at the current row, if it is one of the first.
+    pub(super) fn look(&mut self, rows: &dyn Rows) {
+        if self.rows == Self::ROWS {
+            return;
+        }
+        self.rows += 1;
+        self.found.resize(rows.columns().len(), (false, true));
+        for (column, (any, all)) in self.found.iter_mut().enumerate() {
+            let is_time = match rows.cell(column) {
+                Cell::Absent => continue,
+                Cell::Time(_) => true,
+                Cell::Text(text) => time::is_likely(&text),
+                _ => false,
+            };
+            *any = true;
+            *all &= is_time;
+        }
+    }
+
+    pub(super) fn columns(&self) -> impl Iterator<Item = usize> {
+        self.found.iter().enumerate().filter(|(_, found)| **found == (true, true)).map(|it| it.0)
     }
 }
 

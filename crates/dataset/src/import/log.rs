@@ -7,8 +7,8 @@ use std::{
 
 use super::{
     bad_rows::{BadRow, BadRows},
-    cell::{column_of_dates, fault, id, number, value, words},
-    checks::WithoutItem,
+    cell::{fault, id, number, value, words},
+    checks::{UnreadTimes, WithoutItem},
     columns::{LISTS, bare},
     events::{Meaning, VIEW, meaning},
     id::Names,
@@ -84,8 +84,7 @@ struct FileLog<'a> {
     /// Users that were looked up among the forgotten ones, and the result of each.
     checked: Names,
     forgotten: Vec<bool>,
-    /// A column with a date in the first row, in a file without a known time column.
-    unread_dates: Option<String>,
+    unread_times: UnreadTimes,
 }
 
 impl Log {
@@ -113,7 +112,7 @@ impl Log {
             rows: Vec::new(),
             checked: Names::default(),
             forgotten: Vec::new(),
-            unread_dates: None,
+            unread_times: UnreadTimes::default(),
         };
         let before = self.bad.total;
         loop {
@@ -169,11 +168,16 @@ impl Log {
         }
         let event_named = columns.event.named;
         self.finish(&log, &mut summary, timed, event_named, own_log)?;
-        if let Some(column) = log.unread_dates {
+        if !own_log {
+            summary.add_unused(log.filled.iter().map(|(at, _)| *at));
+        }
+        let unread_times = |&at: &usize| !timed && !summary.is_used(at);
+        if let Some(at) = log.unread_times.columns().find(unread_times) {
             self.notes.push(format!(
-                "warning: {}: column {column} looks like times, but is not read; name it with \
+                "warning: {}: column {} looks like times, but is not read; name it with \
                  --time-column",
-                path.display()
+                path.display(),
+                rows.columns()[at]
             ));
         }
         self.summaries.push(summary);
@@ -388,8 +392,8 @@ impl FileLog<'_> {
             return Ok(());
         }
         let item = id(rows, &columns.item, "an item id")?;
-        if columns.time.is_empty() && self.rows.is_empty() {
-            self.unread_dates = column_of_dates(rows);
+        if columns.time.is_empty() {
+            self.unread_times.look(rows);
         }
         let (time, time_kind) = match value(rows, &columns.time) {
             Cell::Absent => (NO_TIME, None),

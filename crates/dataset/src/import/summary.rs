@@ -13,6 +13,9 @@ use super::{
 /// Numbers from here on, as seconds since 1970, are dates: 1973-03-03. Smaller ones are an order.
 pub(super) const FIRST_DATE: i64 = 100_000_000 * SECOND;
 
+/// Columns of a file that are named as not used; a file can have thousands.
+const UNUSED: usize = 15;
+
 /// What an import has read, and what it has left out. Its `Display` is several lines of text.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
@@ -66,9 +69,11 @@ pub struct FileSummary {
     pub matches: Option<String>,
     /// How times are written, with the first and the last, or that there are none.
     pub times: Option<String>,
-    /// Columns that could have been taken and were not.
+    /// Columns that are not read; first those that could have been taken.
     pub passed_over: Vec<String>,
     names: Vec<String>,
+    /// Positions of the columns that are read.
+    used: Vec<usize>,
     /// Whether times are dates, not positions.
     pub(super) are_dates: bool,
     /// Whether there are times at all.
@@ -186,6 +191,7 @@ impl FileSummary {
             times: None,
             passed_over: Vec::new(),
             names: names.to_vec(),
+            used: Vec::new(),
             are_dates: false,
             has_times: false,
         }
@@ -201,7 +207,23 @@ impl FileSummary {
         } else if role == Role::Time {
             self.times = Some("no times: the order of the file counts".to_owned());
         }
+        self.used.extend(&selected.columns);
         self.passed_over.extend(selected.passed_over.iter().map(name));
+    }
+
+    /// Whether a column has a role.
+    pub(super) fn is_used(&self, column: usize) -> bool {
+        self.used.contains(&column)
+    }
+
+    /// Adds all columns without a role to those that are not read, apart from `further` ones.
+    pub(super) fn add_unused(&mut self, further: impl IntoIterator<Item = usize>) {
+        self.used.extend(further);
+        for (at, name) in self.names.iter().enumerate() {
+            if !self.used.contains(&at) && !self.passed_over.contains(name) {
+                self.passed_over.push(name.clone());
+            }
+        }
     }
 
     /// Notes the item's column of a catalogue, before the other columns.
@@ -263,7 +285,12 @@ impl fmt::Display for Summary {
                 writeln!(f, "  {line}")?;
             }
             if !file.passed_over.is_empty() {
-                writeln!(f, "  not used: {}", file.passed_over.join(", "))?;
+                let names = &file.passed_over;
+                write!(f, "  not used: {}", names[..names.len().min(UNUSED)].join(", "))?;
+                match names.len().saturating_sub(UNUSED) {
+                    0 => writeln!(f)?,
+                    more => writeln!(f, " and {more} more")?,
+                }
             }
         }
         if !self.first_rows.is_empty() {

@@ -269,6 +269,10 @@ fn extended(object: Map<String, Value>) -> Result<Value, Map<String, Value>> {
         return Err(object);
     }
     match object.into_iter().next() {
+        // Seconds, and a counter within the second.
+        Some((name, Value::Object(mut inner))) if name == "$timestamp" => {
+            inner.remove("t").ok_or(inner)
+        }
         Some((_, Value::Object(inner))) => extended(inner),
         Some((_, value)) => Ok(value),
         None => Err(Map::new()),
