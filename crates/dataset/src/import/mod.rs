@@ -10,6 +10,7 @@ mod columns;
 mod events;
 mod files;
 mod forgotten;
+mod html;
 mod id;
 mod join;
 mod log;
