@@ -110,8 +110,7 @@ fn by_language(rows: &dyn Rows, role: Role, found: Selected) -> Selected {
     }
     let nested = |at: usize| names[at].split_once('.').and_then(|(name, _)| tier_of(name));
     let Some(best) = (0..names.len()).filter_map(nested).min() else { return found };
-    let mut columns: Vec<usize> =
-        (0..names.len()).filter(|&at| nested(at) == Some(best)).collect();
+    let mut columns: Vec<usize> = (0..names.len()).filter(|&at| nested(at) == Some(best)).collect();
     columns.sort_by_key(|&at| (!names[at].ends_with(".en"), &names[at]));
     Selected { columns, ..found }
 }

@@ -112,9 +112,8 @@ pub(super) fn shared_users(rows: &[Row], names: &[Rc<str>]) -> Vec<String> {
     let share = |count: usize| count as f64 / rows.len() as f64;
     let warning = |(name, &count): (&Rc<str>, &usize)| {
         let is_nobody = NOBODY.iter().any(|word| name.eq_ignore_ascii_case(word));
-        let is_large = rows.len() >= MIN_ROWS
-            && share(count) > LARGE_SHARE
-            && count > LARGE_MULTIPLE * median;
+        let is_large =
+            rows.len() >= MIN_ROWS && share(count) > LARGE_SHARE && count > LARGE_MULTIPLE * median;
         let what = if is_nobody && share(count) > NOBODY_SHARE {
             "whose id usually means an unknown visitor"
         } else if is_large {

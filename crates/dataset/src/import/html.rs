@@ -131,7 +131,8 @@ mod tests {
         ] {
             assert_eq!(plain_text(html), plain, "{html}");
         }
-        for text in ["I <3 you", "a < b", "Salt & Pepper; more", "x <b", "&unknown;", "&#1114112;"] {
+        for text in ["I <3 you", "a < b", "Salt & Pepper; more", "x <b", "&unknown;", "&#1114112;"]
+        {
             assert_eq!(plain_text(text), text);
         }
     }

@@ -12,7 +12,7 @@ use super::{
     columns::{LISTS, bare},
     events::{Meaning, VIEW, meaning},
     id::Names,
-    log_columns::{Columns, user},
+    log_columns::{Columns, time_of, user},
     names::Role,
     options::ImportOptions,
     summary::{FileSummary, LeftOut, Reason},
@@ -85,6 +85,8 @@ struct FileLog<'a> {
     checked: Names,
     forgotten: Vec<bool>,
     unread_times: UnreadTimes,
+    /// The column of days that is read together with the time of day.
+    date: Option<usize>,
 }
 
 impl Log {
@@ -113,6 +115,7 @@ impl Log {
             checked: Names::default(),
             forgotten: Vec::new(),
             unread_times: UnreadTimes::default(),
+            date: None,
         };
         let before = self.bad.total;
         loop {
@@ -156,6 +159,9 @@ impl Log {
             (Role::Quantity, &columns.quantity),
         ] {
             summary.add(role, selected);
+        }
+        if let Some(at) = log.date {
+            summary.join_date(at);
         }
         // In the server's own event log, a view is an impression.
         let own_log =
@@ -395,27 +401,11 @@ impl FileLog<'_> {
         if columns.time.is_empty() {
             self.unread_times.look(rows);
         }
-        let (time, time_kind) = match value(rows, &columns.time) {
-            Cell::Absent => (NO_TIME, None),
-            Cell::Time(time) => (time, Some(TimeKind::Date)),
-            cell => {
-                let format = self.options.time_format.as_deref();
-                let parsed = match &cell {
-                    Cell::Text(text) => time::parse(text, format),
-                    _ => None,
-                };
-                let (time, kind) = parsed.ok_or_else(|| {
-                    let expected = format.map_or_else(
-                        || {
-                            "a time as a number or as 2024-05-01 10:00:00 (--time-format reads \
-                             others)"
-                                .to_owned()
-                        },
-                        |format| format!("a time as {format}"),
-                    );
-                    fault(rows, &columns.time, &expected, &words(&cell))
-                })?;
-                (time, Some(kind))
+        let (time, time_kind) = match time_of(rows, columns, self.options.time_format.as_deref())? {
+            None => (NO_TIME, None),
+            Some(found) => {
+                self.date = self.date.or(found.date);
+                (found.time, Some(found.kind))
             }
         };
         if let Some(reason) = self.rejected(rows, columns)? {

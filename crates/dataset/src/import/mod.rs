@@ -91,6 +91,13 @@ pub fn import(options: &ImportOptions) -> Result<Imported, DatasetError> {
     if events.is_empty() {
         return Err(DatasetError::input(Path::new("import"), "needs a file of interactions"));
     }
+    if let Some(format) = options.time_format.as_deref().filter(|format| !format.contains('%')) {
+        let problem = format!(
+            "cannot be read with --time-format {format:?}, which is no format of strptime; expected \
+             for example '%d.%m.%Y %H:%M'"
+        );
+        return Err(DatasetError::input(&events[0], problem));
+    }
     let mut catalogues = Catalogues::default();
     if let Some(folder) = events.iter().find(|path| path.join(sequences::SEQUENCES).is_file()) {
         if events.len() > 1 {

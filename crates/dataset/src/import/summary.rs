@@ -211,6 +211,16 @@ impl FileSummary {
         self.passed_over.extend(selected.passed_over.iter().map(name));
     }
 
+    /// Notes that a column has the day, and the one of the time only the time of day.
+    pub(super) fn join_date(&mut self, date: usize) {
+        let name = &self.names[date];
+        self.passed_over.retain(|other| other != name);
+        if let Some((_, column)) = self.columns.iter_mut().find(|(noun, _)| *noun == "time") {
+            *column = format!("{name} and {column}");
+        }
+        self.used.push(date);
+    }
+
     /// Whether a column has a role.
     pub(super) fn is_used(&self, column: usize) -> bool {
         self.used.contains(&column)

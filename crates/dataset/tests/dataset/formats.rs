@@ -151,7 +151,8 @@ fn a_json_file_can_be_one_object_around_the_rows() {
     ] {
         assert_eq!(shown(&import_text(log).dataset), expected, "{log}");
     }
-    let products = r#"{"products":[{"id":"a","title":"A","variants":[{"id":1}]},{"id":"b","title":"B"}]}"#;
+    let products =
+        r#"{"products":[{"id":"a","title":"A","variants":[{"id":1}]},{"id":"b","title":"B"}]}"#;
     let read = crate::with_catalogue("user,item\nu,a\nu,b\n", products);
     assert_eq!(crate::items(&read), ["a \"A\" -", "b \"B\" -"]);
 

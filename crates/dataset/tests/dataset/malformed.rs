@@ -20,7 +20,7 @@ fn check(text: impl AsRef<[u8]>, line: u64, reason: &str) {
 #[test]
 fn delimited_text() {
     const TIME: &str = "field time: expected a time as a number or as 2024-05-01 10:00:00 \
-                        (--time-format reads others), found \"soon\"";
+                        (others are read with, for example, --time-format '%d.%m.%Y %H:%M'), found \"soon\"";
     let good = "user,item,time\na,b,1\n";
     check(format!("{good}a,b\n"), 3, "expected 3 fields as in the header, found 2");
     check(format!("{good}a,b,1,2\n"), 3, "expected 3 fields as in the header, found 4");
