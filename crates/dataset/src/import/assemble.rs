@@ -7,7 +7,7 @@ use tandem_protocol::ItemId;
 use super::{
     log::{Log, Row},
     options::ImportOptions,
-    summary::{FIRST_DATE, ParsedRow, Reason},
+    summary::{FIRST_DATE, ParsedRow, Reason, count},
     time::{self, SECOND},
 };
 use crate::{Catalogue, Dataset, DatasetError, Item, ItemIndex, Sequence, compare_ids};
@@ -189,8 +189,8 @@ impl<'a> Rows<'a> {
         }
         if !bots.is_empty() {
             self.log.notes.push(format!(
-                "{} users with more than {limit} events in an hour are left out, for example {}",
-                bots.len(),
+                "left out: {} with more than {limit} events in an hour, for example {}",
+                count(bots.len() as u64, "user"),
                 bots.iter().min().map_or("", |user| &self.users[*user as usize])
             ));
             self.remove(|_, _, row| bots.contains(&row.user).then_some(Reason::Bot(limit)));

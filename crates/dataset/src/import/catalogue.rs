@@ -14,7 +14,7 @@ use super::{
     metadata::Metadata,
     names::{CATALOGUE_ITEM_OPTION, Role, Tiers},
     options::ImportOptions,
-    summary::FileSummary,
+    summary::{FileSummary, count},
     time,
     title::{split_year, year_in_date},
 };
@@ -111,7 +111,8 @@ fn by_language(rows: &dyn Rows, role: Role, found: Selected) -> Selected {
     let nested = |at: usize| names[at].split_once('.').and_then(|(name, _)| tier_of(name));
     let Some(best) = (0..names.len()).filter_map(nested).min() else { return found };
     let mut columns: Vec<usize> = (0..names.len()).filter(|&at| nested(at) == Some(best)).collect();
-    columns.sort_by_key(|&at| (!names[at].ends_with(".en"), &names[at]));
+    let is_english = |at: usize| names[at].rsplit('.').next() == Some("en");
+    columns.sort_by_key(|&at| (!is_english(at), &names[at]));
     Selected { columns, ..found }
 }
 
@@ -253,7 +254,9 @@ impl Catalogues {
     pub(super) fn note(&self) -> Option<String> {
         let repeated = self.repeated;
         (repeated > 0).then(|| {
-            format!("{repeated} rows of the catalogue list an item again; the first values count")
+            let (rows, list) =
+                (count(repeated, "row"), if repeated == 1 { "lists" } else { "list" });
+            format!("{rows} of the catalogue {list} an item again; the first values count")
         })
     }
 }

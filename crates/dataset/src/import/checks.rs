@@ -53,7 +53,7 @@ impl WithoutItem {
             let with = at.map_or(0, |at| counts[at]);
             if *without > with {
                 warnings.push(format!(
-                    "warning: {}: {without} of {} events {event:?} have no item; if another \
+                    "warning: {}: events {event:?} without an item: {without} of {}; if another \
                      column has it, name that column with --item-column",
                     path.display(),
                     with + without

@@ -100,18 +100,16 @@ pub(super) fn time_of(
             .or_else(|| with_date(rows, columns, text, format)),
         _ => None,
     };
-    match parsed {
-        Some((time, kind, date)) => Ok(Some(FoundTime { time, kind, date })),
-        None => {
-            let expected = match format {
-                None => "a time as a number or as 2024-05-01 10:00:00 (others are read with, for \
-                         example, --time-format '%d.%m.%Y %H:%M')"
-                    .to_owned(),
-                Some(format) => format!("a time as {format}"),
-            };
-            Err(fault(rows, &columns.time, &expected, &words(&cell)))
-        }
+    if let Some((time, kind, date)) = parsed {
+        return Ok(Some(FoundTime { time, kind, date }));
     }
+    let expected = match format {
+        None => "a time as a number or as 2024-05-01 10:00:00 (others are read with, for example, \
+                 --time-format '%d.%m.%Y %H:%M')"
+            .to_owned(),
+        Some(format) => format!("a time as {format}"),
+    };
+    Err(fault(rows, &columns.time, &expected, &words(&cell)))
 }
 
 /// A time of day with the day from another column, as in files with `date` and `time`.

@@ -120,34 +120,60 @@ pub(super) enum Reason {
     Forgotten,
 }
 
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Reason {
+    /// The reason after a number of rows.
+    fn text(&self, rows: u64) -> String {
+        let one = rows == 1;
+        let events = if one { "event" } else { "events" };
+        let number = |single, plural| String::from(if one { single } else { plural });
         match self {
-            Self::EventAgainst(name) => write!(f, "events {name:?}, which speak against the item"),
+            Self::EventAgainst(name) => {
+                let are = number("is a dislike or return", "are dislikes or returns");
+                format!("{events} {name:?}, which {are}")
+            }
             Self::NeutralEvent(name) => {
-                write!(f, "events {name:?}, which are no choice of an item")
+                let do_not = number("does not", "do not");
+                format!("{events} {name:?}, which {do_not} name a choice")
             }
             Self::UnknownEvent(name) => {
-                write!(f, "events {name:?}, which are not known (--event {name:?}=1 reads them)")
+                let are = number("is", "are");
+                format!("{events} {name:?}, which {are} not known (--event {name:?}=1 decides)")
             }
             Self::LightEvent(name) => {
-                write!(f, "events {name:?}, whose weight is below --min-event-weight")
+                format!("{events} {name:?}, whose weight is below --min-event-weight")
             }
-            Self::NoItem(name) => write!(f, "events {name:?} without an item"),
-            Self::NoItemNorEvent => f.write_str("rows without an item and without an event type"),
-            Self::NotPositive => f.write_str("ratings of 0 or less (--min-rating decides)"),
-            Self::LowRating(min) => write!(f, "ratings below {min}, or none"),
-            Self::Quantity => f.write_str("quantities of 0 or less, which are returns"),
-            Self::Duplicate => f.write_str("exact duplicates (--keep-duplicates reads them)"),
-            Self::Bot(limit) => write!(
-                f,
-                "events of users with more than {limit} in an hour (--max-events-per-user-hour)"
+            Self::NoItem(name) => format!("{events} {name:?} without an item"),
+            Self::NoItemNorEvent => number(
+                "row without an item and without an event type",
+                "rows without an item and without an event type",
             ),
-            Self::Forgotten => f.write_str("rows of users who asked to be forgotten"),
-            Self::Step => f.write_str("steps to the same item, such as a cart after a view"),
-            Self::Repeat => {
-                f.write_str("interactions with an item that the user had before (--repeats keep)")
-            }
+            Self::NotPositive => number(
+                "rating of 0 or less (--min-rating decides)",
+                "ratings of 0 or less (--min-rating decides)",
+            ),
+            Self::LowRating(min) => format!("{} below {min}, or none", number("rating", "ratings")),
+            Self::Quantity => number(
+                "quantity of 0 or less, which is a return",
+                "quantities of 0 or less, which are returns",
+            ),
+            Self::Duplicate => number(
+                "exact duplicate (--keep-duplicates decides)",
+                "exact duplicates (--keep-duplicates decides)",
+            ),
+            Self::Bot(limit) => format!(
+                "{events} of users with more than {limit} in an hour (--max-events-per-user-hour)"
+            ),
+            Self::Forgotten => number(
+                "row of a user who asked to be forgotten",
+                "rows of users who asked to be forgotten",
+            ),
+            Self::Step => format!(
+                "{events} after a lighter one on the same item, such as a cart after a view"
+            ),
+            Self::Repeat => number(
+                "interaction with an item that the user had before (--repeats keep)",
+                "interactions with an item that the user had before (--repeats keep)",
+            ),
         }
     }
 }
@@ -172,7 +198,7 @@ impl LeftOut {
 
     pub(super) fn into_rows(self) -> Vec<LeftOutRows> {
         let rows = |(reason, rows, example): (Reason, u64, String)| LeftOutRows {
-            reason: reason.to_string(),
+            reason: reason.text(rows),
             rows,
             example,
         };
@@ -336,12 +362,16 @@ impl fmt::Display for Summary {
         }
         write!(
             f,
-            "{}: {} users, {} items, {} interactions",
-            self.name, self.users, self.items, self.interactions
+            "{}: {}, {}, {}",
+            self.name,
+            count(self.users as u64, "user"),
+            count(self.items as u64, "item"),
+            count(self.interactions as u64, "interaction")
         )
     }
 }
 
-fn count(number: u64, noun: &str) -> String {
+/// A number with its noun.
+pub(super) fn count(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

@@ -28,7 +28,7 @@ fn delimited_text() {
     check(
         format!("{good}undefined,b,1\n"),
         3,
-        "field user: expected a user id, found a word for nothing",
+        "field user: expected a user id, found a word that means no value",
     );
     check(format!("{good}a,null,1\n"), 3, "field item: expected an item id, found nothing");
     check(

@@ -14,7 +14,10 @@ fn the_steps_to_a_purchase_are_one_interaction() {
     let kept = try_import(log, |options| options.repeats = Repeats::Keep).unwrap();
     // The cart and the purchase of a follow its view; b was left in between.
     assert_eq!(shown(&kept.dataset), ["u: a b c b"]);
-    assert_eq!(left_out(&kept), [(2, "steps to the same item, such as a cart after a view")]);
+    assert_eq!(
+        left_out(&kept),
+        [(2, "events after a lighter one on the same item, such as a cart after a view")]
+    );
     let bought = try_import(log, |options| options.min_event_weight = 5).unwrap();
     assert_eq!(shown(&bought.dataset), ["u: a b"]);
 }
@@ -40,7 +43,7 @@ fn events_about_no_item_are_no_bad_rows() {
     let read = import_text(log);
     assert_eq!(shown(&read.dataset), ["u: a"]);
     let expected =
-        [(1, "events \"Page Loaded\" without an item"), (2, "events \"search\" without an item")];
+        [(1, "event \"Page Loaded\" without an item"), (2, "events \"search\" without an item")];
     assert_eq!(left_out(&read), expected);
     // As in GA4, where an event of any type can lack its item.
     let views = import_text(log.replace("search", "view"));
@@ -69,7 +72,7 @@ fn events_of_interest_that_mostly_lack_their_item_are_warned_of() {
     let notes = import_text(log).summary.notes;
     let warnings: Vec<_> = notes.iter().filter(|note| note.starts_with("warning")).collect();
     assert_eq!(warnings.len(), 1, "{notes:?}");
-    assert!(warnings[0].contains("2 of 3 events \"purchase\" have no item"), "{notes:?}");
+    assert!(warnings[0].contains("events \"purchase\" without an item: 2 of 3;"), "{notes:?}");
 }
 
 #[test]
@@ -83,7 +86,7 @@ fn an_event_with_a_list_of_items_is_one_interaction_for_each() {
     assert_eq!(shown(&read.dataset), ["u: a b c"]);
     let summary = read.summary.to_string();
     assert!(summary.contains("item: items.item_id"), "{summary}");
-    assert!(summary.contains("1 events \"purchase\" without an item"), "{summary}");
+    assert!(summary.contains("1 event \"purchase\" without an item"), "{summary}");
 
     // Segment: the item of a view is in the event itself, those of an order are in a list.
     let segment = r#"{"userId":"u","event":"Product Viewed","timestamp":"2026-01-01T00:00:00Z","properties":{"product_id":"a"}}
@@ -162,7 +165,7 @@ fn ratings_and_quantities_can_speak_against_an_item() {
         1,85123A,6,2010-12-01 08:26,17850.0\nC2,85123A,-6,2010-12-02 08:26,17850.0\n";
     let shop = import_text(shop);
     assert_eq!(shown(&shop.dataset), ["17850: 85123A"]);
-    assert_eq!(left_out(&shop), [(1, "quantities of 0 or less, which are returns")]);
+    assert_eq!(left_out(&shop), [(1, "quantity of 0 or less, which is a return")]);
 }
 
 #[test]
@@ -258,7 +261,7 @@ fn bots_are_left_out() {
     let strict = limit(25);
     assert_eq!((strict.summary.users, strict.dataset.sequences[0].user.as_str()), (1, "human"));
     assert_eq!(strict.summary.left_out[0].rows, 40);
-    assert!(strict.summary.notes[0].contains("1 users"), "{:?}", strict.summary.notes);
+    assert!(strict.summary.notes[0].contains("1 user with"), "{:?}", strict.summary.notes);
     // Numbers that are no dates have no hours.
     let mut order = String::new();
     for event in 0..40 {
@@ -293,7 +296,7 @@ fn the_summary_shows_how_the_first_rows_were_understood() {
         "  milliseconds since 1970, 2023-11-14T22:13:20Z to 2023-11-14T22:13:23Z",
         "  not used: session_id",
         "  user v2, item b, 2023-11-14T22:13:21Z, view",
-        "  1 events \"dislike\", which speak against the item; first: ",
+        "  1 event \"dislike\", which is a dislike or return; first: ",
         "test: 2 users, 2 items, 2 interactions",
     ] {
         assert!(text.contains(part), "{part} is not in\n{text}");
