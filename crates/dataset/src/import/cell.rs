@@ -61,6 +61,17 @@ pub(super) fn number(cell: &Cell<'_>) -> Option<f64> {
     }
 }
 
+/// A cell as a rating: a number, or stars.
+pub(super) fn rating(cell: &Cell<'_>) -> Option<f64> {
+    number(cell).or_else(|| {
+        let Cell::Text(text) = cell else { return None };
+        let is_star = |letter: char| matches!(letter, '★' | '⭐');
+        // An empty star, and a mark of presentation that follows some stars.
+        let only_stars = text.chars().all(|it| is_star(it) || matches!(it, '☆' | '\u{fe0f}' | ' '));
+        only_stars.then(|| text.chars().map(|it| f64::from(u8::from(is_star(it)))).sum())
+    })
+}
+
 fn decimal(text: &str) -> Option<f64> {
     let point = text.rfind([',', '.']).map(|at| text.as_bytes()[at]);
     let with_point = match point {
@@ -75,6 +86,21 @@ fn decimal(text: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn stars_are_counted() {
+        for (text, expected) in [
+            ("★★★★", Some(4.0)),
+            ("★★☆☆☆", Some(2.0)),
+            ("☆☆☆☆☆", Some(0.0)),
+            ("⭐⭐⭐", Some(3.0)),
+            ("4,5", Some(4.5)),
+            ("★ nice", None),
+            ("like", None),
+        ] {
+            assert_eq!(rating(&Cell::Text(text.into())), expected, "{text}");
+        }
+    }
 
     #[test]
     fn numbers_of_spreadsheets_are_read() {

@@ -2,7 +2,7 @@
 
 use std::{path::Path, rc::Rc};
 
-use super::{log::Row, summary::Reason, time};
+use super::{cell::words, log::Row, summary::Reason, time};
 use crate::readers::{Cell, Rows};
 
 /// Ids that shops give to visitors whom they do not know.
@@ -61,6 +61,35 @@ impl WithoutItem {
             }
         }
         warnings
+    }
+}
+
+/// Ratings that are neither numbers nor stars, and their number.
+#[derive(Default)]
+pub(super) struct WordRatings {
+    first: String,
+    rows: usize,
+}
+
+impl WordRatings {
+    pub(super) fn add(&mut self, cell: &Cell<'_>) {
+        if self.rows == 0 {
+            self.first = words(cell);
+        }
+        self.rows += 1;
+    }
+
+    pub(super) fn warning(&self, path: &Path) -> Option<String> {
+        (self.rows > 0).then(|| {
+            format!(
+                "warning: {}: ratings that are no numbers: {}, for example {}; their rows count. \
+                 If the column has event types, name it with --event-column, and those that are \
+                 not known with --event NAME=WEIGHT",
+                path.display(),
+                self.rows,
+                self.first
+            )
+        })
     }
 }
 

@@ -7,8 +7,8 @@ use std::{
 
 use super::{
     bad_rows::{BadRow, BadRows},
-    cell::{fault, id, number, value, words},
-    checks::{UnreadTimes, WithoutItem},
+    cell::{fault, id, number, rating, value, words},
+    checks::{UnreadTimes, WithoutItem, WordRatings},
     columns::{LISTS, bare},
     events::{Meaning, VIEW, meaning},
     id::Names,
@@ -85,6 +85,7 @@ struct FileLog<'a> {
     checked: Names,
     forgotten: Vec<bool>,
     unread_times: UnreadTimes,
+    word_ratings: WordRatings,
     /// The column of days that is read together with the time of day.
     date: Option<usize>,
 }
@@ -115,6 +116,7 @@ impl Log {
             checked: Names::default(),
             forgotten: Vec::new(),
             unread_times: UnreadTimes::default(),
+            word_ratings: WordRatings::default(),
             date: None,
         };
         let before = self.bad.total;
@@ -174,6 +176,7 @@ impl Log {
         }
         let event_named = columns.event.named;
         self.finish(&log, &mut summary, timed, event_named, own_log)?;
+        self.notes.extend(log.word_ratings.warning(path));
         if !own_log {
             summary.add_unused(log.filled.iter().map(|(at, _)| *at));
         }
@@ -426,7 +429,7 @@ impl FileLog<'_> {
     }
 
     /// Whether rating or quantity say that the item is not wanted.
-    fn rejected(&self, rows: &dyn Rows, columns: &Columns) -> Result<Option<Reason>, String> {
+    fn rejected(&mut self, rows: &dyn Rows, columns: &Columns) -> Result<Option<Reason>, String> {
         let cell = value(rows, &columns.quantity);
         match number(&cell) {
             Some(quantity) if quantity <= 0.0 => return Ok(Some(Reason::Quantity)),
@@ -444,12 +447,16 @@ impl FileLog<'_> {
             return Ok(None);
         }
         let cell = value(rows, &columns.rating);
-        let rating = number(&cell);
+        let rating = rating(&cell);
         if rating.is_none()
             && cell != Cell::Absent
             && (columns.rating.named || self.options.min_rating.is_some())
         {
             return Err(fault(rows, &columns.rating, "a rating as a number", &words(&cell)));
+        }
+        let is_event = columns.rating.columns == columns.event.columns;
+        if rating.is_none() && cell != Cell::Absent && !is_event {
+            self.word_ratings.add(&cell);
         }
         Ok(match self.options.min_rating {
             Some(min) if rating.is_none_or(|rating| rating < min) => Some(Reason::LowRating(min)),

@@ -219,6 +219,21 @@ fn repeats_are_decided_by_the_last_items() {
 }
 
 #[test]
+fn ratings_in_stars_are_counted_and_those_in_words_are_reported() {
+    let log = "user,item,rating\nu,a,★★★★\nu,b,★★☆☆☆\n";
+    let read = try_import(log, |options| options.min_rating = Some(3.0)).unwrap();
+    assert_eq!(shown(&read.dataset), ["u: a"]);
+    let log = "user,item,rating\nu,a,like\nu,b,dislike\nu,c,5\n";
+    let read = import_text(log);
+    assert_eq!(shown(&read.dataset), ["u: a b c"]);
+    let text = read.summary.to_string();
+    assert!(text.contains("no numbers: 2, for example \"like\""), "{text}");
+    let events = try_import(log, |options| options.columns.event = Some("rating".into())).unwrap();
+    assert_eq!(shown(&events.dataset), ["u: a"]);
+    assert!(!events.summary.to_string().contains("no numbers"), "{}", events.summary);
+}
+
+#[test]
 fn users_who_may_be_many_people_are_warned_of() {
     // 60 users with 3 rows each, and one with `rows`.
     let warnings = |user: &str, rows: usize| {
