@@ -137,9 +137,10 @@ impl<'a> Rows<'a> {
     }
 
     fn example(&self, row: &Row) -> String {
+        let (path, unit) = &self.log.files[usize::from(row.file)];
         format!(
-            "{}, line {}: user {}, item {}",
-            self.log.files[usize::from(row.file)].display(),
+            "{}, {unit} {}: user {}, item {}",
+            path.display(),
             row.line,
             self.users[row.user as usize],
             self.catalogue.get(ItemIndex(row.item)).id.as_str()

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     DatasetError, Item,
+    error::shown,
     readers::{self, Cell, Rows, Step},
 };
 
@@ -131,8 +132,9 @@ impl Catalogues {
         let readers::Opened { mut rows, description, recbole } =
             readers::open(path, options.has_header, &[])?;
         let categories = if recbole { Categories::Recbole } else { categories };
+        let path = shown(path);
         let mut columns = Columns::find(path, &*rows, options, log_columns)?;
-        let mut table = Table::new(path);
+        let mut table = Table::new(path, rows.unit());
         let before = self.bad.total;
         loop {
             let step = rows.advance()?;
@@ -198,8 +200,8 @@ impl Catalogues {
     fn add(&mut self, table: Table, ids: Vec<Result<Rc<str>, String>>, item: &Selected) {
         let mut names = Names::default();
         let mut items: Vec<Metadata> = Vec::new();
-        let (path, columns) = (table.path, table.names);
-        let bad = |line, reason| BadRow { file: path.clone(), line, reason };
+        let (path, unit, columns) = (table.path, table.unit, table.names);
+        let bad = |line, reason| BadRow { file: path.clone(), unit, line, reason };
         for (row, id) in table.rows.into_iter().zip(ids) {
             let id = match id {
                 Ok(id) => id,

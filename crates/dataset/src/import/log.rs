@@ -20,7 +20,9 @@ use super::{
     users::{Users, prefixed},
 };
 use crate::{
-    DatasetError, event_log,
+    DatasetError,
+    error::shown,
+    event_log,
     readers::{self, Cell, Rows, Step},
 };
 
@@ -40,7 +42,8 @@ pub(super) struct Log {
     pub(super) items: Names,
     pub(super) rows: Vec<Row>,
     pub(super) event_types: Vec<EventType>,
-    pub(super) files: Vec<PathBuf>,
+    /// Each file, and what its line numbers count.
+    pub(super) files: Vec<(PathBuf, &'static str)>,
     pub(super) bad: BadRows,
     pub(super) left_out: LeftOut,
     pub(super) summaries: Vec<FileSummary>,
@@ -72,6 +75,8 @@ pub(super) struct Row {
 /// One file while it is read.
 struct FileLog<'a> {
     path: &'a Path,
+    /// What a line number counts.
+    unit: &'static str,
     options: &'a ImportOptions,
     file: u16,
     users: Users,
@@ -102,9 +107,11 @@ impl Log {
     ) -> Result<(), DatasetError> {
         let readers::Opened { mut rows, description, .. } =
             readers::open(path, options.has_header, &LISTS)?;
+        let path = shown(path);
         let mut columns = Columns::find(path, &*rows, options)?;
         let mut log = FileLog {
             path,
+            unit: rows.unit(),
             options,
             file: self.files.len() as u16,
             users: Users::default(),
@@ -190,7 +197,7 @@ impl Log {
             ));
         }
         self.summaries.push(summary);
-        self.files.push(path.to_path_buf());
+        self.files.push((path.to_path_buf(), log.unit));
         Ok(())
     }
 
@@ -387,7 +394,7 @@ impl FileLog<'_> {
         {
             // Without the name.
             left_out.add(Reason::Forgotten, || {
-                format!("{}, line {}", self.path.display(), rows.line())
+                format!("{}, {} {}", self.path.display(), self.unit, rows.line())
             });
             return Ok(());
         }
@@ -466,11 +473,11 @@ impl FileLog<'_> {
     }
 
     fn bad_row(&self, line: u64, reason: String) -> BadRow {
-        BadRow { file: self.path.to_path_buf(), line, reason }
+        BadRow { file: self.path.to_path_buf(), unit: self.unit, line, reason }
     }
 
     fn example(&self, line: u64, user: &str, item: &str) -> String {
-        format!("{}, line {line}: user {user}, item {item}", self.path.display())
+        format!("{}, {} {line}: user {user}, item {item}", self.path.display(), self.unit)
     }
 }
 

@@ -106,3 +106,13 @@ fn a_refusal_shows_the_first_ten_reasons_in_order() {
     assert!(lines[1].contains("found nothing (and 14 other rows)"), "{error}");
     assert!(lines[1].contains("line 2: ") && lines[10].contains("line 19: "), "{error}");
 }
+
+#[test]
+#[cfg(feature = "parquet")]
+fn a_parquet_file_has_rows_and_no_lines() {
+    let row = |item: &str| ("u".to_owned(), item.to_owned(), 1_714_557_600_000);
+    let rows = [row("a"), row("")];
+    let bytes = crate::same_log::parquet(&rows, parquet::basic::Compression::SNAPPY);
+    let error = try_import(bytes, |_| ()).unwrap_err().to_string();
+    assert!(error.contains(", row 2: field item_id"), "{error}");
+}
