@@ -1,7 +1,6 @@
 import { resolve } from 'node:path';
 import { defineConfig } from 'vite';
 import { compress } from './dev/compress.ts';
-import { documentation } from './dev/docs.ts';
 import { generatedWasm } from './dev/generated-wasm.ts';
 import { mockServer } from './dev/mock-server.ts';
 import { results } from './dev/results.ts';
@@ -22,7 +21,6 @@ export default defineConfig({
   plugins: [
     generatedWasm(mock),
     ...(mock ? [mockServer()] : []),
-    documentation(resolve(import.meta.dirname, '..')),
     results(resolve(import.meta.dirname, '../docs/results')),
     serviceWorker(resolve(import.meta.dirname, 'src/service-worker.js')),
     compress(),

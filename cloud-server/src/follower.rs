@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tandem_dataset::files::write_atomically;
+use tandem_dataset::{Catalogue, files::write_atomically};
 use tandem_storage::{Activation, Storage, StorageError};
 
 use crate::{
@@ -19,6 +19,7 @@ use crate::{
     release_folder::{CURRENT, ModelOptions, read_release},
     start_error::StartError,
     state::{AppState, Recommender},
+    storage::copy_catalogue,
     trial::Trial,
 };
 
@@ -198,11 +199,25 @@ impl Following {
         {
             tracing::warn!(%error, "the new release does not count the newest events");
         }
+        if let Err(error) = self.use_items(&recommender.catalogue) {
+            tracing::warn!(%error, "the database does not have the new items yet");
+        }
         self.retired.push(self.state.recommender.replace(Arc::new(recommender)));
         let previous = std::mem::replace(&mut self.in_use, name.to_owned());
         tracing::info!(from = previous, to = name, "switched to a new release");
         self.refused = None;
         previous
+    }
+
+    /// Follows the items of a new catalogue and copies them into the database. If that fails, lists
+    /// use the fields of the catalogue.
+    fn use_items(&self, catalogue: &Arc<Catalogue>) -> Result<(), StorageError> {
+        let AppState { items, storage, .. } = &*self.state;
+        items.follow(catalogue);
+        match storage {
+            Some(storage) => storage.block_on(copy_catalogue(items, storage, catalogue)).map(drop),
+            None => Ok(()),
+        }
     }
 
     /// The release with its language model loaded, unless the server stops meanwhile; `None` if

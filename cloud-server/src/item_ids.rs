@@ -63,7 +63,8 @@ pub(crate) fn resolve_request(
             }
         }
     }
-    Ok(ResolvedRequest { job: Job { history, exclude, k }, ignored })
+    let job = Job { history, exclude, only: None, k, explain: request.explain };
+    Ok(ResolvedRequest { job, ignored })
 }
 
 /// The positions of the known ids, in order, and the number of unknown ids.

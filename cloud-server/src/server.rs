@@ -16,6 +16,7 @@ use actix_web::{
 };
 use tandem_dataset::files::FileDraft;
 use tandem_generator::LoadOptions;
+use tandem_protocol::ItemId;
 use tandem_storage::Storage;
 
 use crate::{
@@ -31,7 +32,7 @@ use crate::{
     signals::{Signal, Signals},
     start_error::StartError,
     state::{AppState, Recommender},
-    storage::Maintenance,
+    storage::{EventSink, Maintenance, copy_catalogue},
     traces::Traces,
 };
 
@@ -153,9 +154,13 @@ pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, S
         let replayed = sink.replay(&state.live_counts, signals, &first.catalogue);
         replayed.map_err(StartError::from)?;
     }
+    if let Some(EventSink::Files(log)) = state.event_sink() {
+        let replay = |_: &str, item: &ItemId, at| state.trends.replay(&state.items, item, at);
+        log.for_each_interaction(replay).map_err(StartError::from)?;
+    }
     if let Some(storage) = &state.storage {
         // Before the first list, so that none has an item that must not be recommended.
-        storage.block_on(state.hidden.refresh(storage)).map_err(StartError::from)?;
+        storage.block_on(state.items.refresh(storage)).map_err(StartError::from)?;
     }
     let maintenance = state.storage.clone().map(|it| Maintenance::start(it, args.retention()));
     let maintenance = maintenance.transpose().map_err(StartError::from)?;
@@ -299,16 +304,28 @@ async fn keep_up(state: web::Data<AppState>) {
 /// server runs.
 async fn follow_items(state: web::Data<AppState>) {
     let Some(storage) = state.storage.clone() else { return };
-    let mut answers = true;
+    let (mut answers, mut is_copied) = (true, false);
     loop {
-        let followed = state.hidden.refresh(&storage).await;
+        let followed = if answers && is_copied {
+            state.items.refresh(&storage).await
+        } else {
+            // The first time in the background: the start does not wait for a large catalogue. Later
+            // because a new one may not have been copied while the database did not answer.
+            let catalogue = Arc::clone(&state.recommender().catalogue);
+            copy_catalogue(&state.items, &storage, &catalogue).await.map(drop)
+        };
+        let followed = match followed {
+            Ok(()) if state.store_events => state.trends.refresh(&state.items, &storage).await,
+            other => other,
+        };
         match &followed {
             Err(error) if answers => tracing::warn!(%error, "lists do not follow the items"),
             Ok(()) if !answers => tracing::info!("lists follow the items again"),
             _ => {}
         }
         answers = followed.is_ok();
-        sleep(crate::storage::POLL).await;
+        is_copied |= answers;
+        sleep(crate::live_items::POLL).await;
     }
 }
 

@@ -12,18 +12,10 @@ use tandem_storage::Storage;
 use tokio::sync::Semaphore;
 
 use crate::{
-    access::AccessControl,
-    activations::Activations,
-    artifacts::ArtifactStore,
-    body_budget::BodyBudget,
-    config::Limits,
-    connection::Admission,
-    events::EventLog,
-    live_counts::LiveCounts,
-    metrics::Metrics,
-    models::Models,
-    storage::{EventSink, HiddenItems},
-    traces::Traces,
+    access::AccessControl, activations::Activations, artifacts::ArtifactStore,
+    body_budget::BodyBudget, config::Limits, connection::Admission, events::EventLog,
+    live_counts::LiveCounts, live_items::LiveItems, metrics::Metrics, models::Models,
+    storage::EventSink, traces::Traces, trends::Trends,
 };
 
 /// Everything that the request handlers share.
@@ -51,12 +43,14 @@ pub struct AppState {
     pub storage: Option<Storage>,
     /// Whether events go to the database.
     pub store_events: bool,
-    /// Items of the database that must not be recommended.
-    pub(crate) hidden: HiddenItems,
+    /// Which items may be recommended, and their fields.
+    pub(crate) items: LiveItems,
     /// Memory of bodies that are arriving.
     pub(crate) bodies: BodyBudget,
     /// Counts of events for the ranking signals.
     pub(crate) live_counts: LiveCounts,
+    /// How often items were chosen lately.
+    pub(crate) trends: Trends,
     pub(crate) connections: Admission,
     pub(crate) metrics: Metrics,
     /// Large requests for rows are answered one at a time, beside the language models.
@@ -157,6 +151,7 @@ impl AppState {
     #[must_use]
     pub fn new(recommender: Arc<Recommender>, limits: Limits) -> Self {
         let connections = &limits.connections;
+        let items = LiveItems::new(&recommender.catalogue);
         Self {
             recommender: CurrentRecommender::new(recommender),
             site: None,
@@ -168,9 +163,10 @@ impl AppState {
             events: None,
             storage: None,
             store_events: false,
-            hidden: HiddenItems::default(),
+            items,
             bodies: BodyBudget::new(limits.body_memory),
             live_counts: LiveCounts::default(),
+            trends: Trends::default(),
             connections: Admission::new(connections.total, connections.per_address),
             metrics: Metrics::default(),
             large_rows: Semaphore::new(1),

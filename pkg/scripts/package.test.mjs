@@ -100,9 +100,11 @@ test('the types resolve for everyone who can import a module', async () => {
 test('it can be imported in Node, where only creating a recommender is refused', async () => {
   const { createRecommender, Recommender, TandemError } = await import('@tandem-rec/client');
   assert.equal(Recommender.isSupported(), false);
+  assert.equal(Recommender.missingFeature(), 'worker');
   await assert.rejects(createRecommender({ server: 'http://127.0.0.1:1' }), (error) => {
     assert.ok(error instanceof TandemError);
     assert.equal(error.code, 'unsupported');
+    assert.match(error.message, /found an environment without workers/);
     return true;
   });
 });

@@ -62,7 +62,7 @@ it('Trusted Types: a plain address becomes trusted by the policy of the package,
 it('Trusted Types without an address: an error that names the policy', async () => {
   workers(onlyTrusted);
   vi.stubGlobal('document', Object.assign(new EventTarget(), { baseURI: 'http://shop.example/' }));
-  vi.spyOn(Recommender, 'isSupported').mockReturnValue(true);
+  vi.spyOn(Recommender, 'missingFeature').mockReturnValue(null);
   await expect(createRecommender({ server: '/' })).rejects.toMatchObject({
     name: 'DeviceError',
     code: 'worker_failed',

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tandem_collaboration::{Fusion, Policy};
 use tandem_model::{ItemTable, LearningConfig, cells::CellIndex};
-use tandem_protocol::{Artifact, ErrorCode, ItemId, Manifest, PROTOCOL_VERSION};
+use tandem_protocol::{Artifact, Counts, ErrorCode, ItemId, Manifest, PROTOCOL_VERSION};
 use tandem_session::{DEFAULT_CELL_MEMORY, RowStore, SearchMode, SearchSource, Session, Settings};
 
 use crate::{
@@ -90,7 +90,9 @@ impl Release {
             )
         })?;
         let cells = manifest.search.as_ref().and_then(|search| search.cells.as_ref());
-        for artifact in [&manifest.body, &manifest.rows, &manifest.items].into_iter().chain(cells) {
+        let counts = manifest.counts.as_ref().map(|counts| &counts.rows);
+        let files = [&manifest.body, &manifest.rows, &manifest.items];
+        for artifact in files.into_iter().chain(cells).chain(counts) {
             check_path(&artifact.path)?;
         }
         let search = search.source(manifest.search.as_ref());
@@ -105,6 +107,11 @@ impl Release {
             (None, _) if self.manifest.catalogue.items <= WHOLE_TABLE_ITEMS => Table::Whole(()),
             (None, _) => Table::None,
         }
+    }
+
+    /// The co-occurrence counts, for a device with the whole item table.
+    pub(crate) fn counts(&self) -> Option<&Counts> {
+        self.manifest.counts.as_ref().filter(|_| matches!(self.table(), Table::Whole(())))
     }
 
     /// The index of the cells, if the manifest has one.

@@ -11,11 +11,11 @@ use tandem_collaboration::{
 };
 use tandem_model::LearningConfig;
 use tandem_protocol::{
-    Artifact, Candidate, CandidatesRequest, CandidatesResponse, CatalogueInfo, DisagreementReport,
-    EngineKind, ErrorCode, Event, EventKind, EventsRequest, EventsResponse, HostedModel, Ignored,
-    ItemId, ItemRow, LanguageModelCalibration, LanguageModelInfo, LoggedEvent, Manifest,
-    ModelConfig, ModelKind, ModelsResponse, Problem, Ranking, RowsRequest, RowsResponse,
-    SearchConfig, TextPart,
+    Artifact, Candidate, CandidatesRequest, CandidatesResponse, CatalogueInfo, Counts,
+    DisagreementReport, EngineKind, ErrorCode, Event, EventKind, EventsRequest, EventsResponse,
+    FilterValue, HostedModel, Ignored, ItemFilter, ItemId, ItemRow, LanguageModelCalibration,
+    LanguageModelInfo, LoggedEvent, Manifest, ModelConfig, ModelKind, ModelsResponse, PriceRange,
+    Problem, Ranking, RowsRequest, RowsResponse, ScoreExplanation, SearchConfig, TextPart,
 };
 use tandem_session::{Contribution, Explanation, RankedItem, SearchMode, Similar};
 use ts_rs::{Config, TS};
@@ -78,12 +78,12 @@ fn generated() -> String {
         // Options of the client, and its network.
         OpenConfig, SearchMode, Budget, HttpRequest, Received, ErrorCode,
         // Wire format.
-        ItemId, Event, EventKind, Ranking, CandidatesRequest, CandidatesResponse, Candidate, ItemRow,
-        Ignored, tandem_protocol::Timings, RowsRequest, RowsResponse, ModelsResponse, HostedModel,
+        ItemId, Event, EventKind, Ranking, CandidatesRequest, ItemFilter, PriceRange, FilterValue, CandidatesResponse, Candidate,
+        ScoreExplanation, ItemRow, Ignored, tandem_protocol::Timings, RowsRequest, RowsResponse, ModelsResponse, HostedModel,
         EngineKind, EventsRequest, LoggedEvent, EventsResponse, DisagreementReport, Problem,
         // Manifest.
         Manifest<Fusion, Policy, LearningConfig>, LanguageModelCalibration<Fusion, Policy>,
-        CatalogueInfo, ModelConfig, ModelKind, TextPart, LanguageModelInfo, Artifact, Fusion,
+        CatalogueInfo, ModelConfig, ModelKind, TextPart, Counts, LanguageModelInfo, Artifact, Fusion,
         SearchConfig, LanguageModelScore, Normalisation, Policy, Trigger, Consistency, UpliftModel,
         BucketLimits, CallShare, LearningConfig,
     ];

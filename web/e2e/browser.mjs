@@ -1,6 +1,7 @@
 import { chromium } from 'playwright-core';
 
-const QUIET = [
+/** Options without requests and questions of the browser's own. */
+export const QUIET = [
   '--no-sandbox',
   '--disable-quic',
   '--no-first-run',

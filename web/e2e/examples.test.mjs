@@ -7,8 +7,8 @@ import { pathToFileURL } from 'node:url';
 import { launch } from './browser.mjs';
 import { serverUrl } from './environment.mjs';
 import { ExamplePage } from './example-page.mjs';
-import { build, install, pack } from './example-project.mjs';
-import { serve, withCloud } from './static-server.mjs';
+import { build, install, installAlone, pack } from './example-project.mjs';
+import { STRICT, serve, withCloud } from './static-server.mjs';
 
 let browser;
 let tarball;
@@ -17,10 +17,23 @@ before(async () => {
 });
 after(() => browser?.close());
 
-for (const name of ['script-tag', 'vite', 'webpack', 'react', 'vue', 'svelte', 'element']) {
+const SMALL = ['script-tag', 'vite', 'webpack', 'react', 'vue', 'svelte', 'sveltekit', 'element'];
+/** Not in the workspace of the repository: hundreds of packages of their own. */
+const LARGE = process.env.TANDEM_ALL_EXAMPLES === '1' ? ['nextjs', 'angular'] : [];
+/** These frameworks start their pages by inline scripts. */
+const INLINE = ['sveltekit', 'nextjs'];
+/** SvelteKit hides its text for screen readers by a style attribute. */
+const ANNOUNCER = "'self' 'unsafe-hashes' 'sha256-S8qMpvofolR8Mpjy4kQvEm7m1q8clzU4dfDH0AmvZjo='";
+
+for (const name of [...SMALL, ...LARGE]) {
   test(`${name}: the build from the tarball recommends under a strict policy`, async () => {
-    const folder = await build(await install(name, tarball));
-    const site = await serve(folder, { cloud: serverUrl() });
+    const project = await (LARGE.includes(name) ? installAlone : install)(name, tarball);
+    const folder = await build(project, { NEXT_PUBLIC_TANDEM_SERVER: serverUrl() });
+    const site = await serve(folder, {
+      cloud: serverUrl(),
+      inlineScripts: INLINE.includes(name),
+      policy: name === 'sveltekit' ? { ...STRICT, 'style-src': ANNOUNCER } : STRICT,
+    });
     try {
       await recommends(site.url, `example-${name}`);
       assert.deepEqual(site.violations, []);

@@ -5,7 +5,12 @@ import { fileURLToPath } from 'node:url';
 import { STRICT } from './static-server.mjs';
 
 const pkg = fileURLToPath(new URL('../../pkg', import.meta.url));
-const TYPES = { '.js': 'text/javascript', '.wasm': 'application/wasm', '.map': 'application/json' };
+const TYPES = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript',
+  '.wasm': 'application/wasm',
+  '.map': 'application/json',
+};
 const POLICY = Object.entries(STRICT)
   .map(([directive, sources]) => `${directive} ${sources}`)
   .join('; ');
@@ -69,10 +74,17 @@ const ADAPTER = `
 /**
  * Serves the built package and a page that loads it, under the strict policy.
  *
- * @param {{ headers?: Record<string, string> }} [options] `headers` for every response
+ * @param {{ headers?: Record<string, string>, pages?: Record<string, string> }} [options]
+ *   `headers` for every response; `pages`: contents of further files by their paths
  */
-export async function servePackage({ headers = {} } = {}) {
-  const made = { '/': PAGE, '/page.js': SCRIPT, '/sw.js': SERVICE_WORKER, '/adapter.js': ADAPTER };
+export async function servePackage({ headers = {}, pages = {} } = {}) {
+  const made = {
+    '/': PAGE,
+    '/page.js': SCRIPT,
+    '/sw.js': SERVICE_WORKER,
+    '/adapter.js': ADAPTER,
+    ...pages,
+  };
   const requests = [];
   const server = createServer(async (request, response) => {
     const { pathname, search } = new URL(request.url, 'http://127.0.0.1');

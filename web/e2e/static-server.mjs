@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { extname, join, normalize } from 'node:path';
@@ -25,17 +26,15 @@ const TYPES = {
  *
  * @param {string} folder
  * @param {{ cloud: string, policy?: Record<string, string>, types?: Record<string, string>,
- *   answers?: Record<string, string>, headers?: Record<string, string> }} how `types` (content
- *   type) and `answers` (another file) by file extension; `headers` for every response
+ *   answers?: Record<string, string>, headers?: Record<string, string>, inlineScripts?: boolean }}
+ *   how `types` (content type) and `answers` (another file) by file extension; `headers` for every
+ *   response; `inlineScripts`: the policy has the hashes of the page's own inline scripts
  */
 export async function serve(
   folder,
-  { cloud, policy = STRICT, types = {}, answers = {}, headers = {} },
+  { cloud, policy = STRICT, types = {}, answers = {}, headers = {}, inlineScripts = false },
 ) {
   const violations = [];
-  const header = Object.entries({ ...policy, 'report-uri': '/csp-report' })
-    .map(([directive, sources]) => `${directive} ${sources}`)
-    .join('; ');
   const server = createServer(async (request, response) => {
     const { pathname } = new URL(request.url, 'http://127.0.0.1');
     if (pathname === '/csp-report') {
@@ -46,13 +45,15 @@ export async function serve(
     const name = pathname === '/' ? '/index.html' : decodeURIComponent(pathname);
     const type = extname(name);
     try {
-      const body = await readFile(join(folder, normalize(answers[type] ?? name)));
+      const file = await readFile(join(folder, normalize(answers[type] ?? name)));
+      const body = type === '.html' ? withCloud(file.toString(), cloud) : file;
+      const inline = inlineScripts && type === '.html' ? hashes(body) : [];
       response.writeHead(200, {
         'content-type': types[type] ?? TYPES[type] ?? 'application/octet-stream',
-        'content-security-policy': header,
+        'content-security-policy': headerOf(policy, inline),
         ...headers,
       });
-      response.end(type === '.html' ? withCloud(body.toString(), cloud) : body);
+      response.end(body);
     } catch (error) {
       if (error.code !== 'ENOENT' && error.code !== 'EISDIR') throw error;
       response.writeHead(404).end();
@@ -67,6 +68,20 @@ export async function serve(
       return new Promise((closed) => server.close(closed));
     },
   };
+}
+
+function headerOf(policy, scripts) {
+  const sources = [policy['script-src'], ...scripts].join(' ');
+  return Object.entries({ ...policy, 'script-src': sources, 'report-uri': '/csp-report' })
+    .map(([directive, allowed]) => `${directive} ${allowed}`)
+    .join('; ');
+}
+
+/** Sources of a policy that allow the inline scripts of a page. */
+function hashes(html) {
+  return [...html.matchAll(/<script(?![^>]*\ssrc=)[^>]*>(.*?)<\/script>/gs)].map(
+    ([, script]) => `'sha256-${createHash('sha256').update(script).digest('base64')}'`,
+  );
 }
 
 /** Replaces the server address in the page of an example. */

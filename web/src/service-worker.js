@@ -23,6 +23,8 @@ self.addEventListener('fetch', (event) => {
   const { method, url } = event.request;
   const { origin, pathname } = new URL(url);
   if (method !== 'GET' || origin !== location.origin) return;
+  // The documentation has files whose content changes under the same name.
+  if (pathname.startsWith(new URL('docs/', self.registration.scope).pathname)) return;
   if (/\/artifacts\/[^/]+\/[^/]+$/.test(pathname)) {
     event.respondWith(fromCache(event.request, ARTIFACTS));
   } else if (/\/v1\/(manifest|status|models)$/.test(pathname)) {

@@ -85,6 +85,11 @@ fn assertions(workspace: &Workspace) -> PathBuf {
     workspace.evidence().join("assertions.json")
 }
 
+/// Makes the pictures of the documents.
+pub(crate) fn screenshots(workspace: &Workspace, server: &Server) -> Result<(), Failure> {
+    driver(workspace)?.env("TANDEM_URL", server.url()).arg("web/e2e/screenshots.mjs").run()
+}
+
 /// Tests the demo with damaged artefacts, without a network and with a server that dies. The
 /// last test stops `server`.
 pub(crate) fn faults(workspace: &Workspace, server: &Server) -> Result<Tally, Failure> {
@@ -95,11 +100,18 @@ pub(crate) fn faults(workspace: &Workspace, server: &Server) -> Result<Tally, Fa
 }
 
 /// Tests the examples, built from the packed package, and pages whose Content-Security-Policy is
-/// too strict. `server` must allow pages of any origin.
-pub(crate) fn examples(workspace: &Workspace, server: &Server) -> Result<Tally, Failure> {
+/// too strict. `server` must allow pages of any origin. `all`: also the examples that are not in
+/// the workspace of npm.
+pub(crate) fn examples(
+    workspace: &Workspace,
+    server: &Server,
+    all: bool,
+) -> Result<Tally, Failure> {
     let mut tally = Tally::default();
     for script in ["web/e2e/examples.test.mjs", "web/e2e/csp.test.mjs"] {
-        let program = driver(workspace)?.env("TANDEM_URL", server.url());
+        let program = driver(workspace)?
+            .env("TANDEM_URL", server.url())
+            .env("TANDEM_ALL_EXAMPLES", if all { "1" } else { "0" });
         tally += node::run_tests(program, script)?;
     }
     Ok(tally)
@@ -108,11 +120,17 @@ pub(crate) fn examples(workspace: &Workspace, server: &Server) -> Result<Tally, 
 /// Tests the built package in pages of its own, against a simulated server.
 pub(crate) fn package(workspace: &Workspace) -> Result<Tally, Failure> {
     let mut tally = Tally::default();
-    for part in ["", "-visit", "-search", "-faults", "-storage", "-device", "-weight"] {
+    for part in ["", "-visit", "-search", "-faults", "-storage", "-device", "-weight", "-browsers"]
+    {
         let script = format!("web/e2e/package{part}.test.mjs");
         tally += node::run_tests(driver(workspace)?, &script)?;
     }
     Ok(tally)
+}
+
+/// Tests links and pages of the built documentation site.
+pub(crate) fn documents(workspace: &Workspace) -> Result<Tally, Failure> {
+    node::run_tests(driver(workspace)?, "web/e2e/docs.test.mjs")
 }
 
 /// Tests the way from clicks in a page to a new release in the same page. `tandem` and

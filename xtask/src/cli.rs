@@ -10,20 +10,21 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     about = "Developer commands of the Tandem repository",
     help_template = "{about}\n\n{usage-heading} {usage}\n\n\
         Start:\n  \
-        setup    Install programs and packages, download data and language model\n  \
-        demo     Build everything and serve the demo site\n\n\
+        setup        Install programs and packages, download data and language model\n  \
+        demo         Build everything and serve the demo site\n\n\
         Check:\n  \
-        check    Run the fast checks of the development loop\n  \
-        test     Run all tests\n  \
-        tidy     Check the repository rules\n  \
-        docs     Test the commands in the documents\n  \
-        soak     Overload the server for minutes\n\n\
+        check        Run the fast checks of the development loop\n  \
+        test         Run all tests\n  \
+        tidy         Check the repository rules\n  \
+        docs         Test the commands in the documents\n  \
+        soak         Overload the server for minutes\n\n\
         Build and measure:\n  \
-        wasm     Build the WebAssembly modules\n  \
-        bench    Measure speed\n  \
-        dist     Make the archives of a release\n  \
-        types    Rewrite the generated TypeScript types\n  \
-        results  Rewrite the tables of the documents from docs/results\n\n\
+        wasm         Build the WebAssembly modules\n  \
+        bench        Measure speed\n  \
+        dist         Make the archives of a release\n  \
+        screenshots  Make the pictures of the documents\n  \
+        types        Rewrite the generated TypeScript types\n  \
+        results      Rewrite the tables of the documents from docs/results\n\n\
         Options:\n{options}\n\n\
         `cargo xtask <COMMAND> --help` explains a command's options."
 )]
@@ -70,6 +71,11 @@ pub(crate) enum Command {
     /// The programs with manual pages and completions, the npm package, the licences of all
     /// dependencies, a bill of materials (`CycloneDX`) and SHA-256 sums.
     Dist(DistOptions),
+    /// Make the pictures of the documents from the demo, in light and dark, and an animation.
+    ///
+    /// Writes `docs/demo.png`, `docs/demo-dark.png` and `docs/demo.webp`. Needs Chromium and
+    /// ffmpeg.
+    Screenshots,
     /// Rewrite the generated TypeScript types from the Rust types.
     Types,
     /// Rewrite the tables of the documents from `docs/results`.
@@ -116,6 +122,10 @@ pub(crate) struct TestOptions {
     /// Leave out the tests that need a browser.
     #[arg(long)]
     pub(crate) no_browser: bool,
+    /// Also test the examples for Next.js and Angular, which download hundreds of megabytes of
+    /// packages of their own.
+    #[arg(long, conflicts_with = "no_browser")]
+    pub(crate) all_examples: bool,
 }
 
 /// Options of `tidy`.

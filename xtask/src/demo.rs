@@ -37,7 +37,12 @@ pub(crate) fn run(workspace: &Workspace, options: &DemoOptions) -> Result<(), Fa
     let mut server =
         server::start(workspace, &built.prepared, &films, options.port, &options.allow_origin)?;
     println!("Tandem is at {}  (stop it with Ctrl-C)", server.url());
-    // Afterwards, so that the page does not wait for its training.
+    // Afterwards, so that the page waits for neither.
+    match site::documents(workspace).and_then(|documents| served::add(&films, "docs", &documents)) {
+        Ok(()) => println!("The documentation is at {}/docs/", server.url()),
+        Err(Failure::Interrupted) => return Ok(()),
+        Err(failure) => eprintln!("warning: there is no documentation: {failure}"),
+    }
     let _second = match second_shop(workspace, &built, &films, &server) {
         Ok(second) => Some(second),
         Err(Failure::Interrupted) => return Ok(()),
@@ -111,6 +116,22 @@ pub(crate) fn build(workspace: &Workspace, browser: bool) -> Result<Built, Failu
     let site = site::build(workspace)?;
     process::check_interrupt()?;
     Ok(Built { prepared, site })
+}
+
+/// `cargo xtask screenshots`
+pub(crate) fn screenshots(workspace: &Workspace) -> Result<(), Failure> {
+    if process::on_path("ffmpeg").is_none() {
+        return Err(Failure::Machine(
+            "no ffmpeg found, which makes the animation: install it (Debian's package ffmpeg)"
+                .to_owned(),
+        ));
+    }
+    let built = build(workspace, true)?;
+    let server = built.serve(workspace, 0, &[])?;
+    say("Driving", format!("a browser at {}", server.url()));
+    let outcome = browser::screenshots(workspace, &server);
+    server.stop();
+    outcome
 }
 
 /// Runs the scripted session against a new server.

@@ -54,6 +54,7 @@ fn main() -> ExitCode {
             Command::Types => types::run(&workspace),
             Command::Docs => docs::run(&workspace),
             Command::Soak(options) => soak::run(&workspace, &options),
+            Command::Screenshots => demo::screenshots(&workspace),
             Command::Dist(options) => dist::run(&workspace, &options),
             Command::Wasm(options) => wasm::run(&workspace, &options),
             Command::Bench(options) => bench::run(&workspace, &options),

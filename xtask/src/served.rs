@@ -44,6 +44,15 @@ pub(crate) fn note(folder: &Path, page: &str, notes: &Notes<'_>) -> Result<(), F
     Ok(())
 }
 
+/// Puts a copy of the folder `from` into an assembled folder, in the place of an older one.
+pub(crate) fn add(folder: &Path, name: &str, from: &Path) -> Result<(), Failure> {
+    let to = folder.join(name);
+    if to.exists() {
+        fs::remove_dir_all(&to).map_err(Failure::file(&to))?;
+    }
+    copy(from, &to).map_err(Failure::file(&to))
+}
+
 fn with_notes(html: &str, notes: &Notes<'_>) -> String {
     let quoted = |value: &str| value.replace('&', "&amp;").replace('"', "&quot;");
     let tags = notes.iter().fold(String::new(), |all, (name, value)| {

@@ -86,7 +86,12 @@ pub(crate) fn run(workspace: &Workspace, options: &TestOptions) -> Result<(), Fa
         summary.step(&format!("{package} (vitest)"), || vitest(workspace, package))?;
     }
     summary.step("the packed npm package", || node::package(workspace))?;
+    let documents = summary
+        .step("documentation site", || site::documents(workspace).map(|_| Tally::default()))?;
     if !options.no_browser {
+        if documents {
+            summary.step("documentation site in a browser", || browser::documents(workspace))?;
+        }
         summary.step("parity of backends", || {
             for device in Device::ALL {
                 wasm::build(workspace, device, Purpose::Bench)?;
@@ -102,12 +107,16 @@ pub(crate) fn run(workspace: &Workspace, options: &TestOptions) -> Result<(), Fa
             cargo::build_programs(workspace)?;
             browser::administration(workspace)
         })?;
-        in_browser(workspace, &mut summary)?;
+        in_browser(workspace, options, &mut summary)?;
     }
     summary.finish()
 }
 
-fn in_browser(workspace: &Workspace, summary: &mut Summary) -> Result<(), Failure> {
+fn in_browser(
+    workspace: &Workspace,
+    options: &TestOptions,
+    summary: &mut Summary,
+) -> Result<(), Failure> {
     let mut built = None;
     summary.step("demo builds", || {
         built = Some(demo::build(workspace, true)?);
@@ -121,7 +130,7 @@ fn in_browser(workspace: &Workspace, summary: &mut Summary) -> Result<(), Failur
     })?;
     summary.step("examples in a browser", || {
         let server = built.serve(workspace, 0, &["*".to_owned()])?;
-        let tally = browser::examples(workspace, &server);
+        let tally = browser::examples(workspace, &server, options.all_examples);
         server.stop();
         tally
     })?;

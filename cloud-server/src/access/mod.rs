@@ -27,7 +27,7 @@ use rates::ClientRates;
 /// What a caller may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Role {
-    /// Candidates, rows, artefacts and events, within rates.
+    /// Candidates, lists of items, rows, artefacts and events, within rates.
     Public,
     /// Everything.
     Admin,

@@ -57,6 +57,16 @@ impl Release {
         BASE64_STANDARD.encode(&self.rows[start..start + self.row_bytes])
     }
 
+    /// The 8-bit values of an item's row, without its scale.
+    ///
+    /// # Panics
+    /// If the item is not in the catalogue of the store.
+    pub(crate) fn row_values(&self, item: ItemIndex) -> impl ExactSizeIterator<Item = i8> + '_ {
+        let start = ROWS_HEADER + item.position() * self.row_bytes;
+        let values = &self.rows[start + ROW_SCALE..start + self.row_bytes];
+        values.iter().map(|value| value.cast_signed())
+    }
+
     /// Reads and verifies a release. Blocks.
     ///
     /// # Errors
@@ -83,14 +93,15 @@ impl Release {
             read_verified(&folder, artifact)?;
         }
         let rows = read_verified(&folder, &manifest.rows)?;
-        let row_bytes = ROW_SCALE + manifest.model.dims;
+        let dims = manifest.model.dims + manifest.text.map_or(0, |text| text.dims);
+        let row_bytes = ROW_SCALE + dims;
         let expected = ROWS_HEADER + catalogue.len() * row_bytes;
-        let header = [catalogue.len(), manifest.model.dims].map(|n| (n as u32).to_le_bytes());
+        let header = [catalogue.len(), dims].map(|n| (n as u32).to_le_bytes());
         if rows.len() != expected || rows[..ROWS_HEADER] != header.concat() {
             return Err(ArtifactError::Rows {
                 path: folder.join(&manifest.rows.path),
                 items: catalogue.len(),
-                dims: manifest.model.dims,
+                dims,
                 bytes: rows.len(),
             });
         }
@@ -126,7 +137,8 @@ fn read_manifest(path: &Path, hash: &str) -> Result<(Vec<u8>, ServerManifest), A
 /// The files that the server does not interpret.
 fn opaque_files(manifest: &ServerManifest) -> impl Iterator<Item = &Artifact> {
     let cell_index = manifest.search.as_ref().and_then(|search| search.cells.as_ref());
-    [&manifest.body, &manifest.items].into_iter().chain(cell_index)
+    let counts = manifest.counts.as_ref().map(|counts| &counts.rows);
+    [&manifest.body, &manifest.items].into_iter().chain(cell_index).chain(counts)
 }
 
 /// SHA-256 of all files of a release by name, also of a release of another catalogue.

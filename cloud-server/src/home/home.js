@@ -42,17 +42,34 @@ function title(id) {
   return items.get(id)?.title || id;
 }
 
-function button(id) {
+/** The signals of an explanation, in the words of the page. */
+const SIGNALS = [
+  ['language_model', 'language model'],
+  ['counts', 'chosen together'],
+  ['text', 'similar text'],
+  ['small_model', 'small model'],
+];
+
+/** The parts of a candidate's score; empty without an explanation. */
+function why(explanation) {
+  if (explanation === undefined) return '';
+  const parts = SIGNALS.filter(([name]) => explanation[name] !== undefined).map(
+    ([name, label]) => `${label} ${explanation[name] < 0 ? '−' : '+'}${Math.abs(explanation[name]).toFixed(1)}`,
+  );
+  return `Why: ${parts.join(', ')}`;
+}
+
+function button(id, reason = '') {
   const place = document.createElement('li');
   const card = document.createElement('button');
   card.type = 'button';
   card.dataset.item = id;
   card.textContent = title(id);
   const { year, genres = [] } = items.get(id) ?? {};
-  const about = [year, ...genres].filter(Boolean).join(', ');
-  if (about !== '') {
+  for (const text of [[year, ...genres].filter(Boolean).join(', '), reason]) {
+    if (text === '') continue;
     const line = document.createElement('small');
-    line.textContent = about;
+    line.textContent = text;
     card.append(line);
   }
   card.addEventListener('click', () => click(id));
@@ -60,8 +77,10 @@ function button(id) {
   return place;
 }
 
-function showRecommended(ids, reason) {
-  at('recommended').replaceChildren(...ids.slice(0, SHOWN).map(button));
+/** Shows items, each with the reason for it if `reasons` has one. */
+function showRecommended(ids, reason, reasons = []) {
+  const shown = ids.slice(0, SHOWN).map((id, rank) => button(id, reasons[rank]));
+  at('recommended').replaceChildren(...shown);
   at('status').textContent = reason;
 }
 
@@ -76,7 +95,7 @@ function showMatches() {
     }
   }
   at('matches').textContent = `${count.toLocaleString('en')} of ${items.size.toLocaleString('en')} items`;
-  at('found').replaceChildren(...found.map(button));
+  at('found').replaceChildren(...found.map((id) => button(id)));
 }
 
 function showHistory() {
@@ -99,7 +118,7 @@ function serverLists() {
     const [list] = await json('/v1/candidates', {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ history, k: SHOWN }),
+      body: JSON.stringify({ history, k: SHOWN, explain: true }),
     });
     // A later click has asked again.
     if (request !== newest) return;
@@ -112,6 +131,7 @@ function serverLists() {
     showRecommended(
       list.candidates.map(({ item }) => item),
       reason,
+      list.candidates.map(({ explanation }) => why(explanation)),
     );
   };
   return { start: update, track: update, reset: update };

@@ -362,7 +362,7 @@ fn described<'c>(
     items: impl Iterator<Item = &'c Item>,
 ) -> Vec<CatalogueItem> {
     let mut hidden = Vec::new();
-    state.hidden.exclude(&recommender.catalogue, &mut hidden);
+    state.items.exclude(&recommender.catalogue, &mut hidden);
     let is_hidden =
         |id: &ItemId| recommender.catalogue.index_of(id).is_some_and(|item| hidden.contains(&item));
     let describe = |item: &Item| CatalogueItem {

@@ -15,6 +15,7 @@ use crate::{
     candidate_stats::{CandidateStats, ListTimes},
     error::ApiError,
     item_ids::{ResolvedRequest, resolve_request},
+    live_items::check_filter,
     models::ServedModel,
     state::{AppState, Recommender},
     worker::{JobOutput, WorkerError},
@@ -25,7 +26,8 @@ const BATCH_IN_QUEUE: usize = 8;
 
 /// A candidate list for a history.
 ///
-/// All candidates are distinct items of the catalogue, none of them in the history or excluded.
+/// All candidates are distinct items of the catalogue, none of them in the history or excluded, and
+/// all of them meet the filter.
 #[utoipa::path(
     post, path = "/v1/candidates", tag = "public", request_body = CandidatesRequest,
     responses(
@@ -143,7 +145,14 @@ async fn make_list(
 ) -> Result<List, ApiError> {
     let Recommender { catalogue, artifacts, models, .. } = recommender;
     let ResolvedRequest { mut job, ignored } = resolve_request(&request, catalogue, &state.limits)?;
-    state.hidden.exclude(catalogue, &mut job.exclude);
+    if let Some(filter) = &request.filter {
+        check_filter(filter, state.storage.is_some())?;
+        // Without the hidden items.
+        job.only = Some(state.items.matching(catalogue, filter));
+    } else {
+        state.items.exclude(catalogue, &mut job.exclude);
+    }
+    let total = job.only.as_ref().map(|only| only.len() as usize);
     let model = models.find(request.model.as_deref())?;
     let release = match (request.rows, request.release) {
         (true, wanted) => Some(find_release(artifacts, wanted.as_deref()).await?),
@@ -175,13 +184,22 @@ async fn make_list(
     let row = |item| release.as_ref().map(|release: &Arc<Release>| release.row(item));
     let id = |item| catalogue.get(item).id.clone();
     let JobOutput { generation, .. } = output;
+    let explanation = |at: usize| {
+        let explanation = *generation.explanations.get(at)?;
+        Some(match caller.role {
+            Role::Public => explanation.with_counts_in_language_model(),
+            Role::Admin => explanation,
+        })
+    };
     let candidates = generation
         .candidates
         .iter()
-        .map(|ranked| Candidate {
+        .enumerate()
+        .map(|(at, ranked)| Candidate {
             item: id(ranked.item),
             logprob: ranked.logprob,
             row: row(ranked.item),
+            explanation: explanation(at),
         })
         .collect();
     let history_rows = history
@@ -194,6 +212,7 @@ async fn make_list(
         catalogue_hash: catalogue.hash().to_owned(),
         ranking: generation.ranking,
         candidates,
+        total,
         history_rows,
         ignored: Ignored { truncated: generation.truncated, ..ignored },
         timings,

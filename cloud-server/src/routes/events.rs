@@ -84,6 +84,9 @@ async fn append(
             let shared = state.clone().into_inner();
             let write = move || {
                 let new = log.append(&session, &events)?;
+                for event in new.iter().filter(|event| is_interaction(event.kind)) {
+                    shared.trends.count(&shared.items, &event.item);
+                }
                 Ok((new.len(), count(&shared, &session, &new)))
             };
             write_off_thread(write).await

@@ -249,7 +249,7 @@ fn id_of(id: web::Path<String>) -> Result<ItemId, ApiError> {
 /// Lets lists follow what was just written, before the answer. What fails here is read a second
 /// later.
 async fn follow(state: &AppState, storage: &Storage) {
-    if let Err(error) = state.hidden.refresh(storage).await {
+    if let Err(error) = state.items.refresh(storage).await {
         tracing::warn!(%error, "lists do not follow the items yet");
     }
 }

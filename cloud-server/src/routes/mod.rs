@@ -12,6 +12,7 @@ mod items;
 mod metrics;
 mod models;
 mod openapi;
+mod rankings;
 mod release;
 mod releases;
 mod rows;
@@ -108,6 +109,10 @@ pub fn create_app(
                         .default_service(not_allowed("GET, HEAD, POST"))
                         .wrap(from_fn(only_admin)),
                 )
+                .service(get("/items/popular", REQUEST, rankings::popular))
+                .service(get("/items/latest", REQUEST, rankings::latest))
+                .service(get("/items/trending", REQUEST, rankings::trending))
+                .service(get("/items/{id}/similar", REQUEST, rankings::similar))
                 .service(
                     web::resource("/items/{id}")
                         .route(web::route().guard(get_or_head()).to(items::get))

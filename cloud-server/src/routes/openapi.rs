@@ -15,7 +15,8 @@ use utoipa::{
 };
 
 use super::{
-    admin, artifacts, candidates, events, health, items, metrics, models, releases, rows, status,
+    admin, artifacts, candidates, events, health, items, metrics, models, rankings, releases, rows,
+    status,
 };
 use crate::{error::PROBLEM_JSON, error_table};
 
@@ -36,6 +37,10 @@ use crate::{error::PROBLEM_JSON, error_table};
         items::list,
         items::get,
         items::delete,
+        rankings::popular,
+        rankings::latest,
+        rankings::trending,
+        rankings::similar,
         artifacts::manifest,
         artifacts::file,
         artifacts::cell,

@@ -1,14 +1,14 @@
 //! The database of `--storage`: events and items, and the commands on it.
 
+mod catalogue;
 mod commands;
 mod export;
-mod hidden;
 mod lines;
 mod maintenance;
 mod sink;
 
+pub(crate) use catalogue::copy_catalogue;
 pub use commands::{StorageCommand, StorageCommandError};
-pub(crate) use hidden::{HiddenItems, POLL};
 pub(crate) use lines::{AvailabilityLine, Format, Line, LineError, Lines};
 pub(crate) use maintenance::Maintenance;
 pub(crate) use sink::{EventSink, ReplayError};

@@ -144,8 +144,21 @@ fn generate<'f>(
             Some(generator) => generator,
             None => slot.insert(factory.generator()?),
         };
-        let queries: Vec<Query<'_>> = batch.iter().map(|queued| queued.job.query()).collect();
-        Ok::<_, GeneratorError>(generator.generate_batch(&queries))
+        let queries: Vec<Query<'_>> = batch
+            .iter()
+            .filter(|queued| !queued.job.explain)
+            .map(|queued| queued.job.query())
+            .collect();
+        let mut lists = generator.generate_batch(&queries).into_iter();
+        // Explanations are rare, and are made one by one.
+        let results = batch.iter().map_while(|queued| {
+            if queued.job.explain {
+                Some(generator.explain(&queued.job.query()))
+            } else {
+                lists.next()
+            }
+        });
+        Ok::<_, GeneratorError>(results.collect::<Vec<_>>())
     });
     let results = match attempt {
         Ok(Ok(results)) => results,

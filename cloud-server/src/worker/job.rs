@@ -1,5 +1,6 @@
 use std::time::Instant;
 
+use roaring::RoaringBitmap;
 use tandem_dataset::ItemIndex;
 use tandem_generator::{Generation, Query};
 use tokio::sync::oneshot;
@@ -11,13 +12,22 @@ pub struct Job {
     pub history: Vec<ItemIndex>,
     /// Further items that must not be candidates.
     pub exclude: Vec<ItemIndex>,
+    /// Positions of the items that may be candidates; `None` for all.
+    pub only: Option<RoaringBitmap>,
     /// Number of candidates wanted.
     pub k: usize,
+    /// Whether the parts of the candidates' scores are wanted.
+    pub explain: bool,
 }
 
 impl Job {
     pub(super) fn query(&self) -> Query<'_> {
-        Query { history: &self.history, exclude: &self.exclude, k: self.k }
+        Query {
+            history: &self.history,
+            exclude: &self.exclude,
+            only: self.only.as_ref(),
+            k: self.k,
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::{fs, net::SocketAddr, path::PathBuf};
 
 use actix_web::test::TestRequest;
 use cloud_server::{Limits, Rates};
-use serde_json::json;
+use serde_json::{Value, json};
 use tandem_dataset::files::sha256_hex;
 use tempfile::TempDir;
 
@@ -91,6 +91,20 @@ async fn a_public_key_allows_what_a_page_needs_and_an_admin_key_everything() {
 }
 
 #[actix_rt::test]
+async fn a_public_key_shows_items_and_does_not_list_the_database() {
+    let (_folder, fixture) = with_keys(Limits::default());
+    let app = app(&fixture).await;
+    for path in ["/v1/items/popular", "/v1/items/1/similar"] {
+        assert_eq!(send(&app, get(path)).await.refusal(), "401 unauthorized");
+        assert_eq!(send(&app, with_key(get(path), PUBLIC)).await.status, 200, "{path}");
+    }
+    for path in ["/v1/items", "/v1/items/1"] {
+        let refusal = send(&app, with_key(get(path), PUBLIC)).await.refusal();
+        assert_eq!(refusal, "403 unauthorized", "{path}");
+    }
+}
+
+#[actix_rt::test]
 async fn only_an_admin_key_removes_visitors() {
     let (_folder, fixture) = with_keys(Limits::default());
     let app = app(&fixture).await;
@@ -134,6 +148,21 @@ async fn a_public_key_is_not_told_what_the_prefix_cache_holds() {
         assert_eq!(admin["timings"][field].as_f64(), Some(told), "{field}");
     }
     assert!(public["timings"]["total_ms"].as_f64().unwrap() > 0.0);
+}
+
+#[actix_rt::test]
+async fn a_public_key_is_not_told_the_counts_by_themselves() {
+    let (_folder, fixture) = with_keys(Limits::default());
+    let app = app(&fixture).await;
+    let request = || post("/v1/candidates", r#"{"history":["1"],"k":2,"explain":true}"#);
+    let public = send(&app, with_key(request(), PUBLIC)).await.json();
+    let admin = send(&app, with_key(request(), ADMIN)).await.json();
+    let second = |list: &Value| list["candidates"][1]["explanation"].clone();
+    assert_eq!(second(&public), json!({ "score": 3.0, "language_model": 3.0 }));
+    assert_eq!(second(&admin), json!({ "score": 3.0, "language_model": 2.0, "counts": 1.0 }));
+    // Nothing is explained that was not asked for.
+    let plain = send(&app, with_key(post("/v1/candidates", LIST), ADMIN)).await.json();
+    assert_eq!(plain["candidates"][0].get("explanation"), None);
 }
 
 fn from_address(request: TestRequest, address: &str) -> TestRequest {

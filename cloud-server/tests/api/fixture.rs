@@ -18,7 +18,7 @@ use cloud_server::{
 use serde_json::{Value, json};
 use tandem_dataset::{Catalogue, Dataset, Item, ItemIndex, Sequence, files::sha256_hex};
 use tandem_generator::{Generation, Generator, GeneratorError, Query, Ranked};
-use tandem_protocol::{EngineKind, ItemId, LanguageModelInfo, Ranking};
+use tandem_protocol::{EngineKind, ItemId, LanguageModelInfo, Ranking, ScoreExplanation};
 use tempfile::TempDir;
 
 /// Number of items in the catalogue, with the ids `1` to `30`.
@@ -53,8 +53,8 @@ pub(crate) fn write_dataset(folder: &Path) {
     Dataset::new("films", catalogue(), vec![sequence], notice).unwrap().save(folder).unwrap();
 }
 
-/// Writes a release with the rows `[position, 1, 2, mark]` at scale 0.5 and the cells
-/// [`CELLS`], makes it the current release and returns its hash.
+/// Writes a release with the rows `[position, 1, 2, mark]` at scale 0.5, of which the last number
+/// is the text part, and the cells [`CELLS`], makes it the current release and returns its hash.
 pub(crate) fn write_artifacts(root: &Path, catalogue: &Catalogue, mark: u8) -> String {
     let mut rows = Vec::new();
     rows.extend((catalogue.len() as u32).to_le_bytes());
@@ -68,6 +68,7 @@ pub(crate) fn write_artifacts(root: &Path, catalogue: &Catalogue, mark: u8) -> S
         ("rows.bin", rows),
         ("items.json", b"[]".to_vec()),
         ("cells.bin", b"index of the cells".to_vec()),
+        ("counts.bin", b"counts".to_vec()),
     ];
     let artifact = |index: usize| {
         let (path, bytes) = &files[index];
@@ -76,7 +77,9 @@ pub(crate) fn write_artifacts(root: &Path, catalogue: &Catalogue, mark: u8) -> S
     let manifest = serde_json::to_vec(&json!({
         "version": 1,
         "catalogue": { "hash": catalogue.hash(), "items": catalogue.len() },
-        "model": { "kind": "sasrec", "dims": DIMS, "blocks": 1, "heads": 1, "max_length": 50 },
+        "model": { "kind": "sasrec", "dims": DIMS - 1, "blocks": 1, "heads": 1, "max_length": 50 },
+        "text": { "dims": 1, "weight": 0.5 },
+        "counts": { "rows": artifact(4), "weight": 0.5 },
         "body": artifact(0), "rows": artifact(1), "items": artifact(2),
         "fusion": { "alpha": 0.5 }, "policy": {}, "learning": {},
         "search": { "k": 100, "cells": artifact(3) },
@@ -172,6 +175,21 @@ impl Generator for ScriptedGenerator<'_> {
         queries.iter().map(|query| self.generate(query)).collect()
     }
 
+    /// The second part is that of the counts, and grows with the rank.
+    fn explain(&mut self, query: &Query<'_>) -> Result<Generation, GeneratorError> {
+        let mut generation = self.generate(query)?;
+        let ranks = 0..generation.candidates.len();
+        generation.explanations = ranks
+            .map(|rank| ScoreExplanation {
+                score: 2.0 + rank as f32,
+                language_model: Some(2.0),
+                counts: Some(rank as f32),
+                ..ScoreExplanation::default()
+            })
+            .collect();
+        Ok(generation)
+    }
+
     fn generate(&mut self, query: &Query<'_>) -> Result<Generation, GeneratorError> {
         self.script.started.fetch_add(1, Ordering::SeqCst);
         self.script.wait_until_open();
@@ -184,12 +202,14 @@ impl Generator for ScriptedGenerator<'_> {
         let candidates = (0..ITEMS)
             .map(ItemIndex)
             .filter(|item| !query.history.contains(item) && !query.exclude.contains(item))
+            .filter(|item| query.only.is_none_or(|only| only.contains(item.0)))
             .take(query.k)
             .enumerate()
             .map(|(rank, item)| Ranked { item, logprob: -1.0 - rank as f32 })
             .collect();
         Ok(Generation {
             candidates,
+            explanations: Vec::new(),
             ranking: match query.history {
                 [] => Ranking::Popularity,
                 _ => Ranking::LanguageModel,

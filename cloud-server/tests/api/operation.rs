@@ -59,6 +59,10 @@ async fn the_description_has_every_route_and_resolves() {
         "/v1/users/{name}",
         "/v1/items",
         "/v1/items/{id}",
+        "/v1/items/{id}/similar",
+        "/v1/items/popular",
+        "/v1/items/latest",
+        "/v1/items/trending",
         "/v1/availability",
         "/v1/manifest",
         "/v1/models",
@@ -80,7 +84,7 @@ async fn the_description_has_every_route_and_resolves() {
     ] {
         assert!(paths.contains_key(path), "{path} is missing");
     }
-    assert_eq!(paths.len(), 26);
+    assert_eq!(paths.len(), 30);
     let mut references = Vec::new();
     collect_references(&description, &mut references);
     assert!(references.len() > 10);

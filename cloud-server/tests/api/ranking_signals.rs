@@ -98,6 +98,36 @@ fn what_visitors_choose_together_is_in_the_next_list_and_survives_a_restart() {
 }
 
 #[test]
+fn an_explanation_sums_to_the_score_and_orders_the_list() {
+    let folder = Folder::new();
+    let files = with_signals(&folder);
+    let process = Process::start_with(folder.root.path(), &mut command(&folder, &files)).ready();
+    let explained = |history: &[&str]| {
+        let request = json!({ "history": history, "k": 10, "explain": true });
+        let answer = process.candidates(&request);
+        answer["candidates"].as_array().unwrap().clone()
+    };
+    let number = |value: &Value| value.as_f64().unwrap();
+    let counted = explained(&["1"]);
+    let first = &counted[0];
+    for candidate in &counted {
+        let parts = &candidate["explanation"];
+        let sum = number(&parts["language_model"]) + number(&parts["counts"]);
+        assert!((sum - number(&parts["score"])).abs() < 1e-4, "{parts}");
+        assert_eq!((parts.get("text"), parts.get("small_model")), (None, None));
+        // Log-probabilities are scores minus one number.
+        let below = number(&first["explanation"]["score"]) - number(&parts["score"]);
+        let expected = number(&first["logprob"]) - number(&candidate["logprob"]);
+        assert!((below - expected).abs() < 1e-4, "{below} {expected}");
+    }
+    // Item 7 was counted after item 1; nothing was counted near item 3.
+    assert!(number(&first["explanation"]["counts"]) > 1.0);
+    assert_eq!(explained(&["3"])[0]["explanation"].get("counts"), None);
+    // Most popular items, for a history that is empty.
+    assert_eq!(explained(&[])[0].get("explanation"), None);
+}
+
+#[test]
 fn signals_of_another_model_or_catalogue_are_refused() {
     let folder = Folder::new();
     let (gguf, signals) = with_signals(&folder);

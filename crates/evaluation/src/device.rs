@@ -1,7 +1,9 @@
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use tandem_collaboration::Trigger;
 use tandem_dataset::{Dataset, ItemIndex};
-use tandem_model::{ItemTable, Scorer};
+use tandem_model::{CountsPart, ItemTable, Scorer};
 use tandem_protocol::{
     Candidate, CandidatesResponse, Ignored, ItemId, ItemRow, Ranking, RowsRequest, RowsResponse,
     Timings,
@@ -42,6 +44,8 @@ pub struct SimulatedDevice<'a> {
     pub rows: &'a RowStore,
     /// What a device without the whole table fetches.
     pub cells: Option<&'a CellFiles>,
+    /// Co-occurrence counts, on devices with the whole table.
+    pub counts: Option<&'a CountsPart>,
     /// Fusion, policy and learning.
     pub settings: &'a Settings,
 }
@@ -65,8 +69,8 @@ impl SimulatedDevice<'_> {
     /// first.
     ///
     /// # Errors
-    /// [`EvaluationError::Session`] for invalid settings, or rows of another width than the
-    /// model's.
+    /// [`EvaluationError::Session`] for invalid settings, rows of another width than the model's,
+    /// or counts of another catalogue.
     pub fn begin(
         &self,
         dataset: &Dataset,
@@ -79,6 +83,9 @@ impl SimulatedDevice<'_> {
             *seed ^= (user as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         }
         let mut session = Session::new(self.scorer.clone(), self.rows.clone(), settings)?;
+        if let Some(counts) = self.counts {
+            session.set_counts(Arc::clone(&counts.rows), counts.weight)?;
+        }
         session.prepend_history(before.iter().map(|&item| id(dataset, item)));
         Ok(session)
     }
@@ -99,13 +106,14 @@ impl SimulatedDevice<'_> {
         let candidate = |&(item, logprob): &(ItemIndex, f32)| {
             let item = id(dataset, item);
             let row = self.row(dataset, &item).transpose()?;
-            Ok(Candidate { item, logprob, row: row.map(|row| row.row) })
+            Ok(Candidate { item, logprob, row: row.map(|row| row.row), explanation: None })
         };
         let response = CandidatesResponse {
             model: "evaluation".into(),
             catalogue_hash: self.settings.catalogue_hash.clone(),
             ranking: Ranking::LanguageModel,
             candidates: candidates.iter().map(candidate).collect::<Result<_, EvaluationError>>()?,
+            total: None,
             history_rows: self.rows_of(dataset, &request.history)?,
             ignored: Ignored::default(),
             timings: Timings::default(),

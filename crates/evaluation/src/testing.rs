@@ -99,6 +99,6 @@ impl Parts {
 
     pub(crate) fn device(&self) -> SimulatedDevice<'_> {
         let Self { scorer, rows, cells, settings } = self;
-        SimulatedDevice { scorer, rows, cells: cells.as_ref(), settings }
+        SimulatedDevice { scorer, rows, cells: cells.as_ref(), counts: None, settings }
     }
 }

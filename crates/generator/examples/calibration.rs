@@ -67,7 +67,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mut generator = model.generator()?;
         report(&model.info().name, &cases, true, |history| {
             let history = distinct(history);
-            let list = generator.generate(&Query { history: &history, exclude: &[], k: items })?;
+            let list = generator.generate(&Query {
+                history: &history,
+                exclude: &[],
+                only: None,
+                k: items,
+            })?;
             let mut scores = vec![f32::NEG_INFINITY; items];
             for ranked in list.candidates {
                 scores[ranked.item.position()] = ranked.logprob;

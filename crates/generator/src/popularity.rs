@@ -16,7 +16,11 @@ pub fn most_popular(trie: &Trie, mask: &Mask, k: usize) -> Vec<Ranked> {
 
 /// [`most_popular`] for a catalogue without a trie.
 #[must_use]
-pub fn most_popular_items(catalogue: &Catalogue, removed: &[ItemIndex], k: usize) -> Vec<Ranked> {
+pub fn most_popular_items(
+    catalogue: &Catalogue,
+    removed: impl IntoIterator<Item = ItemIndex>,
+    k: usize,
+) -> Vec<Ranked> {
     let mut remaining = vec![true; catalogue.len()];
     for item in removed {
         remaining[item.position()] = false;
@@ -59,6 +63,6 @@ mod tests {
             .enumerate()
             .map(|(i, &count)| Item { count, ..Item::untitled(format!("i{i}").as_str().into()) });
         let catalogue = Catalogue::new(items.collect()).unwrap();
-        assert_eq!(most_popular_items(&catalogue, &[ItemIndex(3)], 10), ranked);
+        assert_eq!(most_popular_items(&catalogue, [ItemIndex(3)], 10), ranked);
     }
 }

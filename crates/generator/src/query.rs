@@ -1,5 +1,6 @@
+use roaring::RoaringBitmap;
 use tandem_dataset::ItemIndex;
-use tandem_protocol::Ranking;
+use tandem_protocol::{Ranking, ScoreExplanation};
 
 use crate::GeneratorError;
 
@@ -11,16 +12,31 @@ pub struct Query<'a> {
     pub history: &'a [ItemIndex],
     /// Further items that must not become candidates.
     pub exclude: &'a [ItemIndex],
+    /// Positions of the items that may become candidates; `None` for all. Positions outside the
+    /// catalogue are ignored.
+    pub only: Option<&'a RoaringBitmap>,
     /// Number of candidates wanted.
     pub k: usize,
 }
 
 #[cfg(feature = "llama")]
 impl Query<'_> {
-    /// The items that must not become candidates, with or without those of the history.
-    pub(crate) fn removed(&self, repeats: bool) -> impl Iterator<Item = ItemIndex> {
+    /// The items that must not become candidates, of a catalogue of `items` items, with or without
+    /// those of the history. An item may come twice.
+    pub(crate) fn removed(&self, repeats: bool, items: usize) -> impl Iterator<Item = ItemIndex> {
         let history: &[ItemIndex] = if repeats { &[] } else { self.history };
-        history.iter().chain(self.exclude).copied()
+        let others = self.only.map(|only| {
+            let mut others = RoaringBitmap::new();
+            others.insert_range(0..items as u32);
+            others -= only;
+            others.into_iter().map(ItemIndex)
+        });
+        history.iter().chain(self.exclude).copied().chain(others.into_iter().flatten())
+    }
+
+    /// Whether no item may become a candidate, whatever the history.
+    pub(crate) fn admits_nothing(&self) -> bool {
+        self.only.is_some_and(RoaringBitmap::is_empty)
     }
 }
 
@@ -30,8 +46,8 @@ pub struct Ranked {
     /// The item.
     pub item: ItemIndex,
     /// Natural logarithm (nats, at most 0) of its probability among the remaining items,
-    /// that is, the catalogue without exclusions and, unless repeats are allowed, without the
-    /// history. For titles this is the
+    /// that is, the allowed items without exclusions and, unless repeats are allowed, without
+    /// the history. For titles this is the
     /// distribution of [`branch_scores`](crate::branch_scores); for item tokens it is the
     /// model's softmax over the remaining items.
     pub logprob: f32,
@@ -42,6 +58,9 @@ pub struct Ranked {
 pub struct Generation {
     /// Best first, ties by [`ItemIndex`]; exactly `min(k, remaining items)`, distinct.
     pub candidates: Vec<Ranked>,
+    /// What the scores of the candidates are made of, in their order. Empty unless the list was
+    /// made by [`Generator::explain`].
+    pub explanations: Vec<ScoreExplanation>,
     /// What the order is based on: popularity if the history is empty.
     pub ranking: Ranking,
     /// Number of the oldest history items that the model did not read.
@@ -76,6 +95,15 @@ pub trait Generator {
     /// [`GeneratorError::UnknownItem`] for an item outside the catalogue, or a failure of the
     /// model. The generator stays usable.
     fn generate(&mut self, query: &Query<'_>) -> Result<Generation, GeneratorError>;
+
+    /// As [`generate`](Self::generate), with explanations if the engine can give them and the
+    /// list is not empty or by popularity.
+    ///
+    /// # Errors
+    /// As [`generate`](Self::generate).
+    fn explain(&mut self, query: &Query<'_>) -> Result<Generation, GeneratorError> {
+        self.generate(query)
+    }
 
     /// Number of queries that [`Generator::generate_batch`] evaluates at once; 1 if batching
     /// has no benefit.

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
@@ -6,12 +6,13 @@ use tandem_protocol::{ModelConfig, TextPart};
 
 #[cfg(not(feature = "webgpu"))]
 use crate::Scorer;
-use crate::{ItemTable, ModelError};
+use crate::{CountRows, ItemTable, ModelError};
 
 /// A trained small model as one file: configuration, body, item table and provenance.
 ///
-/// A `safetensors` file with the tensors `body` (the bytes of [`Body::to_bytes`]) and
-/// `items` (the bytes of [`ItemTable`]); the rest is in the header.
+/// A `safetensors` file with the tensors `body` (the bytes of [`Body::to_bytes`]), `items` (the
+/// bytes of [`ItemTable`]) and, if there are any, `counts` (the bytes of [`CountRows`]); the rest
+/// is in the header.
 ///
 /// [`Body::to_bytes`]: crate::Body::to_bytes
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +21,8 @@ pub struct Checkpoint {
     pub config: ModelConfig,
     /// The text part of the item rows, if they have one.
     pub text: Option<TextPart>,
+    /// The co-occurrence counts beside the model's scores, if there are any.
+    pub counts: Option<CountsPart>,
     /// The body's weights.
     pub body: Vec<u8>,
     /// The item table, in catalogue order.
@@ -33,6 +36,15 @@ pub struct Checkpoint {
     pub provenance: String,
 }
 
+/// Co-occurrence counts beside the scores of a small model; see [`tandem_protocol::Counts`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct CountsPart {
+    /// The count rows, in catalogue order.
+    pub rows: Arc<CountRows>,
+    /// Weight of the counts relative to the model's score, at least 0.
+    pub weight: f32,
+}
+
 /// Key of the metadata entry in the header.
 const HEADER: &str = "tandem";
 
@@ -42,6 +54,9 @@ struct Header {
     config: ModelConfig,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     text: Option<TextPart>,
+    /// Weight of the counts, if there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    counts: Option<f32>,
     catalogue_hash: String,
     #[serde(default)]
     left_out: Option<usize>,
@@ -82,6 +97,7 @@ impl Checkpoint {
         let header = Header {
             config: self.config.clone(),
             text: self.text,
+            counts: self.counts.as_ref().map(|counts| counts.weight),
             catalogue_hash: self.catalogue_hash.clone(),
             left_out: self.left_out,
             provenance: self.provenance.clone(),
@@ -90,7 +106,9 @@ impl Checkpoint {
         // A single entry, because the order of several would vary between runs.
         let header = HashMap::from([(HEADER.to_owned(), header)]);
         let mut views = Vec::new();
-        for (name, bytes) in [("body", self.body.as_slice()), ("items", self.items.as_bytes())] {
+        let counts = self.counts.as_ref().map(|counts| ("counts", counts.rows.as_bytes()));
+        let tensors = [("body", self.body.as_slice()), ("items", self.items.as_bytes())];
+        for (name, bytes) in tensors.into_iter().chain(counts) {
             let view = TensorView::new(Dtype::U8, vec![bytes.len()], bytes)
                 .map_err(|error| failed(&error))?;
             views.push((name, view));
@@ -117,7 +135,7 @@ impl Checkpoint {
                 "weight file: the header has no entry `{HEADER}`; train the model again with `tandem train srm`"
             ))
         })?;
-        let Header { config, text, catalogue_hash, left_out, provenance } =
+        let Header { config, text, counts, catalogue_hash, left_out, provenance } =
             serde_json::from_str(header).map_err(|error| {
                 ModelError::Format(format!("weight file: header entry `{HEADER}`: {error}"))
             })?;
@@ -134,9 +152,23 @@ impl Checkpoint {
                 found: items.dims(),
             });
         }
+        let counts = counts
+            .map(|weight| {
+                let rows = Arc::new(CountRows::from_bytes(tensor("counts")?)?);
+                if rows.items() != items.len() {
+                    return Err(ModelError::Length {
+                        what: "count rows",
+                        expected: items.len(),
+                        found: rows.items(),
+                    });
+                }
+                Ok(CountsPart { rows, weight })
+            })
+            .transpose()?;
         Ok(Self {
             config,
             text,
+            counts,
             body: tensor("body")?,
             items,
             catalogue_hash,
@@ -159,6 +191,10 @@ mod tests {
         let checkpoint = Checkpoint {
             config,
             text: Some(TextPart { dims: 1, weight: 0.5 }),
+            counts: Some(CountsPart {
+                rows: Arc::new(CountRows::new(&[vec![(1, 2.0)], Vec::new()]).unwrap()),
+                weight: 0.25,
+            }),
             body: vec![1, 2, 3],
             items: ItemTable::quantise(&[1.0, -1.0, 0.5, 0.25, 0.0, 1.0], 3).unwrap(),
             catalogue_hash: "abc".into(),

@@ -21,6 +21,7 @@ mod attention;
 mod body;
 pub mod cells;
 mod checkpoint;
+mod count_rows;
 #[cfg(feature = "webgpu")]
 mod device_model;
 mod din;
@@ -44,7 +45,8 @@ mod weights;
 pub use attention::causal_mask;
 pub use body::Body;
 pub use burn::tensor::Device;
-pub use checkpoint::Checkpoint;
+pub use checkpoint::{Checkpoint, CountsPart};
+pub use count_rows::{CountRows, MAX_NEIGHBOURS};
 pub use din::Din;
 pub use dropout::{Dropout, seed_dropout};
 pub use error::ModelError;

@@ -173,6 +173,14 @@ impl Scorer {
         self.config.dims + self.text.map_or(0, |text| text.dims)
     }
 
+    /// Length `|h|` of the hidden state in a user state, by which parts beside the model's own
+    /// score are scaled; `None` for DIN, which has no such vector.
+    #[must_use]
+    pub fn hidden_length(&self, user: &UserState) -> Option<f32> {
+        let hidden = user.embedding()?.get(..self.config.dims)?;
+        Some(dot(hidden, hidden).sqrt())
+    }
+
     /// Encodes a history of rows `[length, row_dims]`, oldest first. Only the newest `max_length`
     /// items are read. Nothing is padded, so the cost is that of the real length.
     ///

@@ -1,9 +1,9 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{ItemId, Problem};
+use crate::{ItemFilter, ItemId, Problem};
 
 /// Body of `POST /v1/candidates`: a request for a candidate list.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -17,6 +17,10 @@ pub struct CandidatesRequest {
     #[cfg_attr(feature = "openapi", schema(max_items = 10_000))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<ItemId>,
+    /// Conditions that candidates must meet. The list is the best `k` of the items that meet them.
+    /// Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<ItemFilter>,
     /// Name of the language model to use, one of `GET /v1/models`. Default: the server's
     /// first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -34,6 +38,10 @@ pub struct CandidatesRequest {
     /// `x-artifacts` of the response names the release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<String>,
+    /// Whether each candidate of the response has an [`explanation`](Candidate::explanation).
+    /// Lists of title models and lists by popularity have none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub explain: bool,
 }
 
 /// Response of `POST /v1/candidates`: a candidate list.
@@ -49,8 +57,12 @@ pub struct CandidatesResponse {
     /// What the list is ordered by.
     pub ranking: Ranking,
     /// Distinct items, best first, none of them in the history or excluded. Fewer than
-    /// requested only if the catalogue has no more.
+    /// requested only if no more items remain.
     pub candidates: Vec<Candidate>,
+    /// Number of available items that meet the filter, those of the history and the excluded ones
+    /// included; only if the request has a filter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<usize>,
     /// Rows of the known items of the history, if rows were requested.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history_rows: Vec<ItemRow>,
@@ -80,11 +92,58 @@ pub struct Candidate {
     /// The item.
     pub item: ItemId,
     /// Log-probability (nats) of the item among the items that remain, which are those of the
-    /// catalogue that are neither in the history nor excluded.
+    /// catalogue that meet the filter and are neither in the history nor excluded.
     pub logprob: f32,
     /// The item's row ([`ItemRow::row`]), if rows were requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub row: Option<String>,
+    /// What the item's score is made of, if it was requested.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<ScoreExplanation>,
+}
+
+/// What the score of a candidate is made of: one part for each signal, and their sum.
+///
+/// A part is the signal's weight times how far the item is above the mean of the catalogue, in
+/// standard deviations of this visitor, times the temperature. Above 0 it raises the item. A
+/// signal that the server does not have, or that says nothing about this history, is absent. For
+/// a server without ranking signals, the one part is the language model's logit above the mean.
+///
+/// The log-probability of a candidate is its score minus a number that is the same for all items
+/// of the list.
+///
+/// For callers with a public key `counts` is part of `language_model`: alone it would tell whether
+/// anyone chose two items one after the other, also within the last minutes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ScoreExplanation {
+    /// The score: the sum of the parts.
+    pub score: f32,
+    /// The language model, which has read the history.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language_model: Option<f32>,
+    /// Co-occurrence counts: what visitors choose near the newest items of the history.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts: Option<f32>,
+    /// Similarity of the item's text to the texts of the history.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<f32>,
+    /// The small model, as it ranks on the device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub small_model: Option<f32>,
+}
+
+impl ScoreExplanation {
+    /// The same explanation without the counts by themselves: they are added to the part of the
+    /// language model.
+    #[must_use]
+    pub fn with_counts_in_language_model(mut self) -> Self {
+        if let Some(counts) = self.counts.take() {
+            self.language_model = Some(self.language_model.unwrap_or(0.0) + counts);
+        }
+        self
+    }
 }
 
 /// An item's row of the small model's item table.
@@ -163,7 +222,7 @@ pub struct RowsResponse {
 
 /// Body of `POST /v1/candidates/batch`: several requests for candidate lists, for programs of the
 /// shop.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BatchRequest {
@@ -190,4 +249,32 @@ pub struct BatchAnswer {
     /// The error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_without_explanations_is_one_that_older_servers_read() {
+        let json = serde_json::to_string(&CandidatesRequest::default()).unwrap();
+        assert_eq!(json, r#"{"history":[],"rows":false}"#);
+        let asked: CandidatesRequest =
+            serde_json::from_str(r#"{"history":[],"explain":true}"#).unwrap();
+        assert!(asked.explain);
+    }
+
+    #[test]
+    fn counts_of_a_public_explanation_are_part_of_the_language_model() {
+        let explanation = ScoreExplanation {
+            score: 1.5,
+            language_model: Some(2.0),
+            counts: Some(-0.5),
+            ..ScoreExplanation::default()
+        };
+        let public = explanation.with_counts_in_language_model();
+        assert_eq!((public.language_model, public.counts), (Some(1.5), None));
+        let json = serde_json::to_string(&public).unwrap();
+        assert_eq!(json, r#"{"score":1.5,"language_model":1.5}"#);
+    }
 }

@@ -20,23 +20,25 @@
 mod candidates;
 mod error;
 mod event;
+mod filter;
 mod item;
 mod manifest;
 mod models;
 
 pub use candidates::{
     BatchAnswer, BatchRequest, BatchResponse, Candidate, CandidatesRequest, CandidatesResponse,
-    Ignored, ItemRow, Ranking, RowsRequest, RowsResponse, Timings,
+    Ignored, ItemRow, Ranking, RowsRequest, RowsResponse, ScoreExplanation, Timings,
 };
 pub use error::{ErrorCode, Problem};
 pub use event::{
     DisagreementReport, Event, EventKind, EventsRequest, EventsResponse, ForgetResponse,
     LoggedEvent,
 };
+pub use filter::{FilterValue, ItemFilter, PriceRange};
 pub use item::ItemId;
 pub use manifest::{
-    Artifact, CatalogueInfo, LanguageModelCalibration, LanguageModelInfo, MAX_POPULAR, Manifest,
-    ModelConfig, ModelKind, SearchConfig, TextPart,
+    Artifact, CatalogueInfo, Counts, LanguageModelCalibration, LanguageModelInfo, MAX_POPULAR,
+    Manifest, ModelConfig, ModelKind, SearchConfig, TextPart,
 };
 pub use models::{EngineKind, HostedModel, ModelsResponse};
 

@@ -21,6 +21,9 @@ pub struct Manifest<Fusion, Policy, Learning> {
     /// The text part of the item rows; none if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<TextPart>,
+    /// Co-occurrence counts beside the small model's scores; none if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts: Option<Counts>,
     /// The language model that fusion and policy were calibrated with, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language_model: Option<LanguageModelInfo>,
@@ -176,6 +179,28 @@ pub struct TextPart {
 impl TextPart {
     /// Weight of an item of the history relative to the next newer one.
     pub const DECAY: f32 = 0.7;
+}
+
+/// Co-occurrence counts on the device, added to the scores of the small model.
+///
+/// The score of an item `i` gets `weight · |h| · c(i) / |c|`, where `h` is the model's hidden
+/// state and `c` the sum of the count rows of the newest [`NEWEST`](Self::NEWEST) items of the
+/// history, each weighted by [`DECAY`](Self::DECAY) to the power of its age. A count row holds
+/// the items that were most often chosen near one item, relative to their popularity.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+pub struct Counts {
+    /// The count rows of all items. The device loads the file after the first click.
+    pub rows: Artifact,
+    /// Weight of the counts relative to the model's score, at least 0.
+    pub weight: f32,
+}
+
+impl Counts {
+    /// Number of newest items of a history whose count rows are read.
+    pub const NEWEST: usize = 10;
+    /// Weight of an item of the history relative to the next newer one.
+    pub const DECAY: f32 = 0.8;
 }
 
 #[cfg(test)]

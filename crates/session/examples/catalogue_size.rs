@@ -164,6 +164,7 @@ impl Run {
                 item: id(self.item(at)),
                 logprob: -(at as f32) / 10.0,
                 row: self.row(at).map(|row| row.row),
+                explanation: None,
             })
             .collect();
         let response = CandidatesResponse {
@@ -171,6 +172,7 @@ impl Run {
             catalogue_hash: String::new(),
             ranking: Ranking::LanguageModel,
             candidates,
+            total: None,
             history_rows: Vec::new(),
             ignored: Ignored::default(),
             timings: Timings::default(),

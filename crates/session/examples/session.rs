@@ -85,13 +85,19 @@ fn language_model(history: &[ItemId]) -> CandidatesResponse {
     let others = (1..ITEMS).map(|by| id((newest + by) % ITEMS));
     let unseen = others.filter(|item| !history.contains(item)).enumerate();
     let candidates = unseen
-        .map(|(rank, item)| Candidate { item, logprob: -1.0 - 0.2 * rank as f32, row: None })
+        .map(|(rank, item)| Candidate {
+            item,
+            logprob: -1.0 - 0.2 * rank as f32,
+            row: None,
+            explanation: None,
+        })
         .collect();
     CandidatesResponse {
         model: "synthetic".into(),
         catalogue_hash: "catalogue".into(),
         ranking: if history.is_empty() { Ranking::Popularity } else { Ranking::LanguageModel },
         candidates,
+        total: None,
         history_rows: Vec::new(),
         ignored: Ignored::default(),
         timings: Timings::default(),

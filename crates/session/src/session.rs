@@ -2,6 +2,7 @@ mod availability;
 mod calibration;
 mod catalogue_search;
 mod compare;
+mod counts;
 mod decision;
 mod encoding;
 mod explain;
@@ -21,6 +22,7 @@ use tandem_protocol::{Event, EventKind, ItemId, Ranking};
 use crate::{RowStore, SessionError, candidate_list::CandidateList, visitor::Visitor};
 use availability::Availability;
 use calibration::Calibrations;
+use counts::WeightedCounts;
 use encoding::EncodingCache;
 use learning::LearningQueue;
 use requests::RequestedState;
@@ -64,6 +66,7 @@ pub struct Session {
     pub(crate) scorer: Scorer,
     pub(crate) rows: RowStore,
     pub(crate) settings: Settings,
+    pub(crate) counts: Option<WeightedCounts>,
     pub(crate) bucket: Option<TokenBucket>,
     pub(crate) visitor: Visitor,
     pub(crate) list: Option<CandidateList>,
@@ -105,6 +108,7 @@ impl Session {
             scorer,
             rows,
             settings,
+            counts: None,
             visitor: Visitor::default(),
             list: None,
             learning: LearningQueue::default(),

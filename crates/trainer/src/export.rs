@@ -15,7 +15,10 @@ use tandem_dataset::{
     Catalogue, Dataset,
     files::{FolderDraft, sha256_hex},
 };
-use tandem_protocol::{CatalogueInfo, ItemId, MAX_POPULAR, Manifest, PROTOCOL_VERSION};
+use tandem_model::CountsPart;
+use tandem_protocol::{
+    CatalogueInfo, Counts, ItemId, MAX_POPULAR, Manifest, PROTOCOL_VERSION, SearchConfig,
+};
 
 use self::{
     file::{File, NAME_DIGITS},
@@ -99,8 +102,9 @@ pub(crate) fn write(args: &Export, dataset: &Dataset) -> Result<WrittenRelease> 
         File::new("rows", "bin", checkpoint.items.as_bytes()),
         File::new("items", "json", items.as_slice()),
     ];
+    let (counts, count_file) = counts_file(checkpoint.counts, search.as_ref());
     let [body, rows, items] = files.each_ref().map(|file| file.artifact.clone());
-    let files: Vec<File<'_>> = files.into_iter().chain(cell_files).collect();
+    let files: Vec<File<'_>> = files.into_iter().chain(cell_files).chain(count_file).collect();
     let manifest = Manifest {
         version: PROTOCOL_VERSION,
         catalogue: CatalogueInfo {
@@ -109,6 +113,7 @@ pub(crate) fn write(args: &Export, dataset: &Dataset) -> Result<WrittenRelease> 
         },
         model: checkpoint.config,
         text: checkpoint.text,
+        counts,
         language_model: calibration.language_model,
         body,
         rows,
@@ -131,6 +136,23 @@ pub(crate) fn write(args: &Export, dataset: &Dataset) -> Result<WrittenRelease> 
     }
     let bytes = files.iter().map(|file| file.artifact.bytes).sum();
     Ok(WrittenRelease { name, files: files.len() + 1, bytes })
+}
+
+/// The counts for the manifest, and their file. A device that does not search the whole item table
+/// does not know the order of the catalogue, and gets none.
+fn counts_file(
+    part: Option<CountsPart>,
+    search: Option<&SearchConfig>,
+) -> (Option<Counts>, Option<File<'static>>) {
+    let Some(CountsPart { rows, weight }) = part else { return (None, None) };
+    if search.is_none_or(|search| search.cells.is_some()) {
+        eprintln!(
+            "the counts of the small model are left out: they are for devices that search the whole item table (--search whole)"
+        );
+        return (None, None);
+    }
+    let file = File::new("counts", "bin", rows.as_bytes().to_vec());
+    (Some(Counts { rows: file.artifact.clone(), weight }), Some(file))
 }
 
 /// The items with the most interactions in the training part, ties by position.

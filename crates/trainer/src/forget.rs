@@ -14,6 +14,7 @@ use crate::{
 #[derive(Args, Debug)]
 pub(crate) struct Forget {
     /// Name of the user in the log: a site's own id, or the name that the visitor's device shows.
+    #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
     name: String,
     /// Folder of a recommender (`tandem quickstart`): the event logs that it was trained on, its
     /// datasets, and all later trainings.
@@ -30,7 +31,8 @@ pub(crate) struct Forget {
 }
 
 pub(crate) fn run(args: &Forget) -> Result<()> {
-    let name = args.name.as_str();
+    // Names are stored without blanks around them.
+    let name = args.name.trim();
     let mut found = false;
     for path in &args.events {
         found |= remove_events(path, name)?;
@@ -42,10 +44,12 @@ pub(crate) fn run(args: &Forget) -> Result<()> {
     }
     #[cfg(feature = "llama")]
     if let Some(out) = &args.out {
-        found |= from_recommender(out, args)?;
+        found |= from_recommender(out, name)?;
     }
     if !found {
-        eprintln!("warning: no user {name:?} was found; check the name, capitals count");
+        crate::terminal::note(format_args!(
+            "warning: no user {name:?} was found; check the name, capitals count"
+        ));
     }
     Ok(())
 }
@@ -58,23 +62,23 @@ fn remove_events(log: &Path, name: &str) -> Result<bool> {
 }
 
 #[cfg(feature = "llama")]
-fn from_recommender(out: &Path, args: &Forget) -> Result<bool> {
+fn from_recommender(out: &Path, name: &str) -> Result<bool> {
     use tandem_dataset::{event_log, input_files};
 
     use crate::pipeline;
 
-    let report = pipeline::forget(out, &args.name)?;
+    let report = pipeline::forget(out, name)?;
     let mut found = report.releases > 0 || report.work;
     for path in &report.events {
         if path.is_dir() {
-            found |= remove_events(path, &args.name)?;
+            found |= remove_events(path, name)?;
             continue;
         }
         // A file may have been deleted since.
         for file in input_files(std::slice::from_ref(path)).unwrap_or_default() {
             let shown = file.display();
             match event_log::is_event_log(&file) {
-                Ok(true) => found |= remove_events(&file, &args.name)?,
+                Ok(true) => found |= remove_events(&file, name)?,
                 Ok(false) => {
                     println!("{shown}: unchanged; later trainings leave the user's rows out");
                 }
@@ -88,9 +92,12 @@ fn from_recommender(out: &Path, args: &Forget) -> Result<bool> {
     if report.work {
         println!("{}: intermediate files deleted", out.join("work").display());
     }
+    if !found {
+        return Ok(false);
+    }
     println!(
         "the models in use keep what they learnt: `tandem retrain --out {}` replaces them, `tandem quickstart` with another --out trains new ones from the beginning",
         out.display()
     );
-    Ok(found)
+    Ok(true)
 }

@@ -69,7 +69,8 @@ struct Rules {
     #[arg(long, value_name = "NAME=WEIGHT", value_parser = event_weight, help_heading = RULES)]
     event: Vec<(String, u32)>,
     /// Smallest weight of an event that counts: 1 view, 2 click, 3 cart, 4 checkout, 5 purchase.
-    #[arg(long, value_name = "WEIGHT", default_value_t = 1, help_heading = RULES)]
+    #[arg(long, value_name = "WEIGHT", default_value_t = 1, allow_negative_numbers = true)]
+    #[arg(help_heading = RULES)]
     min_event_weight: u32,
     /// Smallest rating that counts [default: every rating above 0].
     #[arg(long, value_name = "RATING", value_parser = values::finite, help_heading = RULES)]

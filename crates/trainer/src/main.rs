@@ -40,6 +40,7 @@ mod search;
 #[cfg(feature = "llama")]
 mod server;
 mod small_model;
+mod terminal;
 mod train;
 mod values;
 
@@ -115,7 +116,7 @@ const ENVIRONMENT: [(&str, &str); 3] = [
 fn main() -> ExitCode {
     #[cfg(feature = "llama")]
     if let Err(error) = tandem_generator::llama::restart_with(&ENVIRONMENT) {
-        eprintln!("warning: training and llama.cpp may be slow: {error}");
+        crate::terminal::note(format_args!("warning: training and llama.cpp may be slow: {error}"));
     }
     let cli = Cli::parse();
     let installed = clean_up_on_interrupt().context("cannot listen for Ctrl-C");
@@ -145,7 +146,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", failure::sentence(&error));
+            crate::terminal::note(format_args!("error: {}", failure::sentence(&error)));
             ExitCode::from(failure::exit_status(&error))
         }
     }

@@ -30,7 +30,8 @@ pub(crate) struct Quickstart {
     out: PathBuf,
     /// Minutes of training, for both models together [default: 6 for each 100,000 interactions,
     /// from 0.4 to 60].
-    #[arg(long, value_parser = values::minutes, help_heading = BASIC)]
+    #[arg(long, value_parser = values::minutes, allow_negative_numbers = true)]
+    #[arg(help_heading = BASIC)]
     minutes: Option<f64>,
     /// Start `cloud-server` at the end.
     #[arg(long, help_heading = BASIC)]
@@ -62,6 +63,7 @@ pub(crate) fn run(args: &Quickstart) -> Result<()> {
     let server = args.serve.then(|| Server::find(args.port)).transpose()?;
     let inputs = Inputs::new(&args.events, &args.catalogue, &args.log)?
         .with_embedder(args.embedder.as_deref())?;
+    let lock = pipeline::claim(&args.out)?;
     let job = Job {
         out: &args.out,
         work: args.out.join("work/quickstart"),
@@ -87,5 +89,7 @@ pub(crate) fn run(args: &Quickstart) -> Result<()> {
         })
     );
     println!("\n{:.0} s{}", started.elapsed().as_secs_f64(), memory::peak());
+    // `tandem retrain` may use the folder while the server runs.
+    drop(lock);
     server.map_or(Ok(()), |server| server.run(&args.out))
 }

@@ -24,10 +24,12 @@ pub(crate) struct Retrain {
     #[arg(long, value_name = "FOLDER", default_value = "recommender", help_heading = FILES)]
     out: PathBuf,
     /// Minutes of training, for both models together [default: as for `tandem quickstart`].
-    #[arg(long, value_parser = values::minutes, help_heading = BASIC)]
+    #[arg(long, value_parser = values::minutes, allow_negative_numbers = true)]
+    #[arg(help_heading = BASIC)]
     minutes: Option<f64>,
     /// Repeat at this interval: a number with s, m, h or d, for example 24h.
-    #[arg(long, value_name = "TIME", value_parser = values::interval, help_heading = BASIC)]
+    #[arg(long, value_name = "TIME", value_parser = values::interval, allow_hyphen_values = true)]
+    #[arg(help_heading = BASIC)]
     every: Option<Duration>,
     /// Put the new release in use even if it ranks the newest interactions worse.
     #[arg(long, help_heading = ADVANCED)]
@@ -44,7 +46,7 @@ pub(crate) use with_llama::run;
 
 #[cfg(feature = "llama")]
 mod with_llama {
-    use std::{path::Path, thread, time::Instant};
+    use std::{collections::HashSet, path::Path, thread, time::Instant};
 
     use anyhow::{Context, Result};
     use tandem_dataset::{Dataset, ItemIndex, Sequence};
@@ -56,9 +58,10 @@ mod with_llama {
         lists::{self, Ranker},
         memory,
         pipeline::{
-            self, Inputs, Job, LIST, Release, Trained, calibrated_model, mean_and_error, ndcg10,
-            paired_differences, test_prefixes, thousands, together,
+            self, Imported, Inputs, Job, LIST, Release, Trained, calibrated_model, mean_and_error,
+            ndcg10, paired_differences, test_prefixes, thousands, together,
         },
+        terminal::note,
     };
 
     pub(crate) fn run(args: &Retrain) -> Result<()> {
@@ -67,7 +70,7 @@ mod with_llama {
             let started = Instant::now();
             if let Err(error) = once(args) {
                 // The release in use stays; the next run may find better input.
-                eprintln!("error: {}", failure::sentence(&error));
+                note(format_args!("error: {}", failure::sentence(&error)));
             }
             thread::sleep(interval.saturating_sub(started.elapsed()));
         }
@@ -82,6 +85,7 @@ mod with_llama {
                 out.display()
             ))
         })?;
+        let _lock = pipeline::claim(out)?;
         let job = Job {
             out,
             work: out.join("work/retrain"),
@@ -95,6 +99,7 @@ mod with_llama {
             return Ok(());
         }
         print!("{}", imported.read());
+        check_users(&current, &imported, args.force)?;
         let mut trained = pipeline::train(&job, imported)?;
         let comparison = compare(&job, &current, &trained)?;
         println!("{comparison}");
@@ -110,8 +115,33 @@ mod with_llama {
         let Some(release) = Release::current(out)? else { return Ok(()) };
         println!("release {} is in use{}", release.name(), memory::peak());
         if let Err(error) = release.remove_older(out) {
-            eprintln!("warning: an old release could not be removed: {error}");
+            note(format_args!("warning: an old release could not be removed: {error}"));
         }
+        Ok(())
+    }
+
+    /// Looks for the users of the release in use in the new data: without them, someone gave the new
+    /// events alone, and what was learnt from the old ones would be lost.
+    ///
+    /// # Errors
+    /// [`BadInput`] if fewer than a tenth is there, unless `force`.
+    fn check_users(current: &Release, imported: &Imported, force: bool) -> Result<()> {
+        let old = Dataset::load(&current.data())?;
+        let new: HashSet<&str> = imported.users().collect();
+        let found = old.sequences.iter().filter(|it| new.contains(it.user.as_str())).count();
+        let all = old.sequences.len();
+        if 2 * found >= all {
+            return Ok(());
+        }
+        let text = format!(
+            "{found} of the {} users of release {} are in these files; give all events with --events, old and new",
+            thousands(all),
+            current.name()
+        );
+        if 10 * found < all && !force {
+            return Err(BadInput(format!("{text}, or use these alone with --force")).into());
+        }
+        note(format_args!("warning: {text}"));
         Ok(())
     }
 

@@ -82,7 +82,7 @@ impl CellOptions {
         let items = dataset.catalogue.items();
         let ids: Vec<ItemId> = items.iter().map(|item| item.id.clone()).collect();
         let queries = queries(dataset, scorer, table)?;
-        eprintln!("dividing {} items into cells", table.len());
+        crate::terminal::note(format_args!("dividing {} items into cells", table.len()));
         let config =
             CellsConfig { max_bytes: self.cell_bytes, seed: SEED, ..CellsConfig::default() };
         Ok(build_cells(&ids, table, &queries, &config)?)

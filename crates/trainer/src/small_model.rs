@@ -7,7 +7,7 @@ use futures_lite::future::block_on;
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use tandem_dataset::{Dataset, ItemIndex};
 use tandem_evaluation::{CandidateLists, CellFiles, Progress, SessionReplay, SimulatedDevice};
-use tandem_model::{Checkpoint, ItemTable, ModelError, Scorer};
+use tandem_model::{Checkpoint, CountsPart, ItemTable, ModelError, Scorer};
 use tandem_protocol::ModelKind;
 use tandem_session::{DEFAULT_CELL_MEMORY, RowStore, Settings};
 
@@ -42,6 +42,7 @@ pub(crate) struct SmallModel {
     /// `[items, dims]`
     table: Vec<f32>,
     quantised: ItemTable,
+    counts: Option<CountsPart>,
     rows: RowStore,
     cells: Option<CellFiles>,
     pub(crate) settings: Settings,
@@ -65,9 +66,9 @@ impl SmallModel {
             popular: Vec::new(),
             repeats: dataset.repeats,
         };
-        let quantised = checkpoint.items.clone();
+        let (quantised, counts) = (checkpoint.items.clone(), checkpoint.counts);
         let rows = RowStore::whole(checkpoint.items, items)?;
-        Ok(Self { scorer, dims, table, quantised, rows, cells: None, settings })
+        Ok(Self { scorer, dims, table, quantised, counts, rows, cells: None, settings })
     }
 
     /// The same model on devices that search.
@@ -79,6 +80,10 @@ impl SmallModel {
     ) -> Result<Self> {
         self.settings.search_k = search.k();
         if search == Search::Cells {
+            if self.counts.is_some() {
+                let text = "expected a small model without counts for a search in cells: only devices with the whole item table have counts; use the model that `tandem train counts-part` read";
+                return Err(BadInput(text.to_owned()).into());
+            }
             let cells = options.divide(dataset, &self.scorer, &self.quantised)?;
             self.rows = RowStore::with_cells(cells.index, DEFAULT_CELL_MEMORY);
             self.cells = Some(CellFiles { table: self.quantised.clone(), files: cells.files });
@@ -102,8 +107,8 @@ impl SmallModel {
 
     /// What a simulated session starts with, under these settings.
     pub(crate) fn device<'a>(&'a self, settings: &'a Settings) -> SimulatedDevice<'a> {
-        let Self { scorer, rows, cells, .. } = self;
-        SimulatedDevice { scorer, rows, cells: cells.as_ref(), settings }
+        let Self { scorer, rows, cells, counts, .. } = self;
+        SimulatedDevice { scorer, rows, cells: cells.as_ref(), counts: counts.as_ref(), settings }
     }
 
     /// Sessions on a device with this model, with a progress bar for each pass.
@@ -120,15 +125,25 @@ impl SmallModel {
         &self,
         histories: &[&[ItemIndex]],
     ) -> Result<Vec<Vec<f32>>, ModelError> {
-        let score = |history: &&[ItemIndex]| {
-            let rows: Vec<f32> = history
-                .iter()
-                .flat_map(|item| &self.table[item.position() * self.dims..][..self.dims])
-                .copied()
-                .collect();
-            block_on(self.scorer.score(&rows, &self.table))
-        };
-        histories.iter().map(score).collect()
+        histories.iter().map(|history| self.scores(history)).collect()
+    }
+
+    fn scores(&self, history: &[ItemIndex]) -> Result<Vec<f32>, ModelError> {
+        let rows: Vec<f32> = history
+            .iter()
+            .flat_map(|item| &self.table[item.position() * self.dims..][..self.dims])
+            .copied()
+            .collect();
+        let encoded = block_on(self.scorer.encode(&rows))?;
+        let mut scores = block_on(self.scorer.score_for(encoded.user(), &self.table))?;
+        if let Some(counts) = &self.counts {
+            let factor = counts.weight * self.scorer.hidden_length(encoded.user()).unwrap_or(0.0);
+            let newest_first = history.iter().rev().map(|item| item.position());
+            for (position, count) in counts.rows.direction(newest_first) {
+                scores[position as usize] += factor * count;
+            }
+        }
+        Ok(scores)
     }
 }
 

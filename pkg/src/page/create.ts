@@ -1,6 +1,7 @@
 import { DeviceError } from '../shared/errors.js';
 import type { RecommenderOptions } from './options.js';
 import { Recommender } from './recommender.js';
+import { FEATURE_NAMES } from './support.js';
 import { refused, startWorker } from './worker-script.js';
 
 /**
@@ -12,11 +13,13 @@ import { refused, startWorker } from './worker-script.js';
  * Node, where this function rejects.
  */
 export async function createRecommender(options: RecommenderOptions): Promise<Recommender> {
-  if (!Recommender.isSupported()) {
+  const missing = Recommender.missingFeature();
+  if (missing !== null) {
     throw new DeviceError(
       'unsupported',
-      'expected module workers and WebAssembly with SIMD, which this environment lacks; ' +
-        'with server-side rendering, create the recommender only in the browser',
+      'expected module workers and WebAssembly with SIMD, found an environment without ' +
+        `${FEATURE_NAMES[missing]}; with server-side rendering, create the recommender only in ` +
+        'the browser',
     );
   }
   return Recommender.open(options, document.baseURI, () =>

@@ -62,4 +62,5 @@ export type {
   Saved,
   StoredState,
 } from './storage.js';
+export type { MissingFeature } from './support.js';
 export type { TrustedAddress } from './worker-script.js';

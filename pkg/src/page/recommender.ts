@@ -41,7 +41,7 @@ import {
 } from './selection.js';
 import { EVENT_NAMES, type RecommenderEvents, type RecommenderState } from './state.js';
 import { Supervisor } from './supervisor.js';
-import { isSupported } from './support.js';
+import { type MissingFeature, missingFeature } from './support.js';
 import { randomId } from './tabs.js';
 import { Trial } from './trial.js';
 
@@ -115,7 +115,15 @@ export class Recommender {
 
   /** Whether this browser has module workers and WebAssembly with SIMD. */
   static isSupported(): boolean {
-    return isSupported();
+    return Recommender.missingFeature() === null;
+  }
+
+  /**
+   * The first feature that this browser lacks, or `null` if recommenders can be created. Starts no
+   * worker and sends no request.
+   */
+  static missingFeature(): MissingFeature | null {
+    return missingFeature();
   }
 
   /** Removes the model's files that recommenders of this origin have stored on the device. */

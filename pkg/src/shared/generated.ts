@@ -463,6 +463,11 @@ history: Array<ItemId>,
  */
 exclude?: Array<ItemId>, 
 /**
+ * Conditions that candidates must meet. The list is the best `k` of the items that meet them.
+ * Default: none.
+ */
+filter?: ItemFilter | null, 
+/**
  * Name of the language model to use, one of `GET /v1/models`. Default: the server's
  * first.
  */
@@ -481,7 +486,53 @@ rows: boolean,
  * that does not have it refuses the request. Default: the current release. The header
  * `x-artifacts` of the response names the release.
  */
-release?: string | null, };
+release?: string | null, 
+/**
+ * Whether each candidate of the response has an `explanation`.
+ * Lists of title models and lists by popularity have none.
+ */
+explain?: boolean, };
+
+/**
+ * Conditions that candidates must meet: all of those that are given. An empty list is no
+ * condition. Texts are compared exactly.
+ */
+export type ItemFilter = { 
+/**
+ * The item has one of these categories; at most 100.
+ */
+categories?: Array<string>, 
+/**
+ * The item has one of these brands; at most 100.
+ */
+brands?: Array<string>, 
+/**
+ * The item has a price in this range.
+ */
+price?: PriceRange | null, 
+/**
+ * For each name, the item has an attribute with one of these values; at most 100 names with
+ * 100 values each.
+ */
+attributes?: { [key in string]: Array<FilterValue> }, };
+
+/**
+ * A range of prices in the shop's currency, both ends included.
+ */
+export type PriceRange = { 
+/**
+ * Lowest price. Default: no limit.
+ */
+min?: number | null, 
+/**
+ * Highest price. Default: no limit.
+ */
+max?: number | null, };
+
+/**
+ * A value of an attribute.
+ */
+export type FilterValue = boolean | number | string;
 
 /**
  * Response of `POST /v1/candidates`: a candidate list.
@@ -502,9 +553,14 @@ catalogue_hash: string,
 ranking: Ranking, 
 /**
  * Distinct items, best first, none of them in the history or excluded. Fewer than
- * requested only if the catalogue has no more.
+ * requested only if no more items remain.
  */
 candidates: Array<Candidate>, 
+/**
+ * Number of available items that meet the filter, those of the history and the excluded ones
+ * included; only if the request has a filter.
+ */
+total?: number | null, 
 /**
  * Rows of the known items of the history, if rows were requested.
  */
@@ -528,13 +584,53 @@ export type Candidate = {
 item: ItemId, 
 /**
  * Log-probability (nats) of the item among the items that remain, which are those of the
- * catalogue that are neither in the history nor excluded.
+ * catalogue that meet the filter and are neither in the history nor excluded.
  */
 logprob: number, 
 /**
  * The item's row (`ItemRow::row`), if rows were requested.
  */
-row?: string | null, };
+row?: string | null, 
+/**
+ * What the item's score is made of, if it was requested.
+ */
+explanation?: ScoreExplanation | null, };
+
+/**
+ * What the score of a candidate is made of: one part for each signal, and their sum.
+ *
+ * A part is the signal's weight times how far the item is above the mean of the catalogue, in
+ * standard deviations of this visitor, times the temperature. Above 0 it raises the item. A
+ * signal that the server does not have, or that says nothing about this history, is absent. For
+ * a server without ranking signals, the one part is the language model's logit above the mean.
+ *
+ * The log-probability of a candidate is its score minus a number that is the same for all items
+ * of the list.
+ *
+ * For callers with a public key `counts` is part of `language_model`: alone it would tell whether
+ * anyone chose two items one after the other, also within the last minutes.
+ */
+export type ScoreExplanation = { 
+/**
+ * The score: the sum of the parts.
+ */
+score: number, 
+/**
+ * The language model, which has read the history.
+ */
+language_model?: number | null, 
+/**
+ * Co-occurrence counts: what visitors choose near the newest items of the history.
+ */
+counts?: number | null, 
+/**
+ * Similarity of the item's text to the texts of the history.
+ */
+text?: number | null, 
+/**
+ * The small model, as it ranks on the device.
+ */
+small_model?: number | null, };
 
 /**
  * An item's row of the small model's item table.
@@ -787,6 +883,10 @@ model: ModelConfig,
  */
 text?: TextPart | null, 
 /**
+ * Co-occurrence counts beside the small model's scores; none if absent.
+ */
+counts?: Counts | null, 
+/**
  * The language model that fusion and policy were calibrated with, if any.
  */
 language_model?: LanguageModelInfo | null, 
@@ -915,6 +1015,24 @@ export type TextPart = {
 dims: number, 
 /**
  * Weight of the text part relative to the model's score, at least 0.
+ */
+weight: number, };
+
+/**
+ * Co-occurrence counts on the device, added to the scores of the small model.
+ *
+ * The score of an item `i` gets `weight · |h| · c(i) / |c|`, where `h` is the model's hidden
+ * state and `c` the sum of the count rows of the newest `NEWEST` items of the
+ * history, each weighted by `DECAY` to the power of its age. A count row holds
+ * the items that were most often chosen near one item, relative to their popularity.
+ */
+export type Counts = { 
+/**
+ * The count rows of all items. The device loads the file after the first click.
+ */
+rows: Artifact, 
+/**
+ * Weight of the counts relative to the model's score, at least 0.
  */
 weight: number, };
 

@@ -1,11 +1,14 @@
-//! Rows that the session lacks: cells near the visitor's state, and rows of clicked items.
+//! Rows that the session lacks: cells near the visitor's state, rows of clicked items, and co-occurrence counts.
 
-use std::{cell::RefCell, collections::HashSet};
+use std::{cell::RefCell, collections::HashSet, sync::Arc};
 
 use futures_util::future::join_all;
-use tandem_model::cells::{CellEntry, CellId};
-use tandem_protocol::{Artifact, ErrorCode, ItemId, RowsRequest, RowsResponse};
-use tandem_session::Session;
+use tandem_model::{
+    CountRows,
+    cells::{CellEntry, CellId},
+};
+use tandem_protocol::{Artifact, Counts, ErrorCode, ItemId, RowsRequest, RowsResponse};
+use tandem_session::{Session, SessionError};
 
 use super::Engine;
 use crate::{
@@ -30,6 +33,8 @@ pub(super) struct Missing<A> {
     index: Option<String>,
     /// Cells that cannot be used. They are not requested again.
     unusable: RefCell<HashSet<CellId>>,
+    /// The counts, until they are here or turn out to be unusable.
+    counts: RefCell<Option<Counts>>,
     /// Aborts the requests in flight; `None` if there are none.
     in_flight: RefCell<Option<A>>,
 }
@@ -41,6 +46,7 @@ impl<A: Abort> Missing<A> {
             rows_hash: release.manifest.rows.sha256.clone(),
             index: release.cells().map(|index| index.sha256.clone()),
             unusable: RefCell::default(),
+            counts: RefCell::new(release.counts().cloned()),
             in_flight: RefCell::new(None),
         }
     }
@@ -58,11 +64,12 @@ impl<A: Abort> Missing<A> {
 struct Wanted {
     cells: Vec<(CellId, CellEntry)>,
     items: Vec<ItemId>,
+    counts: Option<Counts>,
 }
 
 impl<H: Host> Engine<H> {
-    /// Fetches the cells that the search wants next and the rows of clicked items, and ranks
-    /// again. Only one call at a time requests something; nothing is requested while offline, and
+    /// Fetches the cells that the search wants next, the rows of clicked items and, once, the
+    /// co-occurrence counts, and ranks again. Only one call at a time requests something; nothing is requested while offline, and
     /// no rows during the back-off of the server.
     ///
     /// A failure of the network is not reported: the next call tries again.
@@ -70,7 +77,7 @@ impl<H: Host> Engine<H> {
     /// # Errors
     /// Those of the device.
     pub(crate) async fn fetch_missing(&self) -> Result<Fetched, ClientError> {
-        let Some((Wanted { cells, items }, abort)) = self.start_fetch().await? else {
+        let Some((Wanted { cells, items, counts }, abort)) = self.start_fetch().await? else {
             return Ok(Fetched { update: None, rows: false, errors: Vec::new(), more: false });
         };
         let loader = Loader {
@@ -80,8 +87,12 @@ impl<H: Host> Engine<H> {
             abort: Some(abort.clone()),
         };
         let files = join_all(cells.iter().map(|(_, entry)| self.fetch_cell(&loader, entry)));
-        let (files, rows) =
-            futures_util::future::join(files, self.fetch_rows(&items, &abort)).await;
+        let (files, rows, count_rows) = futures_util::future::join3(
+            files,
+            self.fetch_rows(&items, &abort),
+            self.fetch_counts(&loader, counts.as_ref()),
+        )
+        .await;
 
         let mut session = self.session.lock().await;
         self.missing.in_flight.take();
@@ -108,6 +119,16 @@ impl<H: Host> Engine<H> {
             more = accepted.is_ok() && !chosen;
             results.push(accepted);
         }
+        if let Some((counts, file)) = counts.zip(count_rows) {
+            let accepted = file.map_err(ClientError::from).and_then(|file| {
+                let rows = CountRows::from_bytes(file).map_err(SessionError::from)?;
+                Ok(session.set_counts(Arc::new(rows), counts.weight)?)
+            });
+            if accepted.is_ok() || accepted.as_ref().is_err_and(is_final) {
+                self.missing.counts.take();
+            }
+            results.push(accepted);
+        }
         let still_missing = session.missing_rows(); // in order
         let has_arrived =
             |item: &ItemId| still_missing.binary_search(item).is_err() && !session.is_unknown(item);
@@ -128,7 +149,7 @@ impl<H: Host> Engine<H> {
             return Ok(None);
         }
         let wanted = self.wanted(&mut session)?;
-        if wanted.cells.is_empty() && wanted.items.is_empty() {
+        if wanted.cells.is_empty() && wanted.items.is_empty() && wanted.counts.is_none() {
             return Ok(None);
         }
         let abort = self.host.new_abort();
@@ -145,7 +166,10 @@ impl<H: Host> Engine<H> {
         let backs_off = self.link.borrow().status(self.host.now_ms()).retry_in_ms.is_some();
         let mut items = if backs_off { Vec::new() } else { session.missing_rows() };
         items.truncate(MAX_ROWS);
-        Ok(Wanted { cells, items })
+        // The first list does not wait for the counts, which say nothing without a history.
+        let has_history = !session.history().is_empty();
+        let counts = self.missing.counts.borrow().clone().filter(|_| has_history);
+        Ok(Wanted { cells, items, counts })
     }
 
     async fn fetch_cell(
@@ -156,6 +180,15 @@ impl<H: Host> Engine<H> {
         let artifact =
             Artifact { path: entry.path(), sha256: entry.sha256_hex(), bytes: entry.bytes.into() };
         loader.file(&self.missing.release, &artifact, self.missing.index.as_deref()).await
+    }
+
+    /// The file of the counts; `None` if none is wanted.
+    async fn fetch_counts(
+        &self,
+        loader: &Loader<'_, H>,
+        counts: Option<&Counts>,
+    ) -> Option<Result<Vec<u8>, Failure>> {
+        Some(loader.file(&self.missing.release, &counts?.rows, None).await)
     }
 
     async fn fetch_rows(

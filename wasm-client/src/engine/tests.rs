@@ -97,12 +97,14 @@ fn list(first: usize) -> CandidatesResponse {
         item: item(number),
         logprob: -((number + 1) as f32),
         row: None,
+        explanation: None,
     });
     CandidatesResponse {
         model: "stand-in".into(),
         catalogue_hash: catalogue_hash(),
         ranking: Ranking::LanguageModel,
         candidates: candidates.collect(),
+        total: None,
         history_rows: Vec::new(),
         ignored: Ignored::default(),
         timings: tandem_protocol::Timings { total_ms: 12.0, ..Default::default() },
@@ -145,6 +147,7 @@ fn shop_with(change: impl FnOnce(&mut DeviceManifest, &mut HashMap<String, Vec<u
         catalogue: CatalogueInfo { hash: catalogue_hash(), items: ITEMS },
         model,
         text: None,
+        counts: None,
         language_model: None,
         body: artifact("body.safetensors", &body),
         rows: artifact("rows.bin", &rows),

@@ -1,3 +1,5 @@
+use tandem_protocol::Counts;
+
 use super::Popularity;
 use crate::ItemIndex;
 
@@ -24,9 +26,9 @@ impl CoOccurrence {
     /// Weight of a pair from the later to the earlier item.
     pub(super) const BACKWARDS: f32 = 0.5;
     /// Number of newest items of a history that are read.
-    pub(super) const MAX_AGE: usize = 10;
+    pub(super) const MAX_AGE: usize = Counts::NEWEST;
     /// Weight of an item of the history relative to the next newer one.
-    pub(super) const DECAY: f32 = 0.8;
+    pub(super) const DECAY: f32 = Counts::DECAY;
 
     /// Counts the pairs of `sequences`, relative to `popularity`.
     ///

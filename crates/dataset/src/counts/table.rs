@@ -144,6 +144,45 @@ impl CountTable {
         exponent(self.origin).exp2() as f32
     }
 
+    /// For each item the at most `most` others that it says most about: their catalogue positions
+    /// and their weights divided by the root of their popularity, as in
+    /// [`add_scores`](Self::add_scores), by descending weight.
+    #[must_use]
+    pub fn nearest(&self, most: usize) -> Vec<Vec<(u32, f32)>> {
+        let now = self.weight_of_newest();
+        let nearest = |row: &Vec<(ItemIndex, f32)>| {
+            let weighted = row.iter().map(|&(to, weight)| (to.0, now * weight * self.rarity(to)));
+            let mut row: Vec<(u32, f32)> = weighted.collect();
+            row.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+            row.truncate(most);
+            row
+        };
+        self.rows.iter().map(nearest).collect()
+    }
+
+    /// How often an item was chosen; older events count less if there is a half-life. At the time
+    /// of the newest event.
+    ///
+    /// # Panics
+    /// If the item is outside the catalogue.
+    #[must_use]
+    pub fn popularity(&self, item: ItemIndex) -> f32 {
+        self.popularity[item.position()] * self.weight_of_newest()
+    }
+
+    /// The factor from a stored weight to that at the time of the newest event.
+    fn weight_of_newest(&self) -> f32 {
+        match self.options.half_life {
+            Some(half_life) => (-((self.newest - self.origin) as f64 / half_life)).exp2() as f32,
+            None => 1.0,
+        }
+    }
+
+    /// 1 / sqrt(popularity + 1) at the time of the newest event.
+    fn rarity(&self, item: ItemIndex) -> f32 {
+        (self.popularity[item.position()] * self.weight_of_newest() + 1.0).sqrt().recip()
+    }
+
     /// Adds the score of every item for a history, oldest first, to `scores` `[items]`. The score
     /// is that of [`CoOccurrence`] at the time of the newest event. Returns whether any was added.
     ///
@@ -151,10 +190,7 @@ impl CountTable {
     /// If the history has an item outside the catalogue or `scores` has another length.
     pub fn add_scores(&self, history: &[ItemIndex], scores: &mut [f32]) -> bool {
         assert_eq!(scores.len(), self.rows.len(), "one score for each item");
-        let now = match self.options.half_life {
-            Some(half_life) => (-((self.newest - self.origin) as f64 / half_life)).exp2() as f32,
-            None => 1.0,
-        };
+        let now = self.weight_of_newest();
         let mut worth = now;
         let mut any = false;
         for item in history.iter().rev().take(CoOccurrence::MAX_AGE) {
@@ -257,6 +293,22 @@ mod tests {
             CountTable::of_dataset(&dataset(&[vec![0, 1, 2]], 3, None), 1, CountOptions::default());
         assert_eq!(scores(&table, &[1]), [0.5 / 2.0_f32.sqrt(), 0.0, 0.0]);
         assert!(!table.clone().add_scores(&[], &mut [0.0; 3]));
+    }
+
+    #[test]
+    fn the_nearest_items_have_the_largest_scores() {
+        let log = [vec![0, 1, 2], vec![0, 1], vec![2, 0, 3], vec![3, 3]];
+        let table = CountTable::of_dataset(&dataset(&log, 5, None), 0, CountOptions::default());
+        let expected = scores(&table, &[0]);
+        let nearest = table.nearest(2);
+        assert_eq!(nearest.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 2, 2, 0]);
+        for &(item, weight) in &nearest[0] {
+            assert!((weight - expected[item as usize]).abs() < 1e-6);
+        }
+        let mut sorted = expected.clone();
+        sorted.sort_by(|a, b| b.total_cmp(a));
+        assert!((nearest[0][0].1 - sorted[0]).abs() < 1e-6);
+        assert!((nearest[0][1].1 - sorted[1]).abs() < 1e-6);
     }
 
     #[test]

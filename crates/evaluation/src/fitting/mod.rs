@@ -9,11 +9,13 @@
 //! - [`fit_learning`]: the learning rates, over replayed sessions;
 //! - [`fit_signals`]: the weights of ranking signals in the cloud;
 //! - [`fit_text_weight`]: the weight of the text part of item rows;
+//! - [`fit_counts_weight`]: the weight of co-occurrence counts beside the small model;
 //! - [`fit_uplift`]: the ridge regression of the gain of a call;
 //! - [`threshold_for`], [`fit_threshold`]: the threshold that meets a call budget;
 //! - [`fit_session`], [`DecisionFit`]: all of these over the sessions of a
 //!   [`SessionReplay`](crate::SessionReplay).
 
+mod counts;
 mod fusion;
 mod learning;
 mod session;
@@ -22,6 +24,7 @@ mod text_part;
 mod threshold;
 mod uplift;
 
+pub use counts::{FittedCountsWeight, fit_counts_weight};
 pub use fusion::{FittedFusion, FusionFit, SCALES, Scales};
 pub use learning::{LearningTrial, best_learning, fit_learning};
 pub use session::{DecisionFit, FitChoices, HORIZON, RIDGE, RuleOutcome, SessionFit, fit_session};

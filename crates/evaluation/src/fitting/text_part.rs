@@ -7,8 +7,10 @@ use tandem_model::{ModelError, Scorer};
 
 use crate::{EvaluationError, History, ndcg, rank_of};
 
-/// Weights that are tried, in standard deviations of the model's scores for one of the text's.
-const WEIGHTS: [f32; 13] = [0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0, 1.25, 1.6, 2.0];
+/// Weights that are tried, in standard deviations of the model's scores for one of the part that
+/// is added.
+pub(super) const WEIGHTS: [f32; 13] =
+    [0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0, 1.25, 1.6, 2.0];
 /// Cut-off of the NDCG that is maximised.
 const CUTOFF: usize = 10;
 /// Differences relative to the mean that are rounding.
@@ -97,7 +99,7 @@ fn parts_of_scores(
 }
 
 /// The standard deviation; 0 for values that differ by rounding only.
-fn deviation(values: &[f32]) -> f32 {
+pub(super) fn deviation(values: &[f32]) -> f32 {
     let count = values.len().max(1) as f64;
     let mean = values.iter().map(|value| f64::from(*value)).sum::<f64>() / count;
     let squares = values.iter().map(|value| (f64::from(*value) - mean).powi(2)).sum::<f64>();

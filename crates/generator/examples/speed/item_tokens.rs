@@ -54,17 +54,23 @@ pub(crate) fn measure(
         raw.push(generator.raw_decode_ms(history)?);
         generator.clear_cache();
         let start = Instant::now();
-        let list = generator.generate(&Query { history, exclude: &[], k: CANDIDATES })?;
+        let list =
+            generator.generate(&Query { history, exclude: &[], only: None, k: CANDIDATES })?;
         whole.push(milliseconds(start));
         select.push(list.decode_ms);
         assert_eq!((list.candidates.len(), list.prompt_tokens), (CANDIDATES, LENGTH));
     }
     let mut grown = Vec::new();
     for history in &histories {
-        generator.generate(&Query { history: &history[1..], exclude: &[], k: CANDIDATES })?;
+        generator.generate(&Query {
+            history: &history[1..],
+            exclude: &[],
+            only: None,
+            k: CANDIDATES,
+        })?;
         let reordered: Vec<ItemIndex> = history[1..].iter().chain(&history[..1]).copied().collect();
         let start = Instant::now();
-        let query = Query { history: &reordered, exclude: &[], k: CANDIDATES };
+        let query = Query { history: &reordered, exclude: &[], only: None, k: CANDIDATES };
         let list = generator.generate(&query)?;
         grown.push(milliseconds(start));
         assert_eq!(list.prompt_tokens, 1);
@@ -100,8 +106,10 @@ fn batched(
         [1, 4, 16, 64].into_iter().filter(|&width| width <= generator.sequences()).collect();
     let mut times = vec![Vec::new(); widths.len()];
     for block in histories.chunks_exact(64) {
-        let queries: Vec<Query<'_>> =
-            block.iter().map(|history| Query { history, exclude: &[], k: CANDIDATES }).collect();
+        let queries: Vec<Query<'_>> = block
+            .iter()
+            .map(|history| Query { history, exclude: &[], only: None, k: CANDIDATES })
+            .collect();
         for (&width, times) in widths.iter().zip(&mut times) {
             generator.clear_cache();
             let start = Instant::now();

@@ -192,7 +192,7 @@ impl ItemTokenGenerator<'_> {
     /// [`GeneratorError::UnknownItem`] for an item outside the catalogue, or a failure of the
     /// model.
     pub fn logits(&mut self, history: &[ItemIndex]) -> Result<Vec<f32>, GeneratorError> {
-        let query = Query { history, exclude: &[], k: 1 };
+        let query = Query { history, exclude: &[], only: None, k: 1 };
         self.answer_without_model(&query)?;
         let newest = &history[history.len().saturating_sub(self.max_length)..];
         let evaluated = self.decode(&[newest]).inspect_err(|_| self.clear_cache())?;
@@ -245,13 +245,14 @@ impl ItemTokenGenerator<'_> {
         if let Some(item) = named.find(|item| item.position() >= len) {
             return Err(GeneratorError::UnknownItem { index: item.0, items: len });
         }
-        if !query.history.is_empty() && query.k > 0 {
+        if !query.history.is_empty() && query.k > 0 && !query.admits_nothing() {
             return Ok(None);
         }
         let mut generation = self.empty_generation(query);
         if query.history.is_empty() {
             generation.ranking = Ranking::Popularity;
-            generation.candidates = most_popular_items(self.catalogue, query.exclude, query.k);
+            generation.candidates =
+                most_popular_items(self.catalogue, query.removed(true, len), query.k);
         }
         Ok(Some(generation))
     }
@@ -259,6 +260,7 @@ impl ItemTokenGenerator<'_> {
     fn empty_generation(&self, query: &Query<'_>) -> Generation {
         Generation {
             candidates: Vec::new(),
+            explanations: Vec::new(),
             ranking: Ranking::LanguageModel,
             truncated: query.history.len().saturating_sub(self.max_length),
             prompt_ms: 0.0,
@@ -273,6 +275,7 @@ impl ItemTokenGenerator<'_> {
     fn evaluate(
         &mut self,
         queries: &[&Query<'_>],
+        explain: bool,
     ) -> Result<Vec<Result<Generation, GeneratorError>>, GeneratorError> {
         let start = Instant::now();
         let newest: Vec<&[ItemIndex]> = queries
@@ -284,13 +287,19 @@ impl ItemTokenGenerator<'_> {
         let answers = queries.iter().zip(histories).map(|(query, history)| {
             let start = Instant::now();
             let logits = &self.context.get_logits_ith(history.row)[..self.catalogue.len()];
-            let scores = match &self.signals {
-                Some(signals) => self.fused.of(signals, logits, query.history),
+            let signals = self.signals.as_deref();
+            let scores = match signals {
+                _ if explain => self.fused.explained(signals, logits, query.history),
+                Some(_) => self.fused.of(signals, logits, query.history),
                 None => logits,
             };
-            let candidates = self.selector.select(scores, query.removed(self.repeats), query.k)?;
+            let removed = query.removed(self.repeats, self.catalogue.len());
+            let candidates = self.selector.select(scores, removed, query.k)?;
+            let explained = candidates.iter().filter(|_| explain);
+            let explanations = explained.map(|it| self.fused.explanation(it.item)).collect();
             Ok(Generation {
                 candidates,
+                explanations,
                 prompt_ms,
                 decode_ms: start.elapsed().as_secs_f64() * 1e3,
                 prompt_tokens: history.evaluated,
@@ -340,7 +349,14 @@ impl Generator for ItemTokenGenerator<'_> {
         if let Some(answer) = self.answer_without_model(query)? {
             return Ok(answer);
         }
-        self.evaluate(&[query])?.remove(0)
+        self.evaluate(&[query], false)?.remove(0)
+    }
+
+    fn explain(&mut self, query: &Query<'_>) -> Result<Generation, GeneratorError> {
+        if let Some(answer) = self.answer_without_model(query)? {
+            return Ok(answer);
+        }
+        self.evaluate(&[query], true)?.remove(0)
     }
 
     fn max_batch(&self) -> usize {
@@ -362,7 +378,7 @@ impl Generator for ItemTokenGenerator<'_> {
         }
         for positions in pending.chunks(self.max_batch()) {
             let batch: Vec<&Query<'_>> = positions.iter().map(|&at| &queries[at]).collect();
-            match self.evaluate(&batch) {
+            match self.evaluate(&batch, false) {
                 Ok(generations) => {
                     for (&at, answer) in positions.iter().zip(generations) {
                         answers[at] = answer;

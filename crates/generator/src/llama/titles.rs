@@ -235,9 +235,10 @@ impl Generator for TitleGenerator<'_> {
         self.check_items(query.history)?;
         self.check_items(query.exclude)?;
         let trie = &self.titles.trie;
-        let mask = trie.mask(query.removed(self.repeats));
+        let mask = trie.mask(query.removed(self.repeats, trie.items()));
         let mut generation = Generation {
             candidates: Vec::new(),
+            explanations: Vec::new(),
             ranking: Ranking::LanguageModel,
             truncated: 0,
             prompt_ms: 0.0,

@@ -1,4 +1,5 @@
 use tandem_dataset::ItemIndex;
+use tandem_protocol::ScoreExplanation;
 
 use super::RankingSignals;
 
@@ -7,49 +8,137 @@ use super::RankingSignals;
 pub struct FusedScores {
     fused: Vec<f32>,
     signal: Vec<f32>,
+    /// The signals of the last [`FusedScores::explained`].
+    parts: Vec<Part>,
+}
+
+/// A signal that is part of the scores of one history.
+#[derive(Clone, Debug)]
+struct Part {
+    signal: Signal,
+    factor: f32,
+    /// Scores of all items, `[items]`.
+    values: Vec<f32>,
+    /// Mean of `values`.
+    mean: f32,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Signal {
+    LanguageModel,
+    Counts,
+    Text,
+    SmallModel,
 }
 
 impl FusedScores {
     /// The scores of all items, `[items]`, from the language model's `logits` `[items]`; see the
-    /// [module](super). Not a number where a logit is none.
+    /// [module](super). Not a number where a logit is none. Without signals, the logits.
     pub fn of(
         &mut self,
-        signals: &RankingSignals,
+        signals: Option<&RankingSignals>,
         logits: &[f32],
         history: &[ItemIndex],
     ) -> &[f32] {
+        self.combine(signals, logits, history, false)
+    }
+
+    /// As [`of`](Self::of), and keeps the signals for [`explanation`](Self::explanation).
+    pub fn explained(
+        &mut self,
+        signals: Option<&RankingSignals>,
+        logits: &[f32],
+        history: &[ItemIndex],
+    ) -> &[f32] {
+        self.combine(signals, logits, history, true)
+    }
+
+    /// What the score of an item is made of, by the last [`explained`](Self::explained).
+    ///
+    /// # Panics
+    /// If the item is outside the catalogue.
+    #[must_use]
+    pub fn explanation(&self, item: ItemIndex) -> ScoreExplanation {
+        let mut explanation = ScoreExplanation::default();
+        for Part { signal, factor, values, mean } in &self.parts {
+            let part = factor * (values[item.position()] - mean);
+            explanation.score += part;
+            *match signal {
+                Signal::LanguageModel => &mut explanation.language_model,
+                Signal::Counts => &mut explanation.counts,
+                Signal::Text => &mut explanation.text,
+                Signal::SmallModel => &mut explanation.small_model,
+            } = Some(part);
+        }
+        explanation
+    }
+
+    fn combine(
+        &mut self,
+        signals: Option<&RankingSignals>,
+        logits: &[f32],
+        history: &[ItemIndex],
+        keep: bool,
+    ) -> &[f32] {
+        self.parts.clear();
+        self.fused.clear();
+        let Some(signals) = signals else {
+            self.fused.extend_from_slice(logits);
+            self.keep(keep, Signal::LanguageModel, 1.0, logits);
+            return &self.fused;
+        };
         let weights = signals.weights();
+        // The means are the same for all items and do not change the softmax.
         let factor = |weight: f32, values: &[f32]| {
             let deviation = standard_deviation(values);
             if deviation > 0.0 { weights.temperature * weight / deviation } else { 0.0 }
         };
-        // The means are the same for all items and do not change the softmax.
         let scale = factor(weights.language_model, logits);
-        self.fused.clear();
         self.fused.extend(logits.iter().map(|logit| scale * logit));
-        if weights.counts > 0.0
-            && let Some(counts) = signals.counts()
-        {
-            self.signal.clear();
-            self.signal.resize(logits.len(), 0.0);
-            if counts.add_scores(history, &mut self.signal) {
-                drop(counts);
-                add(&mut self.fused, &self.signal, factor(weights.counts, &self.signal));
+        self.keep(keep, Signal::LanguageModel, scale, logits);
+        let mut values = std::mem::take(&mut self.signal);
+        for (signal, weight) in [
+            (Signal::Counts, weights.counts),
+            (Signal::Text, weights.text),
+            (Signal::SmallModel, weights.small_model),
+        ] {
+            if weight > 0.0 && scores_of(signal, signals, history, logits.len(), &mut values) {
+                let factor = factor(weight, &values);
+                add(&mut self.fused, &values, factor);
+                self.keep(keep, signal, factor, &values);
             }
         }
-        if weights.text > 0.0
-            && let Some(text) = signals.text()
-            && text.scores(history, &mut self.signal)
-        {
-            add(&mut self.fused, &self.signal, factor(weights.text, &self.signal));
-        }
-        if weights.small_model > 0.0
-            && let Some(small_model) = signals.small_model()
-            && small_model.scores(history, &mut self.signal)
-        {
-            add(&mut self.fused, &self.signal, factor(weights.small_model, &self.signal));
-        }
+        self.signal = values;
         &self.fused
+    }
+
+    fn keep(&mut self, keep: bool, signal: Signal, factor: f32, values: &[f32]) {
+        if keep && factor > 0.0 {
+            let sum = values.iter().map(|value| f64::from(*value)).sum::<f64>();
+            let mean = (sum / values.len().max(1) as f64) as f32;
+            self.parts.push(Part { signal, factor, values: values.to_vec(), mean });
+        }
+    }
+}
+
+/// Writes the scores of a signal beside the language model to `values` `[items]`. Returns `false`
+/// if there is no such signal, or it says nothing about this history.
+fn scores_of(
+    signal: Signal,
+    signals: &RankingSignals,
+    history: &[ItemIndex],
+    items: usize,
+    values: &mut Vec<f32>,
+) -> bool {
+    match signal {
+        Signal::LanguageModel => false,
+        Signal::Counts => signals.counts().is_some_and(|counts| {
+            values.clear();
+            values.resize(items, 0.0);
+            counts.add_scores(history, values)
+        }),
+        Signal::Text => signals.text().is_some_and(|text| text.scores(history, values)),
+        Signal::SmallModel => signals.small_model().is_some_and(|it| it.scores(history, values)),
     }
 }
 
@@ -114,7 +203,7 @@ mod tests {
         let logits = [1.0, 2.0, 3.0];
         let deviation = (2.0_f32 / 3.0).sqrt();
         let mut fused = FusedScores::default();
-        let found = fused.of(&signals, &logits, &[ItemIndex(0)]);
+        let found = fused.of(Some(&signals), &logits, &[ItemIndex(0)]);
         // Counts of items 0, 1, 2 are 0, c, 0: the standard deviation is c·√2/3.
         let counted = 2.0 * 0.5 * 3.0 / 2.0_f32.sqrt();
         for (at, found) in found.iter().enumerate() {
@@ -122,11 +211,49 @@ mod tests {
             assert!((found - expected).abs() < 1e-4, "{at}: {found} {expected}");
         }
         // A history without counts: the language model alone.
-        let found = fused.of(&signals, &logits, &[ItemIndex(2)]);
+        let found = fused.of(Some(&signals), &logits, &[ItemIndex(2)]);
         assert!((found[1] - 2.0 * 2.0 / deviation).abs() < 1e-4);
 
         signals.count(&[ItemIndex(2)], ItemIndex(1), 1);
-        let found = fused.of(&signals, &logits, &[ItemIndex(2)]);
+        let found = fused.of(Some(&signals), &logits, &[ItemIndex(2)]);
         assert!(found[1] > 2.0 * 2.0 / deviation + 1.0, "a new event counts at once");
+    }
+
+    #[test]
+    fn an_explanation_sums_to_the_score_and_leaves_out_what_is_missing() {
+        let mut counts = CountTable::new(4, CountOptions::default());
+        counts.add(&[ItemIndex(0)], ItemIndex(1), 0);
+        counts.add(&[ItemIndex(0)], ItemIndex(2), 0);
+        let weights = SignalWeights {
+            language_model: 1.0,
+            counts: 0.5,
+            text: 1.0,
+            small_model: 0.3,
+            temperature: 1.7,
+        };
+        let signals = RankingSignals::new(weights, None, Some(counts));
+        let logits = [10.5, 12.0, 9.0, 11.0];
+        let mut fused = FusedScores::default();
+        let scores = fused.explained(Some(&signals), &logits, &[ItemIndex(0)]).to_vec();
+        let explained: Vec<ScoreExplanation> =
+            (0..4).map(|item| fused.explanation(ItemIndex(item))).collect();
+        for (item, parts) in explained.iter().enumerate() {
+            assert_eq!((parts.text, parts.small_model), (None, None));
+            let sum = parts.language_model.unwrap() + parts.counts.unwrap();
+            assert!((sum - parts.score).abs() < 1e-4);
+            // Scores differ from each other as explanations do.
+            let expected = scores[item] - scores[0];
+            assert!((parts.score - explained[0].score - expected).abs() < 1e-4);
+        }
+        assert!(explained[1].counts.unwrap() > 0.0 && explained[3].counts.unwrap() < 0.0);
+        assert_eq!(scores, fused.of(Some(&signals), &logits, &[ItemIndex(0)]));
+
+        // Nothing is counted near item 3, and a server without signals has the logits.
+        fused.explained(Some(&signals), &logits, &[ItemIndex(3)]);
+        assert_eq!(fused.explanation(ItemIndex(0)).counts, None);
+        assert_eq!(fused.explained(None, &logits, &[ItemIndex(3)]), logits);
+        let alone = fused.explanation(ItemIndex(1));
+        assert_eq!(alone.language_model, Some(alone.score));
+        assert!((alone.score - (12.0 - 10.625)).abs() < 1e-5);
     }
 }

@@ -108,6 +108,7 @@ mod tests {
             left_out: Some(2),
             provenance: String::new(),
             text: None,
+            counts: None,
             config,
         }
     }

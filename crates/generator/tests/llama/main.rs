@@ -6,6 +6,7 @@
 
 mod bad_files;
 mod embedding;
+mod filters;
 mod fuzz;
 mod item_tokens;
 mod real;

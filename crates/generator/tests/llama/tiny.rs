@@ -91,8 +91,9 @@ fn an_unknown_item_is_an_error_and_the_generator_stays_usable() {
     let model = load(1, &catalogue, &options());
     let mut generator = model.generator().unwrap();
     for (history, exclude) in [(items([3]), items([])), (items([0]), items([9]))] {
-        let error =
-            generator.generate(&Query { history: &history, exclude: &exclude, k: 1 }).unwrap_err();
+        let error = generator
+            .generate(&Query { history: &history, exclude: &exclude, only: None, k: 1 })
+            .unwrap_err();
         assert!(matches!(error, GeneratorError::UnknownItem { items: 3, .. }), "{error}");
     }
     ask(generator.as_mut(), &catalogue, &items([0]), &[], 2);
@@ -253,7 +254,9 @@ fn titles_of_the_history_are_candidates_where_they_are_repeated() {
     let model = load(1, &catalogue, &LoadOptions { repeats: true, ..options() });
     let mut generator = model.generator().unwrap();
     let (history, exclude) = (items([0]), items([2]));
-    let found = generator.generate(&Query { history: &history, exclude: &exclude, k: 5 }).unwrap();
+    let found = generator
+        .generate(&Query { history: &history, exclude: &exclude, only: None, k: 5 })
+        .unwrap();
     let mut found: Vec<u32> = found.candidates.iter().map(|ranked| ranked.item.0).collect();
     found.sort_unstable();
     assert_eq!(found, [0, 1]);

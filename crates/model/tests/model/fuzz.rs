@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use futures_lite::future::block_on;
 use tandem_model::{
-    Body, Device, ItemTable, QuantisedRow, Scorer,
+    Body, CountRows, Device, ItemTable, QuantisedRow, Scorer,
     cells::{Cell, CellEntry, CellIndex},
 };
 use tandem_protocol::{ItemId, ModelConfig, ModelKind};
@@ -56,6 +56,20 @@ fn damaged_rows_never_panic() {
         // Rows that are not finite are refused one by one.
         let _ = (table.row(0), table.row(1_000), table.values());
         true
+    });
+}
+
+#[test]
+fn damaged_count_rows_never_panic() {
+    let rows = CountRows::new(&[vec![(1, 1.0), (2, 0.5)], Vec::new(), vec![(0, 3.0)]]).unwrap();
+    tandem_fuzzing::fuzz("count rows", &[rows.as_bytes().to_vec()], |bytes| {
+        let read = CountRows::from_bytes(bytes.to_vec());
+        if let Ok(rows) = &read {
+            assert_eq!(rows.as_bytes(), bytes);
+            let found = rows.direction(0..10);
+            assert!(found.iter().all(|(at, count)| (*at as usize) < rows.items() && *count >= 0.0));
+        }
+        read.is_ok()
     });
 }
 

@@ -3,6 +3,7 @@ use std::sync::{Mutex, PoisonError};
 use tandem_model::{EncodedHistory, UserState};
 use tandem_protocol::ItemId;
 
+use super::counts::CountScores;
 use crate::{Session, SessionError};
 
 /// The window over a long history moves in steps of its length divided by this.
@@ -54,7 +55,8 @@ impl Session {
     /// can read. An item whose row is missing gets `NaN`.
     pub(crate) async fn score(&self, items: &[&ItemId]) -> Result<Option<Vec<f32>>, SessionError> {
         let Some(user) = self.user().await? else { return Ok(None) };
-        self.score_for(&user, items).await
+        let counts = self.count_scores(&user, self.visitor.history().iter().rev());
+        self.score_for(&user, &counts, items).await
     }
 
     /// The visitor's state now. `None` without a history that the model can read.
@@ -72,10 +74,11 @@ impl Session {
         Ok(Some(user))
     }
 
-    /// As [`score`](Self::score), for any user state. `None` without items.
+    /// As [`score`](Self::score), for any user state and counts. `None` without items.
     pub(crate) async fn score_for(
         &self,
         user: &UserState,
+        counts: &CountScores,
         items: &[&ItemId],
     ) -> Result<Option<Vec<f32>>, SessionError> {
         if items.is_empty() {
@@ -95,6 +98,7 @@ impl Session {
         for (at, score) in scored.into_iter().zip(scores) {
             all[at] = score;
         }
+        self.add_counts(counts, items.iter().copied(), &mut all);
         Ok(Some(all))
     }
 

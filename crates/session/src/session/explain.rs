@@ -82,7 +82,8 @@ impl Session {
         at: usize,
     ) -> Result<f32, SessionError> {
         let Some(user) = self.user_after(history).await? else { return Ok(0.0) };
-        let Some(scores) = self.score_for(&user, items).await? else { return Ok(0.0) };
+        let counts = self.count_scores(&user, history.iter().rev().copied());
+        let Some(scores) = self.score_for(&user, &counts, items).await? else { return Ok(0.0) };
         let finite: Vec<f32> = scores.iter().copied().filter(|score| score.is_finite()).collect();
         Ok(scores[at] - finite.iter().sum::<f32>() / finite.len() as f32)
     }

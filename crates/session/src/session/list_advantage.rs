@@ -3,6 +3,7 @@ use std::borrow::Cow;
 use tandem_collaboration::{ListAdvantage, Trigger};
 use tandem_model::UserState;
 
+use super::counts::CountScores;
 use crate::{Session, SessionError, negatives::NegativeSample};
 
 impl Session {
@@ -13,6 +14,7 @@ impl Session {
     pub(crate) async fn list_advantage(
         &self,
         user: &UserState,
+        counts: &CountScores,
         shown: Vec<f32>,
         found: Option<&[f32]>,
     ) -> Result<Option<ListAdvantage>, SessionError> {
@@ -33,6 +35,9 @@ impl Session {
             }
         }
         let mut scores = self.scorer.personal_scores(user, &self.delta, rows).await?;
+        for (item, position) in negatives.items() {
+            self.add_counts(counts, [item], &mut scores[position..=position]);
+        }
         for (_, position) in negatives.items().filter(|(item, _)| !self.may_recommend(item)) {
             scores[position] = f32::NAN;
         }

@@ -5,7 +5,7 @@ use tandem_collaboration::{ListAdvantage, PoolFeatures, order_descending, positi
 use tandem_model::UserState;
 use tandem_protocol::{Candidate, ItemId};
 
-use super::catalogue_search::Found;
+use super::{catalogue_search::Found, counts::CountScores};
 use crate::{Session, SessionError, candidate_list::CandidateList};
 
 /// With fewer items than this in a ranking, popular items are added.
@@ -96,13 +96,13 @@ impl Session {
         k: usize,
     ) -> Result<Ranked, SessionError> {
         let found = if self.settings.search_k > 0 { self.find(user, k)? } else { Found::nothing() };
-        let unlisted: Vec<&ItemId> =
-            found.items.iter().map(|(item, _)| item).filter(|item| !self.is_listed(item)).collect();
+        let counts = self.count_scores(user, self.visitor.history().iter().rev());
         let of_list = listed.iter().map(|candidate| &candidate.item);
-        let items: Vec<&ItemId> = of_list.chain(unlisted).collect();
-        let Some(scores) = self.score_for(user, &items).await? else {
+        let mut items: Vec<&ItemId> = of_list.chain(self.unlisted(&found, &counts)).collect();
+        let Some(mut scores) = self.score_for(user, &counts, &items).await? else {
             return Ok(Ranked { exhausted: found.exhausted, ..Ranked::default() });
         };
+        keep_best(listed.len() + k, listed.len(), &mut items, &mut scores);
         let logprobs: Vec<f32> = listed.iter().map(|candidate| candidate.logprob).collect();
         let last = self.list.as_ref().and_then(|list| list.candidates().last());
         let last_logprob = last.map_or(f32::NAN, |candidate| candidate.logprob);
@@ -123,7 +123,9 @@ impl Session {
         Ok(Ranked {
             items: fused.order.iter().map(ranked).collect(),
             disagreement: self.disagreement(of_list)?,
-            list_advantage: self.list_advantage(user, shown, searched.then_some(of_others)).await?,
+            list_advantage: self
+                .list_advantage(user, &counts, shown, searched.then_some(of_others))
+                .await?,
             pool: if searched {
                 PoolFeatures::new(listed.len(), &scores, &fused.order)
             } else {
@@ -134,6 +136,24 @@ impl Session {
             non_finite: fused.non_finite,
             user: user.embedding().map(<[f32]>::to_vec),
         })
+    }
+
+    /// The items outside the list that take part: what the search found, and what was chosen near
+    /// the history, which the search does not know. With both, the best of them by their whole
+    /// score are the best of the catalogue.
+    fn unlisted<'a>(
+        &'a self,
+        found: &'a Found,
+        counts: &'a CountScores,
+    ) -> impl Iterator<Item = &'a ItemId> {
+        let found: Vec<&ItemId> = found.items.iter().map(|(item, _)| item).collect();
+        let counted: Vec<&ItemId> = if found.is_empty() || counts.near().is_empty() {
+            Vec::new()
+        } else {
+            let known: HashSet<&ItemId> = found.iter().copied().collect();
+            self.counted_items(counts).filter(|item| !known.contains(item)).collect()
+        };
+        found.into_iter().chain(counted).filter(|item| !self.is_listed(item))
     }
 
     /// How far the small model's order of the remaining list is from the language model's.
@@ -189,6 +209,21 @@ impl Session {
     fn is_listed(&self, item: &ItemId) -> bool {
         self.list.as_ref().is_some_and(|list| list.contains(item))
     }
+}
+
+/// Keeps the first `fixed` items and the best of the others by score, at most `most` in all, in
+/// their order.
+fn keep_best(most: usize, fixed: usize, items: &mut Vec<&ItemId>, scores: &mut Vec<f32>) {
+    if items.len() <= most {
+        return;
+    }
+    let order = order_descending(&scores[fixed..]);
+    let mut kept: Vec<usize> =
+        order.into_iter().take(most - fixed).map(|other| fixed + other).collect();
+    kept.sort_unstable();
+    let kept = || (0..fixed).chain(kept.iter().copied());
+    (*items, *scores) =
+        (kept().map(|at| items[at]).collect(), kept().map(|at| scores[at]).collect());
 }
 
 /// The language model's order, where the small model has none.

@@ -57,10 +57,13 @@ impl Session {
             model: self.calibrations.chosen().map(str::to_owned),
             history: newest.to_vec(),
             exclude: exclude.into_iter().cloned().collect(),
+            // Pages filter what the device ranks.
+            filter: None,
             k,
             rows: !self.rows.is_whole(),
             // The caller knows the release of the weights.
             release: None,
+            explain: false,
         };
         let user = self.encoding_cache.of(&self.readable_history());
         let user = user.and_then(|user| user.embedding().map(<[f32]>::to_vec));

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod cells;
+mod counts;
 mod decisions;
 mod example;
 mod fuzz;

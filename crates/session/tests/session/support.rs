@@ -90,8 +90,10 @@ pub(crate) fn response(items: impl IntoIterator<Item = usize>) -> CandidatesResp
                 item: id(item),
                 logprob: -(rank as f32) * 0.1 - 1.0,
                 row: None,
+                explanation: None,
             })
             .collect(),
+        total: None,
         history_rows: Vec::new(),
         ignored: Ignored::default(),
         timings: Timings::default(),

@@ -49,7 +49,11 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
         Part::Validation => &validation,
         Part::Test => &test,
     };
-    eprintln!("{} of {} users have all lists", test.len(), dataset.sequences.len());
+    crate::terminal::note(format_args!(
+        "{} of {} users have all lists",
+        test.len(),
+        dataset.sequences.len()
+    ));
 
     let table = Table::new(args, part, &dataset, &model, reported);
     let mut rows = Vec::new();

@@ -83,7 +83,7 @@ pub(super) fn publish(args: &Evaluate, rows: &[ResultRow]) -> Result<()> {
         write_atomically(path, tandem_evaluation::plot::svg(&panels).as_bytes())
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
-    eprintln!("done{}", memory::peak());
+    crate::terminal::note(format_args!("done{}", memory::peak()));
     Ok(())
 }
 

@@ -107,7 +107,7 @@ pub(super) fn run(args: &Evaluate) -> Result<()> {
             };
             let settings = Settings { policy, ..settings.clone() };
             let report = replay.run(&test, &settings, rule.name)?;
-            eprintln!("{}", summary(rule.name, &report));
+            crate::terminal::note(format_args!("{}", summary(rule.name, &report)));
             rows.push(measured(&origin, asked, &policy, &report)?);
             // An interruption loses no row: the same command measures the rest later.
             keep(args, &rows)?;
@@ -158,9 +158,9 @@ fn report_choices(fit: &SessionFit) {
     for trial in &fit.learning {
         let (rows, preference) = (trial.config.row_rate, trial.config.preference_rate);
         let (never, always) = (trial.never, trial.always);
-        eprintln!(
+        crate::terminal::note(format_args!(
             "validation, α = {alpha:.2}, learning rate of rows {rows}, of the preference {preference}: NDCG@10 {never:.4} without calls, {always:.4} with a call after every click"
-        );
+        ));
     }
 }
 

@@ -105,7 +105,10 @@ impl Measurement<'_> {
             let report = protocol.run(self.dataset, |users| bar.inc(users as u64), &score)?;
             bar.finish_and_clear();
             if report.non_finite > 0 {
-                eprintln!("{name}: {} scores were not finite and ranked last", report.non_finite);
+                crate::terminal::note(format_args!(
+                    "{name}: {} scores were not finite and ranked last",
+                    report.non_finite
+                ));
             }
             let row = self.origin.of_metrics(name, report.metrics)?;
             self.rows.push(ResultRow { refit, history, ..row });
@@ -145,7 +148,8 @@ impl Measurement<'_> {
         let mut ranks = Vec::with_capacity(targets.len());
         for held in targets {
             let items = crate::candidate_lists::distinct(held.history);
-            let list = generator.generate(&Query { history: &items, exclude: &[], k })?;
+            let list =
+                generator.generate(&Query { history: &items, exclude: &[], only: None, k })?;
             ranks.push(list.candidates.iter().position(|ranked| ranked.item == held.target));
             bar.inc(1);
         }

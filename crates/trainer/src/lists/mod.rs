@@ -168,8 +168,10 @@ pub(crate) fn make(
             .iter()
             .map(|&(user, length)| distinct(&dataset.sequences[user].items[..length]))
             .collect();
-        let queries: Vec<Query<'_>> =
-            histories.iter().map(|history| Query { history, exclude: &[], k }).collect();
+        let queries: Vec<Query<'_>> = histories
+            .iter()
+            .map(|history| Query { history, exclude: &[], only: None, k })
+            .collect();
         for (&(user, length), list) in prefixes.iter().zip(generator.generate_batch(&queries)) {
             let candidates = list?.candidates;
             let (items, logprobs) =

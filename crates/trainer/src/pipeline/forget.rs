@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result};
 use tandem_dataset::{Dataset, ForgottenUsers};
 
-use super::{Inputs, Release, write_text};
+use super::{Inputs, Release, out::lock, write_text};
 use crate::{failure::BadInput, forget_files::remove_from_dataset};
 
 /// The file with the users that later imports leave out.
@@ -44,6 +44,7 @@ pub(crate) fn forget(out: &Path, name: &str) -> Result<Forgotten> {
         );
         return Err(BadInput(text).into());
     }
+    let _lock = lock(out)?;
     // First, so that an interruption brings nobody back.
     let mut forgotten = read_forgotten(out)?;
     forgotten.insert(name);

@@ -9,6 +9,7 @@
 mod forget;
 mod held_out;
 mod measure;
+mod out;
 mod page;
 mod plan;
 mod read;
@@ -35,6 +36,7 @@ pub(crate) use self::{
     forget::forget,
     held_out::test_prefixes,
     measure::{Measured, mean_and_error, ndcg10, paired_differences, together},
+    out::claim,
     page::{Page, page, thousands},
     read::Inputs,
     release::Release,
@@ -161,6 +163,11 @@ impl Imported {
     /// The dataset folder.
     pub(crate) fn data(&self) -> &Path {
         &self.folder
+    }
+
+    /// Names of the users.
+    pub(crate) fn users(&self) -> impl Iterator<Item = &str> {
+        self.dataset.sequences.iter().map(|sequence| sequence.user.as_str())
     }
 
     /// What was read and what was left out, in lines.

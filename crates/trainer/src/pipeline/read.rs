@@ -17,7 +17,7 @@ use super::write_text;
 use crate::{failure::BadInput, log_options::LogOptions};
 
 /// The file that remembers the inputs of a folder of releases.
-const RECORD: &str = "inputs.json";
+pub(super) const RECORD: &str = "inputs.json";
 
 /// Log files and catalogues, and how they are read. Paths are absolute.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -67,10 +67,10 @@ impl Steps {
         let resumes = known.is_some_and(|step| !step.finished);
         let finished = known.is_some_and(|step| step.finished);
         if finished && outputs.iter().all(|path| path.exists()) {
-            eprintln!("{name}: nothing has changed");
+            crate::terminal::note(format_args!("{name}: nothing has changed"));
             return Ok(());
         }
-        eprintln!("{name} …");
+        crate::terminal::note(format_args!("{name} …"));
         let started = Instant::now();
         if !resumes {
             // Before the new key is recorded, so that a run of another key is never continued.
@@ -79,7 +79,7 @@ impl Steps {
         }
         run()?;
         self.record(name, key, true)?;
-        eprintln!("{name}: {:.1} s", started.elapsed().as_secs_f64());
+        crate::terminal::note(format_args!("{name}: {:.1} s", started.elapsed().as_secs_f64()));
         Ok(())
     }
 

@@ -46,7 +46,10 @@ pub(crate) struct Publish {
 pub(crate) fn run(args: &Publish) -> Result<()> {
     let client = Client::new(&args.to, key(args.key_file.as_deref())?)?;
     if client.shows_the_key() {
-        eprintln!("warning: {} is not encrypted: others on the way can read the key", args.to);
+        crate::terminal::note(format_args!(
+            "warning: {} is not encrypted: others on the way can read the key",
+            args.to
+        ));
     }
     let name = match &args.release {
         Some(name) => name.clone(),

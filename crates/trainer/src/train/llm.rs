@@ -117,14 +117,14 @@ pub(crate) fn train(args: &TrainLlm, dataset: &Dataset) -> Result<Epoch> {
         trainer.set_initial_rows(&rows, &output)?;
     }
     if args.fit.display == Display::Epochs {
-        eprintln!(
+        crate::terminal::note(format_args!(
             "decoder {} × {} blocks on {}: {} users, {items} items, {} interactions",
             config.dims,
             config.blocks,
             dataset.name,
             dataset.sequences.len(),
             dataset.interactions()
-        );
+        ));
     }
     let job = FitJob {
         dataset,
@@ -236,7 +236,7 @@ mod tests {
         let model = Model::load(&file, Arc::new(catalogue), &LoadOptions::default()).unwrap();
         let history = [3_u32, 17, 5, 29];
         let query: Vec<ItemIndex> = history.iter().copied().map(ItemIndex).collect();
-        let query = Query { history: &query, exclude: &[], k: 40 };
+        let query = Query { history: &query, exclude: &[], only: None, k: 40 };
         let found = model.generator().unwrap().generate(&query).unwrap().candidates;
         assert_eq!(found.len(), 36);
 

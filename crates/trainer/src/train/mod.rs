@@ -3,6 +3,8 @@
 
 mod compute_device;
 pub(crate) mod counts;
+pub(crate) mod counts_part;
+mod fit_targets;
 #[cfg(feature = "llama")]
 pub(crate) mod llm;
 pub(crate) mod options;
@@ -22,6 +24,8 @@ pub(crate) enum Train {
     Srm(srm::TrainSrm),
     /// Add a text part to the item rows of a small model.
     TextPart(text_part::TrainTextPart),
+    /// Add co-occurrence counts to a small model.
+    CountsPart(counts_part::TrainCountsPart),
     /// Count which items occur together.
     Counts(counts::TrainCounts),
     /// Train a language model of item tokens and write it as a GGUF file.
@@ -33,6 +37,7 @@ pub(crate) fn run(train: &Train) -> Result<()> {
     match train {
         Train::Srm(args) => srm::run(args),
         Train::TextPart(args) => text_part::run(args),
+        Train::CountsPart(args) => counts_part::run(args),
         Train::Counts(args) => counts::run(args),
         #[cfg(feature = "llama")]
         Train::Llm(args) => llm::run(args),

@@ -78,7 +78,9 @@ impl Report<'_> {
         }
         if !epochs.is_empty() || steps > 0 {
             let done = epochs.len();
-            eprintln!("resuming an interrupted training after {done} epochs and {steps} steps");
+            crate::terminal::note(format_args!(
+                "resuming an interrupted training after {done} epochs and {steps} steps"
+            ));
         }
         let open = |path: &PathBuf| File::create(path).with_context(|| cannot_write(path));
         self.log = self.options.log.as_ref().map(open).transpose()?;
@@ -103,13 +105,13 @@ impl Report<'_> {
             }
             Display::Epochs => {
                 self.bar.finish_and_clear();
-                eprintln!(
+                crate::terminal::note(format_args!(
                     "{epoch}{}, loss {:.4}, {:.1} s, at most {:.0} s left",
                     if improved && epoch.validation.is_some() { " *" } else { "" },
                     epoch.loss,
                     epoch.seconds,
                     remaining.as_secs_f64(),
-                );
+                ));
             }
         }
         self.log_line(epoch)?;

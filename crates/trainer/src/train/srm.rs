@@ -145,7 +145,7 @@ pub(crate) fn train(args: &TrainSrm, dataset: &Dataset) -> Result<Epoch> {
         trainer.set_initial_rows(&rows, &rows)?;
     }
     if fit_options.display == Display::Epochs {
-        eprintln!(
+        crate::terminal::note(format_args!(
             "{:?} {} × {} on {}: {} users, {items} items, {} interactions",
             config.kind,
             config.dims,
@@ -153,7 +153,7 @@ pub(crate) fn train(args: &TrainSrm, dataset: &Dataset) -> Result<Epoch> {
             dataset.name,
             dataset.sequences.len(),
             dataset.interactions()
-        );
+        ));
     }
     let job = FitJob {
         dataset,
@@ -170,6 +170,7 @@ pub(crate) fn train(args: &TrainSrm, dataset: &Dataset) -> Result<Epoch> {
             items: trainer.item_table()?,
             catalogue_hash: dataset.catalogue.hash().to_owned(),
             text: None,
+            counts: None,
             left_out: Some(fit_config.hold_out),
             provenance: format!("{}, {strategy}, seed {}, {epoch}", dataset.name, fit_options.seed),
         };

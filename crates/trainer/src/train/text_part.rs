@@ -4,23 +4,18 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
-use tandem_dataset::{Dataset, HeldOutTarget, text_vectors::TextVectors};
+use tandem_dataset::{Dataset, text_vectors::TextVectors};
 use tandem_evaluation::{History, fitting::fit_text_weight};
 use tandem_model::{Checkpoint, ItemTable};
 use tandem_protocol::TextPart;
 use tandem_training::initial::reduce;
 
+use super::fit_targets::{fit_targets, left_out};
 use crate::{
-    failure::BadInput,
     small_model::{bar, read_checkpoint},
     values::{self, ADVANCED, BASIC, FILES},
     write_atomically,
 };
-
-/// Newest items of each user that a model must have left out for the weight to be fitted: the
-/// validation and test targets.
-const HOLD_OUT: usize = 2;
 
 /// Options of `tandem train text-part`.
 #[derive(Args, Debug)]
@@ -122,32 +117,8 @@ fn fit_weight(
     dataset: &Dataset,
     model: &Checkpoint,
 ) -> Result<(f32, String)> {
-    let left_out = model.left_out.unwrap_or(HOLD_OUT);
-    if left_out < HOLD_OUT {
-        let text = format!(
-            "{}: expected a model that was trained without the newest {HOLD_OUT} items of each user, to fit the weight on the first of them, found one that left out {left_out}; give the weight with --weight",
-            args.srm.display()
-        );
-        return Err(BadInput(text).into());
-    }
-    let mut held: Vec<HeldOutTarget<'_>> = dataset
-        .sequences
-        .iter()
-        .filter_map(|sequence| {
-            let (history, held) =
-                sequence.items.split_at_checked(sequence.items.len().checked_sub(left_out)?)?;
-            (!history.is_empty()).then_some(HeldOutTarget { history, target: *held.first()? })
-        })
-        .collect();
-    held.shuffle(&mut StdRng::seed_from_u64(args.seed));
-    held.truncate(args.users);
-    if held.is_empty() {
-        let text = format!(
-            "{}: no user has more than {left_out} items, so there is no validation target; give the weight with --weight",
-            args.data.display()
-        );
-        return Err(BadInput(text).into());
-    }
+    let left_out = left_out(&args.srm, model)?;
+    let held = fit_targets((&args.data, dataset), left_out, args.users, args.seed)?;
     let scorer = model.scorer()?;
     let bar = bar(held.len(), "text part");
     let fitted =

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use tandem_collaboration::{Fusion, Policy};
 use tandem_dataset::Dataset;
 use tandem_model::{
-    Body, Checkpoint, Device, ItemTable, LearningConfig, Scorer,
+    Body, Checkpoint, CountRows, Device, ItemTable, LearningConfig, Scorer,
     cells::{CellId, CellIndex},
 };
 use tandem_protocol::{Manifest, ModelConfig, ModelKind};
@@ -36,6 +36,7 @@ fn checkpoint(catalogue_hash: &str, items: usize) -> Checkpoint {
         items: ItemTable::quantise(&table, 8).unwrap(),
         catalogue_hash: catalogue_hash.into(),
         text: None,
+        counts: None,
         left_out: None,
         provenance: "untrained".into(),
     }
@@ -87,6 +88,31 @@ fn a_release_is_what_its_manifest_says() {
     assert_eq!(ids, ["10", "20", "30", "40", "50", "60"]);
     assert_eq!(items[0]["year"], Value::Null);
     assert!(items[0]["title"].is_string() && items[0]["genres"].is_array());
+}
+
+#[test]
+fn counts_are_a_file_of_releases_that_search_the_whole_table() {
+    let bench = bench();
+    let said = bench.done(
+        "train counts-part --data set --srm srm.safetensors --out counted.safetensors --weight 0.25 --device-neighbours 2",
+    );
+    assert!(said.contains("counts of weight 0.2500"), "{said}");
+    bench.done("export --data set --srm counted.safetensors --out artifacts");
+    let release_folder = release(&bench);
+    let manifest = || -> Manifest<Fusion, Policy, LearningConfig> {
+        serde_json::from_slice(&fs::read(release(&bench).join("manifest.json")).unwrap()).unwrap()
+    };
+    let counts = manifest().counts.unwrap();
+    assert!((counts.weight - 0.25).abs() < 1e-6);
+    let bytes = fs::read(release_folder.join(&counts.rows.path)).unwrap();
+    assert_eq!(sha256(&bytes), counts.rows.sha256);
+    let rows = CountRows::from_bytes(bytes).unwrap();
+    assert_eq!(rows.items(), 6);
+    assert!((0..6).all(|item| rows.row(item).count() <= 2));
+    assert!((0..6).any(|item| rows.row(item).count() > 0));
+
+    bench.done("export --data set --srm counted.safetensors --out artifacts --search none");
+    assert_eq!(manifest().counts, None);
 }
 
 #[test]

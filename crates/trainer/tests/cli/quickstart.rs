@@ -269,3 +269,47 @@ fn a_catalogue_without_texts_cannot_be_embedded() {
     let said = text(&output.stderr);
     assert!(said.contains("error: no item of the catalogue has a text"), "{said}");
 }
+
+#[test]
+fn new_events_alone_and_foreign_folders_are_refused() {
+    let bench = bench(60, 30);
+    fs::create_dir(bench.path("mine")).unwrap();
+    bench.write("mine/current", "my file");
+    let said = bench.failed(2, &QUICKSTART.replace("--out shop", "--out mine"));
+    assert!(said.contains("expected a new or empty folder") && said.contains("current"), "{said}");
+    assert_eq!(names(&bench.path("mine")), ["current"]);
+
+    run(&bench, QUICKSTART);
+    let first = current(&bench);
+    // The same log, but of other users.
+    let log = fs::read_to_string(bench.path("clicks.csv")).unwrap();
+    let others: Vec<String> = log
+        .lines()
+        .enumerate()
+        .map(|(at, line)| if at == 0 { line.to_owned() } else { format!("new{line}") })
+        .collect();
+    bench.write("new.csv", others.join("\n"));
+    let output = bench.run("retrain --out shop --minutes 0 --events new.csv");
+    assert_eq!(output.status.code(), Some(2));
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("0 of the 60 users of release") && said.contains("old and new"),
+        "{said}"
+    );
+    assert_eq!(current(&bench), first);
+}
+
+#[test]
+fn a_closed_standard_error_does_not_end_a_run() {
+    let bench = bench(60, 30);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tandem"))
+        .args(QUICKSTART.split_whitespace())
+        .current_dir(bench.path("."))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stderr.take());
+    assert!(child.wait().unwrap().success());
+    assert!(bench.path("shop/current").exists());
+}

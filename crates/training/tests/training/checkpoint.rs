@@ -20,6 +20,7 @@ fn a_checkpoint_scores_as_its_parts() {
             items: ItemTable::quantise(&rows, 8).unwrap(),
             catalogue_hash: "hash".into(),
             text: None,
+            counts: None,
             left_out: None,
             provenance: "test".into(),
             config,

@@ -1,10 +1,10 @@
 //! The device searches the catalogue: the whole table, or cells.
 
 use tandem_model::{
-    QuantisedRow,
+    CountRows, QuantisedRow,
     cells::{Cell, CellEntry, CellIndex},
 };
-use tandem_protocol::{ItemRow, RowsResponse, SearchConfig};
+use tandem_protocol::{Counts, ItemRow, RowsResponse, SearchConfig};
 use tandem_session::encode_row;
 
 use super::*;
@@ -94,6 +94,55 @@ fn without_a_list_there_are_popular_items_and_then_the_devices_own() {
     assert!(own.searched && own.items.len() >= 10);
     assert!(own.items.iter().all(|found| !found.listed && found.item != item(5)));
     assert!(script.asked.borrow().is_empty());
+}
+
+/// A catalogue whose whole table is searched, with counts: item `n + 1` was chosen near item `n`.
+fn counted_shop() -> Script {
+    shop_with(|manifest, files| {
+        let rows: Vec<Vec<(u32, f32)>> =
+            (1..=ITEMS).map(|next| vec![((next % ITEMS) as u32, 1.0)]).collect();
+        let rows = CountRows::new(&rows).unwrap().as_bytes().to_vec();
+        manifest.search = Some(SearchConfig { k: 10, cells: None });
+        manifest.counts = Some(Counts { rows: artifact("counts.bin", &rows), weight: 100.0 });
+        files.insert("counts.bin".into(), rows);
+    })
+}
+
+fn counts_requests(script: &Script) -> usize {
+    script.asked.borrow().iter().filter(|path| path.ends_with("counts.bin")).count()
+}
+
+#[test]
+fn counts_are_fetched_once_when_there_is_a_history_and_rank_from_then_on() {
+    let script = counted_shop();
+    let engine = open(&script);
+    assert!(fetch(&engine).update.is_none(), "nothing to count near");
+    let before = track(&engine, 5);
+    assert_eq!(counts_requests(&script), 0, "a click does not wait for them");
+    assert_ne!(before.items[0].item, item(6));
+    let fetched = fetch(&engine);
+    assert!(fetched.errors.is_empty());
+    assert_eq!(fetched.update.unwrap().items[0].item, item(6));
+    assert_eq!(track(&engine, 11).items[0].item, item(12));
+    assert!(fetch(&engine).update.is_none());
+    assert_eq!(counts_requests(&script), 1);
+}
+
+#[test]
+fn damaged_counts_are_reported_once_and_not_used() {
+    let script = counted_shop();
+    for (path, file) in script.files.borrow_mut().iter_mut() {
+        if path.ends_with("counts.bin") {
+            file.body[9] ^= 1;
+        }
+    }
+    let engine = open(&script);
+    track(&engine, 5);
+    let fetched = fetch(&engine);
+    assert_eq!(fetched.errors.len(), 1);
+    assert_eq!(fetched.errors[0].code, ErrorCode::Integrity);
+    assert!(fetched.update.is_none() && fetch(&engine).errors.is_empty());
+    assert_eq!(counts_requests(&script), 1);
 }
 
 #[test]

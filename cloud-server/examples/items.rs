@@ -1,0 +1,247 @@
+//! What many items cost a server: time of the start, memory, and times of lists with filters.
+//!
+//! `items [--server FILE] [--items 10000,100000]`
+//!
+//! Makes a catalogue with a language model of item tokens (random weights) in a temporary folder
+//! and starts the server on it: without a storage, with an empty file of SQLite, and again with the
+//! file that then has the catalogue. Times are of requests from the same machine, medians of 100.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::json;
+use tandem_dataset::{Catalogue, Dataset, Item, ItemIndex, Sequence, files::sha256_hex};
+use tandem_generator::{
+    item_tokens::{DecoderConfig, Encoding},
+    testing::random_item_tokens,
+};
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Dimensions of the rows of the small model.
+const DIMS: usize = 64;
+const REQUESTS: usize = 100;
+
+fn main() -> Result<(), Failure> {
+    let arguments: Vec<String> = std::env::args().collect();
+    let value = |name: &str| {
+        let found = arguments.windows(2).find(|pair| pair[0] == name);
+        found.map(|pair| pair[1].clone())
+    };
+    let server = match value("--server") {
+        Some(path) => PathBuf::from(path),
+        // Beside the folder of the examples.
+        None => std::env::current_exe()?
+            .parent()
+            .and_then(Path::parent)
+            .ok_or("give the server with --server")?
+            .join("cloud-server"),
+    };
+    for items in value("--items").unwrap_or_else(|| "10000,100000".to_owned()).split(',') {
+        let items = items.parse()?;
+        println!("\n{items} items");
+        let folder = tempfile::tempdir()?;
+        write_release(folder.path(), items)?;
+        measure(&server, folder.path(), items)?;
+    }
+    Ok(())
+}
+
+fn catalogue(items: usize) -> Result<Catalogue, Failure> {
+    let item = |number: usize| Item {
+        title: format!("Product {number} of the brand {}", number % 500),
+        genres: vec![format!("Category {}", number % 200), format!("Group {}", number % 20)],
+        brand: format!("Brand {}", number % 500),
+        description: format!("A product for tests, made of {} parts. ", number % 97).repeat(4),
+        count: (number % 1_000) as u32,
+        ..Item::untitled(format!("sku-{number}").as_str().into())
+    };
+    Ok(Catalogue::new((0..items).map(item).collect())?)
+}
+
+/// Writes dataset, language model and artefacts.
+fn write_release(folder: &Path, items: usize) -> Result<(), Failure> {
+    let catalogue = catalogue(items)?;
+    let shape = DecoderConfig { kv_heads: 2, ..DecoderConfig::usual(DIMS, 2, 2, 50) };
+    let model = random_item_tokens(&catalogue, shape, true, 5);
+    model.write(&folder.join("model.gguf"), Encoding::F16)?;
+    let mut rows = [items as u32, DIMS as u32].map(u32::to_le_bytes).concat();
+    for number in 0..items {
+        rows.extend(0.01_f32.to_le_bytes());
+        rows.extend((0..DIMS).map(|dim| (number * (dim + 3) % 251) as u8));
+    }
+    let files = [("body", b"weights".to_vec()), ("rows", rows), ("items", b"[]".to_vec())];
+    let artifact = |at: usize| {
+        let (path, bytes) = &files[at];
+        json!({ "path": path, "sha256": sha256_hex(bytes), "bytes": bytes.len() })
+    };
+    let manifest = serde_json::to_vec(&json!({
+        "version": 1,
+        "catalogue": { "hash": catalogue.hash(), "items": items },
+        "model": { "kind": "sasrec", "dims": DIMS, "blocks": 1, "heads": 1, "max_length": 50 },
+        "body": artifact(0), "rows": artifact(1), "items": artifact(2),
+        "fusion": { "alpha": 0.5 }, "policy": {}, "learning": {},
+    }))?;
+    let hash = sha256_hex(&manifest)[..16].to_owned();
+    let release = folder.join("artifacts").join(&hash);
+    fs::create_dir_all(&release)?;
+    for (name, bytes) in &files {
+        fs::write(release.join(name), bytes)?;
+    }
+    fs::write(release.join("manifest.json"), manifest)?;
+    fs::write(folder.join("artifacts").join("current"), hash)?;
+    let items = (0..3).map(ItemIndex).collect();
+    let sequence = Sequence { user: "1".to_owned(), items, times: None };
+    Dataset::new("products", catalogue, vec![sequence], None)?.save(&folder.join("data"))?;
+    Ok(())
+}
+
+fn measure(server: &Path, folder: &Path, items: usize) -> Result<(), Failure> {
+    println!("start | s | MiB");
+    let started = Server::start(server, folder, "without a storage", false)?;
+    let without = started.resident_kib();
+    drop(started);
+    drop(Server::start(server, folder, "empty storage: the catalogue is copied", true)?);
+    let server = Server::start(server, folder, "storage with the catalogue", true)?;
+    println!("bytes of memory for each item, with the storage | {}", {
+        server.resident_kib().saturating_sub(without) * 1024 / items as u64
+    });
+    let prices = (0..items).map(|number| {
+        let colour = ["red", "blue", "green", "black"][number % 4];
+        json!({ "id": format!("sku-{number}"), "title": format!("Product {number}"),
+                "categories": [format!("Category {}", number % 200), format!("Group {}", number % 20)],
+                "brand": format!("Brand {}", number % 500), "price": number % 100,
+                "attributes": { "colour": colour } })
+        .to_string()
+            + "\n"
+    });
+    let start = Instant::now();
+    server.send("POST", "/v1/items", "application/x-ndjson", &prices.collect::<String>())?;
+    println!("items with prices and colours, s | {:.2}", start.elapsed().as_secs_f64());
+
+    println!("request | ms");
+    let history: Vec<String> =
+        (0..20).map(|number| format!("sku-{}", number * 7 % items)).collect();
+    let list = |filter: serde_json::Value| {
+        let body = json!({ "history": history, "k": 50, "filter": filter }).to_string();
+        ("POST", "/v1/candidates", body)
+    };
+    let requests = [
+        ("list", list(json!(null))),
+        ("list, one category", list(json!({ "categories": ["Category 7"] }))),
+        (
+            "list, 10 groups of 20",
+            list(json!({ "categories":
+            (0..10).map(|group| format!("Group {group}")).collect::<Vec<_>>() })),
+        ),
+        ("list, half of the prices", list(json!({ "price": { "max": 49 } }))),
+        (
+            "list, all conditions",
+            list(json!({ "categories": ["Group 3", "Group 4"],
+            "brands": ["Brand 3", "Brand 4", "Brand 24"], "price": { "min": 2, "max": 60 },
+            "attributes": { "colour": ["red", "black"] } })),
+        ),
+        ("popular", ("GET", "/v1/items/popular", String::new())),
+        ("similar", ("GET", "/v1/items/sku-5/similar", String::new())),
+    ];
+    for (name, (method, path, body)) in &requests {
+        println!("{name} | {:.2}", server.median(method, path, body)?);
+    }
+    for available in [false, true] {
+        let lines = (0..items).map(|number| {
+            json!({ "id": format!("sku-{number}"), "available": available }).to_string() + "\n"
+        });
+        let lines = lines.collect::<String>();
+        let start = Instant::now();
+        server.send("PUT", "/v1/availability", "application/x-ndjson", &lines)?;
+        println!("all items available: {available}, s | {:.2}", start.elapsed().as_secs_f64());
+    }
+    Ok(())
+}
+
+struct Server {
+    child: Child,
+    port: u16,
+}
+
+impl Server {
+    /// Starts a server and waits until it makes lists.
+    fn start(program: &Path, folder: &Path, name: &str, storage: bool) -> Result<Self, Failure> {
+        let port_file = folder.join("port");
+        let mut command = Command::new(program);
+        command.args(["--port", "0", "--port-file"]).arg(&port_file).env("RUST_LOG", "warn");
+        command.arg("--data").arg(folder.join("data")).stdin(Stdio::null());
+        command.arg("--artifacts").arg(folder.join("artifacts"));
+        command.arg("--gguf").arg(folder.join("model.gguf"));
+        if storage {
+            command.arg("--storage").arg(folder.join("shop.db"));
+        }
+        let start = Instant::now();
+        let mut server = Self { child: command.spawn()?, port: 0 };
+        while server.port == 0 {
+            if let Some(status) = server.child.try_wait()? {
+                return Err(format!("the server ended with {status}").into());
+            }
+            thread::sleep(Duration::from_millis(5));
+            server.port = fs::read_to_string(&port_file)
+                .ok()
+                .and_then(|text| text.trim().parse().ok())
+                .unwrap_or(0);
+        }
+        fs::remove_file(port_file)?;
+        while server.send("GET", "/readyz", "text/plain", "").is_err() {
+            thread::sleep(Duration::from_millis(5));
+        }
+        let seconds = start.elapsed().as_secs_f64();
+        println!("{name} | {seconds:.2} | {}", server.resident_kib() / 1024);
+        Ok(server)
+    }
+
+    /// Resident memory in KiB; 0 where the system does not tell.
+    fn resident_kib(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = fs::read_to_string(path).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        line.and_then(|text| text.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
+    }
+
+    /// Median time of a request in milliseconds.
+    fn median(&self, method: &str, path: &str, body: &str) -> Result<f64, Failure> {
+        let mut times = Vec::with_capacity(REQUESTS);
+        for _ in 0..REQUESTS {
+            let start = Instant::now();
+            self.send(method, path, "application/json", body)?;
+            times.push(start.elapsed().as_secs_f64() * 1e3);
+        }
+        times.sort_by(f64::total_cmp);
+        Ok(times[REQUESTS / 2])
+    }
+
+    fn send(&self, method: &str, path: &str, media_type: &str, body: &str) -> Result<(), Failure> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+             content-type: {media_type}\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(head.as_bytes())?;
+        stream.write_all(body.as_bytes())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        if answer.starts_with("HTTP/1.1 200") { Ok(()) } else { Err(answer.into()) }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,259 @@
+//! The items as they are now, in memory: which may be recommended, and which meet a filter.
+//!
+//! Fields come from the database where it has the item, else from the catalogue of the release.
+//! Lists go on while the database does not answer, with the items known last.
+
+mod check;
+mod fields;
+mod index;
+
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::Duration,
+};
+
+use roaring::RoaringBitmap;
+use tandem_dataset::{Catalogue, ItemIndex};
+use tandem_protocol::{ItemFilter, ItemId};
+use tandem_storage::{ChangedItem, Storage, StorageError};
+use tokio::sync::Mutex;
+
+pub(crate) use check::check_filter;
+use fields::Fields;
+use index::FieldIndex;
+
+/// Time between two looks for changes that another process made.
+pub(crate) const POLL: Duration = Duration::from_secs(1);
+/// Number of items that are changed at a time, about a millisecond: lists wait meanwhile.
+const BATCH: usize = 500;
+/// The position of an item that the catalogue lacks.
+const NOWHERE: u32 = u32::MAX;
+
+/// The items as they are now.
+#[derive(Debug)]
+pub(crate) struct LiveItems {
+    state: RwLock<State>,
+    /// How far the changes of the database were read. One reader at a time.
+    read: Mutex<(i64, i64)>,
+}
+
+/// Items are numbered in the order in which they become known. A number is never used again.
+#[derive(Debug)]
+struct State {
+    numbers: HashMap<ItemId, u32>,
+    ids: Vec<ItemId>,
+    fields: FieldIndex,
+    /// Items that may be recommended.
+    visible: RoaringBitmap,
+    /// Items that must not be, because the database says that they are not available or deleted.
+    hidden: RoaringBitmap,
+    /// Items that the database has, also deleted ones.
+    stored: RoaringBitmap,
+    /// The catalogue in use.
+    catalogue: Arc<Catalogue>,
+    /// Position of each item in it.
+    positions: Vec<u32>,
+    /// Positions of the hidden items.
+    hidden_positions: Vec<ItemIndex>,
+}
+
+impl LiveItems {
+    /// The items of a catalogue, all of them available.
+    pub(crate) fn new(catalogue: &Arc<Catalogue>) -> Self {
+        let state = State {
+            numbers: HashMap::with_capacity(catalogue.len()),
+            ids: Vec::with_capacity(catalogue.len()),
+            fields: FieldIndex::default(),
+            visible: RoaringBitmap::new(),
+            hidden: RoaringBitmap::new(),
+            stored: RoaringBitmap::new(),
+            catalogue: Arc::clone(catalogue),
+            positions: Vec::with_capacity(catalogue.len()),
+            hidden_positions: Vec::new(),
+        };
+        let items = Self { state: RwLock::new(state), read: Mutex::default() };
+        items.follow(catalogue);
+        items
+    }
+
+    /// Follows a new catalogue: its items that the database lacks have the fields of the catalogue,
+    /// and those of earlier catalogues that it lacks, too, are gone.
+    pub(crate) fn follow(&self, catalogue: &Arc<Catalogue>) {
+        for items in catalogue.items().chunks(BATCH) {
+            let mut state = self.write();
+            for item in items {
+                let number = state.number(&item.id);
+                if !state.stored.contains(number) {
+                    state.fields.set(number, Fields::from(item));
+                    state.visible.insert(number);
+                }
+            }
+        }
+        let mut state = self.write();
+        let state = &mut *state;
+        state.positions = positions(&state.ids, catalogue);
+        state.catalogue = Arc::clone(catalogue);
+        state.find_hidden();
+        let gone: Vec<u32> = (&state.visible - &state.stored)
+            .iter()
+            .filter(|number| state.positions[*number as usize] == NOWHERE)
+            .collect();
+        for number in gone {
+            state.visible.remove(number);
+            state.fields.set(number, Fields::default());
+        }
+    }
+
+    /// Reads the changes of the database since the last time.
+    pub(crate) async fn refresh(&self, storage: &Storage) -> Result<(), StorageError> {
+        let mut read = self.read.lock().await;
+        loop {
+            let changes = storage.item_changes(*read).await?;
+            if changes.items.is_empty() {
+                return Ok(());
+            }
+            self.change(changes.items);
+            // A failure of a later page leaves the earlier ones read.
+            *read = changes.next;
+        }
+    }
+
+    fn change(&self, items: Vec<ChangedItem>) {
+        let mut items = items.into_iter().peekable();
+        while items.peek().is_some() {
+            let mut state = self.write();
+            for item in items.by_ref().take(BATCH) {
+                state.change(item);
+            }
+            state.find_hidden();
+        }
+    }
+
+    /// Positions of the items of a catalogue that the database does not have, and never had.
+    pub(crate) fn not_stored(&self, catalogue: &Catalogue) -> Vec<ItemIndex> {
+        let state = self.read();
+        let is_stored = |item: &ItemIndex| {
+            let number = state.numbers.get(&catalogue.get(*item).id);
+            number.is_some_and(|number| state.stored.contains(*number))
+        };
+        catalogue.indices().filter(|item| !is_stored(item)).collect()
+    }
+
+    /// Adds the hidden items of a catalogue to those that must not be candidates.
+    pub(crate) fn exclude(&self, catalogue: &Arc<Catalogue>, exclude: &mut Vec<ItemIndex>) {
+        let state = self.read();
+        if Arc::ptr_eq(&state.catalogue, catalogue) {
+            exclude.extend_from_slice(&state.hidden_positions);
+        } else {
+            let ids = state.hidden.iter().map(|number| &state.ids[number as usize]);
+            exclude.extend(ids.filter_map(|id| catalogue.index_of(id)));
+        }
+    }
+
+    /// Positions of the items of a catalogue that meet a filter and may be recommended.
+    pub(crate) fn matching(
+        &self,
+        catalogue: &Arc<Catalogue>,
+        filter: &ItemFilter,
+    ) -> RoaringBitmap {
+        let state = self.read();
+        let numbers = state.fields.matching(filter, state.visible.clone());
+        let positions = if Arc::ptr_eq(&state.catalogue, catalogue) {
+            Cow::Borrowed(&state.positions)
+        } else {
+            // A request that began with the catalogue before.
+            Cow::Owned(positions(&state.ids, catalogue))
+        };
+        // The numbers are in the order in which items became known, so the positions are not
+        // ascending: a table of bits is faster than single insertions.
+        let mut bits = vec![0_u8; catalogue.len().div_ceil(8)];
+        for number in numbers {
+            let position = positions[number as usize] as usize;
+            if position < catalogue.len() {
+                bits[position / 8] |= 1 << (position % 8);
+            }
+        }
+        RoaringBitmap::from_lsb0_bytes(0, &bits)
+    }
+
+    /// Whether an item is in the catalogue or in the database.
+    pub(crate) fn knows(&self, id: &ItemId) -> bool {
+        self.read().numbers.contains_key(id)
+    }
+
+    /// The first `limit` of the items that may be recommended and have a category, if one is
+    /// given.
+    pub(crate) fn first_visible<T>(
+        &self,
+        items: impl IntoIterator<Item = (ItemId, T)>,
+        category: Option<&str>,
+        limit: usize,
+    ) -> Vec<(ItemId, T)> {
+        let state = self.read();
+        let is_wanted = |id: &ItemId| {
+            state.numbers.get(id).is_some_and(|&number| {
+                state.visible.contains(number)
+                    && category.is_none_or(|it| state.fields.has_category(number, it))
+            })
+        };
+        items.into_iter().filter(|(id, _)| is_wanted(id)).take(limit).collect()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The number of an item, which may be new.
+    fn number(&mut self, id: &ItemId) -> u32 {
+        if let Some(&number) = self.numbers.get(id) {
+            return number;
+        }
+        let number = self.ids.len() as u32;
+        self.numbers.insert(id.clone(), number);
+        self.ids.push(id.clone());
+        self.positions.push(position(id, &self.catalogue));
+        number
+    }
+
+    /// Uses what the database says of an item.
+    fn change(&mut self, item: ChangedItem) {
+        let number = self.number(&item.id);
+        self.stored.insert(number);
+        if item.available && !item.deleted {
+            self.visible.insert(number);
+            self.hidden.remove(number);
+        } else {
+            self.visible.remove(number);
+            self.hidden.insert(number);
+        }
+        let fields = if item.deleted { Fields::default() } else { Fields::from(item) };
+        self.fields.set(number, fields);
+    }
+
+    /// Finds the positions of the hidden items, once for all lists.
+    fn find_hidden(&mut self) {
+        let positions = self.hidden.iter().map(|number| self.positions[number as usize]);
+        let known = positions.filter(|position| *position != NOWHERE);
+        self.hidden_positions = known.map(ItemIndex).collect();
+    }
+}
+
+/// The position of each item in a catalogue.
+fn positions(ids: &[ItemId], catalogue: &Catalogue) -> Vec<u32> {
+    ids.iter().map(|id| position(id, catalogue)).collect()
+}
+
+fn position(id: &ItemId, catalogue: &Catalogue) -> u32 {
+    catalogue.index_of(id).map_or(NOWHERE, |item| item.0)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,342 @@
+//! Lists of items that need no visitor: popular, latest, trending and similar ones.
+
+use std::collections::HashMap;
+
+use actix_web::web;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tandem_dataset::{Catalogue, Item};
+use tandem_protocol::{ItemId, Problem};
+use tandem_storage::StoredItem;
+
+use crate::{
+    error::ApiError,
+    files::blocking,
+    similar::{Comparison, similarities},
+    state::{AppState, Recommender},
+    storage::refusal,
+    trends::Window,
+};
+
+const DEFAULT_LIMIT: u32 = 50;
+/// Maximum number of items in a list.
+const MAX_LIMIT: u32 = 200;
+
+/// Items to show, best first.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct ItemRanking {
+    /// What the order is based on.
+    by: Vec<RankedBy>,
+    /// The items.
+    items: Vec<ShownItem>,
+}
+
+/// What a list is ordered by.
+#[derive(Clone, Copy, Debug, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum RankedBy {
+    /// Number of interactions, with those of visitors who are on the site now.
+    Popularity,
+    /// When an item was added.
+    Created,
+    /// Clicks and purchases of the last hour or day.
+    Events,
+    /// Similarity of texts.
+    Text,
+    /// Items that are chosen together.
+    Counts,
+    /// Rows of the small model.
+    SmallModel,
+}
+
+impl From<Comparison> for RankedBy {
+    fn from(comparison: Comparison) -> Self {
+        match comparison {
+            Comparison::Text => Self::Text,
+            Comparison::Counts => Self::Counts,
+            Comparison::SmallModel => Self::SmallModel,
+        }
+    }
+}
+
+/// An item of a list.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct ShownItem {
+    #[schema(value_type = String)]
+    id: ItemId,
+    /// The number that the list is ordered by. Only its order has a meaning across lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    score: Option<f64>,
+    title: String,
+    categories: Vec<String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    brand: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    year: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    price: Option<f64>,
+}
+
+impl ShownItem {
+    fn stored(item: StoredItem, score: Option<f64>) -> Self {
+        let StoredItem { id, title, categories, brand, year, price, .. } = item;
+        Self { id, score, title, categories, brand, year, price }
+    }
+
+    fn of_catalogue(item: &Item, score: Option<f64>) -> Self {
+        Self {
+            id: item.id.clone(),
+            score,
+            title: item.title.clone(),
+            categories: item.genres.clone(),
+            brand: item.brand.clone(),
+            year: item.year.map(i64::from),
+            price: None,
+        }
+    }
+}
+
+/// The query of a list.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RankingQuery {
+    /// A category that the items must have.
+    category: Option<String>,
+    /// Maximum number of items, 1 to 200 (default: 50).
+    limit: Option<u32>,
+}
+
+/// The query of `GET /v1/items/trending`.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TrendingQuery {
+    /// A category that the items must have.
+    category: Option<String>,
+    /// Maximum number of items, 1 to 200 (default: 50).
+    limit: Option<u32>,
+    /// `hour`: an event counts half after an hour; `day` (default): after a day.
+    #[param(inline)]
+    window: Option<Window>,
+}
+
+/// The query of `GET /v1/items/{id}/similar`.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SimilarQuery {
+    /// A category that the items must have.
+    category: Option<String>,
+    /// Maximum number of items, 1 to 200 (default: 50).
+    limit: Option<u32>,
+    /// The one comparison to use: `text`, `counts` or `small_model` (default: all that the release
+    /// has).
+    #[param(inline)]
+    by: Option<Comparison>,
+}
+
+/// The items that are chosen most.
+///
+/// By the number of interactions in the training log and since then: with ranking signals up to
+/// now, without them since the server started. Items that are not available are left out.
+#[utoipa::path(
+    get, path = "/v1/items/popular", tag = "public", params(RankingQuery),
+    responses((status = 200, description = "The items", body = ItemRanking)),
+    security(("key" = [])),
+)]
+pub(crate) async fn popular(
+    state: web::Data<AppState>,
+    query: Result<web::Query<RankingQuery>, actix_web::Error>,
+) -> Result<web::Json<ItemRanking>, ApiError> {
+    let RankingQuery { category, limit } = parameters(query)?;
+    let page = Page::new(category, limit)?;
+    let popularity = |state: &AppState, recommender: &Recommender| {
+        let Recommender { catalogue, signals, .. } = recommender;
+        let mut live = state.trends.since_start();
+        let counts = signals.as_ref().and_then(|signals| signals.counts());
+        let mut ranked: Vec<(ItemId, f64)> = catalogue
+            .indices()
+            .map(|index| {
+                let item = catalogue.get(index);
+                let since_start = live.remove(&item.id).unwrap_or(0);
+                let score = match &counts {
+                    // They have the events since the training, too.
+                    Some(counts) => f64::from(counts.popularity(index)),
+                    None => f64::from(item.count) + since_start as f64,
+                };
+                (item.id.clone(), score)
+            })
+            .collect();
+        // Items that are only in the database.
+        ranked.extend(live.into_iter().map(|(id, count)| (id, count as f64)));
+        // A stable sort: ties are in the order of the catalogue.
+        ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
+        ranked
+    };
+    page.ranked(state, vec![RankedBy::Popularity], popularity).await
+}
+
+/// The items that were added last.
+///
+/// An item of a catalogue counts as added when it was copied into the database. Items that are not
+/// available are left out. 404 without `--storage`.
+#[utoipa::path(
+    get, path = "/v1/items/latest", tag = "public", params(RankingQuery),
+    responses(
+        (status = 200, description = "The items", body = ItemRanking),
+        (status = 404, description = "The server has no storage", body = Problem),
+    ),
+    security(("key" = [])),
+)]
+pub(crate) async fn latest(
+    state: web::Data<AppState>,
+    query: Result<web::Query<RankingQuery>, actix_web::Error>,
+) -> Result<web::Json<ItemRanking>, ApiError> {
+    let RankingQuery { category, limit } = parameters(query)?;
+    let Page { category, limit } = Page::new(category, limit)?;
+    let storage = state.storage.as_ref().ok_or(ApiError::NotFound)?;
+    let items = storage.latest_items(category, limit).await.map_err(|error| refusal(&error))?;
+    let items = items.into_iter().map(|item| ShownItem::stored(item, None)).collect();
+    Ok(web::Json(ItemRanking { by: vec![RankedBy::Created], items }))
+}
+
+/// The items that were chosen most in the last hour or day.
+///
+/// The score of an item is the number of clicks and purchases, each of which counts half after an
+/// hour or a day. Items that are not available are left out. 404 unless the server stores events.
+#[utoipa::path(
+    get, path = "/v1/items/trending", tag = "public", params(TrendingQuery),
+    responses(
+        (status = 200, description = "The items", body = ItemRanking),
+        (status = 404, description = "The server stores no events", body = Problem),
+    ),
+    security(("key" = [])),
+)]
+pub(crate) async fn trending(
+    state: web::Data<AppState>,
+    query: Result<web::Query<TrendingQuery>, actix_web::Error>,
+) -> Result<web::Json<ItemRanking>, ApiError> {
+    let TrendingQuery { category, limit, window } = parameters(query)?;
+    let page = Page::new(category, limit)?;
+    if state.event_sink().is_none() {
+        return Err(ApiError::NotFound);
+    }
+    let window = window.unwrap_or_default();
+    let trending = move |state: &AppState, _: &Recommender| state.trends.trending(window);
+    page.ranked(state, vec![RankedBy::Events], trending).await
+}
+
+/// The items that are most similar to an item.
+///
+/// By the similarity of texts, by what visitors choose together, and by the rows of the small
+/// model, as far as the release has them; `by` in the response names those that were used. Empty
+/// for an item that no model knows. Items that are not available are left out; the item itself
+/// need not be available.
+#[utoipa::path(
+    get, path = "/v1/items/{id}/similar", tag = "public",
+    params(("id" = String, Path, description = "The shop's id"), SimilarQuery),
+    responses(
+        (status = 200, description = "The items", body = ItemRanking),
+        (status = 404, description = "No such item", body = Problem),
+    ),
+    security(("key" = [])),
+)]
+pub(crate) async fn similar(
+    state: web::Data<AppState>,
+    id: web::Path<String>,
+    query: Result<web::Query<SimilarQuery>, actix_web::Error>,
+) -> Result<web::Json<ItemRanking>, ApiError> {
+    let SimilarQuery { category, limit, by: only } = parameters(query)?;
+    let page = Page::new(category, limit)?;
+    let id = ItemId::new(id.into_inner());
+    let recommender = state.recommender();
+    let Some(item) = recommender.catalogue.index_of(&id) else {
+        let empty = ItemRanking { by: Vec::new(), items: Vec::new() };
+        return if state.items.knows(&id) { Ok(web::Json(empty)) } else { Err(ApiError::NotFound) };
+    };
+    let compared = blocking(move || {
+        let (by, scores) = similarities(&recommender, item, only);
+        let ids = recommender.catalogue.items().iter().map(|item| item.id.clone());
+        let others = ids.zip(scores).filter(|(other, _)| *other != id);
+        let mut ranked: Vec<_> = others.map(|(id, score)| (id, f64::from(score))).collect();
+        if by.is_empty() {
+            ranked.clear();
+        }
+        ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
+        (by, ranked)
+    });
+    let (by, ranked) = compared.await?;
+    let by = by.into_iter().map(RankedBy::from).collect();
+    page.ranked(state, by, |_, _| ranked).await
+}
+
+/// Category and length of a list.
+struct Page {
+    category: Option<String>,
+    limit: u32,
+}
+
+impl Page {
+    fn new(category: Option<String>, limit: Option<u32>) -> Result<Self, ApiError> {
+        let limit = limit.unwrap_or(DEFAULT_LIMIT);
+        if !(1..=MAX_LIMIT).contains(&limit) {
+            return Err(ApiError::InvalidField {
+                field: "limit".to_owned(),
+                detail: format!("expected 1 to {MAX_LIMIT}, found {limit}"),
+            });
+        }
+        if category.as_ref().is_some_and(|category| category.contains('\0')) {
+            return Err(ApiError::InvalidField {
+                field: "category".to_owned(),
+                detail: "the character U+0000 is not allowed".to_owned(),
+            });
+        }
+        Ok(Self { category, limit })
+    }
+
+    /// The first items of a ranking that may be recommended. The ranking is made on the thread
+    /// pool, because it looks at every item.
+    async fn ranked(
+        self,
+        state: web::Data<AppState>,
+        by: Vec<RankedBy>,
+        ranking: impl FnOnce(&AppState, &Recommender) -> Vec<(ItemId, f64)> + Send + 'static,
+    ) -> Result<web::Json<ItemRanking>, ApiError> {
+        let Self { category, limit } = self;
+        let recommender = state.recommender();
+        let (shared, of) = (state.clone().into_inner(), std::sync::Arc::clone(&recommender));
+        let first = blocking(move || {
+            let ranked = ranking(&shared, &of);
+            shared.items.first_visible(ranked, category.as_deref(), limit as usize)
+        });
+        let first = first.await?;
+        let items = shown(&state, &recommender.catalogue, first).await?;
+        Ok(web::Json(ItemRanking { by, items }))
+    }
+}
+
+/// The items as pages show them: as they are stored, or as in the catalogue.
+async fn shown(
+    state: &AppState,
+    catalogue: &Catalogue,
+    ranked: Vec<(ItemId, f64)>,
+) -> Result<Vec<ShownItem>, ApiError> {
+    let mut stored: HashMap<ItemId, StoredItem> = HashMap::new();
+    if let Some(storage) = &state.storage {
+        let ids: Vec<ItemId> = ranked.iter().map(|(id, _)| id.clone()).collect();
+        let items = storage.items_by_id(&ids).await.map_err(|error| refusal(&error))?;
+        stored.extend(items.into_iter().map(|item| (item.id.clone(), item)));
+    }
+    let item = |(id, score): (ItemId, f64)| {
+        if let Some(item) = stored.remove(&id) {
+            return Some(ShownItem::stored(item, Some(score)));
+        }
+        let item = catalogue.get(catalogue.index_of(&id)?);
+        Some(ShownItem::of_catalogue(item, Some(score)))
+    };
+    Ok(ranked.into_iter().filter_map(item).collect())
+}
+
+fn parameters<T: DeserializeOwned>(
+    query: Result<web::Query<T>, actix_web::Error>,
+) -> Result<T, ApiError> {
+    let query = query.map_err(|error| ApiError::InvalidRequest { detail: error.to_string() })?;
+    Ok(query.into_inner())
+}

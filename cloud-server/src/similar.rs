@@ -1,0 +1,77 @@
+//! Items that are similar to another one, by everything that a release knows of them.
+
+use serde::{Deserialize, Serialize};
+use tandem_dataset::ItemIndex;
+use tandem_generator::ranking_signals::standard_deviation;
+
+use crate::{artifacts::Release, state::Recommender};
+
+/// What items are compared by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Comparison {
+    /// Cosine of the text vectors.
+    Text,
+    /// How often both were chosen by the same visitors.
+    Counts,
+    /// Cosine of the rows of the small model.
+    SmallModel,
+}
+
+/// The similarity of all items of the catalogue to `item`, and what it is made of: each comparison
+/// that the release has and that tells items apart, divided by its standard deviation. `only` is
+/// the one comparison that is wanted.
+pub(crate) fn similarities(
+    recommender: &Recommender,
+    item: ItemIndex,
+    only: Option<Comparison>,
+) -> (Vec<Comparison>, Vec<f32>) {
+    let items = recommender.catalogue.len();
+    let (mut by, mut sums) = (Vec::new(), vec![0.0; items]);
+    let mut add = |comparison, values: &[f32]| {
+        let deviation = standard_deviation(values);
+        if deviation > 0.0 {
+            by.push(comparison);
+            sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value / deviation);
+        }
+    };
+    let is_wanted = |comparison| only.is_none_or(|only| only == comparison);
+    let mut values = vec![0.0; items];
+    if let Some(signals) = &recommender.signals {
+        if is_wanted(Comparison::Counts)
+            && let Some(counts) = signals.counts()
+            && counts.add_scores(&[item], &mut values)
+        {
+            drop(counts);
+            add(Comparison::Counts, &values);
+        }
+        if is_wanted(Comparison::Text)
+            && let Some(text) = signals.text()
+            && text.scores(&[item], &mut values)
+        {
+            add(Comparison::Text, &values);
+        }
+    }
+    if is_wanted(Comparison::SmallModel) {
+        add(Comparison::SmallModel, &cosines(&recommender.artifacts.current(), item, items));
+    }
+    (by, sums)
+}
+
+/// The cosine of each item's row and that of `item`; 0 where a row is empty.
+fn cosines(release: &Release, item: ItemIndex, items: usize) -> Vec<f32> {
+    let own: Vec<i32> = release.row_values(item).map(i32::from).collect();
+    let own_norm = own.iter().map(|value| value * value).sum::<i32>() as f32;
+    (0..items as u32)
+        .map(|other| {
+            let (mut dot, mut norm) = (0, 0);
+            for (own, other) in own.iter().zip(release.row_values(ItemIndex(other))) {
+                let other = i32::from(other);
+                dot += own * other;
+                norm += other * other;
+            }
+            let norms = (own_norm * norm as f32).sqrt();
+            if norms > 0.0 { dot as f32 / norms } else { 0.0 }
+        })
+        .collect()
+}
