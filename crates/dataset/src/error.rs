@@ -152,13 +152,13 @@ impl DatasetError {
 
     /// For `map_err` on an operation of the file system.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_path_buf();
+        let path = shown(path).to_path_buf();
         move |source| Self::Io { action, path, source }
     }
 
     /// A file that cannot be imported as it is.
     pub(crate) fn input(path: &Path, problem: impl Into<String>) -> Self {
-        Self::Input { path: path.to_path_buf(), problem: problem.into() }
+        Self::Input { path: shown(path).to_path_buf(), problem: problem.into() }
     }
 
     /// A line that violates the format.
@@ -169,10 +169,28 @@ impl DatasetError {
         found: impl fmt::Display,
     ) -> Self {
         Self::Malformed {
-            path: path.to_path_buf(),
+            path: shown(path).to_path_buf(),
             line,
             expected: expected.to_string(),
             found: found.to_string(),
         }
+    }
+}
+
+/// The path of a file for people: `-` is the standard input.
+pub(crate) fn shown(path: &Path) -> &Path {
+    if path == Path::new("-") { Path::new("standard input") } else { path }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_standard_input_has_a_name() {
+        let error = DatasetError::input(Path::new("-"), "is empty").to_string();
+        assert_eq!(error, "standard input is empty");
+        let error = DatasetError::io("read", Path::new("-"))(io::Error::other("gone")).to_string();
+        assert_eq!(error, "cannot read standard input: gone");
     }
 }

@@ -101,7 +101,7 @@ enum RepeatsArg {
     Drop,
     /// Every interaction counts; items can be recommended again.
     Keep,
-    /// `keep` if the last item of most users is one that they had before.
+    /// `keep` if most users, and at least 20 of them, return to an earlier item at the end.
     Auto,
 }
 

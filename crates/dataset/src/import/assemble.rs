@@ -7,7 +7,7 @@ use tandem_protocol::ItemId;
 use super::{
     log::{Log, Row},
     options::ImportOptions,
-    summary::{FIRST_DATE, ParsedRow, Reason},
+    summary::{FIRST_DATE, ParsedRow, Reason, count},
     time::{self, SECOND},
 };
 use crate::{Catalogue, Dataset, DatasetError, Item, ItemIndex, Sequence, compare_ids};
@@ -41,8 +41,26 @@ pub(super) fn first_rows(log: &Log, timed: bool) -> Vec<ParsedRow> {
 }
 
 /// Number of users with at least three interactions, and of those whose last item is one that they
-/// had before.
+/// had before. Of an item several times in a row, the first counts: a page that is loaded again is
+/// no second choice.
 pub(super) type RepeatedTargets = (usize, usize);
+
+/// Counts users, each given by its items.
+pub(super) fn repeated_targets<T: PartialEq>(
+    sequences: impl IntoIterator<Item = Vec<T>>,
+) -> RepeatedTargets {
+    let (mut users, mut repeated) = (0, 0);
+    for mut items in sequences {
+        items.dedup();
+        if let Some((last, before)) = items.split_last()
+            && before.len() >= 2
+        {
+            users += 1;
+            repeated += usize::from(before.contains(last));
+        }
+    }
+    (users, repeated)
+}
 
 /// The dataset of a log, and how many users repeat an item. `known` are the items of the catalogue.
 ///
@@ -119,9 +137,10 @@ impl<'a> Rows<'a> {
     }
 
     fn example(&self, row: &Row) -> String {
+        let (path, unit) = &self.log.files[usize::from(row.file)];
         format!(
-            "{}, line {}: user {}, item {}",
-            self.log.files[usize::from(row.file)].display(),
+            "{}, {unit} {}: user {}, item {}",
+            path.display(),
             row.line,
             self.users[row.user as usize],
             self.catalogue.get(ItemIndex(row.item)).id.as_str()
@@ -171,8 +190,8 @@ impl<'a> Rows<'a> {
         }
         if !bots.is_empty() {
             self.log.notes.push(format!(
-                "{} users with more than {limit} events in an hour are left out, for example {}",
-                bots.len(),
+                "left out: {} with more than {limit} events in an hour, for example {}",
+                count(bots.len() as u64, "user"),
                 bots.iter().min().map_or("", |user| &self.users[*user as usize])
             ));
             self.remove(|_, _, row| bots.contains(&row.user).then_some(Reason::Bot(limit)));
@@ -198,16 +217,10 @@ impl<'a> Rows<'a> {
         mut self,
         options: &ImportOptions,
     ) -> Result<(Dataset, RepeatedTargets), DatasetError> {
-        let targets = self.kept.chunk_by(|a, b| a.user == b.user).filter_map(|rows| {
-            let (last, before) = rows.split_last()?;
-            (before.len() >= 2).then(|| before.iter().any(|row| row.item == last.item))
-        });
-        let (mut users, mut repeated) = (0, 0);
-        for repeats in targets {
-            users += 1;
-            repeated += usize::from(repeats);
-        }
-        let keep = options.repeats.decide((users, repeated));
+        let users = self.kept.chunk_by(|a, b| a.user == b.user);
+        let items = |rows: &[Row]| rows.iter().map(|row| row.item).collect();
+        let repeated_targets = repeated_targets(users.map(items));
+        let keep = options.repeats.decide(repeated_targets);
         if !keep {
             let mut seen = HashSet::new();
             let mut user = None;
@@ -232,6 +245,6 @@ impl<'a> Rows<'a> {
         let (name, notice) = (options.name.clone(), options.notice.clone());
         let mut dataset = Dataset::new(name, self.catalogue, sequences, notice)?;
         dataset.repeats = keep;
-        Ok((dataset, (users, repeated)))
+        Ok((dataset, repeated_targets))
     }
 }

@@ -10,7 +10,9 @@ const SHOWN: usize = 10;
 pub struct BadRow {
     /// The file.
     pub file: PathBuf,
-    /// The line, from 1; in a Parquet file the number of the row.
+    /// What `line` counts: `line`, or `row` in a Parquet file.
+    pub unit: &'static str,
+    /// The number of the line or row, from 1.
     pub line: u64,
     /// What was expected and found.
     pub reason: String,
@@ -18,7 +20,7 @@ pub struct BadRow {
 
 impl fmt::Display for BadRow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, line {}: {}", self.file.display(), self.line, self.reason)
+        write!(f, "{}, {} {}: {}", self.file.display(), self.unit, self.line, self.reason)
     }
 }
 
@@ -79,13 +81,13 @@ mod tests {
         let mut bad = BadRows { total: 100, ..BadRows::default() };
         assert!(bad.check(0.0).is_ok());
         for line in 1..=2 {
-            bad.add(BadRow { file: "f".into(), line, reason: "no".into() }, 1);
+            bad.add(BadRow { file: "f".into(), unit: "line", line, reason: "no".into() }, 1);
             assert_eq!(bad.check(0.01).is_ok(), line == 1);
         }
         let text = bad.check(0.01).unwrap_err().to_string();
         assert!(text.contains("2 of 100"), "{text}");
         assert!(text.contains("line 1: no (and 1 other row)"), "{text}");
-        bad.add(BadRow { file: "f".into(), line: 3, reason: "long".into() }, 30);
+        bad.add(BadRow { file: "f".into(), unit: "line", line: 3, reason: "long".into() }, 30);
         assert!(bad.check(0.3).is_err());
     }
 }

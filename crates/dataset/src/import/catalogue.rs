@@ -7,18 +7,20 @@ use tandem_protocol::ItemId;
 use super::{
     bad_rows::{BadRow, BadRows},
     cell::{fault, value, words},
-    columns::{Finder, Selected, bare},
+    columns::{Finder, Selected, bare, tokens},
+    html::plain_text,
     id::Names,
     join::{self, ItemColumns, Table},
     metadata::Metadata,
-    names::{CATALOGUE_ITEM_OPTION, Role},
+    names::{CATALOGUE_ITEM_OPTION, Role, Tiers},
     options::ImportOptions,
-    summary::FileSummary,
+    summary::{FileSummary, count},
     time,
     title::{split_year, year_in_date},
 };
 use crate::{
     DatasetError, Item,
+    error::shown,
     readers::{self, Cell, Rows, Step},
 };
 
@@ -70,10 +72,11 @@ impl Columns {
         let finder = Finder { path, rows, catalogue: true };
         let names = &options.columns;
         let title = finder.find(Role::Title, names.title.as_deref())?;
+        let title = by_language(rows, Role::Title, title);
         let categories = finder.find(Role::Categories, names.category.as_deref())?;
         // A column has one meaning: a description can serve as the title, a brand as the category.
         let other = |role| -> Result<Selected, DatasetError> {
-            let found = finder.find(role, None)?;
+            let found = by_language(rows, role, finder.find(role, None)?);
             let taken = |at: &usize| title.columns.contains(at) || categories.columns.contains(at);
             Ok(if found.columns.iter().any(taken) { Selected::default() } else { found })
         };
@@ -88,6 +91,30 @@ impl Columns {
             known: rows.columns().len(),
         })
     }
+}
+
+/// The columns of a text in several languages, `title.en` and `title.de`, if no column has the name
+/// itself. Each item takes the first that it has: English, else in the order of the names.
+fn by_language(rows: &dyn Rows, role: Role, found: Selected) -> Selected {
+    let tiers: Tiers = match role {
+        Role::Title => &role.exact()[..2],
+        Role::Description => role.exact(),
+        _ => return found,
+    };
+    let names = rows.columns();
+    let tier_of = |name: &str| {
+        let word = tokens(name).concat();
+        tiers.iter().position(|tier| tier.contains(&word.as_str()))
+    };
+    if found.named || found.columns.iter().any(|&at| tier_of(&names[at]).is_some()) {
+        return found;
+    }
+    let nested = |at: usize| names[at].split_once('.').and_then(|(name, _)| tier_of(name));
+    let Some(best) = (0..names.len()).filter_map(nested).min() else { return found };
+    let mut columns: Vec<usize> = (0..names.len()).filter(|&at| nested(at) == Some(best)).collect();
+    let is_english = |at: usize| names[at].rsplit('.').next() == Some("en");
+    columns.sort_by_key(|&at| (!is_english(at), &names[at]));
+    Selected { columns, ..found }
 }
 
 impl Catalogues {
@@ -105,8 +132,9 @@ impl Catalogues {
         let readers::Opened { mut rows, description, recbole } =
             readers::open(path, options.has_header, &[])?;
         let categories = if recbole { Categories::Recbole } else { categories };
+        let path = shown(path);
         let mut columns = Columns::find(path, &*rows, options, log_columns)?;
-        let mut table = Table::new(path);
+        let mut table = Table::new(path, rows.unit());
         let before = self.bad.total;
         loop {
             let step = rows.advance()?;
@@ -152,6 +180,7 @@ impl Catalogues {
         let choices = join::choose(tables.iter().map(|(table, _)| table), log)?;
         for ((table, mut summary), choice) in tables.into_iter().zip(choices) {
             summary.add_item(&choice.selected);
+            summary.add_unused([]);
             summary.matches = choice.matches;
             self.summaries.push(summary);
             self.add(table, choice.ids, &choice.selected);
@@ -171,8 +200,8 @@ impl Catalogues {
     fn add(&mut self, table: Table, ids: Vec<Result<Rc<str>, String>>, item: &Selected) {
         let mut names = Names::default();
         let mut items: Vec<Metadata> = Vec::new();
-        let (path, columns) = (table.path, table.names);
-        let bad = |line, reason| BadRow { file: path.clone(), line, reason };
+        let (path, unit, columns) = (table.path, table.unit, table.names);
+        let bad = |line, reason| BadRow { file: path.clone(), unit, line, reason };
         for (row, id) in table.rows.into_iter().zip(ids) {
             let id = match id {
                 Ok(id) => id,
@@ -227,7 +256,9 @@ impl Catalogues {
     pub(super) fn note(&self) -> Option<String> {
         let repeated = self.repeated;
         (repeated > 0).then(|| {
-            format!("{repeated} rows of the catalogue list an item again; the first values count")
+            let (rows, list) =
+                (count(repeated, "row"), if repeated == 1 { "lists" } else { "list" });
+            format!("{rows} of the catalogue {list} an item again; the first values count")
         })
     }
 }
@@ -249,13 +280,14 @@ fn metadata(rows: &dyn Rows, columns: &Columns, categories: Categories) -> (Meta
             String::new()
         }
     };
+    let title = plain_text(&title);
     let (title, year_in_title) = split_year(&title);
 
     let year = match value(rows, &columns.year) {
         Cell::Absent => None,
         Cell::Text(text) => {
             let year = year_in_date(&text);
-            if year.is_none() && !recbole {
+            if year.is_none() && !recbole && !is_absent(&text) {
                 note(&columns.year, "a year of four digits", &Cell::Text(text));
             }
             year
@@ -280,8 +312,8 @@ fn metadata(rows: &dyn Rows, columns: &Columns, categories: Categories) -> (Meta
         }
     };
     let plain = |selected: &Selected| match value(rows, selected) {
-        Cell::Text(text) => text.into_owned(),
-        Cell::List(parts) => parts.join(" "),
+        Cell::Text(text) => plain_text(&text).into_owned(),
+        Cell::List(parts) => plain_text(&parts.join(" ")).into_owned(),
         _ => String::new(),
     };
     let (brand, description) = (plain(&columns.brand), plain(&columns.description));
@@ -343,6 +375,15 @@ fn names_of_objects(text: &str) -> Vec<String> {
 
 /// Words for no category.
 const ABSENT: [&str; 6] = ["None", "null", "NaN", "nan", "N/A", "(no genres listed)"];
+
+/// Whether a text says that there is no value.
+fn is_absent(text: &str) -> bool {
+    const WORDS: [&str; 10] =
+        ["n/a", "na", "none", "null", "nan", "unknown", "undefined", "tba", "tbd", "n.a."];
+    let word = text.trim();
+    word.chars().all(|it| matches!(it, '-' | '?' | '–' | '—'))
+        || WORDS.iter().any(|known| word.eq_ignore_ascii_case(known))
+}
 
 /// Words of `RecBole`'s files for an unknown value, with their misspelling.
 fn is_placeholder(text: &str) -> bool {

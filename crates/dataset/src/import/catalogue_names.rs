@@ -61,6 +61,15 @@ pub(super) const BRAND: Tiers = &[
 
 pub(super) const DESCRIPTION: Tiers = &[
     &["description", "productdescription", "itemdescription", "longdescription"],
-    &["desc", "detaildesc", "shortdescription", "overview", "synopsis", "plot", "abstract"],
+    &[
+        "bodyhtml",
+        "desc",
+        "detaildesc",
+        "shortdescription",
+        "overview",
+        "synopsis",
+        "plot",
+        "abstract",
+    ],
     &["summary", "body", "text", "features"],
 ];

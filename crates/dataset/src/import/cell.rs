@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use super::{
     columns::{Selected, bare},
     id::id_fault,
-    time::{self, TimeKind},
 };
 use crate::readers::{Cell, Rows};
 
@@ -47,19 +46,6 @@ pub(super) fn words(cell: &Cell<'_>) -> String {
     }
 }
 
-/// The first column whose value in this row is a date.
-pub(super) fn column_of_dates(rows: &dyn Rows) -> Option<String> {
-    let is_date = |column: &usize| match rows.cell(*column) {
-        Cell::Time(_) => true,
-        Cell::Text(text) => {
-            matches!(time::parse(&text, None), Some((_, TimeKind::Date)))
-        }
-        _ => false,
-    };
-    let column = (0..rows.columns().len()).find(is_date)?;
-    Some(rows.columns()[column].clone())
-}
-
 /// A cell as a number. A comma can be the decimal point, or separate thousands before one. A
 /// negative number can have the minus of Unicode, or brackets as in accounting.
 pub(super) fn number(cell: &Cell<'_>) -> Option<f64> {
@@ -73,6 +59,17 @@ pub(super) fn number(cell: &Cell<'_>) -> Option<f64> {
         Some(amount) => decimal(&format!("-{amount}")),
         None => decimal(text),
     }
+}
+
+/// A cell as a rating: a number, or stars.
+pub(super) fn rating(cell: &Cell<'_>) -> Option<f64> {
+    number(cell).or_else(|| {
+        let Cell::Text(text) = cell else { return None };
+        let is_star = |letter: char| matches!(letter, '★' | '⭐');
+        // An empty star, and a mark of presentation that follows some stars.
+        let only_stars = text.chars().all(|it| is_star(it) || matches!(it, '☆' | '\u{fe0f}' | ' '));
+        only_stars.then(|| text.chars().map(|it| f64::from(u8::from(is_star(it)))).sum())
+    })
 }
 
 fn decimal(text: &str) -> Option<f64> {
@@ -89,6 +86,21 @@ fn decimal(text: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn stars_are_counted() {
+        for (text, expected) in [
+            ("★★★★", Some(4.0)),
+            ("★★☆☆☆", Some(2.0)),
+            ("☆☆☆☆☆", Some(0.0)),
+            ("⭐⭐⭐", Some(3.0)),
+            ("4,5", Some(4.5)),
+            ("★ nice", None),
+            ("like", None),
+        ] {
+            assert_eq!(rating(&Cell::Text(text.into())), expected, "{text}");
+        }
+    }
 
     #[test]
     fn numbers_of_spreadsheets_are_read() {

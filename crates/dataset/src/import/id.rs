@@ -93,7 +93,7 @@ pub(super) fn id_fault(id: &str) -> Option<&'static str> {
     if id.is_empty() {
         Some("nothing")
     } else if NO_IDS.contains(&id) {
-        Some("a word for nothing")
+        Some("a word that means no value")
     } else if id.contains(char::is_control) {
         Some("a control character")
     } else {
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn words_for_nothing_are_no_ids() {
-        assert_eq!(id_fault("undefined"), Some("a word for nothing"));
+        assert_eq!(id_fault("undefined"), Some("a word that means no value"));
         assert_eq!(id_fault(""), Some("nothing"));
         assert_eq!(id_fault("a\u{7}b"), Some("a control character"));
         assert_eq!(id_fault("none"), None);

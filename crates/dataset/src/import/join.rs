@@ -75,6 +75,8 @@ impl ItemColumns {
 /// A file of items before its item column is chosen.
 pub(super) struct Table {
     pub(super) path: PathBuf,
+    /// What a line number counts.
+    pub(super) unit: &'static str,
     pub(super) names: Vec<String>,
     pub(super) columns: ItemColumns,
     pub(super) rows: Vec<TableRow>,
@@ -92,9 +94,10 @@ pub(super) struct TableRow {
 }
 
 impl Table {
-    pub(super) fn new(path: &Path) -> Self {
+    pub(super) fn new(path: &Path, unit: &'static str) -> Self {
         Self {
             path: path.to_path_buf(),
+            unit,
             names: Vec::new(),
             columns: ItemColumns::default(),
             rows: Vec::new(),
@@ -103,7 +106,7 @@ impl Table {
     }
 
     pub(super) fn bad_row(&self, line: u64, reason: String) -> BadRow {
-        BadRow { file: self.path.clone(), line, reason }
+        BadRow { file: self.path.clone(), unit: self.unit, line, reason }
     }
 
     /// Takes the current row.

@@ -7,11 +7,12 @@ use std::{
 
 use super::{
     bad_rows::{BadRow, BadRows},
-    cell::{column_of_dates, fault, id, number, value, words},
+    cell::{fault, id, number, rating, value, words},
+    checks::{UnreadTimes, WithoutItem, WordRatings},
     columns::{LISTS, bare},
     events::{Meaning, VIEW, meaning},
     id::Names,
-    log_columns::{Columns, user},
+    log_columns::{Columns, time_of, user},
     names::Role,
     options::ImportOptions,
     summary::{FileSummary, LeftOut, Reason},
@@ -19,7 +20,9 @@ use super::{
     users::{Users, prefixed},
 };
 use crate::{
-    DatasetError, event_log,
+    DatasetError,
+    error::shown,
+    event_log,
     readers::{self, Cell, Rows, Step},
 };
 
@@ -39,7 +42,8 @@ pub(super) struct Log {
     pub(super) items: Names,
     pub(super) rows: Vec<Row>,
     pub(super) event_types: Vec<EventType>,
-    pub(super) files: Vec<PathBuf>,
+    /// Each file, and what its line numbers count.
+    pub(super) files: Vec<(PathBuf, &'static str)>,
     pub(super) bad: BadRows,
     pub(super) left_out: LeftOut,
     pub(super) summaries: Vec<FileSummary>,
@@ -71,6 +75,8 @@ pub(super) struct Row {
 /// One file while it is read.
 struct FileLog<'a> {
     path: &'a Path,
+    /// What a line number counts.
+    unit: &'static str,
     options: &'a ImportOptions,
     file: u16,
     users: Users,
@@ -78,12 +84,15 @@ struct FileLog<'a> {
     filled: Vec<(usize, u64)>,
     items: Names,
     events: Names,
+    without_item: WithoutItem,
     rows: Vec<(Row, Option<TimeKind>)>,
     /// Users that were looked up among the forgotten ones, and the result of each.
     checked: Names,
     forgotten: Vec<bool>,
-    /// A column with a date in the first row, in a file without a known time column.
-    unread_dates: Option<String>,
+    unread_times: UnreadTimes,
+    word_ratings: WordRatings,
+    /// The column of days that is read together with the time of day.
+    date: Option<usize>,
 }
 
 impl Log {
@@ -98,19 +107,24 @@ impl Log {
     ) -> Result<(), DatasetError> {
         let readers::Opened { mut rows, description, .. } =
             readers::open(path, options.has_header, &LISTS)?;
+        let path = shown(path);
         let mut columns = Columns::find(path, &*rows, options)?;
         let mut log = FileLog {
             path,
+            unit: rows.unit(),
             options,
             file: self.files.len() as u16,
             users: Users::default(),
             filled: Vec::new(),
             items: Names::default(),
             events: Names::default(),
+            without_item: WithoutItem::default(),
             rows: Vec::new(),
             checked: Names::default(),
             forgotten: Vec::new(),
-            unread_dates: None,
+            unread_times: UnreadTimes::default(),
+            word_ratings: WordRatings::default(),
+            date: None,
         };
         let before = self.bad.total;
         loop {
@@ -155,6 +169,9 @@ impl Log {
         ] {
             summary.add(role, selected);
         }
+        if let Some(at) = log.date {
+            summary.join_date(at);
+        }
         // In the server's own event log, a view is an impression.
         let own_log =
             event_log::FIELDS.iter().all(|name| rows.columns().iter().any(|it| it == name));
@@ -166,15 +183,21 @@ impl Log {
         }
         let event_named = columns.event.named;
         self.finish(&log, &mut summary, timed, event_named, own_log)?;
-        if let Some(column) = log.unread_dates {
+        self.notes.extend(log.word_ratings.warning(path));
+        if !own_log {
+            summary.add_unused(log.filled.iter().map(|(at, _)| *at));
+        }
+        let unread_times = |&at: &usize| !timed && !summary.is_used(at);
+        if let Some(at) = log.unread_times.columns().find(unread_times) {
             self.notes.push(format!(
-                "warning: {}: column {column} looks like times, but is not read; name it with \
+                "warning: {}: column {} looks like times, but is not read; name it with \
                  --time-column",
-                path.display()
+                path.display(),
+                rows.columns()[at]
             ));
         }
         self.summaries.push(summary);
-        self.files.push(path.to_path_buf());
+        self.files.push((path.to_path_buf(), log.unit));
         Ok(())
     }
 
@@ -188,6 +211,14 @@ impl Log {
         own_log: bool,
     ) -> Result<(), DatasetError> {
         let events = self.event_types(log, summary, event_named, own_log)?;
+        let with_item = log.rows.iter().map(|(row, _)| row.event);
+        let is_interest = |event: &str| matches!(log.meaning(event), Meaning::Interest(_));
+        self.notes.extend(log.without_item.warnings(
+            log.path,
+            log.events.names(),
+            with_item,
+            is_interest,
+        ));
         let kind = if timed { majority(&log.rows) } else { None };
         if let Some(kind) = kind {
             let of_kind = log.rows.iter().filter(|(_, found)| *found == Some(kind));
@@ -363,43 +394,28 @@ impl FileLog<'_> {
         {
             // Without the name.
             left_out.add(Reason::Forgotten, || {
-                format!("{}, line {}", self.path.display(), rows.line())
+                format!("{}, {} {}", self.path.display(), self.unit, rows.line())
             });
             return Ok(());
         }
-        if value(rows, &columns.item) == Cell::Absent
-            && let Cell::Text(event) = value(rows, &columns.event)
-        {
-            left_out.add(Reason::NoItem(event.to_string()), || {
-                self.example(rows.line(), &user, "none")
-            });
+        if value(rows, &columns.item) == Cell::Absent && !columns.event.is_empty() {
+            let reason = match value(rows, &columns.event) {
+                Cell::Text(event) => Reason::NoItem(event.to_string()),
+                _ => Reason::NoItemNorEvent,
+            };
+            self.without_item.add(&reason);
+            left_out.add(reason, || self.example(rows.line(), &user, "none"));
             return Ok(());
         }
         let item = id(rows, &columns.item, "an item id")?;
-        if columns.time.is_empty() && self.rows.is_empty() {
-            self.unread_dates = column_of_dates(rows);
+        if columns.time.is_empty() {
+            self.unread_times.look(rows);
         }
-        let (time, time_kind) = match value(rows, &columns.time) {
-            Cell::Absent => (NO_TIME, None),
-            Cell::Time(time) => (time, Some(TimeKind::Date)),
-            cell => {
-                let format = self.options.time_format.as_deref();
-                let parsed = match &cell {
-                    Cell::Text(text) => time::parse(text, format),
-                    _ => None,
-                };
-                let (time, kind) = parsed.ok_or_else(|| {
-                    let expected = format.map_or_else(
-                        || {
-                            "a time as a number or as 2024-05-01 10:00:00 (--time-format reads \
-                             others)"
-                                .to_owned()
-                        },
-                        |format| format!("a time as {format}"),
-                    );
-                    fault(rows, &columns.time, &expected, &words(&cell))
-                })?;
-                (time, Some(kind))
+        let (time, time_kind) = match time_of(rows, columns, self.options.time_format.as_deref())? {
+            None => (NO_TIME, None),
+            Some(found) => {
+                self.date = self.date.or(found.date);
+                (found.time, Some(found.kind))
             }
         };
         if let Some(reason) = self.rejected(rows, columns)? {
@@ -420,7 +436,7 @@ impl FileLog<'_> {
     }
 
     /// Whether rating or quantity say that the item is not wanted.
-    fn rejected(&self, rows: &dyn Rows, columns: &Columns) -> Result<Option<Reason>, String> {
+    fn rejected(&mut self, rows: &dyn Rows, columns: &Columns) -> Result<Option<Reason>, String> {
         let cell = value(rows, &columns.quantity);
         match number(&cell) {
             Some(quantity) if quantity <= 0.0 => return Ok(Some(Reason::Quantity)),
@@ -438,12 +454,16 @@ impl FileLog<'_> {
             return Ok(None);
         }
         let cell = value(rows, &columns.rating);
-        let rating = number(&cell);
+        let rating = rating(&cell);
         if rating.is_none()
             && cell != Cell::Absent
             && (columns.rating.named || self.options.min_rating.is_some())
         {
             return Err(fault(rows, &columns.rating, "a rating as a number", &words(&cell)));
+        }
+        let is_event = columns.rating.columns == columns.event.columns;
+        if rating.is_none() && cell != Cell::Absent && !is_event {
+            self.word_ratings.add(&cell);
         }
         Ok(match self.options.min_rating {
             Some(min) if rating.is_none_or(|rating| rating < min) => Some(Reason::LowRating(min)),
@@ -453,11 +473,11 @@ impl FileLog<'_> {
     }
 
     fn bad_row(&self, line: u64, reason: String) -> BadRow {
-        BadRow { file: self.path.to_path_buf(), line, reason }
+        BadRow { file: self.path.to_path_buf(), unit: self.unit, line, reason }
     }
 
     fn example(&self, line: u64, user: &str, item: &str) -> String {
-        format!("{}, line {line}: user {user}, item {item}", self.path.display())
+        format!("{}, {} {line}: user {user}, item {item}", self.path.display(), self.unit)
     }
 }
 

@@ -3,11 +3,12 @@
 use std::{borrow::Cow, path::Path};
 
 use super::{
-    cell::{id, value},
+    cell::{fault, id, value, words},
     columns::{Finder, Selected, tokens},
     id::{id_fault, is_no_id},
     names::{Role, fills_user, user_kind},
     options::ImportOptions,
+    time::{self, TimeKind},
 };
 use crate::{
     DatasetError,
@@ -73,4 +74,57 @@ pub(super) fn user<'a>(
         }
     }
     Ok((id(rows, &columns.user, "a user id")?, columns.user_kind, None))
+}
+
+/// The time of a row.
+pub(super) struct FoundTime {
+    /// As of [`time::parse`].
+    pub(super) time: i64,
+    pub(super) kind: TimeKind,
+    /// The column with the day, if the time's own has only the time of day.
+    pub(super) date: Option<usize>,
+}
+
+/// The time of a row, or `None` if its cell is empty. `format` is one of `strptime`.
+pub(super) fn time_of(
+    rows: &dyn Rows,
+    columns: &Columns,
+    format: Option<&str>,
+) -> Result<Option<FoundTime>, String> {
+    let cell = value(rows, &columns.time);
+    let parsed = match &cell {
+        Cell::Absent => return Ok(None),
+        Cell::Time(time) => Some((*time, TimeKind::Date, None)),
+        Cell::Text(text) => time::parse(text, format)
+            .map(|(time, kind)| (time, kind, None))
+            .or_else(|| with_date(rows, columns, text, format)),
+        _ => None,
+    };
+    if let Some((time, kind, date)) = parsed {
+        return Ok(Some(FoundTime { time, kind, date }));
+    }
+    let expected = match format {
+        None => "a time as a number or as 2024-05-01 10:00:00 (others are read with, for example, \
+                 --time-format '%d.%m.%Y %H:%M')"
+            .to_owned(),
+        Some(format) => format!("a time as {format}"),
+    };
+    Err(fault(rows, &columns.time, &expected, &words(&cell)))
+}
+
+/// A time of day with the day from another column, as in files with `date` and `time`.
+fn with_date(
+    rows: &dyn Rows,
+    columns: &Columns,
+    time_of_day: &str,
+    format: Option<&str>,
+) -> Option<(i64, TimeKind, Option<usize>)> {
+    if !time_of_day.contains(':') {
+        return None;
+    }
+    columns.time.passed_over.iter().find_map(|&at| {
+        let Cell::Text(date) = rows.cell(at) else { return None };
+        let (time, kind) = time::parse(&format!("{date} {time_of_day}"), format)?;
+        Some((time, kind, Some(at)))
+    })
 }

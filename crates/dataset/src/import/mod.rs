@@ -5,10 +5,12 @@ mod bad_rows;
 mod catalogue;
 mod catalogue_names;
 mod cell;
+mod checks;
 mod columns;
 mod events;
 mod files;
 mod forgotten;
+mod html;
 mod id;
 mod join;
 mod log;
@@ -31,7 +33,6 @@ pub use options::{ColumnNames, ImportOptions, Repeats};
 pub use summary::{FileSummary, LeftOutRows, ParsedRow, Summary};
 
 use self::{
-    assemble::RepeatedTargets,
     catalogue::{Catalogues, Categories},
     log::Log,
 };
@@ -90,6 +91,13 @@ pub fn import(options: &ImportOptions) -> Result<Imported, DatasetError> {
     if events.is_empty() {
         return Err(DatasetError::input(Path::new("import"), "needs a file of interactions"));
     }
+    if let Some(format) = options.time_format.as_deref().filter(|format| !format.contains('%')) {
+        let problem = format!(
+            "cannot be read with --time-format {format:?}, which is no format of strptime; expected \
+             for example '%d.%m.%Y %H:%M'"
+        );
+        return Err(DatasetError::input(&events[0], problem));
+    }
     let mut catalogues = Catalogues::default();
     if let Some(folder) = events.iter().find(|path| path.join(sequences::SEQUENCES).is_file()) {
         if events.len() > 1 {
@@ -115,6 +123,7 @@ pub fn import(options: &ImportOptions) -> Result<Imported, DatasetError> {
     }
     log.name_users();
     log.bad.check(options.max_bad_rows)?;
+    log.notes.splice(0..0, checks::shared_users(&log.rows, log.users.names()));
     let timed = timed(&log)?;
     if options.min_rating.is_some() && !log.summaries.iter().any(|file| file.has("rating")) {
         let problem = "has no rating column for --min-rating; name it with --rating-column";
@@ -172,7 +181,8 @@ fn import_sequences(
     }
     let mut dataset = sequences::read(folder, options, &mut catalogues)?;
     catalogues.bad.check(options.max_bad_rows)?;
-    let repeated_targets = repeated_targets(&dataset);
+    let items = dataset.sequences.iter().map(|sequence| sequence.items.clone());
+    let repeated_targets = assemble::repeated_targets(items);
     dataset.repeats = options.repeats.decide(repeated_targets);
     let rows = dataset.interactions() as u64;
     let mut file = FileSummary::new(folder, "folder of sequences".to_owned(), rows, &[]);
@@ -209,10 +219,17 @@ fn finish(
     summary.files.extend(catalogues.summaries);
     summary.bad_rows.extend(catalogues.bad.rows);
     let (users, repeated) = summary.repeated_targets;
-    let share = format!("the last item of {repeated} of {users} users is one that they had before");
+    let share = format!(
+        "{repeated} of the {users} users with at least three interactions ended with an item that \
+         they had before (an item several times in a row counts once)"
+    );
     match (options.repeats, dataset.repeats, 2 * repeated > users) {
         (Repeats::Auto, true, _) => summary.notes.push(format!(
             "{share}: items can be recommended again (--repeats drop decides otherwise)"
+        )),
+        (Repeats::Auto, false, true) => summary.notes.push(format!(
+            "{share}: these users are too few to decide, so items are not recommended again \
+             (--repeats keep decides otherwise)"
         )),
         (Repeats::Drop, _, true) => summary.notes.insert(
             0,
@@ -256,13 +273,4 @@ fn timed(log: &Log) -> Result<bool, DatasetError> {
             Ok(with.is_some())
         }
     }
-}
-
-/// Number of users with at least three interactions, and of those whose last item repeats an
-/// earlier one.
-fn repeated_targets(dataset: &Dataset) -> RepeatedTargets {
-    let targets = dataset.sequences.iter().filter_map(|sequence| sequence.split().test);
-    targets.fold((0, 0), |(users, repeated), held| {
-        (users + 1, repeated + usize::from(held.history.contains(&held.target)))
-    })
 }

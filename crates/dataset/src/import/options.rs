@@ -61,7 +61,8 @@ pub enum Repeats {
     Drop,
     /// Yes: every interaction counts, and items that a user has seen can be recommended.
     Keep,
-    /// [`Repeats::Keep`] if the last item of most users is one that they had before.
+    /// [`Repeats::Keep`] if the last item of most users is one that they had before, with another
+    /// item in between, and at least 20 users have three such interactions.
     #[default]
     Auto,
 }
@@ -89,6 +90,9 @@ impl ImportOptions {
     }
 }
 
+/// Users that [`Repeats::Auto`] needs for a decision.
+const MIN_USERS: usize = 20;
+
 impl Repeats {
     /// Whether repeats are kept, given the number of users with a target and of those whose target
     /// is an item that they had before.
@@ -96,7 +100,7 @@ impl Repeats {
         match self {
             Self::Keep => true,
             Self::Drop => false,
-            Self::Auto => 2 * repeated > users,
+            Self::Auto => users >= MIN_USERS && 2 * repeated > users,
         }
     }
 }

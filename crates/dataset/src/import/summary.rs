@@ -13,6 +13,9 @@ use super::{
 /// Numbers from here on, as seconds since 1970, are dates: 1973-03-03. Smaller ones are an order.
 pub(super) const FIRST_DATE: i64 = 100_000_000 * SECOND;
 
+/// Columns of a file that are named as not used; a file can have thousands.
+const UNUSED: usize = 15;
+
 /// What an import has read, and what it has left out. Its `Display` is several lines of text.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
@@ -43,7 +46,7 @@ pub struct Summary {
     /// Whether items can be recommended again.
     pub repeats: bool,
     /// Number of users with at least three interactions, and of those whose last item is one that
-    /// they had before.
+    /// they had before. An item several times in a row counts once.
     pub repeated_targets: (usize, usize),
     /// What else to know. Warnings come first.
     pub notes: Vec<String>,
@@ -66,9 +69,11 @@ pub struct FileSummary {
     pub matches: Option<String>,
     /// How times are written, with the first and the last, or that there are none.
     pub times: Option<String>,
-    /// Columns that could have been taken and were not.
+    /// Columns that are not read; first those that could have been taken.
     pub passed_over: Vec<String>,
     names: Vec<String>,
+    /// Positions of the columns that are read.
+    used: Vec<usize>,
     /// Whether times are dates, not positions.
     pub(super) are_dates: bool,
     /// Whether there are times at all.
@@ -104,6 +109,7 @@ pub(super) enum Reason {
     UnknownEvent(String),
     LightEvent(String),
     NoItem(String),
+    NoItemNorEvent,
     NotPositive,
     LowRating(f64),
     Quantity,
@@ -114,33 +120,60 @@ pub(super) enum Reason {
     Forgotten,
 }
 
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Reason {
+    /// The reason after a number of rows.
+    fn text(&self, rows: u64) -> String {
+        let one = rows == 1;
+        let events = if one { "event" } else { "events" };
+        let number = |single, plural| String::from(if one { single } else { plural });
         match self {
-            Self::EventAgainst(name) => write!(f, "events {name:?}, which speak against the item"),
+            Self::EventAgainst(name) => {
+                let are = number("is a dislike or return", "are dislikes or returns");
+                format!("{events} {name:?}, which {are}")
+            }
             Self::NeutralEvent(name) => {
-                write!(f, "events {name:?}, which are no choice of an item")
+                let do_not = number("does not", "do not");
+                format!("{events} {name:?}, which {do_not} name a choice")
             }
             Self::UnknownEvent(name) => {
-                write!(f, "events {name:?}, which are not known (--event {name:?}=1 reads them)")
+                let are = number("is", "are");
+                format!("{events} {name:?}, which {are} not known (--event {name:?}=1 decides)")
             }
             Self::LightEvent(name) => {
-                write!(f, "events {name:?}, whose weight is below --min-event-weight")
+                format!("{events} {name:?}, whose weight is below --min-event-weight")
             }
-            Self::NoItem(name) => write!(f, "events {name:?} without an item"),
-            Self::NotPositive => f.write_str("ratings of 0 or less (--min-rating decides)"),
-            Self::LowRating(min) => write!(f, "ratings below {min}, or none"),
-            Self::Quantity => f.write_str("quantities of 0 or less, which are returns"),
-            Self::Duplicate => f.write_str("exact duplicates (--keep-duplicates reads them)"),
-            Self::Bot(limit) => write!(
-                f,
-                "events of users with more than {limit} in an hour (--max-events-per-user-hour)"
+            Self::NoItem(name) => format!("{events} {name:?} without an item"),
+            Self::NoItemNorEvent => number(
+                "row without an item and without an event type",
+                "rows without an item and without an event type",
             ),
-            Self::Forgotten => f.write_str("rows of users who asked to be forgotten"),
-            Self::Step => f.write_str("steps to the same item, such as a cart after a view"),
-            Self::Repeat => {
-                f.write_str("interactions with an item that the user had before (--repeats keep)")
-            }
+            Self::NotPositive => number(
+                "rating of 0 or less (--min-rating decides)",
+                "ratings of 0 or less (--min-rating decides)",
+            ),
+            Self::LowRating(min) => format!("{} below {min}, or none", number("rating", "ratings")),
+            Self::Quantity => number(
+                "quantity of 0 or less, which is a return",
+                "quantities of 0 or less, which are returns",
+            ),
+            Self::Duplicate => number(
+                "exact duplicate (--keep-duplicates decides)",
+                "exact duplicates (--keep-duplicates decides)",
+            ),
+            Self::Bot(limit) => format!(
+                "{events} of users with more than {limit} in an hour (--max-events-per-user-hour)"
+            ),
+            Self::Forgotten => number(
+                "row of a user who asked to be forgotten",
+                "rows of users who asked to be forgotten",
+            ),
+            Self::Step => format!(
+                "{events} after a lighter one on the same item, such as a cart after a view"
+            ),
+            Self::Repeat => number(
+                "interaction with an item that the user had before (--repeats keep)",
+                "interactions with an item that the user had before (--repeats keep)",
+            ),
         }
     }
 }
@@ -165,7 +198,7 @@ impl LeftOut {
 
     pub(super) fn into_rows(self) -> Vec<LeftOutRows> {
         let rows = |(reason, rows, example): (Reason, u64, String)| LeftOutRows {
-            reason: reason.to_string(),
+            reason: reason.text(rows),
             rows,
             example,
         };
@@ -184,6 +217,7 @@ impl FileSummary {
             times: None,
             passed_over: Vec::new(),
             names: names.to_vec(),
+            used: Vec::new(),
             are_dates: false,
             has_times: false,
         }
@@ -199,7 +233,33 @@ impl FileSummary {
         } else if role == Role::Time {
             self.times = Some("no times: the order of the file counts".to_owned());
         }
+        self.used.extend(&selected.columns);
         self.passed_over.extend(selected.passed_over.iter().map(name));
+    }
+
+    /// Notes that a column has the day, and the one of the time only the time of day.
+    pub(super) fn join_date(&mut self, date: usize) {
+        let name = &self.names[date];
+        self.passed_over.retain(|other| other != name);
+        if let Some((_, column)) = self.columns.iter_mut().find(|(noun, _)| *noun == "time") {
+            *column = format!("{name} and {column}");
+        }
+        self.used.push(date);
+    }
+
+    /// Whether a column has a role.
+    pub(super) fn is_used(&self, column: usize) -> bool {
+        self.used.contains(&column)
+    }
+
+    /// Adds all columns without a role to those that are not read, apart from `further` ones.
+    pub(super) fn add_unused(&mut self, further: impl IntoIterator<Item = usize>) {
+        self.used.extend(further);
+        for (at, name) in self.names.iter().enumerate() {
+            if !self.used.contains(&at) && !self.passed_over.contains(name) {
+                self.passed_over.push(name.clone());
+            }
+        }
     }
 
     /// Notes the item's column of a catalogue, before the other columns.
@@ -261,7 +321,12 @@ impl fmt::Display for Summary {
                 writeln!(f, "  {line}")?;
             }
             if !file.passed_over.is_empty() {
-                writeln!(f, "  not used: {}", file.passed_over.join(", "))?;
+                let names = &file.passed_over;
+                write!(f, "  not used: {}", names[..names.len().min(UNUSED)].join(", "))?;
+                match names.len().saturating_sub(UNUSED) {
+                    0 => writeln!(f)?,
+                    more => writeln!(f, " and {more} more")?,
+                }
             }
         }
         if !self.first_rows.is_empty() {
@@ -297,12 +362,16 @@ impl fmt::Display for Summary {
         }
         write!(
             f,
-            "{}: {} users, {} items, {} interactions",
-            self.name, self.users, self.items, self.interactions
+            "{}: {}, {}, {}",
+            self.name,
+            count(self.users as u64, "user"),
+            count(self.items as u64, "item"),
+            count(self.interactions as u64, "interaction")
         )
     }
 }
 
-fn count(number: u64, noun: &str) -> String {
+/// A number with its noun.
+pub(super) fn count(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

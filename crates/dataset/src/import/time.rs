@@ -151,6 +151,32 @@ fn civil(time: DateTime) -> Option<i64> {
     TimeZone::UTC.to_timestamp(time).ok().map(Timestamp::as_microsecond)
 }
 
+/// Whether a text of any column is probably a time: a date in words or digits, also in a format
+/// that is not read without being named, or a number of the years 2000 to 2040.
+pub(super) fn is_likely(text: &str) -> bool {
+    match parse(text, None) {
+        Some((_, TimeKind::Date)) => true,
+        Some((time, TimeKind::Seconds | TimeKind::Milliseconds)) => {
+            (946_684_800 * SECOND..2_208_988_800 * SECOND).contains(&time)
+        }
+        Some(_) => false,
+        None => is_day_month_year(text),
+    }
+}
+
+/// Whether a text begins as `1.5.2024`, `01/05/2024` or `01-05-24`.
+fn is_day_month_year(text: &str) -> bool {
+    let date = text.split([' ', 'T', ',']).next().unwrap_or_default();
+    ['.', '/', '-'].iter().any(|separator| {
+        let parts: Vec<&str> = date.split(*separator).collect();
+        let is_number = |text: &str, digits: &[usize]| {
+            digits.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+        };
+        matches!(parts[..], [first, second, year]
+            if is_number(first, &[1, 2]) && is_number(second, &[1, 2]) && is_number(year, &[2, 4]))
+    })
+}
+
 /// A time in microseconds, for people.
 pub(super) fn display(time: i64) -> String {
     let second = time.div_euclid(SECOND);
@@ -227,6 +253,24 @@ mod tests {
             assert_eq!(day(number), None, "{number}");
         }
         assert_eq!(compact_day(20_240_501 * SECOND + 1), None);
+    }
+
+    #[test]
+    fn texts_that_are_probably_times_are_told_from_others() {
+        for text in [
+            "2024-05-01",
+            "01.05.2024 10:00",
+            "5/1/2024",
+            "01-05-24",
+            "1714557600",
+            "1714557600000",
+            "1714557600.5",
+        ] {
+            assert!(is_likely(text), "{text}");
+        }
+        for text in ["5", "20240", "9.99", "1.2.3", "192.168.0.1", "red", "", "4006381333931"] {
+            assert!(!is_likely(text), "{text}");
+        }
     }
 
     #[test]

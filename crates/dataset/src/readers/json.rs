@@ -7,7 +7,10 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use super::{Cell, Rows, Source, Step};
+use super::{
+    Cell, Rows, Source, Step,
+    json_wrapper::{self, Wrapper},
+};
 use crate::DatasetError;
 
 /// Rows that are read ahead, so that the names of most fields are known at the start.
@@ -26,6 +29,8 @@ pub(super) struct JsonRows {
     /// Pairs of columns, the smaller first, that have had values in one row.
     together: HashSet<(usize, usize)>,
     ahead: VecDeque<Read>,
+    /// Whether an object was read.
+    begun: bool,
     /// Values of the current row by column.
     row: Vec<Option<Value>>,
     line: u64,
@@ -65,6 +70,7 @@ impl JsonRows {
             positions: HashMap::new(),
             together: HashSet::new(),
             ahead: VecDeque::new(),
+            begun: false,
             row: Vec::new(),
             line: 0,
         };
@@ -80,11 +86,13 @@ impl JsonRows {
         let (line, lines) = (text.line, text.lines);
         let reason = match serde_json::from_slice(text.bytes) {
             Ok(Value::Object(object)) => {
-                for fields in self.rows_of(object) {
-                    if every || self.names.len() > known {
-                        self.together.extend(pairs(&fields));
+                for object in self.unwrap(object)? {
+                    for fields in self.rows_of(object) {
+                        if every || self.names.len() > known {
+                            self.together.extend(pairs(&fields));
+                        }
+                        self.ahead.push_back(Read::Object { line, fields });
                     }
-                    self.ahead.push_back(Read::Object { line, fields });
                 }
                 return Ok(true);
             }
@@ -98,6 +106,30 @@ impl JsonRows {
         };
         self.ahead.push_back(Read::Bad { line, reason, lines });
         Ok(true)
+    }
+
+    /// The objects that are rows: those in the only object of a file, or the object itself.
+    fn unwrap(
+        &mut self,
+        object: Map<String, Value>,
+    ) -> Result<Vec<Map<String, Value>>, DatasetError> {
+        let is_first = !std::mem::replace(&mut self.begun, true);
+        if !is_first || !self.objects.is_end()? {
+            return Ok(vec![object]);
+        }
+        match json_wrapper::unwrap(object, |name| self.is_list_name(name)) {
+            Wrapper::Rows(rows) => Ok(rows),
+            Wrapper::Row(object) => Ok(vec![object]),
+            Wrapper::Several(paths) => Err(DatasetError::input(
+                &self.objects.path,
+                format!(
+                    "is one JSON object with several lists of objects ({}); write the list with \
+                     the rows to a file of its own, for example with jq -c '.{}[]'",
+                    paths.join(", "),
+                    paths[0]
+                ),
+            )),
+        }
     }
 
     /// The rows of an object: one, or one for each element of its list.
@@ -149,12 +181,14 @@ impl JsonRows {
 
     /// Whether an array is to become rows: all its elements are objects, and its name says so.
     fn is_list(&self, name: &str, values: &[Value]) -> bool {
+        self.is_list_name(name) && !values.is_empty() && values.iter().all(Value::is_object)
+    }
+
+    fn is_list_name(&self, name: &str) -> bool {
         let last = name.rsplit('.').next().unwrap_or(name);
         let word: String =
             last.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase();
         self.lists.contains(&word.as_str())
-            && !values.is_empty()
-            && values.iter().all(Value::is_object)
     }
 
     fn position(&mut self, name: &str) -> usize {
@@ -235,6 +269,10 @@ fn extended(object: Map<String, Value>) -> Result<Value, Map<String, Value>> {
         return Err(object);
     }
     match object.into_iter().next() {
+        // Seconds, and a counter within the second.
+        Some((name, Value::Object(mut inner))) if name == "$timestamp" => {
+            inner.remove("t").ok_or(inner)
+        }
         Some((_, Value::Object(inner))) => extended(inner),
         Some((_, value)) => Ok(value),
         None => Err(Map::new()),
@@ -295,6 +333,22 @@ impl Objects {
         let Some(line) = found else { return Ok(None) };
         let lines = if self.by_line { 1 } else { self.line + 1 - line };
         Ok(Some(ObjectText { bytes: self.buffer.trim_ascii(), line, lines }))
+    }
+
+    /// Whether nothing but blanks and the end of an array follows.
+    fn is_end(&mut self) -> Result<bool, DatasetError> {
+        loop {
+            let available = self.reader.fill_buf().map_err(DatasetError::io("read", &self.path))?;
+            if available.is_empty() {
+                return Ok(true);
+            }
+            if !available.iter().all(|byte| b" \t\r\n]".contains(byte)) {
+                return Ok(false);
+            }
+            let used = available.len();
+            self.line += available.iter().map(|byte| u64::from(*byte == b'\n')).sum::<u64>();
+            self.reader.consume(used);
+        }
     }
 
     /// Reads a line that is not blank; returns its number.

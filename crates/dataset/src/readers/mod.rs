@@ -2,14 +2,15 @@
 //!
 //! [`Source`] opens a file or the standard input, and undoes compression and character encoding.
 //! [`open`] then detects the format and returns the rows as [`Rows`]. One row is in memory at a
-//! time, except of JSON, where the first rows are read ahead to know the names of the fields, and
-//! of Parquet files that are compressed as a whole, which are read into memory.
+//! time, except of JSON, where the first rows are read ahead to know the names of the fields, of
+//! JSON files that are one object around all rows, and of Parquet files that are compressed as a whole, which are read into memory.
 //!
 //! Nothing in this module knows what a column means.
 
 mod delimited;
 mod detect;
 mod json;
+mod json_wrapper;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod row;

@@ -155,6 +155,10 @@ impl Rows for ParquetRows {
     fn line(&self) -> u64 {
         self.line
     }
+
+    fn unit(&self) -> &'static str {
+        "row"
+    }
 }
 
 fn cell(field: &Field) -> Cell<'_> {

@@ -64,6 +64,11 @@ pub(crate) trait Rows {
     /// The line on which the current row begins, from 1. In a Parquet file, the number of the row.
     fn line(&self) -> u64;
 
+    /// What [`Rows::line`] counts.
+    fn unit(&self) -> &'static str {
+        "line"
+    }
+
     /// Whether a row has values in both columns, as far as is known. Two names for the same thing,
     /// of which each row has one, are no contradiction.
     fn occur_together(&self, _left: usize, _right: usize) -> bool {

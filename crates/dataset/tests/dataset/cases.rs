@@ -85,7 +85,7 @@ fn exact_duplicate_rows() {
         shown(&log.dataset),
         ["u1: a b c", "u2: a b c", "u3: a b c", "u4: a b c", "u5: a b c"]
     );
-    assert_eq!(left_out(&log), [(10, "exact duplicates (--keep-duplicates reads them)")]);
+    assert_eq!(left_out(&log), [(10, "exact duplicates (--keep-duplicates decides)")]);
     let kept = ImportOptions {
         keep_duplicates: true,
         repeats: Repeats::Keep,

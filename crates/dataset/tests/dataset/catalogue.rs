@@ -159,3 +159,32 @@ fn a_catalogue_file_without_sold_items_has_its_ids_where_the_others_have_them() 
     let read = import(&ImportOptions { catalogue, ..files.options(&["log"]) }).unwrap();
     assert_eq!(items(&read), ["1 \"Mug\" -", "2 \"Pot\" -", "9 \"Cup\" -"]);
 }
+
+#[test]
+fn titles_and_descriptions_are_plain_text() {
+    let catalogue = "Handle,Title,Body (HTML),Vendor\n\
+        a,\"Salt &amp; <b>Pepper</b> (1995)\",\"<style>p{}</style><p>Two<br>lines</p>\",B&amp;B\n";
+    let read = crate::with_catalogue("user,item\nu,a\n", catalogue);
+    assert_eq!(crate::items(&read), ["a \"Salt & Pepper\" 1995"]);
+    let item = &read.dataset.catalogue.items()[0];
+    assert_eq!((item.description.as_str(), item.brand.as_str()), ("Two lines", "B&B"));
+}
+
+#[test]
+fn years_that_are_not_given_are_no_bad_rows() {
+    let read = crate::with_catalogue(
+        "user,item\nu,a\n",
+        "id,title,year\na,A,n/a\nb,B,unknown\nc,C,-\nd,D,soon\n",
+    );
+    assert_eq!(read.summary.bad_rows.len(), 1, "{:?}", read.summary.bad_rows);
+    assert!(read.summary.bad_rows[0].reason.contains("soon"));
+}
+
+#[test]
+fn of_a_title_in_several_languages_one_is_taken() {
+    let catalogue = r#"[{"id":"a","title":{"en":"C","de":"D"},"description":{"de":"Text"},"vendor":{"name":"V"}},
+        {"id":"b","title":{"de":"E"}}]"#;
+    let read = crate::with_catalogue("user,item\nu,a\nu,b\n", catalogue);
+    assert_eq!(crate::items(&read), ["a \"C\" -", "b \"E\" -"]);
+    assert_eq!(read.dataset.catalogue.items()[0].description, "Text");
+}

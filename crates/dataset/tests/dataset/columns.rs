@@ -134,3 +134,57 @@ fn a_forgotten_visitor_is_left_out_under_its_name_in_the_dataset() {
     let read = try_import(log, |options| options.forgotten.insert("session:5")).unwrap();
     assert_eq!(shown(&read.dataset), ["5: c"]);
 }
+
+#[test]
+fn columns_that_are_not_read_are_named() {
+    let log = import_text("user,price,item,colour\nu,5,a,red\n");
+    let text = log.summary.to_string();
+    assert!(text.contains("  not used: price, colour\n"), "{text}");
+    let names: Vec<String> = (0..17).map(|at| format!("c{at}")).collect();
+    let log = import_text(format!("user,item,{}\nu,a{}\n", names.join(","), ",1".repeat(17)));
+    let text = log.summary.to_string();
+    assert!(text.contains(", c14 and 2 more\n") && !text.contains("c15"), "{text}");
+    let catalogue = crate::with_catalogue("user,item\nu,a\n", "id,title,stock\na,A,5\n");
+    assert!(catalogue.summary.to_string().contains("  not used: stock\n"));
+}
+
+#[test]
+fn a_column_that_looks_like_times_is_warned_of() {
+    for (name, value) in [
+        ("inserted", "2024-05-01 10:00:00"),
+        ("zeit", "01.05.2024 10:00"),
+        ("logged", "1714557600"),
+        ("ms", "1714557600000"),
+    ] {
+        let text =
+            import_text(format!("user,item,{name}\nu,a,{value}\nu,b,\n")).summary.to_string();
+        assert!(text.contains(&format!("column {name} looks like times")), "{text}");
+    }
+    let text = import_text("user,item,n\n1714557600,1714557600,1\n").summary.to_string();
+    assert!(!text.contains("looks like times"), "{text}");
+    let mongo = r#"{"user":"u","item":"a","ts":{"$timestamp":{"t":1714557600,"i":3}}}"#;
+    assert_eq!(import_text(mongo).dataset.sequences[0].times, Some(vec![1_714_557_600]));
+}
+
+#[test]
+fn a_date_and_a_time_of_day_are_one_time() {
+    let log = "user,item,date,time\nu,b,2024-05-02,09:00\nu,a,2024-05-01,10:00:30\n";
+    let read = import_text(log);
+    assert_eq!(shown(&read.dataset), ["u: a b"]);
+    assert_eq!(read.dataset.sequences[0].times.as_ref().unwrap()[0], 1_714_557_630);
+    let text = read.summary.to_string();
+    assert!(text.contains("  time: date and time\n") && !text.contains("not used"), "{text}");
+    let german = log
+        .replace("2024-05-02,09:00", "02.05.2024,09:00")
+        .replace("2024-05-01,10:00:30", "01.05.2024,10:00");
+    let format = |format: &str| {
+        let format = format.to_owned();
+        try_import(&german, |options| options.time_format = Some(format))
+    };
+    assert_eq!(shown(&format("%d.%m.%Y %H:%M").unwrap().dataset), ["u: a b"]);
+    // What is no format is refused before the file is read.
+    let error = format("dd.mm.yyyy").unwrap_err().to_string();
+    assert!(error.contains("\"dd.mm.yyyy\", which is no format"), "{error}");
+    let error = try_import(&german, |_| ()).unwrap_err().to_string();
+    assert!(error.contains("--time-format '%d.%m.%Y %H:%M'"), "{error}");
+}

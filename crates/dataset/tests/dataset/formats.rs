@@ -139,3 +139,24 @@ fn interactions_are_sorted_by_time_then_by_item() {
     // Training part: both of user 9 (too short for a split), the first of user 10.
     assert_eq!(counts, [0, 1, 1, 1, 0]);
 }
+
+#[test]
+fn a_json_file_can_be_one_object_around_the_rows() {
+    let expected = ["u: a b", "v: a"];
+    for log in [
+        r#"{"data":{"events":[{"user":"u","item":"a","ts":1},{"user":"u","item":"b","ts":2},{"user":"v","item":"a","ts":3}]}}"#,
+        r#"{"orders":[{"user":"u","ts":1,"line_items":[{"product_id":"a"},{"product_id":"b"}]},
+            {"user":"v","ts":2,"line_items":[{"product_id":"a"}]}],
+            "count":2}"#,
+    ] {
+        assert_eq!(shown(&import_text(log).dataset), expected, "{log}");
+    }
+    let products =
+        r#"{"products":[{"id":"a","title":"A","variants":[{"id":1}]},{"id":"b","title":"B"}]}"#;
+    let read = crate::with_catalogue("user,item\nu,a\nu,b\n", products);
+    assert_eq!(crate::items(&read), ["a \"A\" -", "b \"B\" -"]);
+
+    let two = r#"{"orders":[{"user":"u","item":"a"}],"customers":[{"id":"u"}]}"#;
+    let error = crate::try_import(two, |_| ()).unwrap_err().to_string();
+    assert!(error.contains("orders") && error.contains("jq -c '."), "{error}");
+}

@@ -20,7 +20,7 @@ fn check(text: impl AsRef<[u8]>, line: u64, reason: &str) {
 #[test]
 fn delimited_text() {
     const TIME: &str = "field time: expected a time as a number or as 2024-05-01 10:00:00 \
-                        (--time-format reads others), found \"soon\"";
+                        (others are read with, for example, --time-format '%d.%m.%Y %H:%M'), found \"soon\"";
     let good = "user,item,time\na,b,1\n";
     check(format!("{good}a,b\n"), 3, "expected 3 fields as in the header, found 2");
     check(format!("{good}a,b,1,2\n"), 3, "expected 3 fields as in the header, found 4");
@@ -28,7 +28,7 @@ fn delimited_text() {
     check(
         format!("{good}undefined,b,1\n"),
         3,
-        "field user: expected a user id, found a word for nothing",
+        "field user: expected a user id, found a word that means no value",
     );
     check(format!("{good}a,null,1\n"), 3, "field item: expected an item id, found nothing");
     check(
@@ -105,4 +105,14 @@ fn a_refusal_shows_the_first_ten_reasons_in_order() {
     assert!(lines[0].contains("30 of 30 rows cannot be read, more than the 1 % of --max-bad-rows"));
     assert!(lines[1].contains("found nothing (and 14 other rows)"), "{error}");
     assert!(lines[1].contains("line 2: ") && lines[10].contains("line 19: "), "{error}");
+}
+
+#[test]
+#[cfg(feature = "parquet")]
+fn a_parquet_file_has_rows_and_no_lines() {
+    let row = |item: &str| ("u".to_owned(), item.to_owned(), 1_714_557_600_000);
+    let rows = [row("a"), row("")];
+    let bytes = crate::same_log::parquet(&rows, parquet::basic::Compression::SNAPPY);
+    let error = try_import(bytes, |_| ()).unwrap_err().to_string();
+    assert!(error.contains(", row 2: field item_id"), "{error}");
 }

@@ -14,7 +14,10 @@ fn the_steps_to_a_purchase_are_one_interaction() {
     let kept = try_import(log, |options| options.repeats = Repeats::Keep).unwrap();
     // The cart and the purchase of a follow its view; b was left in between.
     assert_eq!(shown(&kept.dataset), ["u: a b c b"]);
-    assert_eq!(left_out(&kept), [(2, "steps to the same item, such as a cart after a view")]);
+    assert_eq!(
+        left_out(&kept),
+        [(2, "events after a lighter one on the same item, such as a cart after a view")]
+    );
     let bought = try_import(log, |options| options.min_event_weight = 5).unwrap();
     assert_eq!(shown(&bought.dataset), ["u: a b"]);
 }
@@ -40,11 +43,36 @@ fn events_about_no_item_are_no_bad_rows() {
     let read = import_text(log);
     assert_eq!(shown(&read.dataset), ["u: a"]);
     let expected =
-        [(1, "events \"Page Loaded\" without an item"), (2, "events \"search\" without an item")];
+        [(1, "event \"Page Loaded\" without an item"), (2, "events \"search\" without an item")];
     assert_eq!(left_out(&read), expected);
     // As in GA4, where an event of any type can lack its item.
     let views = import_text(log.replace("search", "view"));
     assert_eq!(left_out(&views)[1], (2, "events \"view\" without an item"));
+}
+
+#[test]
+fn rows_without_item_and_event_type_are_left_out_where_other_rows_have_one() {
+    // Calls of Segment: only `track` has an event.
+    let log = r#"{"type":"track","userId":"u","event":"Product Viewed","properties":{"product_id":"a"}}
+{"type":"page","userId":"u","properties":{"path":"/"}}
+{"type":"identify","userId":"u","traits":{"plan":"x"}}
+"#;
+    let read = import_text(log);
+    assert_eq!(shown(&read.dataset), ["u: a"]);
+    assert_eq!(left_out(&read), [(2, "rows without an item and without an event type")]);
+    // Without an event column, an empty cell is a mistake.
+    let error = try_import("user,item\nu,a\nu,\n", |_| ()).unwrap_err().to_string();
+    assert!(error.contains("field item: expected an item id, found nothing"), "{error}");
+}
+
+#[test]
+fn events_of_interest_that_mostly_lack_their_item_are_warned_of() {
+    let log = "user,item,event\nu,a,view\nu,b,view\nu,,view\nu,a,purchase\nu,,purchase\n\
+        u,,purchase\nu,,search\nu,,search\n";
+    let notes = import_text(log).summary.notes;
+    let warnings: Vec<_> = notes.iter().filter(|note| note.starts_with("warning")).collect();
+    assert_eq!(warnings.len(), 1, "{notes:?}");
+    assert!(warnings[0].contains("events \"purchase\" without an item: 2 of 3;"), "{notes:?}");
 }
 
 #[test]
@@ -58,7 +86,7 @@ fn an_event_with_a_list_of_items_is_one_interaction_for_each() {
     assert_eq!(shown(&read.dataset), ["u: a b c"]);
     let summary = read.summary.to_string();
     assert!(summary.contains("item: items.item_id"), "{summary}");
-    assert!(summary.contains("1 events \"purchase\" without an item"), "{summary}");
+    assert!(summary.contains("1 event \"purchase\" without an item"), "{summary}");
 
     // Segment: the item of a view is in the event itself, those of an order are in a list.
     let segment = r#"{"userId":"u","event":"Product Viewed","timestamp":"2026-01-01T00:00:00Z","properties":{"product_id":"a"}}
@@ -137,7 +165,7 @@ fn ratings_and_quantities_can_speak_against_an_item() {
         1,85123A,6,2010-12-01 08:26,17850.0\nC2,85123A,-6,2010-12-02 08:26,17850.0\n";
     let shop = import_text(shop);
     assert_eq!(shown(&shop.dataset), ["17850: 85123A"]);
-    assert_eq!(left_out(&shop), [(1, "quantities of 0 or less, which are returns")]);
+    assert_eq!(left_out(&shop), [(1, "quantity of 0 or less, which is a return")]);
 }
 
 #[test]
@@ -154,22 +182,81 @@ fn duplicates_differ_in_nothing_that_counts() {
 
 #[test]
 fn repeats_are_decided_by_the_last_items() {
-    // Two of three users end with an item that they had before; v has too few items.
-    let log = "user,item,time\na,x,1\na,y,2\na,x,3\nb,x,1\nb,y,2\nb,y,3\nc,x,1\nc,y,2\nc,z,3\nv,x,1\nv,x,2\n";
-    let auto = import_text(log);
-    assert_eq!(auto.summary.repeated_targets, (3, 2));
+    // `returning` of 20 users end with an item that they had before; v has too few items.
+    let log = |users: usize, returning: usize, reloads: &str| {
+        let mut log = "user,item,time\nv,x,1\nv,x,2\n".to_owned();
+        for user in 0..users {
+            let last = if user < returning { "x" } else { "z" };
+            write!(log, "u{user},x,1\nu{user},y,2\nu{user},{last},3\n").unwrap();
+            log.push_str(&reloads.replace('U', &format!("u{user}")));
+        }
+        log
+    };
+    let auto = import_text(log(20, 11, ""));
+    assert_eq!(auto.summary.repeated_targets, (20, 11));
     assert!(auto.dataset.repeats && auto.summary.repeats);
-    assert_eq!(auto.dataset.interactions(), 11);
-    let half = import_text(log.replace("b,y,3", "b,z,3"));
+    assert_eq!(auto.dataset.interactions(), 62);
+    assert!(auto.summary.to_string().contains("11 of the 20 users with at least three"));
+    let half = import_text(log(20, 10, ""));
     assert!(!half.dataset.repeats);
-    assert_eq!(shown(&half.dataset), ["a: x y", "b: x y z", "c: x y z", "v: x"]);
-    assert_eq!(half.summary.left_out[0].rows, 2);
+    assert_eq!(shown(&half.dataset)[0], "u0: x y");
+    assert_eq!(half.summary.left_out[0].rows, 11);
+    // 19 users are too few.
+    let few = import_text(log(19, 19, ""));
+    assert!(!few.dataset.repeats);
+    assert!(few.summary.to_string().contains("too few to decide"), "{}", few.summary);
+    // Every user loads the last page again.
+    let reloaded = import_text(log(20, 0, "U,z,4\nU,z,5\n"));
+    assert_eq!(reloaded.summary.repeated_targets, (20, 0));
+    assert!(!reloaded.dataset.repeats);
 
     let files = Files::new(&[]);
     for imported in [auto, half] {
         imported.save(&files.path("set")).unwrap();
         let loaded = Dataset::load(&files.path("set")).unwrap();
         assert_eq!(loaded.repeats, imported.dataset.repeats);
+    }
+}
+
+#[test]
+fn ratings_in_stars_are_counted_and_those_in_words_are_reported() {
+    let log = "user,item,rating\nu,a,★★★★\nu,b,★★☆☆☆\n";
+    let read = try_import(log, |options| options.min_rating = Some(3.0)).unwrap();
+    assert_eq!(shown(&read.dataset), ["u: a"]);
+    let log = "user,item,rating\nu,a,like\nu,b,dislike\nu,c,5\n";
+    let read = import_text(log);
+    assert_eq!(shown(&read.dataset), ["u: a b c"]);
+    let text = read.summary.to_string();
+    assert!(text.contains("no numbers: 2, for example \"like\""), "{text}");
+    let events = try_import(log, |options| options.columns.event = Some("rating".into())).unwrap();
+    assert_eq!(shown(&events.dataset), ["u: a"]);
+    assert!(!events.summary.to_string().contains("no numbers"), "{}", events.summary);
+}
+
+#[test]
+fn users_who_may_be_many_people_are_warned_of() {
+    // 60 users with 3 rows each, and one with `rows`.
+    let warnings = |user: &str, rows: usize| {
+        let mut log = "user,item,time\n".to_owned();
+        for at in 0..180 {
+            writeln!(log, "u{},i{},{at}", at % 60, at % 7).unwrap();
+        }
+        for at in 0..rows {
+            writeln!(log, "{user},i{at},{at}").unwrap();
+        }
+        let notes = import_text(log).summary.notes;
+        notes.into_iter().filter(|note| note.starts_with("warning")).collect::<Vec<_>>()
+    };
+    let large = warnings("u-x", 61);
+    assert!(large[0].contains("61 of 241 rows are of user u-x, who may be many"), "{large:?}");
+    // Not more than 20 times the median of 3.
+    assert!(warnings("u-x", 60).is_empty());
+    for word in ["0", "-1", "Guest", "anonymous", "none", "UNKNOWN"] {
+        let nobody = warnings(word, 3);
+        let part = format!("3 of 183 rows are of user {word}, whose id");
+        assert_eq!(nobody.len(), 1, "{nobody:?}");
+        assert!(nobody[0].contains(&part), "{nobody:?}");
+        assert!(warnings(word, 1).is_empty());
     }
 }
 
@@ -189,7 +276,7 @@ fn bots_are_left_out() {
     let strict = limit(25);
     assert_eq!((strict.summary.users, strict.dataset.sequences[0].user.as_str()), (1, "human"));
     assert_eq!(strict.summary.left_out[0].rows, 40);
-    assert!(strict.summary.notes[0].contains("1 users"), "{:?}", strict.summary.notes);
+    assert!(strict.summary.notes[0].contains("1 user with"), "{:?}", strict.summary.notes);
     // Numbers that are no dates have no hours.
     let mut order = String::new();
     for event in 0..40 {
@@ -224,7 +311,7 @@ fn the_summary_shows_how_the_first_rows_were_understood() {
         "  milliseconds since 1970, 2023-11-14T22:13:20Z to 2023-11-14T22:13:23Z",
         "  not used: session_id",
         "  user v2, item b, 2023-11-14T22:13:21Z, view",
-        "  1 events \"dislike\", which speak against the item; first: ",
+        "  1 event \"dislike\", which is a dislike or return; first: ",
         "test: 2 users, 2 items, 2 interactions",
     ] {
         assert!(text.contains(part), "{part} is not in\n{text}");
