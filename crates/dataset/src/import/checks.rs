@@ -2,7 +2,7 @@
 
 use std::{path::Path, rc::Rc};
 
-use super::{cell::words, log::Row, summary::Reason, time};
+use super::{cell::words, summary::Reason, time};
 use crate::readers::{Cell, Rows};
 
 /// Ids that shops give to visitors whom they do not know.
@@ -129,20 +129,25 @@ impl UnreadTimes {
     }
 }
 
-/// Warnings about users who may be many people. `names` are all users.
-pub(super) fn shared_users(rows: &[Row], names: &[Rc<str>]) -> Vec<String> {
+/// Warnings about users who may be many people. `of_rows` is the user of each row, as a position in
+/// `names`, which are all users.
+pub(super) fn shared_users(
+    of_rows: impl ExactSizeIterator<Item = u32>,
+    names: &[Rc<str>],
+) -> Vec<String> {
+    let rows = of_rows.len();
     let mut counts = vec![0_usize; names.len()];
-    for row in rows {
-        counts[row.user as usize] += 1;
+    for user in of_rows {
+        counts[user as usize] += 1;
     }
     let mut sorted: Vec<usize> = counts.iter().copied().filter(|count| *count > 0).collect();
     sorted.sort_unstable();
     let median = sorted.get(sorted.len() / 2).copied().unwrap_or(0);
-    let share = |count: usize| count as f64 / rows.len() as f64;
+    let share = |count: usize| count as f64 / rows as f64;
     let warning = |(name, &count): (&Rc<str>, &usize)| {
         let is_nobody = NOBODY.iter().any(|word| name.eq_ignore_ascii_case(word));
         let is_large =
-            rows.len() >= MIN_ROWS && share(count) > LARGE_SHARE && count > LARGE_MULTIPLE * median;
+            rows >= MIN_ROWS && share(count) > LARGE_SHARE && count > LARGE_MULTIPLE * median;
         let what = if is_nobody && share(count) > NOBODY_SHARE {
             "whose id usually means an unknown visitor"
         } else if is_large {
@@ -151,10 +156,9 @@ pub(super) fn shared_users(rows: &[Row], names: &[Rc<str>]) -> Vec<String> {
             return None;
         };
         Some(format!(
-            "warning: {count} of {} rows are of user {name}, {what}; all of them become one \
+            "warning: {count} of {rows} rows are of user {name}, {what}; all of them become one \
              sequence. Remove these rows, or empty their user so that a visitor or session column \
-             counts",
-            rows.len()
+             counts"
         ))
     };
     names.iter().zip(&counts).filter_map(warning).collect()

@@ -123,7 +123,8 @@ pub fn import(options: &ImportOptions) -> Result<Imported, DatasetError> {
     }
     log.name_users();
     log.bad.check(options.max_bad_rows)?;
-    log.notes.splice(0..0, checks::shared_users(&log.rows, log.users.names()));
+    log.notes
+        .splice(0..0, checks::shared_users(log.rows.iter().map(|row| row.user), log.users.names()));
     let timed = timed(&log)?;
     if options.min_rating.is_some() && !log.summaries.iter().any(|file| file.has("rating")) {
         let problem = "has no rating column for --min-rating; name it with --rating-column";
