@@ -221,8 +221,8 @@ fn finish(
     summary.bad_rows.extend(catalogues.bad.rows);
     let (users, repeated) = summary.repeated_targets;
     let share = format!(
-        "{repeated} of the {users} users with at least three interactions ended with an item that \
-         they had before (an item several times in a row counts once)"
+        "the last item of {repeated} of {users} users is one that they had before (of users with \
+         at least three interactions; an item several times in a row counts once)"
     );
     match (options.repeats, dataset.repeats, 2 * repeated > users) {
         (Repeats::Auto, true, _) => summary.notes.push(format!(

@@ -196,7 +196,7 @@ fn repeats_are_decided_by_the_last_items() {
     assert_eq!(auto.summary.repeated_targets, (20, 11));
     assert!(auto.dataset.repeats && auto.summary.repeats);
     assert_eq!(auto.dataset.interactions(), 62);
-    assert!(auto.summary.to_string().contains("11 of the 20 users with at least three"));
+    assert!(auto.summary.to_string().contains("the last item of 11 of 20 users is one"));
     let half = import_text(log(20, 10, ""));
     assert!(!half.dataset.repeats);
     assert_eq!(shown(&half.dataset)[0], "u0: x y");
