@@ -26,22 +26,26 @@ pub(crate) fn claim(out: &Path) -> Result<File> {
         );
         return Err(BadInput(text).into());
     }
-    let cannot = || format!("cannot write to {}", out.display());
-    fs::create_dir_all(out).with_context(cannot)?;
-    lock(out).with_context(cannot)
+    fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
+    lock(out)
 }
 
 /// Locks a folder that exists.
+///
+/// # Errors
+/// [`BadInput`] if another command uses it; else if the file cannot be written.
 pub(super) fn lock(out: &Path) -> Result<File> {
     let path = out.join(LOCK);
-    let file = File::options().create(true).truncate(false).write(true).open(path)?;
+    let cannot = || format!("cannot write {}", path.display());
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.with_context(cannot)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
             let text = format!("another tandem command uses {}; wait until it ends", out.display());
             Err(BadInput(text).into())
         }
-        Err(TryLockError::Error(error)) => Err(error.into()),
+        Err(TryLockError::Error(error)) => Err(error).with_context(cannot),
     }
 }
 
