@@ -7,8 +7,10 @@ use crate::readers::{Cell, Rows};
 
 /// Ids that shops give to visitors whom they do not know.
 const NOBODY: [&str; 8] = ["0", "-1", "guest", "anonymous", "none", "null", "unknown", "nobody"];
-/// Share of the rows from which on such an id is warned of.
+/// Share of the rows from which on such an id is warned of, if it has this multiple of the median:
+/// users can be numbered from 0.
 const NOBODY_SHARE: f64 = 0.01;
+const NOBODY_MULTIPLE: usize = 3;
 /// A log with fewer rows says little about the share of one user.
 const MIN_ROWS: usize = 200;
 /// Share of the rows from which on any user is warned of, if it has this multiple of the median.
@@ -148,7 +150,8 @@ pub(super) fn shared_users(
         let is_nobody = NOBODY.iter().any(|word| name.eq_ignore_ascii_case(word));
         let is_large =
             rows >= MIN_ROWS && share(count) > LARGE_SHARE && count > LARGE_MULTIPLE * median;
-        let what = if is_nobody && share(count) > NOBODY_SHARE {
+        let is_many = share(count) > NOBODY_SHARE && count > NOBODY_MULTIPLE * median;
+        let what = if is_nobody && is_many {
             "whose id usually means an unknown visitor"
         } else if is_large {
             "who may be many people, a test account or a program"

@@ -25,7 +25,7 @@ fn every_format_becomes_a_dataset() {
     ] {
         let said = bench.done(&format!("import {files} --out sets/{set}"));
         let last = said.lines().last().unwrap();
-        assert_eq!(last, format!("{set}: 1 users, {items} items, 2 interactions in sets/{set}"));
+        assert_eq!(last, format!("{set}: 1 user, {items} items, 2 interactions in sets/{set}"));
         let dataset = Dataset::load(&bench.path("sets").join(set)).unwrap();
         assert_eq!(dataset.name, set);
         let ids: Vec<_> = dataset.sequences[0]
