@@ -8,7 +8,7 @@ use super::names::RELEASE_DIGITS;
 #[derive(Debug, thiserror::Error)]
 pub enum ArtifactError {
     /// A file is missing or cannot be read.
-    #[error("cannot read the artefact {}: {source}; write the artefacts with `tandem export`", path.display())]
+    #[error("cannot read the artefact {}: {source}; `tandem quickstart` and `tandem export` write one", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -16,7 +16,7 @@ pub enum ArtifactError {
         source: io::Error,
     },
     /// The file `current` does not contain the name of a release.
-    #[error("{} does not name a release: expected {RELEASE_DIGITS} hexadecimal digits; write the artefacts with `tandem export`", path.display())]
+    #[error("{} does not name a release: expected {RELEASE_DIGITS} hexadecimal digits; `tandem quickstart` and `tandem export` write one", path.display())]
     Current {
         /// The file `current`.
         path: PathBuf,

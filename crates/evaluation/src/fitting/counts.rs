@@ -1,35 +1,14 @@
-//! The weight of co-occurrence counts beside the small model, fitted on validation targets.
+//! The weight of co-occurrence counts beside the small model.
 
-use futures_lite::future::block_on;
-use rayon::prelude::*;
 use tandem_dataset::HeldOutTarget;
 use tandem_model::{CountRows, ModelError, Scorer};
 
-use super::text_part::{WEIGHTS, deviation};
-use crate::{EvaluationError, History, ndcg, rank_of};
+use super::weight::{FittedWeight, ScoreParts, dot, encode, fit_weight};
+use crate::{EvaluationError, History};
 
-/// Cut-off of the NDCG that is maximised.
-const CUTOFF: usize = 10;
-/// Users whose standard deviations are measured.
-const SAMPLE: usize = 200;
-
-/// Catalogue positions with what counts add to their scores.
-type CountScores = Vec<(u32, f32)>;
-
-/// A fitted weight.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct FittedCountsWeight {
-    /// The weight ([`Counts::weight`](tandem_protocol::Counts::weight)).
-    pub weight: f32,
-    /// NDCG@10 with it.
-    pub ndcg: f64,
-    /// NDCG@10 of the model alone.
-    pub ndcg_without: f64,
-}
-
-/// Finds the weight with the best NDCG@10 on `held`, the smallest among equals. `table`
-/// `[items, row_dims]` are the model's rows. `progress` is called with the number of users that
-/// are done.
+/// Finds the weight ([`Counts::weight`](tandem_protocol::Counts::weight)) with the best NDCG@10 on
+/// `held`, the smallest among equals. `table` `[items, row_dims]` are the model's rows. `progress`
+/// is called with the number of users that are done.
 ///
 /// # Errors
 /// [`EvaluationError::Scorer`] if a history cannot be encoded or the model has no hidden state
@@ -41,72 +20,27 @@ pub fn fit_counts_weight(
     held: &[HeldOutTarget<'_>],
     history: History,
     progress: impl Fn(usize) + Sync,
-) -> Result<FittedCountsWeight, EvaluationError> {
-    let scored = |held: &HeldOutTarget<'_>| {
-        parts_of_scores(scorer, table, rows, held)
-            .map_err(|error| EvaluationError::Scorer(error.into()))
-    };
-    let deviations: Vec<[f32; 2]> = held
-        .par_iter()
-        .take(SAMPLE)
-        .map(|held| {
-            let (own, counts) = scored(held)?;
-            let mut all = vec![0.0; own.len()];
-            for (at, count) in counts {
-                all[at as usize] = count;
-            }
-            Ok([deviation(&own), deviation(&all)])
-        })
-        .collect::<Result<_, EvaluationError>>()?;
-    let sum = |at: usize| deviations.iter().map(|deviations| deviations[at]).sum::<f32>();
-    let step = if sum(1) > 0.0 { sum(0) / sum(1) } else { 0.0 };
-    let gains: Vec<[f64; WEIGHTS.len()]> = held
-        .par_iter()
-        .map(|held| {
-            let (mut scores, counts) = scored(held)?;
-            let excluded = history.excluded(held);
-            let own: Vec<f32> = counts.iter().map(|(at, _)| scores[*at as usize]).collect();
-            progress(1);
-            Ok(WEIGHTS.map(|weight| {
-                for (&(at, count), own) in counts.iter().zip(&own) {
-                    scores[at as usize] = own + weight * step * count;
-                }
-                ndcg(rank_of(held.target, &scores, excluded), CUTOFF)
-            }))
-        })
-        .collect::<Result<_, EvaluationError>>()?;
-    let mean =
-        |at: usize| gains.iter().map(|gains| gains[at]).sum::<f64>() / gains.len().max(1) as f64;
-    let best = (1..WEIGHTS.len()).fold(0, |best, at| if mean(at) > mean(best) { at } else { best });
-    Ok(FittedCountsWeight { weight: WEIGHTS[best] * step, ndcg: mean(best), ndcg_without: mean(0) })
+) -> Result<FittedWeight, EvaluationError> {
+    fit_weight(held, history, |held| score_parts(scorer, table, rows, held), progress)
 }
 
-/// The model's scores of all items `[items]`, and the part of the counts of weight 1 for the
-/// items that have one.
-fn parts_of_scores(
+fn score_parts(
     scorer: &Scorer,
     table: &[f32],
     counts: &CountRows,
     held: &HeldOutTarget<'_>,
-) -> Result<(Vec<f32>, CountScores), ModelError> {
-    let width = scorer.row_dims();
-    let rows: Vec<f32> = held
-        .history
-        .iter()
-        .flat_map(|item| &table[item.position() * width..][..width])
-        .copied()
-        .collect();
-    let encoded = block_on(scorer.encode(&rows))?;
+) -> Result<ScoreParts, ModelError> {
+    let encoded = encode(scorer, table, held)?;
     let user = encoded.user();
     let (Some(embedding), Some(length)) = (user.embedding(), scorer.hidden_length(user)) else {
         return Err(ModelError::Empty("the hidden state of a visitor"));
     };
-    let dot = |row: &[f32]| row.iter().zip(embedding).map(|(a, b)| a * b).sum::<f32>();
     let mut direction = counts.direction(held.history.iter().rev().map(|item| item.position()));
     for (_, count) in &mut direction {
         *count *= length;
     }
-    Ok((table.chunks_exact(width).map(dot).collect(), direction))
+    let rows = table.chunks_exact(scorer.row_dims());
+    Ok((rows.map(|row| dot(row, embedding)).collect(), direction))
 }
 
 #[cfg(test)]

@@ -23,14 +23,16 @@ mod signals;
 mod text_part;
 mod threshold;
 mod uplift;
+mod weight;
 
-pub use counts::{FittedCountsWeight, fit_counts_weight};
+pub use counts::fit_counts_weight;
 pub use fusion::{FittedFusion, FusionFit, SCALES, Scales};
 pub use learning::{LearningTrial, best_learning, fit_learning};
 pub use session::{DecisionFit, FitChoices, HORIZON, RIDGE, RuleOutcome, SessionFit, fit_session};
 pub use signals::{FittedSignals, SignalSample, fit_signals};
-pub use text_part::{FittedTextWeight, fit_text_weight};
+pub use text_part::fit_text_weight;
 pub use threshold::{fit_threshold, threshold_for};
 pub use uplift::fit_uplift;
+pub use weight::FittedWeight;
 
 pub use crate::uplift_sample::UpliftSample;
