@@ -168,7 +168,8 @@ async function logIn(page) {
 
 const open = async (page, view) => {
   await page.getByRole('link', { name: view, exact: true }).click();
-  await page.locator('main h1').waitFor();
+  // The heading of the view before is there until the address has changed.
+  await page.getByRole('heading', { level: 1, name: view }).waitFor();
 };
 
 /** The row of a release. */
