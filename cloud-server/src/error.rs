@@ -115,6 +115,9 @@ pub enum ApiError {
     /// The language model is still loading.
     #[error("the language model is still loading; retry after `Retry-After` seconds")]
     NotReady,
+    /// No server of `--generator` answers with the catalogue of this one.
+    #[error("no server that makes lists answers; retry after `Retry-After` seconds")]
+    NoGenerator,
     /// The queue is full.
     #[error("the queue is full; retry after `Retry-After` seconds")]
     Overloaded {
@@ -172,7 +175,7 @@ impl ApiError {
             Self::UnsupportedMediaType | Self::UnsupportedLines => {
                 &error_table::UNSUPPORTED_MEDIA_TYPE
             }
-            Self::NotReady | Self::ShuttingDown => &error_table::NOT_READY,
+            Self::NotReady | Self::NoGenerator | Self::ShuttingDown => &error_table::NOT_READY,
             Self::Overloaded { .. } | Self::Busy | Self::StorageTimeout => &error_table::OVERLOADED,
             Self::EventLogFull | Self::StorageFull => &error_table::EVENT_LOG_FULL,
             Self::Timeout { .. } => &error_table::TIMEOUT,
@@ -220,7 +223,7 @@ impl ApiError {
             Self::Overloaded { retry_after_s } | Self::RateLimited { retry_after_s } => {
                 Some(*retry_after_s)
             }
-            Self::NotReady => Some(LOADING_RETRY_S),
+            Self::NotReady | Self::NoGenerator => Some(LOADING_RETRY_S),
             Self::Busy | Self::ShuttingDown => Some(BUSY_RETRY_S),
             Self::StorageTimeout => Some(STORAGE_RETRY_S),
             Self::EventLogFull | Self::StorageFull => Some(FULL_RETRY_S),

@@ -224,7 +224,7 @@ impl Following {
     /// it stops before.
     fn load(&self, name: &str) -> Result<Option<Recommender>, StartError> {
         let wait = |time| self.activations.pause(time);
-        let parts = read_release(self.activations.folder(), name)?;
+        let parts = read_release(self.activations.folder(), name, self.options.maker)?;
         if parts.try_models(&self.options.load, &wait)? == Trial::Stopped {
             return Ok(None);
         }

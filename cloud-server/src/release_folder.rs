@@ -31,9 +31,19 @@ pub(crate) const LANGUAGE_MODEL: &str = "language-model.gguf";
 /// The folder of a release's ranking signals; a release may have none.
 pub(crate) const SIGNALS: &str = "signals";
 
+/// Who makes the lists of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ListMaker {
+    /// Its own language models.
+    ThisServer,
+    /// Other servers; this one reads no language model.
+    Generators,
+}
+
 /// How language models are loaded.
 #[derive(Clone, Debug)]
 pub(crate) struct ModelOptions {
+    pub(crate) maker: ListMaker,
     pub(crate) load: LoadOptions,
     /// Capacity of each queue.
     pub(crate) queue: usize,
@@ -60,6 +70,7 @@ pub(crate) struct Parts {
 /// [`StartError`] for the first part that cannot be used.
 pub(crate) fn read_source(
     source: &Source,
+    maker: ListMaker,
 ) -> Result<(Parts, Option<(PathBuf, String)>), StartError> {
     match source {
         Source::Files { data, artifacts, gguf, signals } => {
@@ -68,7 +79,7 @@ pub(crate) fn read_source(
         }
         Source::Release(folder) => {
             let name = read_current(&folder.join(CURRENT))?;
-            Ok((read_release(folder, &name)?, Some((folder.clone(), name))))
+            Ok((read_release(folder, &name, maker)?, Some((folder.clone(), name))))
         }
     }
 }
@@ -77,12 +88,19 @@ pub(crate) fn read_source(
 ///
 /// # Errors
 /// [`StartError`] for the first part that cannot be used.
-pub(crate) fn read_release(folder: &Path, name: &str) -> Result<Parts, StartError> {
+pub(crate) fn read_release(
+    folder: &Path,
+    name: &str,
+    maker: ListMaker,
+) -> Result<Parts, StartError> {
     let release = folder.join(RELEASES).join(name);
-    let path = release.join(LANGUAGE_MODEL);
-    let model = ModelFile { name: "language-model".to_owned(), path };
+    let model = || ModelFile {
+        name: "language-model".to_owned(),
+        path: release.join(LANGUAGE_MODEL),
+    };
+    let models: Vec<_> = (maker == ListMaker::ThisServer).then(model).into_iter().collect();
     let signals = Some(release.join(SIGNALS)).filter(|folder| folder.exists());
-    Parts::read(&release.join("data"), &[model], signals.as_deref(), |catalogue| {
+    Parts::read(&release.join("data"), &models, signals.as_deref(), |catalogue| {
         let pointer = release.join(ARTIFACTS);
         ArtifactStore::open_named_by(&pointer, &folder.join(ARTIFACTS), catalogue)
     })

@@ -27,7 +27,8 @@ use crate::{
     events::EventLog,
     files::blocking,
     follower::Follower,
-    release_folder::{ModelOptions, Parts, read_source},
+    generators::Generators,
+    release_folder::{ListMaker, ModelOptions, Parts, read_source},
     serve::serve,
     signals::{Signal, Signals},
     start_error::StartError,
@@ -133,9 +134,13 @@ pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, S
         artifacts = parts.artifacts.current().hash(),
         "listening on http://{address}"
     );
-    let models = ModelOptions { load: load_options(args), queue: args.queue };
+    let models = ModelOptions { maker: maker(args), load: load_options(args), queue: args.queue };
     let first = Arc::new(parts.start(&models)?);
     let mut state = AppState::new(Arc::clone(&first), limits);
+    if maker(args) == ListMaker::Generators {
+        let generators = Generators::new(&args.generator, args.generator_key.as_deref());
+        state.generators = Some(Arc::new(generators));
+    }
     state.site.clone_from(&args.site);
     state.client.clone_from(&args.client);
     state.api_docs = !args.no_api_docs;
@@ -207,6 +212,7 @@ async fn serve_until_stopped(
     let mut serving = actix_web::rt::spawn(server);
     actix_web::rt::spawn(keep_up(state.clone()));
     actix_web::rt::spawn(follow_items(state.clone()));
+    actix_web::rt::spawn(follow_generators(state.clone()));
     actix_web::rt::spawn(tell_when_ready(state.clone()));
     // Lets the server start before the port file is written: programs that wait for the
     // file may connect and send signals as soon as it exists.
@@ -329,9 +335,21 @@ async fn follow_items(state: web::Data<AppState>) {
     }
 }
 
-/// Tells systemd when the language models are loaded (`Type=notify`).
+/// Follows which generators are ready, as long as the server runs.
+async fn follow_generators(state: web::Data<AppState>) {
+    let Some(generators) = state.generators.clone() else { return };
+    loop {
+        generators.look().await;
+        sleep(REFRESH).await;
+    }
+}
+
+/// Tells systemd when the language models are loaded, here or at a generator (`Type=notify`).
 async fn tell_when_ready(state: web::Data<AppState>) {
     state.recommender().models.ready().await;
+    while state.generators.as_ref().is_some_and(|generators| !generators.are_ready()) {
+        sleep(REFRESH).await;
+    }
     tell_systemd(&[sd_notify::NotifyState::Ready]);
 }
 
@@ -354,7 +372,7 @@ fn reload_access(args: &Args, state: &AppState) {
 }
 
 fn prepare(args: &Args) -> Result<Prepared, StartError> {
-    let (parts, release) = read_source(&args.source()?)?;
+    let (parts, release) = read_source(&args.source()?, maker(args))?;
     if let Some(site) = &args.site {
         check_site(site)?;
     }
@@ -367,6 +385,10 @@ fn prepare(args: &Args) -> Result<Prepared, StartError> {
     let storage = args.storage.as_ref().map(Storage::open).transpose()?;
     let access = access(args)?;
     Ok(Prepared { parts, release, events: events.map(Arc::new), storage, access })
+}
+
+fn maker(args: &Args) -> ListMaker {
+    if args.generator.is_empty() { ListMaker::ThisServer } else { ListMaker::Generators }
 }
 
 fn try_models(parts: &Parts, args: &Args) -> Result<(), StartError> {

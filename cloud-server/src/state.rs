@@ -8,13 +8,15 @@ use std::{
 
 use tandem_dataset::Catalogue;
 use tandem_generator::ranking_signals::RankingSignals;
+use tandem_protocol::HostedModel;
 use tandem_storage::Storage;
 use tokio::sync::Semaphore;
 
 use crate::{
     access::AccessControl, activations::Activations, artifacts::ArtifactStore,
     body_budget::BodyBudget, config::Limits, connection::Admission, events::EventLog,
-    live_counts::LiveCounts, live_items::LiveItems, metrics::Metrics, models::Models,
+    generators::Generators, live_counts::LiveCounts, live_items::LiveItems, metrics::Metrics,
+    models::{Models, ServedModel},
     storage::EventSink, traces::Traces, trends::Trends,
 };
 
@@ -35,6 +37,8 @@ pub struct AppState {
     pub admin: bool,
     /// The folder of releases, if there is one.
     pub releases: Option<Arc<Activations>>,
+    /// The servers that make the lists, if this one has no language model.
+    pub generators: Option<Arc<Generators>>,
     /// Where the spans of requests are sent, if anywhere.
     pub traces: Option<Traces>,
     /// The event log, if one is kept.
@@ -159,6 +163,7 @@ impl AppState {
             api_docs: true,
             admin: true,
             releases: None,
+            generators: None,
             traces: None,
             events: None,
             storage: None,
@@ -182,6 +187,24 @@ impl AppState {
     #[must_use]
     pub fn recommender(&self) -> Arc<Recommender> {
         self.recommender.get()
+    }
+
+    /// Whether requests for candidates can be answered.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        match &self.generators {
+            Some(generators) => generators.are_ready(),
+            None => self.recommender().models.are_ready(),
+        }
+    }
+
+    /// The language models that requests can name, the default first.
+    #[must_use]
+    pub fn hosted_models(&self) -> Vec<HostedModel> {
+        match &self.generators {
+            Some(generators) => generators.models(),
+            None => self.recommender().models.iter().map(ServedModel::status).collect(),
+        }
     }
 
     /// Keys, origins and rates.

@@ -9,8 +9,8 @@ use tandem_storage::{Location, Retention};
 
 use super::Limits;
 use crate::{
-    access::Rates, connection::ConnectionLimits, events::MAX_FILE_BYTES, models::ModelFile,
-    origin::Origin, traces::OtlpEndpoint,
+    access::Rates, connection::ConnectionLimits, events::MAX_FILE_BYTES, generators::GeneratorUrl,
+    models::ModelFile, origin::Origin, traces::OtlpEndpoint,
 };
 
 /// Time that is added to the longest wait of a request before its connection counts as stalled.
@@ -105,6 +105,15 @@ pub struct Args {
     /// [default: with --release, the folder `signals` of the release, if there is one].
     #[arg(long, value_name = "DIR", help_heading = "Models")]
     pub signals: Option<PathBuf>,
+    /// Another cloud-server with the same release that makes the lists, `http://HOST:PORT` in a
+    /// private network; may be repeated. This server then loads no language model, and --gguf is
+    /// left out [default: this server makes the lists].
+    #[arg(long, value_name = "URL", value_delimiter = ',', help_heading = "Models")]
+    pub generator: Vec<GeneratorUrl>,
+    /// Admin key of the servers of --generator; give it in the environment
+    /// (`TANDEM_GENERATOR_KEY`) [default: they have no keys].
+    #[arg(long, value_name = "KEY", hide_env_values = true, help_heading = "Models")]
+    pub generator_key: Option<String>,
     /// Threads of each language model, 1 to 512 [default: number of cores].
     #[arg(long, value_name = "N", value_parser = number(1, 512), help_heading = "Models")]
     pub threads: Option<usize>,

@@ -47,12 +47,16 @@ impl Args {
     /// # Errors
     /// [`OptionsError`] if the options name no source, or two.
     pub(crate) fn source(&self) -> Result<Source, OptionsError> {
-        let Self { release, data, artifacts, gguf, signals, .. } = self;
+        let Self { release, data, artifacts, gguf, signals, generator, .. } = self;
+        let has_generators = !generator.is_empty();
         let parts = [
             ("--data", data.is_some()),
             ("--artifacts", artifacts.is_some()),
             ("--gguf", !gguf.is_empty()),
         ];
+        if has_generators && !gguf.is_empty() {
+            return Err(OptionsError::Both { one: "--generator", other: "--gguf" });
+        }
         let excluded = parts.into_iter().chain([("--signals", signals.is_some())]);
         if let Some(folder) = release {
             return match excluded.into_iter().find(|(_, is_set)| *is_set) {
@@ -61,14 +65,15 @@ impl Args {
             };
         }
         match (data, artifacts) {
-            (Some(data), Some(artifacts)) if !gguf.is_empty() => Ok(Source::Files {
+            (Some(data), Some(artifacts)) if has_generators || !gguf.is_empty() => Ok(Source::Files {
                 data: data.clone(),
                 artifacts: artifacts.clone(),
                 gguf: gguf.clone(),
                 signals: signals.clone(),
             }),
             _ => {
-                let missing = parts.into_iter().filter(|(_, is_set)| !is_set);
+                let is_needed = |name: &str| name != "--gguf" || !has_generators;
+                let missing = parts.into_iter().filter(|(name, it)| !it && is_needed(name));
                 let missing: Vec<_> = missing.map(|(name, _)| name).collect();
                 Err(OptionsError::Missing { missing: missing.join(", ") })
             }
@@ -86,7 +91,13 @@ impl Args {
         if self.store_events && self.events.is_some() {
             return Err(OptionsError::Both { one: "--events", other: "--store-events" });
         }
-        let on_events = [
+        let dependent = [
+            (
+                "--generator-key",
+                self.generator_key.is_some(),
+                "--generator",
+                !self.generator.is_empty(),
+            ),
             ("--store-events", self.store_events, "--storage", self.storage.is_some()),
             (
                 "--keep-events-days",
@@ -101,7 +112,7 @@ impl Args {
                 self.store_events,
             ),
         ];
-        for (one, is_set, other, has_other) in on_events {
+        for (one, is_set, other, has_other) in dependent {
             if is_set && !has_other {
                 return Err(OptionsError::Needs { one, other });
             }

@@ -17,7 +17,7 @@ use tokio::sync::mpsc::Receiver;
 use super::contents::exists;
 use crate::{
     artifacts::{is_release, is_sha256},
-    release_folder::{ARTIFACTS, RELEASES, read_release},
+    release_folder::{ARTIFACTS, ListMaker, RELEASES, read_release},
     start_error::StartError,
 };
 
@@ -238,7 +238,7 @@ fn is_parent(path: &str, name: &str) -> bool {
 
 /// Reads the release as a server does. Returns the name of its artefacts.
 fn verify(staging: &Path, name: &str) -> Result<String, UploadError> {
-    let parts = read_release(staging, name).map_err(|error| unusable(&error, staging))?;
+    let parts = read_release(staging, name, ListMaker::ThisServer).map_err(|error| unusable(&error, staging))?;
     let expected = parts.artifacts.current().hash().to_owned();
     let folders = fs::read_dir(staging.join(ARTIFACTS)).map_err(UploadError::Write)?;
     let found: BTreeSet<String> = folders

@@ -10,7 +10,7 @@ use actix_web::{
 };
 use serde::{Deserialize, Serialize};
 use tandem_dataset::Item;
-use tandem_protocol::{EngineKind, ItemId, Problem};
+use tandem_protocol::{EngineKind, HostedModel, ItemId, Problem};
 use tandem_storage::{EventCounts, Sizes};
 
 use super::{get, get_or_head, not_allowed, only_admin};
@@ -95,9 +95,10 @@ pub(crate) struct ModelNow {
 pub(crate) async fn overview(state: web::Data<AppState>) -> HttpResponse {
     let recommender = state.recommender();
     let Recommender { catalogue, dataset, artifacts, models, .. } = &*recommender;
-    let model = |model: &ServedModel| {
-        let queued = model.worker.queued();
-        let status = model.status();
+    let model = |status: HostedModel| {
+        // The queue of a generator is its own.
+        let here = models.iter().find(|model| model.name == status.name);
+        let queued = here.map_or(0, |model| model.worker.queued());
         ModelNow { name: status.name, ready: status.ready, engine: status.engine, queued }
     };
     let (recent, now) = (&state.metrics.recent, now());
@@ -109,7 +110,7 @@ pub(crate) async fn overview(state: web::Data<AppState>) -> HttpResponse {
         items: catalogue.len(),
         release: state.releases.as_ref().map(|releases| releases.in_use()),
         artifacts: artifacts.current().hash().to_owned(),
-        models: models.iter().map(model).collect(),
+        models: state.hosted_models().into_iter().map(model).collect(),
         connections: state.open_connections(),
         hour: recent.hour(now),
         errors: recent.errors(),

@@ -7,7 +7,12 @@ use tandem_protocol::{
 };
 use tokio::{sync::Semaphore, task::JoinSet};
 
-use super::{artifacts::RELEASE_HEADER, release::find_release};
+use super::{
+    artifacts::RELEASE_HEADER,
+    list::{List, timings},
+    release::find_release,
+    remote_list::{RemoteQuery, remote_list},
+};
 use crate::{
     access::{Caller, Role},
     artifacts::Release,
@@ -126,16 +131,6 @@ pub(crate) async fn batch(
     Ok(web::Json(BatchResponse { answers }))
 }
 
-/// A response and what its middlewares and headers say about it.
-struct List {
-    response: CandidatesResponse,
-    /// Number of tokens that were evaluated.
-    tokens: usize,
-    times: ListTimes,
-    /// The release of its rows.
-    release: Option<String>,
-}
-
 async fn make_list(
     state: &AppState,
     recommender: &Recommender,
@@ -153,16 +148,20 @@ async fn make_list(
         state.items.exclude(catalogue, &mut job.exclude);
     }
     let total = job.only.as_ref().map(|only| only.len() as usize);
-    let model = models.find(request.model.as_deref())?;
     let release = match (request.rows, request.release) {
         (true, wanted) => Some(find_release(artifacts, wanted.as_deref()).await?),
         (false, _) => None,
     };
-    // The ids of the request are not kept while it waits.
-    drop((request.history, request.exclude));
     if state.is_draining() {
         return Err(ApiError::ShuttingDown);
     }
+    if let Some(generators) = &state.generators {
+        let query = RemoteQuery { request, history: job.history, release, arrived };
+        return remote_list(state, generators, caller, catalogue, query).await;
+    }
+    let model = models.find(request.model.as_deref())?;
+    // The ids of the request are not kept while it waits.
+    drop((request.history, request.exclude));
     let history = job.history.clone();
     let deadline = arrived + state.limits.timeout;
     let output = model.worker.generate(caller.client, job, deadline).await;
@@ -219,25 +218,4 @@ async fn make_list(
     };
     let release = release.map(|release| release.hash().to_owned());
     Ok(List { response, tokens, times, release })
-}
-
-/// What a caller is told of the time of a list. Time and tokens of the prompt tell whether its
-/// history is in the prefix cache.
-fn timings(output: &JobOutput, role: Role, arrived: Instant) -> Timings {
-    let generation = &output.generation;
-    let public = Timings {
-        queue_ms: output.queue_ms,
-        total_ms: arrived.elapsed().as_secs_f64() * 1e3,
-        ..Timings::default()
-    };
-    match role {
-        Role::Public => public,
-        Role::Admin => Timings {
-            prompt_ms: generation.prompt_ms,
-            decode_ms: generation.decode_ms,
-            prompt_tokens: generation.prompt_tokens,
-            decoded_tokens: generation.decoded_tokens,
-            ..public
-        },
-    }
 }

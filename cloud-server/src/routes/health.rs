@@ -1,7 +1,7 @@
 use actix_web::{HttpResponse, Responder, http::header, web};
 use serde_json::{Value, json};
 
-use crate::{error::ApiError, models::ServedModel, state::AppState};
+use crate::{error::ApiError, state::AppState};
 
 /// Whether the process answers.
 #[utoipa::path(
@@ -25,12 +25,11 @@ pub(crate) async fn readyz(state: web::Data<AppState>) -> Result<impl Responder,
     if state.is_draining() {
         return Err(ApiError::ShuttingDown);
     }
-    let recommender = state.recommender();
-    if !recommender.models.are_ready() {
-        return Err(ApiError::NotReady);
+    if !state.is_ready() {
+        let generators = state.generators.as_ref();
+        return Err(generators.map_or(ApiError::NotReady, |_| ApiError::NoGenerator));
     }
-    let models: Vec<_> = recommender.models.iter().map(ServedModel::status).collect();
-    Ok(uncached(&json!({ "status": "ready", "models": models })))
+    Ok(uncached(&json!({ "status": "ready", "models": state.hosted_models() })))
 }
 
 fn uncached(body: &Value) -> HttpResponse {

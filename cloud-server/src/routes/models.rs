@@ -1,7 +1,7 @@
 use actix_web::{HttpResponse, Responder, http::header, web};
 use tandem_protocol::ModelsResponse;
 
-use crate::{models::ServedModel, state::AppState};
+use crate::state::AppState;
 
 /// The language models that requests can name, the default first.
 #[utoipa::path(
@@ -10,9 +10,7 @@ use crate::{models::ServedModel, state::AppState};
     security(("key" = [])),
 )]
 pub(crate) async fn models(state: web::Data<AppState>) -> impl Responder {
-    let recommender = state.recommender();
-    let models = recommender.models.iter().map(ServedModel::status).collect();
     HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "no-store"))
-        .json(ModelsResponse { models })
+        .json(ModelsResponse { models: state.hosted_models() })
 }

@@ -39,14 +39,14 @@ pub(crate) struct Status {
 pub(crate) async fn status(state: web::Data<AppState>) -> impl Responder {
     let recommender = state.recommender();
     let Recommender { catalogue, dataset, artifacts, models, .. } = &*recommender;
-    let language_models: Vec<HostedModel> = models.iter().map(ServedModel::status).collect();
+    let language_models = state.hosted_models();
     let language_model = language_models.first().and_then(|model| {
         let (name, sha256) = (model.name.clone(), model.sha256.clone()?);
         Some(LanguageModelInfo { name, sha256 })
     });
     HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(Status {
         version: env!("CARGO_PKG_VERSION"),
-        ready: models.are_ready(),
+        ready: state.is_ready(),
         language_model,
         language_models,
         dataset: dataset.name.clone(),

@@ -14,6 +14,7 @@ mod events;
 mod filters;
 mod fixture;
 mod fuzz;
+mod generators;
 mod http;
 mod models;
 mod operation;

@@ -123,10 +123,18 @@ impl Process {
         fields.skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() * TICK_S
     }
 
-    /// Sends a signal and waits until the process has ended.
-    pub(crate) fn stop_with(&mut self, signal: &str) -> ExitStatus {
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(crate) fn signal(&self, signal: &str) {
         let sent = Command::new("kill").arg(signal).arg(self.child.id().to_string()).status();
         assert!(sent.unwrap().success());
+    }
+
+    /// Sends a signal and waits until the process has ended.
+    pub(crate) fn stop_with(&mut self, signal: &str) -> ExitStatus {
+        self.signal(signal);
         let mut status = None;
         wait_until("the server has ended", || {
             status = self.child.try_wait().unwrap();

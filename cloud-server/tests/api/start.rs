@@ -43,7 +43,8 @@ impl Folder {
         command
     }
 
-    fn command_on_port(&self, port: &str) -> Command {
+    /// As [`Folder::command`], without a language model.
+    pub(crate) fn command_on_port(&self, port: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cloud-server"));
         command
             .args(["--port", port])

@@ -9,6 +9,7 @@
 mod calibrate;
 mod calibration;
 mod candidate_lists;
+mod capacity;
 #[cfg(feature = "llama")]
 mod convert;
 #[cfg(feature = "llama")]
@@ -94,6 +95,8 @@ enum Command {
     Export(export::Export),
     /// Send a release to a server and put it in use there.
     Publish(publish::Publish),
+    /// Compute what a number of visitors needs: servers, memory, bandwidth, price.
+    Capacity(capacity::Capacity),
     /// Write manual pages and shell completions, for packages of the program.
     #[command(hide = true)]
     Manual {
@@ -140,6 +143,7 @@ fn main() -> ExitCode {
         Command::Evaluate(args) => evaluate::run(args),
         Command::Export(args) => export::run(args),
         Command::Publish(args) => publish::run(args),
+        Command::Capacity(args) => capacity::run(args),
         Command::Manual { share } => tandem_manual::write(&Cli::command(), share)
             .with_context(|| format!("cannot write to {}", share.display())),
     });

@@ -1,0 +1,134 @@
+//! Other servers that make the candidate lists of this one (`--generator`).
+//!
+//! A server with generators loads no language model. It checks a request, sends it to one of its
+//! generators, and attaches its own rows. Everything else (artefacts, rows, events, items) it answers
+//! itself. A generator is an ordinary `cloud-server` with the same release inside the network of the
+//! operator, so one machine with language models can serve many that face the public.
+//!
+//! [`Generators::list`] balances by load, retries elsewhere what a generator could not answer, and
+//! asks a second one when the first takes unusually long.
+
+mod balance;
+mod hedges;
+mod target;
+mod url;
+
+use std::{sync::Arc, time::Instant};
+
+use actix_web::{rt::time::sleep_until, web::Bytes};
+use rand::{SeedableRng, rngs::StdRng};
+use std::sync::Mutex;
+use tandem_protocol::{CandidatesRequest, CandidatesResponse, HostedModel};
+use tokio::task::JoinSet;
+
+use self::{
+    balance::choose,
+    hedges::Hedges,
+    target::{Attempt, Failed, Target},
+};
+use crate::{client::Client, error::ApiError};
+pub use self::url::{GeneratorUrl, GeneratorUrlError};
+
+/// The generators of a server.
+#[derive(Debug)]
+pub struct Generators {
+    targets: Vec<Arc<Target>>,
+    hedges: Hedges,
+    random: Mutex<StdRng>,
+}
+
+impl Generators {
+    /// Generators at these addresses, which are asked with an admin `key` of theirs.
+    #[must_use]
+    pub fn new(urls: &[GeneratorUrl], key: Option<&str>) -> Self {
+        let target = |url: &GeneratorUrl| Arc::new(Target::new(url, key));
+        Self {
+            targets: urls.iter().map(target).collect(),
+            hedges: Hedges::default(),
+            random: Mutex::new(StdRng::seed_from_u64(rand::random())),
+        }
+    }
+
+    /// Asks all generators which models they have and whether they are ready. Is called again and
+    /// again.
+    pub(crate) async fn look(&self) {
+        let mut looks = JoinSet::new();
+        for target in &self.targets {
+            looks.spawn_local(Arc::clone(target).look());
+        }
+        while looks.join_next().await.is_some() {}
+    }
+
+    /// Whether a generator is ready.
+    #[must_use]
+    pub fn are_ready(&self) -> bool {
+        self.targets.iter().any(|target| target.is_ready())
+    }
+
+    /// The models of a generator that is ready, the default first; none if none is ready.
+    #[must_use]
+    pub fn models(&self) -> Vec<HostedModel> {
+        self.targets.iter().map(|target| target.models()).find(|them| !them.is_empty()).unwrap_or_default()
+    }
+
+    /// The list of a generator for a request of `client`. It is of the catalogue with this hash.
+    /// Dropping the future ends all requests to generators.
+    ///
+    /// # Errors
+    /// The refusal of the last generator that was asked, [`ApiError::NoGenerator`] if none
+    /// answered, or [`ApiError::Timeout`] after the deadline.
+    pub(crate) async fn list(
+        &self,
+        request: &CandidatesRequest,
+        client: Client,
+        catalogue_hash: &str,
+        deadline: Instant,
+    ) -> Result<CandidatesResponse, ApiError> {
+        let arrived = Instant::now();
+        let body = serde_json::to_vec(request).map(Bytes::from).map_err(|_| ApiError::Internal)?;
+        let mut running = JoinSet::new();
+        let mut tried = Vec::new();
+        let mut refusal = ApiError::NoGenerator;
+        let mut hedge_at = None;
+        self.hedges.request();
+        loop {
+            if running.is_empty() {
+                let Some(at) = self.choose(&tried) else { return Err(refusal) };
+                tried.push(at);
+                hedge_at = Some(Instant::now() + self.targets[at].patience());
+                let attempt = Attempt { body: body.clone(), client, deadline };
+                running.spawn_local(Arc::clone(&self.targets[at]).ask(attempt));
+            }
+            let wake = hedge_at.map_or(deadline, |at: Instant| at.min(deadline));
+            tokio::select! {
+                Some(done) = running.join_next() => match done.unwrap_or(Err(Failed::Elsewhere(ApiError::Internal))) {
+                    Ok(list) if list.catalogue_hash == catalogue_hash => return Ok(list),
+                    // It has another release: one of the two is about to switch.
+                    Ok(_) => {}
+                    Err(Failed::Elsewhere(error)) => refusal = error,
+                    Err(Failed::Everywhere(error)) => return Err(error),
+                },
+                () = sleep_until(wake.into()) => {
+                    if Instant::now() >= deadline {
+                        let seconds = deadline.saturating_duration_since(arrived).as_secs();
+                        return Err(ApiError::Timeout { seconds });
+                    }
+                    hedge_at = None;
+                    if let Some(at) = self.choose(&tried).filter(|_| self.hedges.take()) {
+                        tried.push(at);
+                        let attempt = Attempt { body: body.clone(), client, deadline };
+                        running.spawn_local(Arc::clone(&self.targets[at]).ask(attempt));
+                    }
+                }
+            }
+        }
+    }
+
+    /// A generator that was not tried yet.
+    fn choose(&self, tried: &[usize]) -> Option<usize> {
+        let now = Instant::now();
+        let loads: Vec<_> = self.targets.iter().map(|target| target.load(now)).collect();
+        let mut random = self.random.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        choose(&loads, tried, &mut *random)
+    }
+}

@@ -1,0 +1,239 @@
+use std::{
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use actix_web::{
+    http::{StatusCode, header},
+    web::Bytes,
+};
+use serde::Deserialize;
+use tandem_protocol::{CandidatesResponse, HostedModel, Problem};
+
+use super::{balance::Load, url::GeneratorUrl};
+use crate::{client::Client, error::ApiError};
+
+/// Time in which a generator says whether it is ready.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
+/// Maximum size of a response with 200 candidates.
+const MAX_RESPONSE: usize = 1 << 20;
+/// A generator that fails is left out for so long, twice as long after each further failure.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+/// Weight of the newest time in the mean of recent times.
+const NEWEST: f64 = 0.1;
+/// A second generator is asked after so many times the recent time of a request.
+const PATIENCE: f64 = 4.0;
+/// But not before this time, which every machine needs now and then.
+const LEAST_PATIENCE: Duration = Duration::from_millis(50);
+/// Expected time before the first answer.
+const UNKNOWN_MS: f64 = 10.0;
+/// Seconds after which a client may retry if a generator names none.
+const RETRY_S: u64 = 1;
+
+/// A request to a generator.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    pub(super) body: Bytes,
+    pub(super) client: Client,
+    pub(super) deadline: Instant,
+}
+
+/// Why a generator made no list.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// Another one may.
+    Elsewhere(ApiError),
+    /// The request is at fault, or its deadline has passed.
+    Everywhere(ApiError),
+}
+
+/// One generator.
+#[derive(Debug)]
+pub(super) struct Target {
+    url: GeneratorUrl,
+    key: Option<String>,
+    in_flight: AtomicUsize,
+    health: Mutex<Health>,
+}
+
+#[derive(Debug, Default)]
+struct Health {
+    /// The models, if it was ready when it was last looked at.
+    models: Vec<HostedModel>,
+    /// Consecutive failures.
+    failures: u32,
+    /// It is left out until then.
+    out_until: Option<Instant>,
+    /// Mean of recent times of a request in milliseconds.
+    mean_ms: Option<f64>,
+}
+
+#[derive(Deserialize)]
+struct Ready {
+    models: Vec<HostedModel>,
+}
+
+impl Target {
+    pub(super) fn new(url: &GeneratorUrl, key: Option<&str>) -> Self {
+        Self {
+            url: url.clone(),
+            key: key.map(str::to_owned),
+            in_flight: AtomicUsize::new(0),
+            health: Mutex::default(),
+        }
+    }
+
+    fn health(&self) -> MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        !self.health().models.is_empty()
+    }
+
+    pub(super) fn models(&self) -> Vec<HostedModel> {
+        self.health().models.clone()
+    }
+
+    pub(super) fn load(&self, now: Instant) -> Load {
+        let health = self.health();
+        let is_out = health.out_until.is_some_and(|until| now < until);
+        let waiting = self.in_flight.load(Ordering::Relaxed) + 1;
+        Load {
+            is_available: !health.models.is_empty() && !is_out,
+            expected_ms: waiting as f64 * health.mean_ms.unwrap_or(UNKNOWN_MS),
+        }
+    }
+
+    /// Time after which another generator is asked as well.
+    pub(super) fn patience(&self) -> Duration {
+        let mean_ms = self.health().mean_ms.unwrap_or(UNKNOWN_MS);
+        LEAST_PATIENCE.max(Duration::from_secs_f64(mean_ms * PATIENCE / 1e3))
+    }
+
+    /// Asks whether it is ready.
+    pub(super) async fn look(self: Arc<Self>) {
+        let models = match self.ready().await {
+            Ok(models) => models,
+            Err(reason) => {
+                if self.is_ready() {
+                    tracing::warn!(generator = %self.url, reason, "a generator is not ready");
+                }
+                Vec::new()
+            }
+        };
+        let mut health = self.health();
+        if health.models.is_empty() && !models.is_empty() {
+            tracing::info!(generator = %self.url, "a generator is ready");
+            // It may have been started again.
+            (health.failures, health.out_until) = (0, None);
+        }
+        health.models = models;
+    }
+
+    async fn ready(&self) -> Result<Vec<HostedModel>, String> {
+        let request = client().get(format!("{}/readyz", self.url)).timeout(LOOK_TIMEOUT);
+        let mut response = request.send().await.map_err(|error| error.to_string())?;
+        if response.status() != StatusCode::OK {
+            return Err(format!("status {}", response.status()));
+        }
+        let ready = response.json::<Ready>().limit(MAX_RESPONSE).await;
+        Ok(ready.map_err(|error| error.to_string())?.models)
+    }
+
+    /// Requests a list.
+    pub(super) async fn ask(self: Arc<Self>, attempt: Attempt) -> Result<CandidatesResponse, Failed> {
+        let started = Instant::now();
+        let _in_flight = InFlight::new(&self.in_flight);
+        let result = self.exchange(attempt).await;
+        let mut health = self.health();
+        match &result {
+            Ok(_) => {
+                let ms = started.elapsed().as_secs_f64() * 1e3;
+                let before = health.mean_ms.unwrap_or(ms);
+                health.mean_ms = Some(before + NEWEST * (ms - before));
+                (health.failures, health.out_until) = (0, None);
+            }
+            // It works but is full, or the request is at fault.
+            Err(Failed::Elsewhere(ApiError::Overloaded { .. }) | Failed::Everywhere(_)) => {}
+            Err(Failed::Elsewhere(_)) => {
+                let pause = FIRST_PAUSE * 2_u32.saturating_pow(health.failures.min(16));
+                health.failures += 1;
+                health.out_until = Some(Instant::now() + pause.min(LONGEST_PAUSE));
+            }
+        }
+        result
+    }
+
+    async fn exchange(&self, attempt: Attempt) -> Result<CandidatesResponse, Failed> {
+        let Attempt { body, client: visitor, deadline } = attempt;
+        let time = deadline.saturating_duration_since(Instant::now());
+        let mut request = client()
+            .post(format!("{}/v1/candidates", self.url))
+            .timeout(time)
+            .insert_header((header::CONTENT_TYPE, "application/json"))
+            // The generator serves the visitors in turn.
+            .insert_header(("x-forwarded-for", visitor.to_string()));
+        if let Some(key) = &self.key {
+            request = request.bearer_auth(key);
+        }
+        let failed = |reason: &dyn std::fmt::Display| {
+            tracing::warn!(generator = %self.url, %reason, "a generator did not answer");
+            Failed::Elsewhere(ApiError::NoGenerator)
+        };
+        let mut response = request.send_body(body).await.map_err(|error| failed(&error))?;
+        let status = response.status();
+        let retry_after = response.headers().get(header::RETRY_AFTER);
+        let retry_after_s = retry_after.and_then(|it| it.to_str().ok()?.parse().ok()).unwrap_or(RETRY_S);
+        let body = response.body().limit(MAX_RESPONSE).await.map_err(|error| failed(&error))?;
+        match status {
+            StatusCode::OK => serde_json::from_slice(&body).map_err(|error| failed(&error)),
+            StatusCode::BAD_REQUEST => Err(Failed::Everywhere(ApiError::InvalidRequest {
+                detail: detail(&body),
+            })),
+            StatusCode::GATEWAY_TIMEOUT => {
+                Err(Failed::Elsewhere(ApiError::Timeout { seconds: time.as_secs() }))
+            }
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+                Err(Failed::Elsewhere(ApiError::Overloaded { retry_after_s }))
+            }
+            // For example a key that it does not accept.
+            _ => Err(failed(&format_args!("status {status}: {}", detail(&body)))),
+        }
+    }
+}
+
+/// What an error response says.
+fn detail(body: &[u8]) -> String {
+    serde_json::from_slice::<Problem>(body)
+        .map_or_else(|_| "no description".to_owned(), |problem| problem.detail)
+}
+
+/// The HTTP client of this thread, which keeps connections open.
+fn client() -> awc::Client {
+    thread_local! {
+        static CLIENT: awc::Client = awc::Client::builder().disable_redirects().finish();
+    }
+    CLIENT.with(Clone::clone)
+}
+
+/// Counts a request while it is under way.
+struct InFlight<'t>(&'t AtomicUsize);
+
+impl<'t> InFlight<'t> {
+    fn new(count: &'t AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,186 @@
+//! A server without a language model, in front of others that make its lists.
+
+use std::{fs, net::TcpListener, process::Command, thread};
+
+use serde_json::{Value, json};
+
+use crate::{
+    fixture::{candidate_ids, catalogue, wait_until, write_artifacts},
+    process::Process,
+    start::Folder,
+};
+
+/// Starts a server on a folder of its own for the port file.
+fn start(name: &str, folder: &Folder, command: &mut Command) -> Process {
+    let ports = folder.path(name);
+    fs::create_dir(&ports).unwrap();
+    Process::start_with(&ports, command)
+}
+
+fn generator(name: &str, folder: &Folder) -> Process {
+    start(name, folder, &mut folder.command()).ready()
+}
+
+fn url(process: &Process) -> String {
+    format!("http://127.0.0.1:{}", process.port())
+}
+
+/// A server that asks these generators.
+fn front(folder: &Folder, urls: &[String]) -> Command {
+    let mut command = folder.command_on_port("0");
+    for url in urls {
+        command.args(["--generator", url]);
+    }
+    command
+}
+
+fn body(history: &[&str]) -> Value {
+    json!({ "history": history, "k": 10, "rows": true, "exclude": ["2"] })
+}
+
+#[test]
+fn the_list_is_that_of_a_generator_with_the_rows_of_this_server() {
+    let folder = Folder::new();
+    let generator = generator("generator", &folder);
+    let front = start("front", &folder, &mut front(&folder, &[url(&generator)])).ready();
+    let request = body(&["3", "4", "unknown"]);
+    let (direct, through) = (generator.candidates(&request), front.candidates(&request));
+    assert_eq!(candidate_ids(&through), candidate_ids(&direct));
+    for field in ["model", "ranking", "ignored", "catalogue_hash", "history_rows"] {
+        assert_eq!(through[field], direct[field], "{field}");
+    }
+    for (one, other) in [(&through, &direct)] {
+        let rows = |list: &Value| -> Vec<Value> {
+            list["candidates"].as_array().unwrap().iter().map(|it| it["row"].clone()).collect()
+        };
+        assert!(rows(one)[0].is_string());
+        assert_eq!(rows(one), rows(other));
+    }
+    let models = |process: &Process| process.get("/v1/models").1;
+    assert_eq!(models(&front), models(&generator));
+    let status: Value = serde_json::from_slice(&front.get("/v1/status").1).unwrap();
+    assert_eq!(status["language_model"]["name"], "model");
+
+    let (status, answer) = front.post("/v1/candidates", r#"{"history":[],"model":"none"}"#);
+    assert_eq!(status, 400, "{}", String::from_utf8_lossy(&answer));
+    let (status, _) = front.post("/v1/candidates", r#"{"history":[],"k":0}"#);
+    assert_eq!(status, 400);
+}
+
+#[test]
+fn requests_go_on_when_a_generator_is_killed_and_when_it_is_back() {
+    let folder = Folder::new();
+    let (mut one, other) = (generator("one", &folder), generator("other", &folder));
+    let urls = [url(&one), url(&other)];
+    let front = start("front", &folder, &mut front(&folder, &urls)).ready();
+    let ask = |count: usize| {
+        thread::scope(|scope| {
+            for client in 0..4 {
+                let front = &front;
+                scope.spawn(move || {
+                    for number in 0..count {
+                        let item = (1 + (client * count + number) % 30).to_string();
+                        let (status, answer) =
+                            front.post("/v1/candidates", &body(&[&item]).to_string());
+                        assert_eq!(status, 200, "{}", String::from_utf8_lossy(&answer));
+                    }
+                });
+            }
+        });
+    };
+    ask(10);
+    thread::scope(|scope| {
+        scope.spawn(|| ask(40));
+        one.stop_with("-KILL");
+    });
+    ask(10);
+    drop(other);
+    let (status, answer) = front.post("/v1/candidates", &body(&["1"]).to_string());
+    assert_eq!(status, 503);
+    let problem: Value = serde_json::from_slice(&answer).unwrap();
+    assert_eq!(problem["code"], "not_ready");
+    wait_until("the server is not ready", || front.get("/readyz").0 == 503);
+    // What needs no list is answered.
+    assert_eq!(front.post("/v1/rows", r#"{"items":["1"]}"#).0, 200);
+    let mut again = folder.command_on_port(&one.port().to_string());
+    again.arg("--gguf").arg(folder.path("model.gguf"));
+    let _again = start("again", &folder, &mut again).ready();
+    wait_until("the generator is found again", || front.get("/readyz").0 == 200);
+    ask(1);
+}
+
+/// It accepts connections, but no request is answered: only the second request helps.
+#[test]
+fn a_generator_that_hangs_does_not_delay_a_list() {
+    let folder = Folder::new();
+    let (hanging, other) = (generator("hanging", &folder), generator("other", &folder));
+    let urls = [url(&hanging), url(&other)];
+    let front = start("front", &folder, front(&folder, &urls).args(["--timeout", "600"])).ready();
+    wait_until("both are found", || {
+        let lists = |process: &Process| -> u64 {
+            let (_, metrics) = process.get("/metrics");
+            let metrics = String::from_utf8(metrics).unwrap();
+            let lists = metrics.lines().find(|it| it.starts_with("tandem_candidate_lists_total{"));
+            lists.map_or(0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
+        };
+        front.candidates(&body(&["1"]));
+        lists(&hanging) > 0 && lists(&other) > 0
+    });
+    hanging.signal("-STOP");
+    // More than a few: each generator is drawn first for half of them.
+    for item in 1..=12 {
+        front.candidates(&body(&[&item.to_string()]));
+    }
+    hanging.signal("-CONT");
+}
+
+#[test]
+fn a_generator_of_another_catalogue_is_not_used() {
+    let (folder, another) = (Folder::new(), Folder::new());
+    let data = another.path("data").join("catalogue.jsonl");
+    let text = fs::read_to_string(&data).unwrap().replace("of number 7", "of number seven");
+    fs::write(&data, text).unwrap();
+    let dataset = tandem_dataset::Dataset::load(&another.path("data")).unwrap();
+    assert_ne!(dataset.catalogue.hash(), catalogue().hash());
+    write_artifacts(&another.path("artifacts"), &dataset.catalogue, 0);
+    let wrong = generator("wrong", &another);
+    let front = start("front", &folder, &mut front(&folder, &[url(&wrong)])).ready();
+    let (status, answer) = front.post("/v1/candidates", &body(&["1"]).to_string());
+    assert_eq!(status, 503, "{}", String::from_utf8_lossy(&answer));
+}
+
+#[test]
+fn a_generator_with_keys_serves_the_holder_of_its_admin_key() {
+    let folder = Folder::new();
+    let keys = folder.path("keys.toml");
+    let key = |kind: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_cloud-server"))
+            .args(["keys", "new", "--name", kind, "--kind", kind, "--file"])
+            .arg(&keys)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let admin = key("admin");
+    let mut command = folder.command();
+    let generator = start("generator", &folder, command.arg("--keys").arg(&keys)).ready();
+    let mut asked = front(&folder, &[url(&generator)]);
+    let front_with = start("with", &folder, asked.env("TANDEM_GENERATOR_KEY", &admin)).ready();
+    assert_eq!(candidate_ids(&front_with.candidates(&body(&["3"]))).len(), 10);
+    let front_without = start("without", &folder, &mut front(&folder, &[url(&generator)])).ready();
+    assert_eq!(front_without.post("/v1/candidates", &body(&["3"]).to_string()).0, 503);
+}
+
+#[test]
+fn no_generator_answers_at_the_start() {
+    let folder = Folder::new();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = format!("http://{}", free.local_addr().unwrap());
+    drop(free);
+    let front = start("front", &folder, &mut front(&folder, &[nobody]));
+    assert_eq!(front.get("/readyz").0, 503);
+    assert_eq!(front.get("/livez").0, 200);
+    assert_eq!(front.get("/v1/manifest").0, 200);
+    assert_eq!(front.post("/v1/candidates", &body(&["1"]).to_string()).0, 503);
+}
