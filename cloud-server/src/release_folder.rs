@@ -94,10 +94,8 @@ pub(crate) fn read_release(
     maker: ListMaker,
 ) -> Result<Parts, StartError> {
     let release = folder.join(RELEASES).join(name);
-    let model = || ModelFile {
-        name: "language-model".to_owned(),
-        path: release.join(LANGUAGE_MODEL),
-    };
+    let model =
+        || ModelFile { name: "language-model".to_owned(), path: release.join(LANGUAGE_MODEL) };
     let models: Vec<_> = (maker == ListMaker::ThisServer).then(model).into_iter().collect();
     let signals = Some(release.join(SIGNALS)).filter(|folder| folder.exists());
     Parts::read(&release.join("data"), &models, signals.as_deref(), |catalogue| {

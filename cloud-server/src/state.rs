@@ -13,11 +13,21 @@ use tandem_storage::Storage;
 use tokio::sync::Semaphore;
 
 use crate::{
-    access::AccessControl, activations::Activations, artifacts::ArtifactStore,
-    body_budget::BodyBudget, config::Limits, connection::Admission, events::EventLog,
-    generators::Generators, live_counts::LiveCounts, live_items::LiveItems, metrics::Metrics,
+    access::AccessControl,
+    activations::Activations,
+    artifacts::ArtifactStore,
+    body_budget::BodyBudget,
+    config::Limits,
+    connection::Admission,
+    events::EventLog,
+    generators::Generators,
+    live_counts::LiveCounts,
+    live_items::LiveItems,
+    metrics::Metrics,
     models::{Models, ServedModel},
-    storage::EventSink, traces::Traces, trends::Trends,
+    storage::EventSink,
+    traces::Traces,
+    trends::Trends,
 };
 
 /// Everything that the request handlers share.

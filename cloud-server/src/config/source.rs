@@ -65,12 +65,14 @@ impl Args {
             };
         }
         match (data, artifacts) {
-            (Some(data), Some(artifacts)) if has_generators || !gguf.is_empty() => Ok(Source::Files {
-                data: data.clone(),
-                artifacts: artifacts.clone(),
-                gguf: gguf.clone(),
-                signals: signals.clone(),
-            }),
+            (Some(data), Some(artifacts)) if has_generators || !gguf.is_empty() => {
+                Ok(Source::Files {
+                    data: data.clone(),
+                    artifacts: artifacts.clone(),
+                    gguf: gguf.clone(),
+                    signals: signals.clone(),
+                })
+            }
             _ => {
                 let is_needed = |name: &str| name != "--gguf" || !has_generators;
                 let missing = parts.into_iter().filter(|(name, it)| !it && is_needed(name));

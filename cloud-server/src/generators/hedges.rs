@@ -28,7 +28,8 @@ impl Hedges {
 
     /// Whether a second request may be sent now.
     pub(super) fn take(&self) -> bool {
-        let take = |credit: i64| (credit >= REQUESTS_PER_HEDGE).then(|| credit - REQUESTS_PER_HEDGE);
+        let take =
+            |credit: i64| (credit >= REQUESTS_PER_HEDGE).then(|| credit - REQUESTS_PER_HEDGE);
         self.credit.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
     }
 }

@@ -21,13 +21,13 @@ use std::sync::Mutex;
 use tandem_protocol::{CandidatesRequest, CandidatesResponse, HostedModel};
 use tokio::task::JoinSet;
 
+pub use self::url::{GeneratorUrl, GeneratorUrlError};
 use self::{
     balance::choose,
     hedges::Hedges,
     target::{Attempt, Failed, Target},
 };
 use crate::{client::Client, error::ApiError};
-pub use self::url::{GeneratorUrl, GeneratorUrlError};
 
 /// The generators of a server.
 #[derive(Debug)]
@@ -68,7 +68,11 @@ impl Generators {
     /// The models of a generator that is ready, the default first; none if none is ready.
     #[must_use]
     pub fn models(&self) -> Vec<HostedModel> {
-        self.targets.iter().map(|target| target.models()).find(|them| !them.is_empty()).unwrap_or_default()
+        self.targets
+            .iter()
+            .map(|target| target.models())
+            .find(|them| !them.is_empty())
+            .unwrap_or_default()
     }
 
     /// The list of a generator for a request of `client`. It is of the catalogue with this hash.

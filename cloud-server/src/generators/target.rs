@@ -1,9 +1,9 @@
 use std::{
+    sync::Arc,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -147,7 +147,10 @@ impl Target {
     }
 
     /// Requests a list.
-    pub(super) async fn ask(self: Arc<Self>, attempt: Attempt) -> Result<CandidatesResponse, Failed> {
+    pub(super) async fn ask(
+        self: Arc<Self>,
+        attempt: Attempt,
+    ) -> Result<CandidatesResponse, Failed> {
         let started = Instant::now();
         let _in_flight = InFlight::new(&self.in_flight);
         let result = self.exchange(attempt).await;
@@ -189,13 +192,14 @@ impl Target {
         let mut response = request.send_body(body).await.map_err(|error| failed(&error))?;
         let status = response.status();
         let retry_after = response.headers().get(header::RETRY_AFTER);
-        let retry_after_s = retry_after.and_then(|it| it.to_str().ok()?.parse().ok()).unwrap_or(RETRY_S);
+        let retry_after_s =
+            retry_after.and_then(|it| it.to_str().ok()?.parse().ok()).unwrap_or(RETRY_S);
         let body = response.body().limit(MAX_RESPONSE).await.map_err(|error| failed(&error))?;
         match status {
             StatusCode::OK => serde_json::from_slice(&body).map_err(|error| failed(&error)),
-            StatusCode::BAD_REQUEST => Err(Failed::Everywhere(ApiError::InvalidRequest {
-                detail: detail(&body),
-            })),
+            StatusCode::BAD_REQUEST => {
+                Err(Failed::Everywhere(ApiError::InvalidRequest { detail: detail(&body) }))
+            }
             StatusCode::GATEWAY_TIMEOUT => {
                 Err(Failed::Elsewhere(ApiError::Timeout { seconds: time.as_secs() }))
             }

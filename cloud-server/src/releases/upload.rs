@@ -238,7 +238,8 @@ fn is_parent(path: &str, name: &str) -> bool {
 
 /// Reads the release as a server does. Returns the name of its artefacts.
 fn verify(staging: &Path, name: &str) -> Result<String, UploadError> {
-    let parts = read_release(staging, name, ListMaker::ThisServer).map_err(|error| unusable(&error, staging))?;
+    let parts = read_release(staging, name, ListMaker::ThisServer)
+        .map_err(|error| unusable(&error, staging))?;
     let expected = parts.artifacts.current().hash().to_owned();
     let folders = fs::read_dir(staging.join(ARTIFACTS)).map_err(UploadError::Write)?;
     let found: BTreeSet<String> = folders

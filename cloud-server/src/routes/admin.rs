@@ -21,7 +21,6 @@ use crate::{
     clock::now,
     error::ApiError,
     files::blocking,
-    models::ServedModel,
     recent::{Hour, RecentError},
     state::{AppState, Recommender},
     storage::refusal,

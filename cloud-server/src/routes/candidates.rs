@@ -3,7 +3,7 @@ use std::{rc::Rc, sync::Arc, time::Instant};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError, web};
 use tandem_protocol::{
     BatchAnswer, BatchRequest, BatchResponse, Candidate, CandidatesRequest, CandidatesResponse,
-    Ignored, ItemRow, Problem, Timings,
+    Ignored, ItemRow, Problem,
 };
 use tokio::{sync::Semaphore, task::JoinSet};
 
@@ -138,6 +138,10 @@ async fn make_list(
     request: CandidatesRequest,
     arrived: Instant,
 ) -> Result<List, ApiError> {
+    if let Some(generators) = &state.generators {
+        let query = RemoteQuery { request, arrived };
+        return remote_list(state, recommender, generators, caller, query).await;
+    }
     let Recommender { catalogue, artifacts, models, .. } = recommender;
     let ResolvedRequest { mut job, ignored } = resolve_request(&request, catalogue, &state.limits)?;
     if let Some(filter) = &request.filter {
@@ -148,20 +152,16 @@ async fn make_list(
         state.items.exclude(catalogue, &mut job.exclude);
     }
     let total = job.only.as_ref().map(|only| only.len() as usize);
+    let model = models.find(request.model.as_deref())?;
     let release = match (request.rows, request.release) {
         (true, wanted) => Some(find_release(artifacts, wanted.as_deref()).await?),
         (false, _) => None,
     };
+    // The ids of the request are not kept while it waits.
+    drop((request.history, request.exclude));
     if state.is_draining() {
         return Err(ApiError::ShuttingDown);
     }
-    if let Some(generators) = &state.generators {
-        let query = RemoteQuery { request, history: job.history, release, arrived };
-        return remote_list(state, generators, caller, catalogue, query).await;
-    }
-    let model = models.find(request.model.as_deref())?;
-    // The ids of the request are not kept while it waits.
-    drop((request.history, request.exclude));
     let history = job.history.clone();
     let deadline = arrived + state.limits.timeout;
     let output = model.worker.generate(caller.client, job, deadline).await;

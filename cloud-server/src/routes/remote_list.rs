@@ -2,57 +2,71 @@
 
 use std::{sync::Arc, time::Instant};
 
-use tandem_dataset::{Catalogue, ItemIndex};
+use tandem_dataset::ItemIndex;
 use tandem_generator::Generation;
 use tandem_protocol::{CandidatesRequest, CandidatesResponse, ItemId, ItemRow, Timings};
 
-use super::list::{List, timings};
+use super::{
+    list::{List, timings},
+    release::find_release,
+};
 use crate::{
     access::{Caller, Role},
-    artifacts::Release,
     candidate_stats::ListTimes,
     error::ApiError,
     generators::Generators,
-    state::AppState,
+    item_ids::resolve_request,
+    live_items::check_filter,
+    state::{AppState, Recommender},
     worker::JobOutput,
 };
 
-/// A request that was checked.
+/// A request that another server answers.
 pub(super) struct RemoteQuery {
     pub(super) request: CandidatesRequest,
-    /// The known items of its history.
-    pub(super) history: Vec<ItemIndex>,
-    /// The release of the rows, if rows are wanted.
-    pub(super) release: Option<Arc<Release>>,
     pub(super) arrived: Instant,
 }
 
-/// Requests the list from a generator. It follows the same database, so it knows which items are
-/// available and meet a filter.
+/// Checks the request, and requests the list from a generator. It follows the same database, so
+/// it knows which items are available and meet a filter.
 pub(super) async fn remote_list(
     state: &AppState,
+    recommender: &Recommender,
     generators: &Arc<Generators>,
     caller: &Caller,
-    catalogue: &Catalogue,
     query: RemoteQuery,
 ) -> Result<List, ApiError> {
-    let RemoteQuery { request, history, release, arrived } = query;
+    let Recommender { catalogue, artifacts, .. } = recommender;
+    let RemoteQuery { request, arrived } = query;
+    let history = resolve_request(&request, catalogue, &state.limits)?.job.history;
+    if let Some(filter) = &request.filter {
+        check_filter(filter, state.storage.is_some())?;
+    }
+    let release = match request.rows {
+        true => Some(find_release(artifacts, request.release.as_deref()).await?),
+        false => None,
+    };
+    if state.is_draining() {
+        return Err(ApiError::ShuttingDown);
+    }
     // A generator need not have the release of the rows.
     let k = Some(request.k.unwrap_or(state.limits.default_candidates));
     let request = CandidatesRequest { rows: false, release: None, k, ..request };
     let deadline = arrived + state.limits.timeout;
-    let mut response =
-        generators.list(&request, caller.client, catalogue.hash(), deadline).await?;
+    let mut response = generators.list(&request, caller.client, catalogue.hash(), deadline).await?;
     let row = |item: ItemIndex| Some(release.as_ref()?.row(item));
     for candidate in &mut response.candidates {
         candidate.row = catalogue.index_of(&candidate.item).and_then(row);
         if caller.role == Role::Public {
-            candidate.explanation = candidate.explanation.map(|it| it.with_counts_in_language_model());
+            candidate.explanation =
+                candidate.explanation.map(|it| it.with_counts_in_language_model());
         }
     }
     let id = |item: ItemIndex| -> ItemId { catalogue.get(item).id.clone() };
-    response.history_rows =
-        history.iter().filter_map(|&item| Some(ItemRow { item: id(item), row: row(item)? })).collect();
+    response.history_rows = history
+        .iter()
+        .filter_map(|&item| Some(ItemRow { item: id(item), row: row(item)? }))
+        .collect();
     let output = output(&response);
     let hosted = generators.models().into_iter().find(|model| model.name == response.model);
     state.metrics.list(&response.model, hosted.and_then(|model| model.engine), &output);

@@ -86,13 +86,12 @@ pub fn plan(workload: &Workload, costs: &Costs, machine: &Machine) -> Result<Pla
         + costs.memory_per_item * workload.items
         + costs.memory_per_connection * (connections / replicas).min(machine.connections);
     let database_writes = clicks;
-    let stored_bytes = workload.clicks_per_month() * workload.keep_events_days / 30.0
-        * costs.stored_event_bytes;
-    let cdn_bytes_per_month = workload.visitors_per_month
-        * workload.visits_per_visitor.min(1.0)
-        * costs.package_bytes
-        + workload.model_loads_per_month() * costs.release_bytes(workload.items)
-        + workload.visits_per_month() * costs.cell_bytes(workload.items);
+    let stored_bytes =
+        workload.clicks_per_month() * workload.keep_events_days / 30.0 * costs.stored_event_bytes;
+    let cdn_bytes_per_month =
+        workload.visitors_per_month * workload.visits_per_visitor.min(1.0) * costs.package_bytes
+            + workload.model_loads_per_month() * costs.release_bytes(workload.items)
+            + workload.visits_per_month() * costs.cell_bytes(workload.items);
     let mut limits = vec![
         Limit { resource: Resource::ModelThread, share: by_model },
         Limit { resource: Resource::Processors, share: by_cores },

@@ -101,19 +101,17 @@ pub(crate) fn run(args: &Capacity) -> Result<()> {
     let mut costs = Costs::default();
     if let Some(list_ms) = args.list_ms {
         if !(list_ms.is_finite() && list_ms > 0.0) {
-            return Err(BadInput(format!("--list-ms: expected a number above 0, found {list_ms}")).into());
+            return Err(
+                BadInput(format!("--list-ms: expected a number above 0, found {list_ms}")).into()
+            );
         }
         (costs.list_ms, costs.list_ms_per_1000_items) = (list_ms, 0.0);
     }
-    let prices = Prices {
-        core_hour: args.core_hour,
-        cdn_gigabyte: args.cdn_gigabyte,
-        ..Prices::default()
-    };
+    let prices =
+        Prices { core_hour: args.core_hour, cdn_gigabyte: args.cdn_gigabyte, ..Prices::default() };
     prices.check().map_err(|error| BadInput(error.to_string()))?;
     let column = |workload: &Workload| -> Result<Column> {
-        let plan =
-            plan(workload, &costs, &machine).map_err(|error| BadInput(error.to_string()))?;
+        let plan = plan(workload, &costs, &machine).map_err(|error| BadInput(error.to_string()))?;
         // Thousands of replicas take their lists as hundreds do.
         let replicas = plan.replicas.min(256.0);
         let lists_per_s = plan.lists.peak * replicas / plan.replicas;
