@@ -17,7 +17,7 @@ use crate::fixture::{Fixture, Options, wait_until};
 struct Server {
     fixture: Fixture,
     address: SocketAddr,
-    thread: Option<(actix_web::dev::ServerHandle, JoinHandle<()>)>,
+    thread: Option<(cloud_server::ServerHandle, JoinHandle<()>)>,
 }
 
 impl Server {
@@ -31,7 +31,7 @@ impl Server {
             actix_rt::System::new().block_on(async move {
                 let server = cloud_server::serve(listener, state).unwrap();
                 started.send(server.handle()).unwrap();
-                server.await.unwrap();
+                server.run().await.unwrap();
             });
         });
         let handle = handle.recv().unwrap();
