@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { Plugin } from 'vite';
 
 /** Files that a visit without a network does not need. */
-const LEFT_OUT = /\.map$|webgpu|evidence|goods|replay|results\.json/;
+const LEFT_OUT = /\.map$|webgpu|evidence|goods|(^|\/)own[-.]|replay|results\.json/;
 /** The WebGPU module; most visitors never load it. */
 const LARGE = 2_000_000;
 

@@ -1,6 +1,10 @@
 //! Browser tests and benchmarks: Chromium, driven by the scripts of `web/e2e` and `web/bench`.
 
-use std::{ffi::OsString, fs, path::PathBuf};
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 
@@ -145,14 +149,25 @@ pub(crate) fn administration(workspace: &Workspace) -> Result<Tally, Failure> {
     with_programs(workspace, "web/e2e/admin.test.mjs")
 }
 
+/// Tests the page for a visitor's own files, from dropping them to clicks in the trained shop.
+/// `tandem` and `cloud-server` must be built, and the site in the folder `site`.
+pub(crate) fn own_data(workspace: &Workspace, site: &Path) -> Result<Tally, Failure> {
+    let program = programs(workspace)?.env("TANDEM_SITE", site);
+    node::run_tests(program, "web/e2e/own-data.test.mjs")
+}
+
 fn with_programs(workspace: &Workspace, script: &str) -> Result<Tally, Failure> {
+    node::run_tests(programs(workspace)?, script)
+}
+
+/// The driver for scripts that start `tandem` and `cloud-server`.
+fn programs(workspace: &Workspace) -> Result<Program, Failure> {
     let tandem = workspace.program("tandem");
     let programs = tandem.parent().unwrap_or(workspace.target());
-    let driver = driver(workspace)?
+    Ok(driver(workspace)?
         .env("TANDEM_PROGRAMS", programs)
         // Spinning OpenMP threads slow each other down on a busy machine.
-        .env("OMP_WAIT_POLICY", "passive");
-    node::run_tests(driver, script)
+        .env("OMP_WAIT_POLICY", "passive"))
 }
 
 /// Tests that scores are the same natively, on WebAssembly and on WebGPU.

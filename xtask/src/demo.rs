@@ -4,15 +4,16 @@ use std::path::{Path, PathBuf};
 
 use crate::{
     browser::{self, Session},
-    cli::{DemoOptions, Device},
+    cli::DemoOptions,
     failure::Failure,
+    own_data::{self, OwnData},
     pipeline::{self, Prepared},
     process,
     progress::say,
     second_shop, served,
     server::{self, Server},
     setup, site,
-    wasm::{self, Purpose},
+    wasm,
     workspace::Workspace,
 };
 
@@ -37,7 +38,15 @@ pub(crate) fn run(workspace: &Workspace, options: &DemoOptions) -> Result<(), Fa
     let mut server =
         server::start(workspace, &built.prepared, &films, options.port, &options.allow_origin)?;
     println!("Tandem is at {}  (stop it with Ctrl-C)", server.url());
-    // Afterwards, so that the page waits for neither.
+    // Afterwards, so that the page waits for none of them.
+    let _own = match own_data(workspace, &built, &films, &server) {
+        Ok(own) => Some(own),
+        Err(Failure::Interrupted) => return Ok(()),
+        Err(failure) => {
+            eprintln!("warning: there is no page for own data: {failure}");
+            None
+        }
+    };
     match site::documents(workspace).and_then(|documents| served::add(&films, "docs", &documents)) {
         Ok(()) => println!("The documentation is at {}/docs/", server.url()),
         Err(Failure::Interrupted) => return Ok(()),
@@ -66,6 +75,11 @@ pub(crate) struct Built {
 }
 
 impl Built {
+    /// Folder of the built site.
+    pub(crate) fn site(&self) -> &Path {
+        &self.site
+    }
+
     /// Starts a server on `port` (0: any free port). Pages of `origins` may call it too.
     pub(crate) fn serve(
         &self,
@@ -84,6 +98,20 @@ fn films(workspace: &Workspace, built: &Built) -> Result<PathBuf, Failure> {
     let folder = served::assemble(workspace, "films", &built.site, visitors)?;
     served::note(&folder, "index.html", &[("visitors", "./visitors.json")])?;
     Ok(folder)
+}
+
+/// Starts the page for a visitor's own files. The page of the film shop in the folder `films` links
+/// to it from the next time it is loaded.
+fn own_data(
+    workspace: &Workspace,
+    built: &Built,
+    films: &Path,
+    server: &Server,
+) -> Result<OwnData, Failure> {
+    let own = own_data::start(workspace, &built.site, &format!("{}/", server.url()))?;
+    served::note(films, "index.html", &[("own-shop", &own.page)])?;
+    println!("Your own data: {}", own.page);
+    Ok(own)
 }
 
 /// Trains and serves the shop of products. The page of the film shop in the folder `films` links
@@ -110,9 +138,7 @@ fn second_shop(
 pub(crate) fn build(workspace: &Workspace, browser: bool) -> Result<Built, Failure> {
     let assets = setup::everything(workspace, browser)?;
     let prepared = pipeline::build_and_prepare(workspace, &assets)?;
-    for device in Device::ALL {
-        wasm::build(workspace, device, Purpose::Package)?;
-    }
+    wasm::package_modules(workspace)?;
     let site = site::build(workspace)?;
     process::check_interrupt()?;
     Ok(Built { prepared, site })

@@ -134,6 +134,7 @@ fn in_browser(
         server.stop();
         tally
     })?;
+    summary.step("own data in a browser", || browser::own_data(workspace, built.site()))?;
     summary.step("faults in a browser", || {
         let server = built.serve(workspace, 0, &[])?;
         let tally = browser::faults(workspace, &server);
