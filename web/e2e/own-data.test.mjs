@@ -224,6 +224,7 @@ test('dropped files train a shop that follows clicks; bad rows are listed', asyn
 
       const card = page.getByTestId('card');
       await card.first().waitFor({ timeout: TRAINING_MS });
+      await page.getByTestId('files').locator('> summary').click();
       assert.match(await page.getByTestId('quality').textContent(), /both together/);
       assert.match(await page.getByTestId('bad-rows').textContent(), /yesterday/);
       assert.equal(

@@ -89,6 +89,18 @@ fn assertions(workspace: &Workspace) -> PathBuf {
     workspace.evidence().join("assertions.json")
 }
 
+/// Tests the film shop as a visitor uses it.
+pub(crate) fn shop(workspace: &Workspace, server: &Server) -> Result<Tally, Failure> {
+    let program = driver(workspace)?.env("TANDEM_URL", server.url());
+    node::run_tests(program, "web/e2e/shop.test.mjs")
+}
+
+/// Measures the first visit to the demo: bytes over the wire, and times on a slow line.
+pub(crate) fn first_view(workspace: &Workspace, server: &Server) -> Result<Tally, Failure> {
+    let program = driver(workspace)?.env("TANDEM_URL", server.url());
+    node::run_tests(program, "web/e2e/first-view.test.mjs")
+}
+
 /// Makes the pictures of the documents.
 pub(crate) fn screenshots(workspace: &Workspace, server: &Server) -> Result<(), Failure> {
     driver(workspace)?.env("TANDEM_URL", server.url()).arg("web/e2e/screenshots.mjs").run()
@@ -147,6 +159,12 @@ pub(crate) fn retraining(workspace: &Workspace) -> Result<Tally, Failure> {
 /// must be built.
 pub(crate) fn administration(workspace: &Workspace) -> Result<Tally, Failure> {
     with_programs(workspace, "web/e2e/admin.test.mjs")
+}
+
+/// Tests the site without a server, which is in the folder `site`.
+pub(crate) fn static_site(workspace: &Workspace, site: &Path) -> Result<Tally, Failure> {
+    let program = driver(workspace)?.env("TANDEM_SITE", site);
+    node::run_tests(program, "web/e2e/static-site.test.mjs")
 }
 
 /// Tests the page for a visitor's own files, from dropping them to clicks in the trained shop.

@@ -44,6 +44,11 @@ pub(crate) fn note(folder: &Path, page: &str, notes: &Notes<'_>) -> Result<(), F
     Ok(())
 }
 
+/// Copies the files of the folder `from` over those of an assembled folder; others stay.
+pub(crate) fn add_files(folder: &Path, from: &Path) -> Result<(), Failure> {
+    copy(from, folder).map_err(Failure::file(folder))
+}
+
 /// Puts a copy of the folder `from` in the place of the folder `to`.
 pub(crate) fn replace(from: &Path, to: &Path) -> Result<(), Failure> {
     if to.exists() {

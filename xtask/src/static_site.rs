@@ -7,8 +7,15 @@ use std::{
 };
 
 use crate::{
-    cli::SiteOptions, demo, failure::Failure, node, progress::say, second_shop, served,
-    server::Server, setup, site, wasm, workspace::Workspace,
+    cli::SiteOptions,
+    demo::{self, Built},
+    failure::Failure,
+    node,
+    progress::say,
+    second_shop, served,
+    server::Server,
+    setup, site, wasm,
+    workspace::Workspace,
 };
 
 /// Keeps GitHub Pages from hiding files, and marks the folder as one that may be replaced.
@@ -33,7 +40,16 @@ pub(crate) fn run(workspace: &Workspace, options: &SiteOptions) -> Result<(), Fa
         fs::copy(&page, &index).map_err(Failure::file(&index))?;
         return publish(&folder, &out);
     }
-    let built = demo::build(workspace, false)?;
+    make(workspace, &demo::build(workspace, false)?, &out)?;
+    println!(
+        "The film shop has the titles of MovieLens-100k, whose terms do not allow to redistribute \
+         them without permission. `cargo xtask site --generated` makes a site without them."
+    );
+    Ok(())
+}
+
+/// Makes the whole site in the folder `out`, in the place of what is there.
+pub(crate) fn make(workspace: &Workspace, built: &Built, out: &Path) -> Result<(), Failure> {
     let folder = prepare(workspace, built.site())?;
     let server = built.serve(workspace, 0, &[])?;
     let release = add_lists(workspace, &server, &folder);
@@ -42,12 +58,7 @@ pub(crate) fn run(workspace: &Workspace, options: &SiteOptions) -> Result<(), Fa
     served::note(&folder, "index.html", &goods)?;
     add_goods(workspace, &folder)?;
     served::note(&folder, "goods.html", &[("first-shop", "./")])?;
-    publish(&folder, &out)?;
-    println!(
-        "The film shop has the titles of MovieLens-100k, whose terms do not allow to redistribute \
-         them without permission. `cargo xtask site --generated` makes a site without them."
-    );
-    Ok(())
+    publish(&folder, out)
 }
 
 /// The built site with its documentation, in a folder of its own.

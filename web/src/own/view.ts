@@ -70,7 +70,8 @@ export function ownPage(
   const steps = h('ol', { class: 'own-steps', 'data-testid': 'steps' });
   const live = h('p', { class: 'sr-only', role: 'status' });
   const report = reportView();
-  const others = h('details', { class: 'own-others' }, h('summary', {}, 'Train on other files'));
+  const othersTitle = h('summary', {});
+  const others = h('details', { class: 'own-others', 'data-testid': 'files' }, othersTitle);
   const panel = h('section', { class: 'own', 'aria-label': 'Your files' });
   panel.append(zone, failure, steps, live, report.element);
 
@@ -126,10 +127,12 @@ export function ownPage(
     if (server === null) {
       others.remove();
       panel.prepend(zone);
+      panel.append(report.element);
       root.replaceChildren(...layout());
       return;
     }
-    others.append(zone);
+    // The shop comes first; what was read is one click away.
+    others.append(report.element, zone);
     panel.prepend(others);
     const goods = new GoodsShop({ server: `${server}/`, goods: null }, (state) => render(state));
     const render = goodsPage(root, goods, site, panel);
@@ -153,9 +156,21 @@ export function ownPage(
     steps.hidden = state.steps.length === 0 || phase === 'ready' || state.server !== null;
     renderSteps(steps, state.steps);
     setText(live, announced(state));
+    setText(othersTitle, summaryOf(state));
     report.render(state);
     switchTo(state.server);
   };
+}
+
+/** The line that stands for files and report above the shop. */
+function summaryOf({ bad, read }: OwnState): string {
+  const unread = bad === 1 ? '1 row could not be read' : `${bad} rows could not be read`;
+  const parts = [
+    ...(bad === 0 ? [] : [unread]),
+    ...(read !== null && read.leftOut.length > 0 ? ['rows were left out'] : []),
+  ];
+  if (parts.length === 0) return 'What was read, and other files';
+  return `What was read: ${parts.join(', ')}`;
 }
 
 const failureTitles: Record<string, string> = {
