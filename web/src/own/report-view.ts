@@ -28,7 +28,7 @@ function list(
   id: string,
 ): { element: HTMLElement; render(lines: readonly string[], total?: number): void } {
   const heading = h('summary', {});
-  const lines = h('ul', { class: 'own-lines' });
+  const lines = h('ul', { class: 'own-lines', tabindex: 0, 'aria-label': title });
   const element = h('details', { open: true, 'data-testid': id }, heading, lines);
   return {
     element,

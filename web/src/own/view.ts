@@ -53,7 +53,7 @@ export function ownPage(
   const zone = h(
     'div',
     { class: 'own-zone', 'data-testid': 'drop-zone' },
-    h('p', { class: 'own-drop' }, 'Drop both files here, or choose them.'),
+    h('h2', { class: 'own-drop' }, 'Drop both files here, or choose them'),
     inputs.events.element,
     inputs.items.element,
     h('div', { class: 'buttons' }, train, cancel),
