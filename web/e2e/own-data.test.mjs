@@ -214,7 +214,7 @@ test('dropped files train a shop that follows clicks; bad rows are listed', asyn
       const bad = page.getByTestId('bad-rows');
       await bad.waitFor({ timeout: TRAINING_MS });
       assert.match(await bad.textContent(), /Rows that could not be read \(3\)/);
-      assert.match(await bad.textContent(), /line 642: .*yesterday/);
+      assert.match(await bad.textContent(), /\)clicks\.csv, line 642: .*yesterday/);
       assert.match(await page.getByTestId('unused').textContent(), /clicks\.csv: agent/);
       await pictures(page, 'training');
       // A second training at the same time is refused, and a reloaded page finds the first one.

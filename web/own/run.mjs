@@ -133,7 +133,7 @@ export class Run {
     });
     const ended = once(child, 'close');
     for await (const line of createInterface({ input: child.stderr })) {
-      const event = lines.take(line);
+      const event = lines.take(this.#withoutFolder(line));
       if (event === null) continue;
       this.#emit(event);
       if (event.type === 'done' && event.name === FIRST_STEP) await this.#report();
@@ -155,12 +155,22 @@ export class Run {
 
   async #report() {
     const { folder } = this.where;
-    const text = await readFile(join(folder, READ), 'utf8');
-    const rows = (await readFile(join(folder, BAD_ROWS), 'utf8').catch(() => ''))
+    const text = this.#withoutFolder(await readFile(join(folder, READ), 'utf8'));
+    const badRows = await readFile(join(folder, BAD_ROWS), 'utf8').catch(() => '');
+    const rows = this.#withoutFolder(badRows)
       .split('\n')
       .filter((row) => row !== '');
-    const badRows = rows.slice(0, SHOWN);
-    this.#emit({ type: 'read', text: text.trimEnd(), badRows, bad: rows.length });
+    const shown = rows.slice(0, SHOWN);
+    this.#emit({ type: 'read', text: text.trimEnd(), badRows: shown, bad: rows.length });
+  }
+
+  /** A text with the files under the names that the visitor gave them. */
+  #withoutFolder(text) {
+    const { folder } = this.where;
+    return ['events', 'items'].reduce(
+      (before, kind) => before.replaceAll(`${join(folder, kind)}/`, ''),
+      text,
+    );
   }
 
   /** Starts the server on a free port of the loopback interface; returns its address. */

@@ -61,11 +61,18 @@ export function ownPage(
   acceptDrops(zone, actions);
   const failureTitle = h('h2', {});
   const failureText = h('pre', { class: 'own-text' });
+  const failureHint = h(
+    'p',
+    { class: 'quiet' },
+    'On this page, change the file: rename a column, or correct the rows. Options such as ' +
+      '--user-column are for tandem quickstart on the command line.',
+  );
   const failure = h(
     'div',
     { class: 'opening', role: 'alert', 'data-testid': 'own-failure' },
     failureTitle,
     failureText,
+    failureHint,
   );
   const steps = h('ol', { class: 'own-steps', 'data-testid': 'steps' });
   const live = h('p', { class: 'sr-only', role: 'status' });
@@ -153,7 +160,8 @@ export function ownPage(
     failure.hidden = state.failure === null;
     setText(failureTitle, failureTitles[state.failure?.code ?? ''] ?? 'The training failed');
     setText(failureText, state.failure?.message ?? '');
-    steps.hidden = state.steps.length === 0 || phase === 'ready' || state.server !== null;
+    failureHint.hidden = state.failure?.code !== 'refused';
+    steps.hidden = phase !== 'training';
     renderSteps(steps, state.steps);
     setText(live, announced(state));
     setText(othersTitle, summaryOf(state));
