@@ -1,4 +1,4 @@
-import '@fontsource-variable/archivo/wdth.css';
+import './fonts/archivo.css';
 import './styles/base.css';
 import './styles/header.css';
 import './styles/chips.css';

@@ -186,7 +186,9 @@ fn calibrate(
             fs::remove_file(&lists).map_err(Failure::file(&lists))?;
         }
         let listed = [("--gguf", language_model), ("--data", &*data), ("--out", &*lists)];
-        tandem("lists", &listed).args(["--clicks", &clicks]).run()?;
+        // Lists are made for twice the clicks: another half for validation.
+        let half = (held_out::SESSION / 2).to_string();
+        tandem("lists", &listed).args(["--clicks", &half]).run()?;
         let fitted = [
             ("--calibration", &*start),
             ("--data", &*data),
