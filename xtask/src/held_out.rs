@@ -4,6 +4,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
 };
@@ -42,6 +43,9 @@ pub(crate) struct Parts {
     /// The visitors to replay (JSON).
     pub(crate) visitors: PathBuf,
 }
+
+/// A user with interactions: time, item for the order of equal times, and item.
+type User<'a> = (&'a str, Vec<(u64, u64, &'a str)>);
 
 /// Divides a log.
 pub(crate) fn split(log: &Path, parts: &Parts) -> Result<(), Failure> {
@@ -107,14 +111,15 @@ fn split_text(text: &str) -> Option<Split> {
 
 /// A log with two users for each visitor: the beginning of the visit, where a visitor of the page
 /// is, and all of it. A session is the newest clicks of a user.
-fn sessions(header: &str, visitors: &[(&str, Vec<(u64, u64, &str)>)]) -> String {
+fn sessions(header: &str, visitors: &[User<'_>]) -> String {
     let mut log = format!("{header}\n");
     for (user, items) in visitors {
         let mut items = items.clone();
         items.sort_unstable();
         for (name, length) in [("begins", SESSION + 1), ("returns", items.len())] {
             for (time, _, item) in &items[..length] {
-                log += &format!("{user}-{name}\t{item}\t1\t{time}\n");
+                // A string takes everything.
+                let _ = writeln!(log, "{user}-{name}\t{item}\t1\t{time}");
             }
         }
     }
@@ -131,8 +136,6 @@ fn visitor(items: &[(u64, u64, &str)]) -> Visitor {
 
 #[cfg(test)]
 mod tests {
-    use std::fmt::Write as _;
-
     use super::*;
 
     fn log(users: usize, interactions: usize) -> String {
