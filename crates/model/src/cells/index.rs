@@ -204,6 +204,12 @@ impl CellIndex {
         Ok(CellEntry { centroid: centroid?, items, bytes, sha256 })
     }
 
+    /// Size of a cell's file in bytes; 0 if there is no such cell.
+    #[must_use]
+    pub fn file_bytes(&self, id: CellId) -> usize {
+        self.files.get(id.0 as usize).map_or(0, |(_, bytes, _)| *bytes as usize)
+    }
+
     /// Number of cells.
     #[must_use]
     pub fn len(&self) -> usize {
