@@ -62,9 +62,9 @@ pub(crate) struct CellOptions {
     #[arg(long, value_name = "BYTES", default_value_t = CELL_BYTES, value_parser = values::cell_bytes)]
     #[arg(help_heading = ADVANCED)]
     cell_bytes: usize,
-    /// Precision of the rows in cells: 4 bits per value almost halve the bytes that a device
-    /// loads.
-    #[arg(long, value_name = "BITS", value_enum, default_value_t = CellBits::Four)]
+    /// Precision of the rows in cells: 4 bits per value almost halve the cells, at some cost in
+    /// quality.
+    #[arg(long, value_name = "BITS", value_enum, default_value_t = CellBits::Eight)]
     #[arg(help_heading = ADVANCED)]
     cell_bits: CellBits,
 }
@@ -89,7 +89,7 @@ impl From<CellBits> for CellRows {
 
 impl Default for CellOptions {
     fn default() -> Self {
-        Self { cell_bytes: CELL_BYTES, cell_bits: CellBits::Four }
+        Self { cell_bytes: CELL_BYTES, cell_bits: CellBits::Eight }
     }
 }
 

@@ -1,7 +1,8 @@
 /// Precision of the rows in cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CellRows {
-    /// 4 bits per value: cells of almost half the size.
+    /// 4 bits per value: cells of almost half the size, whose items change places with others
+    /// that score nearly alike.
     FourBits,
     /// 8 bits per value, as in the item table.
     EightBits,
@@ -35,6 +36,6 @@ pub struct CellsConfig {
 
 impl Default for CellsConfig {
     fn default() -> Self {
-        Self { max_bytes: 65_536, probes: 2, rows: CellRows::FourBits, seed: 7 }
+        Self { max_bytes: 65_536, probes: 2, rows: CellRows::EightBits, seed: 7 }
     }
 }

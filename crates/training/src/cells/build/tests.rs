@@ -97,7 +97,7 @@ fn the_number_of_cells_balances_index_and_cells() {
 
 #[test]
 fn cells_that_no_query_needs_are_merged_until_they_are_full() {
-    // Six directions, of which the queries need the first. An item takes 2 + id + 4 + 2 bytes.
+    // Six directions, of which the queries need the first. An item takes 2 + id + 4 + 3 bytes.
     let config = CellsConfig { max_bytes: 600, probes: 30, ..CellsConfig::default() };
     let queries = [1.0, 0.0, 0.0].repeat(16);
     let cells = build_cells(&ids(600), &table(600, 6), &queries, &config).unwrap();
