@@ -29,9 +29,9 @@ pub(crate) fn sum(values: &[f32]) -> f32 {
 }
 
 /// The sum by pairs, which takes fewer instructions than one after the other.
-fn total([a, b, c, d, e, f, g, h]: [f32; LANES]) -> f32 {
-    let (ae, bf, cg, dh) = (a + e, b + f, c + g, d + h);
-    (ae + cg) + (bf + dh)
+fn total(sums: [f32; LANES]) -> f32 {
+    let halves: [f32; LANES / 2] = std::array::from_fn(|at| sums[at] + sums[at + LANES / 2]);
+    (halves[0] + halves[2]) + (halves[1] + halves[3])
 }
 
 /// `sum ← sum + factor·values`.
@@ -74,7 +74,7 @@ pub(crate) fn softmax(logits: &mut [f32]) {
 /// `x = n·ln 2 + r` with a whole `n`; the polynomial for `e^r` is that of `expf` in Cephes
 /// (Moshier).
 #[inline]
-#[expect(clippy::unreadable_literal, reason = "constants as published")]
+#[allow(clippy::unreadable_literal, clippy::excessive_precision, reason = "constants as published")]
 fn exp_of_negative(x: f32) -> f32 {
     /// 1.5·2²³: adding it rounds to a whole number, which is then in the lowest bits.
     const ROUND: f32 = 12_582_912.0;
