@@ -98,6 +98,8 @@ fn output(response: &CandidatesResponse) -> JobOutput {
         candidates: Vec::new(),
         explanations: Vec::new(),
         cached_tokens: 0,
+        // Is in the metrics of the generator.
+        evaluate_ms: 0.0,
     };
     JobOutput { generation, queue_ms, batch: 1 }
 }
