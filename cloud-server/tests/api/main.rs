@@ -18,6 +18,8 @@ mod http;
 mod models;
 mod operation;
 mod process;
+#[path = "../../../crates/storage/tests/storage/proxy.rs"]
+mod proxy;
 mod queue;
 mod ranking_signals;
 mod rankings;
@@ -27,4 +29,5 @@ mod site;
 mod soak;
 mod start;
 mod storage;
+mod storage_faults;
 mod traces;
