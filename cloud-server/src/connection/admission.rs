@@ -7,8 +7,8 @@ use std::{
 use super::slot::{Phase, Slot};
 use crate::client::Client;
 
-/// Maximum number of connections that have been given up and are not closed yet. They need files
-/// beyond the limit of connections.
+/// Maximum number of connections that have been given up and are not closed yet, beside the limit
+/// of connections: they need files beyond it.
 const MAX_LEAVING: usize = 128;
 /// Maximum number of connections that are looked at to find one to give up.
 const MAX_LOOKS: usize = 4_096;
@@ -92,7 +92,7 @@ impl Admission {
             let is_answered = held.answers.take(ANSWERS_OF_ADDRESS, now);
             return Err(Refusal { reason: Refused::Address, is_answered });
         }
-        if counts.open.len() >= self.total && !counts.give_one_up(now) {
+        if counts.open.len() >= self.total && !counts.give_one_up(self.max_leaving(), now) {
             let is_answered = counts.answers.take(ANSWERS, now);
             return Err(Refusal { reason: Refused::Total, is_answered });
         }
@@ -104,6 +104,10 @@ impl Admission {
         Ok(Place { counts: Arc::clone(&self.counts), number, address, slot })
     }
 
+    fn max_leaving(&self) -> usize {
+        self.total.min(MAX_LEAVING)
+    }
+
     /// Number of open connections.
     pub(crate) fn open(&self) -> usize {
         let counts = lock(&self.counts);
@@ -113,8 +117,8 @@ impl Admission {
 
 impl Counts {
     /// Gives up the oldest connection of the earliest [`Phase`], if there is one to give up.
-    fn give_one_up(&mut self, now: Instant) -> bool {
-        if self.leaving >= MAX_LEAVING {
+    fn give_one_up(&mut self, max_leaving: usize, now: Instant) -> bool {
+        if self.leaving >= max_leaving {
             return false;
         }
         let mut found: Option<(Phase, u64)> = None;
@@ -245,9 +249,9 @@ mod tests {
 
     #[test]
     fn few_connections_are_being_given_up_at_a_time() {
-        let (admission, now) = (Admission::new(1, 1_000), Instant::now());
+        let (admission, now) = (Admission::new(3, 1_000), Instant::now());
         let admit = || admission.admit(client(1), false, now);
-        let mut places: Vec<_> = (0..=MAX_LEAVING).map(|_| admit().unwrap()).collect();
+        let mut places: Vec<_> = (0..3 + 3).map(|_| admit().unwrap()).collect();
         assert_eq!(reason(admit()), Refused::Total);
         places.remove(0);
         assert!(admit().is_ok());

@@ -30,6 +30,9 @@ pub(super) struct Accepted {
     pub(super) place: Place,
 }
 
+/// What the HTTP service takes.
+type Connection = (GuardedStream, Protocol, Option<SocketAddr>);
+
 /// Starts one of `threads` threads. It ends when its handle stops it, and closes its connections.
 pub(super) fn start(
     state: &web::Data<AppState>,
@@ -81,14 +84,14 @@ async fn run(
             data.insert::<Rc<Activity>>(stream.activity());
         })
         .finish(map_config(app.map_err(|error| error.error_response()), |()| AppConfig::default()));
-    let service = http.new_service(()).await;
+    let service = ServiceFactory::<Connection>::new_service(&http, ()).await;
     let service = service.map_err(|()| io::Error::other("the application could not start"))?;
     while let Some(Accepted { stream, peer, place }) = accepted.recv().await {
         let Ok(stream) = TcpStream::from_std(stream) else { continue };
         let _ = stream.set_nodelay(true);
         let stream = GuardedStream::new(stream, Rc::clone(&limits), place);
         // Errors are those of connections, which have been closed.
-        if poll_fn(|context| service.poll_ready(context)).await.is_ok() {
+        if poll_fn(|cx| Service::<Connection>::poll_ready(&service, cx)).await.is_ok() {
             actix_rt::spawn(service.call((stream, Protocol::Http1, Some(peer))));
         }
     }

@@ -240,16 +240,14 @@ fn connections_that_wait_for_their_clients_make_room() {
         streams
     };
     let heads = fill(b"GET /livez HTTP/1.1\r\nx-drip: ");
-    assert!(server.is_open());
+    wait_until("a head makes room", || server.is_open());
     let idle = fill(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n");
     for mut stream in &idle {
         let mut start = [0; 12];
-        // Those that have made room for others may have been reset before or after the response.
-        if stream.read_exact(&mut start).is_ok() {
-            assert_eq!(&start, b"HTTP/1.1 200");
-        }
+        // Those that have made room for others were reset, before or after the response.
+        let _ = stream.read_exact(&mut start);
     }
-    assert!(server.is_open());
+    wait_until("an idle one makes room", || server.is_open());
     let bodies = fill(
         b"POST /v1/candidates HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
           content-length: 100\r\n\r\n{",

@@ -471,8 +471,8 @@ fn a_file_system_that_hangs_stalls_no_other_request() {
     assert_eq!(&answer, b"HTTP/1.1 503");
 }
 
-/// More clients than open files: the server refuses connections instead of failing to accept
-/// them.
+/// More clients than open files: the oldest connections make room for new ones, and none fails to
+/// be accepted.
 #[cfg(unix)]
 #[test]
 fn a_low_limit_of_open_files_limits_connections() {
@@ -484,17 +484,14 @@ fn a_low_limit_of_open_files_limits_connections() {
     command.stderr(fs::File::create(folder.path("log")).unwrap());
     let mut process = Process::start(&folder, &mut command).ready();
     let held: Vec<_> = (0..100).map(|_| process.connect()).collect();
-    let mut answer = String::new();
-    process.connect().read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("retry-after"), "{answer}");
-    drop(held);
-    wait_until("connections are accepted again", || {
+    wait_until("a request is served", || {
         let mut stream = process.connect();
         let sent = stream.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
         let mut answer = String::new();
         let read = stream.read_to_string(&mut answer);
         sent.is_ok() && read.is_ok() && answer.starts_with("HTTP/1.1 200")
     });
+    drop(held);
     assert_eq!(process.stop_with("-TERM").code(), Some(0));
     assert_eq!(fs::read_to_string(folder.path("log")).unwrap(), "");
 }

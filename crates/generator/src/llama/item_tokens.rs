@@ -200,7 +200,7 @@ impl ItemTokenGenerator<'_> {
         let query = Query { history, exclude: &[], only: None, k: 1 };
         self.answer_without_model(&query)?;
         let newest = &history[history.len().saturating_sub(self.max_length)..];
-        let evaluated = self.decode(&[newest]).inspect_err(|_| self.clear_cache())?;
+        let (evaluated, _) = self.decode(&[newest]).inspect_err(|_| self.clear_cache())?;
         let row = evaluated.first().map_or(0, |history| history.row);
         Ok(self.context.get_logits_ith(row)[..self.catalogue.len()].to_vec())
     }
