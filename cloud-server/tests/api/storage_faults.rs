@@ -351,6 +351,8 @@ fn a_full_disk_is_refused_with_its_reason_and_half_a_batch_never_stays() {
         eprintln!("skipped: no small file system can be mounted here, which needs root");
         return;
     };
+    let reserve = path.join("reserve");
+    fs::write(&reserve, vec![0; 3 << 20]).unwrap();
     let url = format!("sqlite:{}", path.join("shop.db").display());
     let server = serve(&folder, &url);
     let known = || {
@@ -397,6 +399,7 @@ fn a_full_disk_is_refused_with_its_reason_and_half_a_batch_never_stays() {
     assert_eq!(candidates(&server), lists, "lists go on");
     assert_eq!(known(), catalogue + written as u64, "nothing of the refused batch is stored");
     fs::remove_file(&filler).unwrap();
+    fs::remove_file(&reserve).unwrap();
     let again = many.replace("\"ann\"", &format!("\"a{session}\""));
     assert_eq!(send(&server, &again).unwrap().0, 200, "with space it continues");
     assert_eq!(stored(&server, &format!("a{session}")).len(), 500);
