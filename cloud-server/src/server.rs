@@ -24,9 +24,11 @@ use crate::{
     activations::Activations,
     client::TrustedProxies,
     config::{Args, CLIENT_SCRIPT},
+    embedder::Embedder,
     events::EventLog,
     files::blocking,
     follower::Follower,
+    new_items::NewItems,
     release_folder::{ModelOptions, Parts, read_source},
     serve::serve,
     signals::{Signal, Signals},
@@ -83,6 +85,8 @@ impl From<StartError> for StartFailure {
 /// Everything that is read and checked before the server listens.
 struct Prepared {
     parts: Parts,
+    /// The embedding model, if there is one.
+    embedder: Option<Embedder>,
     /// Folder of releases and name of the release, if the parts are from such a folder.
     release: Option<(PathBuf, String)>,
     events: Option<Arc<EventLog>>,
@@ -109,7 +113,7 @@ pub fn check(args: &Args) -> Result<(), StartError> {
 /// # Errors
 /// [`StartFailure`] if the server cannot start or a model cannot be loaded.
 pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, StartFailure> {
-    let Prepared { parts, release, events, storage, access } = prepare(args)?;
+    let Prepared { parts, embedder, release, events, storage, access } = prepare(args)?;
     try_models(&parts, args)?;
     let mut limits = args.limits();
     limits.connections.total = connections_within(
@@ -133,7 +137,8 @@ pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, S
         artifacts = parts.artifacts.current().hash(),
         "listening on http://{address}"
     );
-    let models = ModelOptions { load: load_options(args), queue: args.queue };
+    let embedded = embedder.clone();
+    let models = ModelOptions { load: load_options(args), queue: args.queue, embedder };
     let first = Arc::new(parts.start(&models)?);
     let mut state = AppState::new(Arc::clone(&first), limits);
     state.site.clone_from(&args.site);
@@ -150,17 +155,19 @@ pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, S
     state.events = events;
     state.storage = storage;
     state.store_events = args.store_events;
+    if let Some(storage) = &state.storage {
+        // Before the first list, so that none has an item that must not be recommended, and before
+        // events are counted, so that those of items beside the catalogue are, too.
+        storage.block_on(state.items.refresh(storage)).map_err(StartError::from)?;
+    }
     if let Some((sink, signals)) = state.event_sink().zip(first.signals.as_ref()) {
-        let replayed = sink.replay(&state.live_counts, signals, &first.catalogue);
+        let position = |id: &ItemId| state.items.position(&first.catalogue, id);
+        let replayed = sink.replay(&state.live_counts, signals, position);
         replayed.map_err(StartError::from)?;
     }
     if let Some(EventSink::Files(log)) = state.event_sink() {
         let replay = |_: &str, item: &ItemId, at| state.trends.replay(&state.items, item, at);
         log.for_each_interaction(replay).map_err(StartError::from)?;
-    }
-    if let Some(storage) = &state.storage {
-        // Before the first list, so that none has an item that must not be recommended.
-        storage.block_on(state.items.refresh(storage)).map_err(StartError::from)?;
     }
     let maintenance = state.storage.clone().map(|it| Maintenance::start(it, args.retention()));
     let maintenance = maintenance.transpose().map_err(StartError::from)?;
@@ -170,6 +177,11 @@ pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, S
         .map(|activations| Follower::start(activations, state.clone().into_inner(), models))
         .transpose()
         .map_err(StartError::from)?;
+    let new_items = state
+        .storage
+        .clone()
+        .map(|storage| NewItems::start(state.clone().into_inner(), storage, embedded));
+    let new_items = new_items.transpose().map_err(StartError::from)?;
     let serving = serve_until_stopped(args, reload, listener, &state, first);
     let outcome = System::new().block_on(serving);
     if let Some(traces) = &state.traces {
@@ -179,7 +191,8 @@ pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, S
         maintenance.stop();
     }
     let followed = follower.is_none_or(|follower| follower.stop(WORKER_PATIENCE));
-    let shutdown = if state.recommender().models.stop(WORKER_PATIENCE) && followed {
+    let embedded = new_items.is_none_or(|new_items| new_items.stop(WORKER_PATIENCE));
+    let shutdown = if state.recommender().models.stop(WORKER_PATIENCE) && followed && embedded {
         Shutdown::Complete
     } else {
         Shutdown::GenerationRunning
@@ -355,6 +368,10 @@ fn reload_access(args: &Args, state: &AppState) {
 
 fn prepare(args: &Args) -> Result<Prepared, StartError> {
     let (parts, release) = read_source(&args.source()?)?;
+    let embedder =
+        args.embedder.as_deref().map(|path| Embedder::open(path, embedder_threads(args)));
+    let embedder = embedder.transpose()?;
+    parts.check_embedder(embedder.as_ref())?;
     if let Some(site) = &args.site {
         check_site(site)?;
     }
@@ -366,7 +383,7 @@ fn prepare(args: &Args) -> Result<Prepared, StartError> {
         events.map(|folder| EventLog::open(folder, args.events_max_bytes())).transpose()?;
     let storage = args.storage.as_ref().map(Storage::open).transpose()?;
     let access = access(args)?;
-    Ok(Prepared { parts, release, events: events.map(Arc::new), storage, access })
+    Ok(Prepared { parts, embedder, release, events: events.map(Arc::new), storage, access })
 }
 
 fn try_models(parts: &Parts, args: &Args) -> Result<(), StartError> {
@@ -408,6 +425,11 @@ fn connections_within(files: Option<u64>, wanted: usize) -> usize {
         );
     }
     wanted.min(possible)
+}
+
+/// Half of the threads of a language model: lists do not wait for new items.
+fn embedder_threads(args: &Args) -> usize {
+    (load_options(args).threads / 2).max(1)
 }
 
 fn load_options(args: &Args) -> LoadOptions {

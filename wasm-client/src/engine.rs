@@ -312,10 +312,9 @@ impl<H: Host> Engine<H> {
         }
         let abort = self.host.new_abort();
         let (mut request, ticket) = session.begin_request(None, self.host.now_ms());
-        if request.rows {
-            // Rows of another release do not belong to the weights.
-            request.release = Some(self.missing.release.clone());
-        }
+        // Rows of another release do not belong to the weights. A device with all rows is sent those
+        // of items that were added since.
+        request.release = Some(self.missing.release.clone());
         let number = self.link.borrow_mut().begin(abort.clone());
         Ok(Some(Started { request, ticket, number, abort }))
     }

@@ -105,6 +105,11 @@ pub struct Args {
     /// [default: with --release, the folder `signals` of the release, if there is one].
     #[arg(long, value_name = "DIR", help_heading = "Models")]
     pub signals: Option<PathBuf>,
+    /// Embedding model (GGUF) of the text vectors of the ranking signals: items that are stored
+    /// with --storage and that no model knows become candidates by their texts
+    /// [default: such items are not candidates of item-token models].
+    #[arg(long, value_name = "FILE", help_heading = "Models")]
+    pub embedder: Option<PathBuf>,
     /// Threads of each language model, 1 to 512 [default: number of cores].
     #[arg(long, value_name = "N", value_parser = number(1, 512), help_heading = "Models")]
     pub threads: Option<usize>,

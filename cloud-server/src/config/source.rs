@@ -86,8 +86,9 @@ impl Args {
         if self.store_events && self.events.is_some() {
             return Err(OptionsError::Both { one: "--events", other: "--store-events" });
         }
-        let on_events = [
+        let needs = [
             ("--store-events", self.store_events, "--storage", self.storage.is_some()),
+            ("--embedder", self.embedder.is_some(), "--storage", self.storage.is_some()),
             (
                 "--keep-events-days",
                 self.keep_events_days.is_some(),
@@ -101,7 +102,7 @@ impl Args {
                 self.store_events,
             ),
         ];
-        for (one, is_set, other, has_other) in on_events {
+        for (one, is_set, other, has_other) in needs {
             if is_set && !has_other {
                 return Err(OptionsError::Needs { one, other });
             }

@@ -16,6 +16,7 @@ mod fixture;
 mod fuzz;
 mod http;
 mod models;
+mod new_items;
 mod operation;
 mod process;
 mod queue;

@@ -177,7 +177,7 @@ impl Session {
     /// Whether the item is not in the catalogue, as far as this device can know.
     #[must_use]
     pub fn is_unknown(&self, item: &ItemId) -> bool {
-        self.rows.is_unknown(item)
+        self.rows.is_unknown(item) && !self.is_listed(item)
     }
 
     /// The visitor's items, oldest first.
