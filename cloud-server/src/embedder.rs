@@ -1,8 +1,11 @@
 //! The embedding model of the server, which makes vectors of the texts of new items.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
-use tandem_dataset::{DatasetError, files::sha256_hex_of_file, text_vectors::TextSpace};
+use tandem_dataset::{files::sha256_hex_of_file, text_vectors::TextSpace};
 use tandem_generator::{
     GeneratorError,
     gguf::Metadata,
@@ -24,10 +27,13 @@ pub(crate) struct Embedder {
 #[derive(Debug, thiserror::Error)]
 pub enum EmbedderError {
     /// The file cannot be read.
-    #[error(
-        "cannot read the embedding model: {0}; give the GGUF file of tandem embed with --embedder"
-    )]
-    Unreadable(#[from] DatasetError),
+    #[error("cannot read the embedding model {}: {source}; give the GGUF file of tandem embed with --embedder", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The error of the operating system.
+        source: io::Error,
+    },
     /// The file is no GGUF file.
     #[error("cannot use the embedding model: {0}")]
     Model(#[from] GeneratorError),
@@ -69,7 +75,8 @@ impl Embedder {
         let metadata = Metadata::read(path).map_err(GeneratorError::from)?;
         let architecture = metadata.text("general.architecture").unwrap_or("none");
         let dims = metadata.number(&format!("{architecture}.embedding_length"));
-        let sha256 = sha256_hex_of_file(path)?;
+        let sha256 = sha256_hex_of_file(path)
+            .map_err(|source| EmbedderError::Unreadable { path: path.to_owned(), source })?;
         Ok(Self { path: path.to_owned(), sha256, dims, threads })
     }
 

@@ -74,7 +74,8 @@ impl<H: Host> Engine<H> {
     /// Takes an event and ranks again. No network.
     ///
     /// # Errors
-    /// `unknown_item` if the device holds the whole catalogue and the item is not in it.
+    /// `unknown_item` if the device holds the whole catalogue and the item is neither in it nor on
+    /// the list.
     pub(crate) async fn track(&self, event: &Event) -> Result<Update, ClientError> {
         let empty = event.item.as_str().is_empty();
         if !empty && self.session.lock().await.is_unknown(&event.item) {

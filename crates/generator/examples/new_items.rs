@@ -101,8 +101,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             continue;
         }
         known_beside.count(rank);
-        history.retain(|item| item.position() < catalogue.len());
-        let query = Query { history: &history, added: None, ..query };
+        let known: Vec<ItemIndex> =
+            history.iter().copied().filter(|item| item.position() < catalogue.len()).collect();
+        let query = Query { history: &known, added: None, ..query };
         let list = generator.generate(&query)?.candidates;
         known_alone.count(list.iter().position(|ranked| ranked.item == target));
     }

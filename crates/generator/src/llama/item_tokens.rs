@@ -241,16 +241,6 @@ impl ItemTokenGenerator<'_> {
         readable(query.history, query.added, self.catalogue.len())
     }
 
-    /// The items that must not be candidates, those that cannot be scored included.
-    fn removed<'q>(
-        query: &'q Query<'_>,
-        repeats: bool,
-        positions: usize,
-    ) -> impl Iterator<Item = ItemIndex> + use<'q> {
-        let unscored = query.added.into_iter().flat_map(AddedItems::without_text);
-        query.removed(repeats, positions).chain(unscored)
-    }
-
     /// The answer, if it needs no evaluation. `read` is the history as the model reads it.
     fn answer_without_model(
         &self,
@@ -268,7 +258,7 @@ impl ItemTokenGenerator<'_> {
         let mut generation = self.empty_generation(read);
         if read.is_empty() {
             generation.ranking = Ranking::Popularity;
-            let removed = Self::removed(query, self.repeats, len);
+            let removed = removed(query, self.repeats, len);
             let added = len - self.catalogue.len();
             generation.candidates = most_popular_items(self.catalogue, added, removed, query.k);
         }
@@ -314,7 +304,7 @@ impl ItemTokenGenerator<'_> {
                 None if added.is_none() => logits,
                 _ => self.fused.of(signals, logits, scored),
             };
-            let removed = Self::removed(query, self.repeats, scores.len());
+            let removed = removed(query, self.repeats, scores.len());
             let candidates = self.selector.select(scores, removed, query.k)?;
             let explained = candidates.iter().filter(|_| explain);
             let explanations = explained.map(|it| self.fused.explanation(it.item)).collect();
@@ -420,6 +410,16 @@ impl Generator for ItemTokenGenerator<'_> {
         }
         answers
     }
+}
+
+/// The items that must not be candidates, those that cannot be scored included.
+fn removed<'q>(
+    query: &'q Query<'q>,
+    repeats: bool,
+    positions: usize,
+) -> impl Iterator<Item = ItemIndex> {
+    let unscored = query.added.into_iter().flat_map(AddedItems::without_text);
+    query.removed(repeats, positions).chain(unscored)
 }
 
 /// Adds the uncached items of a history to a batch and requests the logits of the last one.

@@ -47,9 +47,9 @@ impl TextTable {
         &self.space
     }
 
-    /// The text of an item that is not in the table, from its vector in [`space`](Self::space): the vector of
-    /// length 1, and the [`NEIGHBOURS`] known items with the most similar texts. The weight of a
-    /// neighbour with cosine `c` is proportional to `exp((c − best) / 0.05)`
+    /// The text of an item that is not in the table, from its vector in [`space`](Self::space): the
+    /// vector of length 1, and the [`NEIGHBOURS`] known items with the most similar texts. The
+    /// weight of a neighbour with cosine `c` is proportional to `exp((c − best) / 0.05)`
     /// ([`NEIGHBOUR_SCALE`]). `None` for a vector of zeros or of another length, or if no item of
     /// the table has a text.
     #[must_use]
