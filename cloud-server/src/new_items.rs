@@ -15,7 +15,7 @@ use std::{
 use tandem_dataset::{Item, ItemIndex, text_vectors::item_text};
 use tandem_generator::{
     GeneratorError,
-    added_items::{AddedItem, AddedText},
+    added_items::{AddedItem, AddedText, NeighbourOptions},
     llama::TextEmbedder,
     ranking_signals::{RankingSignals, TextTable},
 };
@@ -182,7 +182,7 @@ impl Reader {
 
 /// The vector of a text as one of the table, with its neighbours.
 fn added_text(table: &TextTable, vector: &[f32]) -> Option<AddedText> {
-    table.added(&table.space().of_model(vector)?)
+    table.added(&table.space().of_model(vector)?, NeighbourOptions::default())
 }
 
 /// A stored item as one of a catalogue.

@@ -17,7 +17,7 @@ use std::{error::Error, path::Path, sync::Arc};
 use tandem_dataset::{Dataset, ItemIndex, text_vectors::TextVectors};
 use tandem_generator::{
     AddedItems, Generator, LoadOptions, Model, Query,
-    added_items::AddedItem,
+    added_items::{AddedItem, NeighbourOptions},
     ranking_signals::{RankingSignals, TEXT_FILE},
 };
 
@@ -47,8 +47,15 @@ impl Group {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [full, known, gguf, signals, text, part] = arguments.as_slice() else {
-        return Err("expected DATA KNOWN_DATA GGUF SIGNALS TEXT test|validation".into());
+    let [full, known, gguf, signals, text, part, others @ ..] = arguments.as_slice() else {
+        let expected =
+            "expected DATA KNOWN_DATA GGUF SIGNALS TEXT test|validation [USERS [NEIGHBOURS SCALE]]";
+        return Err(expected.into());
+    };
+    let users = others.first().map_or(Ok(usize::MAX), |users| users.parse())?;
+    let options = match others {
+        [_, number, scale] => NeighbourOptions { number: number.parse()?, scale: scale.parse()? },
+        _ => NeighbourOptions::default(),
     };
     let newer = match part.as_str() {
         "test" => 0,
@@ -73,7 +80,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut positions = Vec::with_capacity(full.catalogue.len());
     for (item, vector) in full.catalogue.items().iter().zip(of_all.1.chunks_exact(of_all.0)) {
         positions.push(catalogue.index_of(&item.id).unwrap_or_else(|| {
-            let text = space.of_model(vector).and_then(|vector| table.added(&vector));
+            let text = space.of_model(vector).and_then(|vector| table.added(&vector, options));
             let position = added.push();
             added.set(position, Some(Arc::new(AddedItem { item: item.clone(), text })));
             position
@@ -82,7 +89,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut generator = model.item_tokens()?;
     let [mut known_alone, mut known_beside, mut new] = [0; 3].map(|_| Group::default());
     let mut on_lists = 0;
-    for sequence in &full.sequences {
+    for sequence in full.sequences.iter().take(users) {
         let items: Vec<ItemIndex> =
             sequence.items.iter().map(|item| positions[item.position()]).collect();
         let Some(at) = items.len().checked_sub(newer + 1).filter(|at| *at > 0) else { continue };

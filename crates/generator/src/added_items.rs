@@ -8,10 +8,21 @@ use std::{borrow::Cow, sync::Arc};
 
 use tandem_dataset::{Catalogue, Item, ItemIndex};
 
-/// Number of known items that a new one is compared with.
-pub const NEIGHBOURS: usize = 10;
-/// Difference of two cosines at which the farther item has `1/e` of the weight of the nearer one.
-pub const NEIGHBOUR_SCALE: f32 = 0.05;
+/// Which known items stand for an added one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NeighbourOptions {
+    /// Number of known items, those with the most similar texts.
+    pub number: usize,
+    /// Difference of two cosines at which the farther item has `1/e` of the weight of the nearer
+    /// one.
+    pub scale: f32,
+}
+
+impl Default for NeighbourOptions {
+    fn default() -> Self {
+        Self { number: 10, scale: 0.05 }
+    }
+}
 
 /// Items that are not in the catalogue of the models.
 ///

@@ -5,7 +5,7 @@ use tandem_dataset::{
 
 use crate::{
     AddedItems,
-    added_items::{AddedText, NEIGHBOUR_SCALE, NEIGHBOURS},
+    added_items::{AddedText, NeighbourOptions},
 };
 
 /// Number of newest items of a history whose texts are compared.
@@ -48,12 +48,12 @@ impl TextTable {
     }
 
     /// The text of an item that is not in the table, from its vector in [`space`](Self::space): the
-    /// vector of length 1, and the [`NEIGHBOURS`] known items with the most similar texts. The
-    /// weight of a neighbour with cosine `c` is proportional to `exp((c − best) / 0.05)`
-    /// ([`NEIGHBOUR_SCALE`]). `None` for a vector of zeros or of another length, or if no item of
-    /// the table has a text.
+    /// vector of length 1, and the known items with the most similar texts. The weight of a
+    /// neighbour with cosine `c` is proportional to `exp((c − best) / scale)`. `None` for a vector
+    /// of zeros or of another length, or if no item of the table has a text.
     #[must_use]
-    pub fn added(&self, vector: &[f32]) -> Option<AddedText> {
+    pub fn added(&self, vector: &[f32], options: NeighbourOptions) -> Option<AddedText> {
+        let number = options.number.max(1);
         let length = vector.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
         if vector.len() != self.dims || !length.is_finite() || length <= 0.0 {
             return None;
@@ -67,14 +67,14 @@ impl TextTable {
             with_text.map(|(at, known)| (ItemIndex(at as u32), dot(known, &row))).collect();
         let order =
             |a: &(ItemIndex, f32), b: &(ItemIndex, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
-        if nearest.len() > NEIGHBOURS {
-            nearest.select_nth_unstable_by(NEIGHBOURS - 1, order);
-            nearest.truncate(NEIGHBOURS);
+        if nearest.len() > number {
+            nearest.select_nth_unstable_by(number - 1, order);
+            nearest.truncate(number);
         }
         nearest.sort_unstable_by(order);
         let best = nearest.first()?.1;
         for (_, weight) in &mut nearest {
-            *weight = ((*weight - best) / NEIGHBOUR_SCALE).exp();
+            *weight = ((*weight - best) / options.scale).exp();
         }
         let sum: f32 = nearest.iter().map(|(_, weight)| weight).sum();
         nearest.iter_mut().for_each(|(_, weight)| *weight /= sum);
@@ -181,10 +181,14 @@ mod tests {
     fn an_added_item_is_compared_with_all_and_weighs_the_nearest() {
         // `a` and `b` at right angles, `c` without a text.
         let table = table(&[1.0, 0.0, 0.0, 1.0, 0.0, 0.0]);
-        assert_eq!(table.added(&[0.0, 0.0]), None);
-        assert_eq!(table.added(&[1.0]), None);
+        let options = NeighbourOptions::default();
+        assert_eq!(table.added(&[0.0, 0.0], options), None);
+        assert_eq!(table.added(&[1.0], options), None);
         // Cosines 0.8 and 0.6; weights 1 and exp(-0.2 / 0.05).
-        let text = table.added(&[4.0, 3.0]).unwrap();
+        let alone = NeighbourOptions { number: 1, ..options };
+        let nearest = table.added(&[4.0, 3.0], alone).unwrap();
+        assert_eq!(nearest.neighbours(), [(ItemIndex(0), 1.0)]);
+        let text = table.added(&[4.0, 3.0], options).unwrap();
         let far = (-4.0_f32).exp();
         assert_eq!(text.neighbours().len(), 2);
         let expected = [(ItemIndex(0), 1.0 / (1.0 + far)), (ItemIndex(1), far / (1.0 + far))];

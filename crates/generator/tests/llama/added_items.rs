@@ -9,7 +9,7 @@ use tandem_dataset::{
 };
 use tandem_generator::{
     AddedItems, Generator, Model, Query,
-    added_items::AddedItem,
+    added_items::{AddedItem, NeighbourOptions},
     gguf::Encoding,
     item_tokens::DecoderConfig,
     ranking_signals::{RankingSignals, SignalWeights, TextTable},
@@ -75,7 +75,7 @@ fn shop(weights: SignalWeights) -> Shop {
 
 /// An item whose text is that of the known item `like`.
 fn like(shop: &Shop, id: &str, like: u32) -> Option<Arc<AddedItem>> {
-    let text = shop.table.added(&vector(like));
+    let text = shop.table.added(&vector(like), NeighbourOptions::default());
     Some(Arc::new(AddedItem { text, ..added_item(id, "New") }))
 }
 
