@@ -62,7 +62,7 @@ fn files(folder: &Folder) -> Files {
     let counts = CountTable::new(catalogue().len(), CountOptions::default());
     let info = SignalsInfo {
         weights: SignalWeights {
-            language_model: 0.01,
+            language_model: 0.001,
             counts: 3.0,
             text: 1.0,
             small_model: 0.0,
