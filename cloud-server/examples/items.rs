@@ -5,6 +5,7 @@
 //! Makes a catalogue with a language model of item tokens (random weights) in a temporary folder
 //! and starts the server on it: without a storage, with an empty file of SQLite, and again with the
 //! file that then has the catalogue. Times are of requests from the same machine, medians of 100.
+//! Lists during a change of all items are of one client that sends one request after the other.
 
 use std::{
     fs,
@@ -12,6 +13,7 @@ use std::{
     net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -113,17 +115,19 @@ fn measure(server: &Path, folder: &Path, items: usize) -> Result<(), Failure> {
     println!("bytes of memory for each item, with the storage | {}", {
         server.resident_kib().saturating_sub(without) * 1024 / items as u64
     });
-    let prices = (0..items).map(|number| {
+    let prices = |more: usize| {
+        (0..items).map(move |number| {
         let colour = ["red", "blue", "green", "black"][number % 4];
         json!({ "id": format!("sku-{number}"), "title": format!("Product {number}"),
                 "categories": [format!("Category {}", number % 200), format!("Group {}", number % 20)],
-                "brand": format!("Brand {}", number % 500), "price": number % 100,
+                "brand": format!("Brand {}", number % 500), "price": number % 100 + more,
                 "attributes": { "colour": colour } })
         .to_string()
             + "\n"
-    });
+    })
+    };
     let start = Instant::now();
-    server.send("POST", "/v1/items", "application/x-ndjson", &prices.collect::<String>())?;
+    server.send("POST", "/v1/items", "application/x-ndjson", &prices(0).collect::<String>())?;
     println!("items with prices and colours, s | {:.2}", start.elapsed().as_secs_f64());
 
     println!("request | ms");
@@ -153,6 +157,41 @@ fn measure(server: &Path, folder: &Path, items: usize) -> Result<(), Failure> {
     ];
     for (name, (method, path, body)) in &requests {
         println!("{name} | {:.2}", server.median(method, path, body)?);
+    }
+    println!("lists | number | median, ms | 99 %, ms | slowest, ms");
+    let one = requests[0].1.2.as_str();
+    let is_over = AtomicBool::new(false);
+    let quiet = thread::scope(|scope| {
+        scope.spawn(|| {
+            thread::sleep(Duration::from_secs(5));
+            is_over.store(true, Ordering::Relaxed);
+        });
+        server.latencies(one, &is_over)
+    })?;
+    println!("quiet | {quiet}");
+    let cheaper = prices(1).collect::<String>();
+    let told = |available: bool| {
+        let line = |number| format!("{{\"id\":\"sku-{number}\",\"available\":{available}}}\n");
+        (0..items).map(line).collect::<String>()
+    };
+    for (name, method, path, body) in [
+        ("new prices of all items", "POST", "/v1/items", cheaper),
+        ("every item sold out", "PUT", "/v1/availability", told(false)),
+        ("every item in stock", "PUT", "/v1/availability", told(true)),
+    ] {
+        let is_over = AtomicBool::new(false);
+        let start = Instant::now();
+        let (seconds, during) = thread::scope(|scope| {
+            let write = scope.spawn(|| {
+                let sent = server.send(method, path, "application/x-ndjson", &body);
+                is_over.store(true, Ordering::Relaxed);
+                sent.map(|()| start.elapsed().as_secs_f64())
+            });
+            let during = server.latencies(one, &is_over)?;
+            let seconds = write.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            Ok::<_, Failure>((seconds, during))
+        })?;
+        println!("{name}, {seconds:.2} s | {during}");
     }
     for available in [false, true] {
         let lines = (0..items).map(|number| {
@@ -222,6 +261,20 @@ impl Server {
         }
         times.sort_by(f64::total_cmp);
         Ok(times[REQUESTS / 2])
+    }
+
+    /// Sends one request for a list after the other until `is_over`.
+    fn latencies(&self, body: &str, is_over: &AtomicBool) -> Result<String, Failure> {
+        let mut times = Vec::new();
+        while !is_over.load(Ordering::Relaxed) || times.is_empty() {
+            let start = Instant::now();
+            self.send("POST", "/v1/candidates", "application/json", body)?;
+            times.push(start.elapsed().as_secs_f64() * 1e3);
+        }
+        times.sort_by(f64::total_cmp);
+        let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
+        let count = times.len();
+        Ok(format!("{count} | {:.1} | {:.1} | {:.1}", at(0.5), at(0.99), at(1.0)))
     }
 
     fn send(&self, method: &str, path: &str, media_type: &str, body: &str) -> Result<(), Failure> {

@@ -132,8 +132,10 @@ pub enum ApiError {
     /// A file of the event log has reached its maximum size, or the disk is full.
     #[error("the event log is full, which its operator has to change; events are not logged")]
     EventLogFull,
-    /// The disk of the storage is full.
-    #[error("the disk of the storage is full, which its operator has to change")]
+    /// The disk of the database is full.
+    #[error(
+        "the disk of the server's database is full, which its operator has to change; nothing of the request is stored"
+    )]
     StorageFull,
     /// The file system or the database does not answer.
     #[error("the server's storage does not answer; retry after `Retry-After` seconds")]
@@ -174,7 +176,8 @@ impl ApiError {
             }
             Self::NotReady | Self::ShuttingDown => &error_table::NOT_READY,
             Self::Overloaded { .. } | Self::Busy | Self::StorageTimeout => &error_table::OVERLOADED,
-            Self::EventLogFull | Self::StorageFull => &error_table::EVENT_LOG_FULL,
+            Self::EventLogFull => &error_table::EVENT_LOG_FULL,
+            Self::StorageFull => &error_table::STORAGE_FULL,
             Self::Timeout { .. } => &error_table::TIMEOUT,
             Self::Internal => &error_table::INTERNAL,
         }

@@ -74,8 +74,11 @@ rows! {
         "the queue is full (answered at once), there are too many connections or large bodies, or the storage does not answer",
         "retry after `Retry-After` seconds";
     EVENT_LOG_FULL = 503 EventLogFull:
-        "a file of the event log, or the disk, is full",
+        "a file of the event log, or its disk, is full",
         "move the file or free space";
+    STORAGE_FULL = 503 StorageFull:
+        "the disk of the database (`--storage`) is full; nothing of the request is stored, of items nothing of the transaction",
+        "free space";
     TIMEOUT = 504 Timeout:
         "no list within `--timeout`",
         "retry later";

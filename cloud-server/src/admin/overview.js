@@ -21,7 +21,8 @@ const MEANINGS = {
   rate_limited: 'a client or a key sent too many requests',
   not_ready: 'the model was loading, or the server was shutting down',
   overloaded: 'the queue was full, or there were too many connections',
-  event_log_full: 'the event log or the disk was full',
+  event_log_full: 'the event log or its disk was full',
+  storage_full: 'the disk of the database was full',
   timeout: 'no list within the time limit',
   internal: 'the server failed; its log has the reason',
 };

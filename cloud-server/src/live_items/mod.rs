@@ -18,8 +18,8 @@ use std::{
 use roaring::RoaringBitmap;
 use tandem_dataset::{Catalogue, ItemIndex};
 use tandem_protocol::{ItemFilter, ItemId};
-use tandem_storage::{ChangedItem, Storage, StorageError};
-use tokio::sync::Mutex;
+use tandem_storage::{ChangedItem, ChangesRead, Storage, StorageError};
+use tokio::{sync::Mutex, task::yield_now};
 
 use added::Added;
 pub(crate) use added::ChangedTexts;
@@ -31,6 +31,8 @@ use index::FieldIndex;
 pub(crate) const POLL: Duration = Duration::from_secs(1);
 /// Number of items that are changed at a time, about a millisecond: lists wait meanwhile.
 const BATCH: usize = 500;
+/// The same of items of which only the availability changes.
+const AVAILABILITIES: usize = 5_000;
 /// The position of an item that the catalogue lacks.
 const NOWHERE: u32 = u32::MAX;
 
@@ -39,7 +41,7 @@ const NOWHERE: u32 = u32::MAX;
 pub(crate) struct LiveItems {
     state: RwLock<State>,
     /// How far the changes of the database were read. One reader at a time.
-    read: Mutex<(i64, i64)>,
+    read: Mutex<ChangesRead>,
 }
 
 /// Items are numbered in the order in which they become known. A number is never used again.
@@ -105,7 +107,7 @@ impl LiveItems {
         for number in &state.stored.clone() {
             state.add(number, false);
         }
-        state.find_hidden();
+        state.hidden_positions = state.hidden_positions();
         let gone: Vec<u32> = (&state.visible - &state.stored)
             .iter()
             .filter(|number| state.positions[*number as usize] == NOWHERE)
@@ -121,24 +123,52 @@ impl LiveItems {
         let mut read = self.read.lock().await;
         loop {
             let changes = storage.item_changes(*read).await?;
-            if changes.items.is_empty() {
+            if changes.is_empty() {
                 return Ok(());
             }
-            self.change(changes.items);
+            let mut items = changes.items.into_iter().peekable();
+            while items.peek().is_some() {
+                self.change(items.by_ref().take(BATCH));
+                // Other requests of the thread have their turn.
+                yield_now().await;
+            }
+            for told in changes.availability.chunks(AVAILABILITIES) {
+                self.set_availability(told);
+                yield_now().await;
+            }
+            self.find_hidden();
             // A failure of a later page leaves the earlier ones read.
             *read = changes.next;
         }
     }
 
-    fn change(&self, items: Vec<ChangedItem>) {
-        let mut items = items.into_iter().peekable();
-        while items.peek().is_some() {
-            let mut state = self.write();
-            for item in items.by_ref().take(BATCH) {
-                state.change(item);
+    /// Lists follow after [`LiveItems::find_hidden`].
+    fn change(&self, items: impl Iterator<Item = ChangedItem>) {
+        let mut state = self.write();
+        items.for_each(|item| state.change(item));
+    }
+
+    /// As [`LiveItems::change`], of availabilities. Ids that are not known are of items whose
+    /// fields have not been read yet: these come with their availability.
+    fn set_availability(&self, told: &[(ItemId, bool)]) {
+        let mut state = self.write();
+        for (id, available) in told {
+            if let Some(&number) = state.numbers.get(id) {
+                state.show(number, *available);
             }
-            state.find_hidden();
         }
+    }
+
+    /// Lists use the hidden items found last while these are found.
+    fn find_hidden(&self) {
+        let (positions, catalogue) = {
+            let state = self.read();
+            (state.hidden_positions(), Arc::clone(&state.catalogue))
+        };
+        let mut state = self.write();
+        // Another catalogue is in use meanwhile: its positions are other ones.
+        let is_current = Arc::ptr_eq(&state.catalogue, &catalogue);
+        state.hidden_positions = if is_current { positions } else { state.hidden_positions() };
     }
 
     /// Positions of the items of a catalogue that the database does not have, and never had.
@@ -243,22 +273,27 @@ impl State {
         let number = self.number(&item.id);
         self.stored.insert(number);
         self.add(number, item.deleted);
-        if item.available && !item.deleted {
-            self.visible.insert(number);
-            self.hidden.remove(number);
-        } else {
-            self.visible.remove(number);
-            self.hidden.insert(number);
-        }
+        self.show(number, item.available && !item.deleted);
         let fields = if item.deleted { Fields::default() } else { Fields::from(item) };
         self.fields.set(number, fields);
     }
 
-    /// Finds the positions of the hidden items, once for all lists.
-    fn find_hidden(&mut self) {
+    /// Whether an item may be recommended.
+    fn show(&mut self, number: u32, is_visible: bool) {
+        let (to, from) = if is_visible {
+            (&mut self.visible, &mut self.hidden)
+        } else {
+            (&mut self.hidden, &mut self.visible)
+        };
+        to.insert(number);
+        from.remove(number);
+    }
+
+    /// The positions of the hidden items, found once for all lists.
+    fn hidden_positions(&self) -> Vec<ItemIndex> {
         let positions = self.hidden.iter().map(|number| self.positions[number as usize]);
         let known = positions.filter(|position| *position != NOWHERE);
-        self.hidden_positions = known.map(ItemIndex).collect();
+        known.map(ItemIndex).collect()
     }
 }
 

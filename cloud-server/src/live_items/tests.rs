@@ -22,6 +22,11 @@ fn changed(id: &str, category: &str) -> ChangedItem {
     }
 }
 
+fn change(items: &LiveItems, changes: Vec<ChangedItem>) {
+    items.change(changes.into_iter());
+    items.find_hidden();
+}
+
 fn of_category(name: &str) -> ItemFilter {
     ItemFilter { categories: vec![name.to_owned()], ..ItemFilter::default() }
 }
@@ -44,12 +49,12 @@ fn hidden_items_are_those_of_the_catalogue_and_of_the_newest_changes() {
     let items = LiveItems::new(&first);
     assert!(excluded(&items, &first).is_empty());
     let sold_out = |id| ChangedItem { available: false, ..changed(id, "x") };
-    items.change(vec![sold_out("a"), sold_out("unknown")]);
+    change(&items, vec![sold_out("a"), sold_out("unknown")]);
     // The second catalogue is not in use yet. The unknown item follows the one in use.
     assert_eq!((excluded(&items, &first), excluded(&items, &second)), (vec![0, 2], vec![2]));
     items.follow(&second);
     assert_eq!((excluded(&items, &first), excluded(&items, &second)), (vec![0], vec![2, 3]));
-    items.change(vec![changed("a", "x"), ChangedItem { deleted: true, ..changed("b", "x") }]);
+    change(&items, vec![changed("a", "x"), ChangedItem { deleted: true, ..changed("b", "x") }]);
     assert_eq!(excluded(&items, &second), [0, 3]);
     assert_eq!(matching(&items, &second, &of_category("x")), [1, 2]);
     assert_eq!(matching(&items, &second, &ItemFilter::default()), [1, 2]);
@@ -61,7 +66,7 @@ fn fields_of_the_database_come_before_those_of_the_catalogue() {
     let items = LiveItems::new(&shop);
     assert_eq!(matching(&items, &shop, &of_category("x")), [0, 1]);
     assert_eq!(items.not_stored(&shop).len(), 3);
-    items.change(vec![changed("new", "x"), changed("b", "y")]);
+    change(&items, vec![changed("new", "x"), changed("b", "y")]);
     assert_eq!(matching(&items, &shop, &of_category("x")), [0]);
     assert_eq!(matching(&items, &shop, &of_category("y")), [1, 2]);
     assert_eq!(items.not_stored(&shop), [0, 2].map(ItemIndex));
@@ -77,10 +82,27 @@ fn fields_of_the_database_come_before_those_of_the_catalogue() {
 }
 
 #[test]
+fn an_availability_hides_and_shows_an_item_with_its_fields() {
+    let shop = catalogue(&[("a", "x"), ("b", "x")]);
+    let items = LiveItems::new(&shop);
+    let tell = |told: &[(&str, bool)]| {
+        let told: Vec<_> = told.iter().map(|(id, it)| (ItemId::from(*id), *it)).collect();
+        items.set_availability(&told);
+        items.find_hidden();
+    };
+    tell(&[("a", false), ("not read yet", false)]);
+    assert_eq!((excluded(&items, &shop), items.knows(&"not read yet".into())), (vec![0], false));
+    assert_eq!(matching(&items, &shop, &of_category("x")), [1]);
+    tell(&[("a", true), ("b", false)]);
+    assert_eq!(excluded(&items, &shop), [1]);
+    assert_eq!(matching(&items, &shop, &of_category("x")), [0]);
+}
+
+#[test]
 fn ranked_items_are_shown_if_they_may_be_recommended() {
     let shop = catalogue(&[("a", "x"), ("b", "y"), ("c", "x"), ("d", "x")]);
     let items = LiveItems::new(&shop);
-    items.change(vec![ChangedItem { available: false, ..changed("c", "x") }]);
+    change(&items, vec![ChangedItem { available: false, ..changed("c", "x") }]);
     let shown = |category, limit| {
         let ranked = ["d", "other", "c", "b", "a"].map(|id| (ItemId::from(id), ()));
         let shown = items.first_visible(ranked, category, limit);

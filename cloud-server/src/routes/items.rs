@@ -104,7 +104,7 @@ pub(crate) async fn upsert(
     let storage = storage(&state)?;
     let mut body = Body::new(&state, &http, payload)?;
     let mut response = UpsertResponse::default();
-    let write = async |batch: &[NewItem]| {
+    let write = async |batch: Vec<NewItem>| {
         let Upserted { added, changed, unchanged } = storage.upsert_items(batch).await?;
         response.added += added;
         response.changed += changed;
@@ -140,10 +140,9 @@ pub(crate) async fn availability(
     let storage = storage(&state)?;
     let mut body = Body::new(&state, &http, payload)?;
     let mut response = AvailabilityResponse::default();
-    let write = async |batch: &[AvailabilityLine]| {
-        let batch: Vec<(ItemId, bool)> =
-            batch.iter().map(|line| (line.id.clone(), line.available)).collect();
-        let Availability { changed, unchanged, unknown } = storage.set_availability(&batch).await?;
+    let write = async |batch: Vec<AvailabilityLine>| {
+        let batch = batch.into_iter().map(|line| (line.id, line.available)).collect();
+        let Availability { changed, unchanged, unknown } = storage.set_availability(batch).await?;
         response.changed += changed;
         response.unchanged += unchanged;
         response.unknown += unknown;
@@ -289,7 +288,7 @@ impl Body {
         &mut self,
         size: usize,
         parse: fn(&mut Lines, &Line) -> Result<Option<T>, LineError>,
-        mut write: impl AsyncFnMut(&[T]) -> Result<(), StorageError>,
+        mut write: impl AsyncFnMut(Vec<T>) -> Result<(), StorageError>,
     ) -> Result<Refused, ApiError> {
         let mut refused = Refused::default();
         let mut batch = Vec::new();
@@ -308,8 +307,8 @@ impl Body {
                 }
             }
             if batch.len() >= size || (is_last && !batch.is_empty()) {
-                write(&batch).await.map_err(|error| refusal(&error))?;
-                batch.clear();
+                let batch = std::mem::take(&mut batch);
+                write(batch).await.map_err(|error| refusal(&error))?;
             }
             if is_last {
                 return Ok(refused);

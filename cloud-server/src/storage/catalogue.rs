@@ -28,7 +28,7 @@ pub(crate) async fn copy_catalogue(
         let new: Vec<NewItem> =
             batch.iter().filter_map(|item| new_item(catalogue, *item)).collect();
         refused += batch.len() - new.len();
-        copied += storage.add_missing_items(&new).await?;
+        copied += storage.add_missing_items(new).await?;
     }
     if refused > 0 {
         tracing::warn!(
@@ -83,7 +83,7 @@ mod tests {
         let items = LiveItems::new(&catalogue);
         let own = NewItem { title: "Own".to_owned(), ..NewItem::new("b".into()) };
         storage.block_on(async {
-            storage.upsert_items(&[own, NewItem::new("c".into())]).await.unwrap();
+            storage.upsert_items(vec![own, NewItem::new("c".into())]).await.unwrap();
             storage.delete_items(&["c".into()]).await.unwrap();
             assert_eq!(copy_catalogue(&items, &storage, &catalogue).await.unwrap(), 2);
             assert_eq!(copy_catalogue(&items, &storage, &catalogue).await.unwrap(), 0);

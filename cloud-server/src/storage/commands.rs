@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use tandem_storage::{BackupError, Location, Storage, StorageError};
 
-use super::export::{ExportError, Since, export};
+use super::export::{ExportError, Since, add_forgotten, export};
 
 /// Exports, backs up and restores the database of `--storage`. A server may use it meanwhile,
 /// except during a restoration.
@@ -41,6 +41,11 @@ pub struct ExportArgs {
     /// Also views and dislikes, which training does not read [default: clicks and purchases].
     #[arg(long)]
     all: bool,
+    /// Also write the list of forgotten visitors, as hashes of their names. Earlier exports may
+    /// still have their events: the file is the `forgotten.json` of a folder of `tandem
+    /// quickstart`, whose imports leave them out. A list that is there is added to.
+    #[arg(long, value_name = "FILE")]
+    forgotten: Option<PathBuf>,
 }
 
 /// Arguments of `backup`.
@@ -84,10 +89,14 @@ impl StorageCommand {
     /// See [`StorageCommandError`].
     pub fn run(self) -> Result<String, StorageCommandError> {
         Ok(match self {
-            Self::Export(ExportArgs { source, out, since, all }) => {
+            Self::Export(ExportArgs { source, out, since, all, forgotten }) => {
                 let storage = Storage::open(&source.storage)?;
+                // First, so that a failure leaves no new events without it.
+                let listed = forgotten.map(|path| add_forgotten(&storage, &path)).transpose()?;
                 let events = export(&storage, &out, since.unwrap_or_default(), all)?;
-                format!("{events} events written to {}", out.display())
+                let listed = listed.map(|names| format!("; {names} forgotten visitors are listed"));
+                let listed = listed.unwrap_or_default();
+                format!("{events} events written to {}{listed}", out.display())
             }
             Self::Backup(BackupArgs { source, out }) => {
                 let storage = Storage::open(&source.storage)?;

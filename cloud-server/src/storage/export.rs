@@ -1,4 +1,6 @@
 use std::{
+    collections::BTreeSet,
+    fs,
     io::{self, Write},
     path::{Path, PathBuf},
     str::FromStr,
@@ -57,6 +59,14 @@ pub enum ExportError {
         /// The reason.
         source: io::Error,
     },
+    /// The list of forgotten visitors is none.
+    #[error("{}: expected a list of hashes: {reason}", path.display())]
+    Forgotten {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        reason: String,
+    },
     /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -92,6 +102,25 @@ pub(super) fn export(
     }
     file.publish().map_err(failed)?;
     Ok(written)
+}
+
+/// Adds the forgotten visitors to a list of hashes, which is made if there is none. Returns the
+/// number of visitors on it.
+pub(super) fn add_forgotten(storage: &Storage, path: &Path) -> Result<usize, ExportError> {
+    let failed = |source| ExportError::Write { path: path.to_owned(), source };
+    let mut names: BTreeSet<String> = match fs::read(path) {
+        Ok(json) => serde_json::from_slice(&json).map_err(|error| ExportError::Forgotten {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeSet::new(),
+        Err(error) => return Err(failed(error)),
+    };
+    names.extend(storage.block_on(storage.forgotten_users())?);
+    let mut draft = FileDraft::new(path).map_err(failed)?;
+    serde_json::to_writer_pretty(&mut draft, &names).map_err(|error| failed(error.into()))?;
+    draft.publish().map_err(failed)?;
+    Ok(names.len())
 }
 
 /// A file that is being written.

@@ -19,6 +19,8 @@ mod models;
 mod new_items;
 mod operation;
 mod process;
+#[path = "../../../crates/storage/tests/storage/proxy.rs"]
+mod proxy;
 mod queue;
 mod ranking_signals;
 mod rankings;
@@ -28,4 +30,5 @@ mod site;
 mod soak;
 mod start;
 mod storage;
+mod storage_faults;
 mod traces;

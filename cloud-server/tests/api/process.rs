@@ -96,14 +96,28 @@ impl Process {
     }
 
     fn exchange(&self, request: impl AsRef<[u8]>) -> (u16, Vec<u8>) {
-        let mut stream = self.connect();
-        stream.write_all(request.as_ref()).unwrap();
+        self.try_exchange(request).unwrap()
+    }
+
+    /// `None` if there is no whole answer, because the server has ended.
+    pub(crate) fn try_exchange(&self, request: impl AsRef<[u8]>) -> Option<(u16, Vec<u8>)> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        stream.set_read_timeout(Some(Duration::from_mins(2))).ok()?;
+        stream.write_all(request.as_ref()).ok()?;
         let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).unwrap();
-        let end = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap() + 4;
-        let head = String::from_utf8(answer[..end].to_vec()).unwrap();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        (status, answer[end..].to_vec())
+        stream.read_to_end(&mut answer).ok()?;
+        let end = answer.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
+        let head = String::from_utf8(answer[..end].to_vec()).ok()?;
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        let is_whole = length.is_none_or(|length| length.parse() == Ok(answer.len() - end));
+        let status = head.split(' ').nth(1)?.parse().ok()?;
+        is_whole.then(|| (status, answer[end..].to_vec()))
+    }
+
+    /// Ends the process at once, as a failure of the machine's power does.
+    pub(crate) fn kill(&self) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-KILL", &id]).status().unwrap().success());
     }
 
     pub(crate) fn connect(&self) -> TcpStream {

@@ -192,3 +192,53 @@ fn an_export_is_imported_and_a_backup_restored() {
     let restored = Storage::open(&other.parse().unwrap()).unwrap();
     assert_eq!(restored.block_on(restored.user_events("ann")).unwrap().len(), 7);
 }
+
+#[test]
+fn a_forgotten_visitor_is_left_out_of_earlier_exports_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("storage.db");
+    let storage = Storage::open(&Location::Sqlite(database.clone())).unwrap();
+    for session in ["ann", "bob"] {
+        let clicks = ["a", "b", "c"].map(|item| {
+            let event = json!({ "id": item, "type": "click", "item": item, "at": 1 });
+            serde_json::from_value(event).unwrap()
+        });
+        storage.block_on(storage.append_events(session, clicks.to_vec())).unwrap();
+    }
+    let export = |name: &str, options: &[&Path]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cloud-server"));
+        command.args(["export", "--storage"]).arg(&database).arg("--out");
+        let output = command.arg(folder.path().join(name)).args(options).output().unwrap();
+        String::from_utf8_lossy(if output.status.success() {
+            &output.stdout
+        } else {
+            &output.stderr
+        })
+        .into_owned()
+    };
+    assert!(export("before.jsonl", &[]).starts_with("6 events"));
+    storage.block_on(storage.forget_user("bob")).unwrap();
+    // Nothing is stored of this one any more, but something may have been exported.
+    storage.block_on(storage.forget_user("cat")).unwrap();
+    let list = folder.path().join("forgotten.json");
+    let dan = tandem_dataset::files::sha256_hex("dan");
+    fs::write(&list, json!([dan]).to_string()).unwrap();
+    let options = [Path::new("--forgotten"), &list];
+    let printed = export("after.jsonl", &options);
+    assert!(printed.starts_with("3 events") && printed.contains("3 forgotten"), "{printed}");
+    let names = fs::read_to_string(&list).unwrap();
+    for name in ["bob", "cat", "dan"] {
+        assert!(names.contains(&tandem_dataset::files::sha256_hex(name)), "{name}: {names}");
+    }
+    let files = ["before.jsonl", "after.jsonl"].map(|name| folder.path().join(name)).to_vec();
+    let options = ImportOptions {
+        forgotten: serde_json::from_str(&names).unwrap(),
+        ..ImportOptions::new("shop".to_owned(), files)
+    };
+    let dataset = import(&options).unwrap().dataset;
+    let users: Vec<&str> = dataset.sequences.iter().map(|it| it.user.as_str()).collect();
+    assert_eq!(users, ["ann"]);
+    fs::write(&list, "no list").unwrap();
+    let refusal = export("after.jsonl", &[Path::new("--forgotten"), &list]);
+    assert!(refusal.contains("expected a list of hashes"), "{refusal}");
+}

@@ -62,6 +62,8 @@ error_codes! {
     RateLimited = "rate_limited",
     /// The server's event log, or its disk, is full: events are not logged.
     EventLogFull = "event_log_full",
+    /// The disk of the server's database is full: nothing of the request is stored.
+    StorageFull = "storage_full",
     /// The state of the resource does not allow this now.
     Conflict = "conflict",
     /// A release cannot be used, or an upload is no release.
@@ -146,6 +148,6 @@ mod tests {
             assert_eq!(code.as_str(), words.trim_start_matches('_').to_lowercase());
             assert!(names.insert(code.as_str()), "{code} is used twice");
         }
-        assert_eq!(names.len(), 27, "a new code needs a row in the tables of the documentation");
+        assert_eq!(names.len(), 28, "a new code needs a row in the tables of the documentation");
     }
 }

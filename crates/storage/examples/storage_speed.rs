@@ -9,7 +9,7 @@
 use std::time::Instant;
 
 use tandem_protocol::{ItemId, LoggedEvent};
-use tandem_storage::{AttributeValue, Location, NewItem, Storage};
+use tandem_storage::{AttributeValue, ChangesRead, Location, NewItem, Storage};
 use tokio::task::JoinSet;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -69,31 +69,45 @@ async fn measure_items(storage: &Storage, items: usize) -> Result<(), Failure> {
         let new: Vec<NewItem> = (0..items).map(|number| item(number, price)).collect();
         let start = Instant::now();
         for batch in new.chunks(BATCH) {
-            storage.upsert_items(batch).await?;
+            storage.upsert_items(batch.to_vec()).await?;
         }
         println!("{name} | {:.0}", per_second(start));
     }
+    let start = Instant::now();
+    let (read, mut after) = changes(storage, ChangesRead::default()).await?;
+    println!("read the fields of {read} items, s | {:.2}", start.elapsed().as_secs_f64());
     let ids = || (0..items).map(|number| ItemId::new(format!("sku-{number}")));
     for available in [false, true] {
+        let told = ids().map(|id| (id, available)).collect();
         let start = Instant::now();
-        storage.set_availability(&ids().map(|id| (id, available)).collect::<Vec<_>>()).await?;
+        storage.set_availability(told).await?;
         println!(
             "availability {available} of {items} items, s | {:.2}",
             start.elapsed().as_secs_f64()
         );
+        let start = Instant::now();
+        let read;
+        (read, after) = changes(storage, after).await?;
+        println!("read it of {read} items, s | {:.2}", start.elapsed().as_secs_f64());
     }
-    let (start, mut after, mut read) = (Instant::now(), (0, 0), 0);
-    loop {
-        let changes = storage.item_changes(after).await?;
-        if changes.items.is_empty() {
-            break;
-        }
-        (after, read) = (changes.next, read + changes.items.len());
-    }
-    println!("read the fields of {read} items, s | {:.2}", start.elapsed().as_secs_f64());
     let bytes = storage.sizes().await?.bytes;
     println!("bytes on the disk for each item | {}", bytes / items.max(1) as u64);
     Ok(())
+}
+
+/// Reads all changes after `after`, as a server does. Returns their number.
+async fn changes(
+    storage: &Storage,
+    mut after: ChangesRead,
+) -> Result<(usize, ChangesRead), Failure> {
+    let mut read = 0;
+    loop {
+        let changes = storage.item_changes(after).await?;
+        if changes.is_empty() {
+            return Ok((read, after));
+        }
+        (after, read) = (changes.next, read + changes.items.len() + changes.availability.len());
+    }
 }
 
 /// Stores events one by one; returns their number per second.

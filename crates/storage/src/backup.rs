@@ -12,12 +12,13 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use tandem_dataset::files::FileDraft;
+use tandem_protocol::ItemId;
 
 use crate::{
     Storage, StorageError, StoredEvent, StoredItem,
     database::{Database, constant, with_snapshot, with_writer},
     events::{COLUMNS, EventRow, event},
-    items::{COLUMNS_POSTGRES, COLUMNS_SQLITE, ItemRow, NewItem, item, text_of},
+    items::{AVAILABILITY, COLUMNS_POSTGRES, COLUMNS_SQLITE, ItemRow, NewItem, item, text_of},
 };
 
 /// Version of the format.
@@ -138,7 +139,8 @@ async fn write_all(
     }
     let columns = database.sql(COLUMNS_SQLITE, COLUMNS_POSTGRES);
     let items = format!(
-        "SELECT {columns} FROM items WHERE deleted IS NULL AND id > $1 ORDER BY id LIMIT $2"
+        "SELECT {columns} FROM items {AVAILABILITY} WHERE deleted IS NULL AND id > $1 \
+         ORDER BY id LIMIT $2"
     );
     let events = format!("SELECT {COLUMNS} FROM events WHERE number > $1 ORDER BY number LIMIT $2");
     let mut summary = BackupSummary::default();
@@ -255,18 +257,18 @@ async fn read_all(
 ) -> Result<Result<BackupSummary, BackupError>, StorageError> {
     let items = database.sql(
         "INSERT INTO items (id, title, categories, brand, description, year, price, attributes, \
-         available, created, updated, revision, search_text) SELECT value ->> 'id', \
+         created, updated, revision, search_text) SELECT value ->> 'id', \
          value ->> 'title', value -> 'categories', COALESCE(value ->> 'brand', ''), \
          COALESCE(value ->> 'description', ''), value ->> 'year', value ->> 'price', \
-         COALESCE(value -> 'attributes', '{}'), value ->> 'available', value ->> 'created', \
+         COALESCE(value -> 'attributes', '{}'), value ->> 'created', \
          value ->> 'updated', 1, value ->> 'search_text' FROM json_each($1)",
         "INSERT INTO items (id, title, categories, brand, description, year, price, attributes, \
-         available, created, updated, revision, search_text) SELECT id, title, categories, \
+         created, updated, revision, search_text) SELECT id, title, categories, \
          COALESCE(brand, ''), COALESCE(description, ''), year, price, \
-         COALESCE(attributes, '{}'), available, created, updated, 1, search_text \
+         COALESCE(attributes, '{}'), created, updated, 1, search_text \
          FROM json_to_recordset($1::json) AS x (id text, title text, categories jsonb, \
          brand text, description text, year bigint, price double precision, attributes jsonb, \
-         available boolean, created bigint, updated bigint, search_text text)",
+         created bigint, updated bigint, search_text text)",
     );
     let events = database.sql(
         "INSERT INTO events (session, id, kind, item, at, received, recommendation) \
@@ -276,6 +278,14 @@ async fn read_all(
          SELECT session, id, type, item, at, received, recommendation \
          FROM json_to_recordset($1::json) AS x (session text, id text, type text, item text, \
          at bigint, received bigint, recommendation text)",
+    );
+    // What the backup says of the time of a change is of the item and its availability together.
+    let unavailable = database.sql(
+        "INSERT INTO item_availability (item, available, changed, revision) \
+         SELECT number, 0, updated, 1 FROM json_each($1) AS x JOIN items ON items.id = x.value",
+        "INSERT INTO item_availability (item, available, changed, revision) \
+         SELECT number, false, updated, 1 FROM json_array_elements_text($1::json) AS x (id) \
+         JOIN items ON items.id = x.id",
     );
     let mut summary = BackupSummary::default();
     with_writer!(database, connection => {
@@ -327,9 +337,13 @@ async fn read_all(
             }
             if is_end || page.items.len() + page.events.len() >= PAGE as usize {
                 let Page { items: new_items, events: new_events } = std::mem::take(&mut page);
-                for (statement, json) in
-                    [(items, to_json(&new_items)), (events, to_json(&new_events))]
-                {
+                let hidden = new_items.iter().map(|line| &line.item).filter(|it| !it.available);
+                let hidden: Vec<&ItemId> = hidden.map(|it| &it.id).collect();
+                for (statement, json) in [
+                    (items, to_json(&new_items)),
+                    (unavailable, to_json(&hidden)),
+                    (events, to_json(&new_events)),
+                ] {
                     if json.len() > 2 {
                         sqlx::query(statement).bind(json).execute(&mut *connection).await?;
                     }

@@ -132,7 +132,14 @@ impl Database {
                     migrate_sqlite(&mut connection).await?;
                     connection.close().await?;
                     let pool = || SqlitePoolOptions::new().acquire_timeout(CONNECTION_PATIENCE);
-                    let writer = pool().max_connections(1).connect_with(options).await?;
+                    // A disk that becomes full within a transaction makes SQLite take it back
+                    // by itself; the rollback of the pool then fails, and the connection would
+                    // refuse every later transaction. Another one is opened in its place.
+                    let writer = pool().max_connections(1).before_acquire(|connection, _| {
+                        let is_usable = !connection.is_in_transaction();
+                        Box::pin(async move { Ok(is_usable) })
+                    });
+                    let writer = writer.connect_with(options).await?;
                     let reading = SqliteConnectOptions::new()
                         .filename(path)
                         .busy_timeout(LOCK_PATIENCE)
@@ -188,19 +195,22 @@ pub(crate) fn constant(text: String) -> SqlStr {
     AssertSqlSafe(text).into_sql_str()
 }
 
-fn migrations(text: &'static str) -> Migrator {
-    Migrator::with_migrations(vec![Migration::new(
-        1,
-        Cow::Borrowed("items, events, activations"),
-        MigrationType::Simple,
-        SqlStr::from_static(text),
-        false,
-    )])
+/// The migrations of one database, oldest first.
+fn migrations(texts: [&'static str; 2]) -> Migrator {
+    let names = ["items, events, activations", "availability apart from items"];
+    let migration = |(version, (name, text))| {
+        let text = SqlStr::from_static(text);
+        Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, text, false)
+    };
+    Migrator::with_migrations((1..).zip(names.into_iter().zip(texts)).map(migration).collect())
 }
 
 /// Two processes that start at once wait for each other: the transaction holds the write lock.
 async fn migrate_sqlite(connection: &mut SqliteConnection) -> Result<(), StorageError> {
-    let migrator = migrations(include_str!("../migrations/sqlite/1.sql"));
+    let migrator = migrations([
+        include_str!("../migrations/sqlite/1.sql"),
+        include_str!("../migrations/sqlite/2.sql"),
+    ]);
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let done = migrator.run(&mut *transaction).await;
     done.map_err(|error| migration_error(error, &migrator))?;
@@ -210,7 +220,10 @@ async fn migrate_sqlite(connection: &mut SqliteConnection) -> Result<(), Storage
 
 /// The migrator holds an advisory lock of the database.
 async fn migrate_postgres(connection: &mut PgConnection) -> Result<(), StorageError> {
-    let migrator = migrations(include_str!("../migrations/postgres/1.sql"));
+    let migrator = migrations([
+        include_str!("../migrations/postgres/1.sql"),
+        include_str!("../migrations/postgres/2.sql"),
+    ]);
     let done = migrator.run(connection).await;
     done.map_err(|error| migration_error(error, &migrator))
 }

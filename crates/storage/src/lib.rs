@@ -44,8 +44,8 @@ pub use error::StorageError;
 pub use event_queue::AppendedEvents;
 pub use events::{EventCounts, EventPage, StoredEvent};
 pub use items::{
-    AttributeValue, Availability, ChangedItem, Changes, ItemError, ItemQuery, NewItem, StoredItem,
-    Upserted,
+    AttributeValue, Availability, ChangedItem, Changes, ChangesRead, ItemError, ItemQuery, NewItem,
+    StoredItem, Upserted,
 };
 pub use location::{Location, LocationError};
 pub use retention::{Removed, Retention};

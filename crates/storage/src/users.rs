@@ -40,16 +40,15 @@ impl Storage {
                     .execute(&mut *connection)
                     .await?
                     .rows_affected();
-                if removed > 0 {
-                    sqlx::query(
-                        "INSERT INTO forgotten_users (name_sha256, at) VALUES ($1, $2) \
-                         ON CONFLICT (name_sha256) DO UPDATE SET at = excluded.at",
-                    )
-                    .bind(sha256_hex(&session))
-                    .bind(now())
-                    .execute(&mut *connection)
-                    .await?;
-                }
+                // Also without events: those that retention has removed may have been exported.
+                sqlx::query(
+                    "INSERT INTO forgotten_users (name_sha256, at) VALUES ($1, $2) \
+                     ON CONFLICT (name_sha256) DO UPDATE SET at = excluded.at",
+                )
+                .bind(sha256_hex(&session))
+                .bind(now())
+                .execute(&mut *connection)
+                .await?;
                 removed
             });
             Ok(removed)

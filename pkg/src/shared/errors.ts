@@ -75,6 +75,7 @@ const classes: Record<ErrorCode, typeof TandemError> = {
   overloaded: ServerError,
   rate_limited: ServerError,
   event_log_full: ServerError,
+  storage_full: ServerError,
   conflict: ServerError,
   release_refused: ServerError,
   timeout: ServerError,

@@ -414,7 +414,7 @@ cached: boolean, };
  * Programs act on the code, which does not change. The message beside it is for
  * people and may change.
  */
-export type WireErrorCode = "invalid_request" | "invalid_field" | "payload_too_large" | "not_found" | "method_not_allowed" | "unauthorized" | "unsupported_media_type" | "not_ready" | "overloaded" | "rate_limited" | "event_log_full" | "conflict" | "release_refused" | "timeout" | "internal" | "unreachable" | "bad_response" | "integrity" | "unsupported_version" | "invalid_artifact" | "catalogue_changed" | "invalid_argument" | "unknown_item" | "no_adapter" | "device_lost" | "disposed" | "aborted";
+export type WireErrorCode = "invalid_request" | "invalid_field" | "payload_too_large" | "not_found" | "method_not_allowed" | "unauthorized" | "unsupported_media_type" | "not_ready" | "overloaded" | "rate_limited" | "event_log_full" | "storage_full" | "conflict" | "release_refused" | "timeout" | "internal" | "unreachable" | "bad_response" | "integrity" | "unsupported_version" | "invalid_artifact" | "catalogue_changed" | "invalid_argument" | "unknown_item" | "no_adapter" | "device_lost" | "disposed" | "aborted";
 
 /**
  * Identifier of an item in the shop (for example a SKU or a film number), never a position.

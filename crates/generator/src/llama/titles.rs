@@ -272,6 +272,7 @@ impl Generator for TitleGenerator<'_> {
             truncated: 0,
             prompt_ms: 0.0,
             decode_ms: 0.0,
+            evaluate_ms: 0.0,
             prompt_tokens: 0,
             cached_tokens: 0,
             decoded_tokens: 0,
@@ -284,6 +285,7 @@ impl Generator for TitleGenerator<'_> {
         if query.k == 0 || trie.remaining(NodeId::ROOT, &mask) == 0 {
             return Ok(generation);
         }
+        self.evaluator.take_evaluating();
         let start = Instant::now();
         (generation.prompt_tokens, generation.cached_tokens, generation.truncated) =
             self.read_prompt(&self.prompt_of(trie, query.history))?;
@@ -292,6 +294,7 @@ impl Generator for TitleGenerator<'_> {
         let search = Search { trie, weights: &self.weights, unconditional, limits: self.limits };
         let result = search.run(&mask, query.k, &mut self.evaluator, &mut |_, _| {})?;
         generation.decode_ms = start.elapsed().as_secs_f64() * 1e3;
+        generation.evaluate_ms = self.evaluator.take_evaluating().as_secs_f64() * 1e3;
         generation.decoded_tokens = result.tokens;
         generation.candidates = result.candidates;
         tracing::debug!(

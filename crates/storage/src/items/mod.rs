@@ -1,15 +1,18 @@
 //! Items: what the shop offers now, beside what the models know.
 
+mod availability;
 mod changes;
 mod item;
 mod read;
+mod revision;
 mod search;
 mod write;
 
-pub use changes::{ChangedItem, Changes};
+pub use availability::Availability;
+pub use changes::{ChangedItem, Changes, ChangesRead};
 pub use item::{AttributeValue, ItemError, NewItem, StoredItem};
 pub use read::ItemQuery;
-pub use write::{Availability, Upserted};
+pub use write::Upserted;
 
-pub(crate) use read::{COLUMNS_POSTGRES, COLUMNS_SQLITE, ItemRow, item};
+pub(crate) use read::{AVAILABILITY, COLUMNS_POSTGRES, COLUMNS_SQLITE, ItemRow, item};
 pub(crate) use search::text_of;

@@ -9,12 +9,16 @@ use crate::{
     database::{Database, constant, with_reader},
 };
 
-/// Columns of an item, in the order of [`ItemRow`].
+/// Columns of an item, in the order of [`ItemRow`], of items and [`AVAILABILITY`].
 pub(crate) const COLUMNS_SQLITE: &str = "items.id, title, categories, brand, description, year, \
-                                         price, attributes, available, created, updated";
+                                         price, attributes, COALESCE(available, 1), created, \
+                                         MAX(updated, COALESCE(changed, 0))";
 pub(crate) const COLUMNS_POSTGRES: &str = "items.id, title, categories::text, brand, description, \
-                                           year, price, attributes::text, available, created, \
-                                           updated";
+                                           year, price, attributes::text, \
+                                           COALESCE(available, true), created, \
+                                           GREATEST(updated, changed)";
+/// Joins the availability of items.
+pub(crate) const AVAILABILITY: &str = "LEFT JOIN item_availability ON item = number";
 
 /// The row of an item.
 pub(crate) type ItemRow =
@@ -23,10 +27,10 @@ pub(crate) type ItemRow =
 /// Conditions of `$1` (category) and `$2` (availability), each `NULL` for any.
 const FILTER_SQLITE: &str = "deleted IS NULL \
     AND ($1 IS NULL OR EXISTS (SELECT 1 FROM json_each(categories) WHERE value = $1)) \
-    AND ($2 IS NULL OR available = $2)";
+    AND ($2 IS NULL OR COALESCE(available, 1) = $2)";
 const FILTER_POSTGRES: &str = "deleted IS NULL \
     AND ($1::text IS NULL OR jsonb_exists(categories, $1)) \
-    AND ($2::boolean IS NULL OR available = $2)";
+    AND ($2::boolean IS NULL OR COALESCE(available, true) = $2)";
 
 /// Which items are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,13 +59,13 @@ impl Storage {
             let query = match &database {
                 Database::Sqlite { .. } => format!(
                     "SELECT {COLUMNS_SQLITE} FROM json_each($1) AS wanted \
-                     JOIN items ON items.id = wanted.value WHERE deleted IS NULL \
+                     JOIN items ON items.id = wanted.value {AVAILABILITY} WHERE deleted IS NULL \
                      ORDER BY wanted.key"
                 ),
                 Database::Postgres(_) => format!(
                     "SELECT {COLUMNS_POSTGRES} FROM json_array_elements_text($1::json) \
                      WITH ORDINALITY AS wanted (id, position) \
-                     JOIN items ON items.id = wanted.id WHERE deleted IS NULL \
+                     JOIN items ON items.id = wanted.id {AVAILABILITY} WHERE deleted IS NULL \
                      ORDER BY wanted.position"
                 ),
             };
@@ -113,7 +117,7 @@ impl Storage {
                 Database::Postgres(_) => (COLUMNS_POSTGRES, FILTER_POSTGRES),
             };
             let query = format!(
-                "SELECT {columns} FROM items WHERE {filter} ORDER BY created DESC, id LIMIT $3"
+                "SELECT {columns} FROM items {AVAILABILITY} WHERE {filter} ORDER BY created DESC, id LIMIT $3"
             );
             let rows: Vec<ItemRow> = with_reader!(&database, connection => {
                 sqlx::query_as(constant(query))
@@ -139,14 +143,14 @@ fn find(
     match (database, text) {
         (Database::Sqlite { .. }, None) => Some((
             format!(
-                "SELECT {COLUMNS_SQLITE} FROM items WHERE {FILTER_SQLITE} \
+                "SELECT {COLUMNS_SQLITE} FROM items {AVAILABILITY} WHERE {FILTER_SQLITE} \
                  AND ($3 IS NULL OR id > $3) ORDER BY id LIMIT $4"
             ),
             after,
         )),
         (Database::Postgres(_), None) => Some((
             format!(
-                "SELECT {COLUMNS_POSTGRES} FROM items WHERE {FILTER_POSTGRES} \
+                "SELECT {COLUMNS_POSTGRES} FROM items {AVAILABILITY} WHERE {FILTER_POSTGRES} \
                  AND ($3::text IS NULL OR id > $3) ORDER BY id LIMIT $4"
             ),
             after,
@@ -154,13 +158,13 @@ fn find(
         (Database::Sqlite { .. }, Some(text)) => Some((
             format!(
                 "SELECT {COLUMNS_SQLITE} FROM item_search JOIN items ON number = item_search.rowid \
-                 WHERE item_search MATCH $3 AND {FILTER_SQLITE} ORDER BY rank, id LIMIT $4"
+                 {AVAILABILITY} WHERE item_search MATCH $3 AND {FILTER_SQLITE} ORDER BY rank, id LIMIT $4"
             ),
             Some(sqlite_query(text)?),
         )),
         (Database::Postgres(_), Some(text)) => Some((
             format!(
-                "SELECT {COLUMNS_POSTGRES} FROM items, to_tsquery('simple', $3) AS wanted \
+                "SELECT {COLUMNS_POSTGRES} FROM items {AVAILABILITY}, to_tsquery('simple', $3) AS wanted \
                  WHERE search @@ wanted AND {FILTER_POSTGRES} \
                  ORDER BY ts_rank(search, wanted) DESC, items.id LIMIT $4"
             ),

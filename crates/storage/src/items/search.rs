@@ -12,22 +12,43 @@ const WORDS: usize = 10;
 
 /// The searched text of an item.
 pub(crate) fn text_of(item: &NewItem) -> String {
-    let description: String = item.description.chars().take(DESCRIPTION).collect();
+    let end = item.description.char_indices().nth(DESCRIPTION).map(|(at, _)| at);
+    let description = &item.description[..end.unwrap_or(item.description.len())];
     let parts = [item.id.as_str(), &item.title, &item.brand].into_iter();
-    let parts = parts.chain(item.categories.iter().map(String::as_str)).chain([&*description]);
-    let words: Vec<String> = parts.flat_map(words).collect();
-    words.join(" ")
+    let parts = parts.chain(item.categories.iter().map(String::as_str)).chain([description]);
+    let mut text = String::new();
+    parts.for_each(|part| fold(part, &mut text));
+    text
 }
 
 /// The words of a text.
 fn words(text: &str) -> Vec<String> {
-    let folded: String = text
-        .nfkd()
-        .filter(|c| !is_combining_mark(*c))
-        .flat_map(char::to_lowercase)
-        .map(|c| if c.is_alphanumeric() { c } else { ' ' })
-        .collect();
-    folded.split_whitespace().map(ToOwned::to_owned).collect()
+    let mut folded = String::new();
+    fold(text, &mut folded);
+    folded.split(' ').filter(|word| !word.is_empty()).map(ToOwned::to_owned).collect()
+}
+
+/// Appends the words of a text, each after a space but for the first one of all.
+fn fold(text: &str, folded: &mut String) {
+    let mut is_within_word = false;
+    let mut add = |c: char| {
+        if !c.is_alphanumeric() {
+            is_within_word = false;
+            return;
+        }
+        if !is_within_word && !folded.is_empty() {
+            folded.push(' ');
+        }
+        is_within_word = true;
+        folded.push(c);
+    };
+    if text.is_ascii() {
+        // Most texts, for which the decomposition would take longer than everything else.
+        text.chars().for_each(|c| add(c.to_ascii_lowercase()));
+    } else {
+        let characters = text.nfkd().filter(|c| !is_combining_mark(*c));
+        characters.flat_map(char::to_lowercase).for_each(add);
+    }
 }
 
 /// A query of FTS5: all words, the last one as the beginning of a word. `None` without a word.

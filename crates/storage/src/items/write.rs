@@ -2,8 +2,14 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 use tandem_protocol::ItemId;
+use tokio::task::spawn_blocking;
 
-use super::{NewItem, search::text_of};
+use super::{
+    NewItem,
+    availability::{Sent, set_availability},
+    revision::REVISION,
+    search::text_of,
+};
 use crate::{
     Storage, StorageError,
     clock::now,
@@ -22,17 +28,6 @@ pub struct Upserted {
     pub unchanged: u64,
 }
 
-/// What became of a batch of availabilities.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Availability {
-    /// Number of items whose availability has changed.
-    pub changed: u64,
-    /// Number of items that had this availability, and repetitions of an id.
-    pub unchanged: u64,
-    /// Number of ids that are not stored.
-    pub unknown: u64,
-}
-
 /// An item as the query reads it.
 #[derive(Serialize)]
 struct Row<'a> {
@@ -44,35 +39,26 @@ struct Row<'a> {
     year: Option<i64>,
     price: Option<f64>,
     attributes: &'a std::collections::BTreeMap<String, super::AttributeValue>,
-    available: Option<bool>,
     search_text: String,
 }
 
-/// Takes the lock of writers of items until the transaction ends, and the number of its changes:
-/// changes become visible in the order of their revisions.
-const REVISION: &str = "UPDATE counters SET value = value + 1 WHERE name = 'items' RETURNING value";
-
 const COLUMNS: &str = "id, title, categories, brand, description, year, price, attributes, \
-                       available, created, updated, deleted, revision, search_text";
+                       created, updated, deleted, revision, search_text";
 
 /// `$1`: the items, `$2`: now, `$3`: the revision.
 const SELECT_SQLITE: &str = "SELECT value ->> 'id', value ->> 'title', value -> 'categories', \
     value ->> 'brand', value ->> 'description', value ->> 'year', value ->> 'price', \
-    value -> 'attributes', COALESCE(value ->> 'available', \
-    (SELECT available FROM items WHERE id = value ->> 'id' AND deleted IS NULL), 1), \
-    $2, $2, NULL, $3, value ->> 'search_text' FROM json_each($1) WHERE true";
+    value -> 'attributes', $2, $2, NULL, $3, value ->> 'search_text' FROM json_each($1) WHERE true";
 
 const SELECT_POSTGRES: &str = "SELECT id, title, categories, brand, description, year, price, \
-    attributes, COALESCE(available, \
-    (SELECT available FROM items WHERE items.id = x.id AND deleted IS NULL), true), \
-    $2, $2, NULL, $3, search_text FROM json_to_recordset($1::json) AS x (id text, title text, \
+    attributes, $2, $2, NULL, $3, search_text FROM json_to_recordset($1::json) AS x (id text, title text, \
     categories jsonb, brand text, description text, year bigint, price double precision, \
-    attributes jsonb, available boolean, search_text text)";
+    attributes jsonb, search_text text)";
 
 const UPDATE: &str = "ON CONFLICT (id) DO UPDATE SET title = excluded.title, \
     categories = excluded.categories, brand = excluded.brand, \
     description = excluded.description, year = excluded.year, price = excluded.price, \
-    attributes = excluded.attributes, available = excluded.available, \
+    attributes = excluded.attributes, \
     created = CASE WHEN items.deleted IS NULL THEN items.created ELSE excluded.created END, \
     updated = excluded.updated, deleted = NULL, revision = excluded.revision, \
     search_text = excluded.search_text \
@@ -81,7 +67,12 @@ const UPDATE: &str = "ON CONFLICT (id) DO UPDATE SET title = excluded.title, \
     OR items.description <> excluded.description \
     OR items.year IS DISTINCT FROM excluded.year \
     OR items.price IS DISTINCT FROM excluded.price \
-    OR items.attributes <> excluded.attributes OR items.available <> excluded.available";
+    OR items.attributes <> excluded.attributes";
+
+/// Number of items that exist, but have been written by no statement of this transaction, among
+/// those whose availability has changed in it.
+const ONLY_AVAILABILITY: &str = "SELECT COUNT(*) FROM item_availability AS told \
+    JOIN items ON number = told.item WHERE told.revision = $1 AND items.revision <> $1";
 
 impl Storage {
     /// Stores items: all of the batch or none. Each replaces what is stored under its id; an item
@@ -91,82 +82,29 @@ impl Storage {
     ///
     /// # Errors
     /// See [`StorageError`].
-    pub async fn upsert_items(&self, items: &[NewItem]) -> Result<Upserted, StorageError> {
+    pub async fn upsert_items(&self, items: Vec<NewItem>) -> Result<Upserted, StorageError> {
         let sent = items.len() as u64;
-        let json = to_json(items);
         self.long(move |database| async move {
-            let (added, written) = insert(&database, &json, UPDATE).await?;
-            let changed = written - added;
-            Ok(Upserted { added, changed, unchanged: sent - written })
+            let written = insert(&database, items, UPDATE).await?;
+            let changed = written.items - written.added + written.only_availability;
+            Ok(Upserted {
+                added: written.added,
+                changed,
+                unchanged: sent - written.added - changed,
+            })
         })
         .await
     }
 
     /// Adds the items whose ids have never been stored, and leaves the others as they are, also
-    /// deleted ones. Returns the number of added items.
+    /// deleted ones. All are available. Returns the number of added items.
     ///
     /// # Errors
     /// See [`StorageError`].
-    pub async fn add_missing_items(&self, items: &[NewItem]) -> Result<u64, StorageError> {
-        let json = to_json(items);
+    pub async fn add_missing_items(&self, mut items: Vec<NewItem>) -> Result<u64, StorageError> {
+        items.iter_mut().for_each(|item| item.available = None);
         self.long(move |database| async move {
-            let (_, written) = insert(&database, &json, "ON CONFLICT (id) DO NOTHING").await?;
-            Ok(written)
-        })
-        .await
-    }
-
-    /// Sets the availability of items: of all or of none. Of a repeated id the last one counts.
-    ///
-    /// # Errors
-    /// See [`StorageError`].
-    pub async fn set_availability(
-        &self,
-        items: &[(ItemId, bool)],
-    ) -> Result<Availability, StorageError> {
-        #[derive(Serialize)]
-        struct Row<'a> {
-            id: &'a str,
-            available: bool,
-        }
-
-        const COUNT_SQLITE: &str = "SELECT COUNT(*) FROM json_each($1) AS x JOIN items \
-            ON items.id = x.value ->> 'id' WHERE deleted IS NULL";
-        const COUNT_POSTGRES: &str = "SELECT COUNT(*) FROM json_to_recordset($1::json) AS x \
-            (id text) JOIN items ON items.id = x.id WHERE deleted IS NULL";
-        const UPDATE_SQLITE: &str = "UPDATE items SET available = x.value ->> 'available', \
-            updated = $2, revision = $3 FROM json_each($1) AS x WHERE items.id = x.value ->> 'id' \
-            AND deleted IS NULL AND items.available <> x.value ->> 'available'";
-        const UPDATE_POSTGRES: &str = "UPDATE items SET available = x.available, updated = $2, \
-            revision = $3 FROM json_to_recordset($1::json) AS x (id text, available boolean) \
-            WHERE items.id = x.id AND deleted IS NULL AND items.available <> x.available";
-
-        let sent = items.len() as u64;
-        let last: HashMap<&str, bool> =
-            items.iter().map(|(id, available)| (id.as_str(), *available)).collect();
-        let distinct = last.len() as u64;
-        let rows: Vec<Row<'_>> =
-            last.into_iter().map(|(id, available)| Row { id, available }).collect();
-        let json = serde_json::to_string(&rows).unwrap_or_default();
-        self.long(move |database| async move {
-            let count = database.sql(COUNT_SQLITE, COUNT_POSTGRES);
-            let update = database.sql(UPDATE_SQLITE, UPDATE_POSTGRES);
-            let (known, changed): (i64, u64) = with_writer!(&database, connection => {
-                let revision: i64 =
-                    sqlx::query_scalar(REVISION).fetch_one(&mut *connection).await?;
-                let known =
-                    sqlx::query_scalar(count).bind(&json).fetch_one(&mut *connection).await?;
-                let changed = sqlx::query(update)
-                    .bind(&json)
-                    .bind(now())
-                    .bind(revision)
-                    .execute(&mut *connection)
-                    .await?
-                    .rows_affected();
-                (known, changed)
-            });
-            let unknown = distinct - known.cast_unsigned();
-            Ok(Availability { changed, unchanged: sent - changed - unknown, unknown })
+            Ok(insert(&database, items, "ON CONFLICT (id) DO NOTHING").await?.items)
         })
         .await
     }
@@ -176,16 +114,22 @@ impl Storage {
     /// # Errors
     /// See [`StorageError`].
     pub async fn delete_items(&self, ids: &[ItemId]) -> Result<u64, StorageError> {
+        const FORGET_SQLITE: &str = "DELETE FROM item_availability WHERE item IN \
+            (SELECT number FROM items WHERE id IN (SELECT value FROM json_each($1)))";
+        const FORGET_POSTGRES: &str = "DELETE FROM item_availability WHERE item IN \
+            (SELECT number FROM items WHERE id IN (SELECT json_array_elements_text($1::json)))";
         const DELETE_SQLITE: &str = "UPDATE items SET deleted = $2, updated = $2, revision = $3 \
             WHERE deleted IS NULL AND id IN (SELECT value FROM json_each($1))";
         const DELETE_POSTGRES: &str = "UPDATE items SET deleted = $2, updated = $2, revision = $3 \
             WHERE deleted IS NULL AND id IN (SELECT json_array_elements_text($1::json))";
         let json = serde_json::to_string(ids).unwrap_or_default();
         self.long(move |database| async move {
+            let forget = database.sql(FORGET_SQLITE, FORGET_POSTGRES);
             let delete = database.sql(DELETE_SQLITE, DELETE_POSTGRES);
             Ok(with_writer!(&database, connection => {
                 let revision: i64 =
                     sqlx::query_scalar(REVISION).fetch_one(&mut *connection).await?;
+                sqlx::query(forget).bind(&json).execute(&mut *connection).await?;
                 sqlx::query(delete)
                     .bind(&json)
                     .bind(now())
@@ -214,41 +158,70 @@ fn to_json(items: &[NewItem]) -> String {
         year: item.year,
         price: item.price,
         attributes: &item.attributes,
-        available: item.available,
         search_text: text_of(item),
     });
     // Plain data: this does not fail.
     serde_json::to_string(&rows.collect::<Vec<_>>()).unwrap_or_default()
 }
 
-/// Inserts items; returns how many did not exist before, and how many were written.
+/// What [`insert`] has done.
+struct Written {
+    /// Number of items that did not exist before.
+    added: u64,
+    /// Number of items that were added or changed, without those below.
+    items: u64,
+    /// Number of items of which only the availability has changed.
+    only_availability: u64,
+}
+
+/// Inserts items, and what they say of their availability.
 async fn insert(
     database: &Database,
-    json: &str,
+    items: Vec<NewItem>,
     conflict: &str,
-) -> Result<(u64, u64), StorageError> {
+) -> Result<Written, StorageError> {
     const EXISTING_SQLITE: &str = "SELECT COUNT(*) FROM json_each($1) AS x JOIN items \
         ON items.id = x.value ->> 'id' WHERE deleted IS NULL";
     const EXISTING_POSTGRES: &str = "SELECT COUNT(*) FROM json_to_recordset($1::json) AS x \
         (id text) JOIN items ON items.id = x.id WHERE deleted IS NULL";
     const SENT_SQLITE: &str = "SELECT json_array_length($1)";
     const SENT_POSTGRES: &str = "SELECT json_array_length($1::json)::BIGINT";
+    // Folding the texts takes longer than a turn of the executor should.
+    let prepare = move || {
+        let told = items.iter().filter_map(|it| Some((it.id.as_str(), it.available?)));
+        (to_json(&items), Sent::new(told))
+    };
+    let (json, told) = spawn_blocking(prepare).await.map_err(|_| StorageError::Closed)?;
     let select = database.sql(SELECT_SQLITE, SELECT_POSTGRES);
     let statement = format!("INSERT INTO items ({COLUMNS}) {select} {conflict}");
     let existing = database.sql(EXISTING_SQLITE, EXISTING_POSTGRES);
     let sent = database.sql(SENT_SQLITE, SENT_POSTGRES);
-    let (sent, existing, written): (i64, i64, u64) = with_writer!(database, connection => {
+    Ok(with_writer!(database, connection => {
         let revision: i64 = sqlx::query_scalar(REVISION).fetch_one(&mut *connection).await?;
-        let sent = sqlx::query_scalar(sent).bind(json).fetch_one(&mut *connection).await?;
-        let existing = sqlx::query_scalar(existing).bind(json).fetch_one(&mut *connection).await?;
-        let written = sqlx::query(crate::database::constant(statement))
-            .bind(json)
+        let sent: i64 = sqlx::query_scalar(sent).bind(&json).fetch_one(&mut *connection).await?;
+        let existing: i64 =
+            sqlx::query_scalar(existing).bind(&json).fetch_one(&mut *connection).await?;
+        let items = sqlx::query(crate::database::constant(statement))
+            .bind(&json)
             .bind(now())
             .bind(revision)
             .execute(&mut *connection)
             .await?
             .rows_affected();
-        (sent, existing, written)
-    });
-    Ok(((sent - existing).cast_unsigned(), written))
+        let mut only_availability: i64 = 0;
+        for list in told.lists() {
+            set_availability!(database, connection, list, revision);
+        }
+        if !told.lists().is_empty() {
+            only_availability = sqlx::query_scalar(ONLY_AVAILABILITY)
+                .bind(revision)
+                .fetch_one(&mut *connection)
+                .await?;
+        }
+        Written {
+            added: (sent - existing).cast_unsigned(),
+            items,
+            only_availability: only_availability.cast_unsigned(),
+        }
+    }))
 }

@@ -12,9 +12,9 @@ use crate::{
 
 fn fill(storage: &Storage) {
     let items: Vec<_> = (0..6000).map(|n| item(&format!("{n:05}"), "Red shoe", "Shoes")).collect();
-    storage.block_on(storage.upsert_items(&items)).unwrap();
+    storage.block_on(storage.upsert_items(items.clone())).unwrap();
     storage.block_on(storage.delete_items(&["00007".into()])).unwrap();
-    storage.block_on(storage.set_availability(&[("00008".into(), false)])).unwrap();
+    storage.block_on(storage.set_availability(vec![("00008".into(), false)])).unwrap();
     storage.block_on(storage.append_events("ann", clicks(&["1", "2"]))).unwrap();
     storage.block_on(storage.append_events("bob", clicks(&["1"]))).unwrap();
     storage.block_on(storage.forget_user("bob")).unwrap();

@@ -1,12 +1,6 @@
 //! Faults: a locked file, a full disk, a database that is cut off, two starts at once.
 
 use std::{
-    io::{self, Read, Write},
-    net::{TcpListener, TcpStream},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
     thread,
     time::{Duration, Instant},
 };
@@ -18,6 +12,7 @@ use crate::{
     databases::{TestDatabase, on_each},
     events::clicks,
     items::item,
+    proxy::Proxy,
 };
 
 fn path(database: &TestDatabase) -> std::path::PathBuf {
@@ -79,10 +74,10 @@ fn a_full_disk_has_its_own_reason_and_no_half_batch_stays() {
     // so a file system that is full is tried by the script of `docs/reliability.md`.
     let storage = database.open();
     let items: Vec<_> = (0..100).map(|n| item(&n.to_string(), "Thing", "A")).collect();
-    storage.block_on(storage.upsert_items(&items)).unwrap();
+    storage.block_on(storage.upsert_items(items.clone())).unwrap();
     storage.block_on(storage.limit_pages_for_tests(200)).unwrap();
     let many: Vec<_> = (0..20_000).map(|n| item(&format!("x{n}"), "Thing", "A")).collect();
-    let full = storage.block_on(storage.upsert_items(&many)).unwrap_err();
+    let full = storage.block_on(storage.upsert_items(many)).unwrap_err();
     assert!(matches!(full, StorageError::Full { .. }), "{full:?}");
     let ids: Vec<String> = (0..9_000).map(|n| format!("event-with-a-long-name-{n}")).collect();
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
@@ -95,6 +90,24 @@ fn a_full_disk_has_its_own_reason_and_no_half_batch_stays() {
     assert_eq!(stored.new.len(), 9_000, "with space it continues");
 }
 
+/// As SQLite does when the disk becomes full within a transaction.
+#[test]
+fn after_a_transaction_that_the_database_takes_back_itself_the_next_one_is_stored() {
+    let database = TestDatabase::sqlite();
+    let storage = database.open();
+    let (runtime, mut other) = other_program(&database);
+    let fault = "CREATE TRIGGER fault BEFORE INSERT ON events WHEN new.id = 'fault' \
+                 BEGIN SELECT RAISE(ROLLBACK, 'the disk is full'); END";
+    runtime.block_on(other.execute(fault)).unwrap();
+    for _ in 0..3 {
+        let append = |ids: &[&str]| storage.block_on(storage.append_events("s", clicks(ids)));
+        append(&["1", "fault"]).unwrap_err();
+        assert_eq!(storage.block_on(storage.user_events("s")).unwrap(), []);
+    }
+    let stored = storage.block_on(storage.append_events("s", clicks(&["1"]))).unwrap();
+    assert_eq!(stored.new, [0]);
+}
+
 #[test]
 fn tables_of_a_newer_program_are_refused() {
     let database = TestDatabase::sqlite();
@@ -104,7 +117,7 @@ fn tables_of_a_newer_program_are_refused() {
                  execution_time) VALUES (99, 'newer', 1, x'00', 0)";
     runtime.block_on(other.execute(newer)).unwrap();
     let error = Storage::open(&database.location).unwrap_err();
-    assert!(matches!(error, StorageError::Newer { found: 99, known: 1 }), "{error:?}");
+    assert!(matches!(error, StorageError::Newer { found: 99, known: 2 }), "{error:?}");
 }
 
 #[test]
@@ -119,60 +132,6 @@ fn what_cannot_be_opened_is_named() {
         let text = error.to_string();
         assert!(text.contains(&location.to_string()) && !text.contains("secret"), "{text}");
     }
-}
-
-/// Forwards connections to PostgreSQL until it is cut.
-struct Proxy {
-    port: u16,
-    is_cut: Arc<AtomicBool>,
-}
-
-impl Proxy {
-    fn start(target: &'static str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let is_cut = Arc::new(AtomicBool::new(false));
-        let cut = Arc::clone(&is_cut);
-        thread::spawn(move || {
-            for client in listener.incoming() {
-                let Ok(client) = client else { return };
-                if cut.load(Ordering::SeqCst) {
-                    continue;
-                }
-                let Ok(server) = TcpStream::connect(target) else { continue };
-                let pairs =
-                    [(client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client)];
-                for (from, to) in pairs {
-                    let cut = Arc::clone(&cut);
-                    thread::spawn(move || forward(from, to, &cut));
-                }
-            }
-        });
-        Self { port, is_cut }
-    }
-
-    fn cut(&self, cut: bool) {
-        self.is_cut.store(cut, Ordering::SeqCst);
-    }
-}
-
-fn forward(mut from: TcpStream, mut to: TcpStream, cut: &AtomicBool) {
-    let _ = from.set_read_timeout(Some(Duration::from_millis(20)));
-    let mut buffer = vec![0; 65_536];
-    while !cut.load(Ordering::SeqCst) {
-        match from.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(read) => {
-                if to.write_all(&buffer[..read]).is_err() {
-                    break;
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => break,
-        }
-    }
-    let _ = from.shutdown(std::net::Shutdown::Both);
-    let _ = to.shutdown(std::net::Shutdown::Both);
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use tandem_protocol::ItemId;
 use tandem_storage::{
-    AttributeValue, Availability, ChangedItem, ItemQuery, NewItem, Storage, StoredItem, Upserted,
+    AttributeValue, Availability, ChangedItem, ChangesRead, ItemQuery, NewItem, Storage,
+    StoredItem, Upserted,
 };
 
 use crate::databases::on_each;
@@ -17,7 +18,7 @@ pub(crate) fn item(id: &str, title: &str, category: &str) -> NewItem {
 }
 
 fn upsert(storage: &Storage, items: &[NewItem]) -> Upserted {
-    storage.block_on(storage.upsert_items(items)).unwrap()
+    storage.block_on(storage.upsert_items(items.to_vec())).unwrap()
 }
 
 fn get(storage: &Storage, id: &str) -> Option<StoredItem> {
@@ -36,14 +37,19 @@ fn search(storage: &Storage, text: &str) -> Vec<String> {
     found
 }
 
-fn changes(storage: &Storage, mut after: (i64, i64)) -> (Vec<ChangedItem>, (i64, i64)) {
-    let mut items = Vec::new();
+/// Changed items and changed availabilities.
+fn changes(
+    storage: &Storage,
+    mut after: ChangesRead,
+) -> (Vec<ChangedItem>, Vec<(ItemId, bool)>, ChangesRead) {
+    let (mut items, mut availability) = (Vec::new(), Vec::new());
     loop {
         let changes = storage.block_on(storage.item_changes(after)).unwrap();
-        if changes.items.is_empty() {
-            return (items, after);
+        if changes.is_empty() {
+            return (items, availability, after);
         }
         items.extend(changes.items);
+        availability.extend(changes.availability);
         after = changes.next;
     }
 }
@@ -94,7 +100,7 @@ fn availability_is_set_in_bulk_and_stays_when_an_item_is_sent_again() {
         upsert(&storage, &items);
         let sent = [("0", false), ("1", true), ("x", false), ("2", true), ("2", false)];
         let sent = sent.map(|(id, available)| (ItemId::new(id), available));
-        let set = storage.block_on(storage.set_availability(&sent)).unwrap();
+        let set = storage.block_on(storage.set_availability(sent.to_vec())).unwrap();
         assert_eq!(set, Availability { changed: 2, unchanged: 2, unknown: 1 });
         upsert(&storage, &[NewItem { price: None, ..items[0].clone() }]);
         assert!(!get(&storage, "0").unwrap().available);
@@ -189,7 +195,7 @@ fn the_newest_available_items_are_first() {
             std::thread::sleep(std::time::Duration::from_millis(3));
         }
         let hide = [("2".into(), false)];
-        storage.block_on(storage.set_availability(&hide)).unwrap();
+        storage.block_on(storage.set_availability(hide.to_vec())).unwrap();
         let latest = storage.block_on(storage.latest_items(None, 5)).unwrap();
         assert_eq!(latest.iter().map(|it| it.id.as_str()).collect::<Vec<_>>(), ["3", "1"]);
     });
@@ -202,24 +208,27 @@ fn another_process_sees_each_change_once() {
         let items: Vec<NewItem> =
             (0..7000).map(|number| item(&number.to_string(), "Thing", "A")).collect();
         upsert(&writer, &items);
-        let (found, after) = changes(&reader, (0, 0));
+        let (found, _, after) = changes(&reader, ChangesRead::default());
         assert_eq!(found.len(), 7000);
         assert!(found.iter().all(|it| it.available && !it.deleted && it.price == Some(9.5)));
-        assert_eq!(changes(&reader, after), (Vec::new(), after));
+        assert_eq!(changes(&reader, after), (Vec::new(), Vec::new(), after));
 
         upsert(&writer, &items[..2]);
-        assert_eq!(changes(&reader, after).0, [], "nothing has changed");
-        writer.block_on(writer.set_availability(&[("5".into(), false)])).unwrap();
+        assert_eq!(changes(&reader, after).2, after, "nothing has changed");
+        let sold_out = ["5", "6"].map(|id| (ItemId::new(id), false));
+        writer.block_on(writer.set_availability(sold_out.to_vec())).unwrap();
         writer.block_on(writer.delete_items(&["6".into()])).unwrap();
-        let (found, after) = changes(&reader, after);
+        let (found, availability, after) = changes(&reader, after);
         let states: Vec<_> =
             found.iter().map(|it| (it.id.as_str(), it.available, it.deleted)).collect();
-        assert_eq!(states, [("5", false, false), ("6", true, true)]);
+        assert_eq!(states, [("6", true, true)], "the fields of the others are not read again");
+        assert_eq!(availability, [("5".into(), false)], "deleted items have none");
 
         // A deleted item exists again when it is sent again.
         assert_eq!(upsert(&writer, &items[6..7]), result(1, 0, 0));
-        let (found, _) = changes(&reader, after);
-        assert_eq!((found.len(), found[0].deleted), (1, false));
+        let (found, availability, _) = changes(&reader, after);
+        assert_eq!((found.len(), found[0].deleted, found[0].available), (1, false, true));
+        assert_eq!(availability, []);
     });
 }
 
@@ -230,7 +239,7 @@ fn missing_items_are_added_and_deleted_ones_stay_deleted() {
         upsert(&storage, &[item("1", "Old", "A"), item("2", "Old", "A")]);
         storage.block_on(storage.delete_items(&["2".into()])).unwrap();
         let catalogue = ["1", "2", "3"].map(|id| item(id, "From the catalogue", "A"));
-        assert_eq!(storage.block_on(storage.add_missing_items(&catalogue)).unwrap(), 1);
+        assert_eq!(storage.block_on(storage.add_missing_items(catalogue.to_vec())).unwrap(), 1);
         assert_eq!(get(&storage, "1").unwrap().title, "Old");
         assert_eq!(get(&storage, "2"), None);
         assert_eq!(get(&storage, "3").unwrap().title, "From the catalogue");

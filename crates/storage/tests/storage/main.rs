@@ -7,4 +7,5 @@ mod databases;
 mod events;
 mod faults;
 mod items;
+mod proxy;
 mod retention;

@@ -35,7 +35,7 @@ fn compaction_returns_space() {
     let database = crate::databases::TestDatabase::sqlite();
     let storage = database.open();
     let items: Vec<_> = (0..3000).map(|n| item(&n.to_string(), &"word ".repeat(50), "A")).collect();
-    storage.block_on(storage.upsert_items(&items)).unwrap();
+    storage.block_on(storage.upsert_items(items.clone())).unwrap();
     let ids: Vec<String> = (0..20_000).map(|number| format!("event-{number}")).collect();
     for part in ids.chunks(5000) {
         let events = part.iter().map(String::as_str).collect::<Vec<_>>();
