@@ -20,7 +20,7 @@ pub struct NeighbourOptions {
 
 impl Default for NeighbourOptions {
     fn default() -> Self {
-        Self { number: 10, scale: 0.05 }
+        Self { number: 3, scale: 0.05 }
     }
 }
 
