@@ -9,6 +9,7 @@ use std::{
 };
 
 use tandem_dataset::{Catalogue, files::write_atomically};
+use tandem_protocol::ItemId;
 use tandem_storage::{Activation, Storage, StorageError};
 
 use crate::{
@@ -194,13 +195,15 @@ impl Following {
 
     /// Returns the name of the earlier release.
     fn put_in_use(&mut self, name: &str, recommender: Recommender) -> String {
-        if let Some((log, signals)) = self.state.event_sink().zip(recommender.signals.as_ref())
-            && let Err(error) = log.replay(&LiveCounts::default(), signals, &recommender.catalogue)
-        {
-            tracing::warn!(%error, "the new release does not count the newest events");
-        }
         if let Err(error) = self.use_items(&recommender.catalogue) {
             tracing::warn!(%error, "the database does not have the new items yet");
+        }
+        // After the items, so that those beside the catalogue are counted, too.
+        let position = |id: &ItemId| self.state.items.position(&recommender.catalogue, id);
+        if let Some((log, signals)) = self.state.event_sink().zip(recommender.signals.as_ref())
+            && let Err(error) = log.replay(&LiveCounts::default(), signals, position)
+        {
+            tracing::warn!(%error, "the new release does not count the newest events");
         }
         self.retired.push(self.state.recommender.replace(Arc::new(recommender)));
         let previous = std::mem::replace(&mut self.in_use, name.to_owned());
@@ -225,6 +228,7 @@ impl Following {
     fn load(&self, name: &str) -> Result<Option<Recommender>, StartError> {
         let wait = |time| self.activations.pause(time);
         let parts = read_release(self.activations.folder(), name, self.options.maker)?;
+        parts.check_embedder(self.options.embedder.as_ref())?;
         if parts.try_models(&self.options.load, &wait)? == Trial::Stopped {
             return Ok(None);
         }

@@ -1,6 +1,6 @@
 use std::collections::HashSet;
 
-use tandem_dataset::{Catalogue, ItemIndex};
+use tandem_dataset::ItemIndex;
 use tandem_protocol::{CandidatesRequest, Ignored, ItemId};
 
 use crate::{config::Limits, error::ApiError, worker::Job};
@@ -14,7 +14,8 @@ pub(crate) struct ResolvedRequest {
     pub(crate) ignored: Ignored,
 }
 
-/// Translates ids to catalogue positions. Of a repeated item the newest occurrence is kept.
+/// Translates ids to positions, which `position` returns for known items. Of a repeated item the
+/// newest occurrence is kept.
 ///
 /// The job has the whole known history: the generator reads the newest part and excludes all
 /// of it from the candidates.
@@ -23,7 +24,7 @@ pub(crate) struct ResolvedRequest {
 /// [`ApiError::InvalidField`] if a list is too long or `k` is out of range.
 pub(crate) fn resolve_request(
     request: &CandidatesRequest,
-    catalogue: &Catalogue,
+    position: impl Fn(&ItemId) -> Option<ItemIndex>,
     limits: &Limits,
 ) -> Result<ResolvedRequest, ApiError> {
     check_length("history", &request.history, limits.ids)?;
@@ -43,7 +44,7 @@ pub(crate) fn resolve_request(
     let mut seen = HashSet::with_capacity(request.history.len());
     let mut history = Vec::with_capacity(request.history.len());
     for id in request.history.iter().rev() {
-        match catalogue.index_of(id) {
+        match position(id) {
             None => ignored.unknown += 1,
             Some(item) if seen.insert(item) => history.push(item),
             Some(_) => ignored.duplicate += 1,
@@ -53,7 +54,7 @@ pub(crate) fn resolve_request(
 
     let mut exclude = Vec::with_capacity(request.exclude.len());
     for id in &request.exclude {
-        match catalogue.index_of(id) {
+        match position(id) {
             None => ignored.unknown += 1,
             Some(item) => {
                 // The generator excludes the history anyway.
@@ -63,7 +64,7 @@ pub(crate) fn resolve_request(
             }
         }
     }
-    let job = Job { history, exclude, only: None, k, explain: request.explain };
+    let job = Job { history, exclude, only: None, added: None, k, explain: request.explain };
     Ok(ResolvedRequest { job, ignored })
 }
 
@@ -73,11 +74,11 @@ pub(crate) fn resolve_request(
 /// [`ApiError::InvalidField`] if there are too many ids.
 pub(crate) fn resolve_ids(
     ids: &[ItemId],
-    catalogue: &Catalogue,
+    position: impl Fn(&ItemId) -> Option<ItemIndex>,
     limits: &Limits,
 ) -> Result<(Vec<ItemIndex>, usize), ApiError> {
     check_length("items", ids, limits.rows)?;
-    let known: Vec<_> = ids.iter().filter_map(|id| catalogue.index_of(id)).collect();
+    let known: Vec<_> = ids.iter().filter_map(position).collect();
     let unknown = ids.len() - known.len();
     Ok((known, unknown))
 }
@@ -95,7 +96,7 @@ fn check_length(field: &str, ids: &[ItemId], max: usize) -> Result<(), ApiError>
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use tandem_dataset::Item;
+    use tandem_dataset::{Catalogue, Item};
 
     use super::*;
 
@@ -118,7 +119,8 @@ mod tests {
             exclude: ids(exclude),
             ..CandidatesRequest::default()
         };
-        resolve_request(&request, &catalogue(10), &Limits::default()).unwrap()
+        let catalogue = catalogue(10);
+        resolve_request(&request, |id| catalogue.index_of(id), &Limits::default()).unwrap()
     }
 
     #[test]
@@ -139,11 +141,11 @@ mod tests {
     #[test]
     fn an_exceeded_limit_is_reported_with_its_field() {
         let limits = Limits { ids: 2, ..Limits::default() };
-        let field =
-            |request: CandidatesRequest| match resolve_request(&request, &catalogue(3), &limits) {
-                Err(ApiError::InvalidField { field, .. }) => field,
-                other => panic!("{other:?}"),
-            };
+        let field = |request: CandidatesRequest| match resolve_request(&request, |_| None, &limits)
+        {
+            Err(ApiError::InvalidField { field, .. }) => field,
+            other => panic!("{other:?}"),
+        };
         let three = ids(&["0", "1", "2"]);
         assert_eq!(
             field(CandidatesRequest { history: three.clone(), ..Default::default() }),
@@ -159,7 +161,8 @@ mod tests {
         fn every_id_of_a_history_is_used_or_counted(names in prop::collection::vec(0u32..20, 0..60)) {
             let history: Vec<_> = names.iter().map(|n| ItemId::new(n.to_string())).collect();
             let request = CandidatesRequest { history, ..CandidatesRequest::default() };
-            let resolved = resolve_request(&request, &catalogue(10), &Limits::default()).unwrap();
+            let catalogue = catalogue(10);
+            let resolved = resolve_request(&request, |id| catalogue.index_of(id), &Limits::default()).unwrap();
             let used = &resolved.job.history;
             let ignored = resolved.ignored;
             prop_assert_eq!(used.len() + ignored.unknown + ignored.duplicate, names.len());

@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use tandem_dataset::{Catalogue, ItemIndex};
+use tandem_dataset::ItemIndex;
 use tandem_generator::ranking_signals::RankingSignals;
 use tandem_protocol::ItemId;
 
@@ -49,21 +49,20 @@ impl Sessions {
 
 impl LiveCounts {
     /// Counts an item that was chosen in a session. `at` is in milliseconds since 1970 by the
-    /// device's clock; a time in the future counts as now. Items that the catalogue lacks are not
+    /// device's clock; a time in the future counts as now. Items without a `position` are not
     /// counted.
     pub(crate) fn count(
         &self,
         signals: &RankingSignals,
-        catalogue: &Catalogue,
+        position: impl Fn(&ItemId) -> Option<ItemIndex>,
         (session, item, at): (&str, &ItemId, u64),
     ) {
         let before = {
             let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
             sessions.push(session, item.clone())
         };
-        let Some(index) = catalogue.index_of(item) else { return };
-        let before: Vec<ItemIndex> =
-            before.iter().filter_map(|item| catalogue.index_of(item)).collect();
+        let Some(index) = position(item) else { return };
+        let before: Vec<ItemIndex> = before.iter().filter_map(position).collect();
         let seconds = at.min(now()) / MILLISECONDS;
         signals.count(&before, index, seconds.cast_signed());
     }
@@ -73,12 +72,12 @@ impl LiveCounts {
     pub(crate) fn begin_replay(
         &self,
         signals: &RankingSignals,
-        catalogue: &Catalogue,
+        position: impl Fn(&ItemId) -> Option<ItemIndex>,
     ) -> impl FnMut(&str, &ItemId, u64) {
         let counted = signals.counts().map_or(i64::MAX, |counts| counts.newest());
         move |session, item, at| {
             if (at / MILLISECONDS).cast_signed() > counted {
-                self.count(signals, catalogue, (session, item, at));
+                self.count(signals, &position, (session, item, at));
             }
         }
     }
@@ -94,7 +93,7 @@ impl LiveCounts {
 #[cfg(test)]
 mod tests {
     use tandem_dataset::{
-        Item,
+        Catalogue, Item,
         counts::{CountOptions, CountTable},
     };
     use tandem_generator::ranking_signals::SignalWeights;
@@ -116,7 +115,8 @@ mod tests {
         let signals = RankingSignals::new(weights, None, Some(table));
         let live = LiveCounts::default();
         let choose = |session: &str, item: &str| {
-            live.count(&signals, &catalogue, (session, &item.into(), 5_000));
+            let position = |id: &ItemId| catalogue.index_of(id);
+            live.count(&signals, position, (session, &item.into(), 5_000));
         };
         choose("x", "a");
         choose("y", "c");

@@ -14,6 +14,7 @@ use tandem_generator::{LoadOptions, ranking_signals::RankingSignals};
 use crate::{
     artifacts::{ArtifactStore, read_current},
     config::Source,
+    embedder::Embedder,
     models::{ModelFile, Models, check_names},
     start_error::StartError,
     state::{DatasetInfo, Recommender},
@@ -47,6 +48,8 @@ pub(crate) struct ModelOptions {
     pub(crate) load: LoadOptions,
     /// Capacity of each queue.
     pub(crate) queue: usize,
+    /// The embedding model, if there is one.
+    pub(crate) embedder: Option<Embedder>,
 }
 
 /// Everything of a recommender but its running language models.
@@ -121,6 +124,15 @@ impl Parts {
         let dataset = DatasetInfo { name, notice };
         let (data, gguf) = (data.to_owned(), gguf.to_vec());
         Ok(Self { catalogue, dataset, artifacts, data, gguf, signals, repeats })
+    }
+
+    /// Checks that the text vectors of the signals are of the embedding model, if there is one.
+    ///
+    /// # Errors
+    /// [`StartError::Embedder`] if they are not.
+    pub(crate) fn check_embedder(&self, embedder: Option<&Embedder>) -> Result<(), StartError> {
+        let check = |embedder: &Embedder| embedder.check(self.signals.as_deref());
+        Ok(embedder.map_or(Ok(()), check)?)
     }
 
     /// Tries the language models in other processes. `wait` waits for a duration and returns

@@ -21,18 +21,20 @@ use tandem_storage::Storage;
 use crate::{
     access::{AccessControl, KeyFile},
     activations::Activations,
+    background,
     client::TrustedProxies,
     config::{Args, CLIENT_SCRIPT},
+    embedder::Embedder,
     events::EventLog,
-    files::blocking,
     follower::Follower,
     generators::Generators,
+    new_items::NewItems,
     release_folder::{ListMaker, ModelOptions, Parts, read_source},
     serve::{ServerHandle, serve},
     signals::{Signal, Signals},
     start_error::StartError,
     state::{AppState, Recommender},
-    storage::{EventSink, Maintenance, copy_catalogue},
+    storage::{EventSink, Maintenance},
     traces::Traces,
 };
 
@@ -46,10 +48,6 @@ const REFUSAL_TIME: Duration = Duration::from_millis(500);
 const GRACE: Duration = Duration::from_millis(100);
 /// Time between two looks at what is waited for.
 const POLL: Duration = Duration::from_millis(10);
-/// Time between two looks for a new release of artefacts.
-const REFRESH: Duration = Duration::from_secs(1);
-/// Time after which clients that have not called are forgotten.
-const FORGET: Duration = Duration::from_mins(1);
 /// Connections that may wait to be accepted (`listen` backlog); the system may limit it.
 const BACKLOG: i32 = 4096;
 /// Files that are open beside those of connections.
@@ -83,6 +81,8 @@ impl From<StartError> for StartFailure {
 /// Everything that is read and checked before the server listens.
 struct Prepared {
     parts: Parts,
+    /// The embedding model, if there is one.
+    embedder: Option<Embedder>,
     /// Folder of releases and name of the release, if the parts are from such a folder.
     release: Option<(PathBuf, String)>,
     events: Option<Arc<EventLog>>,
@@ -109,7 +109,7 @@ pub fn check(args: &Args) -> Result<(), StartError> {
 /// # Errors
 /// [`StartFailure`] if the server cannot start or a model cannot be loaded.
 pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, StartFailure> {
-    let Prepared { parts, release, events, storage, access } = prepare(args)?;
+    let Prepared { parts, embedder, release, events, storage, access } = prepare(args)?;
     try_models(&parts, args)?;
     let mut limits = args.limits();
     limits.connections.total = connections_within(
@@ -133,7 +133,9 @@ pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, S
         artifacts = parts.artifacts.current().hash(),
         "listening on http://{address}"
     );
-    let models = ModelOptions { maker: maker(args), load: load_options(args), queue: args.queue };
+    let embedded = embedder.clone();
+    let models =
+        ModelOptions { maker: maker(args), load: load_options(args), queue: args.queue, embedder };
     let first = Arc::new(parts.start(&models)?);
     let mut state = AppState::new(Arc::clone(&first), limits);
     if maker(args) == ListMaker::Generators {
@@ -154,17 +156,19 @@ pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, S
     state.events = events;
     state.storage = storage;
     state.store_events = args.store_events;
+    if let Some(storage) = &state.storage {
+        // Before the first list, so that none has an item that must not be recommended, and before
+        // events are counted, so that those of items beside the catalogue are, too.
+        storage.block_on(state.items.refresh(storage)).map_err(StartError::from)?;
+    }
     if let Some((sink, signals)) = state.event_sink().zip(first.signals.as_ref()) {
-        let replayed = sink.replay(&state.live_counts, signals, &first.catalogue);
+        let position = |id: &ItemId| state.items.position(&first.catalogue, id);
+        let replayed = sink.replay(&state.live_counts, signals, position);
         replayed.map_err(StartError::from)?;
     }
     if let Some(EventSink::Files(log)) = state.event_sink() {
         let replay = |_: &str, item: &ItemId, at| state.trends.replay(&state.items, item, at);
         log.for_each_interaction(replay).map_err(StartError::from)?;
-    }
-    if let Some(storage) = &state.storage {
-        // Before the first list, so that none has an item that must not be recommended.
-        storage.block_on(state.items.refresh(storage)).map_err(StartError::from)?;
     }
     let maintenance = state.storage.clone().map(|it| Maintenance::start(it, args.retention()));
     let maintenance = maintenance.transpose().map_err(StartError::from)?;
@@ -174,6 +178,11 @@ pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, S
         .map(|activations| Follower::start(activations, state.clone().into_inner(), models))
         .transpose()
         .map_err(StartError::from)?;
+    let new_items = state
+        .storage
+        .clone()
+        .map(|storage| NewItems::start(state.clone().into_inner(), storage, embedded));
+    let new_items = new_items.transpose().map_err(StartError::from)?;
     let serving = serve_until_stopped(args, reload, listener, &state, first);
     let outcome = System::new().block_on(serving);
     if let Some(traces) = &state.traces {
@@ -183,7 +192,8 @@ pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, S
         maintenance.stop();
     }
     let followed = follower.is_none_or(|follower| follower.stop(WORKER_PATIENCE));
-    let shutdown = if state.recommender().models.stop(WORKER_PATIENCE) && followed {
+    let embedded = new_items.is_none_or(|new_items| new_items.stop(WORKER_PATIENCE));
+    let shutdown = if state.recommender().models.stop(WORKER_PATIENCE) && followed && embedded {
         Shutdown::Complete
     } else {
         Shutdown::GenerationRunning
@@ -209,10 +219,7 @@ async fn serve_until_stopped(
     let server = serve(listener, state.clone())?;
     let handle = server.handle();
     let mut serving = actix_web::rt::spawn(server.run());
-    actix_web::rt::spawn(keep_up(state.clone()));
-    actix_web::rt::spawn(follow_items(state.clone()));
-    actix_web::rt::spawn(follow_generators(state.clone()));
-    actix_web::rt::spawn(tell_when_ready(state.clone()));
+    background::start(state);
     if let Some(path) = &args.port_file {
         write_port(path, port)?;
     }
@@ -230,7 +237,7 @@ async fn serve_until_stopped(
             }
             signal = signals.next() => match signal {
                 Signal::Stop => {
-                    tell_systemd(&[sd_notify::NotifyState::Stopping]);
+                    background::tell_systemd(&[sd_notify::NotifyState::Stopping]);
                     tokio::select! {
                         () = drain(state, &handle, args.shutdown_timeout) => {}
                         // A second signal ends the wait.
@@ -287,75 +294,6 @@ async fn wait_while(end: Option<Instant>, condition: impl Fn() -> bool) {
     }
 }
 
-/// Follows the artefacts and forgets idle clients, as long as the server runs.
-async fn keep_up(state: web::Data<AppState>) {
-    let mut forgotten = Instant::now();
-    loop {
-        sleep(REFRESH).await;
-        let artifacts = Arc::clone(&state.recommender().artifacts);
-        // Without an answer of the file system the release in use stays in use.
-        let _ = blocking(move || artifacts.refresh()).await;
-        if forgotten.elapsed() > FORGET {
-            forgotten = Instant::now();
-            state.access().forget_idle_clients();
-        }
-    }
-}
-
-/// Follows the items of the database, also those that other processes change, as long as the
-/// server runs.
-async fn follow_items(state: web::Data<AppState>) {
-    let Some(storage) = state.storage.clone() else { return };
-    let (mut answers, mut is_copied) = (true, false);
-    loop {
-        let followed = if answers && is_copied {
-            state.items.refresh(&storage).await
-        } else {
-            // The first time in the background: the start does not wait for a large catalogue. Later
-            // because a new one may not have been copied while the database did not answer.
-            let catalogue = Arc::clone(&state.recommender().catalogue);
-            copy_catalogue(&state.items, &storage, &catalogue).await.map(drop)
-        };
-        let followed = match followed {
-            Ok(()) if state.store_events => state.trends.refresh(&state.items, &storage).await,
-            other => other,
-        };
-        match &followed {
-            Err(error) if answers => tracing::warn!(%error, "lists do not follow the items"),
-            Ok(()) if !answers => tracing::info!("lists follow the items again"),
-            _ => {}
-        }
-        answers = followed.is_ok();
-        is_copied |= answers;
-        sleep(crate::live_items::POLL).await;
-    }
-}
-
-/// Follows which generators are ready, as long as the server runs.
-async fn follow_generators(state: web::Data<AppState>) {
-    let Some(generators) = state.generators.clone() else { return };
-    loop {
-        generators.look().await;
-        sleep(REFRESH).await;
-    }
-}
-
-/// Tells systemd when the language models are loaded, here or at a generator (`Type=notify`).
-async fn tell_when_ready(state: web::Data<AppState>) {
-    state.recommender().models.ready().await;
-    while state.generators.as_ref().is_some_and(|generators| !generators.are_ready()) {
-        sleep(REFRESH).await;
-    }
-    tell_systemd(&[sd_notify::NotifyState::Ready]);
-}
-
-fn tell_systemd(news: &[sd_notify::NotifyState<'_>]) {
-    // Does nothing if the server was not started by systemd.
-    if let Err(error) = sd_notify::notify(news) {
-        tracing::warn!(%error, "could not notify systemd");
-    }
-}
-
 /// Uses keys, origins, proxies and rates of new options; the others need a restart.
 fn reload_access(args: &Args, state: &AppState) {
     match access(args) {
@@ -369,6 +307,10 @@ fn reload_access(args: &Args, state: &AppState) {
 
 fn prepare(args: &Args) -> Result<Prepared, StartError> {
     let (parts, release) = read_source(&args.source()?, maker(args))?;
+    let embedder =
+        args.embedder.as_deref().map(|path| Embedder::open(path, embedder_threads(args)));
+    let embedder = embedder.transpose()?;
+    parts.check_embedder(embedder.as_ref())?;
     if let Some(site) = &args.site {
         check_site(site)?;
     }
@@ -380,7 +322,7 @@ fn prepare(args: &Args) -> Result<Prepared, StartError> {
         events.map(|folder| EventLog::open(folder, args.events_max_bytes())).transpose()?;
     let storage = args.storage.as_ref().map(Storage::open).transpose()?;
     let access = access(args)?;
-    Ok(Prepared { parts, release, events: events.map(Arc::new), storage, access })
+    Ok(Prepared { parts, embedder, release, events: events.map(Arc::new), storage, access })
 }
 
 fn maker(args: &Args) -> ListMaker {
@@ -426,6 +368,11 @@ fn connections_within(files: Option<u64>, wanted: usize) -> usize {
         );
     }
     wanted.min(possible)
+}
+
+/// Half of the threads of a language model: lists do not wait for new items.
+fn embedder_threads(args: &Args) -> usize {
+    (load_options(args).threads / 2).max(1)
 }
 
 fn load_options(args: &Args) -> LoadOptions {

@@ -47,7 +47,7 @@ pub(crate) fn similarities(
         }
         if is_wanted(Comparison::Text)
             && let Some(text) = signals.text()
-            && text.scores(&[item], &mut values)
+            && text.scores(&[item], None, &mut values)
         {
             add(Comparison::Text, &values);
         }

@@ -9,6 +9,7 @@ use crate::{
     access::KeyFileError,
     artifacts::ArtifactError,
     config::{CLIENT_SCRIPT, OptionsError},
+    embedder::EmbedderError,
     events::EventLogError,
     models::ModelsError,
     trial::TrialError,
@@ -49,6 +50,9 @@ pub enum StartError {
     /// The ranking signals cannot be used.
     #[error("cannot use the ranking signals: {0}")]
     Signals(#[from] GeneratorError),
+    /// The embedding model cannot be used.
+    #[error(transparent)]
+    Embedder(#[from] EmbedderError),
     /// The site's folder has no `index.html`.
     #[error("{} has no index.html: expected the folder of a built site; build the site or omit --site", path.display())]
     Site {

@@ -74,7 +74,8 @@ impl<H: Host> Engine<H> {
     /// Takes an event and ranks again. No network.
     ///
     /// # Errors
-    /// `unknown_item` if the device holds the whole catalogue and the item is not in it.
+    /// `unknown_item` if the device holds the whole catalogue and the item is neither in it nor on
+    /// the list.
     pub(crate) async fn track(&self, event: &Event) -> Result<Update, ClientError> {
         let empty = event.item.as_str().is_empty();
         if !empty && self.session.lock().await.is_unknown(&event.item) {
@@ -312,10 +313,9 @@ impl<H: Host> Engine<H> {
         }
         let abort = self.host.new_abort();
         let (mut request, ticket) = session.begin_request(None, self.host.now_ms());
-        if request.rows {
-            // Rows of another release do not belong to the weights.
-            request.release = Some(self.missing.release.clone());
-        }
+        // Rows of another release do not belong to the weights. A device with all rows is sent those
+        // of items that were added since.
+        request.release = Some(self.missing.release.clone());
         let number = self.link.borrow_mut().begin(abort.clone());
         Ok(Some(Started { request, ticket, number, abort }))
     }

@@ -57,6 +57,30 @@ impl Release {
         BASE64_STANDARD.encode(&self.rows[start..start + self.row_bytes])
     }
 
+    /// The weighted mean of the rows of known items as a row in Base64, for an item that has none:
+    /// its own part, and its text part.
+    ///
+    /// # Panics
+    /// If an item is not in the catalogue of the store.
+    pub(crate) fn mean_row(&self, items: &[(ItemIndex, f32)]) -> String {
+        let mut sums = vec![0.0_f32; self.row_bytes - ROW_SCALE];
+        for &(item, weight) in items {
+            let start = ROWS_HEADER + item.position() * self.row_bytes;
+            let mut scale = [0; ROW_SCALE];
+            scale.copy_from_slice(&self.rows[start..start + ROW_SCALE]);
+            let factor = weight * f32::from_le_bytes(scale);
+            for (sum, value) in sums.iter_mut().zip(self.row_values(item)) {
+                *sum += factor * f32::from(value);
+            }
+        }
+        let largest = sums.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
+        let scale = largest / f32::from(i8::MAX);
+        let mut bytes = scale.to_le_bytes().to_vec();
+        let value = |sum: &f32| if scale > 0.0 { (sum / scale).round() as i8 } else { 0 };
+        bytes.extend(sums.iter().map(|sum| value(sum).cast_unsigned()));
+        BASE64_STANDARD.encode(bytes)
+    }
+
     /// The 8-bit values of an item's row, without its scale.
     ///
     /// # Panics

@@ -105,6 +105,11 @@ pub struct Args {
     /// [default: with --release, the folder `signals` of the release, if there is one].
     #[arg(long, value_name = "DIR", help_heading = "Models")]
     pub signals: Option<PathBuf>,
+    /// Embedding model (GGUF) of the text vectors of the ranking signals: items that are stored
+    /// with --storage and that no model knows become candidates by their texts
+    /// [default: such items are not candidates of item-token models].
+    #[arg(long, value_name = "FILE", help_heading = "Models")]
+    pub embedder: Option<PathBuf>,
     /// Another cloud-server with the same release that makes the lists, `http://HOST:PORT` in a
     /// private network; may be repeated. This server then loads no language model, and --gguf is
     /// left out [default: this server makes the lists].

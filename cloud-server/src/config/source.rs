@@ -93,6 +93,9 @@ impl Args {
         if self.store_events && self.events.is_some() {
             return Err(OptionsError::Both { one: "--events", other: "--store-events" });
         }
+        if self.embedder.is_some() && !self.generator.is_empty() {
+            return Err(OptionsError::Both { one: "--embedder", other: "--generator" });
+        }
         let dependent = [
             (
                 "--generator-key",
@@ -101,6 +104,7 @@ impl Args {
                 !self.generator.is_empty(),
             ),
             ("--store-events", self.store_events, "--storage", self.storage.is_some()),
+            ("--embedder", self.embedder.is_some(), "--storage", self.storage.is_some()),
             (
                 "--keep-events-days",
                 self.keep_events_days.is_some(),

@@ -3,6 +3,7 @@
 //! Fields come from the database where it has the item, else from the catalogue of the release.
 //! Lists go on while the database does not answer, with the items known last.
 
+mod added;
 mod check;
 mod fields;
 mod index;
@@ -20,6 +21,8 @@ use tandem_protocol::{ItemFilter, ItemId};
 use tandem_storage::{ChangedItem, ChangesRead, Storage, StorageError};
 use tokio::{sync::Mutex, task::yield_now};
 
+use added::Added;
+pub(crate) use added::ChangedTexts;
 pub(crate) use check::check_filter;
 use fields::Fields;
 use index::FieldIndex;
@@ -55,8 +58,10 @@ struct State {
     stored: RoaringBitmap,
     /// The catalogue in use.
     catalogue: Arc<Catalogue>,
-    /// Position of each item in it.
+    /// Position of each item in it or, if it lacks a stored item, after it.
     positions: Vec<u32>,
+    /// The stored items that it lacks.
+    added: Added,
     /// Positions of the hidden items.
     hidden_positions: Vec<ItemIndex>,
 }
@@ -73,6 +78,7 @@ impl LiveItems {
             stored: RoaringBitmap::new(),
             catalogue: Arc::clone(catalogue),
             positions: Vec::with_capacity(catalogue.len()),
+            added: Added::new(catalogue),
             hidden_positions: Vec::new(),
         };
         let items = Self { state: RwLock::new(state), read: Mutex::default() };
@@ -97,6 +103,10 @@ impl LiveItems {
         let state = &mut *state;
         state.positions = positions(&state.ids, catalogue);
         state.catalogue = Arc::clone(catalogue);
+        state.added = Added::new(catalogue);
+        for number in &state.stored.clone() {
+            state.add(number, false);
+        }
         state.hidden_positions = state.hidden_positions();
         let gone: Vec<u32> = (&state.visible - &state.stored)
             .iter()
@@ -171,7 +181,8 @@ impl LiveItems {
         catalogue.indices().filter(|item| !is_stored(item)).collect()
     }
 
-    /// Adds the hidden items of a catalogue to those that must not be candidates.
+    /// Adds the hidden items of a catalogue, and those after it, to those that must not be
+    /// candidates.
     pub(crate) fn exclude(&self, catalogue: &Arc<Catalogue>, exclude: &mut Vec<ItemIndex>) {
         let state = self.read();
         if Arc::ptr_eq(&state.catalogue, catalogue) {
@@ -182,7 +193,8 @@ impl LiveItems {
         }
     }
 
-    /// Positions of the items of a catalogue that meet a filter and may be recommended.
+    /// Positions of the items of a catalogue, and of those after it whose title is known, that meet
+    /// a filter and may be recommended.
     pub(crate) fn matching(
         &self,
         catalogue: &Arc<Catalogue>,
@@ -190,7 +202,8 @@ impl LiveItems {
     ) -> RoaringBitmap {
         let state = self.read();
         let numbers = state.fields.matching(filter, state.visible.clone());
-        let positions = if Arc::ptr_eq(&state.catalogue, catalogue) {
+        let is_in_use = Arc::ptr_eq(&state.catalogue, catalogue);
+        let positions = if is_in_use {
             Cow::Borrowed(&state.positions)
         } else {
             // A request that began with the catalogue before.
@@ -198,10 +211,12 @@ impl LiveItems {
         };
         // The numbers are in the order in which items became known, so the positions are not
         // ascending: a table of bits is faster than single insertions.
-        let mut bits = vec![0_u8; catalogue.len().div_ceil(8)];
+        let known = catalogue.len();
+        let len = if is_in_use { state.added.positions() } else { known };
+        let mut bits = vec![0_u8; len.div_ceil(8)];
         for number in numbers {
             let position = positions[number as usize] as usize;
-            if position < catalogue.len() {
+            if position < known || position < len && state.added.has(position) {
                 bits[position / 8] |= 1 << (position % 8);
             }
         }
@@ -257,6 +272,7 @@ impl State {
     fn change(&mut self, item: ChangedItem) {
         let number = self.number(&item.id);
         self.stored.insert(number);
+        self.add(number, item.deleted);
         self.show(number, item.available && !item.deleted);
         let fields = if item.deleted { Fields::default() } else { Fields::from(item) };
         self.fields.set(number, fields);

@@ -335,7 +335,7 @@ pub(crate) struct ItemsResponse {
 #[utoipa::path(
     post, path = "/v1/admin/items", tag = "admin", request_body = ItemsRequest,
     responses(
-        (status = 200, description = "The items", body = ItemsResponse),
+        (status = 200, description = "The items that the server knows", body = ItemsResponse),
         (status = 400, description = "Too many items", body = Problem),
     ),
     security(("key" = [])),
@@ -352,7 +352,15 @@ pub(crate) async fn items(
     }
     let recommender = state.recommender();
     let catalogue = &recommender.catalogue;
-    let known = items.iter().filter_map(|id| Some(catalogue.get(catalogue.index_of(id)?)));
+    let added = state.items.added(catalogue);
+    let item = |id: &ItemId| {
+        let position = state.items.position(catalogue, id)?;
+        match added.as_ref().and_then(|added| added.get(position)) {
+            Some(added) => Some(&added.item),
+            None => catalogue.index_of(id).map(|item| catalogue.get(item)),
+        }
+    };
+    let known = items.iter().filter_map(item);
     Ok(uncached(&ItemsResponse { items: described(&state, &recommender, known) }))
 }
 
@@ -363,8 +371,10 @@ fn described<'c>(
 ) -> Vec<CatalogueItem> {
     let mut hidden = Vec::new();
     state.items.exclude(&recommender.catalogue, &mut hidden);
-    let is_hidden =
-        |id: &ItemId| recommender.catalogue.index_of(id).is_some_and(|item| hidden.contains(&item));
+    let is_hidden = |id: &ItemId| {
+        let position = state.items.position(&recommender.catalogue, id);
+        position.is_some_and(|item| hidden.contains(&item))
+    };
     let describe = |item: &Item| CatalogueItem {
         id: item.id.as_str().to_owned(),
         title: item.title.clone(),

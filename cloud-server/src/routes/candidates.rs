@@ -1,9 +1,11 @@
 use std::{rc::Rc, sync::Arc, time::Instant};
 
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError, web};
+use tandem_dataset::{Catalogue, ItemIndex};
+use tandem_generator::AddedItems;
 use tandem_protocol::{
     BatchAnswer, BatchRequest, BatchResponse, Candidate, CandidatesRequest, CandidatesResponse,
-    Ignored, ItemRow, Problem,
+    EngineKind, Ignored, ItemId, ItemRow, Problem,
 };
 use tokio::{sync::Semaphore, task::JoinSet};
 
@@ -143,19 +145,35 @@ async fn make_list(
         return remote_list(state, recommender, generators, caller, query).await;
     }
     let Recommender { catalogue, artifacts, models, .. } = recommender;
-    let ResolvedRequest { mut job, ignored } = resolve_request(&request, catalogue, &state.limits)?;
+    let model = models.find(request.model.as_deref())?;
+    // Before the hidden items, so that each of these that is hidden is among those.
+    let added = state.items.added(catalogue);
+    let positions = added.as_ref().map_or(catalogue.len(), |added| added.positions());
+    let needs_text = model.worker.engine() != Some(EngineKind::Titles);
+    let is_read = |item: &ItemIndex| {
+        let added = added.as_ref().and_then(|added| added.get(*item));
+        item.position() < catalogue.len()
+            || added.is_some_and(|added| added.text.is_some() || !needs_text)
+    };
+    let position = |id: &ItemId| state.items.position(catalogue, id).filter(is_read);
+    let ResolvedRequest { mut job, ignored } = resolve_request(&request, position, &state.limits)?;
     if let Some(filter) = &request.filter {
         check_filter(filter, state.storage.is_some())?;
         // Without the hidden items.
         job.only = Some(state.items.matching(catalogue, filter));
     } else {
         state.items.exclude(catalogue, &mut job.exclude);
+        job.exclude.retain(|item| item.position() < positions);
     }
+    job.added.clone_from(&added);
     let total = job.only.as_ref().map(|only| only.len() as usize);
-    let model = models.find(request.model.as_deref())?;
-    let release = match (request.rows, request.release) {
-        (true, wanted) => Some(find_release(artifacts, wanted.as_deref()).await?),
-        (false, _) => None,
+    let wanted = request.release.as_deref();
+    let (release, for_added) = match (request.rows, wanted) {
+        (true, wanted) => (Some(find_release(artifacts, wanted).await?), None),
+        // A device with all rows of a release lacks those of added items. Without them it keeps
+        // the list's order of these.
+        (false, Some(_)) if added.is_some() => (None, find_release(artifacts, wanted).await.ok()),
+        (false, _) => (None, None),
     };
     // The ids of the request are not kept while it waits.
     drop((request.history, request.exclude));
@@ -180,8 +198,15 @@ async fn make_list(
         decode_s: output.generation.decode_ms / 1e3,
     };
     let timings = timings(&output, caller.role, arrived);
-    let row = |item| release.as_ref().map(|release: &Arc<Release>| release.row(item));
-    let id = |item| catalogue.get(item).id.clone();
+    let added = added.as_deref();
+    let row = |item: ItemIndex| {
+        let for_added = for_added.as_ref().filter(|_| item.position() >= catalogue.len());
+        row_of(release.as_ref().or(for_added)?, catalogue, added, item)
+    };
+    let id = |item: ItemIndex| match added.and_then(|added| added.get(item)) {
+        Some(added) => added.item.id.clone(),
+        None => catalogue.get(item).id.clone(),
+    };
     let JobOutput { generation, .. } = output;
     let explanation = |at: usize| {
         let explanation = *generation.explanations.get(at)?;
@@ -203,7 +228,7 @@ async fn make_list(
         .collect();
     let history_rows = history
         .iter()
-        .filter_map(|&item| Some(ItemRow { item: id(item), row: row(item)? }))
+        .filter_map(|&item| Some(ItemRow { row: row(item)?, item: id(item) }))
         .collect();
     let ServedModel { name, .. } = model;
     let response = CandidatesResponse {
@@ -218,4 +243,18 @@ async fn make_list(
     };
     let release = release.map(|release| release.hash().to_owned());
     Ok(List { response, tokens, times, release })
+}
+
+/// The row of an item: for an added one the mean of the known items with the most similar texts.
+/// `None` for an added item without a text.
+pub(super) fn row_of(
+    release: &Release,
+    catalogue: &Catalogue,
+    added: Option<&AddedItems>,
+    item: ItemIndex,
+) -> Option<String> {
+    if item.position() < catalogue.len() {
+        return Some(release.row(item));
+    }
+    Some(release.mean_row(added?.text(item)?.neighbours()))
 }

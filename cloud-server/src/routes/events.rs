@@ -107,7 +107,8 @@ fn count(state: &AppState, session: &str, new: &[&LoggedEvent]) -> usize {
     let catalogue = &recommender.catalogue;
     if let Some(signals) = &recommender.signals {
         for event in new.iter().filter(|event| is_interaction(event.kind)) {
-            state.live_counts.count(signals, catalogue, (session, &event.item, event.at));
+            let position = |id: &ItemId| state.items.position(catalogue, id);
+            state.live_counts.count(signals, position, (session, &event.item, event.at));
         }
     }
     new.iter().filter(|event| catalogue.index_of(&event.item).is_none()).count()

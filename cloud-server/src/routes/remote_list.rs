@@ -38,7 +38,8 @@ pub(super) async fn remote_list(
 ) -> Result<List, ApiError> {
     let Recommender { catalogue, artifacts, .. } = recommender;
     let RemoteQuery { request, arrived } = query;
-    let history = resolve_request(&request, catalogue, &state.limits)?.job.history;
+    let history =
+        resolve_request(&request, |id| catalogue.index_of(id), &state.limits)?.job.history;
     if let Some(filter) = &request.filter {
         check_filter(filter, state.storage.is_some())?;
     }

@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
-use tandem_dataset::Catalogue;
+use tandem_dataset::ItemIndex;
 use tandem_generator::ranking_signals::RankingSignals;
+use tandem_protocol::ItemId;
 use tandem_storage::{Storage, StorageError};
 
 use crate::{
@@ -36,9 +37,9 @@ impl EventSink {
         &self,
         counts: &LiveCounts,
         signals: &RankingSignals,
-        catalogue: &Catalogue,
+        position: impl Fn(&ItemId) -> Option<ItemIndex>,
     ) -> Result<(), ReplayError> {
-        let mut replay = counts.begin_replay(signals, catalogue);
+        let mut replay = counts.begin_replay(signals, position);
         match self {
             Self::Files(log) => log.for_each_interaction(replay)?,
             Self::Storage(storage) => {

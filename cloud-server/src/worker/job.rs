@@ -1,12 +1,12 @@
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use roaring::RoaringBitmap;
 use tandem_dataset::ItemIndex;
-use tandem_generator::{Generation, Query};
+use tandem_generator::{AddedItems, Generation, Query};
 use tokio::sync::oneshot;
 
 /// A request for candidates in plain types; see [`Query`], which borrows from it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Job {
     /// The visitor's items, oldest first, distinct.
     pub history: Vec<ItemIndex>,
@@ -14,6 +14,8 @@ pub struct Job {
     pub exclude: Vec<ItemIndex>,
     /// Positions of the items that may be candidates; `None` for all.
     pub only: Option<RoaringBitmap>,
+    /// Items beside those of the catalogue.
+    pub added: Option<Arc<AddedItems>>,
     /// Number of candidates wanted.
     pub k: usize,
     /// Whether the parts of the candidates' scores are wanted.
@@ -26,6 +28,7 @@ impl Job {
             history: &self.history,
             exclude: &self.exclude,
             only: self.only.as_ref(),
+            added: self.added.as_deref(),
             k: self.k,
         }
     }

@@ -169,7 +169,8 @@ mod tests {
     /// A job that asks for `k` candidates, by which the tests recognise it.
     fn job(k: usize) -> (QueuedJob, Reply) {
         let (reply, output) = oneshot::channel();
-        let job = Job { history: Vec::new(), exclude: Vec::new(), only: None, k, explain: false };
+        let (history, exclude) = (Vec::new(), Vec::new());
+        let job = Job { history, exclude, only: None, added: None, k, explain: false };
         let now = Instant::now();
         (QueuedJob { job, queued: now, deadline: now, reply }, output)
     }

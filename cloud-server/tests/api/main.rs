@@ -17,6 +17,7 @@ mod fuzz;
 mod generators;
 mod http;
 mod models;
+mod new_items;
 mod operation;
 mod process;
 #[path = "../../../crates/storage/tests/storage/proxy.rs"]

@@ -86,6 +86,15 @@ impl Process {
         self.exchange(&request)
     }
 
+    /// Sends JSON lines.
+    pub(crate) fn lines(&self, method: &str, path: &str, body: &str) -> (u16, Vec<u8>) {
+        self.exchange(format!(
+            "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+             content-type: application/x-ndjson\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        ))
+    }
+
     fn exchange(&self, request: impl AsRef<[u8]>) -> (u16, Vec<u8>) {
         self.try_exchange(request).unwrap()
     }

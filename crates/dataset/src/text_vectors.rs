@@ -23,8 +23,9 @@ const MAX_TEXT: usize = 4_000;
 /// have a vector of zeros.
 ///
 /// The file is in `safetensors` format: `vectors` (F16, `[items, dims]`), `texts` (U8,
-/// `[items, 64]`: SHA-256 of each text in hexadecimal), and the fields of [`TextSource`] and
-/// the catalogue's hash as metadata.
+/// `[items, 64]`: SHA-256 of each text in hexadecimal), for reduced vectors `axes` (F32,
+/// `[dims of the model, dims]`), and the fields of [`TextSource`] and the catalogue's hash as
+/// metadata.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TextVectors {
     /// Where the vectors come from.
@@ -32,6 +33,9 @@ pub struct TextVectors {
     dims: usize,
     values: Vec<f16>,
     texts: Vec<String>,
+    /// `[dims of the model, dims]`: what a vector of the model is multiplied by. `None` for
+    /// vectors as the model made them.
+    axes: Option<Vec<f32>>,
     catalogue_hash: String,
 }
 
@@ -46,6 +50,38 @@ pub struct TextSource {
     pub pooling: String,
     /// The template that made the texts; see [`item_text`].
     pub template: String,
+}
+
+/// How the vectors of a file are made of texts, for texts that the file does not have.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TextSpace {
+    /// Model and template.
+    pub source: TextSource,
+    dims: usize,
+    axes: Option<Vec<f32>>,
+}
+
+impl TextSpace {
+    /// Dimensions of a vector of the embedding model. Files that an earlier version reduced do not
+    /// say it, and have their own dimensions here.
+    #[must_use]
+    pub fn model_dims(&self) -> usize {
+        self.axes.as_ref().map_or(self.dims, |axes| axes.len() / self.dims)
+    }
+
+    /// A vector of the embedding model, `[self.model_dims()]`, as one of the file's vectors,
+    /// `[dims]`. `None` for a vector of another length, of zeros, or that is not finite.
+    #[must_use]
+    pub fn of_model(&self, vector: &[f32]) -> Option<Vec<f32>> {
+        if vector.len() != self.model_dims() || vector.iter().all(|value| *value == 0.0) {
+            return None;
+        }
+        let reduced = match &self.axes {
+            Some(axes) => product(vector, axes, self.dims),
+            None => vector.to_vec(),
+        };
+        Some(unit(&reduced)?.map(f16::to_f32).collect())
+    }
 }
 
 /// The text of an item: the template with `{title}`, `{year}`, `{categories}`, `{brand}` and
@@ -125,26 +161,34 @@ impl TextVectors {
             dims,
             values: short,
             texts: texts.iter().map(|text| text_hash(text)).collect(),
+            axes: None,
             catalogue_hash: catalogue.hash().to_owned(),
         })
     }
 
-    /// The same items with vectors of fewer dimensions, `[items, dims]`, scaled to length 1.
+    /// The same items with vectors of fewer dimensions, multiplied by `axes` (`[self.dims(),
+    /// dims]`) and scaled to length 1. The axes are kept, for [`TextSpace::of_model`].
     ///
     /// # Errors
-    /// [`DatasetError::Vectors`] if a number is missing or is not finite.
-    pub fn reduced(&self, dims: usize, values: &[f32]) -> Result<Self, DatasetError> {
-        if dims == 0 || values.len() != self.len() * dims {
-            let found = format!("{} numbers", values.len());
-            return Err(vectors_error(None, format!("{} numbers", self.len() * dims), found));
+    /// [`DatasetError::Vectors`] if the axes are of another size, the vectors are reduced already,
+    /// or a number is not finite.
+    pub fn reduced(&self, dims: usize, axes: &[f32]) -> Result<Self, DatasetError> {
+        if dims == 0 || axes.len() != self.dims * dims {
+            let found = format!("{} numbers", axes.len());
+            return Err(vectors_error(None, format!("{} numbers", self.dims * dims), found));
         }
-        let mut short = Vec::with_capacity(values.len());
-        for row in values.chunks_exact(dims) {
-            short.extend(unit(row).ok_or_else(|| {
+        if self.axes.is_some() {
+            let found = format!("vectors reduced to {} dimensions", self.dims);
+            return Err(vectors_error(None, "vectors as the model made them".to_owned(), found));
+        }
+        let mut short = Vec::with_capacity(self.len() * dims);
+        for row in self.values().chunks_exact(self.dims) {
+            short.extend(unit(&product(row, axes, dims)).ok_or_else(|| {
                 vectors_error(None, "finite vectors".to_owned(), "others".to_owned())
             })?);
         }
-        let mut reduced = Self { dims, values: short, ..self.clone() };
+        let axes = Some(axes.to_vec());
+        let mut reduced = Self { dims, values: short, axes, ..self.clone() };
         let model = &mut reduced.source.model;
         *model = format!("{model} ({dims} of {} dimensions)", self.dims);
         Ok(reduced)
@@ -154,6 +198,12 @@ impl TextVectors {
     #[must_use]
     pub fn dims(&self) -> usize {
         self.dims
+    }
+
+    /// How vectors of further texts are made.
+    #[must_use]
+    pub fn space(&self) -> TextSpace {
+        TextSpace { source: self.source.clone(), dims: self.dims, axes: self.axes.clone() }
     }
 
     /// Number of items.
@@ -207,10 +257,20 @@ impl TextVectors {
     pub fn write(&self, path: &Path) -> Result<(), DatasetError> {
         let values: Vec<u8> = self.values.iter().flat_map(|value| value.to_le_bytes()).collect();
         let texts = self.texts.concat();
-        let view = |dtype, width, bytes| TensorView::new(dtype, vec![self.len(), width], bytes);
-        let file = view(Dtype::F16, self.dims, &values)
+        let axes: Option<Vec<u8>> =
+            self.axes.as_ref().map(|axes| axes.iter().flat_map(|it| it.to_le_bytes()).collect());
+        let view = |dtype, rows, width, bytes| TensorView::new(dtype, vec![rows, width], bytes);
+        let file = view(Dtype::F16, self.len(), self.dims, &values)
             .and_then(|vectors| {
-                Ok([("vectors", vectors), ("texts", view(Dtype::U8, 64, texts.as_bytes())?)])
+                let texts = view(Dtype::U8, self.len(), 64, texts.as_bytes())?;
+                let mut tensors = vec![("vectors", vectors), ("texts", texts)];
+                if let Some(axes) = &axes {
+                    tensors.push((
+                        "axes",
+                        view(Dtype::F32, axes.len() / 4 / self.dims, self.dims, axes)?,
+                    ));
+                }
+                Ok(tensors)
             })
             .and_then(|tensors| safetensors::serialize(tensors, Some(self.metadata())))
             .map_err(|error| {
@@ -275,6 +335,17 @@ impl TextVectors {
         if let Some(at) = values.iter().position(|value| !value.is_finite()) {
             return Err(bad("finite vectors", format!("{} in vector {}", values[at], at / dims)));
         }
+        let axes = file.tensor("axes").ok().map(|axes| match (axes.dtype(), axes.shape()) {
+            (Dtype::F32, &[from, to]) if from > 0 && to == dims => {
+                let numbers = axes.data().chunks_exact(4);
+                Ok(numbers.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
+            }
+            shape => Err(bad("F32 axes [dims of the model, dims]", format!("{shape:?}"))),
+        });
+        let axes: Option<Vec<f32>> = axes.transpose()?;
+        if axes.iter().flatten().any(|value| !value.is_finite()) {
+            return Err(bad("finite axes", "others".to_owned()));
+        }
         let hashes = std::str::from_utf8(texts.data())
             .ok()
             .filter(|text| text.is_ascii())
@@ -289,9 +360,19 @@ impl TextVectors {
             dims,
             values,
             texts: (0..items).map(|at| hashes[at * 64..(at + 1) * 64].to_owned()).collect(),
+            axes,
             catalogue_hash: fact("catalogue_hash"),
         })
     }
+}
+
+/// `row` `[from]` times `axes` `[from, dims]`.
+fn product(row: &[f32], axes: &[f32], dims: usize) -> Vec<f32> {
+    let mut sums = vec![0.0; dims];
+    for (value, axis) in row.iter().zip(axes.chunks_exact(dims)) {
+        sums.iter_mut().zip(axis).for_each(|(sum, axis)| *sum += value * axis);
+    }
+    sums
 }
 
 /// A vector scaled to length 1; zeros stay zeros. `None` if it is not finite.
@@ -368,6 +449,25 @@ mod tests {
             error.contains("this catalogue (1 items)") && error.contains("tandem embed"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_reduced_file_says_how_further_vectors_are_reduced() {
+        let (_, vectors) = vectors();
+        let space = vectors.space();
+        assert_eq!((space.model_dims(), space.of_model(&[0.0, 0.0])), (2, None));
+        // The first number minus the second.
+        let reduced = vectors.reduced(1, &[1.0, -1.0]).unwrap();
+        assert_eq!(reduced.values(), [-1.0, 0.0]);
+        assert_eq!((reduced.dims(), reduced.space().model_dims()), (1, 2));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("v.safetensors");
+        reduced.write(&path).unwrap();
+        let found = TextVectors::read(&path).unwrap();
+        assert_eq!(found, reduced);
+        assert_eq!(found.space().of_model(&[9.0, 2.0]), Some(vec![1.0]));
+        assert_eq!(found.space().of_model(&[1.0]), None);
+        assert!(reduced.reduced(1, &[1.0]).is_err() && vectors.reduced(1, &[1.0]).is_err());
     }
 
     #[test]

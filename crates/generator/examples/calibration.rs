@@ -71,6 +71,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 history: &history,
                 exclude: &[],
                 only: None,
+                added: None,
                 k: items,
             })?;
             let mut scores = vec![f32::NEG_INFINITY; items];

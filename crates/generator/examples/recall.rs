@@ -66,7 +66,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .map(|budget| Row { budget, ..Row::default() })
         .collect();
     for history in &histories {
-        let query = Query { history, exclude: &[], only: None, k: K };
+        let query = Query { history, exclude: &[], only: None, added: None, k: K };
         let mut exact: Vec<ItemIndex> = Vec::new();
         for row in &mut rows {
             generator.set_token_budget(row.budget);

@@ -23,7 +23,9 @@
 //! to 1 over the remaining items. They are *not* the model's probabilities of the titles as
 //! texts, because every choice is made among the titles of the catalogue only.
 
-use crate::trie::{Mask, NodeId, Trie};
+use std::collections::HashMap;
+
+use crate::trie::{Mask, NodeId, Token, Trie};
 
 /// Exponents of the product of experts.
 ///
@@ -84,6 +86,32 @@ impl UnconditionalScores {
             self.sums[child.position()] += (score - norm) as f32;
             self.measurements[child.position()] += 1.0;
         }
+    }
+
+    /// The scores of the nodes of another trie: those of the same edges, of which the first token
+    /// counts. A node beside measured ones gets the mean of its siblings, so that the model has no
+    /// preference for its words.
+    #[must_use]
+    pub fn carried_over(&self, trie: &Trie, to: &Trie) -> Self {
+        let measured: HashMap<&[Token], f32> = trie
+            .all_nodes()
+            .filter_map(|node| Some((trie.key(node), self.mean(node)? as f32)))
+            .collect();
+        let mut carried = Self::new(to);
+        for parent in to.all_nodes() {
+            let found: Vec<Option<f32>> =
+                to.children(parent).map(|node| measured.get(to.key(node)).copied()).collect();
+            let known = found.iter().flatten().count();
+            if known == 0 {
+                continue;
+            }
+            let mean = found.iter().flatten().sum::<f32>() / known as f32;
+            for (node, score) in to.children(parent).zip(found) {
+                carried.sums[node.position()] = score.unwrap_or(mean);
+                carried.measurements[node.position()] = 1.0;
+            }
+        }
+        carried
     }
 
     fn mean(&self, node: NodeId) -> Option<f64> {
@@ -194,6 +222,23 @@ mod tests {
         unconditional.add(&trie(), NodeId::ROOT, &logits);
         let found = probabilities(EQUAL, Some(&logits), Some(&unconditional));
         assert_close(&found, &[1.0 / 11.0, 2.0 / 11.0, 8.0 / 11.0]);
+    }
+
+    #[test]
+    fn scores_are_carried_to_the_same_edges_of_a_larger_trie() {
+        let small = Trie::new(&[vec![1, 5], vec![2, 5], vec![2, 6]], &[0; 3], 0);
+        let mut scores = UnconditionalScores::new(&small);
+        let logits = [0.0, 3_f32.ln(), 0.0, 0.0, 0.0, 0.0, 0.0];
+        scores.add(&small, NodeId::ROOT, &logits);
+        // One more first token, and a split of the edge of the first title.
+        let large = small.extended(&[vec![3], vec![1, 6]], 0, 0);
+        let carried = scores.carried_over(&small, &large);
+        let children: Vec<NodeId> = large.children(NodeId::ROOT).collect();
+        let means: Vec<f64> =
+            children.iter().map(|child| carried.mean(*child).unwrap().exp()).collect();
+        assert_close(&means, &[0.75, 0.25, (0.75_f64 * 0.25).sqrt()]);
+        let below = |at: usize| large.children(children[at]).next().unwrap();
+        assert_eq!((carried.mean(below(0)), carried.mean(below(1))), (None, None));
     }
 
     #[test]

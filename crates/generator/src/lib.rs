@@ -15,6 +15,7 @@
 //! | [`branch_scores`] | the distribution over a node's children: language model × popularity |
 //! | [`search`] | best-first search for the `k` most probable items, over any [`LogitsSource`](search::LogitsSource) |
 //! | [`item_tokens`] | decoders with one token per item: their GGUF files, and exact top-k selection from logits |
+//! | [`added_items`] | items that were added after the models were trained |
 //! | [`popularity`] | the ranking for an empty history |
 //! | [`ranking_signals`] | counts and text similarity, combined with the language model |
 //! | [`titles`] | titles as text, and the prompt for a history |
@@ -46,6 +47,7 @@
 //! assert!((list[0].logprob - (4.0_f32 / 6.0).ln()).abs() < 1e-6);
 //! ```
 
+pub mod added_items;
 pub mod bert;
 pub mod branch_scores;
 mod error;
@@ -62,6 +64,7 @@ pub mod testing;
 pub mod titles;
 pub mod trie;
 
+pub use added_items::AddedItems;
 pub use error::GeneratorError;
 #[cfg(feature = "llama")]
 pub use llama::{LoadOptions, Model};

@@ -4,6 +4,7 @@ use tandem_dataset::{Catalogue, ItemIndex};
 
 use crate::{
     Ranked,
+    added_items::prior_count,
     trie::{Mask, NodeId, Trie},
 };
 
@@ -14,21 +15,27 @@ pub fn most_popular(trie: &Trie, mask: &Mask, k: usize) -> Vec<Ranked> {
     top_shares(trie.items_below(NodeId::ROOT, mask).collect(), k)
 }
 
-/// [`most_popular`] for a catalogue without a trie.
+/// [`most_popular`] for a catalogue without a trie, and `added` items after it, which have the
+/// [`prior_count`].
 #[must_use]
 pub fn most_popular_items(
     catalogue: &Catalogue,
+    added: usize,
     removed: impl IntoIterator<Item = ItemIndex>,
     k: usize,
 ) -> Vec<Ranked> {
-    let mut remaining = vec![true; catalogue.len()];
+    let mut counts: Vec<u32> = catalogue.items().iter().map(|item| item.count).collect();
+    if added > 0 {
+        counts.resize(counts.len() + added, prior_count(&counts));
+    }
+    let mut remaining = vec![true; counts.len()];
     for item in removed {
         remaining[item.position()] = false;
     }
-    let weights = catalogue
-        .indices()
-        .filter(|item| remaining[item.position()])
-        .map(|item| (item, u64::from(catalogue.get(item).count) + 1));
+    let weights = (0_u32..).map(ItemIndex).zip(counts);
+    let weights = weights
+        .filter(|(item, _)| remaining[item.position()])
+        .map(|(item, count)| (item, u64::from(count) + 1));
     top_shares(weights.collect(), k)
 }
 
@@ -63,6 +70,11 @@ mod tests {
             .enumerate()
             .map(|(i, &count)| Item { count, ..Item::untitled(format!("i{i}").as_str().into()) });
         let catalogue = Catalogue::new(items.collect()).unwrap();
-        assert_eq!(most_popular_items(&catalogue, [ItemIndex(3)], 10), ranked);
+        assert_eq!(most_popular_items(&catalogue, 0, [ItemIndex(3)], 10), ranked);
+        // Counts 1, 5, 1, 90: an added item has 5, the upper median.
+        let with_added = most_popular_items(&catalogue, 1, [ItemIndex(3)], 2);
+        let order: Vec<u32> = with_added.iter().map(|ranked| ranked.item.0).collect();
+        assert_eq!(order, [1, 4]);
+        assert!((with_added[1].logprob - (6.0_f32 / 16.0).ln()).abs() < 1e-6);
     }
 }

@@ -2,7 +2,7 @@ use roaring::RoaringBitmap;
 use tandem_dataset::ItemIndex;
 use tandem_protocol::{Ranking, ScoreExplanation};
 
-use crate::GeneratorError;
+use crate::{AddedItems, GeneratorError};
 
 /// The input of a [`Generator`].
 #[derive(Clone, Copy, Debug)]
@@ -15,13 +15,16 @@ pub struct Query<'a> {
     /// Positions of the items that may become candidates; `None` for all. Positions outside the
     /// catalogue are ignored.
     pub only: Option<&'a RoaringBitmap>,
+    /// Items beside those of the catalogue, which may be in the history and can be candidates as
+    /// far as the engine can score them.
+    pub added: Option<&'a AddedItems>,
     /// Number of candidates wanted.
     pub k: usize,
 }
 
 #[cfg(feature = "llama")]
 impl Query<'_> {
-    /// The items that must not become candidates, of a catalogue of `items` items, with or without
+    /// The items that must not become candidates, of `items` positions, with or without
     /// those of the history. An item may come twice.
     pub(crate) fn removed(&self, repeats: bool, items: usize) -> impl Iterator<Item = ItemIndex> {
         let history: &[ItemIndex] = if repeats { &[] } else { self.history };
@@ -32,6 +35,11 @@ impl Query<'_> {
             others.into_iter().map(ItemIndex)
         });
         history.iter().chain(self.exclude).copied().chain(others.into_iter().flatten())
+    }
+
+    /// Number of positions, of a catalogue of `known` items.
+    pub(crate) fn positions(&self, known: usize) -> usize {
+        self.added.map_or(known, AddedItems::positions)
     }
 
     /// Whether no item may become a candidate, whatever the history.
@@ -95,8 +103,8 @@ pub trait Generator {
     /// list is then empty).
     ///
     /// # Errors
-    /// [`GeneratorError::UnknownItem`] for an item outside the catalogue, or a failure of the
-    /// model. The generator stays usable.
+    /// [`GeneratorError::UnknownItem`] for an item that is neither in the catalogue nor added, or a
+    /// failure of the model. The generator stays usable.
     fn generate(&mut self, query: &Query<'_>) -> Result<Generation, GeneratorError>;
 
     /// As [`generate`](Self::generate), with explanations if the engine can give them and the

@@ -110,6 +110,36 @@ impl Trie {
         trie
     }
 
+    /// The same items and, after them, items with the titles `added`, each with `count`
+    /// interactions. `end` is that of [`Trie::new`].
+    #[must_use]
+    pub fn extended(&self, added: &[Vec<Token>], count: u32, end: Token) -> Self {
+        let known = (0..to_u32(self.items())).map(ItemIndex);
+        let titles = known.map(|item| self.title(item).to_vec());
+        let titles: Vec<Vec<Token>> = titles.chain(added.iter().cloned()).collect();
+        let mut counts = self.counts();
+        counts.resize(titles.len(), count);
+        Self::new(&titles, &counts, end)
+    }
+
+    /// The number of interactions of each item.
+    #[must_use]
+    pub fn counts(&self) -> Vec<u32> {
+        let count = |&rank: &u32| {
+            let rank = rank as usize;
+            (self.weight[rank + 1] - self.weight[rank] - 1) as u32
+        };
+        self.position.iter().map(count).collect()
+    }
+
+    /// The tokens from the root to the first one of the node's edge, which no other node shares.
+    /// The root has none.
+    pub(crate) fn key(&self, node: NodeId) -> &[Token] {
+        let first = self.nodes[node.position()].parent_depth as usize + 1;
+        let path = self.path(node);
+        &path[..first.min(path.len())]
+    }
+
     /// Adds the nodes below the root in breadth-first order, so that siblings are adjacent.
     fn add_nodes(&mut self) {
         let mut queue = VecDeque::from([NodeId::ROOT]);
@@ -163,6 +193,11 @@ impl Trie {
     #[must_use]
     pub fn title(&self, item: ItemIndex) -> &[Token] {
         self.sequence(self.position[item.position()])
+    }
+
+    /// All nodes, the root first.
+    pub(crate) fn all_nodes(&self) -> impl Iterator<Item = NodeId> + use<> {
+        (0..to_u32(self.nodes.len())).map(NodeId)
     }
 
     /// The children of a node; empty for a leaf.
@@ -327,6 +362,21 @@ mod tests {
         assert!(trie.is_leaf(NodeId::ROOT));
         assert_eq!(trie.remaining(NodeId::ROOT, &trie.mask([])), 0);
         assert!(trie.path(NodeId::ROOT).is_empty());
+    }
+
+    #[test]
+    fn an_extended_trie_is_that_of_all_titles() {
+        let titles = [vec![5, 6, 7], vec![5, 8], vec![9]];
+        let counts = [3, 0, 1];
+        let extended = Trie::new(&titles, &counts, END).extended(&[vec![5, 6, 4], vec![9]], 2, END);
+        let all = [&titles[..], &[vec![5, 6, 4], vec![9]]].concat();
+        let expected = Trie::new(&all, &[3, 0, 1, 2, 2], END);
+        assert_eq!(format!("{extended:?}"), format!("{expected:?}"));
+        let keys: Vec<&[Token]> =
+            (0..extended.nodes() as u32).map(|node| extended.key(NodeId(node))).collect();
+        let distinct: std::collections::HashSet<_> = keys.iter().collect();
+        assert_eq!(distinct.len(), keys.len());
+        assert!(keys.contains(&[5, 6, 4].as_slice()) && keys.contains(&[9].as_slice()));
     }
 
     #[test]

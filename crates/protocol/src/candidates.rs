@@ -35,7 +35,8 @@ pub struct CandidatesRequest {
     pub rows: bool,
     /// The release that the rows are to be of: the one whose weights the device holds. A server
     /// that does not have it refuses the request. Default: the current release. The header
-    /// `x-artifacts` of the response names the release.
+    /// `x-artifacts` of the response names the release. Without `rows`, candidates that the
+    /// catalogue of the release lacks have rows of it, if the server has the release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<String>,
     /// Whether each candidate of the response has an [`explanation`](Candidate::explanation).
@@ -91,10 +92,11 @@ pub enum Ranking {
 pub struct Candidate {
     /// The item.
     pub item: ItemId,
-    /// Log-probability (nats) of the item among the items that remain, which are those of the
-    /// catalogue that meet the filter and are neither in the history nor excluded.
+    /// Log-probability (nats) of the item among the items that remain, which are those that the
+    /// server can rank, meet the filter and are neither in the history nor excluded.
     pub logprob: f32,
-    /// The item's row ([`ItemRow::row`]), if rows were requested.
+    /// The item's row ([`ItemRow::row`]), if rows were requested or the catalogue of the release
+    /// lacks the item. Absent if the server has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub row: Option<String>,
     /// What the item's score is made of, if it was requested.

@@ -174,10 +174,11 @@ impl Session {
         self.learning.keep_steps_from(self.undo.oldest());
     }
 
-    /// Whether the item is not in the catalogue, as far as this device can know.
+    /// Whether the item is neither in the catalogue, as far as this device can know, nor on the
+    /// list, which may have items that were added since.
     #[must_use]
     pub fn is_unknown(&self, item: &ItemId) -> bool {
-        self.rows.is_unknown(item)
+        self.rows.is_unknown(item) && !self.is_listed(item)
     }
 
     /// The visitor's items, oldest first.

@@ -22,7 +22,7 @@ use tandem_generator::{
     },
 };
 use tandem_model::Checkpoint;
-use tandem_training::initial::reduce;
+use tandem_training::initial::principal_axes;
 
 use crate::{
     candidate_lists::distinct,
@@ -112,7 +112,7 @@ pub(crate) fn fit(args: &FitSignals, dataset: &Dataset) -> Result<(FittedSignals
         if dims >= vectors.dims() {
             return Ok(vectors);
         }
-        vectors.reduced(dims, &reduce(&vectors.values(), vectors.dims(), dims))
+        vectors.reduced(dims, &principal_axes(&vectors.values(), vectors.dims(), dims))
     });
     let text = text.transpose()?;
     let catalogue = Arc::new(dataset.catalogue.clone());
@@ -199,7 +199,7 @@ fn samples(
         let mut scores = vec![logits, counted];
         if let Some(text) = &signals.text {
             let mut similar = vec![0.0; items];
-            text.scores(&read, &mut similar);
+            text.scores(&read, None, &mut similar);
             scores.push(similar);
         }
         if let Some(small_model) = &signals.small_model {

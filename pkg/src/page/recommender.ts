@@ -155,7 +155,7 @@ export class Recommender {
    * Tracks an event of the visitor or, with `undo`, reverts the last one. Resolves with the
    * new ranking once the event is stored with the session, without waiting for the network.
    * Rejects with `invalid_argument` for an invalid event, and with `unknown_item` if the device
-   * has the whole catalogue and the item is not in it.
+   * has the whole catalogue and the item is neither in it nor on the candidate list.
    */
   async track(event: TrackableEvent): Promise<Update> {
     const tracked = trackedEvent(event);

@@ -76,7 +76,7 @@ impl CountTable {
         self.options
     }
 
-    /// Number of items of the catalogue.
+    /// Number of items of the catalogue, and of added items that were counted.
     #[must_use]
     pub fn items(&self) -> usize {
         self.rows.len()
@@ -95,11 +95,13 @@ impl CountTable {
     }
 
     /// Counts one event: an item after the items `before` it in the same session, oldest first.
-    /// `time` is in seconds since 1970.
-    ///
-    /// # Panics
-    /// If an item is outside the catalogue.
+    /// `time` is in seconds since 1970. The table grows for items beyond the catalogue.
     pub fn add(&mut self, before: &[ItemIndex], item: ItemIndex, time: i64) {
+        let last = before.iter().copied().chain([item]).max().unwrap_or(item);
+        if last.position() >= self.rows.len() {
+            self.rows.resize_with(last.position() + 1, Vec::new);
+            self.popularity.resize(last.position() + 1, 0.0);
+        }
         self.newest = self.newest.max(time);
         let weight = self.weight_at(time);
         self.popularity[item.position()] += weight;
@@ -186,17 +188,16 @@ impl CountTable {
     /// Adds the score of every item for a history, oldest first, to `scores` `[items]`. The score
     /// is that of [`CoOccurrence`] at the time of the newest event. Returns whether any was added.
     ///
-    /// # Panics
-    /// If the history has an item outside the catalogue or `scores` has another length.
+    /// Items beyond `scores` get no score, and items that were never counted give none.
     pub fn add_scores(&self, history: &[ItemIndex], scores: &mut [f32]) -> bool {
-        assert_eq!(scores.len(), self.rows.len(), "one score for each item");
         let now = self.weight_of_newest();
         let mut worth = now;
         let mut any = false;
         for item in history.iter().rev().take(CoOccurrence::MAX_AGE) {
-            for &(to, weight) in &self.rows[item.position()] {
+            for &(to, weight) in self.rows.get(item.position()).map_or(&[][..], Vec::as_slice) {
+                let Some(score) = scores.get_mut(to.position()) else { continue };
                 let rarity = (self.popularity[to.position()] * now + 1.0).sqrt().recip();
-                scores[to.position()] += worth * weight * rarity;
+                *score += worth * weight * rarity;
                 any = true;
             }
             worth *= CoOccurrence::DECAY;
@@ -293,6 +294,20 @@ mod tests {
             CountTable::of_dataset(&dataset(&[vec![0, 1, 2]], 3, None), 1, CountOptions::default());
         assert_eq!(scores(&table, &[1]), [0.5 / 2.0_f32.sqrt(), 0.0, 0.0]);
         assert!(!table.clone().add_scores(&[], &mut [0.0; 3]));
+    }
+
+    #[test]
+    fn items_beyond_the_catalogue_are_counted_like_others() {
+        let mut table = CountTable::new(2, CountOptions::default());
+        assert!(!table.add_scores(&items(&[4]), &mut [0.0; 5]), "never counted");
+        table.add(&items(&[0]), ItemIndex(4), 7);
+        assert_eq!((table.items(), table.newest()), (5, 7));
+        assert_eq!(scores(&table, &[0]), [0.0, 0.0, 0.0, 0.0, 1.0 / 2.0_f32.sqrt()]);
+        assert_eq!(scores(&table, &[4])[0], 0.5);
+        // A caller that knows the catalogue only.
+        let mut known = [0.0; 2];
+        assert!(!table.add_scores(&items(&[0]), &mut known));
+        assert_eq!(known, [0.0; 2]);
     }
 
     #[test]

@@ -54,8 +54,13 @@ pub(crate) fn measure(
         raw.push(generator.raw_decode_ms(history)?);
         generator.clear_cache();
         let start = Instant::now();
-        let list =
-            generator.generate(&Query { history, exclude: &[], only: None, k: CANDIDATES })?;
+        let list = generator.generate(&Query {
+            history,
+            exclude: &[],
+            only: None,
+            added: None,
+            k: CANDIDATES,
+        })?;
         whole.push(milliseconds(start));
         select.push(list.decode_ms);
         assert_eq!((list.candidates.len(), list.prompt_tokens), (CANDIDATES, LENGTH));
@@ -66,11 +71,13 @@ pub(crate) fn measure(
             history: &history[1..],
             exclude: &[],
             only: None,
+            added: None,
             k: CANDIDATES,
         })?;
         let reordered: Vec<ItemIndex> = history[1..].iter().chain(&history[..1]).copied().collect();
         let start = Instant::now();
-        let query = Query { history: &reordered, exclude: &[], only: None, k: CANDIDATES };
+        let query =
+            Query { history: &reordered, exclude: &[], only: None, added: None, k: CANDIDATES };
         let list = generator.generate(&query)?;
         grown.push(milliseconds(start));
         assert_eq!(list.prompt_tokens, 1);
@@ -108,7 +115,7 @@ fn batched(
     for block in histories.chunks_exact(64) {
         let queries: Vec<Query<'_>> = block
             .iter()
-            .map(|history| Query { history, exclude: &[], only: None, k: CANDIDATES })
+            .map(|history| Query { history, exclude: &[], only: None, added: None, k: CANDIDATES })
             .collect();
         for (&width, times) in widths.iter().zip(&mut times) {
             generator.clear_cache();

@@ -69,7 +69,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 history.insert(0, item);
             }
         }
-        let query = Query { history: &history, exclude: &[], only: None, k: 50 };
+        let query = Query { history: &history, exclude: &[], only: None, added: None, k: 50 };
         let generation = generator.generate(&query)?;
         assert_eq!(generation.candidates.len(), 50.min(catalogue.len() - history.len()));
         if first.is_none() {

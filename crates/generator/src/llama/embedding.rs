@@ -41,6 +41,12 @@ impl Pooling {
         }
     }
 
+    /// The choice with a [`name`](Self::name).
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Mean, Self::Cls, Self::Last].into_iter().find(|it| it.name() == name)
+    }
+
     /// What the metadata say (`<architecture>.pooling_type`); `None` if they say nothing.
     fn of(path: &Path, metadata: &Metadata) -> Result<Option<Self>, GeneratorError> {
         let architecture = metadata.text("general.architecture").unwrap_or("none");

@@ -1,4 +1,5 @@
 use std::{
+    borrow::Cow,
     num::NonZeroU32,
     path::Path,
     sync::Arc,
@@ -23,11 +24,12 @@ use super::{
     prefix_cache::{CacheSlot, PrefixCache},
 };
 use crate::{
-    Generation, Generator, GeneratorError, Query,
+    AddedItems, Generation, Generator, GeneratorError, Query,
+    added_items::readable,
     gguf::Metadata,
     item_tokens::{ItemTokenMetadata, selection::TopKSelector},
     popularity::most_popular_items,
-    ranking_signals::{FusedScores, RankingSignals},
+    ranking_signals::{FusedScores, RankingSignals, ScoredHistory},
 };
 
 /// Maximum memory of the key-value cache, and of one row of logits per history.
@@ -197,8 +199,8 @@ impl ItemTokenGenerator<'_> {
     /// [`GeneratorError::UnknownItem`] for an item outside the catalogue, or a failure of the
     /// model.
     pub fn logits(&mut self, history: &[ItemIndex]) -> Result<Vec<f32>, GeneratorError> {
-        let query = Query { history, exclude: &[], only: None, k: 1 };
-        self.answer_without_model(&query)?;
+        let query = Query { history, exclude: &[], only: None, added: None, k: 1 };
+        self.answer_without_model(&query, history)?;
         let newest = &history[history.len().saturating_sub(self.max_length)..];
         let (evaluated, _) = self.decode(&[newest]).inspect_err(|_| self.clear_cache())?;
         let row = evaluated.first().map_or(0, |history| history.row);
@@ -240,34 +242,41 @@ impl ItemTokenGenerator<'_> {
         Ok(start.elapsed().as_secs_f64() * 1e3)
     }
 
-    /// The answer, if it needs no evaluation.
+    /// The history as the model reads it.
+    fn readable<'q>(&self, query: &Query<'q>) -> Cow<'q, [ItemIndex]> {
+        readable(query.history, query.added, self.catalogue.len())
+    }
+
+    /// The answer, if it needs no evaluation. `read` is the history as the model reads it.
     fn answer_without_model(
         &self,
         query: &Query<'_>,
+        read: &[ItemIndex],
     ) -> Result<Option<Generation>, GeneratorError> {
-        let len = self.catalogue.len();
+        let len = query.positions(self.catalogue.len());
         let mut named = query.history.iter().chain(query.exclude);
         if let Some(item) = named.find(|item| item.position() >= len) {
             return Err(GeneratorError::UnknownItem { index: item.0, items: len });
         }
-        if !query.history.is_empty() && query.k > 0 && !query.admits_nothing() {
+        if !read.is_empty() && query.k > 0 && !query.admits_nothing() {
             return Ok(None);
         }
-        let mut generation = self.empty_generation(query);
-        if query.history.is_empty() {
+        let mut generation = self.empty_generation(read);
+        if read.is_empty() {
             generation.ranking = Ranking::Popularity;
-            generation.candidates =
-                most_popular_items(self.catalogue, query.removed(true, len), query.k);
+            let removed = removed(query, self.repeats, len);
+            let added = len - self.catalogue.len();
+            generation.candidates = most_popular_items(self.catalogue, added, removed, query.k);
         }
         Ok(Some(generation))
     }
 
-    fn empty_generation(&self, query: &Query<'_>) -> Generation {
+    fn empty_generation(&self, read: &[ItemIndex]) -> Generation {
         Generation {
             candidates: Vec::new(),
             explanations: Vec::new(),
             ranking: Ranking::LanguageModel,
-            truncated: query.history.len().saturating_sub(self.max_length),
+            truncated: read.len().saturating_sub(self.max_length),
             prompt_ms: 0.0,
             decode_ms: 0.0,
             evaluate_ms: 0.0,
@@ -277,30 +286,33 @@ impl ItemTokenGenerator<'_> {
         }
     }
 
-    /// Answers at most as many queries as there are sequences. Their histories are not empty.
+    /// Answers at most as many queries as there are sequences, each with the history that the model
+    /// reads, which is not empty.
     fn evaluate(
         &mut self,
-        queries: &[&Query<'_>],
+        queries: &[(&Query<'_>, &[ItemIndex])],
         explain: bool,
     ) -> Result<Vec<Result<Generation, GeneratorError>>, GeneratorError> {
         let start = Instant::now();
         let newest: Vec<&[ItemIndex]> = queries
             .iter()
-            .map(|query| &query.history[query.history.len().saturating_sub(self.max_length)..])
+            .map(|(_, read)| &read[read.len().saturating_sub(self.max_length)..])
             .collect();
         let (histories, evaluating) = self.decode(&newest).inspect_err(|_| self.clear_cache())?;
         let evaluate_ms = evaluating.as_secs_f64() * 1e3 / queries.len() as f64;
         let prompt_ms = start.elapsed().as_secs_f64() * 1e3;
-        let answers = queries.iter().zip(histories).map(|(query, history)| {
+        let answers = queries.iter().zip(histories).map(|(&(query, read), history)| {
             let start = Instant::now();
             let logits = &self.context.get_logits_ith(history.row)[..self.catalogue.len()];
             let signals = self.signals.as_deref();
+            let added = query.added.filter(|added| !added.is_empty());
+            let scored = ScoredHistory { items: query.history, read, added };
             let scores = match signals {
-                _ if explain => self.fused.explained(signals, logits, query.history),
-                Some(_) => self.fused.of(signals, logits, query.history),
-                None => logits,
+                _ if explain => self.fused.explained(signals, logits, scored),
+                None if added.is_none() => logits,
+                _ => self.fused.of(signals, logits, scored),
             };
-            let removed = query.removed(self.repeats, self.catalogue.len());
+            let removed = removed(query, self.repeats, scores.len());
             let candidates = self.selector.select(scores, removed, query.k)?;
             let explained = candidates.iter().filter(|_| explain);
             let explanations = explained.map(|it| self.fused.explanation(it.item)).collect();
@@ -312,7 +324,7 @@ impl ItemTokenGenerator<'_> {
                 evaluate_ms,
                 prompt_tokens: history.evaluated,
                 cached_tokens: history.cached,
-                ..self.empty_generation(query)
+                ..self.empty_generation(read)
             })
         });
         Ok(answers.collect())
@@ -358,17 +370,19 @@ impl Generator for ItemTokenGenerator<'_> {
     }
 
     fn generate(&mut self, query: &Query<'_>) -> Result<Generation, GeneratorError> {
-        if let Some(answer) = self.answer_without_model(query)? {
+        let read = self.readable(query);
+        if let Some(answer) = self.answer_without_model(query, &read)? {
             return Ok(answer);
         }
-        self.evaluate(&[query], false)?.remove(0)
+        self.evaluate(&[(query, &read)], false)?.remove(0)
     }
 
     fn explain(&mut self, query: &Query<'_>) -> Result<Generation, GeneratorError> {
-        if let Some(answer) = self.answer_without_model(query)? {
+        let read = self.readable(query);
+        if let Some(answer) = self.answer_without_model(query, &read)? {
             return Ok(answer);
         }
-        self.evaluate(&[query], true)?.remove(0)
+        self.evaluate(&[(query, &read)], true)?.remove(0)
     }
 
     fn max_batch(&self) -> usize {
@@ -378,18 +392,21 @@ impl Generator for ItemTokenGenerator<'_> {
     fn generate_batch(&mut self, queries: &[Query<'_>]) -> Vec<Result<Generation, GeneratorError>> {
         let mut answers = Vec::with_capacity(queries.len());
         let mut pending = Vec::new();
+        let read: Vec<Cow<'_, [ItemIndex]>> =
+            queries.iter().map(|query| self.readable(query)).collect();
         for (at, query) in queries.iter().enumerate() {
-            match self.answer_without_model(query) {
+            match self.answer_without_model(query, &read[at]) {
                 Ok(None) => {
                     pending.push(at);
-                    answers.push(Ok(self.empty_generation(query)));
+                    answers.push(Ok(self.empty_generation(&read[at])));
                 }
                 Ok(Some(answer)) => answers.push(Ok(answer)),
                 Err(error) => answers.push(Err(error)),
             }
         }
         for positions in pending.chunks(self.max_batch()) {
-            let batch: Vec<&Query<'_>> = positions.iter().map(|&at| &queries[at]).collect();
+            let batch: Vec<(&Query<'_>, &[ItemIndex])> =
+                positions.iter().map(|&at| (&queries[at], &*read[at])).collect();
             match self.evaluate(&batch, false) {
                 Ok(generations) => {
                     for (&at, answer) in positions.iter().zip(generations) {
@@ -406,6 +423,16 @@ impl Generator for ItemTokenGenerator<'_> {
         }
         answers
     }
+}
+
+/// The items that must not be candidates, those that cannot be scored included.
+fn removed<'q>(
+    query: &'q Query<'q>,
+    repeats: bool,
+    positions: usize,
+) -> impl Iterator<Item = ItemIndex> {
+    let unscored = query.added.into_iter().flat_map(AddedItems::without_text);
+    query.removed(repeats, positions).chain(unscored)
 }
 
 /// Adds the uncached items of a history to a batch and requests the logits of the last one.

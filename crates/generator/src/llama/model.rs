@@ -199,8 +199,9 @@ impl Model {
     pub fn titles(&self) -> Result<TitleGenerator<'_>, GeneratorError> {
         let titles = self.title_engine()?;
         let (evaluator, limits) = (self.evaluator()?, self.limits());
+        let (name, weights) = (&self.info.name, self.options.weights);
         let generator =
-            TitleGenerator::new(&self.info.name, titles, evaluator, limits, self.options.weights);
+            TitleGenerator::new(name, (&self.weights, titles), evaluator, limits, weights);
         Ok(generator.with_repeats(self.options.repeats))
     }
 

@@ -1,12 +1,15 @@
+mod added;
+
 use std::{path::Path, time::Instant};
 
 use llama_cpp_2::{model::LlamaModel, token::LlamaToken, vocab::LlamaVocab};
-use tandem_dataset::{Catalogue, ItemIndex};
+use tandem_dataset::{Catalogue, Item, ItemIndex};
 use tandem_protocol::Ranking;
 
+use self::added::AddedTitles;
 use super::{context::Evaluator, options::LoadOptions};
 use crate::{
-    Generation, Generator, GeneratorError, Query,
+    AddedItems, Generation, Generator, GeneratorError, Query,
     branch_scores::{ExpertWeights, UnconditionalScores},
     gguf::Metadata,
     popularity::most_popular,
@@ -25,6 +28,11 @@ const SYNTHETIC_HISTORY_LENGTH: usize = 8;
 #[derive(Debug)]
 pub(crate) struct TitleEngine {
     trie: Trie,
+    /// The end marker of titles.
+    end: Token,
+    /// What precedes a title as text.
+    space: &'static str,
+    include_years: bool,
     preamble: Vec<Token>,
     item_prefix: Vec<Token>,
     prompt_budget: usize,
@@ -54,14 +62,8 @@ impl TitleEngine {
         let Some(&end) = tokenize(&vocab, "\n", false).last() else {
             return Err(unsupported("a vocabulary with a line feed", "none".to_owned()));
         };
-        let titles: Vec<Vec<Token>> = catalogue
-            .items()
-            .iter()
-            .map(|item| {
-                let text = format!("{space}{}", label(item, options.include_years));
-                tokenize(&vocab, &text, false)
-            })
-            .collect();
+        let tokens = |item| title_tokens(&vocab, space, item, options.include_years);
+        let titles: Vec<Vec<Token>> = catalogue.items().iter().map(tokens).collect();
         let counts: Vec<u32> = catalogue.items().iter().map(|item| item.count).collect();
         let mut preamble = tokenize(&vocab, &options.preamble, true);
         let item_prefix = tokenize(&vocab, &options.item_prefix, false);
@@ -83,6 +85,9 @@ impl TitleEngine {
         }
         Ok(Self {
             trie: Trie::new(&titles, &counts, end),
+            end,
+            space,
+            include_years: options.include_years,
             preamble,
             item_prefix,
             prompt_budget,
@@ -93,6 +98,25 @@ impl TitleEngine {
     /// Maximum prompt length in tokens.
     pub(crate) fn prompt_budget(&self) -> usize {
         self.prompt_budget
+    }
+
+    /// The trie of the catalogue's titles.
+    pub(super) fn trie(&self) -> &Trie {
+        &self.trie
+    }
+
+    /// The end marker of titles.
+    pub(super) fn end(&self) -> Token {
+        self.end
+    }
+
+    pub(super) fn unconditional(&self) -> Option<&UnconditionalScores> {
+        self.unconditional.as_ref()
+    }
+
+    /// The tokens of an item's title, without end marker.
+    pub(super) fn tokens(&self, model: &LlamaModel, item: &Item) -> Vec<Token> {
+        title_tokens(&model.vocab(), self.space, item, self.include_years)
     }
 
     pub(crate) fn set_unconditional_scores(&mut self, unconditional: UnconditionalScores) {
@@ -107,6 +131,7 @@ impl TitleEngine {
 pub struct TitleGenerator<'m> {
     name: &'m str,
     titles: &'m TitleEngine,
+    added: AddedTitles<'m>,
     evaluator: Evaluator<'m>,
     limits: SearchLimits,
     weights: ExpertWeights,
@@ -116,12 +141,13 @@ pub struct TitleGenerator<'m> {
 impl<'m> TitleGenerator<'m> {
     pub(crate) fn new(
         name: &'m str,
-        titles: &'m TitleEngine,
+        (model, titles): (&'m LlamaModel, &'m TitleEngine),
         evaluator: Evaluator<'m>,
         limits: SearchLimits,
         weights: ExpertWeights,
     ) -> Self {
-        Self { name, titles, evaluator, limits, weights, repeats: false }
+        let added = AddedTitles::new(model, titles);
+        Self { name, titles, added, evaluator, limits, weights, repeats: false }
     }
 
     /// Whether items of the history can be candidates.
@@ -147,9 +173,14 @@ impl<'m> TitleGenerator<'m> {
     /// # Errors
     /// [`GeneratorError::UnknownItem`] if an item is not in the catalogue.
     pub fn prompt(&self, history: &[ItemIndex]) -> Result<Prompt, GeneratorError> {
-        self.check_items(history)?;
-        let TitleEngine { trie, preamble, item_prefix, prompt_budget, .. } = self.titles;
-        Ok(build_prompt((preamble, item_prefix), trie, history, *prompt_budget))
+        check_items(history, self.titles.trie.items())?;
+        Ok(self.prompt_of(&self.titles.trie, history))
+    }
+
+    /// The prompt for a history of items of `trie`.
+    fn prompt_of(&self, trie: &Trie, history: &[ItemIndex]) -> Prompt {
+        let TitleEngine { preamble, item_prefix, prompt_budget, .. } = self.titles;
+        build_prompt((preamble, item_prefix), trie, history, *prompt_budget)
     }
 
     /// Evaluates the nodes of the trie for a history, most probable first, until `tokens` are
@@ -165,7 +196,8 @@ impl<'m> TitleGenerator<'m> {
         tokens: usize,
         observe: &mut dyn FnMut(NodeId, &[f32]),
     ) -> Result<SearchResult, GeneratorError> {
-        self.read_prompt(history)?;
+        let prompt = self.prompt(history)?;
+        self.read_prompt(&prompt)?;
         let search = Search {
             trie: &self.titles.trie,
             weights: &self.weights,
@@ -206,21 +238,9 @@ impl<'m> TitleGenerator<'m> {
         Ok(unconditional)
     }
 
-    fn check_items(&self, items: &[ItemIndex]) -> Result<(), GeneratorError> {
-        let len = self.titles.trie.items();
-        match items.iter().find(|item| item.position() >= len) {
-            Some(item) => Err(GeneratorError::UnknownItem { index: item.0, items: len }),
-            None => Ok(()),
-        }
-    }
-
-    /// Reads the prompt of a history. Returns the number of tokens evaluated, of tokens that were
-    /// in the cache, and of items that did not fit.
-    fn read_prompt(
-        &mut self,
-        history: &[ItemIndex],
-    ) -> Result<(usize, usize, usize), GeneratorError> {
-        let prompt = self.prompt(history)?;
+    /// Reads a prompt. Returns the number of tokens evaluated, of tokens that were in the cache, and
+    /// of items that did not fit.
+    fn read_prompt(&mut self, prompt: &Prompt) -> Result<(usize, usize, usize), GeneratorError> {
         let evaluated = self.evaluator.read(&prompt.tokens)?;
         Ok((evaluated, prompt.tokens.len() - evaluated, prompt.truncated))
     }
@@ -232,10 +252,19 @@ impl Generator for TitleGenerator<'_> {
     }
 
     fn generate(&mut self, query: &Query<'_>) -> Result<Generation, GeneratorError> {
-        self.check_items(query.history)?;
-        self.check_items(query.exclude)?;
-        let trie = &self.titles.trie;
-        let mask = trie.mask(query.removed(self.repeats, trie.items()));
+        let titles = self.titles;
+        let positions = query.positions(titles.trie.items());
+        check_items(query.history, positions)?;
+        check_items(query.exclude, positions)?;
+        let extended = self.added.follow(query.added);
+        let (trie, unconditional) = match &extended {
+            Some(extended) => (&extended.trie, extended.unconditional.as_ref()),
+            None => (&titles.trie, titles.unconditional.as_ref()),
+        };
+        // Items that were added after the query was made, and those without a title.
+        let newer = (positions as u32..trie.items() as u32).map(ItemIndex);
+        let gone = query.added.into_iter().flat_map(AddedItems::without_item).chain(newer);
+        let mask = trie.mask(query.removed(self.repeats, positions).chain(gone));
         let mut generation = Generation {
             candidates: Vec::new(),
             explanations: Vec::new(),
@@ -259,15 +288,10 @@ impl Generator for TitleGenerator<'_> {
         self.evaluator.take_evaluating();
         let start = Instant::now();
         (generation.prompt_tokens, generation.cached_tokens, generation.truncated) =
-            self.read_prompt(query.history)?;
+            self.read_prompt(&self.prompt_of(trie, query.history))?;
         generation.prompt_ms = start.elapsed().as_secs_f64() * 1e3;
         let start = Instant::now();
-        let search = Search {
-            trie,
-            weights: &self.weights,
-            unconditional: self.titles.unconditional.as_ref(),
-            limits: self.limits,
-        };
+        let search = Search { trie, weights: &self.weights, unconditional, limits: self.limits };
         let result = search.run(&mask, query.k, &mut self.evaluator, &mut |_, _| {})?;
         generation.decode_ms = start.elapsed().as_secs_f64() * 1e3;
         generation.evaluate_ms = self.evaluator.take_evaluating().as_secs_f64() * 1e3;
@@ -282,6 +306,18 @@ impl Generator for TitleGenerator<'_> {
         );
         Ok(generation)
     }
+}
+
+fn check_items(items: &[ItemIndex], positions: usize) -> Result<(), GeneratorError> {
+    match items.iter().find(|item| item.position() >= positions) {
+        Some(item) => Err(GeneratorError::UnknownItem { index: item.0, items: positions }),
+        None => Ok(()),
+    }
+}
+
+/// The tokens of an item's title, without end marker.
+fn title_tokens(vocab: &LlamaVocab<'_>, space: &str, item: &Item, year: bool) -> Vec<Token> {
+    tokenize(vocab, &format!("{space}{}", label(item, year)), false)
 }
 
 /// Tokenises text. The names of special tokens inside a title are treated as plain text.

@@ -38,7 +38,13 @@ pub fn try_model(
     // The second list continues the prompt of the first.
     for length in [1, history.len()] {
         let history = &history[..length.min(history.len())];
-        generator.generate(&Query { history, exclude: &[], only: None, k: TRIAL_ITEMS })?;
+        generator.generate(&Query {
+            history,
+            exclude: &[],
+            only: None,
+            added: None,
+            k: TRIAL_ITEMS,
+        })?;
     }
     Ok(())
 }

@@ -16,6 +16,11 @@
 //! that weights mean the same for every history. Log-probabilities are the softmax of the scores
 //! over the items that remain.
 //!
+//! An item that was [added](crate::added_items) after the training has no token and no row. Its
+//! logit and its score of the small model are the weighted means of those of the known items with
+//! the most similar texts, its text is its own, and its counts are its own plus a share of its
+//! neighbours'. Means and standard deviations are those of the catalogue.
+//!
 //! The weights are fitted on validation targets (`tandem fit-signals`) and stored in a folder with
 //! the vectors, the counts and the small model.
 
@@ -27,13 +32,16 @@ mod text;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 pub use folder::{FILES, SignalParts, SignalsInfo, TEXT_FILE};
-pub use scores::{FusedScores, standard_deviation};
+pub use scores::{FusedScores, ScoredHistory, standard_deviation};
 use serde::{Deserialize, Serialize};
 pub use small_model::SmallModelTable;
 use tandem_dataset::{ItemIndex, counts::CountTable, text_vectors::TextVectors};
 pub use text::TextTable;
 
 use crate::GeneratorError;
+
+/// Share of the neighbours' counts that an added item has beside its own.
+const COUNTS_OF_NEIGHBOURS: f32 = 0.5;
 
 /// Weights of the standardised signals.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

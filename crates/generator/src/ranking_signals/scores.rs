@@ -1,7 +1,32 @@
 use tandem_dataset::ItemIndex;
 use tandem_protocol::ScoreExplanation;
 
-use super::RankingSignals;
+use super::{COUNTS_OF_NEIGHBOURS, RankingSignals};
+use crate::AddedItems;
+
+/// The history that scores are for.
+#[derive(Clone, Copy, Debug)]
+pub struct ScoredHistory<'h> {
+    /// The visitor's items, oldest first.
+    pub items: &'h [ItemIndex],
+    /// The same for models that know the items of the catalogue only
+    /// ([`readable`](crate::added_items::readable)).
+    pub read: &'h [ItemIndex],
+    /// Items beside those of the catalogue, which get scores after those.
+    pub added: Option<&'h AddedItems>,
+}
+
+impl<'h> From<&'h [ItemIndex]> for ScoredHistory<'h> {
+    fn from(items: &'h [ItemIndex]) -> Self {
+        Self { items, read: items, added: None }
+    }
+}
+
+impl<'h, const N: usize> From<&'h [ItemIndex; N]> for ScoredHistory<'h> {
+    fn from(items: &'h [ItemIndex; N]) -> Self {
+        Self::from(items.as_slice())
+    }
+}
 
 /// Combines the signals of one history; owns its buffers.
 #[derive(Clone, Debug, Default)]
@@ -19,7 +44,7 @@ struct Part {
     factor: f32,
     /// Scores of all items, `[items]`.
     values: Vec<f32>,
-    /// Mean of `values`.
+    /// Mean of the `values` of the catalogue.
     mean: f32,
 }
 
@@ -32,31 +57,32 @@ enum Signal {
 }
 
 impl FusedScores {
-    /// The scores of all items, `[items]`, from the language model's `logits` `[items]`; see the
-    /// [module](super). Not a number where a logit is none. Without signals, the logits.
-    pub fn of(
+    /// The scores of all items, `[items]`, from the language model's `logits` `[items of the
+    /// catalogue]`; see the [module](super). Not a number where a logit is none. Without signals,
+    /// the logits. Scores of added items without text mean nothing.
+    pub fn of<'h>(
         &mut self,
         signals: Option<&RankingSignals>,
         logits: &[f32],
-        history: &[ItemIndex],
+        history: impl Into<ScoredHistory<'h>>,
     ) -> &[f32] {
-        self.combine(signals, logits, history, false)
+        self.combine(signals, logits, history.into(), false)
     }
 
     /// As [`of`](Self::of), and keeps the signals for [`explanation`](Self::explanation).
-    pub fn explained(
+    pub fn explained<'h>(
         &mut self,
         signals: Option<&RankingSignals>,
         logits: &[f32],
-        history: &[ItemIndex],
+        history: impl Into<ScoredHistory<'h>>,
     ) -> &[f32] {
-        self.combine(signals, logits, history, true)
+        self.combine(signals, logits, history.into(), true)
     }
 
     /// What the score of an item is made of, by the last [`explained`](Self::explained).
     ///
     /// # Panics
-    /// If the item is outside the catalogue.
+    /// If the item is neither in the catalogue nor added.
     #[must_use]
     pub fn explanation(&self, item: ItemIndex) -> ScoreExplanation {
         let mut explanation = ScoreExplanation::default();
@@ -77,68 +103,92 @@ impl FusedScores {
         &mut self,
         signals: Option<&RankingSignals>,
         logits: &[f32],
-        history: &[ItemIndex],
+        history: ScoredHistory<'_>,
         keep: bool,
     ) -> &[f32] {
         self.parts.clear();
         self.fused.clear();
+        let known = logits.len();
+        let mut values = std::mem::take(&mut self.signal);
+        values.clear();
+        values.extend_from_slice(logits);
+        if let Some(added) = history.added {
+            added.extend_by_neighbours(&mut values);
+        }
         let Some(signals) = signals else {
-            self.fused.extend_from_slice(logits);
-            self.keep(keep, Signal::LanguageModel, 1.0, logits);
+            self.fused.extend_from_slice(&values);
+            self.keep(keep, Signal::LanguageModel, (1.0, known), &values);
+            self.signal = values;
             return &self.fused;
         };
         let weights = signals.weights();
-        // The means are the same for all items and do not change the softmax.
+        // The means are the same for all items and do not change the softmax. Added items change
+        // no score of the others.
         let factor = |weight: f32, values: &[f32]| {
-            let deviation = standard_deviation(values);
+            let mut deviation = standard_deviation(&values[..known]);
+            if deviation <= 0.0 {
+                // Only added items were counted.
+                deviation = standard_deviation(values);
+            }
             if deviation > 0.0 { weights.temperature * weight / deviation } else { 0.0 }
         };
-        let scale = factor(weights.language_model, logits);
-        self.fused.extend(logits.iter().map(|logit| scale * logit));
-        self.keep(keep, Signal::LanguageModel, scale, logits);
-        let mut values = std::mem::take(&mut self.signal);
+        let scale = factor(weights.language_model, &values);
+        self.fused.extend(values.iter().map(|logit| scale * logit));
+        self.keep(keep, Signal::LanguageModel, (scale, known), &values);
         for (signal, weight) in [
             (Signal::Counts, weights.counts),
             (Signal::Text, weights.text),
             (Signal::SmallModel, weights.small_model),
         ] {
-            if weight > 0.0 && scores_of(signal, signals, history, logits.len(), &mut values) {
+            if weight > 0.0 && scores_of(signal, signals, history, known, &mut values) {
                 let factor = factor(weight, &values);
                 add(&mut self.fused, &values, factor);
-                self.keep(keep, signal, factor, &values);
+                self.keep(keep, signal, (factor, known), &values);
             }
         }
         self.signal = values;
         &self.fused
     }
 
-    fn keep(&mut self, keep: bool, signal: Signal, factor: f32, values: &[f32]) {
+    fn keep(&mut self, keep: bool, signal: Signal, (factor, known): (f32, usize), values: &[f32]) {
         if keep && factor > 0.0 {
-            let sum = values.iter().map(|value| f64::from(*value)).sum::<f64>();
-            let mean = (sum / values.len().max(1) as f64) as f32;
+            let sum = values[..known].iter().map(|value| f64::from(*value)).sum::<f64>();
+            let mean = (sum / known.max(1) as f64) as f32;
             self.parts.push(Part { signal, factor, values: values.to_vec(), mean });
         }
     }
 }
 
-/// Writes the scores of a signal beside the language model to `values` `[items]`. Returns `false`
-/// if there is no such signal, or it says nothing about this history.
+/// Writes the scores of a signal beside the language model to `values` `[items]`, of which `known`
+/// are of the catalogue. Returns `false` if there is no such signal, or it says nothing about this
+/// history.
 fn scores_of(
     signal: Signal,
     signals: &RankingSignals,
-    history: &[ItemIndex],
-    items: usize,
+    history: ScoredHistory<'_>,
+    known: usize,
     values: &mut Vec<f32>,
 ) -> bool {
+    let ScoredHistory { items, read, added } = history;
     match signal {
         Signal::LanguageModel => false,
         Signal::Counts => signals.counts().is_some_and(|counts| {
             values.clear();
-            values.resize(items, 0.0);
-            counts.add_scores(history, values)
+            values.resize(added.map_or(known, AddedItems::positions), 0.0);
+            let is_counted = counts.add_scores(items, values);
+            if let Some(added) = added {
+                added.add_of_neighbours(values, COUNTS_OF_NEIGHBOURS);
+            }
+            is_counted
         }),
-        Signal::Text => signals.text().is_some_and(|text| text.scores(history, values)),
-        Signal::SmallModel => signals.small_model().is_some_and(|it| it.scores(history, values)),
+        Signal::Text => signals.text().is_some_and(|text| text.scores(items, added, values)),
+        Signal::SmallModel => signals.small_model().is_some_and(|small_model| {
+            let is_scored = small_model.scores(read, values);
+            if let Some(added) = added.filter(|_| is_scored) {
+                added.extend_by_neighbours(values);
+            }
+            is_scored
+        }),
     }
 }
 

@@ -53,7 +53,7 @@ fn a_list_of_item_tokens_is_the_long_list_without_the_others() {
     )| {
         let mut generator = generator.borrow_mut();
         let (history, exclude) = (items(history), items(exclude));
-        let whole = Query { history: &history, exclude: &exclude, only: None, k: ITEMS as usize };
+        let whole = Query { history: &history, exclude: &exclude, only: None, added: None, k: ITEMS as usize };
         let long = generator.generate(&whole).unwrap();
         let (allowed, only): (_, Vec<u32>) = (only.iter().collect(), only.into_iter().collect());
         let found = generator.generate(&Query { only: Some(&allowed), k, ..whole }).unwrap();
@@ -74,7 +74,8 @@ fn a_list_of_titles_is_that_without_the_others() {
     for history in [items([]), items([3, 8])] {
         for only in [vec![], vec![5], vec![3, 8], (10..40).collect::<Vec<u32>>()] {
             let allowed = only.iter().collect();
-            let query = Query { history: &history, exclude: &[], only: Some(&allowed), k: 20 };
+            let query =
+                Query { history: &history, exclude: &[], only: Some(&allowed), added: None, k: 20 };
             let found = generator.generate(&query).unwrap();
             let others: Vec<ItemIndex> =
                 catalogue.indices().filter(|item| !only.contains(&item.0)).collect();
@@ -92,7 +93,7 @@ fn a_filter_that_allows_nothing_costs_no_evaluation() {
     let model = item_tokens();
     let mut generator = model.generator().unwrap();
     let (history, none) = (items([1, 2]), [].into());
-    let query = Query { history: &history, exclude: &[], only: Some(&none), k: 5 };
+    let query = Query { history: &history, exclude: &[], only: Some(&none), added: None, k: 5 };
     let found = generator.generate_batch(&[query]).remove(0).unwrap();
     assert_eq!((found.candidates.len(), found.prompt_tokens), (0, 0));
 }

@@ -200,7 +200,7 @@ fn an_empty_history_is_ranked_by_popularity() {
     let order: Vec<u32> = found.candidates.iter().map(|ranked| ranked.item.0).collect();
     assert_eq!(order, [9, 14, 19]);
     let error = generator
-        .generate(&Query { history: &items([ITEMS]), exclude: &[], only: None, k: 1 })
+        .generate(&Query { history: &items([ITEMS]), exclude: &[], only: None, added: None, k: 1 })
         .unwrap_err();
     assert!(matches!(error, GeneratorError::UnknownItem { index: ITEMS, .. }), "{error}");
 }
@@ -219,7 +219,7 @@ fn a_batch_gives_the_same_lists_as_single_queries() {
     let exclude = items([0, 1, 2]);
     let queries: Vec<Query<'_>> = histories
         .iter()
-        .map(|history| Query { history, exclude: &exclude, only: None, k: 40 })
+        .map(|history| Query { history, exclude: &exclude, only: None, added: None, k: 40 })
         .collect();
     let mut batching = model.item_tokens().unwrap();
     assert_eq!(batching.sequences(), 20);
@@ -249,7 +249,8 @@ fn the_prefix_cache_changes_only_the_number_of_evaluated_tokens() {
     for length in 1..=24_usize {
         // Two visitors alternate, each with one more item.
         for visitor in [&first, &second] {
-            let query = Query { history: &visitor[..length], exclude: &[], only: None, k: 60 };
+            let query =
+                Query { history: &visitor[..length], exclude: &[], only: None, added: None, k: 60 };
             let found = caching.generate(&query).unwrap();
             uncached.clear_cache();
             let full = uncached.generate(&query).unwrap();
@@ -306,7 +307,7 @@ fn overflowing_weights_are_reported() {
     case.weights.output_norm.fill(f32::MAX);
     let model = case.load(Encoding::F32, &options());
     let mut generator = model.generator().unwrap();
-    let query = Query { history: &history(3, 1), exclude: &[], only: None, k: 5 };
+    let query = Query { history: &history(3, 1), exclude: &[], only: None, added: None, k: 5 };
     assert!(matches!(generator.generate(&query), Err(GeneratorError::NotFinite)));
     case.weights.output_norm[0] = f32::INFINITY;
     let error = case.weights.write(&case.folder.path().join("x.gguf"), Encoding::F32);
@@ -319,7 +320,8 @@ fn items_of_the_history_are_candidates_where_they_are_repeated() {
     let (seen, exclude) = (history(12, 3), items([5, 6]));
     let model = case.load(Encoding::F32, &LoadOptions { repeats: true, ..options() });
     let mut generator = model.generator().unwrap();
-    let query = Query { history: &seen, exclude: &exclude, only: None, k: ITEMS as usize };
+    let query =
+        Query { history: &seen, exclude: &exclude, only: None, added: None, k: ITEMS as usize };
     let found = generator.generate(&query).unwrap().candidates;
     assert_eq!(found.len(), ITEMS as usize - exclude.len());
     // As the reference, from which the history is not removed.

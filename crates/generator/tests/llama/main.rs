@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 #![expect(clippy::float_cmp, reason = "ties are exact")]
 
+mod added_items;
 mod bad_files;
 mod embedding;
 mod filters;

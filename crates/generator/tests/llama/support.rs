@@ -49,7 +49,8 @@ pub(crate) fn ask(
     exclude: &[ItemIndex],
     k: usize,
 ) -> Generation {
-    let generation = generator.generate(&Query { history, exclude, only: None, k }).unwrap();
+    let generation =
+        generator.generate(&Query { history, exclude, only: None, added: None, k }).unwrap();
     let removed: HashSet<_> = history.iter().chain(exclude).copied().collect();
     let candidates = &generation.candidates;
     assert_eq!(candidates.len(), k.min(catalogue.len() - removed.len()));

@@ -92,7 +92,13 @@ fn an_unknown_item_is_an_error_and_the_generator_stays_usable() {
     let mut generator = model.generator().unwrap();
     for (history, exclude) in [(items([3]), items([])), (items([0]), items([9]))] {
         let error = generator
-            .generate(&Query { history: &history, exclude: &exclude, only: None, k: 1 })
+            .generate(&Query {
+                history: &history,
+                exclude: &exclude,
+                only: None,
+                added: None,
+                k: 1,
+            })
             .unwrap_err();
         assert!(matches!(error, GeneratorError::UnknownItem { items: 3, .. }), "{error}");
     }
@@ -255,7 +261,7 @@ fn titles_of_the_history_are_candidates_where_they_are_repeated() {
     let mut generator = model.generator().unwrap();
     let (history, exclude) = (items([0]), items([2]));
     let found = generator
-        .generate(&Query { history: &history, exclude: &exclude, only: None, k: 5 })
+        .generate(&Query { history: &history, exclude: &exclude, only: None, added: None, k: 5 })
         .unwrap();
     let mut found: Vec<u32> = found.candidates.iter().map(|ranked| ranked.item.0).collect();
     found.sort_unstable();

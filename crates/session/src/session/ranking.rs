@@ -206,7 +206,7 @@ impl Session {
         candidates.filter(|candidate| self.may_recommend(&candidate.item))
     }
 
-    fn is_listed(&self, item: &ItemId) -> bool {
+    pub(crate) fn is_listed(&self, item: &ItemId) -> bool {
         self.list.as_ref().is_some_and(|list| list.contains(item))
     }
 }

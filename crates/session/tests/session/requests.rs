@@ -8,7 +8,7 @@ use tandem_protocol::{CandidatesResponse, Event, EventKind, ItemId, ItemRow, Row
 use tandem_session::{MAX_SENT_HISTORY, SessionError};
 
 use crate::support::{
-    click, give, id, learn, response, session, session_on, thin_session, track, wire,
+    ITEMS, click, give, id, learn, response, session, session_on, thin_session, track, wire,
 };
 
 #[test]
@@ -138,6 +138,30 @@ fn a_click_outside_the_list_counts_once_its_row_arrives() {
     assert_eq!(block_on(other.rank()).unwrap(), after);
     learn(&mut other);
     assert_eq!(other.delta(), session.delta());
+}
+
+#[test]
+fn an_item_that_was_added_after_the_release_is_ranked_by_its_row_or_by_the_list() {
+    let mut session = session();
+    track(&mut session, 1);
+    let (new, without_row) = (ITEMS + 1, ITEMS + 2);
+    assert!(session.is_unknown(&id(new)));
+    let mut list = response([new, without_row, 5]);
+    list.candidates[0].row = Some(wire(new).row);
+    let (_, ticket) = session.begin_request(None, 0.0);
+    session.accept(ticket, list, 0.0).unwrap();
+    assert!(!session.is_unknown(&id(new)) && !session.is_unknown(&id(without_row)));
+    assert!(session.is_unknown(&id(ITEMS + 3)), "neither in the table nor on the list");
+    let ranked = block_on(session.rank()).unwrap();
+    let of = |item: usize| ranked.items.iter().find(|it| it.item == id(item)).unwrap();
+    assert!(of(new).srm_score.is_some() && of(5).srm_score.is_some());
+    assert_eq!(of(without_row).srm_score, None);
+    // Both can be clicked, and are not recommended again.
+    track(&mut session, new);
+    track(&mut session, without_row);
+    let ranked = block_on(session.rank()).unwrap();
+    assert!(ranked.items.iter().all(|it| it.item != id(new) && it.item != id(without_row)));
+    assert!(block_on(session.learn()).is_ok());
 }
 
 #[test]

@@ -148,8 +148,13 @@ impl Measurement<'_> {
         let mut ranks = Vec::with_capacity(targets.len());
         for held in targets {
             let items = crate::candidate_lists::distinct(held.history);
-            let list =
-                generator.generate(&Query { history: &items, exclude: &[], only: None, k })?;
+            let list = generator.generate(&Query {
+                history: &items,
+                exclude: &[],
+                only: None,
+                added: None,
+                k,
+            })?;
             ranks.push(list.candidates.iter().position(|ranked| ranked.item == held.target));
             bar.inc(1);
         }

@@ -170,7 +170,7 @@ pub(crate) fn make(
             .collect();
         let queries: Vec<Query<'_>> = histories
             .iter()
-            .map(|history| Query { history, exclude: &[], only: None, k })
+            .map(|history| Query { history, exclude: &[], only: None, added: None, k })
             .collect();
         for (&(user, length), list) in prefixes.iter().zip(generator.generate_batch(&queries)) {
             let candidates = list?.candidates;

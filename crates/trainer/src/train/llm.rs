@@ -236,7 +236,7 @@ mod tests {
         let model = Model::load(&file, Arc::new(catalogue), &LoadOptions::default()).unwrap();
         let history = [3_u32, 17, 5, 29];
         let query: Vec<ItemIndex> = history.iter().copied().map(ItemIndex).collect();
-        let query = Query { history: &query, exclude: &[], only: None, k: 40 };
+        let query = Query { history: &query, exclude: &[], only: None, added: None, k: 40 };
         let found = model.generator().unwrap().generate(&query).unwrap().candidates;
         assert_eq!(found.len(), 36);
 

@@ -8,7 +8,7 @@ use tandem_dataset::{Dataset, text_vectors::TextVectors};
 use tandem_evaluation::{History, fitting::fit_text_weight};
 use tandem_model::{Checkpoint, ItemTable};
 use tandem_protocol::TextPart;
-use tandem_training::initial::reduce;
+use tandem_training::initial::principal_axes;
 
 use super::fit_targets::{fit_targets, left_out};
 use crate::{
@@ -88,7 +88,7 @@ fn with_text_vectors(
     vectors.check(&dataset.catalogue, &args.text)?;
     let (from, to) = (vectors.dims(), args.dims.min(vectors.dims()));
     let vectors = if to < from {
-        vectors.reduced(to, &reduce(&vectors.values(), from, to))?
+        vectors.reduced(to, &principal_axes(&vectors.values(), from, to))?
     } else {
         vectors
     };

@@ -5,4 +5,4 @@ mod gram;
 mod projection;
 
 pub use co_occurrence::co_occurrence_rows;
-pub use projection::{Ridge, reduce};
+pub use projection::{Ridge, principal_axes};

@@ -5,19 +5,17 @@ use burn::{
 
 use super::gram::Gram;
 
-/// The best approximation of vectors `[rows, from]` by `to` numbers each, `[rows, to]`: their
-/// coordinates on the first right singular vectors. Dot products change least, so the vectors are
-/// not centred. Coordinates beyond `from` are zero.
+/// The axes `[from, to]` for the best approximation of vectors `[rows, from]` by `to` numbers
+/// each: the first right singular vectors. A vector times the axes are its coordinates. Dot products
+/// change least, so the vectors are not centred. Coordinates beyond `from` are zero.
 #[must_use]
-pub fn reduce(vectors: &[f32], from: usize, to: usize) -> Vec<f32> {
+pub fn principal_axes(vectors: &[f32], from: usize, to: usize) -> Vec<f32> {
     let device = Device::flex();
     let vectors = tensor(vectors, from, &device);
-    let rows = vectors.dims()[0];
     let kept = to.min(from);
-    let axes = Gram::of(&vectors).axes.narrow(1, 0, kept); // [from, kept]
-    let coordinates = numbers(vectors.matmul(axes));
-    let mut out = vec![0.0; rows * to];
-    for (out, row) in out.chunks_exact_mut(to).zip(coordinates.chunks_exact(kept)) {
+    let axes = numbers(Gram::of(&vectors).axes.narrow(1, 0, kept)); // [from, kept]
+    let mut out = vec![0.0; from * to];
+    for (out, row) in out.chunks_exact_mut(to).zip(axes.chunks_exact(kept)) {
         out[..kept].copy_from_slice(row);
     }
     out
@@ -94,12 +92,17 @@ mod tests {
             vec![dot(0, 0), dot(0, 1), dot(0, 2), dot(2, 2)]
         };
         let expected = dots(&vectors, 3);
+        let reduce = |to: usize| -> Vec<f32> {
+            let axes = principal_axes(&vectors, 3, to);
+            let device = Device::flex();
+            numbers(tensor(&vectors, 3, &device).matmul(tensor(&axes, to, &device)))
+        };
         let close = |found: &[f32], tolerance: f32| {
             found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < tolerance)
         };
-        assert!(close(&dots(&reduce(&vectors, 3, 2), 2), 1e-4));
-        assert!(close(&dots(&reduce(&vectors, 3, 1), 1), 0.03), "the long one is kept");
-        assert!(close(&dots(&reduce(&vectors, 3, 5), 5), 1e-4), "padded");
+        assert!(close(&dots(&reduce(2), 2), 1e-4));
+        assert!(close(&dots(&reduce(1), 1), 0.03), "the long one is kept");
+        assert!(close(&dots(&reduce(5), 5), 1e-4), "padded");
     }
 
     #[test]

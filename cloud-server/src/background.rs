@@ -1,0 +1,95 @@
+//! What the server does beside answering requests, once a second or when something happens.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use actix_web::{
+    rt::{spawn, time::sleep},
+    web,
+};
+
+use crate::{files::blocking, state::AppState, storage::copy_catalogue};
+
+/// Time between two looks for a new release of artefacts, and at the generators.
+const REFRESH: Duration = Duration::from_secs(1);
+/// Time after which clients that have not called are forgotten.
+const FORGET: Duration = Duration::from_mins(1);
+
+/// Starts all of it. It ends with the runtime of this thread.
+pub(crate) fn start(state: &web::Data<AppState>) {
+    spawn(keep_up(state.clone()));
+    spawn(follow_items(state.clone()));
+    spawn(follow_generators(state.clone()));
+    spawn(tell_when_ready(state.clone()));
+}
+
+/// Follows the artefacts and forgets idle clients, as long as the server runs.
+async fn keep_up(state: web::Data<AppState>) {
+    let mut forgotten = Instant::now();
+    loop {
+        sleep(REFRESH).await;
+        let artifacts = Arc::clone(&state.recommender().artifacts);
+        // Without an answer of the file system the release in use stays in use.
+        let _ = blocking(move || artifacts.refresh()).await;
+        if forgotten.elapsed() > FORGET {
+            forgotten = Instant::now();
+            state.access().forget_idle_clients();
+        }
+    }
+}
+
+/// Follows the items of the database, also those that other processes change, as long as the
+/// server runs.
+async fn follow_items(state: web::Data<AppState>) {
+    let Some(storage) = state.storage.clone() else { return };
+    let (mut answers, mut is_copied) = (true, false);
+    loop {
+        let followed = if answers && is_copied {
+            state.items.refresh(&storage).await
+        } else {
+            // The first time in the background: the start does not wait for a large catalogue. Later
+            // because a new one may not have been copied while the database did not answer.
+            let catalogue = Arc::clone(&state.recommender().catalogue);
+            copy_catalogue(&state.items, &storage, &catalogue).await.map(drop)
+        };
+        let followed = match followed {
+            Ok(()) if state.store_events => state.trends.refresh(&state.items, &storage).await,
+            other => other,
+        };
+        match &followed {
+            Err(error) if answers => tracing::warn!(%error, "lists do not follow the items"),
+            Ok(()) if !answers => tracing::info!("lists follow the items again"),
+            _ => {}
+        }
+        answers = followed.is_ok();
+        is_copied |= answers;
+        sleep(crate::live_items::POLL).await;
+    }
+}
+
+/// Follows which generators are ready, as long as the server runs.
+async fn follow_generators(state: web::Data<AppState>) {
+    let Some(generators) = state.generators.clone() else { return };
+    loop {
+        generators.look().await;
+        sleep(REFRESH).await;
+    }
+}
+
+/// Tells systemd when the language models are loaded, here or at a generator (`Type=notify`).
+async fn tell_when_ready(state: web::Data<AppState>) {
+    state.recommender().models.ready().await;
+    while state.generators.as_ref().is_some_and(|generators| !generators.are_ready()) {
+        sleep(REFRESH).await;
+    }
+    tell_systemd(&[sd_notify::NotifyState::Ready]);
+}
+
+pub(crate) fn tell_systemd(news: &[sd_notify::NotifyState<'_>]) {
+    // Does nothing if the server was not started by systemd.
+    if let Err(error) = sd_notify::notify(news) {
+        tracing::warn!(%error, "could not notify systemd");
+    }
+}

@@ -1,0 +1,277 @@
+//! Items that were added to the shop after the models were trained.
+//!
+//! No model has a token or a row for them. Each engine uses what it can: the title engine adds
+//! their titles to its trie, and the item-token engine scores them by their texts
+//! ([`AddedText`]).
+
+use std::{borrow::Cow, sync::Arc};
+
+use tandem_dataset::{Catalogue, Item, ItemIndex};
+
+/// Which known items stand for an added one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NeighbourOptions {
+    /// Number of known items, those with the most similar texts.
+    pub number: usize,
+    /// Difference of two cosines at which the farther item has `1/e` of the weight of the nearer
+    /// one.
+    pub scale: f32,
+}
+
+impl Default for NeighbourOptions {
+    fn default() -> Self {
+        Self { number: 3, scale: 0.05 }
+    }
+}
+
+/// Items that are not in the catalogue of the models.
+///
+/// Their positions follow those of the catalogue: the first one has the position
+/// `catalogue.len()`. A position is never used for another item, so a longer list extends a
+/// shorter one. Cloning copies pointers.
+#[derive(Clone, Debug, Default)]
+pub struct AddedItems {
+    revision: u64,
+    /// Number of items of the catalogue.
+    known: usize,
+    items: Vec<Option<Arc<AddedItem>>>,
+}
+
+/// An item that is not in the catalogue of the models.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AddedItem {
+    /// Id, title and the other fields; its number of interactions is not used.
+    pub item: Item,
+    /// What its text says; `None` without a text or an embedding model.
+    pub text: Option<AddedText>,
+}
+
+/// The text of an added item, in the terms of a [`TextTable`](crate::ranking_signals::TextTable).
+#[derive(Clone, Debug, PartialEq)]
+pub struct AddedText {
+    /// The text vector of length 1, padded as the rows of the table are.
+    pub(crate) row: Vec<f32>,
+    /// The known items with the most similar texts, most similar first, with weights that sum to
+    /// 1.
+    pub(crate) neighbours: Vec<(ItemIndex, f32)>,
+}
+
+impl AddedText {
+    /// The known items with the most similar texts, most similar first, with weights that sum to
+    /// 1.
+    #[must_use]
+    pub fn neighbours(&self) -> &[(ItemIndex, f32)] {
+        &self.neighbours
+    }
+
+    /// The weighted mean of the neighbours' `values`, `[items]` or longer.
+    pub(crate) fn mean_of(&self, values: &[f32]) -> f32 {
+        self.neighbours.iter().map(|(item, weight)| weight * values[item.position()]).sum()
+    }
+}
+
+impl AddedItems {
+    /// No items beside those of a catalogue.
+    #[must_use]
+    pub fn new(catalogue: &Catalogue) -> Self {
+        Self { revision: 0, known: catalogue.len(), items: Vec::new() }
+    }
+
+    /// Adds a position, whose item may come later. Returns the position.
+    pub fn push(&mut self) -> ItemIndex {
+        self.revision += 1;
+        self.items.push(None);
+        ItemIndex((self.known + self.items.len() - 1) as u32)
+    }
+
+    /// Replaces the item at a position; `None` if there is none any more. Does nothing for a
+    /// position that was not added.
+    pub fn set(&mut self, position: ItemIndex, item: Option<Arc<AddedItem>>) {
+        let slot = position.position().checked_sub(self.known);
+        if let Some(slot) = slot.and_then(|slot| self.items.get_mut(slot)) {
+            self.revision += 1;
+            *slot = item;
+        }
+    }
+
+    /// Number of changes so far.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// Number of added positions.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether there are no added positions.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// Number of positions, those of the catalogue included.
+    #[must_use]
+    pub fn positions(&self) -> usize {
+        self.known + self.items.len()
+    }
+
+    /// The item at a position; `None` for items of the catalogue and for positions without an
+    /// item.
+    #[must_use]
+    pub fn get(&self, position: ItemIndex) -> Option<&AddedItem> {
+        self.items.get(position.position().checked_sub(self.known)?)?.as_deref()
+    }
+
+    /// The text of the item at a position; `None` as in [`get`](Self::get).
+    #[must_use]
+    pub fn text(&self, position: ItemIndex) -> Option<&AddedText> {
+        self.get(position)?.text.as_ref()
+    }
+
+    /// The items in the order of their positions.
+    #[cfg(any(test, feature = "llama"))]
+    pub(crate) fn slots(&self) -> impl Iterator<Item = Option<&Arc<AddedItem>>> {
+        self.items.iter().map(Option::as_ref)
+    }
+
+    /// Positions of the items that have no text.
+    #[cfg(any(test, feature = "llama"))]
+    pub(crate) fn without_text(&self) -> impl Iterator<Item = ItemIndex> {
+        self.empty(|item| item.text.is_none())
+    }
+
+    /// Positions without an item.
+    #[cfg(any(test, feature = "llama"))]
+    pub(crate) fn without_item(&self) -> impl Iterator<Item = ItemIndex> {
+        self.empty(|_| false)
+    }
+
+    #[cfg(any(test, feature = "llama"))]
+    fn empty(&self, or: impl Fn(&AddedItem) -> bool) -> impl Iterator<Item = ItemIndex> {
+        (self.known as u32..)
+            .map(ItemIndex)
+            .zip(&self.items)
+            .filter_map(move |(position, item)| item.as_deref().is_none_or(&or).then_some(position))
+    }
+
+    /// Appends to `values` `[known items]` the weighted mean of each added item's neighbours; 0
+    /// for items without text.
+    pub(crate) fn extend_by_neighbours(&self, values: &mut Vec<f32>) {
+        for slot in &self.items {
+            let text = slot.as_ref().and_then(|item| item.text.as_ref());
+            let mean = text.map_or(0.0, |text| text.mean_of(&values[..self.known]));
+            values.push(mean);
+        }
+    }
+
+    /// Adds to the values of added items, `[positions]`, `factor` times the weighted mean of their
+    /// neighbours' values.
+    pub(crate) fn add_of_neighbours(&self, values: &mut [f32], factor: f32) {
+        let (known, added) = values.split_at_mut(self.known);
+        for (value, slot) in added.iter_mut().zip(&self.items) {
+            let text = slot.as_ref().and_then(|item| item.text.as_ref());
+            *value += factor * text.map_or(0.0, |text| text.mean_of(known));
+        }
+    }
+}
+
+/// A history for a model that knows the items of the catalogue only: the known item with the most
+/// similar text stands in for an added one. Added items without a text, and repeated items, are
+/// left out.
+#[must_use]
+pub fn readable<'h>(
+    history: &'h [ItemIndex],
+    added: Option<&AddedItems>,
+    known: usize,
+) -> Cow<'h, [ItemIndex]> {
+    if history.iter().all(|item| item.position() < known) {
+        return Cow::Borrowed(history);
+    }
+    let mut read: Vec<ItemIndex> = Vec::with_capacity(history.len());
+    for (at, &item) in history.iter().enumerate() {
+        let stands_in = match added {
+            _ if item.position() < known => Some(item),
+            Some(added) => added
+                .text(item)
+                .and_then(|text| text.neighbours.first())
+                .map(|(nearest, _)| *nearest)
+                .filter(|nearest| !history[at + 1..].contains(nearest)),
+            None => None,
+        };
+        if let Some(item) = stands_in {
+            read.retain(|earlier| *earlier != item);
+            read.push(item);
+        }
+    }
+    Cow::Owned(read)
+}
+
+/// The prior number of interactions of an added item: the median of the catalogue. That nobody has
+/// chosen it says nothing about it.
+#[must_use]
+pub fn prior_count(counts: &[u32]) -> u32 {
+    let mut counts = counts.to_vec();
+    let middle = counts.len() / 2;
+    if counts.is_empty() { 0 } else { *counts.select_nth_unstable(middle).1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn catalogue(items: usize) -> Catalogue {
+        let ids = (0..items).map(|at| format!("i{at}"));
+        Catalogue::new(ids.map(|id| Item::untitled(id.as_str().into())).collect()).unwrap()
+    }
+
+    fn item(id: &str, neighbours: &[(u32, f32)]) -> Arc<AddedItem> {
+        let neighbours = neighbours.iter().map(|&(item, weight)| (ItemIndex(item), weight));
+        let text = AddedText { row: vec![1.0], neighbours: neighbours.collect() };
+        Arc::new(AddedItem { item: Item::untitled(id.into()), text: Some(text) })
+    }
+
+    #[test]
+    fn positions_follow_the_catalogue_and_stay() {
+        let mut added = AddedItems::new(&catalogue(3));
+        let (first, second) = (added.push(), added.push());
+        assert_eq!((first, second, added.positions()), (ItemIndex(3), ItemIndex(4), 5));
+        let revision = added.revision();
+        added.set(second, Some(item("new", &[(0, 0.75), (2, 0.25)])));
+        assert!(added.revision() > revision);
+        assert_eq!(added.get(second).unwrap().item.id.as_str(), "new");
+        assert_eq!(added.get(first), None);
+        assert_eq!(added.get(ItemIndex(0)), None);
+        assert_eq!(added.without_text().collect::<Vec<_>>(), [first]);
+        let mut values = vec![1.0, 9.0, 5.0];
+        added.extend_by_neighbours(&mut values);
+        assert_eq!(values, [1.0, 9.0, 5.0, 0.0, 2.0]);
+        added.set(second, None);
+        assert_eq!(added.without_item().collect::<Vec<_>>(), [first, second]);
+        // A position that was not added.
+        added.set(ItemIndex(9), Some(item("other", &[])));
+        assert_eq!(added.len(), 2);
+    }
+
+    #[test]
+    fn the_most_similar_known_item_stands_in_for_an_added_one() {
+        let mut added = AddedItems::new(&catalogue(3));
+        let (like_2, unknown) = (added.push(), added.push());
+        added.set(like_2, Some(item("new", &[(2, 0.9), (1, 0.1)])));
+        let read = |history: &[ItemIndex]| readable(history, Some(&added), 3).into_owned();
+        let of = |items: &[u32]| items.iter().copied().map(ItemIndex).collect::<Vec<_>>();
+        assert_eq!(read(&[ItemIndex(0), like_2]), of(&[0, 2]));
+        assert_eq!(read(&[like_2, ItemIndex(2), unknown]), of(&[2]), "once, and as new as it is");
+        assert_eq!(read(&[ItemIndex(2), ItemIndex(1), like_2]), of(&[1, 2]));
+        assert_eq!(read(&[unknown]), of(&[]));
+        assert!(matches!(readable(&of(&[0, 1]), None, 3), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn the_prior_is_the_median() {
+        assert_eq!(prior_count(&[9, 1, 4]), 4);
+        assert_eq!(prior_count(&[]), 0);
+    }
+}
