@@ -203,7 +203,7 @@ impl ItemTokenGenerator<'_> {
         self.answer_without_model(&query, history)?;
         let newest = &history[history.len().saturating_sub(self.max_length)..];
         let evaluated = self.decode(&[newest]).inspect_err(|_| self.clear_cache())?;
-        let row = evaluated.first().map_or(0, |history| history.row);
+        let row = evaluated.0.first().map_or(0, |history| history.row);
         Ok(self.context.get_logits_ith(row)[..self.catalogue.len()].to_vec())
     }
 
