@@ -31,7 +31,8 @@ const RESTRICTED: [&str; 10] = [
     "web-sys",
 ];
 
-const RULES: [Rule; 15] = [
+const RULES: [Rule; 16] = [
+    Rule { package: "tandem-capacity", workspace: &[], external: &[] },
     Rule { package: "tandem-manual", workspace: &[], external: &[] },
     Rule { package: "tandem-fuzzing", workspace: &[], external: &[] },
     Rule { package: "tandem-protocol", workspace: &[], external: &[] },
@@ -79,6 +80,7 @@ const RULES: [Rule; 15] = [
         package: "tandem-trainer",
         workspace: &[
             "tandem-protocol",
+            "tandem-capacity",
             "tandem-collaboration",
             "tandem-dataset",
             "tandem-model",
