@@ -9,6 +9,9 @@ use std::{env, error::Error, fs, path::Path};
 
 use utoipa_swagger_ui_vendored::SWAGGER_UI_VENDORED as ARCHIVE;
 
+/// The version in the archive. Update `src/api_docs/licenses` with it: `BUNDLED.txt` is
+/// `swagger-ui-bundle.js.LICENSE.txt` of the npm package `swagger-ui-dist`.
+const VERSION: &str = "5.32.6";
 /// Files of the page, in the folder `dist` of the archive.
 const FILES: [&str; 2] = ["swagger-ui-bundle.js", "swagger-ui.css"];
 /// Start of an entry of the directory, and its length without name, extra field and comment.
@@ -26,16 +29,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
     let out = env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?;
     for file in FILES {
-        let gzip = find(&format!("/dist/{file}"))
-            .ok_or_else(|| format!("cannot read {file} in the archive of Swagger UI"))?;
+        let path = format!("swagger-ui-{VERSION}/dist/{file}");
+        let gzip = find(&path).ok_or_else(|| {
+            format!("cannot read {path} in the archive of Swagger UI; see VERSION in build.rs")
+        })?;
         fs::write(Path::new(&out).join(format!("{file}.gz")), gzip)?;
     }
     Ok(())
 }
 
-/// The file whose path ends with `ending`, as a gzip file. `None` if the archive has none, or has
+/// The file at `path`, as a gzip file. `None` if the archive has none, or has
 /// it in a form that is not expected here.
-fn find(ending: &str) -> Option<Vec<u8>> {
+fn find(path: &str) -> Option<Vec<u8>> {
     let end = (0..=ARCHIVE.len() - END.1).rev().find(|at| ARCHIVE[*at..].starts_with(END.0))?;
     let mut at = number(end + 16, 4)?;
     loop {
@@ -44,7 +49,7 @@ fn find(ending: &str) -> Option<Vec<u8>> {
         }
         let name_length = number(at + 28, 2)?;
         let name = ARCHIVE.get(at + ENTRY.1..at + ENTRY.1 + name_length)?;
-        if name.ends_with(ending.as_bytes()) {
+        if name == path.as_bytes() {
             break;
         }
         at += ENTRY.1 + name_length + number(at + 30, 2)? + number(at + 32, 2)?;

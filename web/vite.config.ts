@@ -15,7 +15,7 @@ export default defineConfig({
   build: {
     target: 'es2022',
     sourcemap: true,
-    rolldownOptions: { input: ['index.html', 'evidence.html', 'goods.html'] },
+    rolldownOptions: { input: ['index.html', 'evidence.html', 'goods.html', 'own.html'] },
   },
   worker: { format: 'es', plugins: () => [generatedWasm(mock)] },
   plugins: [

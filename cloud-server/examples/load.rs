@@ -7,6 +7,9 @@
 //! Consecutive requests use the newest items of different users, so that no history is
 //! cached. Latencies are measured by the client, from the first byte sent to the last byte
 //! read. The clients run on the same machine and take processor time from the server.
+//!
+//! The last column is the share of the time in which the server was not within `llama_decode`,
+//! from `tandem_llama_decode_seconds_total` of `/metrics` before and after.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -46,21 +49,27 @@ fn main() -> Result<(), Failure> {
     }
 
     let dataset = Dataset::load(Path::new(&data))?;
-    println!("model | clients | requests/s | p50 ms | p95 ms | refused");
+    println!(
+        "model | clients | requests/s | p50 ms | p95 ms | p99 ms | refused | outside llama_decode"
+    );
     for model in models {
         let bodies = bodies(&dataset, model.as_deref(), length, k);
         let name = model.as_deref().unwrap_or("default");
         // A warm-up that is not reported.
         measure(address, &bodies, 1, time / 10)?;
         for &clients in &clients {
+            let before = decode_seconds(address)?;
             let Measured { mut ms, refused, seconds } = measure(address, &bodies, clients, time)?;
+            let outside = 1.0 - (decode_seconds(address)? - before) / seconds;
             ms.sort_by(f64::total_cmp);
             let at = |percent: usize| ms.get(ms.len() * percent / 100).unwrap_or(&f64::NAN);
             println!(
-                "{name} | {clients} | {:.1} | {:.2} | {:.2} | {refused}",
+                "{name} | {clients} | {:.1} | {:.2} | {:.2} | {:.2} | {refused} | {:.1} %",
                 ms.len() as f64 / seconds,
                 at(50),
-                at(95)
+                at(95),
+                at(99),
+                outside * 1e2
             );
         }
     }
@@ -144,6 +153,19 @@ fn client(
         }
     }
     Ok((ms, refused))
+}
+
+/// Seconds that the server was within `llama_decode`, for all models.
+fn decode_seconds(address: &str) -> Result<f64, Failure> {
+    let mut stream = TcpStream::connect(address)?;
+    write!(stream, "GET /metrics HTTP/1.1\r\nhost: {address}\r\n\r\n")?;
+    let (status, body) = read_response(&mut BufReader::new(stream))?;
+    if status != 200 {
+        return Err(format!("/metrics: {status}").into());
+    }
+    let text = String::from_utf8(body)?;
+    let lines = text.lines().filter(|line| line.starts_with("tandem_llama_decode_seconds_total"));
+    lines.map(|line| Ok(line.rsplit(' ').next().unwrap_or_default().parse::<f64>()?)).sum()
 }
 
 /// Reads a response with a known length. Returns status and body.

@@ -83,7 +83,7 @@ pub use log_writer::LogWriter;
 pub use models::{ModelFile, ModelFileError, Models, ModelsError, ServedModel};
 pub use origin::{Origin, OriginError};
 pub use routes::create_app;
-pub use serve::serve;
+pub use serve::{Server, ServerHandle, serve};
 pub use server::{Shutdown, StartFailure, check, run};
 pub use start_error::StartError;
 pub use state::{AppState, CurrentRecommender, DatasetInfo, Recommender};

@@ -4,12 +4,13 @@
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use tandem_dataset::{Catalogue, ItemIndex};
 use tandem_generator::ranking_signals::RankingSignals;
 use tandem_protocol::ItemId;
+
+use crate::clock::now;
 
 /// Number of newest items of a session that a new one is counted with.
 const RECENT: usize = 5;
@@ -88,12 +89,6 @@ impl LiveCounts {
         sessions.newer.remove(session);
         sessions.older.remove(session);
     }
-}
-
-/// The time, in milliseconds since 1970.
-fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -205,7 +205,7 @@ fn start_log(log: &LogWriter, format: LogFormat) {
     };
     let log = tracing_subscriber::fmt().with_writer(log.clone()).with_env_filter(
         tracing_subscriber::EnvFilter::try_from_default_env()
-            .unwrap_or_else(|_| "info,actix_server=warn,actix_http=off,llama-cpp-2=warn".into()),
+            .unwrap_or_else(|_| "info,actix_http=off,llama-cpp-2=warn".into()),
     );
     if is_json {
         log.json().flatten_event(true).init();

@@ -88,6 +88,7 @@ pub(crate) struct Metrics {
     queue_seconds: Family<ModelLabel, Seconds, fn() -> Histogram>,
     prompt_seconds: Family<ModelLabel, Seconds, fn() -> Histogram>,
     decode_seconds: Family<ModelLabel, Seconds, fn() -> Histogram>,
+    evaluate_seconds: Family<ModelLabel, Counter<f64, AtomicU64>>,
     tokens: Family<TokenLabels, Counter>,
     batch: Family<ModelLabel, Histogram, fn() -> Histogram>,
     refusals: Family<ReasonLabel, Counter>,
@@ -133,6 +134,7 @@ impl Default for Metrics {
             queue_seconds: Family::new_with_constructor(seconds),
             prompt_seconds: Family::new_with_constructor(seconds),
             decode_seconds: Family::new_with_constructor(seconds),
+            evaluate_seconds: Family::default(),
             tokens: Family::default(),
             batch: Family::new_with_constructor(batch_sizes),
             refusals: Family::default(),
@@ -184,6 +186,12 @@ impl Metrics {
             "Time to decode a list",
             seconds(),
             self.decode_seconds.clone(),
+        );
+        registry.register_with_unit(
+            "llama_decode",
+            "Time within llama_decode, of prompts and decoding",
+            seconds(),
+            self.evaluate_seconds.clone(),
         );
         registry.register(
             "tokens",
@@ -249,6 +257,7 @@ impl Metrics {
         self.queue_seconds.get_or_create(&label).observe(output.queue_ms / 1e3);
         self.prompt_seconds.get_or_create(&label).observe(generation.prompt_ms / 1e3);
         self.decode_seconds.get_or_create(&label).observe(generation.decode_ms / 1e3);
+        self.evaluate_seconds.get_or_create(&label).inc_by(generation.evaluate_ms / 1e3);
         self.batch.get_or_create(&label).observe(output.batch as f64);
         for (kind, tokens) in [
             ("prompt", generation.prompt_tokens),

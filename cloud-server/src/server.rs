@@ -9,7 +9,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix_server::ServerHandle;
 use actix_web::{
     rt::{System, time::sleep},
     web,
@@ -28,7 +27,7 @@ use crate::{
     files::blocking,
     follower::Follower,
     release_folder::{ModelOptions, Parts, read_source},
-    serve::serve,
+    serve::{ServerHandle, serve},
     signals::{Signal, Signals},
     start_error::StartError,
     state::{AppState, Recommender},
@@ -51,7 +50,7 @@ const REFRESH: Duration = Duration::from_secs(1);
 /// Time after which clients that have not called are forgotten.
 const FORGET: Duration = Duration::from_mins(1);
 /// Connections that may wait to be accepted (`listen` backlog); the system may limit it.
-const BACKLOG: i32 = 1024;
+const BACKLOG: i32 = 4096;
 /// Files that are open beside those of connections.
 const OTHER_FILES: u64 = 256;
 
@@ -204,13 +203,10 @@ async fn serve_until_stopped(
     let mut signals = Signals::listen()?;
     let server = serve(listener, state.clone())?;
     let handle = server.handle();
-    let mut serving = actix_web::rt::spawn(server);
+    let mut serving = actix_web::rt::spawn(server.run());
     actix_web::rt::spawn(keep_up(state.clone()));
     actix_web::rt::spawn(follow_items(state.clone()));
     actix_web::rt::spawn(tell_when_ready(state.clone()));
-    // Lets the server start before the port file is written: programs that wait for the
-    // file may connect and send signals as soon as it exists.
-    actix_web::rt::task::yield_now().await;
     if let Some(path) = &args.port_file {
         write_port(path, port)?;
     }

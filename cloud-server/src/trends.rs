@@ -3,14 +3,13 @@
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use serde::Deserialize;
 use tandem_protocol::ItemId;
 use tandem_storage::{Storage, StorageError};
 
-use crate::{events::is_interaction, live_items::LiveItems};
+use crate::{clock::now, events::is_interaction, live_items::LiveItems};
 
 const HOUR_MS: u64 = 60 * 60 * 1_000;
 const DAY_MS: u64 = 24 * HOUR_MS;
@@ -60,7 +59,11 @@ fn weight(age_ms: u64, half_life_ms: u64) -> f64 {
 
 impl Activity {
     /// Adds an event. An older one than the newest is added with the weight that it has by then.
-    fn add(&mut self, at: u64) {
+    /// A newest event after `now` is from before the time was set back: it counts as now, or those
+    /// that follow would count for nothing.
+    fn add(&mut self, at: u64, now: u64) {
+        let at = at.min(now);
+        self.at = self.at.min(now);
         let (later, earlier) = (at.saturating_sub(self.at), self.at.saturating_sub(at));
         self.hour = self.hour * weight(later, HOUR_MS) + weight(earlier, HOUR_MS);
         self.day = self.day * weight(later, DAY_MS) + weight(earlier, DAY_MS);
@@ -92,7 +95,7 @@ impl Trends {
     /// Counts an event from before the start. `at` is in milliseconds since 1970; a time in the
     /// future counts as now.
     pub(crate) fn replay(&self, items: &LiveItems, item: &ItemId, at: u64) {
-        self.add(items, item, at.min(now()), false);
+        self.add(items, item, at, false);
     }
 
     fn add(&self, items: &LiveItems, item: &ItemId, at: u64, is_live: bool) {
@@ -100,7 +103,7 @@ impl Trends {
         if items.knows(item) {
             let mut activities = self.activities();
             let activity = activities.entry(item.clone()).or_default();
-            activity.add(at);
+            activity.add(at, now());
             activity.live += u64::from(is_live);
         }
     }
@@ -147,12 +150,6 @@ impl Trends {
     }
 }
 
-/// The time, in milliseconds since 1970.
-fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -176,7 +173,7 @@ mod tests {
             let now = 1_700_000_000_000;
             let mut activity = Activity::default();
             for age in &ages {
-                activity.add(now - age);
+                activity.add(now - age, now);
             }
             for (window, half_life) in [(Window::Hour, HOUR_MS), (Window::Day, DAY_MS)] {
                 let expected: f64 = ages.iter().map(|age| weight(*age, half_life)).sum();
@@ -184,6 +181,21 @@ mod tests {
                 prop_assert!((found - expected).abs() < 1e-9 * expected, "{found} {expected}");
             }
         }
+    }
+
+    #[test]
+    fn events_count_after_a_time_that_was_set_forward_and_back() {
+        let (mut activity, now) = (Activity::default(), 1_700_000_000_000);
+        let wrong = now + 400 * DAY_MS;
+        activity.add(wrong, wrong);
+        for _ in 0..3 {
+            activity.add(now, now);
+        }
+        assert!((activity.score(Window::Hour, now) - 4.0).abs() < 1e-9, "{activity:?}");
+        assert!((activity.score(Window::Day, now + DAY_MS) - 2.0).abs() < 1e-9, "{activity:?}");
+        // Another server with a wrong time stored this one.
+        activity.add(wrong, now);
+        assert!((activity.score(Window::Hour, now) - 5.0).abs() < 1e-9, "{activity:?}");
     }
 
     #[test]

@@ -33,6 +33,8 @@ after(() => rm(scratch, { recursive: true, force: true }));
 
 const ROOT_FILES = ['LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'package.json'];
 const FOLDERS = [
+  // `cargo xtask dist` writes it: the licences of what the wasm modules contain.
+  /^LICENSE-DEPENDENCIES\.txt$/,
   /^dist\/tandem\.(global|worker|cpu|webgpu)\.js(\.map)?$/,
   /^dist\/(page|shared|worker|adapters)\/[a-z-]+\.(d\.ts|js)(\.map)?$/,
   /^docs\/[a-z]+\.md$/,

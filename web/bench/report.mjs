@@ -7,6 +7,7 @@ const TITLES = {
   tensorflow: 'TensorFlow.js',
   'tensorflow-js': 'TensorFlow.js cpu',
   hnswlib: 'hnswlib-wasm exact',
+  webgpu: 'WebGPU scan',
 };
 
 /**

@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Plugin } from 'vite';
 
-/** Files that a visit without a network does not need. */
-const LEFT_OUT = /\.map$|webgpu|evidence|goods|replay|results\.json/;
+/** Files that a visit without a network does not need: of other pages, and of rare characters. */
+const LEFT_OUT =
+  /archivo-latin|view-|static-server|\.map$|webgpu|evidence|goods|(^|\/)own[-.]|replay|results\.json/;
 /** The WebGPU module; most visitors never load it. */
 const LARGE = 2_000_000;
 

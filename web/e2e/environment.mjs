@@ -20,5 +20,8 @@ export const serverPid = () => Number(required('TANDEM_SERVER_PID'));
 /** Folder of the built programs `tandem` and `cloud-server`. */
 export const programs = () => required('TANDEM_PROGRAMS');
 
+/** Folder of the built site. */
+export const siteFolder = () => required('TANDEM_SITE');
+
 /** Path of a screenshot or report of this run. */
 export const outputFile = (name) => join(required('TANDEM_EVIDENCE'), name);

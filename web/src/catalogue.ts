@@ -77,8 +77,12 @@ export async function loadCatalogue(
 }
 
 /** Fetches model name and licence notice; missing fields are `null`. */
-export async function loadStatus(server: string, signal: AbortSignal): Promise<ServiceStatus> {
-  const response = await get(`${server}v1/status`, signal);
+export async function loadStatus(
+  server: string,
+  signal: AbortSignal,
+  getter: Getter = fetchGet,
+): Promise<ServiceStatus> {
+  const response = await get(`${server}v1/status`, signal, getter);
   const status = (await response.json()) as {
     language_model?: { name: string } | null;
     notice?: string | null;

@@ -1,4 +1,4 @@
-import '@fontsource-variable/archivo/wdth.css';
+import './fonts/archivo.css';
 import './styles/base.css';
 import './styles/header.css';
 import './styles/chips.css';
@@ -10,7 +10,7 @@ import './styles/replay.css';
 import { registerServiceWorker } from './offline.ts';
 import { installProbe } from './probe.ts';
 import { Shop, type ShopState } from './shop.ts';
-import { siteInfo } from './site-info.ts';
+import { senderOf, siteInfo } from './site-info.ts';
 import { page } from './view/page.ts';
 import { storedChoices } from './visitor-choices.ts';
 
@@ -53,7 +53,10 @@ const shop = new Shop(
   },
   undefined,
   storedChoices,
+  senderOf(site),
 );
+// Without a cloud there is nothing to compare with.
+if (site.release !== null) shop.setComparing(false);
 
 function draw(): void {
   const state = latest;
@@ -62,4 +65,6 @@ function draw(): void {
 }
 
 installProbe(shop);
-void shop.open().then(registerServiceWorker);
+const opened = shop.open();
+// Its files are those of a cloud server.
+if (site.release === null) void opened.then(registerServiceWorker);

@@ -43,7 +43,8 @@ export class Shop {
   readonly #render: (state: ShopState) => void;
   readonly #create: CreateRecommender;
   readonly #choices: VisitorChoices | null;
-  readonly #wire = new Wire();
+  readonly #wire: Wire;
+  readonly #send: typeof fetch;
   readonly #cloud: CloudOnly;
   #state: ShopState = initialState;
   #recommender: ShopRecommender | null = null;
@@ -59,7 +60,10 @@ export class Shop {
     render: (state: ShopState) => void,
     create: CreateRecommender = createRecommender,
     choices: VisitorChoices | null = null,
+    send: typeof fetch = (...request) => fetch(...request),
   ) {
+    this.#send = send;
+    this.#wire = new Wire(send);
     this.#server = server;
     this.#render = render;
     this.#create = create;
@@ -91,7 +95,7 @@ export class Shop {
           (catalogue) => this.#set({ catalogue }),
         ),
         this.#openRecommender(device),
-        loadStatus(this.#server, signal).then(
+        loadStatus(this.#server, signal, (address) => this.#send(address, { signal })).then(
           (status) => this.#set({ status }),
           () => undefined,
         ),

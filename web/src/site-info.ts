@@ -11,6 +11,12 @@ export interface SiteInfo {
   firstShop: string | null;
   /** Prices and stock of the products. */
   goods: string | null;
+  /** The page that trains on the visitor's own files. */
+  ownShop: string | null;
+  /** On that page: proves to the local server that a request comes from it. */
+  ownToken: string | null;
+  /** Of a site without a server: the folder of the artefacts and of the lists made in advance. */
+  release: string | null;
 }
 
 export function siteInfo(document: Pick<Document, 'querySelector'>): SiteInfo {
@@ -21,5 +27,18 @@ export function siteInfo(document: Pick<Document, 'querySelector'>): SiteInfo {
     secondShop: content('second-shop'),
     firstShop: content('first-shop'),
     goods: content('goods'),
+    ownShop: content('own-shop'),
+    ownToken: content('own-token'),
+    release: content('release'),
   };
+}
+
+/** The `fetch` of page and package; on a site without a server its files answer. */
+export function senderOf({ release }: SiteInfo): typeof fetch {
+  if (release === null) return (...request) => fetch(...request);
+  // Loaded only where it is used.
+  const server = import('./static-site/static-server.ts').then(({ staticServer }) =>
+    staticServer(new URL(release, document.baseURI).href, (...request) => fetch(...request)),
+  );
+  return async (...request) => (await server)(...request);
 }

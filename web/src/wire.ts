@@ -38,6 +38,12 @@ export class Wire {
   readonly #shared = new Map<string, Promise<Stored>>();
   /** Names of the release for the server and for the package, if its manifest was changed. */
   #release: { real: string; changed: string } | null = null;
+  readonly #send: typeof fetch;
+
+  /** `send`: makes the requests, in place of `fetch`. */
+  constructor(send: typeof fetch = (...request) => fetch(...request)) {
+    this.#send = send;
+  }
 
   /**
    * A file that the page and the package both need: fetched once. The package takes the
@@ -45,7 +51,7 @@ export class Wire {
    */
   async share(address: string, signal: AbortSignal): Promise<Response> {
     const href = absolute(address);
-    const stored = fetch(href, { signal }).then(store);
+    const stored = this.#send(href, { signal }).then(store);
     this.#shared.set(href, stored);
     // The package handles a failure by itself.
     stored.catch(() => this.#shared.delete(href));
@@ -60,13 +66,13 @@ export class Wire {
       return this.#named(
         href.endsWith('/v1/candidates')
           ? await this.candidates(href, sent, this.onExchange)
-          : await fetch(href, sent),
+          : await this.#send(href, sent),
       );
     }
     const shared = this.#shared.get(href);
     this.#shared.delete(href);
     const response =
-      (await shared?.then(restored).catch(() => undefined)) ?? (await fetch(href, init));
+      (await shared?.then(restored).catch(() => undefined)) ?? (await this.#send(href, init));
     return href.endsWith('/v1/manifest') && response.ok ? this.#changed(response) : response;
   };
 
@@ -82,7 +88,7 @@ export class Wire {
       report({ bytesUp, bytesDown, ms: performance.now() - started, status });
     try {
       await pause(this.delayMs, init.signal ?? null);
-      const response = await fetch(href, init);
+      const response = await this.#send(href, init);
       const stored = await store(response);
       done(stored.status, stored.body.byteLength);
       return restored(stored);

@@ -1,6 +1,10 @@
 //! Browser tests and benchmarks: Chromium, driven by the scripts of `web/e2e` and `web/bench`.
 
-use std::{ffi::OsString, fs, path::PathBuf};
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 
@@ -85,6 +89,18 @@ fn assertions(workspace: &Workspace) -> PathBuf {
     workspace.evidence().join("assertions.json")
 }
 
+/// Tests the film shop as a visitor uses it.
+pub(crate) fn shop(workspace: &Workspace, server: &Server) -> Result<Tally, Failure> {
+    let program = driver(workspace)?.env("TANDEM_URL", server.url());
+    node::run_tests(program, "web/e2e/shop.test.mjs")
+}
+
+/// Measures the first visit to the demo: bytes over the wire, and times on a slow line.
+pub(crate) fn first_view(workspace: &Workspace, server: &Server) -> Result<Tally, Failure> {
+    let program = driver(workspace)?.env("TANDEM_URL", server.url());
+    node::run_tests(program, "web/e2e/first-view.test.mjs")
+}
+
 /// Makes the pictures of the documents.
 pub(crate) fn screenshots(workspace: &Workspace, server: &Server) -> Result<(), Failure> {
     driver(workspace)?.env("TANDEM_URL", server.url()).arg("web/e2e/screenshots.mjs").run()
@@ -145,14 +161,31 @@ pub(crate) fn administration(workspace: &Workspace) -> Result<Tally, Failure> {
     with_programs(workspace, "web/e2e/admin.test.mjs")
 }
 
+/// Tests the site without a server, which is in the folder `site`.
+pub(crate) fn static_site(workspace: &Workspace, site: &Path) -> Result<Tally, Failure> {
+    let program = driver(workspace)?.env("TANDEM_SITE", site);
+    node::run_tests(program, "web/e2e/static-site.test.mjs")
+}
+
+/// Tests the page for a visitor's own files, from dropping them to clicks in the trained shop.
+/// `tandem` and `cloud-server` must be built, and the site in the folder `site`.
+pub(crate) fn own_data(workspace: &Workspace, site: &Path) -> Result<Tally, Failure> {
+    let program = programs(workspace)?.env("TANDEM_SITE", site);
+    node::run_tests(program, "web/e2e/own-data.test.mjs")
+}
+
 fn with_programs(workspace: &Workspace, script: &str) -> Result<Tally, Failure> {
+    node::run_tests(programs(workspace)?, script)
+}
+
+/// The driver for scripts that start `tandem` and `cloud-server`.
+fn programs(workspace: &Workspace) -> Result<Program, Failure> {
     let tandem = workspace.program("tandem");
     let programs = tandem.parent().unwrap_or(workspace.target());
-    let driver = driver(workspace)?
+    Ok(driver(workspace)?
         .env("TANDEM_PROGRAMS", programs)
         // Spinning OpenMP threads slow each other down on a busy machine.
-        .env("OMP_WAIT_POLICY", "passive");
-    node::run_tests(driver, script)
+        .env("OMP_WAIT_POLICY", "passive"))
 }
 
 /// Tests that scores are the same natively, on WebAssembly and on WebGPU.

@@ -1,5 +1,7 @@
 //! The command line: every command with its options and help.
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// `cargo xtask`
@@ -11,7 +13,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     help_template = "{about}\n\n{usage-heading} {usage}\n\n\
         Start:\n  \
         setup        Install programs and packages, download data and language model\n  \
-        demo         Build everything and serve the demo site\n\n\
+        demo         Build everything and serve the demo site\n  \
+        site         Make the demo site as files for a static host\n\n\
         Check:\n  \
         check        Run the fast checks of the development loop\n  \
         test         Run all tests\n  \
@@ -44,6 +47,11 @@ pub(crate) enum Command {
     /// Imports MovieLens-100k, trains both models, exports the artefacts and starts the server.
     /// Steps whose inputs have not changed are skipped. Ctrl-C stops the server.
     Demo(DemoOptions),
+    /// Make the demo site as files for a static host, without a server.
+    ///
+    /// Trains what `demo` trains, makes candidate lists in advance for each item and for common
+    /// pairs, and writes everything into one folder that works below any path.
+    Site(SiteOptions),
     /// Run the fast checks of the development loop: formatting, repository rules, types, lints,
     /// unit tests of the small crates.
     Check(CheckOptions),
@@ -106,6 +114,17 @@ pub(crate) struct DemoOptions {
     /// as one line of JSON.
     #[arg(long, conflicts_with = "port")]
     pub(crate) check: bool,
+}
+
+/// Options of `site`.
+#[derive(Debug, Args)]
+pub(crate) struct SiteOptions {
+    /// Folder of the site; an earlier site in it is replaced [default: `site` in the build output].
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) out: Option<PathBuf>,
+    /// Only the shop with generated products: without data that may not be published.
+    #[arg(long)]
+    pub(crate) generated: bool,
 }
 
 /// Options of `check`.

@@ -6,6 +6,7 @@ use crate::{
     browser::{self, Session},
     cli::{DemoOptions, Device},
     failure::Failure,
+    own_data::{self, OwnData},
     pipeline::{self, Prepared},
     process,
     progress::say,
@@ -32,18 +33,34 @@ pub(crate) fn run(workspace: &Workspace, options: &DemoOptions) -> Result<(), Fa
         };
     }
     server::port_is_free(options.port)?;
-    let built = build(workspace, false)?;
-    let films = films(workspace, &built)?;
-    let mut server =
-        server::start(workspace, &built.prepared, &films, options.port, &options.allow_origin)?;
+    // Without the WebGPU module, which takes longer to compile than everything else of the page.
+    let built = build_with(workspace, false, &[Device::Cpu])?;
+    let mut films = Films::assemble(workspace, &built)?;
+    let mut server = server::start(
+        workspace,
+        &built.prepared,
+        &films.folder,
+        options.port,
+        &options.allow_origin,
+    )?;
     println!("Tandem is at {}  (stop it with Ctrl-C)", server.url());
-    // Afterwards, so that the page waits for neither.
-    match site::documents(workspace).and_then(|documents| served::add(&films, "docs", &documents)) {
+    // Afterwards, so that the page waits for none of them.
+    let _own = match own_data(workspace, &built, &mut films, &server) {
+        Ok(own) => Some(own),
+        Err(Failure::Interrupted) => return Ok(()),
+        Err(failure) => {
+            eprintln!("warning: there is no page for own data: {failure}");
+            None
+        }
+    };
+    match site::documents(workspace)
+        .and_then(|documents| served::add(&films.folder, "docs", &documents))
+    {
         Ok(()) => println!("The documentation is at {}/docs/", server.url()),
         Err(Failure::Interrupted) => return Ok(()),
         Err(failure) => eprintln!("warning: there is no documentation: {failure}"),
     }
-    let _second = match second_shop(workspace, &built, &films, &server) {
+    let _second = match second_shop(workspace, &built, &mut films, &server) {
         Ok(second) => Some(second),
         Err(Failure::Interrupted) => return Ok(()),
         Err(failure) => {
@@ -51,6 +68,11 @@ pub(crate) fn run(workspace: &Workspace, options: &DemoOptions) -> Result<(), Fa
             None
         }
     };
+    match webgpu(workspace, &films) {
+        Ok(()) => {}
+        Err(Failure::Interrupted) => return Ok(()),
+        Err(failure) => eprintln!("warning: the page has no WebGPU: {failure}"),
+    }
     match server.wait() {
         // Ctrl-C is the normal end of a demo.
         Err(Failure::Interrupted) => Ok(()),
@@ -66,6 +88,11 @@ pub(crate) struct Built {
 }
 
 impl Built {
+    /// Folder of the built site.
+    pub(crate) fn site(&self) -> &Path {
+        &self.site
+    }
+
     /// Starts a server on `port` (0: any free port). Pages of `origins` may call it too.
     pub(crate) fn serve(
         &self,
@@ -73,25 +100,67 @@ impl Built {
         port: u16,
         origins: &[String],
     ) -> Result<Server, Failure> {
-        let site = films(workspace, self)?;
-        server::start(workspace, &self.prepared, &site, port, origins)
+        let films = Films::assemble(workspace, self)?;
+        server::start(workspace, &self.prepared, &films.folder, port, origins)
     }
 }
 
 /// The folder of the film shop, with the visitors to replay.
-fn films(workspace: &Workspace, built: &Built) -> Result<PathBuf, Failure> {
-    let visitors = std::slice::from_ref(&built.prepared.visitors);
-    let folder = served::assemble(workspace, "films", &built.site, visitors)?;
-    served::note(&folder, "index.html", &[("visitors", "./visitors.json")])?;
-    Ok(folder)
+struct Films {
+    folder: PathBuf,
+    /// What its page is told, by name.
+    notes: Vec<(&'static str, String)>,
 }
 
-/// Trains and serves the shop of products. The page of the film shop in the folder `films` links
-/// to it from the next time it is loaded.
+impl Films {
+    fn assemble(workspace: &Workspace, built: &Built) -> Result<Self, Failure> {
+        let visitors = std::slice::from_ref(&built.prepared.visitors);
+        let folder = served::assemble(workspace, "films", &built.site, visitors)?;
+        let mut films = Self { folder, notes: Vec::new() };
+        films.note("visitors", "./visitors.json")?;
+        Ok(films)
+    }
+
+    /// Tells the page something, from the next time it is loaded.
+    fn note(&mut self, name: &'static str, value: &str) -> Result<(), Failure> {
+        self.notes.push((name, value.to_owned()));
+        served::note(&self.folder, "index.html", &[(name, value)])
+    }
+
+    /// Takes over a newer build of the site. Files of the older one stay for pages that are open.
+    fn renew(&self, site: &Path) -> Result<(), Failure> {
+        served::add_files(&self.folder, site)?;
+        let notes: Vec<_> = self.notes.iter().map(|(name, value)| (*name, &**value)).collect();
+        served::note(&self.folder, "index.html", &notes)
+    }
+}
+
+/// Builds the WebGPU module, and the site with it.
+fn webgpu(workspace: &Workspace, films: &Films) -> Result<(), Failure> {
+    wasm::build(workspace, Device::Webgpu, Purpose::Package)?;
+    films.renew(&site::build(workspace)?)
+}
+
+/// Starts the page for a visitor's own files. The page of the film shop links to it from the next
+/// time it is loaded.
+fn own_data(
+    workspace: &Workspace,
+    built: &Built,
+    films: &mut Films,
+    server: &Server,
+) -> Result<OwnData, Failure> {
+    let own = own_data::start(workspace, &built.site, &format!("{}/", server.url()))?;
+    films.note("own-shop", &own.page)?;
+    println!("Your own data: {}", own.page);
+    Ok(own)
+}
+
+/// Trains and serves the shop of products. The page of the film shop links to it from the next time
+/// it is loaded.
 fn second_shop(
     workspace: &Workspace,
     built: &Built,
-    films: &Path,
+    films: &mut Films,
     server: &Server,
 ) -> Result<Server, Failure> {
     let shop = second_shop::prepare(workspace)?;
@@ -101,17 +170,22 @@ fn second_shop(
     served::note(&goods, "goods.html", &[("goods", "./goods.json"), ("first-shop", &first)])?;
     let second = shop.serve(workspace, &goods)?;
     let address = format!("{}/goods.html", second.url());
-    served::note(films, "index.html", &[("second-shop", &address)])?;
+    films.note("second-shop", &address)?;
     println!("The second shop is at {address}");
     Ok(second)
 }
 
 /// Sets up, builds, imports, trains and exports. Steps that are up to date are skipped.
 pub(crate) fn build(workspace: &Workspace, browser: bool) -> Result<Built, Failure> {
+    build_with(workspace, browser, &Device::ALL)
+}
+
+/// [`build`] with the modules for these devices. A module that was built before stays in the site.
+fn build_with(workspace: &Workspace, browser: bool, devices: &[Device]) -> Result<Built, Failure> {
     let assets = setup::everything(workspace, browser)?;
     let prepared = pipeline::build_and_prepare(workspace, &assets)?;
-    for device in Device::ALL {
-        wasm::build(workspace, device, Purpose::Package)?;
+    for device in devices {
+        wasm::build(workspace, *device, Purpose::Package)?;
     }
     let site = site::build(workspace)?;
     process::check_interrupt()?;

@@ -20,6 +20,7 @@ mod docs;
 mod failure;
 mod held_out;
 mod node;
+mod own_data;
 mod pipeline;
 mod process;
 mod progress;
@@ -30,6 +31,7 @@ mod server;
 mod setup;
 mod site;
 mod soak;
+mod static_site;
 mod tally;
 mod test;
 mod tidy;
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
             Command::Screenshots => demo::screenshots(&workspace),
             Command::Dist(options) => dist::run(&workspace, &options),
             Command::Wasm(options) => wasm::run(&workspace, &options),
+            Command::Site(options) => static_site::run(&workspace, &options),
             Command::Bench(options) => bench::run(&workspace, &options),
             Command::Results => results::run(&workspace),
         }

@@ -6,8 +6,14 @@ use std::{
 };
 
 use crate::{
-    assets::Assets, cargo, digest::Inputs, failure::Failure, held_out, process::Program,
-    progress::say, workspace::Workspace,
+    assets::Assets,
+    cargo,
+    digest::Inputs,
+    failure::Failure,
+    held_out::{self, Parts},
+    process::Program,
+    progress::say,
+    workspace::Workspace,
 };
 
 const NAME: &str = "ml-100k";
@@ -66,12 +72,18 @@ pub(crate) fn prepare(workspace: &Workspace, assets: &Assets) -> Result<Prepared
     };
     let program = Inputs::new().file(&workspace.program("tandem"))?;
 
-    let whole = Inputs::new().file(&assets.interactions)?;
-    let parts = [log.clone(), visitors.clone()];
-    workspace.stamp("held-out").unless_done(&whole, &parts, || {
+    // The division is an input: another one needs other files.
+    let whole = Inputs::new().text(held_out::DIVISION).file(&assets.interactions)?;
+    let parts = Parts {
+        training: log.clone(),
+        calibration: workspace.at("data").join(format!("{DEMO}-calibration.inter")),
+        visitors: visitors.clone(),
+    };
+    let written = [log.clone(), parts.calibration.clone(), visitors.clone()];
+    workspace.stamp("held-out").unless_done(&whole, &written, || {
         let folder = workspace.at("data");
         fs::create_dir_all(&folder).map_err(Failure::file(&folder))?;
-        held_out::split(&assets.interactions, &log, &visitors)
+        held_out::split(&assets.interactions, &parts)
     })?;
     let logs = program.clone().text(NOTICE).file(&log)?.file(&assets.items)?;
     workspace.stamp("import").unless_done(&logs, std::slice::from_ref(&data), || {
@@ -116,8 +128,7 @@ pub(crate) fn prepare(workspace: &Workspace, assets: &Assets) -> Result<Prepared
             .run()
     })?;
 
-    // Chosen on validation sessions (docs/quality.md).
-    let calibration = workspace.at("xtask/calibration").join(format!("{NAME}.json"));
+    let calibration = calibrate(workspace, assets, &parts.calibration, &model, &items)?;
     let exported = program.folder(&data, &[])?.file(&model)?.file(&calibration)?;
     workspace.stamp("export").unless_done(&exported, std::slice::from_ref(&artifacts), || {
         say("Exporting", "artefacts");
@@ -135,6 +146,61 @@ pub(crate) fn prepare(workspace: &Workspace, assets: &Assets) -> Result<Prepared
     })?;
     let language_models = [(ITEM_TOKENS, items), (TITLES, assets.language_model(workspace)?)];
     Ok(Prepared { data, artifacts, visitors, language_models })
+}
+
+/// Fits fusion and decision to these models, on visitors that neither has seen. The decision fits
+/// the models that it was learnt with: with others the rule calls at another rate.
+fn calibrate(
+    workspace: &Workspace,
+    assets: &Assets,
+    log: &Path,
+    small_model: &Path,
+    language_model: &Path,
+) -> Result<PathBuf, Failure> {
+    // What is not fitted: how the device learns, and the settings for the text model.
+    let start = workspace.at("xtask/calibration").join(format!("{NAME}.json"));
+    let file = |name: &str| workspace.at("data").join(format!("{DEMO}-{name}"));
+    let (data, lists, out) =
+        (file("calibration"), file("calibration.jsonl"), file("calibration.json"));
+    let clicks = held_out::SESSION.to_string();
+    let inputs = Inputs::new()
+        .text(&clicks)
+        .file(&workspace.program("tandem"))?
+        .file(&start)?
+        .file(log)?
+        .file(small_model)?
+        .file(language_model)?;
+    workspace.stamp("calibrate").unless_done(&inputs, std::slice::from_ref(&out), || {
+        say("Calibrating", "the decision about calls");
+        let tandem = |command: &str, options: &[(&str, &Path)]| {
+            let program = Program::new(format!("tandem {command}"), workspace.program("tandem"))
+                .dir(workspace.root())
+                .env("OMP_WAIT_POLICY", "passive")
+                .arg(command);
+            options.iter().fold(program, |program, (name, path)| program.arg(name).arg(path))
+        };
+        let imported = [("--events", log), ("--catalogue", &*assets.items), ("--out", &*data)];
+        tandem("import", &imported).args(["--name", NAME]).run()?;
+        // Lists of earlier models would be kept.
+        if lists.exists() {
+            fs::remove_file(&lists).map_err(Failure::file(&lists))?;
+        }
+        let listed = [("--gguf", language_model), ("--data", &*data), ("--out", &*lists)];
+        // Lists are made for twice the clicks: another half for validation.
+        let half = (held_out::SESSION / 2).to_string();
+        tandem("lists", &listed).args(["--clicks", &half]).run()?;
+        let fitted = [
+            ("--calibration", &*start),
+            ("--data", &*data),
+            ("--srm", small_model),
+            ("--lists", &*lists),
+            ("--out", &*out),
+        ];
+        tandem("calibrate", &fitted)
+            .args(["--clicks", &clicks, "--skip", "0", "--keep-learning"])
+            .run()
+    })?;
+    Ok(out)
 }
 
 /// Builds the programs and runs [`prepare`].

@@ -44,13 +44,22 @@ pub(crate) fn note(folder: &Path, page: &str, notes: &Notes<'_>) -> Result<(), F
     Ok(())
 }
 
+/// Copies the files of the folder `from` over those of an assembled folder; others stay.
+pub(crate) fn add_files(folder: &Path, from: &Path) -> Result<(), Failure> {
+    copy(from, folder).map_err(Failure::file(folder))
+}
+
+/// Puts a copy of the folder `from` in the place of the folder `to`.
+pub(crate) fn replace(from: &Path, to: &Path) -> Result<(), Failure> {
+    if to.exists() {
+        fs::remove_dir_all(to).map_err(Failure::file(to))?;
+    }
+    copy(from, to).map_err(Failure::file(to))
+}
+
 /// Puts a copy of the folder `from` into an assembled folder, in the place of an older one.
 pub(crate) fn add(folder: &Path, name: &str, from: &Path) -> Result<(), Failure> {
-    let to = folder.join(name);
-    if to.exists() {
-        fs::remove_dir_all(&to).map_err(Failure::file(&to))?;
-    }
-    copy(from, &to).map_err(Failure::file(&to))
+    replace(from, &folder.join(name))
 }
 
 fn with_notes(html: &str, notes: &Notes<'_>) -> String {

@@ -10,7 +10,7 @@ use crate::{
     failure::Failure,
     node,
     progress::say,
-    setup, site,
+    setup, site, static_site,
     tally::Tally,
     wasm::{self, Purpose},
     workspace::Workspace,
@@ -134,6 +134,19 @@ fn in_browser(
         server.stop();
         tally
     })?;
+    summary.step("the film shop", || {
+        let server = built.serve(workspace, 0, &[])?;
+        let mut tally = browser::shop(workspace, &server)?;
+        tally += browser::first_view(workspace, &server)?;
+        server.stop();
+        Ok(tally)
+    })?;
+    summary.step("the site without a server", || {
+        let out = workspace.target().join("xtask/tested-site");
+        static_site::make(workspace, &built, &out)?;
+        browser::static_site(workspace, &out)
+    })?;
+    summary.step("own data in a browser", || browser::own_data(workspace, built.site()))?;
     summary.step("faults in a browser", || {
         let server = built.serve(workspace, 0, &[])?;
         let tally = browser::faults(workspace, &server);

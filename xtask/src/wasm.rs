@@ -82,6 +82,11 @@ pub(crate) fn run(workspace: &Workspace, options: &WasmOptions) -> Result<(), Fa
     print_sizes(workspace, purpose, &devices)
 }
 
+/// Builds the modules of the npm package, if they are out of date.
+pub(crate) fn package_modules(workspace: &Workspace) -> Result<(), Failure> {
+    Device::ALL.into_iter().try_for_each(|device| build(workspace, device, Purpose::Package))
+}
+
 /// Compiles, binds and optimises the module for `device`, if it is out of date.
 pub(crate) fn build(
     workspace: &Workspace,

@@ -120,7 +120,8 @@ pub struct Args {
     /// Maximum time of a request for candidates in seconds, 1 to 600; then it gets 504.
     #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = seconds(1, 600), help_heading = "Limits")]
     pub timeout: Duration,
-    /// Maximum number of open connections, 1 to 1000000; further ones get 503.
+    /// Maximum number of open connections, 1 to 1000000; a further one takes the place of the
+    /// oldest one that waits for its client, or gets 503.
     #[arg(long, value_name = "N", default_value = "1024", value_parser = number(1, 1_000_000), help_heading = "Limits")]
     pub max_connections: usize,
     /// Maximum number of open connections of one client address, 1 to 1000000.

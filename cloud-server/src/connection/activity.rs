@@ -1,9 +1,12 @@
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
+    sync::Arc,
     task::Waker,
     time::{Duration, Instant},
 };
+
+use super::slot::{Phase, Slot};
 
 /// Bytes that are read at a time while a head is expected or after a request has arrived. The
 /// framework takes every request apart that it has read, at several KiB each, so a client that
@@ -36,12 +39,20 @@ pub(crate) struct Activity {
     progress: Cell<Instant>,
     arriving: Cell<Arriving>,
     reader: RefCell<Option<Waker>>,
+    /// Whether a request has arrived.
+    is_used: Cell<bool>,
+    /// Whether the client does not accept all output.
+    is_blocked: Cell<bool>,
+    slot: Arc<Slot>,
 }
 
 impl Activity {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(slot: Arc<Slot>) -> Self {
         let now = Instant::now();
         Self {
+            is_used: Cell::new(false),
+            is_blocked: Cell::new(false),
+            slot,
             requests: Cell::new(0),
             waiting_since: Cell::new(now),
             progress: Cell::new(now),
@@ -61,12 +72,31 @@ impl Activity {
             Arriving::Next(left) => Arriving::Next(left),
             Arriving::Head | Arriving::Body(_) => Arriving::Next(HEADS),
         });
+        self.is_used.set(true);
+        self.set_phase();
         InFlight(Rc::clone(self))
     }
 
     /// The body of the current request has arrived.
     pub(crate) fn body_arrived(&self) {
         self.arriving.set(Arriving::Next(HEADS));
+        self.set_phase();
+    }
+
+    /// Whether the client does not accept all output.
+    pub(super) fn set_blocked(&self, is_blocked: bool) {
+        self.is_blocked.set(is_blocked);
+        self.set_phase();
+    }
+
+    fn set_phase(&self) {
+        self.slot.set(match self.arriving.get() {
+            _ if self.is_blocked.get() => Phase::Client,
+            _ if !self.is_used.get() => Phase::FirstHead,
+            _ if self.requests.get() == 0 => Phase::Idle,
+            Arriving::Body(_) => Phase::Client,
+            Arriving::Head | Arriving::Next(_) => Phase::Server,
+        });
     }
 
     /// How many bytes may be read now; 0 until the current request ends, when `waker` is woken.
@@ -120,6 +150,7 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         let activity = &self.0;
         activity.requests.set(activity.requests.get().saturating_sub(1));
+        activity.set_phase();
         if activity.requests.get() == 0 {
             activity.waiting_since.set(Instant::now());
             if let Some(waker) = activity.reader.borrow_mut().take() {

@@ -5,16 +5,20 @@
 //! second head, drips on after an error response, or never reads would keep its connection for
 //! ever, and a few hundred of them close the server. [`GuardedStream`] therefore measures every
 //! connection itself; the framework sees its errors as those of the network.
+//!
+//! [`Admission`] limits the number of connections. When there is no place left, the oldest
+//! connection that waits for its client is given up for a new one.
 
 mod activity;
 mod admission;
 mod refusal;
+mod slot;
 mod stream;
 
 use std::time::Duration;
 
 pub(crate) use activity::{Activity, InFlight};
-pub(crate) use admission::{Admission, Refused};
+pub(crate) use admission::{Admission, Place, Refused};
 pub(crate) use refusal::too_many_connections;
 pub(crate) use stream::GuardedStream;
 

@@ -2,12 +2,14 @@ use std::{
     io,
     pin::Pin,
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
 use actix_rt::time::{Sleep, sleep_until};
 use actix_web::rt::net::TcpStream;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{Activity, ConnectionLimits, admission::Place, refusal};
@@ -31,7 +33,7 @@ pub(crate) struct GuardedStream {
     turn: usize,
     /// A response in place of a bare one of the HTTP parser, and how much of it was written.
     replacement: Option<(Vec<u8>, usize)>,
-    _place: Place,
+    place: Place,
 }
 
 struct Blocked {
@@ -41,16 +43,17 @@ struct Blocked {
 
 impl GuardedStream {
     pub(crate) fn new(io: TcpStream, limits: Rc<ConnectionLimits>, place: Place) -> Self {
+        let slot = Arc::clone(&place.slot);
         Self {
             io,
-            activity: Rc::new(Activity::new()),
+            activity: Rc::new(Activity::new(slot)),
             limits,
             read_alarm: Alarm::default(),
             write_alarm: Alarm::default(),
             blocked: None,
             turn: 0,
             replacement: None,
-            _place: place,
+            place,
         }
     }
 
@@ -58,8 +61,21 @@ impl GuardedStream {
         Rc::clone(&self.activity)
     }
 
+    /// An error if the connection is given up for another one; otherwise the task is woken when it
+    /// is.
+    fn check_place(&self, cx: &Context<'_>) -> io::Result<()> {
+        self.place.slot.register(cx.waker());
+        if !self.place.slot.is_given_up() {
+            return Ok(());
+        }
+        // A reset: nothing waits for what the client does next.
+        let _ = SockRef::from(&self.io).set_linger(Some(Duration::ZERO));
+        Err(io::ErrorKind::ConnectionAborted.into())
+    }
+
     /// The error of a read that waits beyond its deadline.
     fn check_waiting(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        self.check_place(cx)?;
         // A client that does not accept a response has its own deadline.
         if self.blocked.is_some() {
             return Ok(());
@@ -70,6 +86,10 @@ impl GuardedStream {
     }
 
     fn check_sending(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        self.check_place(cx)?;
+        if self.blocked.is_none() {
+            self.activity.set_blocked(true);
+        }
         let now = Instant::now();
         let write = self.limits.write;
         let blocked = self.blocked.get_or_insert(Blocked { since: now, sent: 0 });
@@ -178,6 +198,7 @@ impl AsyncWrite for GuardedStream {
         let this = self.get_mut();
         // The framework flushes when all of its output was accepted.
         if this.blocked.take().is_some() {
+            this.activity.set_blocked(false);
             // Meanwhile nothing was read, and the deadlines of reading did not count.
             this.check_waiting(cx)?;
             cx.waker().wake_by_ref();

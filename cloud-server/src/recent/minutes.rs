@@ -102,7 +102,11 @@ pub(crate) struct CodeCount {
 impl Minutes {
     /// The numbers of a minute; those of a minute that is not newer than an hour ago are lost.
     pub(super) fn at(&mut self, number: u64) -> &mut Counts {
-        // A clock that was set back counts in the newest minute.
+        // A time that was set back by a moment counts in the newest minute. By more, the minutes of
+        // the wrong time are lost: they would hide the right ones.
+        while self.0.back().is_some_and(|newest| newest.number > number + 1) {
+            self.0.pop_back();
+        }
         if self.0.back().is_none_or(|newest| newest.number < number) {
             self.0.push_back(Counts { number, ..Counts::default() });
             while self.0.front().is_some_and(|oldest| oldest.number + MINUTES <= number) {
@@ -211,6 +215,8 @@ mod tests {
         // A clock that goes back.
         minutes.at(499).requests += 1;
         assert_eq!(minutes.hour(500).minutes[59].requests, 2);
+        minutes.at(400).requests += 1;
+        assert_eq!(minutes.hour(400).minutes[59].requests, 1);
     }
 
     #[test]

@@ -20,7 +20,7 @@ enum Content {
 
 /// Name, media type and content. The build script takes the files of Swagger UI out of its
 /// archive.
-const FILES: [(&str, &str, Content); 4] = [
+const FILES: [(&str, &str, Content); 5] = [
     ("", "text/html; charset=utf-8", Content::Plain(include_str!("../api_docs/index.html"))),
     ("start.js", "text/javascript", Content::Plain(include_str!("../api_docs/start.js"))),
     (
@@ -32,6 +32,16 @@ const FILES: [(&str, &str, Content); 4] = [
         "swagger-ui.css",
         "text/css; charset=utf-8",
         Content::Gzip(include_bytes!(concat!(env!("OUT_DIR"), "/swagger-ui.css.gz"))),
+    ),
+    // The script names this file.
+    (
+        "swagger-ui-bundle.js.LICENSE.txt",
+        "text/plain; charset=utf-8",
+        Content::Plain(concat!(
+            include_str!("../api_docs/licenses/NOTICE"),
+            include_str!("../api_docs/licenses/BUNDLED.txt"),
+            include_str!("../api_docs/licenses/LICENSE"),
+        )),
     ),
 ];
 

@@ -264,4 +264,62 @@ mod tests {
         assert!(item(4, "8,Shoe").unwrap_err().detail.starts_with("expected 6 cells, found 2"));
         assert!(item(5, ",Shoe,,,,").unwrap_err().detail.starts_with("id: "));
     }
+
+    /// Reads damaged variants of `seed`, each in two pieces. What is read of a line must be what a
+    /// database can hold.
+    fn fuzz<T>(
+        name: &str,
+        format: Format,
+        seed: &str,
+        mut read: impl FnMut(&mut Lines, &Line) -> Result<Option<T>, LineError>,
+        check: impl Fn(&T),
+    ) {
+        let outcome = tandem_fuzzing::fuzz(name, &[seed], |bytes| {
+            let mut lines = Lines::new(format);
+            let mut found = Vec::new();
+            for piece in bytes.chunks(bytes.len() / 2 + 1) {
+                found.extend(lines.push(piece).unwrap());
+            }
+            found.extend(lines.finish());
+            let feeds = bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+            let mut read_any = false;
+            for line in &found {
+                assert!((1..=feeds + 1).contains(&line.0), "line {} of {}", line.0, feeds + 1);
+                match read(&mut lines, line) {
+                    Ok(None) => {}
+                    Ok(Some(value)) => {
+                        check(&value);
+                        read_any = true;
+                    }
+                    Err(error) => assert_eq!(error.line, line.0),
+                }
+            }
+            read_any
+        });
+        assert!(outcome.accepted > 0, "no line of {name} is read");
+    }
+
+    #[test]
+    fn damaged_lines_never_panic() {
+        let check_item = |item: &NewItem| {
+            assert!(!item.id.as_str().is_empty());
+            assert!(item.price.is_none_or(f64::is_finite), "{item:?}");
+            // What is stored can be sent again.
+            serde_json::to_string(item).unwrap();
+        };
+        let json = "{\"id\":\"a\",\"title\":\"Shoe\",\"categories\":[\"Shoes\",\"Sale\"],\
+            \"brand\":\"Acme\",\"year\":1999,\"price\":9.5,\"available\":false,\
+            \"attributes\":{\"size\":42,\"colour\":\"red\",\"new\":true}}\n{\"id\":\"b\"}\n";
+        fuzz("items in JSON lines", Format::Json, json, Lines::item, check_item);
+        let csv = "id,title,categories,brand,year,price,available,colour\n\
+            7,\"Shoe, \"\"red\"\"\",Shoes | Sale,Acme,1999,9.5,no,red\n8,\"two\nlines\",,,,,yes,\n";
+        fuzz("items in CSV", Format::Csv, csv, Lines::item, check_item);
+        let check_line = |line: &AvailabilityLine| {
+            let _: &str = line.id.as_str();
+        };
+        let json = "{\"id\":\"a\",\"available\":false}\n{\"id\":\"b\",\"available\":true}\n";
+        fuzz("availability in JSON lines", Format::Json, json, Lines::availability, check_line);
+        let csv = "id,available\na,no\n\"b\",true\nc,0\n";
+        fuzz("availability in CSV", Format::Csv, csv, Lines::availability, check_line);
+    }
 }

@@ -7,10 +7,15 @@ use std::{
 
 use tandem_storage::{Retention, Storage};
 
+use crate::clock::JumpDetector;
+
 /// Time from the start to the first removal of old events, and between two.
 const INTERVAL: Duration = Duration::from_hours(1);
 /// Time from the start to the first removal.
 const FIRST: Duration = Duration::from_mins(1);
+/// How far the time of day may be set forward between two removals. By a wrong time, all events
+/// would be too old. A jump beyond this skips one removal, in which the time may be corrected.
+const MAX_JUMP: Duration = Duration::from_mins(10);
 
 /// A thread that removes old events and returns free space to the disk.
 #[derive(Debug)]
@@ -28,10 +33,19 @@ impl Maintenance {
     pub(crate) fn start(storage: Storage, retention: Retention) -> io::Result<Self> {
         let (stop, stopped) = channel::<()>();
         let run = move || {
-            let mut wait = FIRST;
+            let (mut wait, mut detector) = (FIRST, JumpDetector::new());
             while matches!(stopped.recv_timeout(wait), Err(RecvTimeoutError::Timeout)) {
                 wait = INTERVAL;
-                maintain(&storage, retention);
+                let jump = detector.look();
+                if jump > MAX_JUMP {
+                    tracing::warn!(
+                        seconds = jump.as_secs(),
+                        "the time of day was set forward; old events are not removed now, but in \
+                         an hour: check the time"
+                    );
+                } else {
+                    maintain(&storage, retention);
+                }
             }
         };
         let thread = thread::Builder::new().name("retention".to_owned()).spawn(run)?;

@@ -34,6 +34,9 @@ async fn the_page_loads_only_files_of_this_server() {
         assert_eq!(reply.header("content-security-policy"), policy, "{file}");
         assert_eq!(reply.header("x-content-type-options"), "nosniff", "{file}");
     }
+    let licence = get(&app, "/docs/api/swagger-ui-bundle.js.LICENSE.txt").await;
+    let licence = String::from_utf8(licence.body.to_vec()).unwrap();
+    assert!(licence.contains("SmartBear") && licence.contains("Apache License"), "{licence}");
     // The policy allows no script within the page.
     assert!(text.matches("<script").count() == 2 && !text.contains("onload"), "{text}");
     let start = get(&app, "/docs/api/start.js").await;

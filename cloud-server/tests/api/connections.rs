@@ -17,7 +17,7 @@ use crate::fixture::{Fixture, Options, wait_until};
 struct Server {
     fixture: Fixture,
     address: SocketAddr,
-    thread: Option<(actix_web::dev::ServerHandle, JoinHandle<()>)>,
+    thread: Option<(cloud_server::ServerHandle, JoinHandle<()>)>,
 }
 
 impl Server {
@@ -31,7 +31,7 @@ impl Server {
             actix_rt::System::new().block_on(async move {
                 let server = cloud_server::serve(listener, state).unwrap();
                 started.send(server.handle()).unwrap();
-                server.await.unwrap();
+                server.run().await.unwrap();
             });
         });
         let handle = handle.recv().unwrap();
@@ -207,6 +207,83 @@ fn more_silent_clients_than_the_total_do_not_close_the_server() {
     let server = Server::start(limits);
     let _silent: Vec<_> = (0..200).map(|_| server.connect()).collect();
     wait_until("it serves again", || server.is_open());
+}
+
+/// Limits of `total` connections, none of which is closed because of its deadlines.
+fn patient(total: usize) -> Limits {
+    let hour = Duration::from_hours(1);
+    Limits {
+        body_timeout: hour,
+        connections: ConnectionLimits {
+            total,
+            head: hour,
+            keep_alive: hour,
+            write: hour,
+            stalled: hour,
+            ..ConnectionLimits::default()
+        },
+        ..Limits::default()
+    }
+}
+
+#[test]
+fn connections_that_wait_for_their_clients_make_room() {
+    let server = Server::start(patient(10));
+    let fill = |request: &[u8]| {
+        let open = |_| {
+            let mut stream = server.connect();
+            stream.write_all(request).unwrap();
+            stream
+        };
+        let streams: Vec<_> = (0..10).map(open).collect();
+        wait_until("all places are taken", || server.open_connections() >= 10);
+        streams
+    };
+    let heads = fill(b"GET /livez HTTP/1.1\r\nx-drip: ");
+    assert!(server.is_open());
+    let idle = fill(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n");
+    for mut stream in &idle {
+        let mut start = [0; 12];
+        // Those that have made room for others may have been reset before or after the response.
+        if stream.read_exact(&mut start).is_ok() {
+            assert_eq!(&start, b"HTTP/1.1 200");
+        }
+    }
+    assert!(server.is_open());
+    let bodies = fill(
+        b"POST /v1/candidates HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+          content-length: 100\r\n\r\n{",
+    );
+    // Not before two seconds.
+    wait_until("a slow body makes room", || server.is_open());
+    drop((heads, idle, bodies));
+    wait_until("all are closed", || server.open_connections() == 0);
+}
+
+#[test]
+fn a_connection_that_the_server_works_for_keeps_its_place() {
+    let server = Server::start(patient(3));
+    server.fixture.script.close();
+    let body = r#"{"history":["1"]}"#;
+    let ask = |_| {
+        let mut stream = server.connect();
+        write!(
+            stream,
+            "POST /v1/candidates HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+        stream
+    };
+    let asking: Vec<_> = (0..3).map(ask).collect();
+    wait_until("two wait for the model", || server.fixture.worker().queued() == 2);
+    let refused = read_all(&mut server.connect());
+    assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
+    server.fixture.script.open();
+    for mut stream in asking {
+        assert!(read_all(&mut stream).starts_with("HTTP/1.1 200"));
+    }
 }
 
 #[test]

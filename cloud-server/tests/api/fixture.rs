@@ -217,6 +217,7 @@ impl Generator for ScriptedGenerator<'_> {
             truncated: query.history.len().saturating_sub(MAX_READ),
             prompt_ms: 1.0,
             decode_ms: 2.0,
+            evaluate_ms: 1.5,
             prompt_tokens: 3,
             cached_tokens: 0,
             decoded_tokens: 4,

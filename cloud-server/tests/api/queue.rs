@@ -171,7 +171,7 @@ fn the_request_of_a_client_that_disconnects_is_not_decoded() {
         actix_rt::System::new().block_on(async move {
             let server = cloud_server::serve(listener, state).unwrap();
             stop.send(server.handle()).unwrap();
-            server.await.unwrap();
+            server.run().await.unwrap();
         });
     });
     let handle = stopped.recv().unwrap();

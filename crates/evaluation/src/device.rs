@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn a_device_with_all_cells_shows_what_one_with_the_whole_table_shows() {
         let (whole, mut cells) = (searching(), searching());
-        let bytes = cells.divide(4);
+        let bytes = cells.divide(4, 1 << 20);
         let best = |shown: &[ItemId]| shown[0].clone();
         let (expected, nothing) = shown(&whole, best);
         let (found, traffic) = shown(&cells, best);
@@ -243,8 +243,8 @@ mod tests {
     #[test]
     fn a_device_fetches_the_row_of_a_clicked_item_that_no_cell_brought() {
         let mut cells = searching();
-        // Twelve cells of one item, of which four are fetched first.
-        cells.divide(12);
+        // Twelve cells of one item, of which four are fetched first where memory is small.
+        cells.divide(12, 800);
         let unseen = |shown: &[ItemId]| {
             let mut items = (3..12).map(|item| ItemId::new(item.to_string()));
             items.find(|item| !shown.contains(item)).unwrap()

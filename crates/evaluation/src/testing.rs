@@ -77,8 +77,9 @@ impl Parts {
         self.settings.search_k = k;
     }
 
-    /// Divides the item table into `count` cells of consecutive items. Returns their bytes.
-    pub(crate) fn divide(&mut self, count: usize) -> usize {
+    /// Divides the item table into `count` cells of consecutive items, for which the device has
+    /// `memory` bytes. Returns their bytes.
+    pub(crate) fn divide(&mut self, count: usize, memory: usize) -> usize {
         let (table, ids) = (&item_table(), (0..ITEMS).map(|id| ItemId::new(id.to_string())));
         let ids: Vec<ItemId> = ids.collect();
         let rows: Vec<QuantisedRow> =
@@ -92,7 +93,7 @@ impl Parts {
         });
         let (entries, files): (Vec<CellEntry>, Vec<Vec<u8>>) = cells.unzip();
         let bytes = files.iter().map(Vec::len).sum();
-        self.rows = RowStore::with_cells(CellIndex::new(DIMS, entries).unwrap(), 1 << 20);
+        self.rows = RowStore::with_cells(CellIndex::new(DIMS, entries).unwrap(), memory);
         self.cells = Some(CellFiles { table: table.clone(), files });
         bytes
     }

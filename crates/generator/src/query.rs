@@ -69,6 +69,9 @@ pub struct Generation {
     pub prompt_ms: f64,
     /// Time spent on the search or selection, in milliseconds.
     pub decode_ms: f64,
+    /// Time within `llama_decode`, in milliseconds: its part of the two times above. Lists that
+    /// are made together share it evenly.
+    pub evaluate_ms: f64,
     /// Prompt tokens that were evaluated; cached tokens are not counted.
     pub prompt_tokens: usize,
     /// Prompt tokens that were in the cache.

@@ -11,13 +11,14 @@
 //!
 //! | bytes | index | cell |
 //! |---|---|---|
-//! | 8 | `TNDMCIX1` or `TNDMCIX2` | `TNDMCEL1` |
+//! | 8 | `TNDMCIX1` or `TNDMCIX2` | `TNDMCEL1` or `TNDMCEL2` |
 //! | 4 | `u32` dimensions | `u32` dimensions |
 //! | 4 | `u32` number of cells | `u32` number of items |
 //! | 4 | `u32` number of items in all cells | – |
-//! | rest | per cell: centroid (version 1: as a row of an [`ItemTable`]; version 2: `f32` scale, then 4 bits per value, the first of two in the lower bits), `u32` items, `u32` bytes of the file, SHA-256 of the file | per item: `u16` length and UTF-8 bytes of its id; then one row per item as in an [`ItemTable`] |
+//! | rest | per cell: centroid (version 1: as a row of an [`ItemTable`]; version 2: `f32` scale, then 4 bits per value, the first of two in the lower bits), `u32` items, `u32` bytes of the file, SHA-256 of the file | per item: `u16` length and UTF-8 bytes of its id; then one row per item, in version 1 as in an [`ItemTable`], in version 2 as a centroid of version 2 |
 
 mod cell;
+mod four_bits;
 mod index;
 mod reader;
 

@@ -13,7 +13,25 @@ pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
         }
     }
     let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
-    sums.iter().sum::<f32>() + rest
+    total(sums) + rest
+}
+
+/// `Σ a_i`.
+pub(crate) fn sum(values: &[f32]) -> f32 {
+    let (chunks, rest) = values.as_chunks::<LANES>();
+    let mut sums = [0.0_f32; LANES];
+    for chunk in chunks {
+        for (sum, value) in sums.iter_mut().zip(chunk) {
+            *sum += value;
+        }
+    }
+    total(sums) + rest.iter().sum::<f32>()
+}
+
+/// The sum by pairs, which takes fewer instructions than one after the other.
+fn total(sums: [f32; LANES]) -> f32 {
+    let halves: [f32; LANES / 2] = std::array::from_fn(|at| sums[at] + sums[at + LANES / 2]);
+    (halves[0] + halves[2]) + (halves[1] + halves[3])
 }
 
 /// `sum ← sum + factor·values`.
@@ -40,14 +58,38 @@ pub(crate) fn row_products(vector: &[f32], rows: &[f32]) -> Vec<f32> {
 /// Turns logits into probabilities: `e^x / Σ e^x`, without overflow.
 pub(crate) fn softmax(logits: &mut [f32]) {
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let mut sum = 0.0;
     for logit in logits.iter_mut() {
-        *logit = (*logit - largest).exp();
-        sum += *logit;
+        *logit = exp_of_negative(*logit - largest);
     }
+    let factor = 1.0 / sum(logits);
     for logit in logits.iter_mut() {
-        *logit /= sum;
+        *logit *= factor;
     }
+}
+
+/// `e^x` for `x ≤ 0`, with a relative error below 2⁻²²; below −87, where the result is no longer a
+/// normal number, `e^−87`. The standard library's is a call that the compiler cannot turn into
+/// vector instructions.
+///
+/// `x = n·ln 2 + r` with a whole `n`; the polynomial for `e^r` is that of `expf` in Cephes
+/// (Moshier).
+#[inline]
+#[allow(clippy::unreadable_literal, clippy::excessive_precision, reason = "constants as published")]
+fn exp_of_negative(x: f32) -> f32 {
+    /// 1.5·2²³: adding it rounds to a whole number, which is then in the lowest bits.
+    const ROUND: f32 = 12_582_912.0;
+    const LN_2_HIGH: f32 = 0.693359375;
+    const LN_2_LOW: f32 = -2.12194440e-4;
+    const COEFFICIENTS: [f32; 6] =
+        [1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 0.5];
+    // Not `f32::max`, whose rule for NaN takes more instructions.
+    let x = if x < -87.0 { -87.0 } else { x };
+    let rounded = x * std::f32::consts::LOG2_E + ROUND;
+    let n = rounded - ROUND;
+    let r = x - n * LN_2_HIGH - n * LN_2_LOW;
+    let series = COEFFICIENTS.into_iter().fold(0.0, |sum, coefficient| sum * r + coefficient);
+    let power = f32::from_bits(rounded.to_bits().wrapping_add(127) << 23);
+    (series * r * r + r + 1.0) * power
 }
 
 #[cfg(test)]
@@ -64,12 +106,25 @@ mod tests {
             assert!((found - expected).abs() < f32::EPSILON, "{length}: {found}");
         }
         assert!((dot(&[1.0, 2.0], &[3.0]) - 3.0).abs() < f32::EPSILON);
-        let mut sum = [1.0, 2.0];
-        add_scaled(&mut sum, 0.5, &[2.0, 4.0]);
-        assert_eq!(sum.map(f32::to_bits), [2.0_f32, 4.0].map(f32::to_bits));
+        let mut target = [1.0, 2.0];
+        add_scaled(&mut target, 0.5, &[2.0, 4.0]);
+        assert_eq!(target.map(f32::to_bits), [2.0_f32, 4.0].map(f32::to_bits));
         let product = outer(&[2.0, -1.0], &[1.0, 3.0]);
         assert_eq!(product, [2.0, 6.0, -1.0, -3.0]);
+        assert!((sum(&[1.0; 19]) - 19.0).abs() < f32::EPSILON);
         assert_eq!(row_products(&[1.0, -1.0], &[3.0, 1.0, 0.5, 1.0]), [2.0, -0.5]);
+    }
+
+    #[test]
+    fn exponentials_are_those_of_the_standard_library() {
+        for step in 0..=87_000 {
+            let x = -step as f32 / 1000.0;
+            let (found, expected) = (f64::from(exp_of_negative(x)), f64::from(x).exp());
+            assert!((found / expected - 1.0).abs() < 2.0_f64.powi(-22), "{x}: {found} {expected}");
+        }
+        assert!((exp_of_negative(0.0) - 1.0).abs() < f32::EPSILON);
+        assert!(exp_of_negative(f32::NEG_INFINITY) < 1e-37);
+        assert!(exp_of_negative(f32::NAN).is_nan());
     }
 
     #[test]

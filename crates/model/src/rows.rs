@@ -221,6 +221,19 @@ impl ItemTable {
         self.row_bytes().chunks_exact(4 + self.dims).map(|bytes| StoredRow { bytes })
     }
 
+    /// All rows in order, borrowed: groups of `N`, then the remaining ones.
+    pub(crate) fn stored_groups<const N: usize>(
+        &self,
+    ) -> (impl Iterator<Item = [StoredRow<'_>; N]>, impl Iterator<Item = StoredRow<'_>>) {
+        let width = 4 + self.dims;
+        let groups = self.row_bytes().chunks_exact(N * width);
+        let rest = groups.remainder().chunks_exact(width).map(|bytes| StoredRow { bytes });
+        let groups = groups.map(move |group| {
+            std::array::from_fn(|at| StoredRow { bytes: &group[at * width..(at + 1) * width] })
+        });
+        (groups, rest)
+    }
+
     /// The row at a position, borrowed.
     pub(crate) fn stored_row(&self, position: usize) -> Option<StoredRow<'_>> {
         Some(StoredRow { bytes: self.bytes.get(self.range(position)?)? })

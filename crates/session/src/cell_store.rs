@@ -16,6 +16,22 @@ pub const DEFAULT_CELL_MEMORY: usize = 8 << 20;
 /// the cell and in the map of positions.
 const BYTES_PER_ITEM: usize = 96;
 
+/// Memory per byte of a cell's file, about: files have 4 bits per value, memory has 8, and the
+/// map of positions.
+const MEMORY_PER_FILE: usize = 8;
+
+/// Maximum number of cells that are nearest.
+const MAX_NEAREST: usize = 64;
+
+/// Which cells are the nearest to a query.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Nearest {
+    /// Number of cells, at least.
+    pub(crate) cells: usize,
+    /// Further ones, as long as the files of all of them have no more bytes.
+    pub(crate) bytes: usize,
+}
+
 /// The cells of a large catalogue that are here, within a memory bound. The least recently
 /// used cell is dropped first.
 #[derive(Clone, Debug)]
@@ -54,9 +70,25 @@ impl CellStore {
         self.index.dims()
     }
 
-    /// Those of the `n` cells nearest to `query` that are not here. The others count as used.
-    pub(crate) fn wanted(&mut self, query: &[f32], n: usize) -> Result<Vec<CellId>, ModelError> {
-        let mut nearest = self.index.nearest(query, n, |_| false)?;
+    /// Those of the cells nearest to `query` that are not here. The others count as used.
+    pub(crate) fn wanted(
+        &mut self,
+        query: &[f32],
+        near: Nearest,
+    ) -> Result<Vec<CellId>, ModelError> {
+        let mut nearest = self.index.nearest(query, near.cells.max(MAX_NEAREST), |_| false)?;
+        // Cells that do not fit would be dropped and fetched again and again.
+        let mut bytes = near.bytes.min(self.max_bytes / MEMORY_PER_FILE);
+        let mut count = 0;
+        for id in &nearest {
+            let size = self.index.file_bytes(*id);
+            if count >= near.cells && size > bytes {
+                break;
+            }
+            bytes = bytes.saturating_sub(size);
+            count += 1;
+        }
+        nearest.truncate(count);
         self.clock += 1;
         nearest.retain(|id| match self.held.get_mut(id) {
             Some(held) => {

@@ -34,7 +34,7 @@ pub use explain::{Contribution, Explanation, MAX_EXPLAINED};
 pub use ranking::{Ranked, RankedItem};
 pub use requests::{MAX_SENT_HISTORY, RequestTicket};
 pub use saved::{RestoreOutcome, STATE_VERSION};
-pub use search::{FIRST_CELLS, MORE_CELLS, SearchMode, SearchSource};
+pub use search::{FIRST_BYTES, FIRST_CELLS, MORE_BYTES, MORE_CELLS, SearchMode, SearchSource};
 pub use similar::Similar;
 pub use undo::UNDO_LIMIT;
 

@@ -1,18 +1,20 @@
 //! Recall of the search in cells against bytes loaded, along real user histories:
 //!
-//! `cargo run --release -p tandem-training --example cells_recall -- SRM DATA ITEMS NOISE
-//! CELL_BYTES…`
+//! `cargo run --release -p tandem-training --example cells_recall -- SRM DATA ITEMS NOISE BITS
+//! PROBES CELL_BYTES…`
 //!
-//! `SRM` is a trained small model and `DATA` its dataset folder. The catalogue is enlarged to
+//! `BITS` is the precision of the rows in cells, 4 or 8, and `PROBES` and `CELL_BYTES` are
+//! settings of the cells (`CellsConfig`). `SRM` is a trained small model and `DATA` its dataset folder. The catalogue is enlarged to
 //! `ITEMS` by noisy copies: each value of a row is multiplied by `1 + NOISE·ε` with `ε` from
 //! `N(0, 1)`. Queries are the states of users after each of their newest clicks. The index is
 //! trained on queries of other users.
 //!
 //! At the first click the measurement loads the index and the nearest cells within a number of
 //! bytes (`first_limit`); at each later click those of the nearest `later_cells` that it lacks. A
-//! device first loads the nearest four, then those of the nearest two that it lacks. Recall is
-//! the share of the true ten best items that are in loaded cells. One line of JSON per
-//! measurement.
+//! device first loads the nearest four, or 128 KB of cells, then those of the nearest two, or of
+//! 64 KB, that it lacks. Recall is the share of the true ten best items that are in loaded cells; `found` is the share that the
+//! search of these cells has among its own ten best, which the precision of their rows limits.
+//! One line of JSON per measurement.
 
 use std::{collections::HashSet, error::Error, path::Path};
 
@@ -21,9 +23,13 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use rayon::prelude::*;
 use serde_json::json;
 use tandem_dataset::{Dataset, ItemIndex};
-use tandem_model::{Checkpoint, ItemTable, PersonalDelta, Scorer, cells::CellId};
+use tandem_model::{
+    Checkpoint, ItemTable, PersonalDelta, Scorer,
+    cells::{Cell, CellId},
+    search::Search,
+};
 use tandem_protocol::ItemId;
-use tandem_training::cells::{Cells, CellsConfig, build_cells};
+use tandem_training::cells::{CellRows, Cells, CellsConfig, build_cells};
 
 /// Clicks of a session that are measured.
 const CLICKS: usize = 5;
@@ -45,8 +51,10 @@ type Session = Vec<(Vec<f32>, Vec<usize>)>;
 
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [srm, data, items, noise, sizes @ ..] = &arguments[..] else {
-        return Err("expected SRM DATA ITEMS NOISE CELL_BYTES…, see the top of the file".into());
+    let [srm, data, items, noise, bits, probes, sizes @ ..] = &arguments[..] else {
+        return Err(
+            "expected SRM DATA ITEMS NOISE BITS PROBES CELL_BYTES…, see the top of the file".into(),
+        );
     };
     let dataset = Dataset::load(Path::new(data))?;
     let checkpoint = Checkpoint::from_bytes(&std::fs::read(srm)?)?;
@@ -76,15 +84,24 @@ fn main() -> Result<(), Failure> {
         })
         .collect::<Result<Vec<Session>, Failure>>()?;
     for size in sizes {
-        let config = CellsConfig { max_bytes: size.parse()?, ..CellsConfig::default() };
+        let config = CellsConfig {
+            max_bytes: size.parse()?,
+            probes: probes.parse()?,
+            rows: if bits == "4" { CellRows::FourBits } else { CellRows::EightBits },
+            ..CellsConfig::default()
+        };
         let cells = build_cells(&ids, &table, &queries, &config)?;
+        let opened = cells.files.iter().map(|file| Cell::from_bytes(file));
+        let opened = opened.collect::<Result<Vec<_>, _>>()?;
         for first_bytes in FIRST_BYTES {
             for later_cells in LATER_CELLS {
-                let curve = measure(&cells, &sessions, first_bytes, later_cells)?;
+                let curve = measure(&cells, &opened, &sessions, first_bytes, later_cells)?;
                 println!(
                     "{}",
                     json!({
                         "items": table.len(),
+                        "bits": bits,
+                        "probes": config.probes,
                         "cell_bytes": config.max_bytes,
                         "cells": cells.files.len(),
                         "index_bytes": cells.index.to_bytes().len(),
@@ -92,8 +109,10 @@ fn main() -> Result<(), Failure> {
                         "later_cells": later_cells,
                         "first_bytes": curve.first_bytes.round(),
                         "first_recall": curve.first_recall,
+                        "first_found": curve.first_found,
                         "later_bytes": curve.later_bytes.round(),
                         "later_recall": curve.later_recall,
+                        "later_found": curve.later_found,
                     })
                 );
             }
@@ -149,12 +168,15 @@ fn normal(rng: &mut StdRng) -> f32 {
 struct Curve {
     first_bytes: f64,
     first_recall: f64,
+    first_found: f64,
     later_bytes: f64,
     later_recall: f64,
+    later_found: f64,
 }
 
 fn measure(
     cells: &Cells,
+    opened: &[Cell],
     sessions: &[Session],
     first_bytes: usize,
     later_cells: usize,
@@ -191,14 +213,35 @@ fn measure(
             }
             let found = best.iter().filter(|&&item| loaded.contains(&cell_of[item])).count();
             let recall = found as f64 / best.len() as f64;
+            let found = found_by_search(cells, opened, &loaded, query, best)?;
             if click == 0 {
                 curve.first_bytes += bytes as f64 / sessions.len() as f64;
                 curve.first_recall += recall / sessions.len() as f64;
+                curve.first_found += found / sessions.len() as f64;
             } else {
                 curve.later_bytes += bytes as f64 / later;
                 curve.later_recall += recall / later;
+                curve.later_found += found / later;
             }
         }
     }
     Ok(curve)
+}
+
+/// Share of the best items that a search of the loaded cells has among its own best.
+fn found_by_search(
+    cells: &Cells,
+    opened: &[Cell],
+    loaded: &HashSet<CellId>,
+    query: &[f32],
+    best: &[usize],
+) -> Result<f64, Failure> {
+    let loaded: Vec<usize> = loaded.iter().map(|cell| cell.0 as usize).collect();
+    let mut search = Search::new(query, BEST)?;
+    for &cell in &loaded {
+        search.scan(opened[cell].rows(), |_| true)?;
+    }
+    let hits = search.finish();
+    let items = hits.iter().map(|hit| cells.items[loaded[hit.table]][hit.position] as usize);
+    Ok(items.filter(|item| best.contains(item)).count() as f64 / best.len() as f64)
 }

@@ -67,7 +67,7 @@ globalThis.measure = async ({ device, only, rounds, warmUp, learnRounds, search 
     }
   }
   const learning = device === 'cpu' ? await learn(entries, work, { learnRounds, warmUp }) : null;
-  const searched = await measureSearch({ ...search, only, rounds, warmUp });
+  const searched = await measureSearch({ ...search, device, only, rounds, warmUp });
   return {
     samples: { ...rerank, ...learning?.samples, ...searched.samples },
     agreement: { scores, ...learning?.agreement, search: searched.agreement },

@@ -4,8 +4,13 @@ import { takeTurns } from './rounds.js';
 import { open as openHnswlib } from './search/hnswlib.js';
 import { open as openOnnxruntime } from './search/onnxruntime.js';
 import { open as openTandem } from './search/tandem.js';
+import { open as openWebGpu } from './search/webgpu.js';
 
-const RUNTIMES = { tandem: openTandem, onnxruntime: openOnnxruntime, hnswlib: openHnswlib };
+/** Searches by device. Ours computes on the CPU, also beside a GPU. */
+const RUNTIMES = {
+  cpu: { tandem: openTandem, onnxruntime: openOnnxruntime, hnswlib: openHnswlib },
+  webgpu: { tandem: openTandem, webgpu: openWebGpu },
+};
 
 const QUERIES = 16;
 
@@ -16,11 +21,11 @@ const TOLERANCE = 1e-3;
  * Measures exact search in item tables, in alternating order. Each runtime gets the same rows;
  * ours keeps them in 8 bits.
  *
- * @param {{ sizes: number[], k: number, only: string[] | null, rounds: number, warmUp: number }}
- *   plan `sizes`: numbers of rows; `k`: results per search
+ * @param {{ device: 'cpu' | 'webgpu', sizes: number[], k: number, only: string[] | null,
+ *   rounds: number, warmUp: number }} plan `sizes`: numbers of rows; `k`: results per search
  * @returns {Promise<{ samples: Record<string, number[]>, agreement: Record<string, number> }>}
  */
-export async function measureSearch({ sizes, k, only, rounds, warmUp }) {
+export async function measureSearch({ device, sizes, k, only, rounds, warmUp }) {
   const agreement = {};
   const calls = [];
   for (const size of sizes) {
@@ -30,7 +35,7 @@ export async function measureSearch({ sizes, k, only, rounds, warmUp }) {
     const input = { file, rows, dims, k, model: `/model/search${size}.onnx` };
     const inputs = queries(dims);
     let expected = null;
-    for (const [name, open] of Object.entries(RUNTIMES)) {
+    for (const [name, open] of Object.entries(RUNTIMES[device])) {
       if (only !== null && !only.includes(name)) continue;
       console.info(`opening ${name} with ${size} rows`);
       const search = await open(input);

@@ -79,7 +79,8 @@ export function productCard(
 function hueOf(category: string): number {
   let hash = 7;
   for (const letter of category) hash = (hash * 31 + (letter.codePointAt(0) ?? 0)) % 360;
-  return hash;
+  // Names that differ in one letter get colours that differ.
+  return (hash * 137) % 360;
 }
 
 /** Placeholders of the size of cards. */

@@ -65,6 +65,8 @@ export interface GoodsSource {
   server: string;
   /** Address of prices and stock; `null`: the shop has none. */
   goods: string | null;
+  /** Makes the requests to the server, in place of `fetch`. */
+  send?: typeof fetch;
   create?: (options: RecommenderOptions) => Promise<GoodsRecommender>;
 }
 
@@ -87,13 +89,14 @@ export class GoodsShop {
     this.#opening.abort();
     this.#opening = new AbortController();
     const { signal } = this.#opening;
-    const { server, create = createRecommender } = this.#source;
+    const { server, send, create = createRecommender } = this.#source;
+    const getter = (address: string): Promise<Response> => (send ?? fetch)(address, { signal });
     try {
       const [recommender] = await Promise.all([
-        create({ server, signal }),
-        loadCatalogue(server, signal).then((catalogue) => this.#set({ catalogue })),
+        create({ server, signal, ...(send === undefined ? {} : { fetch: send }) }),
+        loadCatalogue(server, signal, getter).then((catalogue) => this.#set({ catalogue })),
         this.#loadGoods(signal).then((goods) => this.#set({ goods })),
-        loadStatus(server, signal).then(
+        loadStatus(server, signal, getter).then(
           (status) => this.#set({ status }),
           () => undefined,
         ),
@@ -114,6 +117,13 @@ export class GoodsShop {
       this.#opening.abort();
       this.#set({ phase: 'failed', failure: described(error) });
     }
+  }
+
+  /** Ends the recommender. */
+  close(): void {
+    this.#opening.abort();
+    this.#recommender?.dispose();
+    this.#recommender = null;
   }
 
   async choose(changes: Partial<Choice>): Promise<void> {

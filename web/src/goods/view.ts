@@ -9,14 +9,21 @@ import type { GoodsShop, GoodsState } from './store.ts';
 /** Products below the shelf. */
 const BROWSED = 36;
 
-/** Builds the page once and returns a function that renders a state. */
+/**
+ * Builds the page once and returns a function that renders a state. `before`: shown above the
+ * products.
+ */
 export function goodsPage(
   root: HTMLElement,
   shop: GoodsShop,
   site: SiteInfo,
+  before: HTMLElement | null = null,
 ): (state: GoodsState) => void {
   let state: GoodsState | null = null;
   const name = site.goods === null ? 'Your shop' : 'Tandem Goods';
+  // The server of a visitor's own shop has no documentation.
+  const documents = site.ownToken === null ? './' : site.firstShop;
+  const howItWasMade = documents === null ? null : `${documents}docs/quickstart.html`;
   const connection = h('strong', { 'data-testid': 'status-connection' });
   const basket = h('p', { class: 'basket', 'data-testid': 'basket' });
   const offline = h(
@@ -120,7 +127,7 @@ export function goodsPage(
       { class: 'header' },
       h(
         'a',
-        { class: 'brand', href: './goods.html' },
+        { class: 'brand', href: site.ownToken === null ? './goods.html' : './own.html' },
         h('span', { class: 'brand-mark', 'aria-hidden': 'true' }),
         name,
       ),
@@ -128,7 +135,7 @@ export function goodsPage(
         'nav',
         { class: 'links', 'aria-label': 'Pages' },
         site.firstShop === null ? null : h('a', { href: site.firstShop }, 'Film shop'),
-        h('a', { href: './docs/quickstart.html' }, 'How it was made'),
+        howItWasMade === null ? null : h('a', { href: howItWasMade }, 'How it was made'),
       ),
       h('p', { class: 'connection' }, connection),
       basket,
@@ -138,6 +145,7 @@ export function goodsPage(
       'main',
       { id: 'main', class: 'main' },
       h('div', { class: 'hero-text' }, h('h1', {}, name), about),
+      before,
       failed,
       content,
     ),

@@ -1,5 +1,6 @@
 import { milliseconds } from '../figures.ts';
 import type { ShopState } from '../shop.ts';
+import type { SiteInfo } from '../site-info.ts';
 import { type CardActions, card, ghosts } from './card.ts';
 import { h, reconcile, setAttribute, setText } from './dom.ts';
 
@@ -19,7 +20,7 @@ interface View {
 }
 
 /** Delay, airplane mode, the comparison itself, and a surprise. */
-export function compareControls(actions: CompareActions): View {
+export function compareControls(actions: CompareActions, { release }: SiteInfo): View {
   let offline = false;
   let comparing = true;
   const output = h('output', { for: 'delay', class: 'delay-value' });
@@ -80,6 +81,8 @@ export function compareControls(actions: CompareActions): View {
       comparing = shown;
       setAttribute(airplane, 'aria-checked', String(offline));
       setAttribute(compare, 'aria-checked', String(shown));
+      // A site without a server has no other side.
+      compare.hidden = release !== null;
       airplane.disabled = phase !== 'ready' || switching;
       surprise.disabled = phase !== 'ready' || switching;
       setText(output, delayMs === 0 ? 'real' : `real + ${delayMs} ms`);

@@ -11,7 +11,7 @@ const connectionWords = {
 /** Shop name, links and the state of the connection. */
 export function header(
   actions: { openPrivacy(): void; openIntegration(): void },
-  { secondShop }: SiteInfo,
+  { secondShop, ownShop }: SiteInfo,
 ): {
   element: HTMLElement;
   render(state: ShopState): void;
@@ -33,6 +33,7 @@ export function header(
       h('a', { href: './docs/code.html' }, 'Code'),
       h('a', { href: './evidence.html' }, 'Evidence'),
       secondShop === null ? null : h('a', { href: secondShop }, 'Second shop'),
+      ownShop === null ? null : h('a', { href: ownShop }, 'Your own data'),
       h(
         'button',
         {

@@ -1,5 +1,6 @@
 import { bytes, milliseconds } from '../figures.ts';
 import type { ShopState } from '../shop.ts';
+import type { SiteInfo } from '../site-info.ts';
 import { h, setAttribute, setText } from './dom.ts';
 
 /** Number of clicks of the first comparison. */
@@ -11,7 +12,7 @@ interface View {
 }
 
 /** What the page is about, and what the clicks so far have cost and saved. */
-export function hero(): View {
+export function hero({ release }: SiteInfo): View {
   const meter = meterView();
   const element = h(
     'section',
@@ -26,6 +27,14 @@ export function hero(): View {
         'A language model in the cloud makes the list. A small model in this browser re-ranks ' +
           'it after every click, learns, and calls the cloud only when a new list will help.',
       ),
+      release === null
+        ? null
+        : h(
+            'p',
+            { class: 'hero-lead', 'data-testid': 'without-server' },
+            'This copy has no server: the language model made its lists in advance, for each item ' +
+              'and for common pairs. For everything else the small model searches the catalogue.',
+          ),
     ),
     meter.element,
   );

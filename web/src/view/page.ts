@@ -52,8 +52,8 @@ export function page(
   const top = header({ openPrivacy: data.open, openIntegration: use.open }, site);
   const notice = banner();
   const loading = opening(given.retry);
-  const story = hero();
-  const network = compareControls(actions);
+  const story = hero(site);
+  const network = compareControls(actions, site);
   const panes = [cloudPane(actions), shelf(actions)];
   const shop = [finder(actions), session(actions)];
   const { visitors } = site;

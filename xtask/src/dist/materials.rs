@@ -20,6 +20,26 @@ const DEPTH: usize = 2;
 /// Files larger than this are no licences.
 const MAX_LICENCE: u64 = 200_000;
 
+/// Work of other people that is no package of its own, in files of the programs.
+pub(super) struct Embedded {
+    name: &'static str,
+    licence: &'static str,
+    /// Its licence files, in the checkout.
+    files: &'static [&'static str],
+}
+
+/// What is embedded in `cloud-server`. All other pages, scripts, styles and icons are of this
+/// project; there are no fonts.
+pub(super) const EMBEDDED: [Embedded; 1] = [Embedded {
+    name: "Swagger UI 5.32.6",
+    licence: "Apache-2.0; the licences of the packages in its script are below",
+    files: &[
+        "cloud-server/src/api_docs/licenses/NOTICE",
+        "cloud-server/src/api_docs/licenses/LICENSE",
+        "cloud-server/src/api_docs/licenses/BUNDLED.txt",
+    ],
+}];
+
 /// The packages of other people that `roots` need, sorted by name and version.
 ///
 /// # Errors
@@ -53,9 +73,25 @@ pub(super) fn dependencies<'m>(
 }
 
 /// Names, licences and the texts of the licences. Equal texts occur once.
-pub(super) fn licences(packages: &[&Package]) -> String {
-    let mut text = "Packages that the programs contain, with their licences.\n\n".to_owned();
+///
+/// # Errors
+/// If a licence of embedded files cannot be read.
+pub(super) fn licences(
+    packages: &[&Package],
+    embedded: &[Embedded],
+    workspace: &Workspace,
+) -> Result<String, Failure> {
+    let mut text = "Work of others in this release, with its licences.\n\n".to_owned();
     let mut texts: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for Embedded { name, licence, files } in embedded {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{name}: {licence}");
+        for file in *files {
+            let path = workspace.at(file);
+            let found = fs::read_to_string(&path).map_err(Failure::file(&path))?;
+            texts.entry(found).or_default().push((*name).to_owned());
+        }
+    }
     for package in packages {
         let name = format!("{} {}", package.name, package.version);
         let licence = package.license.as_deref().unwrap_or("see its licence file");
@@ -69,7 +105,7 @@ pub(super) fn licences(packages: &[&Package]) -> String {
         let line = "-".repeat(80);
         let _ = write!(text, "\n{line}\n{}\n{line}\n\n{}\n", names.join(", "), found.trim());
     }
-    text
+    Ok(text)
 }
 
 fn licence_texts(package: &Package) -> Vec<String> {
@@ -147,6 +183,72 @@ fn checksum<'l>(lock: &'l str, name: &str, version: &str) -> Option<&'l str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cargo_metadata::MetadataCommand;
+
+    fn workspace() -> Workspace {
+        Workspace::locate().unwrap()
+    }
+
+    #[test]
+    fn licences_name_embedded_files_and_sources_within_packages() {
+        let workspace = workspace();
+        let metadata = MetadataCommand::new()
+            .current_dir(workspace.root())
+            .other_options(vec!["--locked".to_owned(), "--offline".to_owned()])
+            .exec()
+            .unwrap();
+        let roots = ["cloud-server", "tandem-trainer"];
+        let used =
+            dependencies(&metadata, &roots, |kind| kind != DependencyKind::Development).unwrap();
+        let text = licences(&used, &EMBEDDED, &workspace).unwrap();
+        for part in [
+            "\nSwagger UI 5.32.6: Apache-2.0",
+            "Copyright 2020-2021 SmartBear Software Inc.",
+            "Apache License\n                           Version 2.0",
+            "react-dom.production.min.js",
+            "DOMPurify",
+            // llama.cpp, in a package that builds it.
+            "The ggml authors",
+        ] {
+            assert!(text.contains(part), "the licences lack {part:?}");
+        }
+    }
+
+    /// Fails when a file is embedded that nobody has looked at.
+    #[test]
+    fn only_known_files_of_others_are_embedded() {
+        let workspace = workspace();
+        let mut found = BTreeSet::new();
+        collect_embedded(&workspace.at("cloud-server/src"), &mut found);
+        let known = ["swagger-ui-bundle.js.gz", "swagger-ui.css.gz"].map(str::to_owned);
+        assert_eq!(found, BTreeSet::from(known), "add the licence of the new file to `EMBEDDED`");
+        let build = fs::read_to_string(workspace.at("cloud-server/build.rs")).unwrap();
+        let version = EMBEDDED[0].name.rsplit(' ').next().unwrap();
+        assert!(
+            build.contains(&format!("\"{version}\"")),
+            "cloud-server/build.rs takes another version of Swagger UI than {version}"
+        );
+    }
+
+    /// Names of the files that build scripts write and the programs contain.
+    fn collect_embedded(folder: &Path, found: &mut BTreeSet<String>) {
+        for entry in fs::read_dir(folder).unwrap().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                collect_embedded(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                let embedded = text.split("env!(\"OUT_DIR\"), \"/").skip(1);
+                found.extend(embedded.filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())));
+            } else {
+                let name = path.file_name().unwrap().to_string_lossy().to_lowercase();
+                let is_font = [".woff", ".woff2", ".ttf", ".otf"];
+                if is_font.iter().any(|ending| name.ends_with(ending)) || name.contains(".min.") {
+                    found.insert(name);
+                }
+            }
+        }
+    }
 
     #[test]
     fn checksums_are_those_of_name_and_version() {

@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use cargo_metadata::{DependencyKind, MetadataCommand};
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 use crate::{
     cargo,
@@ -55,16 +55,13 @@ pub(crate) fn run(workspace: &Workspace, options: &DistOptions) -> Result<(), Fa
     }
     programs(workspace, &content)?;
     documents(workspace, &content)?;
-    let metadata = MetadataCommand::new()
-        .current_dir(workspace.root())
-        .other_options(vec!["--locked".to_owned(), "--filter-platform".to_owned(), target])
-        .exec()
-        .map_err(|error| Failure::Check(format!("cargo metadata failed: {error}")))?;
+    let metadata = metadata(workspace, &target, &[])?;
     let used = materials::dependencies(&metadata, &["cloud-server", "tandem-trainer"], |kind| {
         kind != DependencyKind::Development
     })?;
     let licences = content.join("LICENSES-OF-DEPENDENCIES.txt");
-    fs::write(&licences, materials::licences(&used)).map_err(Failure::file(&licences))?;
+    let text = materials::licences(&used, &materials::EMBEDDED, workspace)?;
+    fs::write(&licences, text).map_err(Failure::file(&licences))?;
     let bill = folder.join(format!("{name}.cdx.json"));
     fs::write(&bill, materials::bill(&used, workspace)?).map_err(Failure::file(&bill))?;
 
@@ -77,6 +74,16 @@ pub(crate) fn run(workspace: &Workspace, options: &DistOptions) -> Result<(), Fa
     trial::run(&folder, &archive, &name)?;
     say("Made", folder.display().to_string());
     Ok(())
+}
+
+/// The packages of the workspace and their dependencies, for a target.
+fn metadata(workspace: &Workspace, target: &str, features: &[&str]) -> Result<Metadata, Failure> {
+    let options = ["--locked", "--filter-platform", target].iter().chain(features);
+    MetadataCommand::new()
+        .current_dir(workspace.root())
+        .other_options(options.map(|&option| option.to_owned()).collect::<Vec<_>>())
+        .exec()
+        .map_err(|error| Failure::Check(format!("cargo metadata failed: {error}")))
 }
 
 /// The target of the programs, which is that of the compiler.
@@ -142,6 +149,14 @@ fn package(workspace: &Workspace, folder: &Path) -> Result<(), Failure> {
     for device in Device::ALL {
         wasm::build(workspace, device, Purpose::Package)?;
     }
+    let devices = ["--features", "wasm-client/cpu,wasm-client/webgpu"];
+    let metadata = metadata(workspace, "wasm32-unknown-unknown", &devices)?;
+    let used = materials::dependencies(&metadata, &["wasm-client"], |kind| {
+        kind == DependencyKind::Normal
+    })?;
+    let licences = workspace.at("pkg/LICENSE-DEPENDENCIES.txt");
+    let text = materials::licences(&used, &[], workspace)?;
+    fs::write(&licences, text).map_err(Failure::file(&licences))?;
     Program::new("npm pack", "npm")
         .args(["pack", "--silent", "--workspace", "@tandem-rec/client", "--pack-destination"])
         .arg(folder)

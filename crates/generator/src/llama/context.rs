@@ -1,6 +1,10 @@
-use std::num::NonZeroU32;
+use std::{
+    num::NonZeroU32,
+    time::{Duration, Instant},
+};
 
 use llama_cpp_2::{
+    DecodeError,
     context::{LlamaContext, params::LlamaContextParams},
     llama_batch::LlamaBatch,
     model::LlamaModel,
@@ -34,6 +38,8 @@ pub struct Evaluator<'m> {
     /// Number of tokens stored in each sequence, the prompt included.
     lengths: Vec<usize>,
     capacity: usize,
+    /// Time within `llama_decode` since it was taken.
+    evaluating: Duration,
 }
 
 impl<'m> Evaluator<'m> {
@@ -68,6 +74,7 @@ impl<'m> Evaluator<'m> {
             prompt_logits: Vec::new(),
             lengths: vec![0; SEQUENCES],
             capacity: batch,
+            evaluating: Duration::ZERO,
         })
     }
 
@@ -109,7 +116,7 @@ impl<'m> Evaluator<'m> {
                     )
                     .map_err(|error| to_error(&error))?;
             }
-            self.context.decode(&mut self.batch).map_err(|error| to_error(&error))?;
+            self.decode().map_err(|error| to_error(&error))?;
             at = end;
         }
         let logits = self.context.get_logits_ith(self.batch.n_tokens() - 1);
@@ -141,7 +148,7 @@ impl<'m> Evaluator<'m> {
             self.lengths[step.into] = start + step.tokens.len();
             last.push(self.batch.n_tokens() - 1);
         }
-        self.context.decode(&mut self.batch).map_err(|error| to_error(&error))?;
+        self.decode().map_err(|error| to_error(&error))?;
         Ok(last)
     }
 
@@ -156,12 +163,25 @@ impl<'m> Evaluator<'m> {
         let steps: Vec<Step<'_>> = (1..=width.min(SEQUENCES - 1))
             .map(|into| Step { from: 0, tokens: &tokens[into % tokens.len()], into })
             .collect();
-        let start = std::time::Instant::now();
+        let start = Instant::now();
         for _ in 0..rounds {
             self.evaluate(&steps)?;
             self.context.synchronize();
         }
         Ok((steps.len() * rounds) as f64 / start.elapsed().as_secs_f64())
+    }
+
+    fn decode(&mut self) -> Result<(), DecodeError> {
+        let start = Instant::now();
+        let decoded = self.context.decode(&mut self.batch);
+        self.context.synchronize();
+        self.evaluating += start.elapsed();
+        decoded
+    }
+
+    /// Time within `llama_decode` since the last call.
+    pub(crate) fn take_evaluating(&mut self) -> Duration {
+        std::mem::take(&mut self.evaluating)
     }
 
     fn clear_cache(&mut self) {

@@ -1,4 +1,9 @@
-use std::{num::NonZeroU32, path::Path, sync::Arc, time::Instant};
+use std::{
+    num::NonZeroU32,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use llama_cpp_2::{
     context::{
@@ -265,6 +270,7 @@ impl ItemTokenGenerator<'_> {
             truncated: query.history.len().saturating_sub(self.max_length),
             prompt_ms: 0.0,
             decode_ms: 0.0,
+            evaluate_ms: 0.0,
             prompt_tokens: 0,
             cached_tokens: 0,
             decoded_tokens: 0,
@@ -282,7 +288,8 @@ impl ItemTokenGenerator<'_> {
             .iter()
             .map(|query| &query.history[query.history.len().saturating_sub(self.max_length)..])
             .collect();
-        let histories = self.decode(&newest).inspect_err(|_| self.clear_cache())?;
+        let (histories, evaluating) = self.decode(&newest).inspect_err(|_| self.clear_cache())?;
+        let evaluate_ms = evaluating.as_secs_f64() * 1e3 / queries.len() as f64;
         let prompt_ms = start.elapsed().as_secs_f64() * 1e3;
         let answers = queries.iter().zip(histories).map(|(query, history)| {
             let start = Instant::now();
@@ -302,6 +309,7 @@ impl ItemTokenGenerator<'_> {
                 explanations,
                 prompt_ms,
                 decode_ms: start.elapsed().as_secs_f64() * 1e3,
+                evaluate_ms,
                 prompt_tokens: history.evaluated,
                 cached_tokens: history.cached,
                 ..self.empty_generation(query)
@@ -310,11 +318,12 @@ impl ItemTokenGenerator<'_> {
         Ok(answers.collect())
     }
 
-    /// Evaluates the uncached parts of histories in one batch.
+    /// Evaluates the uncached parts of histories in one batch. Also returns the time within
+    /// `llama_decode`.
     fn decode(
         &mut self,
         histories: &[&[ItemIndex]],
-    ) -> Result<Vec<EvaluatedHistory>, GeneratorError> {
+    ) -> Result<(Vec<EvaluatedHistory>, Duration), GeneratorError> {
         let slots = self.prefix_cache.assign(histories);
         let mut order: Vec<usize> = (0..histories.len()).collect();
         // llama.cpp evaluates adjacent sequences of equal length together.
@@ -330,13 +339,16 @@ impl ItemTokenGenerator<'_> {
                 .map_err(|error| evaluation_error(&error))?;
             rows[at] = self.batch.n_tokens() - 1;
         }
+        let start = Instant::now();
         self.context.decode(&mut self.batch).map_err(|error| evaluation_error(&error))?;
         self.context.synchronize();
+        let evaluating = start.elapsed();
         let evaluated = |(row, (items, slot)): (i32, (&&[ItemIndex], &CacheSlot))| {
             let CacheSlot { cached, .. } = *slot;
             EvaluatedHistory { row, evaluated: items.len() - cached, cached }
         };
-        Ok(rows.into_iter().zip(histories.iter().zip(&slots)).map(evaluated).collect())
+        let histories = rows.into_iter().zip(histories.iter().zip(&slots)).map(evaluated);
+        Ok((histories.collect(), evaluating))
     }
 }
 

@@ -243,6 +243,7 @@ impl Generator for TitleGenerator<'_> {
             truncated: 0,
             prompt_ms: 0.0,
             decode_ms: 0.0,
+            evaluate_ms: 0.0,
             prompt_tokens: 0,
             cached_tokens: 0,
             decoded_tokens: 0,
@@ -255,6 +256,7 @@ impl Generator for TitleGenerator<'_> {
         if query.k == 0 || trie.remaining(NodeId::ROOT, &mask) == 0 {
             return Ok(generation);
         }
+        self.evaluator.take_evaluating();
         let start = Instant::now();
         (generation.prompt_tokens, generation.cached_tokens, generation.truncated) =
             self.read_prompt(query.history)?;
@@ -268,6 +270,7 @@ impl Generator for TitleGenerator<'_> {
         };
         let result = search.run(&mask, query.k, &mut self.evaluator, &mut |_, _| {})?;
         generation.decode_ms = start.elapsed().as_secs_f64() * 1e3;
+        generation.evaluate_ms = self.evaluator.take_evaluating().as_secs_f64() * 1e3;
         generation.decoded_tokens = result.tokens;
         generation.candidates = result.candidates;
         tracing::debug!(

@@ -1,9 +1,13 @@
 use tandem_protocol::ItemId;
 
-use super::reader::Reader;
+use super::{
+    four_bits::{self, fits, pack, unpack},
+    reader::Reader,
+};
 use crate::{ItemTable, ModelError};
 
-const MAGIC: [u8; 8] = *b"TNDMCEL1";
+/// Version 1 stores 8 bits per value of a row, version 2 stores 4 bits.
+const MAGIC: [u8; 8] = *b"TNDMCEL2";
 
 /// A part of the item table, with the ids of its items.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,13 +41,13 @@ impl Cell {
         Ok(Self { ids, rows })
     }
 
-    /// Reads a cell as [`to_bytes`](Self::to_bytes) writes it.
+    /// Reads a cell as [`to_bytes`](Self::to_bytes) writes it, of either version.
     ///
     /// # Errors
     /// [`ModelError::Format`], [`ModelError::FormatVersion`], [`ModelError::Length`] or
     /// [`ModelError::NotFinite`] if the bytes are not a cell of this version.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ModelError> {
-        let (mut reader, _) = Reader::new("cell", MAGIC, bytes)?;
+        let (mut reader, version) = Reader::new("cell", MAGIC, bytes)?;
         let (dims, items) = (reader.u32()?, reader.u32()?);
         let mut ids = Vec::new();
         for _ in 0..items {
@@ -54,26 +58,39 @@ impl Cell {
             })?;
             ids.push(ItemId::new(id));
         }
-        let width = (dims as usize).saturating_add(4);
+        let wide = dims as usize;
+        let width = if version == 1 { wide.saturating_add(4) } else { four_bits::width(wide) };
         let rows = reader.rest(width.saturating_mul(items as usize))?;
-        let mut table = Vec::with_capacity(8 + rows.len());
-        table.extend_from_slice(&items.to_le_bytes());
-        table.extend_from_slice(&dims.to_le_bytes());
-        table.extend_from_slice(rows);
+        let mut table = [items.to_le_bytes(), dims.to_le_bytes()].concat();
+        if version == 1 {
+            table.extend_from_slice(rows);
+        } else {
+            for row in rows.chunks_exact(width) {
+                table.extend(unpack("cell", row, wide)?);
+            }
+        }
         Self::new(ids, ItemTable::from_bytes(table)?)
     }
 
-    /// The cell as a file.
+    /// The cell as a file: version 2 if 4 bits are enough for all values
+    /// ([`QuantisedRow::quantise_to_4_bits`](crate::QuantisedRow::quantise_to_4_bits)), else
+    /// version 1.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
+        let packs = self.rows.stored_rows().all(fits);
         let mut bytes = MAGIC.to_vec();
+        bytes[7] = if packs { b'2' } else { b'1' };
         bytes.extend_from_slice(&(self.rows.dims() as u32).to_le_bytes());
         bytes.extend_from_slice(&(self.ids.len() as u32).to_le_bytes());
         for id in &self.ids {
             bytes.extend_from_slice(&(id.as_str().len() as u16).to_le_bytes());
             bytes.extend_from_slice(id.as_str().as_bytes());
         }
-        bytes.extend_from_slice(self.rows.row_bytes());
+        if packs {
+            self.rows.stored_rows().for_each(|row| pack(row, &mut bytes));
+        } else {
+            bytes.extend_from_slice(self.rows.row_bytes());
+        }
         bytes
     }
 

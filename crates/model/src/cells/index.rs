@@ -2,13 +2,15 @@ use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
-use super::{cell::Cell, reader::Reader};
+use super::{
+    cell::Cell,
+    four_bits::{self, fits, pack, unpack},
+    reader::Reader,
+};
 use crate::{ItemTable, ModelError, QuantisedRow};
 
 /// Version 1 stores 8 bits per value of a centroid, version 2 stores 4 bits.
 const MAGIC: [u8; 8] = *b"TNDMCIX2";
-/// Magnitude of a centroid's values that fit 4 bits.
-const LARGEST_4_BITS: u8 = 7;
 
 /// Number of a cell in its [`CellIndex`], from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -104,7 +106,8 @@ impl CellIndex {
             let centroid = if version == 1 {
                 QuantisedRow::from_bytes(reader.take(dims.saturating_add(4))?, dims)?
             } else {
-                QuantisedRow::from_bytes(&unpacked(reader.take(packed_width(dims))?, dims)?, dims)?
+                let packed = reader.take(four_bits::width(dims))?;
+                QuantisedRow::from_bytes(&unpack("cell index", packed, dims)?, dims)?
             };
             let (items, bytes, sha256) = (reader.u32()?, reader.u32()?, reader.sha256()?);
             cells.push(CellEntry { centroid, items, bytes, sha256 });
@@ -124,8 +127,7 @@ impl CellIndex {
     /// ([`QuantisedRow::quantise_to_4_bits`]), else version 1.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let fits = |value: &u8| value.cast_signed().unsigned_abs() <= LARGEST_4_BITS;
-        let packs = self.centroids.stored_rows().all(|row| row.quantised().iter().all(fits));
+        let packs = self.centroids.stored_rows().all(fits);
         let mut bytes = MAGIC.to_vec();
         bytes[7] = if packs { b'2' } else { b'1' };
         let items = u32::try_from(self.items()).unwrap_or(u32::MAX);
@@ -133,10 +135,10 @@ impl CellIndex {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
         for (row, (items, file_bytes, sha256)) in self.centroids.stored_rows().zip(&self.files) {
-            bytes.extend_from_slice(&row.scale().to_le_bytes());
             if packs {
-                bytes.extend(row.quantised().chunks(2).map(packed));
+                pack(row, &mut bytes);
             } else {
+                bytes.extend_from_slice(&row.scale().to_le_bytes());
                 bytes.extend_from_slice(row.quantised());
             }
             bytes.extend_from_slice(&items.to_le_bytes());
@@ -202,6 +204,12 @@ impl CellIndex {
         Ok(CellEntry { centroid: centroid?, items, bytes, sha256 })
     }
 
+    /// Size of a cell's file in bytes; 0 if there is no such cell.
+    #[must_use]
+    pub fn file_bytes(&self, id: CellId) -> usize {
+        self.files.get(id.0 as usize).map_or(0, |(_, bytes, _)| *bytes as usize)
+    }
+
     /// Number of cells.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -225,35 +233,6 @@ impl CellIndex {
     pub fn dims(&self) -> usize {
         self.centroids.dims()
     }
-}
-
-/// Bytes of a centroid in version 2: a scale and 4 bits per value.
-fn packed_width(dims: usize) -> usize {
-    dims.div_ceil(2).saturating_add(4)
-}
-
-/// Two values in one byte, the first in the lower 4 bits; a missing second one is 0.
-fn packed(values: &[u8]) -> u8 {
-    let four_bits = |at: usize| values.get(at).copied().unwrap_or(0) & 0x0F;
-    four_bits(0) | four_bits(1) << 4
-}
-
-/// The stored row of a centroid of version 2. Refuses values that [`packed`] does not write.
-fn unpacked(bytes: &[u8], dims: usize) -> Result<Vec<u8>, ModelError> {
-    let (scale, values) = bytes.split_at(4);
-    let mut row = scale.to_vec();
-    let halves = values.iter().flat_map(|byte| [byte << 4, byte & 0xF0]);
-    // The shift to the right copies the sign.
-    row.extend(halves.map(|half| (half.cast_signed() >> 4).cast_unsigned()));
-    let unused = row.split_off(4 + dims);
-    let largest = row[4..].iter().map(|value| value.cast_signed().unsigned_abs()).max();
-    if unused.iter().any(|value| *value != 0) || largest.is_some_and(|most| most > LARGEST_4_BITS) {
-        return Err(ModelError::Format(format!(
-            "cell index: expected centroid values from -{LARGEST_4_BITS} to {LARGEST_4_BITS}, \
-             found another value; export it again"
-        )));
-    }
-    Ok(row)
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {

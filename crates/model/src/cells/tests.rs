@@ -75,6 +75,28 @@ fn centroids_of_4_bits_are_packed() {
 }
 
 #[test]
+fn rows_of_4_bits_are_packed() {
+    let rows = [[0.7, -0.5, 0.1], [-1.4, 0.0, 1.4]];
+    let mut table = ItemTable::new(3).unwrap();
+    for row in &rows {
+        table.push(&QuantisedRow::quantise_to_4_bits(row).unwrap()).unwrap();
+    }
+    let cell = Cell::new(vec!["a".into(), "bc".into()], table).unwrap();
+    let bytes = cell.to_bytes();
+    // Header, two ids with their lengths, two rows.
+    assert_eq!((&bytes[..8], bytes.len()), (b"TNDMCEL2".as_slice(), 16 + 3 + 4 + 2 * (4 + 2)));
+    assert_eq!(bytes[27..29], [0xB7, 0x01]);
+    assert_eq!(Cell::from_bytes(&bytes).unwrap(), cell);
+    for length in 0..bytes.len() {
+        let error = Cell::from_bytes(&bytes[..length]).unwrap_err();
+        assert!(matches!(error, ModelError::Length { .. }), "{length}: {error}");
+    }
+    let mut bad = bytes;
+    bad[27] = 0x08;
+    assert!(matches!(Cell::from_bytes(&bad), Err(ModelError::Format(_))));
+}
+
+#[test]
 fn an_index_of_version_1_is_read() {
     let (index, _) = index();
     let bytes = index.to_bytes();
@@ -163,7 +185,7 @@ fn foreign_and_newer_files_are_refused() {
     );
     assert_eq!(
         Cell::from_bytes(&newer_cell),
-        Err(ModelError::FormatVersion { what: "cell", supported: 1, found: 3 })
+        Err(ModelError::FormatVersion { what: "cell", supported: 2, found: 3 })
     );
 }
 

@@ -58,6 +58,15 @@ impl Dense {
         self.bias.len()
     }
 
+    /// The rows of `W`, `[outputs]` for each input.
+    pub(crate) fn weight_rows(&self) -> impl Iterator<Item = &[f32]> {
+        self.weight.chunks_exact(self.bias.len())
+    }
+
+    pub(crate) fn bias(&self) -> &[f32] {
+        &self.bias
+    }
+
     /// `[rows, inputs]` to `[rows, outputs]`.
     pub(crate) fn forward(&self, rows: &[f32]) -> Vec<f32> {
         let outputs = self.bias.len();

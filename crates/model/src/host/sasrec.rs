@@ -7,7 +7,7 @@ use tandem_protocol::ModelConfig;
 use super::layers::{Dense, Weights};
 use crate::{
     ModelError,
-    products::{add_scaled, dot, softmax},
+    products::{add_scaled, dot, softmax, sum},
 };
 
 /// Epsilon of Burn's layer normalisation.
@@ -19,18 +19,28 @@ pub(crate) struct HostSasrec {
     dims: usize,
     heads: usize,
     positions: Vec<f32>, // [max_length, dims]
+    /// All blocks but the last.
     blocks: Vec<HostBlock>,
+    last: HostBlock,
     output_norm: Norm,
 }
 
-/// Keys and values of the items that were encoded, per block `[length, dims]`.
+/// What the next items need of those that were encoded.
+///
+/// The last block has no keys and values: only its newest position is computed, which its inputs
+/// are enough for ([`HostSasrec::attend_newest`]).
 #[derive(Clone, Debug)]
-pub(crate) struct HostCache(Arc<[KeysValues]>);
+pub(crate) struct HostCache {
+    /// Keys and values of every block but the last.
+    blocks: Arc<[KeysValues]>,
+    /// Normalised inputs of the last block's attention, `[length, dims]`.
+    inputs: Arc<[f32]>,
+}
 
 #[derive(Debug)]
 struct KeysValues {
-    keys: Vec<f32>,
-    values: Vec<f32>,
+    keys: Vec<f32>,   // [length, dims]
+    values: Vec<f32>, // [length, dims]
 }
 
 #[derive(Debug)]
@@ -54,12 +64,14 @@ struct Norm {
 impl HostSasrec {
     pub(crate) fn new(config: &ModelConfig, weights: &Weights<'_>) -> Result<Self, ModelError> {
         let dims = config.dims;
-        let blocks = (0..config.blocks).map(|at| HostBlock::new(weights, at, dims));
+        let last = config.blocks.saturating_sub(1);
+        let blocks = (0..last).map(|at| HostBlock::new(weights, at, dims));
         Ok(Self {
             dims,
             heads: config.heads,
             positions: weights.read("positions", &[config.max_length, dims])?,
             blocks: blocks.collect::<Result<_, _>>()?,
+            last: HostBlock::new(weights, last, dims)?,
             output_norm: Norm::new(weights, "output_norm", dims)?,
         })
     }
@@ -68,7 +80,7 @@ impl HostSasrec {
     /// of `past`, and the cache of all of them.
     pub(crate) fn encode(&self, items: &[f32], past: Option<&HostCache>) -> (Vec<f32>, HostCache) {
         let dims = self.dims;
-        let before = past.and_then(|past| past.0.first()).map_or(0, |past| past.keys.len() / dims);
+        let before = past.map_or(0, |past| past.inputs.len() / dims);
         // As in `Sasrec::embed`.
         let scale = (dims as f32).sqrt();
         let positions = &self.positions[before * dims..];
@@ -76,19 +88,22 @@ impl HostSasrec {
             items.iter().zip(positions).map(|(item, position)| item * scale + position).collect();
         let mut caches = Vec::with_capacity(self.blocks.len());
         for (at, block) in self.blocks.iter().enumerate() {
-            let past = past.and_then(|past| past.0.get(at));
+            let past = past.and_then(|past| past.blocks.get(at));
             let normed = block.attention_norm.forward(&hidden);
             let cache = KeysValues::extended(past, block, &normed);
-            // Only the newest position of the last block is needed.
-            let skipped = if at + 1 == self.blocks.len() { hidden.len() - dims } else { 0 };
-            hidden.drain(..skipped);
-            let first = cache.keys.len() / dims - hidden.len() / dims;
-            let attended = self.attend(block, &normed[skipped..], &cache, first);
+            let attended = self.attend(block, &normed, &cache, before);
             add_scaled(&mut hidden, 1.0, &attended);
             block.feed_forward(&mut hidden);
             caches.push(cache);
         }
-        (self.output_norm.forward(&hidden), HostCache(caches.into()))
+        // Only the newest position of the last block is needed.
+        let inputs = self.last.attention_norm.forward(&hidden);
+        let inputs = append(past.map(|past| &*past.inputs), inputs);
+        hidden.drain(..hidden.len() - dims);
+        add_scaled(&mut hidden, 1.0, &self.attend_newest(&self.last, &inputs));
+        self.last.feed_forward(&mut hidden);
+        let cache = HostCache { blocks: caches.into(), inputs: inputs.into() };
+        (self.output_norm.forward(&hidden), cache)
     }
 
     /// Causal self-attention of `normed` `[rows, dims]`, whose first row is item `first` of the
@@ -119,6 +134,39 @@ impl HostSasrec {
                 for (weight, value) in weights.iter().zip(cache.values.chunks_exact(dims)) {
                     add_scaled(context, *weight, &value[of_head.clone()]);
                 }
+            }
+        }
+        block.output.forward(&context)
+    }
+
+    /// Self-attention of the newest of `inputs` `[length, dims]` to all of them, `[dims]`.
+    ///
+    /// No key or value of a single item is computed, which is a third of the work for a whole
+    /// history: `q·(x·W + b)` is `(W·q)·x` and a constant that the softmax ignores, and the
+    /// weights of a head add up to 1, so that the mean of its values is `mean(x)·W + b`.
+    fn attend_newest(&self, block: &HostBlock, inputs: &[f32]) -> Vec<f32> {
+        let (dims, width) = (self.dims, self.dims / self.heads);
+        let scale = 1.0 / (width as f32).sqrt();
+        let query = block.query.forward(&inputs[inputs.len() - dims..]);
+        let mut context = block.value.bias().to_vec();
+        let (mut input_query, mut weights) = (Vec::new(), Vec::new());
+        let mut mean = vec![0.0; dims];
+        for head in 0..self.heads {
+            let of_head = head * width..(head + 1) * width;
+            let query = &query[of_head.clone()];
+            let rows = block.key.weight_rows();
+            input_query.clear();
+            input_query.extend(rows.map(|row| scale * dot(query, &row[of_head.clone()])));
+            weights.clear();
+            weights.extend(inputs.chunks_exact(dims).map(|input| dot(&input_query, input)));
+            softmax(&mut weights);
+            mean.fill(0.0);
+            for (weight, input) in weights.iter().zip(inputs.chunks_exact(dims)) {
+                add_scaled(&mut mean, *weight, input);
+            }
+            let context = &mut context[of_head.clone()];
+            for (value, row) in mean.iter().zip(block.value.weight_rows()) {
+                add_scaled(context, *value, &row[of_head.clone()]);
             }
         }
         block.output.forward(&context)
@@ -154,14 +202,17 @@ impl HostBlock {
 impl KeysValues {
     /// Keys and values of `normed` `[rows, dims]` after those of `past`.
     fn extended(past: Option<&Self>, block: &HostBlock, normed: &[f32]) -> Self {
-        let append = |past: Option<&Vec<f32>>, new: Vec<f32>| match past {
-            Some(past) => [past.as_slice(), &new].concat(),
-            None => new,
-        };
         Self {
-            keys: append(past.map(|past| &past.keys), block.key.forward(normed)),
-            values: append(past.map(|past| &past.values), block.value.forward(normed)),
+            keys: append(past.map(|past| &*past.keys), block.key.forward(normed)),
+            values: append(past.map(|past| &*past.values), block.value.forward(normed)),
         }
+    }
+}
+
+fn append(past: Option<&[f32]>, new: Vec<f32>) -> Vec<f32> {
+    match past {
+        Some(past) => [past, &new].concat(),
+        None => new,
     }
 }
 
@@ -178,16 +229,15 @@ impl Norm {
         let dims = self.gamma.len();
         let mut normed = Vec::with_capacity(rows.len());
         for row in rows.chunks_exact(dims) {
-            let mean = row.iter().sum::<f32>() / dims as f32;
-            let variance =
-                row.iter().map(|value| (value - mean) * (value - mean)).sum::<f32>() / dims as f32;
-            let factor = 1.0 / (variance + EPSILON).sqrt();
-            let parameters = self.gamma.iter().zip(&self.beta);
-            normed.extend(
-                row.iter()
-                    .zip(parameters)
-                    .map(|(value, (gamma, beta))| (value - mean) * factor * gamma + beta),
-            );
+            let mean = sum(row) / dims as f32;
+            let start = normed.len();
+            normed.extend(row.iter().map(|value| value - mean));
+            let centred = &mut normed[start..];
+            let factor = 1.0 / (dot(centred, centred) / dims as f32 + EPSILON).sqrt();
+            for (value, (gamma, beta)) in centred.iter_mut().zip(self.gamma.iter().zip(&self.beta))
+            {
+                *value = *value * factor * gamma + beta;
+            }
         }
         normed
     }

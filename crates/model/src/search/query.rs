@@ -55,12 +55,25 @@ impl<'a> QuantisedQuery<'a> {
         self.exact
     }
 
-    /// The range in which the row's exact score lies; `None` for a scale that is not finite.
+    /// The product of the rounded query and a row before scaling.
     #[inline]
-    pub(super) fn bounds(&self, row: StoredRow<'_>) -> Option<(f64, f64)> {
+    pub(super) fn product(&self, row: StoredRow<'_>) -> i32 {
+        dot(&self.values, row.quantised())
+    }
+
+    /// [`product`](Self::product) for each of four rows.
+    #[inline]
+    pub(super) fn products(&self, rows: &[StoredRow<'_>; 4]) -> [i32; 4] {
+        dots(&self.values, rows.map(StoredRow::quantised))
+    }
+
+    /// The range in which the row's exact score lies; `None` for a scale that is not finite.
+    /// `product` is that of [`product`](Self::product).
+    #[inline]
+    pub(super) fn bounds(&self, row: StoredRow<'_>, product: i32) -> Option<(f64, f64)> {
         let scale = f64::from(row.scale());
         if scale.abs() * self.magnitude < f64::from(f32::MAX) {
-            let score = scale * (self.step * f64::from(dot(&self.values, row.quantised())));
+            let score = scale * (self.step * f64::from(product));
             // The smallest normal number covers exact scores so small that they round to 0.
             let error = scale.abs() * self.error + f64::from(f32::MIN_POSITIVE);
             Some((score - error, score + error))
@@ -71,9 +84,9 @@ impl<'a> QuantisedQuery<'a> {
     }
 
     /// The range in which the cosine of the query and the row lies; `None` for a scale that is
-    /// not finite.
+    /// not finite. `product` is that of [`product`](Self::product).
     #[inline]
-    pub(super) fn cosine_bounds(&self, row: StoredRow<'_>) -> Option<(f64, f64)> {
+    pub(super) fn cosine_bounds(&self, row: StoredRow<'_>, product: i32) -> Option<(f64, f64)> {
         let scale = f64::from(row.scale());
         let square = |byte: &u8| {
             let value = i64::from(byte.cast_signed());
@@ -87,7 +100,7 @@ impl<'a> QuantisedQuery<'a> {
             return Some((0.0, 0.0));
         }
         // The cosine depends on the sign of the scale only.
-        let product = scale.signum() * self.step * f64::from(dot(&self.values, row.quantised()));
+        let product = scale.signum() * self.step * f64::from(product);
         let error = self.error / lengths + COSINE_ERROR;
         Some((product / lengths - error, product / lengths + error))
     }
@@ -97,33 +110,94 @@ impl<'a> QuantisedQuery<'a> {
 const COSINE_ERROR: f64 = 1e-5;
 
 /// `Σ query_i·row_i`, with the bytes of `row` read as `i8`.
+#[inline]
+fn dot_of_rest(query: &[i16], row: &[u8]) -> i32 {
+    let product = |(query, value): (&i16, &u8)| i32::from(*query) * i32::from(value.cast_signed());
+    query.iter().zip(row).map(product).sum()
+}
+
+/// As [`dot_of_rest`].
 #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 #[inline]
 fn dot(query: &[i16], row: &[u8]) -> i32 {
-    let product = |(query, value): (&i16, &u8)| i32::from(*query) * i32::from(value.cast_signed());
     let (queries, queries_rest) = query.as_chunks::<16>();
     let (values, values_rest) = row.as_chunks::<16>();
-    let mut sum = 0;
-    for (queries, values) in queries.iter().zip(values) {
-        // A sum per chunk is compiled to multiply-add instructions.
-        sum += queries.iter().zip(values).map(product).sum::<i32>();
-    }
-    sum + queries_rest.iter().zip(values_rest).map(product).sum::<i32>()
+    // A sum per chunk is compiled to multiply-add instructions.
+    let sums = queries.iter().zip(values).map(|(query, values)| dot_of_rest(query, values));
+    sums.sum::<i32>() + dot_of_rest(queries_rest, values_rest)
 }
 
-/// As above. Compilers do not find `i32x4.dot_i16x8_s` by themselves, hence the intrinsics.
-#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+/// [`dot`] for each row.
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 #[inline]
-fn dot(query: &[i16], row: &[u8]) -> i32 {
+fn dots(query: &[i16], rows: [&[u8]; 4]) -> [i32; 4] {
+    rows.map(|row| dot(query, row))
+}
+
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+use wasm::{dot, dots};
+
+/// Compilers do not find `i32x4.dot_i16x8_s` by themselves, hence the intrinsics.
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod wasm {
     use std::arch::wasm32::{
         i16x8, i16x8_extend_high_i8x16, i16x8_extend_low_i8x16, i32x4_add, i32x4_dot_i16x8,
-        i32x4_extract_lane, i32x4_splat, u8x16,
+        i32x4_extract_lane, i32x4_shuffle, i32x4_splat, u8x16, v128,
     };
 
-    let (queries, queries_rest) = query.as_chunks::<16>();
-    let (values, values_rest) = row.as_chunks::<16>();
-    let (mut low_sums, mut high_sums) = (i32x4_splat(0), i32x4_splat(0));
-    for (q, v) in queries.iter().zip(values) {
+    use super::dot_of_rest;
+
+    /// As [`dot_of_rest`].
+    #[inline]
+    pub(super) fn dot(query: &[i16], row: &[u8]) -> i32 {
+        let (queries, queries_rest) = query.as_chunks::<16>();
+        let (values, values_rest) = row.as_chunks::<16>();
+        let mut sums = i32x4_splat(0);
+        for (query, values) in queries.iter().zip(values) {
+            sums = i32x4_add(sums, products(query, values));
+        }
+        i32x4_extract_lane::<0>(sums)
+            + i32x4_extract_lane::<1>(sums)
+            + i32x4_extract_lane::<2>(sums)
+            + i32x4_extract_lane::<3>(sums)
+            + dot_of_rest(queries_rest, values_rest)
+    }
+
+    /// [`dot`] for each row; all are as long as `query`.
+    #[inline]
+    pub(super) fn dots(query: &[i16], rows: [&[u8]; 4]) -> [i32; 4] {
+        let (queries, queries_rest) = query.as_chunks::<16>();
+        // Of one length that is known here, so that the loop checks no bounds.
+        let chunks = rows.map(|row| &row.as_chunks::<16>().0[..queries.len()]);
+        let mut sums = [i32x4_splat(0); 4];
+        for (at, query) in queries.iter().enumerate() {
+            for (sum, chunks) in sums.iter_mut().zip(&chunks) {
+                *sum = i32x4_add(*sum, products(query, &chunks[at]));
+            }
+        }
+        let [a, b, c, d] = sums;
+        // Lanes: the halves of a and b, of c and d; then a, b, c and d.
+        let ab = i32x4_add(i32x4_shuffle::<0, 4, 1, 5>(a, b), i32x4_shuffle::<2, 6, 3, 7>(a, b));
+        let cd = i32x4_add(i32x4_shuffle::<0, 4, 1, 5>(c, d), i32x4_shuffle::<2, 6, 3, 7>(c, d));
+        let all =
+            i32x4_add(i32x4_shuffle::<0, 1, 4, 5>(ab, cd), i32x4_shuffle::<2, 3, 6, 7>(ab, cd));
+        let mut dots = [
+            i32x4_extract_lane::<0>(all),
+            i32x4_extract_lane::<1>(all),
+            i32x4_extract_lane::<2>(all),
+            i32x4_extract_lane::<3>(all),
+        ];
+        if !queries_rest.is_empty() {
+            for (dot, row) in dots.iter_mut().zip(rows) {
+                *dot += dot_of_rest(queries_rest, row.as_chunks::<16>().1);
+            }
+        }
+        dots
+    }
+
+    /// Four sums of products of 16 values each.
+    #[inline]
+    fn products(q: &[i16; 16], v: &[u8; 16]) -> v128 {
         // Each becomes one load.
         let low = i16x8(q[0], q[1], q[2], q[3], q[4], q[5], q[6], q[7]);
         let high = i16x8(q[8], q[9], q[10], q[11], q[12], q[13], q[14], q[15]);
@@ -131,17 +205,9 @@ fn dot(query: &[i16], row: &[u8]) -> i32 {
             v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11], v[12], v[13],
             v[14], v[15],
         );
-        low_sums = i32x4_add(low_sums, i32x4_dot_i16x8(low, i16x8_extend_low_i8x16(row)));
-        high_sums = i32x4_add(high_sums, i32x4_dot_i16x8(high, i16x8_extend_high_i8x16(row)));
+        i32x4_add(
+            i32x4_dot_i16x8(low, i16x8_extend_low_i8x16(row)),
+            i32x4_dot_i16x8(high, i16x8_extend_high_i8x16(row)),
+        )
     }
-    let sums = i32x4_add(low_sums, high_sums);
-    let rest = queries_rest
-        .iter()
-        .zip(values_rest)
-        .map(|(query, value)| i32::from(*query) * i32::from(value.cast_signed()));
-    i32x4_extract_lane::<0>(sums)
-        + i32x4_extract_lane::<1>(sums)
-        + i32x4_extract_lane::<2>(sums)
-        + i32x4_extract_lane::<3>(sums)
-        + rest.sum::<i32>()
 }

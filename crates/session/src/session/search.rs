@@ -7,7 +7,7 @@ use tandem_model::{
 use tandem_protocol::{ItemId, SearchConfig};
 
 use super::catalogue_search::{CatalogueSearch, Found};
-use crate::{Session, SessionError};
+use crate::{Session, SessionError, cell_store::Nearest};
 
 /// What a page asks of the search on the device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,12 +49,19 @@ impl SearchMode {
     }
 }
 
-/// Number of cells that are fetched first ([`Session::next_cells`]): 256 KB of cells of 64 KB.
+/// Number of cells that are fetched first, at least ([`Session::next_cells`]).
 pub const FIRST_CELLS: usize = 4;
 
-/// Number of nearest cells that are here after each later click. Most of them are here
+/// More cells are fetched first while the files of all of them are within this number of bytes:
+/// of a catalogue that is not much too large for a device, a good part.
+pub const FIRST_BYTES: usize = 131_072;
+
+/// Number of nearest cells that are here after each later click, at least. Most of them are here
 /// already, so that about half a cell is fetched per click.
 pub const MORE_CELLS: usize = 2;
+
+/// As [`FIRST_BYTES`], for each later click.
+pub const MORE_BYTES: usize = 65_536;
 
 /// Number of rows in cells that a ranking searches, nearest cells first. Apart from a scan of the
 /// centroids, the cost of a click depends neither on the catalogue nor on the memory for cells.
@@ -97,6 +104,10 @@ impl Session {
     /// # Errors
     /// [`SessionError::Model`] if the index has another width than the model.
     pub fn wanted_cells(&mut self, n: usize) -> Result<Vec<CellId>, SessionError> {
+        self.wanted_of(Nearest { cells: n, bytes: 0 })
+    }
+
+    fn wanted_of(&mut self, near: Nearest) -> Result<Vec<CellId>, SessionError> {
         let Some(user) = self.encoding_cache.of(&self.readable_history()) else {
             return Ok(Vec::new());
         };
@@ -105,17 +116,21 @@ impl Session {
             return Ok(Vec::new());
         }
         let Some(cells) = self.rows.cells_mut() else { return Ok(Vec::new()) };
-        Ok(cells.wanted(&query, n)?)
+        Ok(cells.wanted(&query, near)?)
     }
 
-    /// The cells to fetch now: the nearest [`FIRST_CELLS`] while none is here, later those of
-    /// the nearest [`MORE_CELLS`] that are not here. See [`wanted_cells`](Self::wanted_cells).
+    /// The cells to fetch now: the nearest [`FIRST_CELLS`], or those within [`FIRST_BYTES`] if
+    /// these are more, while none is here; later those of the nearest [`MORE_CELLS`], or within
+    /// [`MORE_BYTES`], that are not here. See [`wanted_cells`](Self::wanted_cells).
     ///
     /// # Errors
     /// As [`wanted_cells`](Self::wanted_cells).
     pub fn next_cells(&mut self) -> Result<Vec<CellId>, SessionError> {
-        let n = if self.cell_usage().0 == 0 { FIRST_CELLS } else { MORE_CELLS };
-        self.wanted_cells(n)
+        self.wanted_of(if self.cell_usage().0 == 0 {
+            Nearest { cells: FIRST_CELLS, bytes: FIRST_BYTES }
+        } else {
+            Nearest { cells: MORE_CELLS, bytes: MORE_BYTES }
+        })
     }
 
     /// Size, path and hash of a cell's file.

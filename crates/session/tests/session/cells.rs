@@ -77,7 +77,8 @@ fn the_nearest_cells_are_wanted_first_and_searched() {
     let (mut session, files) = with_cells(DEFAULT_CELL_MEMORY);
     rank(&session);
     let all = session.wanted_cells(CELLS).unwrap();
-    assert_eq!(session.next_cells().unwrap(), all[..FIRST_CELLS]);
+    // All of these small cells are within `FIRST_BYTES`, and later within `MORE_BYTES`.
+    assert_eq!(session.next_cells().unwrap(), all);
     let wanted = session.wanted_cells(2).unwrap();
     assert_eq!(wanted, all[..2]);
     accept(&mut session, &files, &wanted);
@@ -89,9 +90,19 @@ fn the_nearest_cells_are_wanted_first_and_searched() {
     let ranked = rank(&session);
     assert!(ranked.searched && ranked.items.iter().all(|item| members.contains(&item.item)));
     assert_eq!(ranked.items.len(), 10);
-    assert!(session.next_cells().unwrap().is_empty(), "the nearest ones are here");
+    assert_eq!(session.next_cells().unwrap(), all[2..]);
     let entry = session.cell(wanted[0]).unwrap();
     assert_eq!(entry.bytes as usize, files[wanted[0].0 as usize].len());
+}
+
+#[test]
+fn no_more_cells_are_wanted_than_memory_has_room_for() {
+    let (mut session, files) = with_cells(800);
+    rank(&session);
+    let all = session.wanted_cells(CELLS).unwrap();
+    assert_eq!(session.next_cells().unwrap(), all[..FIRST_CELLS]);
+    accept(&mut session, &files, &all[..1]);
+    assert_eq!(session.next_cells().unwrap(), all[1..2]);
 }
 
 #[test]

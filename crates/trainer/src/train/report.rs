@@ -17,6 +17,9 @@ use tandem_training::{
 use super::options::{Display, FitOptions};
 use crate::write_atomically;
 
+/// Shortest time between two lines of progress without a terminal.
+const BETWEEN_LINES: Duration = Duration::from_secs(2);
+
 /// [`fit::fit`] with its progress reported as `options` ask.
 pub(super) fn fit<M: SequenceModel>(
     trainer: &mut Trainer<M>,
@@ -30,6 +33,7 @@ pub(super) fn fit<M: SequenceModel>(
         bar: ProgressBar::hidden(),
         remaining: options.fit_config().time_limit,
         since: Instant::now(),
+        noted: None,
     };
     let best = fit::fit(trainer, job, keep, |event| report.observe(event));
     report.bar.finish_and_clear();
@@ -43,6 +47,8 @@ struct Report<'a> {
     /// Time left of the limit at `since`.
     remaining: Duration,
     since: Instant,
+    /// When progress was last written as a line, in place of a bar.
+    noted: Option<Instant>,
 }
 
 impl Report<'_> {
@@ -96,12 +102,19 @@ impl Report<'_> {
         let improved = best.number == epoch.number;
         match self.options.display {
             Display::OneBar => {
-                self.bar.set_position(self.seconds());
-                self.bar.set_message(format!(
+                let message = format!(
                     "{} epochs, best: {best}; at most {:.0} s left",
                     epoch.number,
                     remaining.as_secs_f64()
-                ));
+                );
+                self.bar.set_position(self.seconds());
+                // Without a terminal there is no bar. Whoever reads the lines still sees progress.
+                let due = self.noted.is_none_or(|noted| noted.elapsed() >= BETWEEN_LINES);
+                if self.bar.is_hidden() && due {
+                    crate::terminal::note(format_args!("  {message}"));
+                    self.noted = Some(Instant::now());
+                }
+                self.bar.set_message(message);
             }
             Display::Epochs => {
                 self.bar.finish_and_clear();

@@ -7,7 +7,7 @@ use tandem_model::{
 use tandem_protocol::ItemId;
 
 use super::{
-    CellsConfig,
+    CellRows, CellsConfig,
     kmeans::{centroids, nearest},
     merge::Merger,
     split::Splitter,
@@ -75,7 +75,8 @@ pub fn build_cells(
     let quantised: Vec<QuantisedRow> =
         (0..table.len()).map_while(|at| table.row(at)).collect::<Result<_, _>>()?;
     let rows: Vec<f32> = quantised.iter().flat_map(QuantisedRow::values).collect();
-    let bytes: Vec<usize> = ids.iter().map(|id| 2 + id.as_str().len() + 4 + dims).collect();
+    let bytes: Vec<usize> =
+        ids.iter().map(|id| 2 + id.as_str().len() + config.rows.width(dims)).collect();
     let total: usize = bytes.iter().sum();
 
     let first = centroids(&rows, dims, cell_count(total, dims, config.probes), config.seed);
@@ -101,7 +102,14 @@ pub fn build_cells(
     for (members, vector) in items.iter().zip(vectors.chunks_exact(dims)) {
         let mut part = ItemTable::new(dims)?;
         for &item in members {
-            part.push(&quantised[item as usize])?;
+            let row = &quantised[item as usize];
+            match config.rows {
+                CellRows::FourBits => {
+                    let values: Vec<f32> = row.values().collect();
+                    part.push(&QuantisedRow::quantise_to_4_bits(&values)?)?;
+                }
+                CellRows::EightBits => part.push(row)?,
+            }
         }
         let part_ids = members.iter().map(|&item| ids[item as usize].clone()).collect();
         let file = Cell::new(part_ids, part)?.to_bytes();

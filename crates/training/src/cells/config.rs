@@ -1,3 +1,23 @@
+/// Precision of the rows in cells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CellRows {
+    /// 4 bits per value: cells of almost half the size, whose items change places with others
+    /// that score nearly alike.
+    FourBits,
+    /// 8 bits per value, as in the item table.
+    EightBits,
+}
+
+impl CellRows {
+    /// Bytes of a row of `dims` values.
+    pub(super) fn width(self, dims: usize) -> usize {
+        4 + match self {
+            Self::FourBits => dims.div_ceil(2),
+            Self::EightBits => dims,
+        }
+    }
+}
+
 /// Settings of [`build_cells`](super::build_cells).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CellsConfig {
@@ -5,15 +25,17 @@ pub struct CellsConfig {
     pub max_bytes: usize,
     /// Number of nearest cells in which a query should find its best items. The index is trained
     /// for it, and the number of clusters minimises the bytes of the index and of this number of
-    /// cells of mean size. A device loads the nearest `FIRST_CELLS` (4) first, and after each
-    /// later click those of the nearest `MORE_CELLS` (2) that it lacks.
+    /// cells of mean size. A device loads the nearest four first, or 128 KB of them, and after
+    /// each later click those of the nearest two, or of 64 KB, that it lacks.
     pub probes: usize,
+    /// How the rows in cells are stored.
+    pub rows: CellRows,
     /// Random seed.
     pub seed: u64,
 }
 
 impl Default for CellsConfig {
     fn default() -> Self {
-        Self { max_bytes: 65_536, probes: 2, seed: 7 }
+        Self { max_bytes: 65_536, probes: 2, rows: CellRows::EightBits, seed: 7 }
     }
 }

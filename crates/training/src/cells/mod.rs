@@ -17,4 +17,4 @@ mod split;
 mod vectors;
 
 pub use build::{Cells, build_cells};
-pub use config::CellsConfig;
+pub use config::{CellRows, CellsConfig};

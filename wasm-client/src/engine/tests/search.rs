@@ -177,11 +177,11 @@ fn cells_near_the_visitor_are_fetched_and_searched() {
     let fetched = fetch(&engine);
     assert!(!fetched.rows, "only cells");
     let update = fetched.update.unwrap();
-    assert_eq!(cell_requests(&script), 4);
+    assert_eq!(cell_requests(&script), ITEMS / CELL);
     assert!(update.searched && update.items.len() > before);
     // They are here now: nothing more to fetch.
     assert!(fetch(&engine).update.is_none());
-    assert_eq!(cell_requests(&script), 4);
+    assert_eq!(cell_requests(&script), ITEMS / CELL);
 }
 
 #[test]

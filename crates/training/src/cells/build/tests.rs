@@ -28,7 +28,8 @@ proptest! {
     ) {
         let table = table(items, groups);
         let ids = ids(items);
-        let config = CellsConfig { max_bytes, seed, ..CellsConfig::default() };
+        let rows = CellRows::EightBits;
+        let config = CellsConfig { max_bytes, rows, seed, ..CellsConfig::default() };
         let cells = build_cells(&ids, &table, &[1.0, 0.0, 0.0, -1.0, 0.5, 0.0], &config).unwrap();
         let mut seen = vec![0; items];
         for (at, file) in cells.files.iter().enumerate() {
@@ -45,6 +46,27 @@ proptest! {
         prop_assert!(seen.iter().all(|times| *times == 1), "{:?}", seen);
         let read = CellIndex::from_bytes(&cells.index.to_bytes()).unwrap();
         prop_assert_eq!(read, cells.index);
+    }
+}
+
+#[test]
+fn rows_of_4_bits_are_near_those_of_the_table() {
+    let table = table(50, 3);
+    let config = CellsConfig { rows: CellRows::FourBits, ..CellsConfig::default() };
+    let cells = build_cells(&ids(50), &table, &[], &config).unwrap();
+    for (at, items) in (0..).zip(&cells.items) {
+        let cell = cells.index.open(CellId(at), &cells.files[at as usize]).unwrap();
+        for (place, item) in items.iter().enumerate() {
+            let values = |row: Option<Result<QuantisedRow, ModelError>>| -> Vec<f32> {
+                row.unwrap().unwrap().values().collect()
+            };
+            let (found, exact) =
+                (values(cell.rows().row(place)), values(table.row(*item as usize)));
+            let largest = exact.iter().fold(0.0_f32, |max, value| max.max(value.abs()));
+            for (found, exact) in found.iter().zip(&exact) {
+                assert!((found - exact).abs() <= largest / 14.0 + 1e-6, "{found} {exact}");
+            }
+        }
     }
 }
 
