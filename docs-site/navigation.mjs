@@ -42,6 +42,7 @@ const GROUPS = {
     'cloud-server/README.md': ['server', 'Cloud server'],
     'docs/hosting.md': ['hosting', 'Hosting'],
     'docs/storage.md': ['storage', 'Storage'],
+    'docs/scaling.md': ['scaling', 'Scaling'],
     'docs/reliability.md': ['reliability', 'What it withstands'],
     'SECURITY.md': ['security', 'Security'],
   },
