@@ -272,9 +272,9 @@ impl Server {
             times.push(start.elapsed().as_secs_f64() * 1e3);
         }
         times.sort_by(f64::total_cmp);
-        let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
+        let at = |percent: usize| times[(times.len() - 1) * percent / 100];
         let count = times.len();
-        Ok(format!("{count} | {:.1} | {:.1} | {:.1}", at(0.5), at(0.99), at(1.0)))
+        Ok(format!("{count} | {:.1} | {:.1} | {:.1}", at(50), at(99), at(100)))
     }
 
     fn send(&self, method: &str, path: &str, media_type: &str, body: &str) -> Result<(), Failure> {

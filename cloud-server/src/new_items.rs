@@ -84,6 +84,9 @@ impl NewItems {
     }
 }
 
+/// The position of an item, and what is known of it; `None` if it is not stored any more.
+type ReadItem = (ItemIndex, Option<Arc<AddedItem>>);
+
 /// Why new items could not be read.
 #[derive(Debug, thiserror::Error)]
 enum ReadError {
@@ -129,7 +132,7 @@ impl Reader {
         &mut self,
         changed: &ChangedTexts,
         signals: Option<&RankingSignals>,
-    ) -> Result<Vec<(ItemIndex, Option<Arc<AddedItem>>)>, ReadError> {
+    ) -> Result<Vec<ReadItem>, ReadError> {
         let ids: Vec<ItemId> = changed.changed.iter().map(|(id, _)| id.clone()).collect();
         let mut stored: HashMap<ItemId, Item> = self
             .storage

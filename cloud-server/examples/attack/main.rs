@@ -74,7 +74,9 @@ fn main() -> Result<(), Failure> {
         return Err(format!("`{kind}` is no kind of attack").into());
     }
     if kind == "slow" {
-        slow::KINDS.iter().for_each(|(kind, _)| run.attack(kind));
+        for (kind, _) in slow::KINDS {
+            run.attack(kind);
+        }
     } else {
         run.attack(kind);
     }

@@ -108,7 +108,9 @@ impl LiveItems {
         let mut state = self.write();
         if Arc::ptr_eq(&state.catalogue, catalogue) && !items.is_empty() {
             let added = Arc::make_mut(&mut state.added.items);
-            items.into_iter().for_each(|(position, item)| added.set(position, item));
+            for (position, item) in items {
+                added.set(position, item);
+            }
         }
     }
 

@@ -4,7 +4,9 @@ use std::{sync::Arc, time::Instant};
 
 use tandem_dataset::ItemIndex;
 use tandem_generator::Generation;
-use tandem_protocol::{CandidatesRequest, CandidatesResponse, ItemId, ItemRow, Timings};
+use tandem_protocol::{
+    CandidatesRequest, CandidatesResponse, ItemId, ItemRow, ScoreExplanation, Timings,
+};
 
 use super::{
     list::{List, timings},
@@ -43,9 +45,10 @@ pub(super) async fn remote_list(
     if let Some(filter) = &request.filter {
         check_filter(filter, state.storage.is_some())?;
     }
-    let release = match request.rows {
-        true => Some(find_release(artifacts, request.release.as_deref()).await?),
-        false => None,
+    let release = if request.rows {
+        Some(find_release(artifacts, request.release.as_deref()).await?)
+    } else {
+        None
     };
     if state.is_draining() {
         return Err(ApiError::ShuttingDown);
@@ -60,7 +63,7 @@ pub(super) async fn remote_list(
         candidate.row = catalogue.index_of(&candidate.item).and_then(row);
         if caller.role == Role::Public {
             candidate.explanation =
-                candidate.explanation.map(|it| it.with_counts_in_language_model());
+                candidate.explanation.map(ScoreExplanation::with_counts_in_language_model);
         }
     }
     let id = |item: ItemIndex| -> ItemId { catalogue.get(item).id.clone() };

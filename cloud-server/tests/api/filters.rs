@@ -119,7 +119,7 @@ fn a_filtered_list_is_the_long_list_without_the_others() {
         ..NewItem::new(number.to_string().as_str().into())
     };
     let new: Vec<NewItem> = (1..=25).map(item).collect();
-    storage.block_on(storage.upsert_items(new.to_vec())).unwrap();
+    storage.block_on(storage.upsert_items(new.clone())).unwrap();
     drop(storage);
     let mut command = folder.command_with(&gguf);
     command.arg("--storage").arg(&location);

@@ -59,12 +59,12 @@ pub fn simulate_waiting(
         }
     }
     waits.sort_by(f64::total_cmp);
-    let at = |share: f64| waits[((waits.len() - 1) as f64 * share).round() as usize];
+    let at = |percent: usize| waits[(waits.len() - 1) * percent / 100];
     let elapsed = (now_ms - measured_from).max(list_ms);
     Waiting {
         mean_ms: waits.iter().sum::<f64>() / waits.len() as f64,
-        p50_ms: at(0.5),
-        p99_ms: at(0.99),
+        p50_ms: at(50),
+        p99_ms: at(99),
         busy: (busy_ms / elapsed / replicas as f64).min(1.0),
     }
 }

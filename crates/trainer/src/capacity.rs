@@ -12,6 +12,8 @@ const VISITORS: &str = "Visitors";
 const SERVERS: &str = "Servers and prices";
 /// Lists of a simulation: enough for a steady 99th percentile.
 const SIMULATED_LISTS: usize = 200_000;
+/// Servers of a simulation.
+const MANY: u32 = 256;
 
 /// Options of `tandem capacity`.
 #[derive(Args, Debug)]
@@ -113,8 +115,8 @@ pub(crate) fn run(args: &Capacity) -> Result<()> {
     let column = |workload: &Workload| -> Result<Column> {
         let plan = plan(workload, &costs, &machine).map_err(|error| BadInput(error.to_string()))?;
         // Thousands of replicas take their lists as hundreds do.
-        let replicas = plan.replicas.min(256.0);
-        let lists_per_s = plan.lists.peak * replicas / plan.replicas;
+        let replicas = (1..MANY).find(|&number| f64::from(number) >= plan.replicas).unwrap_or(MANY);
+        let lists_per_s = plan.lists.peak * f64::from(replicas) / plan.replicas;
         let waiting = (lists_per_s > 0.0).then(|| {
             simulate_waiting(lists_per_s, plan.list_ms, replicas as usize, SIMULATED_LISTS, 7)
         });
@@ -197,8 +199,9 @@ fn short(value: f64) -> String {
     if value == 0.0 || !value.is_finite() {
         return format!("{value}");
     }
-    let digits = 2 - value.abs().log10().floor() as i32;
-    let text = format!("{value:.*}", digits.max(0) as usize);
+    // Decimals: two below ten, one below a hundred, one more for each zero behind the point.
+    let digits = usize::try_from(2 - value.abs().log10().floor() as i32).unwrap_or(0);
+    let text = format!("{value:.digits$}");
     if digits > 0 {
         let trimmed = text.trim_end_matches('0').trim_end_matches('.');
         return trimmed.to_owned();

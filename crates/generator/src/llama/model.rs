@@ -43,7 +43,7 @@ pub struct Model {
 #[derive(Debug)]
 enum Engine {
     /// A text model: items are represented by their titles.
-    Titles(TitleEngine),
+    Titles(Box<TitleEngine>),
     /// One token per item.
     ItemTokens(ItemTokenEngine),
 }
@@ -100,9 +100,11 @@ impl Model {
         if model.is_recurrent() || model.is_hybrid() {
             return Err(unsupported(gguf, "a transformer decoder", "a recurrent model"));
         }
-        let engine = match item_tokens {
-            Some(item_tokens) => Engine::ItemTokens(item_tokens),
-            None => Engine::Titles(TitleEngine::new(gguf, &metadata, &model, &catalogue, options)?),
+        let engine = if let Some(item_tokens) = item_tokens {
+            Engine::ItemTokens(item_tokens)
+        } else {
+            let titles = TitleEngine::new(gguf, &metadata, &model, &catalogue, options)?;
+            Engine::Titles(Box::new(titles))
         };
         let mut loaded = Self {
             weights: model,

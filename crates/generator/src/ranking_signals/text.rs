@@ -77,7 +77,9 @@ impl TextTable {
             *weight = ((*weight - best) / options.scale).exp();
         }
         let sum: f32 = nearest.iter().map(|(_, weight)| weight).sum();
-        nearest.iter_mut().for_each(|(_, weight)| *weight /= sum);
+        for (_, weight) in &mut nearest {
+            *weight /= sum;
+        }
         Some(AddedText { row, neighbours: nearest })
     }
 

@@ -74,9 +74,9 @@ fn shop(weights: SignalWeights) -> Shop {
 }
 
 /// An item whose text is that of the known item `like`.
-fn like(shop: &Shop, id: &str, like: u32) -> Option<Arc<AddedItem>> {
+fn like(shop: &Shop, id: &str, like: u32) -> Arc<AddedItem> {
     let text = shop.table.added(&vector(like), NeighbourOptions::default());
-    Some(Arc::new(AddedItem { text, ..added_item(id, "New") }))
+    Arc::new(AddedItem { text, ..added_item(id, "New") })
 }
 
 fn ids(list: &[tandem_generator::Ranked]) -> Vec<u32> {
@@ -89,7 +89,7 @@ fn an_added_item_is_ranked_by_its_text_and_changes_no_other_score() {
     let mut generator = shop.model.generator().unwrap();
     let mut added = AddedItems::new(&shop.catalogue);
     let (new, without_text) = (added.push(), added.push());
-    added.set(new, like(&shop, "new", 7));
+    added.set(new, Some(like(&shop, "new", 7)));
     added.set(without_text, Some(Arc::new(added_item("other", "Other"))));
     let history = items([7]);
     let query = Query { history: &history, exclude: &[], only: None, added: Some(&added), k: 100 };
@@ -127,7 +127,7 @@ fn the_logit_of_an_added_item_is_the_mean_of_its_neighbours() {
     let shop = shop(only_model);
     let mut added = AddedItems::new(&shop.catalogue);
     let new = added.push();
-    added.set(new, like(&shop, "new", 5));
+    added.set(new, Some(like(&shop, "new", 5)));
     let history = items([1, 2]);
     let logits = shop.model.item_tokens().unwrap().logits(&history).unwrap();
     let neighbours = added.text(new).unwrap().neighbours().to_vec();
@@ -152,7 +152,7 @@ fn a_history_of_added_items_is_read_as_the_most_similar_known_ones() {
     let mut generator = shop.model.generator().unwrap();
     let mut added = AddedItems::new(&shop.catalogue);
     let (new, without_text) = (added.push(), added.push());
-    added.set(new, like(&shop, "new", 7));
+    added.set(new, Some(like(&shop, "new", 7)));
     let ask = |generator: &mut dyn Generator, history: &[ItemIndex]| {
         let query = Query { history, exclude: &[], only: None, added: Some(&added), k: 10 };
         generator.generate_batch(&[query]).remove(0).unwrap()
@@ -175,7 +175,7 @@ fn events_count_for_added_items_at_once() {
     let mut generator = shop.model.generator().unwrap();
     let mut added = AddedItems::new(&shop.catalogue);
     let new = added.push();
-    added.set(new, like(&shop, "new", 7));
+    added.set(new, Some(like(&shop, "new", 7)));
     // One known pair, so that counts tell known items apart.
     shop.model.signals().unwrap().count(&items([1]), ItemIndex(2), 10);
     let history = items([1]);

@@ -102,7 +102,9 @@ impl Storage {
     /// # Errors
     /// See [`StorageError`].
     pub async fn add_missing_items(&self, mut items: Vec<NewItem>) -> Result<u64, StorageError> {
-        items.iter_mut().for_each(|item| item.available = None);
+        for item in &mut items {
+            item.available = None;
+        }
         self.long(move |database| async move {
             Ok(insert(&database, items, "ON CONFLICT (id) DO NOTHING").await?.items)
         })
