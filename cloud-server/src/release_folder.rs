@@ -117,7 +117,10 @@ impl Parts {
         let Dataset { name, catalogue, notice, repeats, .. } = Dataset::load(data)?;
         let catalogue = Arc::new(catalogue);
         let artifacts = Arc::new(open(Arc::clone(&catalogue))?);
-        check_names(gguf.iter().map(|model| model.name.as_str()))?;
+        // A server with generators has no models.
+        if !gguf.is_empty() {
+            check_names(gguf.iter().map(|model| model.name.as_str()))?;
+        }
         gguf.iter().try_for_each(|model| check_gguf(&model.path))?;
         let signals = signals.map(|folder| RankingSignals::read(folder, &catalogue)).transpose()?;
         let signals = signals.map(Arc::new);

@@ -360,7 +360,7 @@ fn a_full_disk_is_refused_with_its_reason_and_half_a_batch_never_stays() {
         storage.block_on(storage.sizes()).unwrap().items
     };
     wait_until("the catalogue is copied", || known() > 0);
-    let (catalogue, lists) = (known(), candidates(&server));
+    let catalogue = known();
     let batch = |from: usize| -> (u16, Value) {
         send(&server, &upsert(&items(from..from + 5_000))).unwrap()
     };
@@ -399,7 +399,8 @@ fn a_full_disk_is_refused_with_its_reason_and_half_a_batch_never_stays() {
     let (session, status, code) = refused.unwrap();
     assert_eq!((status, code), (503, json!("storage_full")));
     assert_eq!(stored(&server, &format!("a{session}")), [""; 0], "of {accepted} before");
-    assert_eq!(candidates(&server), lists, "lists go on");
+    // With the stored items: a model of titles ranks them at once.
+    assert!(!candidates(&server).is_empty(), "lists go on");
     assert_eq!(known(), catalogue + written as u64, "nothing of the refused batch is stored");
     fs::remove_file(&filler).unwrap();
     fs::remove_file(&reserve).unwrap();

@@ -484,7 +484,8 @@ rows: boolean,
 /**
  * The release that the rows are to be of: the one whose weights the device holds. A server
  * that does not have it refuses the request. Default: the current release. The header
- * `x-artifacts` of the response names the release.
+ * `x-artifacts` of the response names the release. Without `rows`, candidates that the
+ * catalogue of the release lacks have rows of it, if the server has the release.
  */
 release?: string | null, 
 /**
@@ -583,12 +584,13 @@ export type Candidate = {
  */
 item: ItemId, 
 /**
- * Log-probability (nats) of the item among the items that remain, which are those of the
- * catalogue that meet the filter and are neither in the history nor excluded.
+ * Log-probability (nats) of the item among the items that remain, which are those that the
+ * server can rank, meet the filter and are neither in the history nor excluded.
  */
 logprob: number, 
 /**
- * The item's row (`ItemRow::row`), if rows were requested.
+ * The item's row (`ItemRow::row`), if rows were requested or the catalogue of the release
+ * lacks the item. Absent if the server has none.
  */
 row?: string | null, 
 /**
