@@ -30,8 +30,11 @@ const NEWEST: f64 = 0.1;
 const PATIENCE: f64 = 4.0;
 /// But not before this time, which every machine needs now and then.
 const LEAST_PATIENCE: Duration = Duration::from_millis(50);
-/// Expected time before the first answer.
+/// Expected time before the first answer, for the time after which a second one is asked.
 const UNKNOWN_MS: f64 = 10.0;
+/// An old time counts half after so many seconds. Otherwise a generator that was slow once, and is
+/// therefore never chosen, would never be measured again.
+const FORGET_S: f64 = 5.0;
 /// Seconds after which a client may retry if a generator names none.
 const RETRY_S: u64 = 1;
 
@@ -69,13 +72,24 @@ struct Health {
     failures: u32,
     /// It is left out until then.
     out_until: Option<Instant>,
-    /// Mean of recent times of a request in milliseconds.
+    /// Mean of recent times of a request in milliseconds, and when it was last measured.
     mean_ms: Option<f64>,
+    measured: Option<Instant>,
 }
 
 #[derive(Deserialize)]
 struct Ready {
     models: Vec<HostedModel>,
+}
+
+impl Health {
+    /// Time of a request, by which generators are compared. One that has not been measured counts
+    /// as fast, so that it is.
+    fn expected_ms(&self, now: Instant) -> f64 {
+        let (Some(mean_ms), Some(measured)) = (self.mean_ms, self.measured) else { return 0.0 };
+        let age_s = now.saturating_duration_since(measured).as_secs_f64();
+        mean_ms * (-age_s / FORGET_S).exp2()
+    }
 }
 
 impl Target {
@@ -106,7 +120,7 @@ impl Target {
         let waiting = self.in_flight.load(Ordering::Relaxed) + 1;
         Load {
             is_available: !health.models.is_empty() && !is_out,
-            expected_ms: waiting as f64 * health.mean_ms.unwrap_or(UNKNOWN_MS),
+            expected_ms: waiting as f64 * health.expected_ms(now),
         }
     }
 
@@ -160,6 +174,7 @@ impl Target {
                 let ms = started.elapsed().as_secs_f64() * 1e3;
                 let before = health.mean_ms.unwrap_or(ms);
                 health.mean_ms = Some(before + NEWEST * (ms - before));
+                health.measured = Some(Instant::now());
                 (health.failures, health.out_until) = (0, None);
             }
             // It works but is full, or the request is at fault.
@@ -239,5 +254,20 @@ impl<'t> InFlight<'t> {
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_time_is_forgotten_and_an_unknown_one_counts_as_short() {
+        let now = Instant::now();
+        let health = Health { mean_ms: Some(8.0), measured: Some(now), ..Health::default() };
+        assert!((health.expected_ms(now) - 8.0).abs() < 1e-9);
+        let later = now + Duration::from_secs(10);
+        assert!((health.expected_ms(later) - 2.0).abs() < 1e-9);
+        assert!(Health::default().expected_ms(now).abs() < 1e-9);
     }
 }

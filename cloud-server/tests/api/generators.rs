@@ -3,12 +3,15 @@
 use std::{fs, net::TcpListener, process::Command, thread};
 
 use serde_json::{Value, json};
+use tandem_dataset::{Catalogue, Dataset, Item, ItemIndex, Sequence};
 
 use crate::{
-    fixture::{candidate_ids, catalogue, wait_until, write_artifacts},
+    fixture::{candidate_ids, wait_until, write_artifacts},
     process::Process,
     start::Folder,
 };
+
+const NO_RATES: [&str; 4] = ["--rate-candidates", "0", "--rate-requests", "0"];
 
 /// Starts a server on a folder of its own for the port file.
 fn start(name: &str, folder: &Folder, command: &mut Command) -> Process {
@@ -17,8 +20,9 @@ fn start(name: &str, folder: &Folder, command: &mut Command) -> Process {
     Process::start_with(&ports, command)
 }
 
+/// Rates are those of the server in front.
 fn generator(name: &str, folder: &Folder) -> Process {
-    start(name, folder, &mut folder.command()).ready()
+    start(name, folder, folder.command().args(NO_RATES)).ready()
 }
 
 fn url(process: &Process) -> String {
@@ -101,7 +105,7 @@ fn requests_go_on_when_a_generator_is_killed_and_when_it_is_back() {
     // What needs no list is answered.
     assert_eq!(front.post("/v1/rows", r#"{"items":["1"]}"#).0, 200);
     let mut again = folder.command_on_port(&one.port().to_string());
-    again.arg("--gguf").arg(folder.path("model.gguf"));
+    again.arg("--gguf").arg(folder.path("model.gguf")).args(NO_RATES);
     let _again = start("again", &folder, &mut again).ready();
     wait_until("the generator is found again", || front.get("/readyz").0 == 200);
     ask(1);
@@ -135,11 +139,17 @@ fn a_generator_that_hangs_does_not_delay_a_list() {
 #[test]
 fn a_generator_of_another_catalogue_is_not_used() {
     let (folder, another) = (Folder::new(), Folder::new());
-    let data = another.path("data").join("catalogue.jsonl");
-    let text = fs::read_to_string(&data).unwrap().replace("of number 7", "of number seven");
-    fs::write(&data, text).unwrap();
-    let dataset = tandem_dataset::Dataset::load(&another.path("data")).unwrap();
-    assert_ne!(dataset.catalogue.hash(), catalogue().hash());
+    let items = (1..=9).map(|number| Item {
+        title: format!("The book of number {number}"),
+        ..Item::untitled(format!("book-{number}").as_str().into())
+    });
+    let books = Catalogue::new(items.collect()).unwrap();
+    let sequence =
+        Sequence { user: "1".to_owned(), items: vec![ItemIndex(0), ItemIndex(1)], times: None };
+    let dataset = Dataset::new("books", books, vec![sequence], None).unwrap();
+    fs::remove_dir_all(another.path("data")).unwrap();
+    dataset.save(&another.path("data")).unwrap();
+    fs::remove_dir_all(another.path("artifacts")).unwrap();
     write_artifacts(&another.path("artifacts"), &dataset.catalogue, 0);
     let wrong = generator("wrong", &another);
     let front = start("front", &folder, &mut front(&folder, &[url(&wrong)])).ready();

@@ -78,10 +78,11 @@ pub(crate) fn run(workspace: &Workspace, options: &DistOptions) -> Result<(), Fa
 
 /// The packages of the workspace and their dependencies, for a target.
 fn metadata(workspace: &Workspace, target: &str, features: &[&str]) -> Result<Metadata, Failure> {
-    let options = ["--locked", "--filter-platform", target].iter().chain(features);
+    let options = ["--locked", "--filter-platform", target].into_iter();
+    let options = options.chain(features.iter().copied());
     MetadataCommand::new()
         .current_dir(workspace.root())
-        .other_options(options.map(|&option| option.to_owned()).collect::<Vec<_>>())
+        .other_options(options.map(str::to_owned).collect::<Vec<_>>())
         .exec()
         .map_err(|error| Failure::Check(format!("cargo metadata failed: {error}")))
 }
