@@ -13,11 +13,13 @@ mod hedges;
 mod target;
 mod url;
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
 
 use actix_web::{rt::time::sleep_until, web::Bytes};
 use rand::{SeedableRng, rngs::StdRng};
-use std::sync::Mutex;
 use tandem_protocol::{CandidatesRequest, CandidatesResponse, HostedModel};
 use tokio::task::JoinSet;
 
@@ -91,7 +93,7 @@ impl Generators {
         let arrived = Instant::now();
         let body = serde_json::to_vec(request).map(Bytes::from).map_err(|_| ApiError::Internal)?;
         let mut running = JoinSet::new();
-        let mut tried = Vec::new();
+        let (mut tried, mut waiting) = (Vec::new(), Vec::new());
         let mut refusal = ApiError::NoGenerator;
         let mut hedge_at = None;
         self.hedges.request();
@@ -99,19 +101,29 @@ impl Generators {
             if running.is_empty() {
                 let Some(at) = self.choose(&tried) else { return Err(refusal) };
                 tried.push(at);
+                waiting.push(at);
                 hedge_at = Some(Instant::now() + self.targets[at].patience());
                 let attempt = Attempt { body: body.clone(), client, deadline };
-                running.spawn_local(Arc::clone(&self.targets[at]).ask(attempt));
+                running.spawn_local(self.ask(at, attempt));
             }
             let wake = hedge_at.map_or(deadline, |at: Instant| at.min(deadline));
             tokio::select! {
-                Some(done) = running.join_next() => match done.unwrap_or(Err(Failed::Elsewhere(ApiError::Internal))) {
-                    Ok(list) if list.catalogue_hash == catalogue_hash => return Ok(list),
-                    // It has another release: one of the two is about to switch.
-                    Ok(_) => {}
-                    Err(Failed::Elsewhere(error)) => refusal = error,
-                    Err(Failed::Everywhere(error)) => return Err(error),
-                },
+                Some(done) = running.join_next() => {
+                    let Ok((at, answer)) = done else { continue };
+                    waiting.retain(|other| *other != at);
+                    match answer {
+                        Ok(list) if list.catalogue_hash == catalogue_hash => {
+                            for slower in waiting {
+                                self.targets[slower].was_slower();
+                            }
+                            return Ok(list);
+                        }
+                        // It has another release: one of the two is about to switch.
+                        Ok(_) => {}
+                        Err(Failed::Elsewhere(error)) => refusal = error,
+                        Err(Failed::Everywhere(error)) => return Err(error),
+                    }
+                }
                 () = sleep_until(wake.into()) => {
                     if Instant::now() >= deadline {
                         let seconds = deadline.saturating_duration_since(arrived).as_secs();
@@ -120,19 +132,30 @@ impl Generators {
                     hedge_at = None;
                     if let Some(at) = self.choose(&tried).filter(|_| self.hedges.take()) {
                         tried.push(at);
+                        waiting.push(at);
                         let attempt = Attempt { body: body.clone(), client, deadline };
-                        running.spawn_local(Arc::clone(&self.targets[at]).ask(attempt));
+                        running.spawn_local(self.ask(at, attempt));
                     }
                 }
             }
         }
     }
 
+    /// The answer of a generator, with its number.
+    fn ask(
+        &self,
+        at: usize,
+        attempt: Attempt,
+    ) -> impl Future<Output = (usize, Result<CandidatesResponse, Failed>)> + use<> {
+        let target = Arc::clone(&self.targets[at]);
+        async move { (at, target.ask(attempt).await) }
+    }
+
     /// A generator that was not tried yet.
     fn choose(&self, tried: &[usize]) -> Option<usize> {
         let now = Instant::now();
         let loads: Vec<_> = self.targets.iter().map(|target| target.load(now)).collect();
-        let mut random = self.random.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
         choose(&loads, tried, &mut *random)
     }
 }

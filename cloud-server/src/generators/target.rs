@@ -90,9 +90,22 @@ impl Health {
         let age_s = now.saturating_duration_since(measured).as_secs_f64();
         mean_ms * (-age_s / FORGET_S).exp2()
     }
+
+    /// Leaves it out for a while, twice as long each time until it answers.
+    fn leave_out(&mut self) {
+        let pause = FIRST_PAUSE * 2_u32.saturating_pow(self.failures.min(16));
+        self.failures += 1;
+        self.out_until = Some(Instant::now() + pause.min(LONGEST_PAUSE));
+    }
 }
 
 impl Target {
+    /// Another generator was asked later and has answered before. Without an answer nothing else
+    /// would tell that it hangs, and each further request would wait for it first.
+    pub(super) fn was_slower(&self) {
+        self.health().leave_out();
+    }
+
     pub(super) fn new(url: &GeneratorUrl, key: Option<&str>) -> Self {
         Self {
             url: url.clone(),
@@ -179,11 +192,7 @@ impl Target {
             }
             // It works but is full, or the request is at fault.
             Err(Failed::Elsewhere(ApiError::Overloaded { .. }) | Failed::Everywhere(_)) => {}
-            Err(Failed::Elsewhere(_)) => {
-                let pause = FIRST_PAUSE * 2_u32.saturating_pow(health.failures.min(16));
-                health.failures += 1;
-                health.out_until = Some(Instant::now() + pause.min(LONGEST_PAUSE));
-            }
+            Err(Failed::Elsewhere(_)) => health.leave_out(),
         }
         result
     }
