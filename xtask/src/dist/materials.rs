@@ -183,7 +183,6 @@ fn checksum<'l>(lock: &'l str, name: &str, version: &str) -> Option<&'l str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cargo_metadata::MetadataCommand;
 
     fn workspace() -> Workspace {
         Workspace::locate().unwrap()
@@ -192,11 +191,8 @@ mod tests {
     #[test]
     fn licences_name_embedded_files_and_sources_within_packages() {
         let workspace = workspace();
-        let metadata = MetadataCommand::new()
-            .current_dir(workspace.root())
-            .other_options(vec!["--locked".to_owned(), "--offline".to_owned()])
-            .exec()
-            .unwrap();
+        let target = super::super::target(&workspace).unwrap();
+        let metadata = super::super::metadata(&workspace, &target, &[]).unwrap();
         let roots = ["cloud-server", "tandem-trainer"];
         let used =
             dependencies(&metadata, &roots, |kind| kind != DependencyKind::Development).unwrap();
