@@ -178,10 +178,10 @@ pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, S
         .map(|activations| Follower::start(activations, state.clone().into_inner(), models))
         .transpose()
         .map_err(StartError::from)?;
-    let new_items = state
-        .storage
-        .clone()
-        .map(|storage| NewItems::start(state.clone().into_inner(), storage, embedded));
+    // Generators read new items themselves.
+    let read = state.storage.clone().filter(|_| state.generators.is_none());
+    let new_items =
+        read.map(|storage| NewItems::start(state.clone().into_inner(), storage, embedded));
     let new_items = new_items.transpose().map_err(StartError::from)?;
     let serving = serve_until_stopped(args, reload, listener, &state, first);
     let outcome = System::new().block_on(serving);

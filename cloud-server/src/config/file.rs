@@ -201,8 +201,11 @@ fn raw(matches: &ArgMatches, id: &str) -> Option<Vec<String>> {
     Some(values.map(|value| value.to_string_lossy().into_owned()).collect())
 }
 
-/// The value as it may be shown: a URL of a database without its password.
+/// The value as it may be shown: no key, and a URL of a database without its password.
 fn shown(id: &str, value: &str) -> String {
+    if id == "generator_key" {
+        return "***".to_owned();
+    }
     match value.parse::<Location>() {
         Ok(location @ Location::Postgres(_)) if id == "storage" => location.to_string(),
         _ => value.to_owned(),
@@ -231,6 +234,16 @@ mod tests {
 
     fn with(options: &[&str]) -> Result<Args, ConfigError> {
         load(&[&REQUIRED, options].concat()).map(|(args, _)| args)
+    }
+
+    #[test]
+    fn a_printed_configuration_has_no_key_and_no_password() {
+        let line = "cloud-server --data d --artifacts a --generator http://models \
+            --generator-key tdm_secret --storage postgres://anna:tdm_secret@host/shop";
+        let (_, matches) = load(&line.split_whitespace().collect::<Vec<_>>()).unwrap();
+        let text = Args::describe(&matches);
+        assert!(text.contains("http://models") && text.contains("host/shop"), "{text}");
+        assert!(!text.contains("tdm_secret"), "{text}");
     }
 
     fn file(text: &str) -> (tempfile::TempDir, String) {

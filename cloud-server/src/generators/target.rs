@@ -21,19 +21,19 @@ use crate::{client::Client, error::ApiError};
 const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
 /// Maximum size of a response with 200 candidates.
 const MAX_RESPONSE: usize = 1 << 20;
-/// A generator that fails is left out for so long, twice as long after each further failure.
+/// Time for which a generator that fails is left out; it doubles with each further failure.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 /// Weight of the newest time in the mean of recent times.
 const NEWEST: f64 = 0.1;
-/// A second generator is asked after so many times the recent time of a request.
+/// A second generator is asked when a request takes this many times the recent mean.
 const PATIENCE: f64 = 4.0;
-/// But not before this time, which every machine needs now and then.
+/// Minimum time before a second generator is asked: every machine is this slow now and then.
 const LEAST_PATIENCE: Duration = Duration::from_millis(50);
 /// Expected time before the first answer, for the time after which a second one is asked.
 const UNKNOWN_MS: f64 = 10.0;
-/// An old time counts half after so many seconds. Otherwise a generator that was slow once, and is
-/// therefore never chosen, would never be measured again.
+/// Half-life of a measured time in seconds. Without it, a generator that was slow once would not be
+/// chosen, and so never be measured, again.
 const FORGET_S: f64 = 5.0;
 /// Seconds after which a client may retry if a generator names none.
 const RETRY_S: u64 = 1;

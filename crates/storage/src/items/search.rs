@@ -28,7 +28,7 @@ fn words(text: &str) -> Vec<String> {
     folded.split(' ').filter(|word| !word.is_empty()).map(ToOwned::to_owned).collect()
 }
 
-/// Appends the words of a text, each after a space but for the first one of all.
+/// Appends the words of a text to `folded`, separated by spaces.
 fn fold(text: &str, folded: &mut String) {
     let mut is_within_word = false;
     let mut add = |c: char| {

@@ -12,8 +12,7 @@ use crate::{
     trie::{Token, Trie},
 };
 
-/// Follows the added items of the queries. A change builds the trie again, between two lists: about
-/// a millisecond for a thousand titles.
+/// Follows the added items of the queries. A change builds the whole trie again, between two lists.
 #[derive(Debug)]
 pub(super) struct AddedTitles<'m> {
     model: &'m LlamaModel,
