@@ -242,7 +242,7 @@ mod tests {
             --generator-key tdm_secret --storage postgres://anna:tdm_secret@host/shop";
         let (_, matches) = load(&line.split_whitespace().collect::<Vec<_>>()).unwrap();
         let text = Args::describe(&matches);
-        assert!(text.contains("http://models") && text.contains("host/shop"), "{text}");
+        assert!(text.contains("http://models") && text.contains("host:5432/shop"), "{text}");
         assert!(!text.contains("tdm_secret"), "{text}");
     }
 
