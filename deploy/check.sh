@@ -56,6 +56,16 @@ nginx_is_older_than_1_25_1() {
     [ "$(printf '%s\n' "$found" 1.25.1 | sort -V | head -1)" != 1.25.1 ]
 }
 
+# A part of a configuration as well, without TLS.
+replicas_nginx_config() {
+    {
+        echo "pid $folder/nginx.pid; error_log stderr; events {} http { access_log off;"
+        cat replicas/nginx.conf
+        echo "}"
+    } >"$folder/replicas.conf"
+    nginx -t -c "$folder/replicas.conf"
+}
+
 # The program need not be installed at its path.
 systemd_unit() {
     sed "s|/opt/tandem/cloud-server|/bin/true|" tandem.service >"$folder/tandem.service"
@@ -63,6 +73,7 @@ systemd_unit() {
 }
 
 check nginx.conf nginx nginx_config
+check replicas/nginx.conf nginx replicas_nginx_config
 check Caddyfile caddy caddy validate --adapter caddyfile --config Caddyfile
 check tandem.service systemd-analyze systemd_unit
 check kubernetes/tandem.yaml kubernetes-validate kubernetes-validate --strict kubernetes/tandem.yaml

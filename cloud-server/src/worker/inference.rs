@@ -114,7 +114,7 @@ fn do_jobs<'f>(
 ) {
     let max_batch = first.max_batch().max(1);
     let mut generator = Some(first);
-    while let Some(mut batch) = jobs.take(max_batch) {
+    while let Some(mut batch) = jobs.take(|waiting| batch_size(waiting, max_batch)) {
         let started = Instant::now();
         batch.retain(|queued| !queued.reply.is_closed() && started < queued.deadline);
         if batch.is_empty() {
@@ -131,6 +131,13 @@ fn do_jobs<'f>(
             let _ = reply.send(output);
         }
     }
+}
+
+/// Number of waiting jobs to decode together: half of them. While these are decoded, the clients
+/// of the previous batch read their lists and send new requests; with all of them in one batch the
+/// model would have nothing to do meanwhile.
+fn batch_size(waiting: usize, max: usize) -> usize {
+    waiting.div_ceil(2).min(max)
 }
 
 /// Returns one result for each job of the batch.

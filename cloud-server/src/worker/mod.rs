@@ -28,8 +28,9 @@ pub use job::{Job, JobOutput, WorkerError};
 /// The handle of the one thread that owns a language model, and of its bounded queue.
 ///
 /// [`Worker::generate`] may be called from any thread and any number of tasks. Clients take
-/// turns, and the jobs of a client start in the order of their arrival. When the thread becomes free, it takes all waiting jobs up to
-/// [`Generator::max_batch`](tandem_generator::Generator::max_batch) as one batch; it never
+/// turns, and the jobs of a client start in the order of their arrival. When the thread becomes
+/// free, it takes half of the waiting jobs, up to
+/// [`Generator::max_batch`](tandem_generator::Generator::max_batch), as one batch; it never
 /// waits for a batch to fill. A job whose client has disconnected or whose deadline has
 /// passed leaves the queue at once.
 pub struct Worker {

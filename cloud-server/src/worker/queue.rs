@@ -103,15 +103,17 @@ impl JobQueue {
         state.jobs -= removed;
     }
 
-    /// Waits for jobs and takes at most `max` of them; `None` when the queue is closed and empty.
-    pub(super) fn take(&self, max: usize) -> Option<Vec<QueuedJob>> {
+    /// Waits for jobs and takes as many as `size` says for the number of waiting ones; `None` when
+    /// the queue is closed and empty.
+    pub(super) fn take(&self, size: impl Fn(usize) -> usize) -> Option<Vec<QueuedJob>> {
         let state = self.lock();
         let mut state = self
             .ready
             .wait_while(state, |state| state.jobs == 0 && !state.is_closed)
             .unwrap_or_else(PoisonError::into_inner);
+        let size = size(state.jobs);
         let mut batch = Vec::new();
-        while batch.len() < max
+        while batch.len() < size
             && let Some(mut next) = state.turns.pop_front()
         {
             if let Some((_, job)) = next.jobs.pop_front() {
@@ -181,7 +183,7 @@ mod tests {
     }
 
     fn taken(queue: &JobQueue, max: usize) -> Vec<usize> {
-        queue.take(max).unwrap().iter().map(|queued| queued.job.k).collect()
+        queue.take(|_| max).unwrap().iter().map(|queued| queued.job.k).collect()
     }
 
     #[test]
@@ -234,13 +236,13 @@ mod tests {
         queue.close();
         assert!(push(&queue, 1, 11).is_none());
         assert_eq!(taken(&queue, 9), [10]);
-        assert!(queue.take(9).is_none());
+        assert!(queue.take(|_| 9).is_none());
 
         let queue = JobQueue::new(2);
         let (_, mut reply) = push(&queue, 1, 10).unwrap();
         queue.refuse_all(WorkerError::Stopping);
         assert_eq!(reply.try_recv().unwrap().unwrap_err(), WorkerError::Stopping);
-        assert!(queue.take(9).is_none());
+        assert!(queue.take(|_| 9).is_none());
     }
 
     proptest! {

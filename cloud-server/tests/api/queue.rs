@@ -252,23 +252,23 @@ fn batching() -> Fixture {
 }
 
 #[actix_rt::test]
-async fn waiting_jobs_are_evaluated_in_batches_of_the_generator_s_size() {
-    let bodies: Vec<String> = ["1", "2", "3", "4"].map(history).into();
+async fn half_of_the_waiting_jobs_are_a_batch_up_to_the_generator_s_size() {
+    let bodies: Vec<String> = ["1", "2", "3", "4", "5", "6", "7", "8"].map(history).into();
     let fixture = batching();
-    assert_eq!(queue_together(&fixture, &bodies).await, [200; 4]);
-    assert_eq!(*fixture.script.batches.lock().unwrap(), [1, 3, 1]);
+    assert_eq!(queue_together(&fixture, &bodies).await, [200; 8]);
+    assert_eq!(*fixture.script.batches.lock().unwrap(), [1, 3, 3, 1, 1]);
 
     let fixture = Fixture::new();
-    assert_eq!(queue_together(&fixture, &bodies).await, [200; 4]);
-    assert_eq!(*fixture.script.batches.lock().unwrap(), [1; 5]);
+    assert_eq!(queue_together(&fixture, &bodies).await, [200; 8]);
+    assert_eq!(*fixture.script.batches.lock().unwrap(), [1; 9]);
 }
 
 #[actix_rt::test]
 async fn a_failing_query_does_not_affect_its_batch() {
     let fixture = batching();
-    let bodies: Vec<String> = ["1", FAILS, "3"].map(history).into();
-    assert_eq!(queue_together(&fixture, &bodies).await, [200, 500, 200]);
-    assert_eq!(*fixture.script.batches.lock().unwrap(), [1, 3]);
+    let bodies: Vec<String> = ["1", FAILS, "3", "4"].map(history).into();
+    assert_eq!(queue_together(&fixture, &bodies).await, [200, 500, 200, 200]);
+    assert_eq!(*fixture.script.batches.lock().unwrap(), [1, 2, 1, 1]);
     assert_eq!(fixture.script.created.load(Ordering::SeqCst), 1);
 }
 
@@ -276,8 +276,8 @@ async fn a_failing_query_does_not_affect_its_batch() {
 async fn a_panic_fails_only_its_batch() {
     let fixture = batching();
     let bodies: Vec<String> = ["1", PANICS, "3", "4"].map(history).into();
-    assert_eq!(queue_together(&fixture, &bodies).await, [500, 500, 500, 200]);
-    assert_eq!(*fixture.script.batches.lock().unwrap(), [1, 3, 1]);
+    assert_eq!(queue_together(&fixture, &bodies).await, [500, 500, 200, 200]);
+    assert_eq!(*fixture.script.batches.lock().unwrap(), [1, 2, 1, 1]);
     assert_eq!(fixture.script.created.load(Ordering::SeqCst), 2);
 }
 
