@@ -1,7 +1,7 @@
 //! Load test: requests per second and latencies of a running server by number of clients.
 //!
 //! `load --url 127.0.0.1:8080 --data DIR [--model NAME]… [--clients 1,4,16] [--seconds 5]
-//! [--history 50] [--k 50]`
+//! [--history 50] [--k 50] [--server 127.0.0.1:8081]…`
 //!
 //! Every client keeps one connection and sends the next request when it has the response.
 //! Consecutive requests use the newest items of different users, so that no history is
@@ -9,7 +9,8 @@
 //! read. The clients run on the same machine and take processor time from the server.
 //!
 //! The last column is the share of the time in which the server was not within `llama_decode`,
-//! from `tandem_llama_decode_seconds_total` of `/metrics` before and after.
+//! from `tandem_llama_decode_seconds_total` of `/metrics` before and after. If `--url` is a balancer,
+//! name each server behind it with `--server`: the share is their mean.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -36,6 +37,12 @@ fn main() -> Result<(), Failure> {
     let address = value("--url").ok_or("--url is missing")?;
     let address = address.trim_start_matches("http://").trim_end_matches('/');
     let data = value("--data").ok_or("--data is missing")?;
+    let mut servers = values("--server");
+    if servers.is_empty() {
+        servers.push(address.to_owned());
+    }
+    let decode_seconds =
+        || servers.iter().map(|server| decode_seconds(server)).sum::<Result<f64, Failure>>();
     let time = Duration::from_secs(number("--seconds", 5)? as u64);
     let (length, k) = (number("--history", 50)?, number("--k", 50)?);
     let clients: Vec<usize> = value("--clients")
@@ -58,9 +65,10 @@ fn main() -> Result<(), Failure> {
         // A warm-up that is not reported.
         measure(address, &bodies, 1, time / 10)?;
         for &clients in &clients {
-            let before = decode_seconds(address)?;
+            let before = decode_seconds()?;
             let Measured { mut ms, refused, seconds } = measure(address, &bodies, clients, time)?;
-            let outside = 1.0 - (decode_seconds(address)? - before) / seconds;
+            let within = (decode_seconds()? - before) / servers.len() as f64;
+            let outside = 1.0 - within / seconds;
             ms.sort_by(f64::total_cmp);
             let at = |percent: usize| ms.get(ms.len() * percent / 100).unwrap_or(&f64::NAN);
             println!(
