@@ -4,7 +4,8 @@
     python3 deploy/replicas/check.py --release shop --server target/release/cloud-server
 
 needs nginx, and PostgreSQL with `createdb` and `dropdb` at --postgres. The release is a folder of
-`tandem quickstart`. Each fault prints what happened; the exit status is 1 if a request failed after
+`tandem quickstart`. With `faketime` the clocks of the servers are set an hour apart; with `--before`
+the servers begin as an earlier version and are upgraded one after the other. Each fault prints what happened; the exit status is 1 if a request failed after
 the retries of nginx, or if an acknowledged event is missing or stored twice.
 """
 
@@ -14,6 +15,7 @@ import json
 import os
 import pathlib
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -132,16 +134,20 @@ class Check:
         self.proxy = Proxy((host, int(port)))
         self.ports = [free_port() for _ in range(3)]
         self.servers = [None] * 3
+        self.program, self.clocks = options.before or options.server, [None] * 3
         self.port = free_port()
 
     def start(self, number):
         storage = f"postgres://{self.options.user}@127.0.0.1:{self.proxy.port}/{self.database}"
         log = open(self.folder / f"server-{number}.log", "a")
+        clock = ["faketime", "-f", self.clocks[number]] if self.clocks[number] else []
         self.servers[number] = subprocess.Popen(
-            [self.options.server, "--release", self.options.release, "--storage", storage,
+            [*clock, self.program, "--release", self.options.release, "--storage", storage,
              "--store-events", "--port", str(self.ports[number]), "--threads", "1",
              "--rate-requests", "0", "--rate-candidates", "0", "--rate-events", "0",
-             "--trusted-proxy", "127.0.0.1"], stdout=log, stderr=log)
+             "--trusted-proxy", "127.0.0.1"], stdout=log, stderr=log,
+            # Timers of the server use this clock; that of another machine runs as ours does.
+            env=dict(os.environ, FAKETIME_DONT_FAKE_MONOTONIC="1"))
 
     def wait_ready(self, number, seconds=120):
         until = time.monotonic() + seconds
@@ -167,9 +173,10 @@ class Check:
         self.nginx = subprocess.Popen(["nginx", "-c", str(config)], stderr=subprocess.DEVNULL)
         time.sleep(1)
 
-    def request(self, path, method="GET"):
-        connection = http.client.HTTPConnection("127.0.0.1", self.ports[0], timeout=60)
-        connection.request(method, path)
+    def request(self, path, method="GET", body=None, number=0):
+        connection = http.client.HTTPConnection("127.0.0.1", self.ports[number], timeout=60)
+        headers = {"content-type": "application/x-ndjson"} if body else {}
+        connection.request(method, path, body, headers)
         return json.loads(connection.getresponse().read())
 
     def fault(self, name, act, may_refuse_events=False):
@@ -210,6 +217,42 @@ class Check:
             self.start(number)
             self.wait_ready(number)
 
+    def upgrade(self):
+        self.program = self.options.server
+        self.rolling_restart()
+
+    def set_clocks_apart(self):
+        self.clocks = ["+1h", "-1h", None]
+        self.rolling_restart()
+        time.sleep(1)
+        for number in range(3):
+            self.change_availability(number)
+
+    def change_availability(self, number):
+        """Sells an item out at one server, and waits until it is gone from the others."""
+        item = self.items[number]
+        self.set_available(item, False, number)
+        started, others = time.monotonic(), {0, 1, 2} - {number}
+        while others and time.monotonic() < started + 10:
+            others = {other for other in others if item in self.popular(other)}
+            time.sleep(0.02)
+        seconds = time.monotonic() - started
+        is_good = not others and seconds < 2
+        self.failed |= not is_good
+        print(f"  sold out at server {number}: known to the others after {seconds:.1f} s"
+              f"{'' if is_good else ': FAILED'}", flush=True)
+        self.set_available(item, True, number)
+
+    def set_available(self, item, available, number):
+        line = json.dumps({"id": item, "available": available})
+        answer = self.request("/v1/availability", "PUT", line, number)
+        if answer.get("changed") != 1:
+            sys.exit(f"the availability of one item was to change: {answer}")
+
+    def popular(self, number):
+        items = self.request("/v1/items/popular?limit=50", number=number)["items"]
+        return [item["id"] for item in items]
+
     def cut_database(self):
         self.proxy.cut()
         time.sleep(self.options.cut_seconds)
@@ -224,11 +267,18 @@ class Check:
             self.wait_ready(number)
         print("three servers made the tables of an empty database at once: passed")
         self.start_nginx()
-        items = self.request("/v1/items/popular?limit=50")["items"]
-        self.items = [item["id"] for item in items]
+        self.items = self.popular(0)
         self.fault("no fault", lambda: time.sleep(3))
+        if self.options.before:
+            self.fault("upgrade of all three, one after the other", self.upgrade)
         self.fault("kill -9 of one server, started again after 3 s", self.kill)
         self.fault("restart of all three, one after the other", self.rolling_restart)
+        if shutil.which("faketime"):
+            self.fault("clocks an hour ahead, an hour behind and right", self.set_clocks_apart)
+            self.clocks = [None] * 3
+            self.rolling_restart()
+        else:
+            print("clocks an hour apart: skipped, there is no faketime")
         self.fault(f"database gone for {self.options.cut_seconds} s", self.cut_database, True)
 
     def stop(self):
@@ -248,6 +298,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--release", required=True, help="folder of tandem quickstart")
     parser.add_argument("--server", default="target/release/cloud-server", help="the program")
+    parser.add_argument("--before", help="the program of an earlier version, which is upgraded")
     parser.add_argument("--postgres", default="127.0.0.1:5432", help="HOST:PORT")
     parser.add_argument("--user", default="postgres", help="user of PostgreSQL")
     parser.add_argument("--cut-seconds", type=float, default=30, help="how long the database is gone")
