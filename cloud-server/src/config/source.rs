@@ -1,7 +1,10 @@
 use std::path::PathBuf;
 
-use super::Args;
-use crate::models::ModelFile;
+use super::{
+    Args,
+    args::{ALL_TRACES, RELEASE_MAX_MIB},
+};
+use crate::{events::MAX_FILE_BYTES, models::ModelFile};
 
 /// Where the catalogue, the artefacts and the language models come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,10 +96,36 @@ impl Args {
         if self.store_events && self.events.is_some() {
             return Err(OptionsError::Both { one: "--events", other: "--store-events" });
         }
-        if self.embedder.is_some() && !self.generator.is_empty() {
-            return Err(OptionsError::Both { one: "--embedder", other: "--generator" });
+        // The generators load the models.
+        let of_models = [
+            ("--embedder", self.embedder.is_some()),
+            ("--threads", self.threads.is_some()),
+            ("--no-mmap", self.no_mmap),
+        ];
+        let of_models = of_models.into_iter().find(|(_, is_set)| *is_set);
+        if let Some((one, _)) = of_models.filter(|_| !self.generator.is_empty()) {
+            return Err(OptionsError::Both { one, other: "--generator" });
         }
+        // Options with a default count as set if they have another value.
         let dependent = [
+            (
+                "--events-max-size",
+                self.events_max_bytes() != MAX_FILE_BYTES,
+                "--events",
+                self.events.is_some(),
+            ),
+            (
+                "--release-max-size",
+                self.release_max_size != RELEASE_MAX_MIB,
+                "--release",
+                self.release.is_some(),
+            ),
+            (
+                "--otlp-sample",
+                self.otlp_sample != ALL_TRACES,
+                "--otlp-endpoint",
+                self.otlp_endpoint.is_some(),
+            ),
             (
                 "--generator-key",
                 self.generator_key.is_some(),

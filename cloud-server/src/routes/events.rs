@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use actix_web::{HttpResponse, http::header, web};
 use serde::Serialize;
 use tandem_protocol::{
@@ -21,6 +23,8 @@ const MAX_ID: usize = 64;
 const MAX_ITEM: usize = 256;
 /// Maximum number of events in one request.
 const MAX_EVENTS: usize = 500;
+/// Maximum time that a request waits until its stored events are counted.
+const COUNTING: Duration = Duration::from_secs(1);
 
 /// Logs events of a visit.
 ///
@@ -71,8 +75,8 @@ pub(crate) async fn events(
     Ok(web::Json(response))
 }
 
-/// Writes the new events and counts them. Returns their number, and how many are of items that the
-/// catalogue lacks.
+/// Writes the new events and counts them. Returns their number, and how many are of items that
+/// neither the catalogue nor the database has.
 async fn append(
     state: &web::Data<AppState>,
     sink: EventSink,
@@ -87,22 +91,29 @@ async fn append(
                 for event in new.iter().filter(|event| is_interaction(event.kind)) {
                     shared.trends.count(&shared.items, &event.item);
                 }
-                Ok((new.len(), count(&shared, &session, &new)))
+                count(&shared, &session, &new);
+                Ok((new.len(), unknown(&shared, &new)))
             };
             write_off_thread(write).await
         }
         EventSink::Storage(storage) => {
             let stored = storage.append_events(&session, events.clone()).await;
             let stored = stored.map_err(|error| refusal(&error))?;
+            if let Some(last) = stored.last {
+                let AppState { live_counts, recommender, items, .. } = &***state;
+                let counting = live_counts.follow(recommender, items, &storage, Some(last));
+                // They are stored, so a failure is not one of the request: they are counted later.
+                let _ = tokio::time::timeout(COUNTING, counting).await;
+            }
             let new: Vec<&LoggedEvent> =
                 stored.new.iter().filter_map(|&at| events.get(at)).collect();
-            Ok((new.len(), count(state, &session, &new)))
+            Ok((new.len(), unknown(state, &new)))
         }
     }
 }
 
-/// Counts new events for the ranking signals. Returns how many are of unknown items.
-fn count(state: &AppState, session: &str, new: &[&LoggedEvent]) -> usize {
+/// Counts new events for the ranking signals.
+fn count(state: &AppState, session: &str, new: &[&LoggedEvent]) {
     let recommender = state.recommender();
     let catalogue = &recommender.catalogue;
     if let Some(signals) = &recommender.signals {
@@ -111,7 +122,12 @@ fn count(state: &AppState, session: &str, new: &[&LoggedEvent]) -> usize {
             state.live_counts.count(signals, position, (session, &event.item, event.at));
         }
     }
-    new.iter().filter(|event| catalogue.index_of(&event.item).is_none()).count()
+}
+
+/// Number of events of items that neither the catalogue nor the database has.
+fn unknown(state: &AppState, new: &[&LoggedEvent]) -> usize {
+    let catalogue = &state.recommender().catalogue;
+    new.iter().filter(|event| state.items.position(catalogue, &event.item).is_none()).count()
 }
 
 /// All events of a visit or visitor.
