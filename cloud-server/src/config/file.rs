@@ -380,8 +380,7 @@ mod tests {
             (release, ["--embedder e", "--storage"]),
             (release, ["--store-events", "--storage"]),
             (release, ["--keep-events-days 5", "--store-events"]),
-            (generator, ["--threads 2", "--generator"]),
-            (generator, ["--no-mmap", "--generator"]),
+            (generator, ["--embedder e --storage s", "--generator"]),
         ] {
             let line = format!("{line} {}", options[0]);
             let error = load(&line.split(' ').collect::<Vec<_>>()).unwrap_err();

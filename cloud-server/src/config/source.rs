@@ -96,15 +96,8 @@ impl Args {
         if self.store_events && self.events.is_some() {
             return Err(OptionsError::Both { one: "--events", other: "--store-events" });
         }
-        // The generators load the models.
-        let of_models = [
-            ("--embedder", self.embedder.is_some()),
-            ("--threads", self.threads.is_some()),
-            ("--no-mmap", self.no_mmap),
-        ];
-        let of_models = of_models.into_iter().find(|(_, is_set)| *is_set);
-        if let Some((one, _)) = of_models.filter(|_| !self.generator.is_empty()) {
-            return Err(OptionsError::Both { one, other: "--generator" });
+        if self.embedder.is_some() && !self.generator.is_empty() {
+            return Err(OptionsError::Both { one: "--embedder", other: "--generator" });
         }
         // Options with a default count as set if they have another value.
         let dependent = [

@@ -47,7 +47,7 @@ pub(crate) async fn events(
     caller: web::ReqData<Caller>,
     JsonBody(request): JsonBody<EventsRequest>,
 ) -> Result<web::Json<EventsResponse>, ApiError> {
-    let sink = state.event_sink().ok_or(ApiError::NotFound)?;
+    let sink = state.event_sink().ok_or(ApiError::NO_EVENTS)?;
     check_id("session", &request.session)?;
     if request.events.len() > MAX_EVENTS {
         return Err(ApiError::InvalidField {
@@ -148,7 +148,8 @@ pub(crate) async fn user(
     name: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     let Some(EventSink::Storage(storage)) = state.event_sink() else {
-        return Err(ApiError::NotFound);
+        let lacks = "stores no events in a database";
+        return Err(ApiError::NotStarted { lacks, option: "--store-events" });
     };
     check_id("name", &name)?;
     let events = storage.user_events(&name).await.map_err(|error| refusal(&error))?;
@@ -185,7 +186,7 @@ pub(crate) async fn forget(
     state: web::Data<AppState>,
     name: web::Path<String>,
 ) -> Result<web::Json<ForgetResponse>, ApiError> {
-    let sink = state.event_sink().ok_or(ApiError::NotFound)?;
+    let sink = state.event_sink().ok_or(ApiError::NO_EVENTS)?;
     check_id("name", &name)?;
     let name = name.into_inner();
     state.live_counts.forget(&name);
@@ -216,7 +217,7 @@ pub(crate) async fn disagreements(
     caller: web::ReqData<Caller>,
     JsonBody(report): JsonBody<DisagreementReport>,
 ) -> Result<HttpResponse, ApiError> {
-    let sink = state.event_sink().ok_or(ApiError::NotFound)?;
+    let sink = state.event_sink().ok_or(ApiError::NO_EVENTS)?;
     if !(0.0..=1.0).contains(&report.disagreement) {
         return Err(ApiError::InvalidField {
             field: "disagreement".to_owned(),

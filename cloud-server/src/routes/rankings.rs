@@ -191,7 +191,7 @@ pub(crate) async fn latest(
 ) -> Result<web::Json<ItemRanking>, ApiError> {
     let RankingQuery { category, limit } = parameters(query)?;
     let Page { category, limit } = Page::new(category, limit)?;
-    let storage = state.storage.as_ref().ok_or(ApiError::NotFound)?;
+    let storage = state.storage.as_ref().ok_or(ApiError::NO_STORAGE)?;
     let items = storage.latest_items(category, limit).await.map_err(|error| refusal(&error))?;
     let items = items.into_iter().map(|item| ShownItem::stored(item, None)).collect();
     Ok(web::Json(ItemRanking { by: vec![RankedBy::Created], items }))
@@ -216,7 +216,7 @@ pub(crate) async fn trending(
     let TrendingQuery { category, limit, window } = parameters(query)?;
     let page = Page::new(category, limit)?;
     if state.event_sink().is_none() {
-        return Err(ApiError::NotFound);
+        return Err(ApiError::NO_EVENTS);
     }
     let window = window.unwrap_or_default();
     let trending = move |state: &AppState, _: &Recommender| state.trends.trending(window);
@@ -250,8 +250,10 @@ pub(crate) async fn similar(
     let recommender = state.recommender();
     let added = state.items.added(&recommender.catalogue);
     let Some(item) = state.items.position(&recommender.catalogue, &id) else {
-        let empty = ItemRanking { by: Vec::new(), items: Vec::new() };
-        return if state.items.knows(&id) { Ok(web::Json(empty)) } else { Err(ApiError::NotFound) };
+        if state.items.knows(&id) {
+            return Ok(web::Json(ItemRanking { by: Vec::new(), items: Vec::new() }));
+        }
+        return Err(ApiError::ItemNotFound { item: id.to_string() });
     };
     let compared = blocking(move || {
         let (by, scores) = similarities(&recommender, added.as_deref(), item, only);

@@ -164,7 +164,7 @@ fn a_stored_item_is_recommended_filtered_hidden_kept_and_deleted() {
     for same in ["7", "twin"] {
         assert!(nearest[..2].contains(&&json!(same)), "{similar}");
     }
-    let (_, similar) = process.get("/v1/items/7/similar?limit=2");
+    let (_, similar) = process.get("/v1/items/7/similar?limit=2&by=text");
     let similar: Value = serde_json::from_slice(&similar).unwrap();
     let nearest: Vec<_> = similar["items"].as_array().unwrap().iter().map(|it| &it["id"]).collect();
     assert!(nearest.contains(&&json!("new")) && nearest.contains(&&json!("twin")), "{similar}");
@@ -180,6 +180,10 @@ fn a_stored_item_is_recommended_filtered_hidden_kept_and_deleted() {
     let shown: Value = serde_json::from_slice(&shown).unwrap();
     assert_eq!(shown["items"][0]["title"], "The film of number 7", "{shown}");
     assert_eq!(shown["items"].as_array().unwrap().len(), 2);
+    // So does its search.
+    let (_, found) = process.get("/v1/admin/items?q=new");
+    let found: Value = serde_json::from_slice(&found).unwrap();
+    assert_eq!((&found["found"], &found["items"][0]["id"]), (&json!(1), &json!("new")), "{found}");
 
     // Filter and availability.
     let filter = json!({ "price": { "max": 9 } });
