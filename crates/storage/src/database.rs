@@ -201,7 +201,7 @@ fn migrations(texts: &[&'static str]) -> Migrator {
     let names =
         ["items, events, activations", "availability apart from items", "log of availability"];
     let migration = |(version, (name, text)): (i64, (&'static str, &&'static str))| {
-        let text = SqlStr::from_static(*text);
+        let text = SqlStr::from_static(text);
         Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, text, false)
     };
     Migrator::with_migrations((1..).zip(names.into_iter().zip(texts)).map(migration).collect())
