@@ -10,6 +10,8 @@ use actix_web::{
     web,
 };
 
+use tandem_storage::{Storage, StorageError};
+
 use crate::{files::blocking, state::AppState, storage::copy_catalogue};
 
 /// Time between two looks for a new release of artefacts, and at the generators.
@@ -55,7 +57,7 @@ async fn follow_items(state: web::Data<AppState>) {
             copy_catalogue(&state.items, &storage, &catalogue).await.map(drop)
         };
         let followed = match followed {
-            Ok(()) if state.store_events => state.trends.refresh(&state.items, &storage).await,
+            Ok(()) if state.store_events => follow_events(&state, &storage).await,
             other => other,
         };
         match &followed {
@@ -67,6 +69,13 @@ async fn follow_items(state: web::Data<AppState>) {
         is_copied |= answers;
         sleep(crate::live_items::POLL).await;
     }
+}
+
+/// Counts the events that other servers have stored.
+async fn follow_events(state: &AppState, storage: &Storage) -> Result<(), StorageError> {
+    let AppState { items, live_counts, recommender, trends, .. } = state;
+    live_counts.follow(recommender, items, storage, None).await?;
+    trends.refresh(items, storage).await
 }
 
 /// Follows which generators are ready, as long as the server runs.

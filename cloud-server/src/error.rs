@@ -50,6 +50,20 @@ pub enum ApiError {
     /// No release on disk has this file.
     #[error("no release has this file; request /v1/manifest and load the files it names")]
     ArtifactNotFound,
+    /// Neither the catalogue nor the database has this item.
+    #[error("there is no item `{item}`")]
+    ItemNotFound {
+        /// The id in the request.
+        item: String,
+    },
+    /// The route needs a part of the server that was not started.
+    #[error("this server {lacks}; start it with {option}")]
+    NotStarted {
+        /// What the server does not have or do.
+        lacks: &'static str,
+        /// The option that it needs.
+        option: &'static str,
+    },
     /// The server has no folder of releases.
     #[error("this server has no folder of releases; start it with --release")]
     NoReleases,
@@ -155,6 +169,13 @@ pub enum ApiError {
 }
 
 impl ApiError {
+    /// The server was started without a database.
+    pub(crate) const NO_STORAGE: Self =
+        Self::NotStarted { lacks: "has no database", option: "--storage" };
+    /// The server was started without a place for events.
+    pub(crate) const NO_EVENTS: Self =
+        Self::NotStarted { lacks: "accepts no events", option: "--store-events or --events" };
+
     /// The row of this error in the table of errors.
     fn row(&self) -> &'static ErrorRow {
         match self {
@@ -165,6 +186,8 @@ impl ApiError {
             }
             Self::NotFound
             | Self::ArtifactNotFound
+            | Self::ItemNotFound { .. }
+            | Self::NotStarted { .. }
             | Self::NoReleases
             | Self::ReleaseNotFound { .. } => &error_table::NOT_FOUND,
             Self::Conflict { .. } => &error_table::CONFLICT,

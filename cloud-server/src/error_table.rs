@@ -44,7 +44,7 @@ rows! {
         "the key is not for this route, or not for pages of this origin",
         "use an admin key, or a key with this origin";
     NOT_FOUND = 404 NotFound:
-        "no such route, file, cell or release",
+        "no such route, file, cell, item or release",
         "request `/v1/manifest` and use the files it names";
     METHOD_NOT_ALLOWED = 405 MethodNotAllowed:
         "the route has other methods; see `Allow`",

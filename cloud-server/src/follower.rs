@@ -9,7 +9,6 @@ use std::{
 };
 
 use tandem_dataset::{Catalogue, files::write_atomically};
-use tandem_protocol::ItemId;
 use tandem_storage::{Activation, Storage, StorageError};
 
 use crate::{
@@ -20,7 +19,7 @@ use crate::{
     release_folder::{CURRENT, ModelOptions, read_release},
     start_error::StartError,
     state::{AppState, Recommender},
-    storage::copy_catalogue,
+    storage::{EventSink, copy_catalogue},
     trial::Trial,
 };
 
@@ -199,13 +198,24 @@ impl Following {
             tracing::warn!(%error, "the database does not have the new items yet");
         }
         // After the items, so that those beside the catalogue are counted, too.
-        let position = |id: &ItemId| self.state.items.position(&recommender.catalogue, id);
-        if let Some((log, signals)) = self.state.event_sink().zip(recommender.signals.as_ref())
-            && let Err(error) = log.replay(&LiveCounts::default(), signals, position)
+        let AppState { items, live_counts, recommender: in_use, .. } = &*self.state;
+        let sink = self.state.event_sink();
+        let mut counted = None;
+        if let Some(sink) = &sink
+            && let Err(error) =
+                sink.replay(&LiveCounts::default(), &recommender, items, &mut counted)
         {
-            tracing::warn!(%error, "the new release does not count the newest events");
+            tracing::warn!(%error, "the new release does not count the newest events yet");
         }
-        self.retired.push(self.state.recommender.replace(Arc::new(recommender)));
+        let recommender = Arc::new(recommender);
+        let earlier = match &sink {
+            // Events that arrive meanwhile are counted for the new release.
+            Some(EventSink::Storage(storage)) => {
+                storage.block_on(live_counts.replace(in_use, recommender, counted))
+            }
+            _ => in_use.replace(recommender),
+        };
+        self.retired.push(earlier);
         let previous = std::mem::replace(&mut self.in_use, name.to_owned());
         tracing::info!(from = previous, to = name, "switched to a new release");
         self.refused = None;

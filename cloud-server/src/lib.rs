@@ -88,6 +88,7 @@ pub use generators::{GeneratorUrl, GeneratorUrlError, Generators};
 pub use log_writer::LogWriter;
 pub use models::{ModelFile, ModelFileError, Models, ModelsError, ServedModel};
 pub use origin::{Origin, OriginError};
+pub use releases::ReleasesCommand;
 pub use routes::create_app;
 pub use serve::{Server, ServerHandle, serve};
 pub use server::{Shutdown, StartFailure, check, run};

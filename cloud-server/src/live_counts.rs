@@ -3,15 +3,23 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use tandem_dataset::ItemIndex;
 use tandem_generator::ranking_signals::RankingSignals;
 use tandem_protocol::ItemId;
+use tandem_storage::{EventPosition, Storage, StorageError, StoredEvent};
 
-use crate::clock::now;
+use crate::{
+    clock::now,
+    events::is_interaction,
+    live_items::LiveItems,
+    state::{CurrentRecommender, Recommender},
+};
 
+/// Number of events that are read from the database at a time.
+const PAGE: u32 = 10_000;
 /// Number of newest items of a session that a new one is counted with.
 const RECENT: usize = 5;
 /// Number of sessions in each of two generations; the older one is forgotten when the newer one is
@@ -23,6 +31,32 @@ const MILLISECONDS: u64 = 1_000;
 #[derive(Debug, Default)]
 pub(crate) struct LiveCounts {
     sessions: Mutex<Sessions>,
+    /// How far the events of the database were counted for the recommender in use; `None` without
+    /// signals or events in a database. One reader at a time.
+    read: tokio::sync::Mutex<Option<CountedEvents>>,
+}
+
+/// Which events of the database the counts of some signals have. Events of this server and of
+/// others are counted when they are read, so each counts once.
+#[derive(Clone, Debug)]
+pub(crate) struct CountedEvents {
+    position: EventPosition,
+    /// Time of the newest event of the training in seconds since 1970. Of the events that are read
+    /// at first only newer ones count; `None` after those.
+    trained_until: Option<i64>,
+}
+
+impl CountedEvents {
+    /// The events that the signals have from their training.
+    pub(crate) fn new(signals: &RankingSignals) -> Self {
+        let newest = signals.counts().map_or(i64::MAX, |counts| counts.newest());
+        Self { position: EventPosition::default(), trained_until: Some(newest) }
+    }
+
+    fn is_new(&self, event: &StoredEvent) -> bool {
+        let seconds = (event.at / MILLISECONDS).cast_signed();
+        is_interaction(event.kind) && self.trained_until.is_none_or(|trained| seconds > trained)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -80,6 +114,69 @@ impl LiveCounts {
                 self.count(signals, &position, (session, item, at));
             }
         }
+    }
+
+    /// Counts the events of the database that `counted` lacks for the signals of `recommender`.
+    pub(crate) async fn count_new(
+        &self,
+        counted: &mut CountedEvents,
+        recommender: &Recommender,
+        items: &LiveItems,
+        storage: &Storage,
+    ) -> Result<(), StorageError> {
+        let Some(signals) = &recommender.signals else { return Ok(()) };
+        let position = |id: &ItemId| items.position(&recommender.catalogue, id);
+        loop {
+            let new = storage.new_events(0, &counted.position, PAGE).await?;
+            let wanted: Vec<_> = new.events.iter().filter(|it| counted.is_new(it)).collect();
+            // Another server may have stored an item since this one has looked.
+            if wanted.iter().any(|event| position(&event.item).is_none()) {
+                items.refresh(storage).await?;
+            }
+            // Without a point at which it can be cancelled.
+            for event in wanted {
+                self.count(signals, position, (&event.session, &event.item, event.at));
+            }
+            counted.position = new.next;
+            if !new.has_more {
+                counted.trained_until = None;
+                return Ok(());
+            }
+        }
+    }
+
+    /// Counts the new events of the database, unless that of the number `until` was counted before.
+    pub(crate) async fn follow(
+        &self,
+        recommender: &CurrentRecommender,
+        items: &LiveItems,
+        storage: &Storage,
+        until: Option<i64>,
+    ) -> Result<(), StorageError> {
+        let mut read = self.read.lock().await;
+        let Some(counted) = &mut *read else { return Ok(()) };
+        if until.is_some_and(|number| counted.position.includes(number)) {
+            return Ok(());
+        }
+        self.count_new(counted, &recommender.get(), items, storage).await
+    }
+
+    /// Begins with the signals of the first recommender, which have `counted`.
+    pub(crate) fn begin(&mut self, counted: Option<CountedEvents>) {
+        *self.read.get_mut() = counted;
+    }
+
+    /// Puts another recommender in use, whose signals have `counted`, and returns the earlier one.
+    /// No events are counted meanwhile.
+    pub(crate) async fn replace(
+        &self,
+        recommender: &CurrentRecommender,
+        next: Arc<Recommender>,
+        counted: Option<CountedEvents>,
+    ) -> Arc<Recommender> {
+        let mut read = self.read.lock().await;
+        *read = counted;
+        recommender.replace(next)
     }
 
     /// Forgets a session.

@@ -11,7 +11,8 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use cloud_server::{
-    Args, ConfigError, KeysCommand, LogFormat, LogWriter, Shutdown, StorageCommand, TrialCommand,
+    Args, ConfigError, KeysCommand, LogFormat, LogWriter, ReleasesCommand, Shutdown,
+    StorageCommand, TrialCommand,
 };
 
 /// Exit status of a server that could not start.
@@ -29,6 +30,9 @@ fn main() -> ExitCode {
     let line: Vec<OsString> = env::args_os().collect();
     if line.get(1).is_some_and(|first| first == "keys") {
         return keys();
+    }
+    if line.get(1).is_some_and(|first| first == "releases") {
+        return releases();
     }
     if line.get(1).is_some_and(|first| ["export", "backup", "restore"].iter().any(|it| first == it))
     {
@@ -95,6 +99,15 @@ fn keys() -> ExitCode {
     }
 }
 
+/// `cloud-server releases`.
+fn releases() -> ExitCode {
+    let ReleasesLine { command: ReleasesLineCommand::Releases(command) } = ReleasesLine::parse();
+    match command.run() {
+        Ok(text) => print(&text),
+        Err(error) => refuse(&error),
+    }
+}
+
 /// `cloud-server export`, `backup` and `restore`.
 fn storage() -> ExitCode {
     let StorageLine { command } = StorageLine::parse();
@@ -116,6 +129,7 @@ struct StorageLine {
 fn manual() -> ExitCode {
     let ManualLine { command: ManualLineCommand::Manual { share } } = ManualLine::parse();
     let command = KeysLineCommand::augment_subcommands(Args::with_environment());
+    let command = ReleasesLineCommand::augment_subcommands(command);
     let command = StorageCommand::augment_subcommands(command)
         .subcommand_required(false)
         .arg_required_else_help(false);
@@ -153,6 +167,19 @@ struct KeysLine {
 #[derive(Subcommand)]
 enum KeysLineCommand {
     Keys(KeysCommand),
+}
+
+/// The command line of `cloud-server releases`.
+#[derive(Parser)]
+#[command(name = "cloud-server")]
+struct ReleasesLine {
+    #[command(subcommand)]
+    command: ReleasesLineCommand,
+}
+
+#[derive(Subcommand)]
+enum ReleasesLineCommand {
+    Releases(ReleasesCommand),
 }
 
 /// A process that tries a language model for the server. The reason for a refusal is one line on

@@ -161,10 +161,11 @@ pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, S
         // events are counted, so that those of items beside the catalogue are, too.
         storage.block_on(state.items.refresh(storage)).map_err(StartError::from)?;
     }
-    if let Some((sink, signals)) = state.event_sink().zip(first.signals.as_ref()) {
-        let position = |id: &ItemId| state.items.position(&first.catalogue, id);
-        let replayed = sink.replay(&state.live_counts, signals, position);
+    if let Some(sink) = state.event_sink() {
+        let mut counted = None;
+        let replayed = sink.replay(&state.live_counts, &first, &state.items, &mut counted);
         replayed.map_err(StartError::from)?;
+        state.live_counts.begin(counted);
     }
     if let Some(EventSink::Files(log)) = state.event_sink() {
         let replay = |_: &str, item: &ItemId, at| state.trends.replay(&state.items, item, at);

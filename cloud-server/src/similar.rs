@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tandem_dataset::ItemIndex;
-use tandem_generator::ranking_signals::standard_deviation;
+use tandem_generator::{AddedItems, added_items::AddedText, ranking_signals::standard_deviation};
 
 use crate::{artifacts::Release, state::Recommender};
 
@@ -18,18 +18,23 @@ pub(crate) enum Comparison {
     SmallModel,
 }
 
-/// The similarity of all items of the catalogue to `item`, and what it is made of: each comparison
-/// that the release has and that tells items apart, divided by its standard deviation. `only` is
-/// the one comparison that is wanted.
+/// The similarity of items to `item`, by their positions: those of the catalogue and, after them,
+/// `added` ones. Also what it is made of: each comparison that the release has and that tells items
+/// apart, divided by its standard deviation. `only` is the one comparison that is wanted.
+///
+/// An added item has no row of the small model: those of the known items with the most similar
+/// texts stand in for it, and nothing is compared with its own.
 pub(crate) fn similarities(
     recommender: &Recommender,
+    added: Option<&AddedItems>,
     item: ItemIndex,
     only: Option<Comparison>,
 ) -> (Vec<Comparison>, Vec<f32>) {
-    let items = recommender.catalogue.len();
+    let known = recommender.catalogue.len();
+    let items = added.map_or(known, AddedItems::positions);
     let (mut by, mut sums) = (Vec::new(), vec![0.0; items]);
     let mut add = |comparison, values: &[f32]| {
-        let deviation = standard_deviation(values);
+        let deviation = standard_deviation(&values[..known]);
         if deviation > 0.0 {
             by.push(comparison);
             sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value / deviation);
@@ -47,13 +52,19 @@ pub(crate) fn similarities(
         }
         if is_wanted(Comparison::Text)
             && let Some(text) = signals.text()
-            && text.scores(&[item], None, &mut values)
+            && text.scores(&[item], added, &mut values)
         {
             add(Comparison::Text, &values);
         }
     }
-    if is_wanted(Comparison::SmallModel) {
-        add(Comparison::SmallModel, &cosines(&recommender.artifacts.current(), item, items));
+    if is_wanted(Comparison::SmallModel) && item.position() < known {
+        let mut values = cosines(&recommender.artifacts.current(), item, known);
+        for position in known..items {
+            let text = added.and_then(|added| added.text(ItemIndex(position as u32)));
+            let neighbours = text.map_or(&[][..], AddedText::neighbours);
+            values.push(neighbours.iter().map(|(it, weight)| weight * values[it.position()]).sum());
+        }
+        add(Comparison::SmallModel, &values);
     }
     (by, sums)
 }

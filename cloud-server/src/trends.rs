@@ -7,7 +7,7 @@ use std::{
 
 use serde::Deserialize;
 use tandem_protocol::ItemId;
-use tandem_storage::{Storage, StorageError};
+use tandem_storage::{EventPosition, Storage, StorageError};
 
 use crate::{clock::now, events::is_interaction, live_items::LiveItems};
 
@@ -35,8 +35,8 @@ pub(crate) struct Trends {
     activities: Mutex<HashMap<ItemId, Activity>>,
     /// When the server started, in milliseconds since 1970.
     started: u64,
-    /// Number of the newest event that was read from the database. One reader at a time.
-    read: tokio::sync::Mutex<i64>,
+    /// Which events were read from the database. One reader at a time.
+    read: tokio::sync::Mutex<EventPosition>,
 }
 
 /// The events of an item.
@@ -82,7 +82,7 @@ impl Activity {
 impl Default for Trends {
     /// No events; the server starts now.
     fn default() -> Self {
-        Self { activities: Mutex::default(), started: now(), read: tokio::sync::Mutex::new(0) }
+        Self { activities: Mutex::default(), started: now(), read: tokio::sync::Mutex::default() }
     }
 }
 
@@ -108,8 +108,7 @@ impl Trends {
         }
     }
 
-    /// Reads the events that were stored since the last time, also by other servers. An event that
-    /// another server of PostgreSQL commits after a newer one may be left out.
+    /// Reads the events that were stored since the last time, also by other servers.
     pub(crate) async fn refresh(
         &self,
         items: &LiveItems,
@@ -118,12 +117,12 @@ impl Trends {
         let mut read = self.read.lock().await;
         let since = now().saturating_sub(HISTORY_MS);
         loop {
-            let page = storage.events_since(since, *read, PAGE).await?;
-            for event in page.events.iter().filter(|event| is_interaction(event.kind)) {
+            let new = storage.new_events(since, &read, PAGE).await?;
+            for event in new.events.iter().filter(|event| is_interaction(event.kind)) {
                 self.add(items, &event.item, event.received, event.received >= self.started);
             }
-            *read = page.last;
-            if page.next.is_none() {
+            *read = new.next;
+            if !new.has_more {
                 return Ok(());
             }
         }

@@ -11,7 +11,7 @@ const MEANINGS = {
   invalid_request: 'the body was not JSON, or did not arrive in time',
   invalid_field: 'a field was missing, unknown or out of range',
   unauthorized: 'no key, an unknown key, or a key of another kind or origin',
-  not_found: 'no such route, file, cell or release',
+  not_found: 'no such route, file, cell, item or release',
   method_not_allowed: 'the route has other methods',
   catalogue_changed: 'a device named a release that the server does not have',
   conflict: 'the state of the releases did not allow it',

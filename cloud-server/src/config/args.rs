@@ -16,8 +16,21 @@ use crate::{
 /// Time that is added to the longest wait of a request before its connection counts as stalled.
 const STALL_MARGIN: Duration = Duration::from_secs(30);
 const MIB: usize = 1 << 20;
+/// Default of `--release-max-size`.
+pub(super) const RELEASE_MAX_MIB: usize = 8192;
+/// Default of `--otlp-sample`.
+pub(super) const ALL_TRACES: u8 = 100;
 /// The script of the npm package for pages without a bundler, in its folder.
 pub(crate) const CLIENT_SCRIPT: &str = "dist/tandem.global.js";
+
+/// The commands, which are not part of [`Args`].
+const COMMANDS: &str = "\
+Commands, each with its own --help:
+  keys      Make, list and revoke keys
+  releases  List, upload, activate, roll back and delete the releases of a running server
+  export    Write the events of the storage to a file for `tandem import`
+  backup    Write the storage to one file
+  restore   Read such a file into an empty storage";
 
 /// Serves candidate lists of GGUF language models, item rows, artefacts and a static site.
 ///
@@ -25,7 +38,7 @@ pub(crate) const CLIENT_SCRIPT: &str = "dist/tandem.global.js";
 /// the option, as in `TANDEM_MAX_CONNECTIONS`; commas separate several values) and from the file
 /// that `--config` names. The first of them that sets an option wins.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "cloud-server", version, max_term_width = 100)]
+#[command(name = "cloud-server", version, max_term_width = 100, after_help = COMMANDS)]
 #[expect(clippy::struct_excessive_bools, reason = "each flag of the command line is one")]
 pub struct Args {
     /// Folder of a recommender written by `tandem quickstart`; a new release of `tandem retrain`
@@ -33,7 +46,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR", help_heading = "Input and output")]
     pub release: Option<PathBuf>,
     /// Maximum size of a release that is uploaded in MiB, 1 to 1048576.
-    #[arg(long, value_name = "MIB", default_value = "8192", value_parser = number(1, 1 << 20), help_heading = "Input and output")]
+    #[arg(long, value_name = "MIB", default_value_t = RELEASE_MAX_MIB, value_parser = number(1, 1 << 20), help_heading = "Input and output")]
     pub release_max_size: usize,
     /// Dataset folder written by `tandem import` [required without --release].
     #[arg(long, value_name = "DIR", help_heading = "Input and output")]
@@ -177,7 +190,7 @@ pub struct Args {
     pub otlp_endpoint: Option<OtlpEndpoint>,
     /// Share of the traces that begin at this server and are sent, in percent, 0 to 100. A request
     /// with the header `traceparent` follows its caller instead.
-    #[arg(long, value_name = "PERCENT", default_value = "100", value_parser = clap::value_parser!(u8).range(0..=100), help_heading = "Operation")]
+    #[arg(long, value_name = "PERCENT", default_value_t = ALL_TRACES, value_parser = clap::value_parser!(u8).range(0..=100), help_heading = "Operation")]
     pub otlp_sample: u8,
     /// Do not serve the page `/docs/api`, which shows the description of the API.
     #[arg(long, help_heading = "Operation")]

@@ -369,6 +369,27 @@ mod tests {
     }
 
     #[test]
+    fn an_option_without_effect_is_refused() {
+        let parts = "cloud-server --data d --artifacts a --gguf g";
+        let release = "cloud-server --release shop";
+        let generator = "cloud-server --release shop --generator http://127.0.0.1:1";
+        for (line, options) in [
+            (parts, ["--release-max-size 5", "--release"]),
+            (release, ["--events-max-size 5", "--events"]),
+            (release, ["--otlp-sample 5", "--otlp-endpoint"]),
+            (release, ["--embedder e", "--storage"]),
+            (release, ["--store-events", "--storage"]),
+            (release, ["--keep-events-days 5", "--store-events"]),
+            (generator, ["--embedder e --storage s", "--generator"]),
+        ] {
+            let line = format!("{line} {}", options[0]);
+            let error = load(&line.split(' ').collect::<Vec<_>>()).unwrap_err();
+            assert!(matches!(error, ConfigError::Together(_)), "{line}: {error}");
+            assert!(error.to_string().contains(options[1]), "{line}: {error}");
+        }
+    }
+
+    #[test]
     fn a_release_and_a_client_may_be_set_in_a_file() {
         let (_folder, path) = file("release = \"shop\"\nclient = \"pkg\"\n");
         let (args, matches) = load(&["cloud-server", "--config", &path]).unwrap();

@@ -1,7 +1,10 @@
 use std::path::PathBuf;
 
-use super::Args;
-use crate::models::ModelFile;
+use super::{
+    Args,
+    args::{ALL_TRACES, RELEASE_MAX_MIB},
+};
+use crate::{events::MAX_FILE_BYTES, models::ModelFile};
 
 /// Where the catalogue, the artefacts and the language models come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,7 +99,26 @@ impl Args {
         if self.embedder.is_some() && !self.generator.is_empty() {
             return Err(OptionsError::Both { one: "--embedder", other: "--generator" });
         }
+        // Options with a default count as set if they have another value.
         let dependent = [
+            (
+                "--events-max-size",
+                self.events_max_bytes() != MAX_FILE_BYTES,
+                "--events",
+                self.events.is_some(),
+            ),
+            (
+                "--release-max-size",
+                self.release_max_size != RELEASE_MAX_MIB,
+                "--release",
+                self.release.is_some(),
+            ),
+            (
+                "--otlp-sample",
+                self.otlp_sample != ALL_TRACES,
+                "--otlp-endpoint",
+                self.otlp_endpoint.is_some(),
+            ),
             (
                 "--generator-key",
                 self.generator_key.is_some(),

@@ -124,6 +124,7 @@ impl LiveItems {
         loop {
             let changes = storage.item_changes(*read).await?;
             if changes.is_empty() {
+                *read = changes.next;
                 return Ok(());
             }
             let mut items = changes.items.into_iter().peekable();

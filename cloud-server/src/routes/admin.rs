@@ -59,7 +59,7 @@ pub(crate) struct Overview {
     /// Seconds since the start of the server.
     uptime_s: u64,
     dataset: String,
-    /// Number of items in the catalogue.
+    /// Number of items in the catalogue, and of those that only the database has.
     items: usize,
     /// Name of the release in use; `null` without --release.
     release: Option<String>,
@@ -250,7 +250,7 @@ pub(crate) struct ItemsQuery {
 pub(crate) struct FoundItems {
     /// Number of items that were found, those above the limit included.
     found: usize,
-    /// Number of items in the catalogue.
+    /// Number of items in the catalogue, and of those that only the database has.
     items_in_catalogue: usize,
     /// The items with the most interactions first.
     items: Vec<CatalogueItem>,
@@ -269,7 +269,8 @@ pub(crate) struct CatalogueItem {
     available: bool,
 }
 
-/// Items of the catalogue in use, by a part of their title or id.
+/// Items of the catalogue in use, and those that only the database has, by a part of their title or
+/// id.
 #[utoipa::path(
     get, path = "/v1/admin/items", tag = "admin", params(ItemsQuery),
     responses(
@@ -300,9 +301,12 @@ fn find(state: &Arc<AppState>, wanted: &str, limit: usize) -> FoundItems {
     let recommender = state.recommender();
     let catalogue = &recommender.catalogue;
     let contains = |text: &str| wanted.is_empty() || text.to_lowercase().contains(wanted);
+    let added = state.items.added(catalogue);
+    let added: Vec<&Item> = added.iter().flat_map(|added| added.items()).collect();
     let mut found: Vec<&Item> = catalogue
         .items()
         .iter()
+        .chain(added.iter().copied())
         .filter(|item| contains(&item.title) || contains(item.id.as_str()))
         .collect();
     let count = found.len();
@@ -311,7 +315,7 @@ fn find(state: &Arc<AppState>, wanted: &str, limit: usize) -> FoundItems {
     found.truncate(limit);
     FoundItems {
         found: count,
-        items_in_catalogue: catalogue.len(),
+        items_in_catalogue: catalogue.len() + added.len(),
         items: described(state, &recommender, found.into_iter()),
     }
 }

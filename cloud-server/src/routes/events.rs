@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use actix_web::{HttpResponse, http::header, web};
 use serde::Serialize;
 use tandem_protocol::{
@@ -21,6 +23,8 @@ const MAX_ID: usize = 64;
 const MAX_ITEM: usize = 256;
 /// Maximum number of events in one request.
 const MAX_EVENTS: usize = 500;
+/// Maximum time that a request waits until its stored events are counted.
+const COUNTING: Duration = Duration::from_secs(1);
 
 /// Logs events of a visit.
 ///
@@ -43,7 +47,7 @@ pub(crate) async fn events(
     caller: web::ReqData<Caller>,
     JsonBody(request): JsonBody<EventsRequest>,
 ) -> Result<web::Json<EventsResponse>, ApiError> {
-    let sink = state.event_sink().ok_or(ApiError::NotFound)?;
+    let sink = state.event_sink().ok_or(ApiError::NO_EVENTS)?;
     check_id("session", &request.session)?;
     if request.events.len() > MAX_EVENTS {
         return Err(ApiError::InvalidField {
@@ -71,8 +75,8 @@ pub(crate) async fn events(
     Ok(web::Json(response))
 }
 
-/// Writes the new events and counts them. Returns their number, and how many are of items that the
-/// catalogue lacks.
+/// Writes the new events and counts them. Returns their number, and how many are of items that
+/// neither the catalogue nor the database has.
 async fn append(
     state: &web::Data<AppState>,
     sink: EventSink,
@@ -87,22 +91,29 @@ async fn append(
                 for event in new.iter().filter(|event| is_interaction(event.kind)) {
                     shared.trends.count(&shared.items, &event.item);
                 }
-                Ok((new.len(), count(&shared, &session, &new)))
+                count(&shared, &session, &new);
+                Ok((new.len(), unknown(&shared, &new)))
             };
             write_off_thread(write).await
         }
         EventSink::Storage(storage) => {
             let stored = storage.append_events(&session, events.clone()).await;
             let stored = stored.map_err(|error| refusal(&error))?;
+            if let Some(last) = stored.last {
+                let AppState { live_counts, recommender, items, .. } = &***state;
+                let counting = live_counts.follow(recommender, items, &storage, Some(last));
+                // They are stored, so a failure is not one of the request: they are counted later.
+                let _ = tokio::time::timeout(COUNTING, counting).await;
+            }
             let new: Vec<&LoggedEvent> =
                 stored.new.iter().filter_map(|&at| events.get(at)).collect();
-            Ok((new.len(), count(state, &session, &new)))
+            Ok((new.len(), unknown(state, &new)))
         }
     }
 }
 
-/// Counts new events for the ranking signals. Returns how many are of unknown items.
-fn count(state: &AppState, session: &str, new: &[&LoggedEvent]) -> usize {
+/// Counts new events for the ranking signals.
+fn count(state: &AppState, session: &str, new: &[&LoggedEvent]) {
     let recommender = state.recommender();
     let catalogue = &recommender.catalogue;
     if let Some(signals) = &recommender.signals {
@@ -111,7 +122,12 @@ fn count(state: &AppState, session: &str, new: &[&LoggedEvent]) -> usize {
             state.live_counts.count(signals, position, (session, &event.item, event.at));
         }
     }
-    new.iter().filter(|event| catalogue.index_of(&event.item).is_none()).count()
+}
+
+/// Number of events of items that neither the catalogue nor the database has.
+fn unknown(state: &AppState, new: &[&LoggedEvent]) -> usize {
+    let catalogue = &state.recommender().catalogue;
+    new.iter().filter(|event| state.items.position(catalogue, &event.item).is_none()).count()
 }
 
 /// All events of a visit or visitor.
@@ -132,7 +148,8 @@ pub(crate) async fn user(
     name: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     let Some(EventSink::Storage(storage)) = state.event_sink() else {
-        return Err(ApiError::NotFound);
+        let lacks = "stores no events in a database";
+        return Err(ApiError::NotStarted { lacks, option: "--store-events" });
     };
     check_id("name", &name)?;
     let events = storage.user_events(&name).await.map_err(|error| refusal(&error))?;
@@ -169,7 +186,7 @@ pub(crate) async fn forget(
     state: web::Data<AppState>,
     name: web::Path<String>,
 ) -> Result<web::Json<ForgetResponse>, ApiError> {
-    let sink = state.event_sink().ok_or(ApiError::NotFound)?;
+    let sink = state.event_sink().ok_or(ApiError::NO_EVENTS)?;
     check_id("name", &name)?;
     let name = name.into_inner();
     state.live_counts.forget(&name);
@@ -200,7 +217,7 @@ pub(crate) async fn disagreements(
     caller: web::ReqData<Caller>,
     JsonBody(report): JsonBody<DisagreementReport>,
 ) -> Result<HttpResponse, ApiError> {
-    let sink = state.event_sink().ok_or(ApiError::NotFound)?;
+    let sink = state.event_sink().ok_or(ApiError::NO_EVENTS)?;
     if !(0.0..=1.0).contains(&report.disagreement) {
         return Err(ApiError::InvalidField {
             field: "disagreement".to_owned(),

@@ -205,8 +205,10 @@ pub(crate) async fn get(
     id: web::Path<String>,
 ) -> Result<web::Json<StoredItem>, ApiError> {
     let storage = storage(&state)?;
-    let items = storage.items_by_id(&[id_of(id)?]).await.map_err(|error| refusal(&error))?;
-    items.into_iter().next().map(web::Json).ok_or(ApiError::NotFound)
+    let id = id_of(id)?;
+    let items = storage.items_by_id(std::slice::from_ref(&id)).await;
+    let item = items.map_err(|error| refusal(&error))?.into_iter().next();
+    item.map(web::Json).ok_or_else(|| ApiError::ItemNotFound { item: id.to_string() })
 }
 
 /// Deletes an item, which is not recommended any more.
@@ -224,16 +226,17 @@ pub(crate) async fn delete(
     id: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     let storage = storage(&state)?;
-    let deleted = storage.delete_items(&[id_of(id)?]).await.map_err(|error| refusal(&error))?;
-    if deleted == 0 {
-        return Err(ApiError::NotFound);
+    let id = id_of(id)?;
+    let deleted = storage.delete_items(std::slice::from_ref(&id)).await;
+    if deleted.map_err(|error| refusal(&error))? == 0 {
+        return Err(ApiError::ItemNotFound { item: id.to_string() });
     }
     follow(&state, &storage).await;
     Ok(HttpResponse::NoContent().finish())
 }
 
 fn storage(state: &AppState) -> Result<Storage, ApiError> {
-    state.storage.clone().ok_or(ApiError::NotFound)
+    state.storage.clone().ok_or(ApiError::NO_STORAGE)
 }
 
 fn id_of(id: web::Path<String>) -> Result<ItemId, ApiError> {

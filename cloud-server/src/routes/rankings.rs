@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use actix_web::web;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use tandem_dataset::{Catalogue, Item};
+use tandem_dataset::{Catalogue, Item, ItemIndex};
 use tandem_protocol::{ItemId, Problem};
 use tandem_storage::StoredItem;
 
@@ -191,7 +191,7 @@ pub(crate) async fn latest(
 ) -> Result<web::Json<ItemRanking>, ApiError> {
     let RankingQuery { category, limit } = parameters(query)?;
     let Page { category, limit } = Page::new(category, limit)?;
-    let storage = state.storage.as_ref().ok_or(ApiError::NotFound)?;
+    let storage = state.storage.as_ref().ok_or(ApiError::NO_STORAGE)?;
     let items = storage.latest_items(category, limit).await.map_err(|error| refusal(&error))?;
     let items = items.into_iter().map(|item| ShownItem::stored(item, None)).collect();
     Ok(web::Json(ItemRanking { by: vec![RankedBy::Created], items }))
@@ -216,7 +216,7 @@ pub(crate) async fn trending(
     let TrendingQuery { category, limit, window } = parameters(query)?;
     let page = Page::new(category, limit)?;
     if state.event_sink().is_none() {
-        return Err(ApiError::NotFound);
+        return Err(ApiError::NO_EVENTS);
     }
     let window = window.unwrap_or_default();
     let trending = move |state: &AppState, _: &Recommender| state.trends.trending(window);
@@ -226,8 +226,9 @@ pub(crate) async fn trending(
 /// The items that are most similar to an item.
 ///
 /// By the similarity of texts, by what visitors choose together, and by the rows of the small
-/// model, as far as the release has them; `by` in the response names those that were used. Empty
-/// for an item that no model knows. Items that are not available are left out; the item itself
+/// model, as far as the release has them; `by` in the response names those that were used. An item
+/// that no model knows is compared by its text, with an embedding model (`--embedder`), and by what
+/// visitors have chosen since; without either the list is empty. Items that are not available are left out; the item itself
 /// need not be available.
 #[utoipa::path(
     get, path = "/v1/items/{id}/similar", tag = "public",
@@ -247,15 +248,28 @@ pub(crate) async fn similar(
     let page = Page::new(category, limit)?;
     let id = ItemId::new(id.into_inner());
     let recommender = state.recommender();
-    let Some(item) = recommender.catalogue.index_of(&id) else {
-        let empty = ItemRanking { by: Vec::new(), items: Vec::new() };
-        return if state.items.knows(&id) { Ok(web::Json(empty)) } else { Err(ApiError::NotFound) };
+    let added = state.items.added(&recommender.catalogue);
+    let Some(item) = state.items.position(&recommender.catalogue, &id) else {
+        if state.items.knows(&id) {
+            return Ok(web::Json(ItemRanking { by: Vec::new(), items: Vec::new() }));
+        }
+        return Err(ApiError::ItemNotFound { item: id.to_string() });
     };
     let compared = blocking(move || {
-        let (by, scores) = similarities(&recommender, item, only);
-        let ids = recommender.catalogue.items().iter().map(|item| item.id.clone());
-        let others = ids.zip(scores).filter(|(other, _)| *other != id);
-        let mut ranked: Vec<_> = others.map(|(id, score)| (id, f64::from(score))).collect();
+        let (by, scores) = similarities(&recommender, added.as_deref(), item, only);
+        let catalogue = &recommender.catalogue;
+        let id_at = |position: usize| match (catalogue.items().get(position), &added) {
+            (Some(item), _) => Some(item.id.clone()),
+            // Nothing is known of an added item without a text.
+            (None, Some(added)) => {
+                let position = ItemIndex(position as u32);
+                added.text(position).and(added.get(position)).map(|added| added.item.id.clone())
+            }
+            (None, None) => None,
+        };
+        let others = scores.into_iter().enumerate();
+        let others = others.filter_map(|(at, score)| Some((id_at(at)?, f64::from(score))));
+        let mut ranked: Vec<_> = others.filter(|(other, _)| *other != id).collect();
         if by.is_empty() {
             ranked.clear();
         }

@@ -71,6 +71,12 @@ pub struct RestoreArgs {
 /// Why a command on the storage failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageCommandError {
+    /// There is no database to read.
+    #[error("there is no file {}; give the database of the server with --storage", path.display())]
+    Missing {
+        /// The file of SQLite.
+        path: PathBuf,
+    },
     /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -90,7 +96,7 @@ impl StorageCommand {
     pub fn run(self) -> Result<String, StorageCommandError> {
         Ok(match self {
             Self::Export(ExportArgs { source, out, since, all, forgotten }) => {
-                let storage = Storage::open(&source.storage)?;
+                let storage = existing(&source.storage)?;
                 // First, so that a failure leaves no new events without it.
                 let listed = forgotten.map(|path| add_forgotten(&storage, &path)).transpose()?;
                 let events = export(&storage, &out, since.unwrap_or_default(), all)?;
@@ -99,7 +105,7 @@ impl StorageCommand {
                 format!("{events} events written to {}{listed}", out.display())
             }
             Self::Backup(BackupArgs { source, out }) => {
-                let storage = Storage::open(&source.storage)?;
+                let storage = existing(&source.storage)?;
                 let summary = storage.block_on(storage.back_up(&out))?;
                 let (items, events) = (summary.items, summary.events);
                 format!("{items} items and {events} events written to {}", out.display())
@@ -111,5 +117,15 @@ impl StorageCommand {
                 format!("{items} items and {events} events restored")
             }
         })
+    }
+}
+
+/// Opens a database to read from. A file that does not exist is not created.
+fn existing(location: &Location) -> Result<Storage, StorageCommandError> {
+    match location {
+        Location::Sqlite(path) if !path.exists() => {
+            Err(StorageCommandError::Missing { path: path.clone() })
+        }
+        _ => Ok(Storage::open(location)?),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tandem_protocol::ItemId;
 use tandem_storage::{AttributeValue, NewItem};
 
@@ -108,7 +108,7 @@ impl Lines {
             return Ok(None);
         }
         let item = match self.format {
-            Format::Json => serde_json::from_slice(text).map_err(|error| failed(json(&error)))?,
+            Format::Json => object(text).map_err(failed)?,
             Format::Csv => match self.row(text).map_err(failed)? {
                 Some(row) => item_of(row).map_err(failed)?,
                 None => return Ok(None),
@@ -132,7 +132,7 @@ impl Lines {
             return Ok(None);
         }
         match self.format {
-            Format::Json => serde_json::from_slice(text).map_err(|error| failed(json(&error))),
+            Format::Json => object(text).map(Some).map_err(failed),
             Format::Csv => {
                 let Some(mut row) = self.row(text).map_err(failed)? else { return Ok(None) };
                 let (id, flag) = (row.remove("id"), row.remove("available"));
@@ -164,6 +164,14 @@ impl Lines {
         let cells = header.iter().zip(&record);
         Ok(Some(cells.map(|(name, cell)| (name.to_owned(), cell.to_owned())).collect()))
     }
+}
+
+/// The value of a JSON object. An array of the fields in their order is not accepted.
+fn object<T: DeserializeOwned>(text: &[u8]) -> Result<T, String> {
+    if text.trim_ascii_start().first() != Some(&b'{') {
+        return Err("expected a JSON object of the documented fields".to_owned());
+    }
+    serde_json::from_slice(text).map_err(|error| json(&error))
 }
 
 /// The message without the position, which is within the line.
@@ -244,6 +252,19 @@ mod tests {
         let csv = "id,title\n1,\"two\nlines \"\"x\"\"\n\"\n2,b\n";
         let expected = [(1, "id,title"), (2, "1,\"two\nlines \"\"x\"\"\n\""), (5, "2,b")];
         assert_eq!(cut(Format::Csv, csv), numbered(&expected));
+    }
+
+    #[test]
+    fn a_line_that_is_no_object_is_refused() {
+        let mut lines = Lines::new(Format::Json);
+        for text in ["[\"a\",true]", "[]", "null", "\"a\"", "7"] {
+            let line = (1, text.as_bytes().to_vec());
+            let error = lines.availability(&line).unwrap_err();
+            assert!(error.detail.starts_with("expected a JSON object"), "{text}: {error:?}");
+            assert!(lines.item(&line).is_err(), "{text}");
+        }
+        let line = (1, b" {\"id\":\"a\",\"available\":true}".to_vec());
+        assert!(lines.availability(&line).unwrap().unwrap().available);
     }
 
     #[test]

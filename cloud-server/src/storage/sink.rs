@@ -1,17 +1,14 @@
 use std::sync::Arc;
 
-use tandem_dataset::ItemIndex;
-use tandem_generator::ranking_signals::RankingSignals;
 use tandem_protocol::ItemId;
 use tandem_storage::{Storage, StorageError};
 
 use crate::{
-    events::{EventLog, EventLogError, is_interaction},
-    live_counts::LiveCounts,
+    events::{EventLog, EventLogError},
+    live_counts::{CountedEvents, LiveCounts},
+    live_items::LiveItems,
+    state::Recommender,
 };
-
-/// Number of events that are read at a time.
-const PAGE: u32 = 10_000;
 
 /// Where events go.
 #[derive(Clone, Debug)]
@@ -32,25 +29,27 @@ pub(crate) enum ReplayError {
 }
 
 impl EventSink {
-    /// Counts the stored events that are newer than the counts of the signals. Blocks.
+    /// Counts the stored events that are newer than the counts of the recommender's signals. Blocks.
+    ///
+    /// `counted` says afterwards which events of the database they have, also after a failure;
+    /// `None` for files, whose events are counted when they are received.
     pub(crate) fn replay(
         &self,
         counts: &LiveCounts,
-        signals: &RankingSignals,
-        position: impl Fn(&ItemId) -> Option<ItemIndex>,
+        recommender: &Recommender,
+        items: &LiveItems,
+        counted: &mut Option<CountedEvents>,
     ) -> Result<(), ReplayError> {
-        let mut replay = counts.begin_replay(signals, position);
+        let signals = recommender.signals.as_ref().filter(|signals| signals.counts().is_some());
+        let Some(signals) = signals else { return Ok(()) };
         match self {
-            Self::Files(log) => log.for_each_interaction(replay)?,
+            Self::Files(log) => {
+                let position = |id: &ItemId| items.position(&recommender.catalogue, id);
+                log.for_each_interaction(counts.begin_replay(signals, position))?;
+            }
             Self::Storage(storage) => {
-                let mut after = Some(0);
-                while let Some(start) = after {
-                    let page = storage.block_on(storage.events_since(0, start, PAGE))?;
-                    for event in page.events.iter().filter(|event| is_interaction(event.kind)) {
-                        replay(&event.session, &event.item, event.at);
-                    }
-                    after = page.next;
-                }
+                let counted = counted.insert(CountedEvents::new(signals));
+                storage.block_on(counts.count_new(counted, recommender, items, storage))?;
             }
         }
         Ok(())

@@ -153,11 +153,37 @@ fn a_stored_item_is_recommended_filtered_hidden_kept_and_deleted() {
         (&json!(1), &json!("new"))
     );
 
+    // It is similar by its text, also to itself with another id.
+    store(&process, &[like_seven("twin")]);
+    wait_until("the twin is embedded", || is_listed(&process, "twin"));
+    let (status, similar) = process.get("/v1/items/new/similar?limit=3");
+    let similar: Value = serde_json::from_slice(&similar).unwrap();
+    assert_eq!((status, &similar["by"]), (200, &json!(["text"])), "{similar}");
+    let nearest: Vec<_> = similar["items"].as_array().unwrap().iter().map(|it| &it["id"]).collect();
+    assert_eq!(nearest.len(), 3);
+    for same in ["7", "twin"] {
+        assert!(nearest[..2].contains(&&json!(same)), "{similar}");
+    }
+    let (_, similar) = process.get("/v1/items/7/similar?limit=2&by=text");
+    let similar: Value = serde_json::from_slice(&similar).unwrap();
+    let nearest: Vec<_> = similar["items"].as_array().unwrap().iter().map(|it| &it["id"]).collect();
+    assert!(nearest.contains(&&json!("new")) && nearest.contains(&&json!("twin")), "{similar}");
+    let (_, nothing) = process.get("/v1/items/silent/similar");
+    assert_eq!(
+        serde_json::from_slice::<Value>(&nothing).unwrap(),
+        json!({ "by": [], "items": [] })
+    );
+    assert_eq!(process.lines("DELETE", "/v1/items/twin", "").0, 204);
+
     // The preview of the admin page asks for titles.
     let (_, shown) = process.post("/v1/admin/items", &json!({ "items": ["new", "7"] }).to_string());
     let shown: Value = serde_json::from_slice(&shown).unwrap();
     assert_eq!(shown["items"][0]["title"], "The film of number 7", "{shown}");
     assert_eq!(shown["items"].as_array().unwrap().len(), 2);
+    // So does its search.
+    let (_, found) = process.get("/v1/admin/items?q=new");
+    let found: Value = serde_json::from_slice(&found).unwrap();
+    assert_eq!((&found["found"], &found["items"][0]["id"]), (&json!(1), &json!("new")), "{found}");
 
     // Filter and availability.
     let filter = json!({ "price": { "max": 9 } });
@@ -177,7 +203,9 @@ fn a_stored_item_is_recommended_filtered_hidden_kept_and_deleted() {
         let event = |number: usize, item: &str| json!({ "id": number.to_string(), "type": "click", "item": item, "at": 1_700_000_000_000_u64 });
         let body =
             json!({ "session": format!("v{visitor}"), "events": [event(1, "1"), event(2, "new")] });
-        assert_eq!(process.post("/v1/events", &body.to_string()).0, 200);
+        let (status, answer) = process.post("/v1/events", &body.to_string());
+        let answer: Value = serde_json::from_slice(&answer).unwrap();
+        assert_eq!((status, &answer["unknown"]), (200, &json!(0)), "the database has the item");
     }
     assert_eq!(list(&process, &["1"])[0], "new");
     assert_eq!(process.stop_with("-TERM").code(), Some(0));
@@ -196,6 +224,43 @@ fn a_stored_item_is_recommended_filtered_hidden_kept_and_deleted() {
     // It is stored again.
     store(&process, &[like_seven("new")]);
     wait_until("it is stored again", || is_listed(&process, "new"));
+}
+
+#[test]
+fn an_event_counts_once_on_every_server_of_a_database() {
+    let folder = Folder::new();
+    let files = files(&folder);
+    let other_folder = Folder::new();
+    let first = start(&folder, &mut command(&folder, &files));
+    let mut command = other_folder.command_with(&files.gguf);
+    command.arg("--signals").arg(&files.signals).arg("--store-events");
+    command.arg("--storage").arg(folder.path("shop.db"));
+    let second = start(&other_folder, &mut command);
+    // How often an item was chosen, by the counts of the ranking signals.
+    let chosen = |process: &Process, id: &str| {
+        let (_, popular) = process.get("/v1/items/popular");
+        let popular: Value = serde_json::from_slice(&popular).unwrap();
+        let item = popular["items"].as_array().unwrap().iter().find(|item| item["id"] == id);
+        item.unwrap()["score"].as_f64().unwrap()
+    };
+    let visit = |process: &Process, visitor: &str| {
+        let event = |item: &str| json!({ "id": item, "type": "click", "item": item, "at": 1_700_000_000_000_u64 });
+        let body = json!({ "session": visitor, "events": [event("1"), event("8")] });
+        assert_eq!(process.post("/v1/events", &body.to_string()).0, 200);
+    };
+    for visitor in ["a", "b", "c", "a"] {
+        visit(&first, visitor);
+    }
+    assert_eq!(chosen(&first, "8"), 3.0, "at once");
+    visit(&second, "d");
+    for process in [&first, &second] {
+        wait_until("the events of both servers count", || chosen(process, "8") >= 4.0);
+        assert_eq!(list(process, &["1"])[0], "8");
+    }
+    // By now every server has read everything: an event that is read twice would show.
+    visit(&second, "e");
+    wait_until("the last event counts", || chosen(&first, "8") >= 5.0);
+    assert_eq!((chosen(&first, "8"), chosen(&second, "8")), (5.0, 5.0));
 }
 
 #[test]

@@ -75,7 +75,9 @@ async fn without_a_storage_lists_are_of_the_catalogue_and_the_live_events() {
         let path = format!("/v1/items/{list}?category=Comedy");
         assert_eq!(ids(&get(&app, &path).await.json()), [""; 0]);
     }
-    assert_eq!(get(&app, "/v1/items/latest").await.refusal(), "404 not_found");
+    let latest = get(&app, "/v1/items/latest").await;
+    assert!(latest.problem().detail.contains("--storage"));
+    assert_eq!(latest.refusal(), "404 not_found");
 }
 
 #[actix_rt::test]
@@ -90,6 +92,10 @@ async fn wrong_parameters_are_refused() {
     }
     assert_eq!(get(&app, "/v1/items/1/similar?by=colour").await.status.as_u16(), 400);
     assert_eq!(get(&app, "/v1/items/unknown/similar").await.refusal(), "404 not_found");
+    let unknown = get(&app, "/v1/items/unknown/similar").await.problem();
+    assert_eq!(unknown.detail, "there is no item `unknown`");
+    let trending = get(&app, "/v1/items/trending").await.problem();
+    assert!(trending.detail.contains("--store-events"), "{}", trending.detail);
     // Events are not stored.
     assert_eq!(get(&app, "/v1/items/trending").await.refusal(), "404 not_found");
 }

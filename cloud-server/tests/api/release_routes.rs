@@ -111,6 +111,73 @@ fn archive(folder: &Path, name: &str) -> Vec<u8> {
 }
 
 #[test]
+fn the_command_does_what_the_routes_do() {
+    let served = Served::start(&[]);
+    let url = format!("http://127.0.0.1:{}", served.server.port());
+    let run_with = |key: &str, server: &str, args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cloud-server"));
+        command.arg("releases").args(args).args(["--server", server]).env("TANDEM_KEY", key);
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        let (out, err) = (String::from_utf8(output.stdout), String::from_utf8(output.stderr));
+        (output.status.code(), out.unwrap(), err.unwrap())
+    };
+    let run = |args: &[&str]| run_with(&served.key, &url, args);
+    let done = |args: &[&str]| {
+        let (status, out, err) = run(args);
+        assert_eq!((status, err.as_str()), (Some(0), ""), "{args:?}");
+        out
+    };
+    let refused = |args: &[&str], reason: &str| {
+        let (status, out, err) = run(args);
+        assert_eq!((status, out.as_str()), (Some(2), ""), "{args:?}: {err}");
+        assert!(err.starts_with("cloud-server: ") && err.contains(reason), "{args:?}: {err}");
+    };
+    let state = |name: &str| {
+        let list = done(&["list"]);
+        let line = list.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_owned();
+        line
+    };
+    refused(&["rollback"], "no earlier release is known");
+    refused(&["activate", SECOND], SECOND);
+    refused(&["activate", "../releases"], "16 hexadecimal digits");
+    refused(&["delete", FIRST], "in use");
+
+    served.make(SECOND, 25);
+    use_release(&served.workshop, SECOND);
+    let workshop = served.workshop.to_str().unwrap();
+    refused(&["upload", workshop, "--release", FIRST], "a folder of this name");
+    assert!(done(&["upload", workshop]).contains("is on the server\n"));
+    assert!(done(&["upload", workshop]).contains("already"));
+    assert!(state(FIRST).contains("in use") && !state(SECOND).contains("in use"));
+    assert!(state(SECOND).contains("25"), "{}", state(SECOND));
+    let activated = done(&["activate", SECOND]);
+    assert!(activated.contains(SECOND) && activated.contains(FIRST), "{activated}");
+    assert_eq!(served.candidates(), 24);
+    assert!(state(SECOND).contains("in use") && state(FIRST).contains("previous"));
+    done(&["rollback"]);
+    assert_eq!((served.candidates(), served.current()), (19, FIRST.to_owned()));
+    done(&["delete", SECOND]);
+    assert_eq!(state(SECOND), "");
+    assert!(done(&["upload", workshop, "--activate"]).contains("in place of"));
+    assert_eq!(served.candidates(), 24);
+
+    // A damaged release is listed as refused, with the reason.
+    let third = "0000000000000003";
+    write_release(&served.folder, third, 25);
+    let model = served.folder.join("releases").join(third).join("language-model.gguf");
+    fs::write(model, b"GGUF").unwrap();
+    refused(&["activate", third], "the release in use stays");
+    assert!(state(third).contains("refused") && done(&["list"]).contains("refused: "));
+
+    let (status, _, err) = run_with("wrong", &url, &["list"]);
+    assert!(status == Some(2) && err.contains("refused the key"), "{err}");
+    let (status, _, err) = run_with("", "rec.example.com", &["list"]);
+    assert!(status == Some(2) && err.contains("expected one such as https"), "{err}");
+    let (status, _, err) = run_with("", "http://127.0.0.1:1", &["list"]);
+    assert!(status == Some(2) && err.contains("cannot be reached"), "{err}");
+}
+
+#[test]
 fn a_release_is_uploaded_activated_rolled_back_and_deleted() {
     let served = Served::start(&[]);
     let list = served.list();

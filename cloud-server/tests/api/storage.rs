@@ -178,6 +178,13 @@ fn an_export_is_imported_and_a_backup_restored() {
     let output = run(&["export", "--storage", &url, "--since", "2999-01-01", "--out"], &later);
     assert!(output.status.success(), "{output:?}");
     assert_eq!(fs::read_to_string(&later).unwrap(), "");
+    let missing = folder.path().join("none.db");
+    for command in ["export", "backup"] {
+        let output = run(&[command, "--storage", missing.to_str().unwrap(), "--out"], &later);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && said.contains("there is no file"), "{said}");
+        assert!(!missing.exists(), "an empty database was made");
+    }
     let wrong = run(&["export", "--storage", &url, "--out"], &folder.path().join("events.xlsx"));
     assert_eq!(wrong.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&wrong.stderr).contains(".parquet"), "{wrong:?}");

@@ -131,6 +131,11 @@ impl AddedItems {
         self.get(position)?.text.as_ref()
     }
 
+    /// The items that are known, in the order of their positions.
+    pub fn items(&self) -> impl Iterator<Item = &Item> {
+        self.items.iter().flatten().map(|added| &added.item)
+    }
+
     /// The items in the order of their positions.
     #[cfg(any(test, feature = "llama"))]
     pub(crate) fn slots(&self) -> impl Iterator<Item = Option<&Arc<AddedItem>>> {

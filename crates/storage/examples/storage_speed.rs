@@ -104,7 +104,7 @@ async fn changes(
     loop {
         let changes = storage.item_changes(after).await?;
         if changes.is_empty() {
-            return Ok((read, after));
+            return Ok((read, changes.next));
         }
         (after, read) = (changes.next, read + changes.items.len() + changes.availability.len());
     }

@@ -283,8 +283,8 @@ async fn read_all(
     let unavailable = database.sql(
         "INSERT INTO item_availability (item, available, changed, revision) \
          SELECT number, 0, updated, 1 FROM json_each($1) AS x JOIN items ON items.id = x.value",
-        "INSERT INTO item_availability (item, available, changed, revision) \
-         SELECT number, false, updated, 1 FROM json_array_elements_text($1::json) AS x (id) \
+        "INSERT INTO item_availability (item, available, changed) \
+         SELECT number, false, updated FROM json_array_elements_text($1::json) AS x (id) \
          JOIN items ON items.id = x.id",
     );
     let mut summary = BackupSummary::default();

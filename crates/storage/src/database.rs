@@ -22,6 +22,8 @@ const CONNECTION_PATIENCE: Duration = Duration::from_secs(5);
 const READERS: u32 = 4;
 /// Number of connections to PostgreSQL.
 const CONNECTIONS: u32 = 8;
+/// Begins a transaction of PostgreSQL that sees one state of the database.
+pub(crate) const SNAPSHOT: &str = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY";
 /// Pages of SQLite's write-ahead log after which it is moved to the file (4 KiB each).
 const CHECKPOINT_PAGES: &str = "4000";
 
@@ -88,8 +90,7 @@ macro_rules! with_snapshot {
                 $body
             }
             $crate::database::Database::Postgres(pool) => {
-                let begin = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY";
-                let mut transaction = pool.begin_with(begin).await?;
+                let mut transaction = pool.begin_with($crate::database::SNAPSHOT).await?;
                 let $connection = &mut *transaction;
                 $body
             }
@@ -196,9 +197,10 @@ pub(crate) fn constant(text: String) -> SqlStr {
 }
 
 /// The migrations of one database, oldest first.
-fn migrations(texts: [&'static str; 2]) -> Migrator {
-    let names = ["items, events, activations", "availability apart from items"];
-    let migration = |(version, (name, text))| {
+fn migrations(texts: &[&'static str]) -> Migrator {
+    let names =
+        ["items, events, activations", "availability apart from items", "log of availability"];
+    let migration = |(version, (name, text)): (i64, (&'static str, &&'static str))| {
         let text = SqlStr::from_static(text);
         Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, text, false)
     };
@@ -207,7 +209,7 @@ fn migrations(texts: [&'static str; 2]) -> Migrator {
 
 /// Two processes that start at once wait for each other: the transaction holds the write lock.
 async fn migrate_sqlite(connection: &mut SqliteConnection) -> Result<(), StorageError> {
-    let migrator = migrations([
+    let migrator = migrations(&[
         include_str!("../migrations/sqlite/1.sql"),
         include_str!("../migrations/sqlite/2.sql"),
     ]);
@@ -220,9 +222,10 @@ async fn migrate_sqlite(connection: &mut SqliteConnection) -> Result<(), Storage
 
 /// The migrator holds an advisory lock of the database.
 async fn migrate_postgres(connection: &mut PgConnection) -> Result<(), StorageError> {
-    let migrator = migrations([
+    let migrator = migrations(&[
         include_str!("../migrations/postgres/1.sql"),
         include_str!("../migrations/postgres/2.sql"),
+        include_str!("../migrations/postgres/3.sql"),
     ]);
     let done = migrator.run(connection).await;
     done.map_err(|error| migration_error(error, &migrator))

@@ -1,4 +1,4 @@
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
 use serde::Serialize;
 use tandem_protocol::{EventKind, LoggedEvent};
@@ -22,6 +22,8 @@ use crate::{
 pub struct AppendedEvents {
     /// Positions of the events that are new, in order. The others were stored before.
     pub new: Vec<usize>,
+    /// Number of the newest of them in the database; `None` if none is new.
+    pub last: Option<i64>,
 }
 
 /// Number of requests that may wait. Further ones wait for a place.
@@ -133,31 +135,37 @@ async fn write(
         "INSERT INTO events (session, id, kind, item, at, received, recommendation) \
          SELECT value ->> 'session', value ->> 'id', value ->> 'kind', value ->> 'item', \
          value ->> 'at', $2, value ->> 'recommendation' FROM json_each($1) \
-         WHERE true ON CONFLICT (session, id) DO NOTHING RETURNING session, id",
+         WHERE true ON CONFLICT (session, id) DO NOTHING RETURNING session, id, number",
         "INSERT INTO events (session, id, kind, item, at, received, recommendation) \
          SELECT session, id, kind, item, at, $2, recommendation FROM json_to_recordset($1::json) \
          AS x (session text, id text, kind text, item text, at bigint, recommendation text) \
-         ON CONFLICT (session, id) DO NOTHING RETURNING session, id",
+         ON CONFLICT (session, id) DO NOTHING RETURNING session, id, number",
     );
-    let new: Vec<(String, String)> = with_writer!(database, connection => {
+    let new: Vec<NewEvent> = with_writer!(database, connection => {
         sqlx::query_as(insert).bind(&json).bind(now()).fetch_all(connection).await?
     });
     Ok(divide(group, &new))
 }
 
+/// Session, id and number of an event that is new.
+type NewEvent = (String, String, i64);
+
 /// Assigns the new events to the requests: an event of two requests to the earlier one.
-fn divide(group: &[Waiting], new: &[(String, String)]) -> Vec<AppendedEvents> {
-    let mut left: HashSet<(&str, &str)> =
-        new.iter().map(|(session, id)| (session.as_str(), id.as_str())).collect();
+fn divide(group: &[Waiting], new: &[NewEvent]) -> Vec<AppendedEvents> {
+    let mut left: HashMap<(&str, &str), i64> = new
+        .iter()
+        .map(|(session, id, number)| ((session.as_str(), id.as_str()), *number))
+        .collect();
     let mut divided = Vec::with_capacity(group.len());
     for Waiting { session, events, .. } in group {
-        let mut new = Vec::new();
+        let (mut new, mut last) = (Vec::new(), None);
         for (at, event) in events.iter().enumerate() {
-            if left.remove(&(session.as_str(), event.id.as_str())) {
+            if let Some(number) = left.remove(&(session.as_str(), event.id.as_str())) {
                 new.push(at);
+                last = last.max(Some(number));
             }
         }
-        divided.push(AppendedEvents { new });
+        divided.push(AppendedEvents { new, last });
     }
     divided
 }

@@ -42,7 +42,7 @@ pub use activations::Activation;
 pub use backup::{BackupError, BackupSummary};
 pub use error::StorageError;
 pub use event_queue::AppendedEvents;
-pub use events::{EventCounts, EventPage, StoredEvent};
+pub use events::{EventCounts, EventPage, EventPosition, NewEvents, StoredEvent};
 pub use items::{
     AttributeValue, Availability, ChangedItem, Changes, ChangesRead, ItemError, ItemQuery, NewItem,
     StoredItem, Upserted,

@@ -4,9 +4,8 @@ use tandem_dataset::DatasetError;
 use tandem_evaluation::EvaluationError;
 use tandem_generator::{GeneratorError, gguf::GgufError};
 use tandem_model::ModelError;
+use tandem_release_client::ReleaseClientError;
 use tandem_training::TrainingError;
-
-use crate::publish::PublishError;
 
 /// Unusable input; the text says what was expected, what was found and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +27,7 @@ pub(crate) fn exit_status(error: &anyhow::Error) -> u8 {
             || cause.downcast_ref().is_some_and(EvaluationError::blames_input)
             || cause.downcast_ref().is_some_and(GeneratorError::blames_input)
             || cause.downcast_ref().is_some_and(GgufError::blames_input)
-            || cause.downcast_ref().is_some_and(PublishError::blames_input)
+            || cause.downcast_ref().is_some_and(ReleaseClientError::blames_input)
             || cause.downcast_ref().is_some_and(|model| !matches!(model, ModelError::Device(_)))
     });
     if bad_input { 2 } else { 1 }

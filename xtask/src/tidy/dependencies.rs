@@ -31,13 +31,18 @@ const RESTRICTED: [&str; 10] = [
     "web-sys",
 ];
 
-const RULES: [Rule; 16] = [
+const RULES: [Rule; 17] = [
     Rule { package: "tandem-capacity", workspace: &[], external: &[] },
     Rule { package: "tandem-manual", workspace: &[], external: &[] },
     Rule { package: "tandem-fuzzing", workspace: &[], external: &[] },
     Rule { package: "tandem-protocol", workspace: &[], external: &[] },
     Rule { package: "tandem-collaboration", workspace: &["tandem-protocol"], external: &[] },
     Rule { package: "tandem-dataset", workspace: &["tandem-protocol"], external: &[] },
+    Rule {
+        package: "tandem-release-client",
+        workspace: &["tandem-protocol", "tandem-dataset"],
+        external: &[],
+    },
     Rule {
         package: "tandem-storage",
         workspace: &["tandem-protocol", "tandem-dataset"],
@@ -89,6 +94,7 @@ const RULES: [Rule; 16] = [
             "tandem-training",
             "tandem-evaluation",
             "tandem-manual",
+            "tandem-release-client",
         ],
         external: &["burn*"],
     },
@@ -105,6 +111,7 @@ const RULES: [Rule; 16] = [
             "tandem-storage",
             "tandem-generator",
             "tandem-manual",
+            "tandem-release-client",
         ],
         external: &["actix-*", "tokio"],
     },

@@ -1,9 +1,11 @@
 //! Events of visitors, each once per session and id.
 
+mod follow;
 mod read;
 
 use tandem_protocol::LoggedEvent;
 
+pub use follow::{EventPosition, NewEvents};
 pub(crate) use read::{COLUMNS, EventRow, event, signed};
 pub use read::{EventCounts, EventPage, StoredEvent};
 
@@ -22,7 +24,7 @@ impl Storage {
         events: Vec<LoggedEvent>,
     ) -> Result<AppendedEvents, StorageError> {
         if events.is_empty() {
-            return Ok(AppendedEvents { new: Vec::new() });
+            return Ok(AppendedEvents { new: Vec::new(), last: None });
         }
         let append = self.events().append(session.to_owned(), events);
         append.await

@@ -40,9 +40,6 @@ pub struct EventPage {
     pub events: Vec<StoredEvent>,
     /// Where the next page begins; `None` after the last one.
     pub next: Option<i64>,
-    /// Where later events will begin: after the last event of the page, or after the `after` of the
-    /// question.
-    pub last: i64,
 }
 
 /// Number of events of one kind in one interval.
@@ -81,9 +78,9 @@ impl Storage {
                     .fetch_all(connection)
                     .await?
             });
-            let last = rows.last().map_or(after, |row| row.0);
-            let next = (rows.len() == limit as usize).then_some(last);
-            Ok(EventPage { events: rows.into_iter().filter_map(event).collect(), next, last })
+            let last = rows.last().map(|row| row.0);
+            let next = last.filter(|_| rows.len() == limit as usize);
+            Ok(EventPage { events: rows.into_iter().filter_map(event).collect(), next })
         })
         .await
     }

@@ -1,11 +1,12 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use sqlx::sqlite::SqliteConnection;
 use tandem_protocol::ItemId;
 use tokio::task::spawn_blocking;
 
 use super::revision::REVISION;
-use crate::{Storage, StorageError, database::with_writer};
+use crate::{Storage, StorageError, clock::now, database::with_writer};
 
 /// What became of a batch of availabilities.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -19,35 +20,34 @@ pub struct Availability {
 }
 
 /// Number of the ids `$1` that are stored. Only indices are read, not the items with their texts.
-const KNOWN_SQLITE: &str = "SELECT COUNT(*) FROM json_each($1) AS sent CROSS JOIN items \
+const KNOWN: &str = "SELECT COUNT(*) FROM json_each($1) AS sent CROSS JOIN items \
     ON items.id = sent.value WHERE NOT EXISTS \
     (SELECT 1 FROM items AS gone INDEXED BY items_deleted WHERE gone.id = sent.value AND gone.deleted IS NOT NULL)";
-const KNOWN_POSTGRES: &str = "SELECT COUNT(*) FROM json_array_elements_text($1::json) \
-    AS sent (id) JOIN items ON items.id = sent.id WHERE deleted IS NULL";
 
 /// Sets the availability `$2` of the ids `$1` that have another one. `$3`: now, `$4`: the revision.
 /// The ids are sorted, so that neighbours in the index are read together.
-const SET_SQLITE: &str = "INSERT INTO item_availability (item, available, changed, revision) \
+const SET: &str = "INSERT INTO item_availability (item, available, changed, revision) \
     SELECT number, $2, $3, $4 FROM json_each($1) AS sent \
     CROSS JOIN items ON items.id = sent.value LEFT JOIN item_availability AS told \
     ON told.item = number WHERE COALESCE(told.available, 1) <> $2 AND NOT EXISTS \
     (SELECT 1 FROM items AS gone INDEXED BY items_deleted WHERE gone.id = sent.value AND gone.deleted IS NOT NULL) \
     ON CONFLICT (item) DO UPDATE SET available = excluded.available, \
     changed = excluded.changed, revision = excluded.revision";
-const SET_POSTGRES: &str = "INSERT INTO item_availability (item, available, changed, revision) \
-    SELECT number, $2, $3, $4 FROM json_array_elements_text($1::json) AS sent (id) \
-    JOIN items ON items.id = sent.id LEFT JOIN item_availability AS told \
-    ON told.item = number WHERE deleted IS NULL AND COALESCE(told.available, true) <> $2 \
-    ON CONFLICT (item) DO UPDATE SET available = excluded.available, \
-    changed = excluded.changed, revision = excluded.revision";
+
+/// Ids that were sent with the same availability, sorted and each once.
+#[derive(Debug)]
+pub(super) struct SentIds {
+    pub(super) available: bool,
+    pub(super) ids: Vec<String>,
+}
 
 /// Ids by the availability that was sent for them.
 #[derive(Debug, Default)]
 pub(super) struct Sent {
     /// Number of different ids.
     distinct: u64,
-    /// Availability, and the ids as a JSON array; without empty ones.
-    lists: Vec<(bool, String)>,
+    /// Without empty lists.
+    lists: Vec<SentIds>,
 }
 
 impl Sent {
@@ -56,39 +56,48 @@ impl Sent {
         let last: BTreeMap<&str, bool> = sent.collect();
         let list = |available: bool| {
             let ids = last.iter().filter(|(_, value)| **value == available);
-            let ids: Vec<&str> = ids.map(|(id, _)| *id).collect();
-            // Plain data: this does not fail.
-            let json = serde_json::to_string(&ids).unwrap_or_default();
-            (!ids.is_empty()).then_some((available, json))
+            let ids: Vec<String> = ids.map(|(id, _)| (*id).to_owned()).collect();
+            (!ids.is_empty()).then_some(SentIds { available, ids })
         };
         let lists = [false, true].into_iter().filter_map(list).collect();
         Self { distinct: last.len() as u64, lists }
     }
 
-    pub(super) fn lists(&self) -> &[(bool, String)] {
+    pub(super) fn lists(&self) -> &[SentIds] {
         &self.lists
     }
 }
 
-/// Sets the availability of the ids of a JSON array, with a connection of either database, and
-/// returns how many have changed.
-macro_rules! set_availability {
-    ($database:expr, $connection:expr, $list:expr, $revision:expr) => {{
-        let (available, ids) = $list;
-        sqlx::query($crate::items::availability::set_statement($database))
-            .bind(ids)
-            .bind(*available)
-            .bind($crate::clock::now())
-            .bind($revision)
-            .execute(&mut *$connection)
-            .await?
-            .rows_affected()
-    }};
+/// Numbers of ids that are stored, and of items whose availability has changed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Written {
+    pub(super) known: u64,
+    pub(super) changed: u64,
 }
-pub(super) use set_availability;
 
-pub(super) fn set_statement(database: &crate::database::Database) -> &'static str {
-    database.sql(SET_SQLITE, SET_POSTGRES)
+/// Changes availabilities, in a transaction that has the lock of writers.
+pub(super) trait WriteAvailability {
+    /// Sets the availability of the ids that have another one.
+    async fn set_availability(
+        &mut self,
+        sent: &SentIds,
+        revision: i64,
+    ) -> Result<Written, StorageError>;
+}
+
+impl WriteAvailability for SqliteConnection {
+    async fn set_availability(
+        &mut self,
+        sent: &SentIds,
+        revision: i64,
+    ) -> Result<Written, StorageError> {
+        // Plain data: this does not fail.
+        let json = serde_json::to_string(&sent.ids).unwrap_or_default();
+        let known: i64 = sqlx::query_scalar(KNOWN).bind(&json).fetch_one(&mut *self).await?;
+        let set = sqlx::query(SET).bind(&json).bind(sent.available).bind(now()).bind(revision);
+        let changed = set.execute(self).await?.rows_affected();
+        Ok(Written { known: known.cast_unsigned(), changed })
+    }
 }
 
 impl Storage {
@@ -100,27 +109,23 @@ impl Storage {
         &self,
         items: Vec<(ItemId, bool)>,
     ) -> Result<Availability, StorageError> {
-        let sent = items.len() as u64;
+        let count = items.len() as u64;
         self.long(move |database| async move {
             let prepare = move || Sent::new(items.iter().map(|(id, it)| (id.as_str(), *it)));
-            let ids = spawn_blocking(prepare).await.map_err(|_| StorageError::Closed)?;
-            let count = database.sql(KNOWN_SQLITE, KNOWN_POSTGRES);
-            let (known, changed) = with_writer!(&database, connection => {
+            let sent = spawn_blocking(prepare).await.map_err(|_| StorageError::Closed)?;
+            let Written { known, changed } = with_writer!(&database, connection => {
                 let revision: i64 =
                     sqlx::query_scalar(REVISION).fetch_one(&mut *connection).await?;
-                let (mut known, mut changed) = (0, 0);
-                for list in ids.lists() {
-                    let found: i64 = sqlx::query_scalar(count)
-                        .bind(&list.1)
-                        .fetch_one(&mut *connection)
-                        .await?;
-                    known += found.cast_unsigned();
-                    changed += set_availability!(&database, connection, list, revision);
+                let mut sum = Written::default();
+                for list in sent.lists() {
+                    let written = connection.set_availability(list, revision).await?;
+                    sum.known += written.known;
+                    sum.changed += written.changed;
                 }
-                (known, changed)
+                sum
             });
-            let unknown = ids.distinct - known;
-            Ok(Availability { changed, unchanged: sent - changed - unknown, unknown })
+            let unknown = sent.distinct - known;
+            Ok(Availability { changed, unchanged: count - changed - unknown, unknown })
         })
         .await
     }

@@ -1,12 +1,13 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, de::DeserializeOwned};
+use sqlx::{PgPool, SqlitePool};
 use tandem_protocol::ItemId;
 
-use super::AttributeValue;
+use super::{AttributeValue, availability_log};
 use crate::{
     Storage, StorageError,
-    database::{Database, with_reader},
+    database::{Database, SNAPSHOT},
 };
 
 /// Number of rows that the database packs into one answer: a message for each row would take
@@ -91,65 +92,66 @@ const ITEMS_POSTGRES: &str = "SELECT COALESCE(json_agg(json_build_object('revisi
     WHERE (items.revision, number) > ($1, $2) ORDER BY items.revision, number LIMIT $3) AS changed";
 
 /// Deleted items have no availability.
-const AVAILABILITY_SQLITE: &str = "SELECT json_group_array(json_array(revision, item, id, \
+const AVAILABILITY: &str = "SELECT json_group_array(json_array(revision, item, id, \
     json(CASE available WHEN 1 THEN 'true' ELSE 'false' END))) \
     FROM (SELECT told.revision, item, id, available FROM item_availability AS told \
     CROSS JOIN items ON number = item WHERE (told.revision, item) > ($1, $2) \
     ORDER BY told.revision, item LIMIT $3)";
-const AVAILABILITY_POSTGRES: &str = "SELECT COALESCE(json_agg(json_build_array(revision, item, id, \
-    available)), '[]')::text \
-    FROM (SELECT told.revision, item, id, available FROM item_availability AS told \
-    JOIN items ON number = item WHERE (told.revision, item) > ($1, $2) \
-    ORDER BY told.revision, item LIMIT $3) AS changed";
-
 impl Storage {
     /// Items and availabilities that were changed after `after`. Begin with the default and
-    /// continue with [`Changes::next`] until nothing is left. A change that happens meanwhile may
+    /// continue with [`Changes::next`], also after an answer without changes. A change that happens meanwhile may
     /// come twice; none is left out, if items are used before availabilities.
     ///
     /// # Errors
     /// See [`StorageError`].
     pub async fn item_changes(&self, after: ChangesRead) -> Result<Changes, StorageError> {
         self.short(move |database| async move {
-            let rows = read(&database, (ITEMS_SQLITE, ITEMS_POSTGRES), after.items, PACK).await?;
-            let items: Vec<Row> = decode(&rows)?;
-            // Availabilities that were already read with their items come again, once.
-            let sql = (AVAILABILITY_SQLITE, AVAILABILITY_POSTGRES);
-            let rows = read(&database, sql, after.availability, SMALL_PACK).await?;
-            let availability: Vec<AvailabilityRow> = decode(&rows)?;
-            let next = ChangesRead {
-                items: items.last().map_or(after.items, |row| (row.revision, row.number)),
-                availability: availability.last().map_or(after.availability, |row| (row.0, row.1)),
-            };
-            Ok(Changes {
-                items: items.into_iter().map(|row| row.item).collect(),
-                availability: availability.into_iter().map(|row| (row.2, row.3)).collect(),
-                next,
-            })
+            match &database {
+                Database::Sqlite { readers, .. } => read_sqlite(readers, after).await,
+                Database::Postgres(pool) => read_postgres(pool, after).await,
+            }
         })
         .await
     }
 }
 
-/// The rows after `after`, as JSON.
-async fn read(
-    database: &Database,
-    (sqlite, postgres): (&'static str, &'static str),
-    after: (i64, i64),
-    limit: i64,
-) -> Result<String, StorageError> {
-    let query = database.sql(sqlite, postgres);
-    Ok(with_reader!(database, connection => {
-        sqlx::query_scalar(query)
-            .bind(after.0)
-            .bind(after.1)
-            .bind(limit)
-            .fetch_one(connection)
-            .await?
-    }))
+async fn read_sqlite(readers: &SqlitePool, after: ChangesRead) -> Result<Changes, StorageError> {
+    let mut connection = readers.acquire().await?;
+    let mut read = async |query: &'static str, after: (i64, i64), limit: i64| {
+        let query = sqlx::query_scalar(query).bind(after.0).bind(after.1).bind(limit);
+        query.fetch_one(&mut *connection).await
+    };
+    let items: String = read(ITEMS_SQLITE, after.items, PACK).await?;
+    // Availabilities that were already read with their items come again, once.
+    let availability: String = read(AVAILABILITY, after.availability, SMALL_PACK).await?;
+    let items: Vec<Row> = decode(&items)?;
+    let availability: Vec<AvailabilityRow> = decode(&availability)?;
+    let next = ChangesRead {
+        items: end_of(&items, after.items),
+        availability: availability.last().map_or(after.availability, |row| (row.0, row.1)),
+    };
+    let availability = availability.into_iter().map(|row| (row.2, row.3)).collect();
+    Ok(Changes { items: items.into_iter().map(|row| row.item).collect(), availability, next })
 }
 
-fn decode<T: DeserializeOwned>(json: &str) -> Result<Vec<T>, StorageError> {
+async fn read_postgres(pool: &PgPool, after: ChangesRead) -> Result<Changes, StorageError> {
+    let mut transaction = pool.begin_with(SNAPSHOT).await?;
+    let log = availability_log::read(&mut transaction, after.availability).await?;
+    let after = if log.needs_all_items { (0, 0) } else { after.items };
+    let query = sqlx::query_scalar(ITEMS_POSTGRES).bind(after.0).bind(after.1).bind(PACK);
+    let items: String = query.fetch_one(&mut *transaction).await?;
+    transaction.commit().await?;
+    let items: Vec<Row> = decode(&items)?;
+    let next = ChangesRead { items: end_of(&items, after), availability: log.next };
+    let items = items.into_iter().map(|row| row.item).collect();
+    Ok(Changes { items, availability: log.availability, next })
+}
+
+fn end_of(items: &[Row], after: (i64, i64)) -> (i64, i64) {
+    items.last().map_or(after, |row| (row.revision, row.number))
+}
+
+pub(super) fn decode<T: DeserializeOwned>(json: &str) -> Result<Vec<T>, StorageError> {
     serde_json::from_str(json)
         .map_err(|error| StorageError::Query(sqlx::Error::Decode(Box::new(error))))
 }

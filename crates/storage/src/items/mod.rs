@@ -1,6 +1,7 @@
 //! Items: what the shop offers now, beside what the models know.
 
 mod availability;
+mod availability_log;
 mod changes;
 mod item;
 mod read;

@@ -6,7 +6,7 @@ use tokio::task::spawn_blocking;
 
 use super::{
     NewItem,
-    availability::{Sent, set_availability},
+    availability::{Sent, WriteAvailability},
     revision::REVISION,
     search::text_of,
 };
@@ -71,8 +71,11 @@ const UPDATE: &str = "ON CONFLICT (id) DO UPDATE SET title = excluded.title, \
 
 /// Number of items that exist, but have been written by no statement of this transaction, among
 /// those whose availability has changed in it.
-const ONLY_AVAILABILITY: &str = "SELECT COUNT(*) FROM item_availability AS told \
+const ONLY_AVAILABILITY_SQLITE: &str = "SELECT COUNT(*) FROM item_availability AS told \
     JOIN items ON number = told.item WHERE told.revision = $1 AND items.revision <> $1";
+const ONLY_AVAILABILITY_POSTGRES: &str = "SELECT COUNT(*) FROM availability_changes AS log, \
+    unnest(log.items) AS item JOIN items ON number = item \
+    WHERE log.revision = $1 AND items.revision <> $1";
 
 impl Storage {
     /// Stores items: all of the batch or none. Each replaces what is stored under its id; an item
@@ -198,6 +201,7 @@ async fn insert(
     let statement = format!("INSERT INTO items ({COLUMNS}) {select} {conflict}");
     let existing = database.sql(EXISTING_SQLITE, EXISTING_POSTGRES);
     let sent = database.sql(SENT_SQLITE, SENT_POSTGRES);
+    let only = database.sql(ONLY_AVAILABILITY_SQLITE, ONLY_AVAILABILITY_POSTGRES);
     Ok(with_writer!(database, connection => {
         let revision: i64 = sqlx::query_scalar(REVISION).fetch_one(&mut *connection).await?;
         let sent: i64 = sqlx::query_scalar(sent).bind(&json).fetch_one(&mut *connection).await?;
@@ -212,10 +216,10 @@ async fn insert(
             .rows_affected();
         let mut only_availability: i64 = 0;
         for list in told.lists() {
-            set_availability!(database, connection, list, revision);
+            connection.set_availability(list, revision).await?;
         }
         if !told.lists().is_empty() {
-            only_availability = sqlx::query_scalar(ONLY_AVAILABILITY)
+            only_availability = sqlx::query_scalar(only)
                 .bind(revision)
                 .fetch_one(&mut *connection)
                 .await?;

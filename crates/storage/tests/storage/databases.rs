@@ -48,6 +48,12 @@ impl TestDatabase {
     pub(crate) fn open(&self) -> Storage {
         Storage::open(&self.location).unwrap()
     }
+
+    /// A connection of another program, to PostgreSQL.
+    pub(crate) async fn connect(&self) -> PgConnection {
+        let Location::Postgres(url) = &self.location else { panic!("not a PostgreSQL") };
+        PgConnection::connect(url).await.unwrap()
+    }
 }
 
 impl Drop for TestDatabase {

@@ -1,9 +1,9 @@
 //! Events: each once, whole requests, in order, also across restarts and processes.
 
 use tandem_protocol::{EventKind, ItemId, LoggedEvent};
-use tandem_storage::{AppendedEvents, Storage};
+use tandem_storage::{AppendedEvents, EventPosition, Storage};
 
-use crate::databases::on_each;
+use crate::databases::{TestDatabase, on_each};
 
 pub(crate) fn event(id: &str, kind: EventKind, item: &str) -> LoggedEvent {
     LoggedEvent {
@@ -20,7 +20,8 @@ pub(crate) fn clicks(ids: &[&str]) -> Vec<LoggedEvent> {
 }
 
 fn append(storage: &Storage, session: &str, events: Vec<LoggedEvent>) -> Vec<usize> {
-    let AppendedEvents { new } = storage.block_on(storage.append_events(session, events)).unwrap();
+    let AppendedEvents { new, .. } =
+        storage.block_on(storage.append_events(session, events)).unwrap();
     new
 }
 
@@ -80,6 +81,67 @@ fn pages_continue_where_the_last_one_ended() {
         }
         assert_eq!(found, ["1", "2", "3", "4", "5"]);
     });
+}
+
+#[test]
+fn new_events_are_read_once_in_pages() {
+    on_each(|database| {
+        let (reader, writer) = (database.open(), database.open());
+        let mut position = EventPosition::default();
+        let mut read = || {
+            let (mut found, mut has_more) = (Vec::new(), true);
+            while has_more {
+                let new = reader.block_on(reader.new_events(0, &position, 2)).unwrap();
+                found.extend(new.events.into_iter().map(|event| event.id));
+                (position, has_more) = (new.next, new.has_more);
+            }
+            found
+        };
+        append(&writer, "s", clicks(&["1", "2", "3"]));
+        assert_eq!(read(), ["1", "2", "3"]);
+        assert!(read().is_empty());
+        append(&writer, "s", clicks(&["2", "4"]));
+        append(&reader, "s", clicks(&["4", "5"]));
+        assert_eq!(read(), ["4", "5"]);
+        let stored = writer.append_events("s", clicks(&["6"]));
+        let last = writer.block_on(stored).unwrap().last.unwrap();
+        assert!(!position.includes(last) && position.includes(last - 3));
+    });
+}
+
+/// A transaction of another server that takes its numbers before, and ends after this one's.
+#[test]
+fn an_event_that_becomes_visible_late_is_read_once() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let storage = database.open();
+    let mut position = EventPosition::default();
+    let mut read = || {
+        let new = storage.block_on(storage.new_events(0, &position, 100)).unwrap();
+        position = new.next;
+        new.events.into_iter().map(|event| event.id).collect::<Vec<_>>()
+    };
+    append(&storage, "s", clicks(&["1"]));
+    assert_eq!(read(), ["1"]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut other = runtime.block_on(database.connect());
+    const INSERT: &str = "INSERT INTO events (session, id, kind, item, at, received) \
+        VALUES ('other', $1, 'click', '1', 0, $2)";
+    let received = i64::MAX / 2;
+    runtime.block_on(async {
+        sqlx::query("BEGIN").execute(&mut other).await.unwrap();
+        for id in ["late 1", "late 2"] {
+            let insert = sqlx::query(INSERT).bind(id).bind(received);
+            insert.execute(&mut other).await.unwrap();
+        }
+    });
+    append(&storage, "s", clicks(&["2"]));
+    assert_eq!(read(), ["2"]);
+    assert!(read().is_empty());
+    runtime.block_on(async { sqlx::query("COMMIT").execute(&mut other).await.unwrap() });
+    assert_eq!(read(), ["late 1", "late 2"]);
+    assert!(read().is_empty());
+    append(&storage, "s", clicks(&["3"]));
+    assert_eq!(read(), ["3"]);
 }
 
 #[test]

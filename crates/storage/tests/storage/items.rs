@@ -1,12 +1,14 @@
 //! Items: upsert, availability, deletion, lists, text search and changes.
 
+use std::collections::BTreeMap;
+
 use tandem_protocol::ItemId;
 use tandem_storage::{
     AttributeValue, Availability, ChangedItem, ChangesRead, ItemQuery, NewItem, Storage,
     StoredItem, Upserted,
 };
 
-use crate::databases::on_each;
+use crate::databases::{TestDatabase, on_each};
 
 pub(crate) fn item(id: &str, title: &str, category: &str) -> NewItem {
     NewItem {
@@ -46,7 +48,7 @@ fn changes(
     loop {
         let changes = storage.block_on(storage.item_changes(after)).unwrap();
         if changes.is_empty() {
-            return (items, availability, after);
+            return (items, availability, changes.next);
         }
         items.extend(changes.items);
         availability.extend(changes.availability);
@@ -214,7 +216,8 @@ fn another_process_sees_each_change_once() {
         assert_eq!(changes(&reader, after), (Vec::new(), Vec::new(), after));
 
         upsert(&writer, &items[..2]);
-        assert_eq!(changes(&reader, after).2, after, "nothing has changed");
+        let (found, availability, after) = changes(&reader, after);
+        assert!(found.is_empty() && availability.is_empty(), "nothing has changed");
         let sold_out = ["5", "6"].map(|id| (ItemId::new(id), false));
         writer.block_on(writer.set_availability(sold_out.to_vec())).unwrap();
         writer.block_on(writer.delete_items(&["6".into()])).unwrap();
@@ -230,6 +233,52 @@ fn another_process_sees_each_change_once() {
         assert_eq!((found.len(), found[0].deleted, found[0].available), (1, false, true));
         assert_eq!(availability, []);
     });
+}
+
+/// The availability of all items of a server that follows, from nothing or from `after`.
+fn follow(
+    storage: &Storage,
+    known: &mut BTreeMap<String, bool>,
+    after: ChangesRead,
+) -> ChangesRead {
+    let (items, availability, next) = changes(storage, after);
+    let items = items.into_iter().map(|it| (it.id, it.available && !it.deleted));
+    known.extend(items.chain(availability).map(|(id, it)| (id.to_string(), it)));
+    next
+}
+
+#[test]
+fn a_server_that_has_not_followed_for_long_reads_all_items_again() {
+    let Some(database) = TestDatabase::postgres() else { return };
+    let (writer, reader) = (database.open(), database.open());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let items: Vec<NewItem> = (0..5).map(|n| item(&n.to_string(), "x", "c")).collect();
+    upsert(&writer, &items);
+    let mut known = BTreeMap::new();
+    let after = follow(&reader, &mut known, ChangesRead::default());
+    let set = |id: &str, available| {
+        let set = writer.set_availability(vec![(id.into(), available)]);
+        writer.block_on(set).unwrap();
+    };
+    // Changes of more than an hour ago are removed with the next one.
+    set("1", false);
+    runtime.block_on(async {
+        let mut other = database.connect().await;
+        let age = sqlx::query("UPDATE availability_changes SET changed = 0");
+        age.execute(&mut other).await.unwrap();
+    });
+    set("2", false);
+    let left: i64 = runtime.block_on(async {
+        let count = sqlx::query_scalar("SELECT COUNT(*) FROM availability_changes");
+        count.fetch_one(&mut database.connect().await).await.unwrap()
+    });
+    assert_eq!(left, 1);
+    let after = follow(&reader, &mut known, after);
+    let expected = ["0", "1", "2", "3", "4"].map(|id| (id.to_owned(), id != "1" && id != "2"));
+    assert_eq!(known, expected.into());
+    set("1", true);
+    let (items, availability, _) = changes(&reader, after);
+    assert_eq!((items.len(), availability), (0, vec![("1".into(), true)]));
 }
 
 #[test]

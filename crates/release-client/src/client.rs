@@ -11,7 +11,7 @@ use ureq::{
     http::{Response, Uri},
 };
 
-use super::error::PublishError;
+use crate::ReleaseClientError;
 
 /// Time until a connection is made.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -23,7 +23,8 @@ const POLL: Duration = Duration::from_secs(1);
 const LOADING: Duration = Duration::from_mins(20);
 
 /// The routes of a server for releases.
-pub(super) struct Client {
+#[derive(Debug)]
+pub struct Client {
     agent: Agent,
     /// The address without a slash at its end.
     url: String,
@@ -32,49 +33,89 @@ pub(super) struct Client {
 
 /// A release is in use.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Activated {
-    /// The release before it, if it was another one.
-    pub(super) previous: Option<String>,
+pub struct Activated {
+    /// Its name.
+    pub release: String,
+    /// The release before it, if it was another one and the server said so in time.
+    pub previous: Option<String>,
 }
 
 /// The part of `GET /v1/releases` that is read.
-#[derive(Deserialize)]
-struct ReleaseList {
-    in_use: String,
-    loading: Option<serde::de::IgnoredAny>,
-    releases: Vec<ListedRelease>,
+#[derive(Debug, Deserialize)]
+pub struct ReleaseList {
+    /// Name of the release in use.
+    pub in_use: String,
+    /// The release before it, which a roll-back puts in use, if one is known.
+    #[serde(default)]
+    pub previous: Option<String>,
+    loading: Option<Loading>,
+    /// All releases on the disk of the server, the newest first.
+    pub releases: Vec<ListedRelease>,
 }
 
-#[derive(Deserialize)]
-struct ListedRelease {
-    name: String,
-    refused: Option<Refusal>,
+impl ReleaseList {
+    /// Name of the release that is being tried and loaded.
+    #[must_use]
+    pub fn loading(&self) -> Option<&str> {
+        self.loading.as_ref().map(|loading| loading.release.as_str())
+    }
 }
 
-#[derive(Deserialize)]
-struct Refusal {
-    reason: String,
+#[derive(Debug, Deserialize)]
+struct Loading {
+    release: String,
+}
+
+/// A release on the disk of the server.
+#[derive(Debug, Deserialize)]
+pub struct ListedRelease {
+    /// The name.
+    pub name: String,
+    /// Why it was refused, if the last attempt to use it failed since the start of the server.
+    pub refused: Option<Refusal>,
+    /// Name of the dataset, if it can be read.
+    #[serde(default)]
+    pub dataset: Option<String>,
+    /// Number of items in the catalogue.
+    #[serde(default)]
+    pub items: Option<u64>,
+    /// Size of all its files in bytes.
+    #[serde(default)]
+    pub bytes: u64,
+    /// When it was written, in milliseconds since 1970.
+    #[serde(default)]
+    pub written: u64,
+}
+
+/// Why a release cannot be used.
+#[derive(Debug, Deserialize)]
+pub struct Refusal {
+    /// What was expected and found.
+    pub reason: String,
 }
 
 /// The answer of an activation.
 #[derive(Deserialize)]
 struct Activation {
+    release: String,
     state: String,
     previous: Option<String>,
 }
 
 impl Client {
+    /// The routes of the server at an address of HTTP, with an admin key if the server has keys.
+    ///
     /// # Errors
-    /// [`PublishError::Url`] or [`PublishError::Key`].
-    pub(super) fn new(url: &str, key: Option<String>) -> Result<Self, PublishError> {
-        let wrong = || PublishError::Url { url: url.to_owned() };
+    /// [`ReleaseClientError::Url`] or [`ReleaseClientError::Key`].
+    pub fn new(url: &str, key: Option<String>) -> Result<Self, ReleaseClientError> {
+        let wrong = || ReleaseClientError::Url { url: url.to_owned() };
         let parsed: Uri = url.parse().map_err(|_| wrong())?;
         let is_http = matches!(parsed.scheme_str(), Some("http" | "https"));
         if !is_http || parsed.host().is_none() || parsed.query().is_some() {
             return Err(wrong());
         }
         if key.as_ref().is_some_and(|key| !key.bytes().all(|byte| byte.is_ascii_graphic())) {
-            return Err(PublishError::Key);
+            return Err(ReleaseClientError::Key);
         }
         let config = Agent::config_builder()
             .http_status_as_error(false)
@@ -86,8 +127,15 @@ impl Client {
         Ok(Self { agent: config.into(), url: url.trim_end_matches('/').to_owned(), key })
     }
 
+    /// The address without a slash at its end.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Whether the key is sent over a network without encryption.
-    pub(super) fn shows_the_key(&self) -> bool {
+    #[must_use]
+    pub fn shows_the_key(&self) -> bool {
         let host = self.url.strip_prefix("http://").map(|rest| {
             let authority = rest.split('/').next().unwrap_or_default();
             authority.rsplit_once(':').map_or(authority, |(host, _)| host)
@@ -103,20 +151,26 @@ impl Client {
     }
 
     /// Whether the server has the release.
-    pub(super) fn has(&self, name: &str) -> Result<bool, PublishError> {
+    ///
+    /// # Errors
+    /// See [`ReleaseClientError`].
+    pub fn has(&self, name: &str) -> Result<bool, ReleaseClientError> {
         Ok(self.list()?.releases.iter().any(|release| release.name == name))
     }
 
     /// Sends a release of `bytes` bytes.
-    pub(super) fn upload(
+    ///
+    /// # Errors
+    /// [`ReleaseClientError::ReleaseRefused`] with the reason if the server does not accept it.
+    pub fn upload(
         &self,
         name: &str,
         bytes: u64,
         archive: &mut dyn Read,
-    ) -> Result<(), PublishError> {
+    ) -> Result<(), ReleaseClientError> {
         let request = self
             .agent
-            .put(self.at(&format!("releases/{name}")))
+            .put(self.at(&format!("releases/{}", checked(name)?)))
             .header("content-type", "application/x-tar")
             .header("content-length", bytes.to_string());
         let sent = self.with_key(request).send(SendBody::from_reader(archive));
@@ -124,34 +178,63 @@ impl Client {
     }
 
     /// Puts a release in use and waits until it is.
-    pub(super) fn activate(&self, name: &str) -> Result<Activated, PublishError> {
-        let request = self.agent.post(self.at(&format!("releases/{name}/activate")));
+    ///
+    /// # Errors
+    /// [`ReleaseClientError::ReleaseRefused`] with the reason if the server cannot use it.
+    pub fn activate(&self, name: &str) -> Result<Activated, ReleaseClientError> {
+        self.put_in_use(&format!("releases/{}/activate", checked(name)?))
+    }
+
+    /// Puts the release in use that was in use before, and waits until it is.
+    ///
+    /// # Errors
+    /// [`ReleaseClientError::Refused`] if no earlier release is known.
+    pub fn roll_back(&self) -> Result<Activated, ReleaseClientError> {
+        self.put_in_use("releases/rollback")
+    }
+
+    /// Deletes a release that is not in use.
+    ///
+    /// # Errors
+    /// [`ReleaseClientError::Refused`] if it is in use or not there.
+    pub fn delete(&self, name: &str) -> Result<(), ReleaseClientError> {
+        let request = self.agent.delete(self.at(&format!("releases/{}", checked(name)?)));
+        self.accepted(self.with_key(request).call()).map(drop)
+    }
+
+    fn put_in_use(&self, path: &str) -> Result<Activated, ReleaseClientError> {
+        let request = self.agent.post(self.at(path));
         let answer = self.accepted(self.with_key(request).send_empty())?;
-        let Activation { state, previous } = self.parsed(answer)?;
+        let Activation { release: name, state, previous } = self.parsed(answer)?;
         if state == "in_use" {
-            return Ok(Activated { previous });
+            return Ok(Activated { release: name, previous });
         }
         let until = Instant::now() + LOADING;
         loop {
             thread::sleep(POLL);
             let list = self.list()?;
-            let refused = |release: ListedRelease| {
-                release.refused.filter(|_| release.name == name).map(|refused| refused.reason)
+            let refused = |release: &ListedRelease| {
+                let refusal = release.refused.as_ref().filter(|_| release.name == name);
+                refusal.map(|refusal| refusal.reason.clone())
             };
             if list.in_use == name {
-                return Ok(Activated { previous: None });
+                return Ok(Activated { release: name, previous: None });
             }
-            if let Some(detail) = list.releases.into_iter().find_map(refused) {
-                return Err(PublishError::ReleaseRefused { url: self.url.clone(), detail });
+            if let Some(detail) = list.releases.iter().find_map(refused) {
+                return Err(ReleaseClientError::ReleaseRefused { url: self.url.clone(), detail });
             }
             if list.loading.is_none() || Instant::now() > until {
                 let detail = "the release was not put in use; see `GET /v1/releases`".to_owned();
-                return Err(PublishError::ReleaseRefused { url: self.url.clone(), detail });
+                return Err(ReleaseClientError::ReleaseRefused { url: self.url.clone(), detail });
             }
         }
     }
 
-    fn list(&self) -> Result<ReleaseList, PublishError> {
+    /// The releases of the server.
+    ///
+    /// # Errors
+    /// See [`ReleaseClientError`].
+    pub fn list(&self) -> Result<ReleaseList, ReleaseClientError> {
         let request = self.agent.get(self.at("releases"));
         let answer = self.accepted(self.with_key(request).call())?;
         self.parsed(answer)
@@ -172,10 +255,12 @@ impl Client {
     fn accepted(
         &self,
         sent: Result<Response<Body>, ureq::Error>,
-    ) -> Result<Response<Body>, PublishError> {
+    ) -> Result<Response<Body>, ReleaseClientError> {
         let url = || self.url.clone();
-        let mut answer = sent
-            .map_err(|error| PublishError::Unreachable { url: url(), reason: error.to_string() })?;
+        let mut answer = sent.map_err(|error| ReleaseClientError::Unreachable {
+            url: url(),
+            reason: error.to_string(),
+        })?;
         let status = answer.status();
         if status.is_success() {
             return Ok(answer);
@@ -188,26 +273,35 @@ impl Client {
             |problem| problem.detail,
         );
         Err(match (status.as_u16(), code) {
-            (401 | 403, _) => PublishError::KeyRefused { url: url(), detail },
+            (401 | 403, _) => ReleaseClientError::KeyRefused { url: url(), detail },
             (_, Some(ErrorCode::ReleaseRefused | ErrorCode::PayloadTooLarge)) => {
-                PublishError::ReleaseRefused { url: url(), detail }
+                ReleaseClientError::ReleaseRefused { url: url(), detail }
             }
-            (status, _) => PublishError::Answer { url: url(), status, detail },
+            (_, Some(ErrorCode::Conflict | ErrorCode::NotFound | ErrorCode::InvalidField)) => {
+                ReleaseClientError::Refused { url: url(), detail }
+            }
+            (status, _) => ReleaseClientError::Answer { url: url(), status, detail },
         })
     }
 
     fn parsed<T: for<'de> Deserialize<'de>>(
         &self,
         mut answer: Response<Body>,
-    ) -> Result<T, PublishError> {
+    ) -> Result<T, ReleaseClientError> {
         let status = answer.status().as_u16();
         let text = answer.body_mut().read_to_string().unwrap_or_default();
-        serde_json::from_str(&text).map_err(|error| PublishError::Answer {
+        serde_json::from_str(&text).map_err(|error| ReleaseClientError::Answer {
             url: self.url.clone(),
             status,
             detail: format!("expected an answer of this version of cloud-server: {error}"),
         })
     }
+}
+
+/// A name that can be a part of the path of a route.
+fn checked(name: &str) -> Result<&str, ReleaseClientError> {
+    let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    is_name.then_some(name).ok_or_else(|| ReleaseClientError::Name { name: name.to_owned() })
 }
 
 #[cfg(test)]
@@ -286,7 +380,8 @@ mod tests {
         let client = Client::new(&url, Some("secret".to_owned())).unwrap();
         assert!(!client.has("b").unwrap());
         client.upload("b", 5, &mut &b"12345"[..]).unwrap();
-        assert_eq!(client.activate("b").unwrap(), Activated { previous: None });
+        let activated = client.activate("b").unwrap();
+        assert_eq!(activated, Activated { release: "b".to_owned(), previous: None });
         let seen = server.join().unwrap();
         assert!(seen.iter().all(|(_, key)| key.as_deref() == Some("Bearer secret")), "{seen:?}");
         let lines: Vec<&str> = seen.iter().map(|(line, _)| line.as_str()).collect();
@@ -310,21 +405,57 @@ mod tests {
         };
         let leak = |text: String| -> &'static str { Box::leak(text.into_boxed_str()) };
         let refused = outcome(vec![(401, leak(problem("unauthorized")))]);
-        assert!(matches!(refused, PublishError::KeyRefused { .. }), "{refused}");
+        assert!(matches!(refused, ReleaseClientError::KeyRefused { .. }), "{refused}");
         assert!(refused.blames_input() && refused.to_string().contains("TANDEM_KEY"));
         let refused = outcome(vec![(422, leak(problem("release_refused")))]);
-        assert!(matches!(&refused, PublishError::ReleaseRefused { detail, .. } if detail == "why"));
+        assert!(
+            matches!(&refused, ReleaseClientError::ReleaseRefused { detail, .. } if detail == "why")
+        );
         let refused = outcome(vec![ACCEPTED, (200, REFUSED)]);
         assert!(
-            matches!(&refused, PublishError::ReleaseRefused { detail, .. } if detail == "broken"),
+            matches!(&refused, ReleaseClientError::ReleaseRefused { detail, .. } if detail == "broken"),
             "{refused}"
         );
         let other = outcome(vec![(503, "<html>")]);
-        assert!(matches!(other, PublishError::Answer { status: 503, .. }), "{other}");
+        assert!(matches!(other, ReleaseClientError::Answer { status: 503, .. }), "{other}");
         assert!(!other.blames_input());
+        let conflict = outcome(vec![(409, leak(problem("conflict")))]);
+        assert!(matches!(conflict, ReleaseClientError::Refused { .. }), "{conflict}");
         // A proxy that redirects does not get the key at another address.
         let redirect = outcome(vec![(301, "")]);
-        assert!(matches!(redirect, PublishError::Answer { status: 301, .. }), "{redirect}");
+        assert!(matches!(redirect, ReleaseClientError::Answer { status: 301, .. }), "{redirect}");
+    }
+
+    #[test]
+    fn releases_are_listed_rolled_back_and_deleted() {
+        const LIST: &str = r#"{"in_use":"b","previous":"a","loading":{"release":"c","since":5},
+            "releases":[{"name":"b","in_use":true,"refused":null,"dataset":"shop","items":300,
+            "bytes":5,"written":7}],"refused":[],"activations":[]}"#;
+        let (url, server) = server(vec![
+            (200, LIST),
+            (200, r#"{"release":"a","state":"in_use","previous":"b"}"#),
+            (204, ""),
+        ]);
+        let client = Client::new(&url, None).unwrap();
+        let list = client.list().unwrap();
+        assert_eq!((list.previous.as_deref(), list.loading()), (Some("a"), Some("c")));
+        let release = &list.releases[0];
+        assert_eq!((release.dataset.as_deref(), release.items), (Some("shop"), Some(300)));
+        let activated = client.roll_back().unwrap();
+        let previous = Some("b".to_owned());
+        assert_eq!(activated, Activated { release: "a".to_owned(), previous });
+        client.delete("b").unwrap();
+        let wrong = client.delete("../b").unwrap_err();
+        assert!(matches!(wrong, ReleaseClientError::Name { .. }), "{wrong}");
+        let lines: Vec<String> = server.join().unwrap().into_iter().map(|(line, _)| line).collect();
+        assert_eq!(
+            lines,
+            [
+                "GET /v1/releases HTTP/1.1",
+                "POST /v1/releases/rollback HTTP/1.1",
+                "DELETE /v1/releases/b HTTP/1.1"
+            ]
+        );
     }
 
     #[test]
@@ -333,7 +464,7 @@ mod tests {
         let url = format!("http://{}", listener.local_addr().unwrap());
         drop(listener);
         let error = Client::new(&url, None).unwrap().has("b").unwrap_err();
-        assert!(matches!(error, PublishError::Unreachable { .. }), "{error}");
+        assert!(matches!(error, ReleaseClientError::Unreachable { .. }), "{error}");
         assert!(!error.blames_input());
     }
 
@@ -341,10 +472,10 @@ mod tests {
     fn addresses_and_keys_are_checked_before_anything_is_sent() {
         for wrong in ["rec.example.com", "ftp://rec.example.com", "https://", "http://x/?a=b", ""] {
             let client = Client::new(wrong, None);
-            assert!(matches!(client, Err(PublishError::Url { .. })), "{wrong}");
+            assert!(matches!(client, Err(ReleaseClientError::Url { .. })), "{wrong}");
         }
         let key = |key: &str| Some(key.to_owned());
-        assert!(matches!(Client::new("http://x", key("a\nb")), Err(PublishError::Key)));
+        assert!(matches!(Client::new("http://x", key("a\nb")), Err(ReleaseClientError::Key)));
         let shows = |url: &str, key| Client::new(url, key).unwrap().shows_the_key();
         assert!(shows("http://rec.example.com/", key("a")));
         assert!(!shows("https://rec.example.com", key("a")) && !shows("http://x", None));

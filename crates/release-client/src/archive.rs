@@ -5,10 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Result;
 use tandem_dataset::{Dataset, files::FolderDraft};
 
-use super::{error::PublishError, read};
+use crate::{ReleaseClientError, read_line};
 
 const BLOCK: u64 = 512;
 /// An archive ends with two blocks of zeros.
@@ -17,7 +16,7 @@ const END: u64 = 2 * BLOCK;
 /// What a server needs of a release, as a tar stream. Interactions of visitors, the models as they
 /// were measured and the small model's checkpoint are not part of it.
 #[derive(Debug)]
-pub(super) struct Archive {
+pub struct Archive {
     entries: Vec<Entry>,
     /// Holds the dataset without interactions; deleted with this.
     _dataset: FolderDraft,
@@ -35,10 +34,10 @@ impl Archive {
     /// The release `name` of the folder `out`.
     ///
     /// # Errors
-    /// [`PublishError`] if a file is missing or cannot be read.
-    pub(super) fn of(out: &Path, name: &str) -> Result<Self> {
+    /// [`ReleaseClientError`] if a file is missing or cannot be read.
+    pub fn of(out: &Path, name: &str) -> Result<Self, ReleaseClientError> {
         let release = out.join("releases").join(name);
-        let incomplete = |missing: &str| PublishError::Incomplete {
+        let incomplete = |missing: &str| ReleaseClientError::Incomplete {
             folder: out.to_owned(),
             name: name.to_owned(),
             missing: missing.to_owned(),
@@ -46,16 +45,16 @@ impl Archive {
         let is_name =
             |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
         if !is_name(name) || !release.is_dir() {
-            return Err(incomplete("a folder of this name").into());
+            return Err(incomplete("a folder of this name"));
         }
         let model = release.join("language-model.gguf");
         if !model.is_file() {
-            return Err(incomplete("a language model").into());
+            return Err(incomplete("a language model"));
         }
-        let hash = read(&release.join("artifacts"))?;
+        let hash = read_line(&release.join("artifacts"))?;
         let shared = out.join("artifacts").join(&hash);
         if !is_name(&hash) || !shared.is_dir() {
-            return Err(incomplete("its artefacts").into());
+            return Err(incomplete("its artefacts"));
         }
         let draft = FolderDraft::new(&out.join("publish"))?;
         let data = draft.path().join("data");
@@ -78,28 +77,30 @@ impl Archive {
     }
 
     /// Length of the stream in bytes.
-    pub(super) fn bytes(&self) -> u64 {
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
         let entries = self.entries.iter();
         entries.map(|entry| BLOCK + entry.bytes.next_multiple_of(BLOCK)).sum::<u64>() + END
     }
 
     /// The stream. A file that is shorter than it was fails.
-    pub(super) fn reader(&self) -> impl Read + use<> {
+    #[must_use]
+    pub fn reader(&self) -> impl Read + use<> {
         let entries: VecDeque<Entry> = self.entries.iter().cloned().collect();
         ArchiveReader { entries, parts: VecDeque::new(), ended: false }
     }
 }
 
-fn add(entries: &mut Vec<Entry>, name: String, path: &Path) -> Result<(), PublishError> {
+fn add(entries: &mut Vec<Entry>, name: String, path: &Path) -> Result<(), ReleaseClientError> {
     let metadata = fs::metadata(path);
     let metadata =
-        metadata.map_err(|source| PublishError::File { path: path.to_owned(), source })?;
+        metadata.map_err(|source| ReleaseClientError::File { path: path.to_owned(), source })?;
     entries.push(Entry { name, path: path.to_owned(), bytes: metadata.len() });
     Ok(())
 }
 
-fn add_folder(entries: &mut Vec<Entry>, name: &str, path: &Path) -> Result<(), PublishError> {
-    let failed = |source| PublishError::File { path: path.to_owned(), source };
+fn add_folder(entries: &mut Vec<Entry>, name: &str, path: &Path) -> Result<(), ReleaseClientError> {
+    let failed = |source| ReleaseClientError::File { path: path.to_owned(), source };
     let mut files = Vec::new();
     for entry in fs::read_dir(path).map_err(failed)? {
         files.push(entry.map_err(failed)?.path());

@@ -1,27 +1,13 @@
 //! `tandem publish`: sends a release to a server and puts it in use there.
 
-mod archive;
-mod client;
-mod error;
-
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use tandem_release_client::{Activated, Archive, Client, current, key};
 
-pub(crate) use self::error::PublishError;
-use self::{
-    archive::Archive,
-    client::{Activated, Client},
-};
 use crate::values::{BASIC, FILES};
-
-/// The variable with the admin key.
-const KEY: &str = "TANDEM_KEY";
 
 /// Options of `tandem publish`.
 #[derive(Args, Debug)]
@@ -53,7 +39,7 @@ pub(crate) fn run(args: &Publish) -> Result<()> {
     }
     let name = match &args.release {
         Some(name) => name.clone(),
-        None => read(&args.out.join("current"))?,
+        None => current(&args.out)?,
     };
     let archive = Archive::of(&args.out, &name)?;
     if client.has(&name)? {
@@ -70,25 +56,10 @@ pub(crate) fn run(args: &Publish) -> Result<()> {
         return Ok(());
     }
     match client.activate(&name)? {
-        Activated { previous: Some(previous) } => {
+        Activated { previous: Some(previous), .. } => {
             println!("release {name} is in use on {}, in place of {previous}", args.to);
         }
-        Activated { previous: None } => println!("release {name} is in use on {}", args.to),
+        Activated { previous: None, .. } => println!("release {name} is in use on {}", args.to),
     }
     Ok(())
-}
-
-/// The key of the file or of the environment; `None` for a server without keys.
-fn key(file: Option<&Path>) -> Result<Option<String>, PublishError> {
-    match file {
-        Some(file) => read(file).map(Some),
-        None => Ok(env::var(KEY).ok().filter(|key| !key.is_empty())),
-    }
-}
-
-/// A text of one line.
-fn read(path: &Path) -> Result<String, PublishError> {
-    let text = fs::read_to_string(path);
-    let text = text.map_err(|source| PublishError::File { path: path.to_owned(), source })?;
-    Ok(text.trim().to_owned())
 }

@@ -1,0 +1,43 @@
+//! The routes of a `cloud-server` for releases, as `tandem publish` and `cloud-server releases`
+//! call them, and a release as it is sent.
+//!
+//! Everything blocks.
+
+mod archive;
+mod client;
+mod error;
+
+use std::{env, fs, path::Path};
+
+pub use archive::Archive;
+pub use client::{Activated, Client, ListedRelease, Refusal, ReleaseList};
+pub use error::ReleaseClientError;
+
+/// The variable of the environment with the admin key.
+const KEY: &str = "TANDEM_KEY";
+
+/// The admin key of a file, or of the variable `TANDEM_KEY`; `None` for a server without keys.
+///
+/// # Errors
+/// [`ReleaseClientError::File`] if the file cannot be read.
+pub fn key(file: Option<&Path>) -> Result<Option<String>, ReleaseClientError> {
+    match file {
+        Some(file) => read_line(file).map(Some),
+        None => Ok(env::var(KEY).ok().filter(|key| !key.is_empty())),
+    }
+}
+
+/// The release that the file `current` of a folder of releases names.
+///
+/// # Errors
+/// [`ReleaseClientError::File`] if the file cannot be read.
+pub fn current(folder: &Path) -> Result<String, ReleaseClientError> {
+    read_line(&folder.join("current"))
+}
+
+/// A text of one line.
+fn read_line(path: &Path) -> Result<String, ReleaseClientError> {
+    let text = fs::read_to_string(path);
+    let text = text.map_err(|source| ReleaseClientError::File { path: path.to_owned(), source })?;
+    Ok(text.trim().to_owned())
+}
