@@ -52,7 +52,7 @@ fn admit(access: Access, request: &ServiceRequest) -> Result<Option<Caller>, Api
     let state = request.app_data::<web::Data<AppState>>().ok_or(ApiError::Internal)?;
     let rules = state.access();
     let peer = request.peer_addr().map(|peer| peer.ip());
-    let caller = rules.caller(peer, request.headers())?;
+    let caller = rules.caller(peer, request.version(), request.headers())?;
     rules.charge(&caller, cost)?;
     if matches!(access, Access::Admin) && caller.role < Role::Admin {
         return Err(ApiError::Forbidden);

@@ -69,11 +69,6 @@ impl TrustedProxies {
     }
 }
 
-/// Whether a proxy has forwarded the request, believed or not.
-pub(crate) fn is_forwarded(headers: &HeaderMap) -> bool {
-    headers.contains_key(FORWARDED_FOR) || headers.contains_key("forwarded")
-}
-
 #[cfg(test)]
 mod tests {
     use actix_web::http::header::{HeaderName, HeaderValue};

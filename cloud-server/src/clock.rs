@@ -71,6 +71,8 @@ mod tests {
             "routes/admin.rs",
             // The day on which a key was made.
             "access/commands.rs",
+            // Times that devices cannot mean (see its tests).
+            "events/device_time.rs",
             // Ages of events (see the tests of `Trends` and `LiveCounts`).
             "live_counts.rs",
             "trends.rs",

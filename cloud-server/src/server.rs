@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Write},
-    net::{SocketAddr, TcpListener},
+    net::{IpAddr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     sync::Arc,
     thread,
@@ -31,7 +31,7 @@ use crate::{
     new_items::NewItems,
     release_folder::{ListMaker, ModelOptions, Parts, read_source},
     serve::{ServerHandle, serve},
-    signals::{Signal, Signals},
+    signals::{HangUps, Signal, Signals},
     start_error::StartError,
     state::{AppState, Recommender},
     storage::{EventSink, Maintenance},
@@ -91,12 +91,25 @@ struct Prepared {
 }
 
 /// Checks options, dataset, artefacts, keys, folders and language models as a start does, without
-/// listening. Creates the folder and files of the event log. Host and port are not checked.
+/// listening. Creates the folder and files of the event log. Whether host and port can be used is
+/// not checked.
 ///
 /// # Errors
 /// The error of the start.
 pub fn check(args: &Args) -> Result<(), StartError> {
+    if let Some(address) = args.host.parse::<IpAddr>().ok().filter(|it| !it.is_loopback()) {
+        check_protection(SocketAddr::new(address, args.port), args)?;
+    }
     try_models(&prepare(args)?.parts, args)
+}
+
+/// Refuses an address of other machines without keys, unless the operator insists.
+fn check_protection(address: SocketAddr, args: &Args) -> Result<(), StartError> {
+    if address.ip().is_loopback() || args.keys.is_some() || args.insecure {
+        Ok(())
+    } else {
+        Err(StartError::Unprotected { address })
+    }
 }
 
 /// Loads dataset and artefacts, tries the language models in other processes, listens, loads the
@@ -109,6 +122,8 @@ pub fn check(args: &Args) -> Result<(), StartError> {
 /// # Errors
 /// [`StartFailure`] if the server cannot start or a model cannot be loaded.
 pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, StartFailure> {
+    let system = System::new();
+    let hang_ups = system.block_on(async { HangUps::wait_for() }).map_err(StartError::from)?;
     let Prepared { parts, embedder, release, events, storage, access } = prepare(args)?;
     try_models(&parts, args)?;
     let mut limits = args.limits();
@@ -117,10 +132,8 @@ pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, S
         args.max_connections,
     );
     let (listener, address) = listen(&args.host, args.port)?;
+    check_protection(address, args)?;
     if !address.ip().is_loopback() && args.keys.is_none() {
-        if !args.insecure {
-            return Err(StartError::Unprotected { address }.into());
-        }
         tracing::warn!(
             %address,
             "the server accepts connections of other machines and does not authenticate clients; \
@@ -184,8 +197,8 @@ pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, S
     let new_items =
         read.map(|storage| NewItems::start(state.clone().into_inner(), storage, embedded));
     let new_items = new_items.transpose().map_err(StartError::from)?;
-    let serving = serve_until_stopped(args, reload, listener, &state, first);
-    let outcome = System::new().block_on(serving);
+    let serving = serve_until_stopped(args, (reload, hang_ups), listener, &state, first);
+    let outcome = system.block_on(serving);
     if let Some(traces) = &state.traces {
         traces.stop(TRACES_PATIENCE);
     }
@@ -210,13 +223,13 @@ pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, S
 
 async fn serve_until_stopped(
     args: &Args,
-    reload: impl Fn() -> Option<Args>,
+    (reload, hang_ups): (impl Fn() -> Option<Args>, HangUps),
     listener: TcpListener,
     state: &web::Data<AppState>,
     first: Arc<Recommender>,
 ) -> Result<(), StartError> {
     let port = listener.local_addr()?.port();
-    let mut signals = Signals::listen()?;
+    let mut signals = Signals::listen(hang_ups)?;
     let server = serve(listener, state.clone())?;
     let handle = server.handle();
     let mut serving = actix_web::rt::spawn(server.run());
@@ -233,7 +246,7 @@ async fn serve_until_stopped(
                 return Ok(());
             }
             reason = &mut failure => {
-                handle.stop(false).await;
+                handle.stop(None).await;
                 return Err(StartError::Model(reason));
             }
             signal = signals.next() => match signal {
@@ -242,13 +255,13 @@ async fn serve_until_stopped(
                     tokio::select! {
                         () = drain(state, &handle, args.shutdown_timeout) => {}
                         // A second signal ends the wait.
-                        () = signals.stop() => handle.stop(false).await,
+                        () = signals.stop() => handle.stop(None).await,
                     }
                     return Ok(());
                 }
                 Signal::Reload => {
-                    if let Some(args) = reload() {
-                        reload_access(&args, state);
+                    if let Some(new) = reload() {
+                        reload_access(args, &new, state);
                     } else {
                         tracing::error!("the configuration is not used; the old one stays");
                     }
@@ -286,7 +299,7 @@ async fn drain(state: &web::Data<AppState>, handle: &ServerHandle, time: Duratio
         state.recommender.refuse_waiting();
         wait_while(Some(end), || state.in_flight() > 0).await;
     }
-    handle.stop(true).await;
+    handle.stop(Some(end)).await;
 }
 
 async fn wait_while(end: Option<Instant>, condition: impl Fn() -> bool) {
@@ -296,11 +309,24 @@ async fn wait_while(end: Option<Instant>, condition: impl Fn() -> bool) {
 }
 
 /// Uses keys, origins, proxies and rates of new options; the others need a restart.
-fn reload_access(args: &Args, state: &AppState) {
-    match access(args) {
+///
+/// A server with keys keeps them if the new options have none: a file that is half written or
+/// empty must not open it to everyone.
+fn reload_access(started: &Args, new: &Args, state: &AppState) {
+    match access(new) {
+        Ok(access) if access.keys().is_none() && state.access().keys().is_some() => {
+            tracing::error!(
+                "the new configuration names no keys; the old keys, origins, proxies and rates \
+                 stay. Restart the server to run it without keys"
+            );
+        }
         Ok(access) => {
             state.set_access(access);
             tracing::info!("keys, origins, proxies and rates were read again");
+            let changed = started.changed_options(new).join(", ");
+            if !changed.is_empty() {
+                tracing::warn!(changed, "these options have changed and need a restart");
+            }
         }
         Err(error) => tracing::error!(%error, "the keys are not used; the old ones stay"),
     }

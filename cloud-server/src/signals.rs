@@ -21,14 +21,11 @@ pub(crate) struct Signals {
 #[cfg(unix)]
 impl Signals {
     /// From now on the signals do not end the process.
-    pub(crate) fn listen() -> io::Result<Self> {
+    pub(crate) fn listen(HangUps { hang_up }: HangUps) -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
 
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hang_up: signal(SignalKind::hangup())?,
-        })
+        let terminate = signal(SignalKind::terminate())?;
+        Ok(Self { terminate, interrupt: signal(SignalKind::interrupt())?, hang_up })
     }
 
     pub(crate) async fn next(&mut self) -> Signal {
@@ -45,12 +42,37 @@ impl Signals {
     }
 }
 
+/// SIGHUP while the server starts: it does not end the process, and is answered afterwards.
+#[cfg(unix)]
+pub(crate) struct HangUps {
+    hang_up: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl HangUps {
+    pub(crate) fn wait_for() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+
+        Ok(Self { hang_up: signal(SignalKind::hangup())? })
+    }
+}
+
+#[cfg(not(unix))]
+pub(crate) struct HangUps;
+
+#[cfg(not(unix))]
+impl HangUps {
+    pub(crate) fn wait_for() -> io::Result<Self> {
+        Ok(Self)
+    }
+}
+
 #[cfg(not(unix))]
 pub(crate) struct Signals;
 
 #[cfg(not(unix))]
 impl Signals {
-    pub(crate) fn listen() -> io::Result<Self> {
+    pub(crate) fn listen(_: HangUps) -> io::Result<Self> {
         Ok(Self)
     }
 

@@ -7,21 +7,26 @@
 mod commands;
 mod generate;
 mod key_file;
+mod local;
 mod rates;
 
 use std::{net::IpAddr, sync::Arc};
 
-use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::{
+    Version,
+    header::{self, HeaderMap},
+};
 
 pub use commands::{KeysCommand, KeysError};
 pub use key_file::{Key, KeyFile, KeyFileError, KeyKind};
 pub use rates::Rates;
 
 use crate::{
-    client::{Client, TrustedProxies, is_forwarded},
+    client::{Client, TrustedProxies},
     error::ApiError,
     origin::Origin,
 };
+use local::is_local_program;
 use rates::ClientRates;
 
 /// What a caller may do.
@@ -68,7 +73,7 @@ pub struct AccessControl {
 }
 
 impl AccessControl {
-    /// Rules with these keys; without keys, callers on this machine may do everything and others
+    /// Rules with these keys; without keys, programs on this machine may do everything and others
     /// what a public key may.
     #[must_use]
     pub fn new(
@@ -78,11 +83,6 @@ impl AccessControl {
         rates: &Rates,
     ) -> Self {
         Self { keys, origins, proxies, rates: ClientRates::new(rates) }
-    }
-
-    /// Whether pages of all origins may call the server.
-    pub(crate) fn allows_any_origin(&self) -> bool {
-        self.origins.contains(&Origin::Any)
     }
 
     /// Whether pages of this origin may call the server, with some key.
@@ -112,12 +112,14 @@ impl AccessControl {
     pub(crate) fn caller(
         &self,
         peer: Option<IpAddr>,
+        version: Version,
         headers: &HeaderMap,
     ) -> Result<Caller, ApiError> {
         let address = peer.unwrap_or(IpAddr::from([127, 0, 0, 1]));
         let client = Client::of(self.proxies.client(address, headers));
         let Some(keys) = &self.keys else {
-            let is_local = address.to_canonical().is_loopback() && !is_forwarded(headers);
+            let is_local = address.to_canonical().is_loopback();
+            let is_local = is_local && is_local_program(version, headers);
             let role = if is_local { Role::Admin } else { Role::Public };
             return Ok(Caller { role, client, key: None });
         };
@@ -127,12 +129,14 @@ impl AccessControl {
             scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
         });
         let key = presented.and_then(|text| keys.find(text)).ok_or(ApiError::Unauthorized)?;
-        let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
-        if let Some(origin) = origin
+        if let Some(origin) = headers.get(header::ORIGIN)
             && !key.origins.is_empty()
-            && !key.origins.iter().any(|allowed| allowed.allows(origin))
         {
-            return Err(ApiError::ForeignOrigin);
+            // What is no text is none of them.
+            let origin = origin.to_str().map_err(|_| ApiError::ForeignOrigin)?;
+            if !key.origins.iter().any(|allowed| allowed.allows(origin)) {
+                return Err(ApiError::ForeignOrigin);
+            }
         }
         let role = match key.kind {
             KeyKind::Public => Role::Public,

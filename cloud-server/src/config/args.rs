@@ -210,6 +210,9 @@ pub struct Args {
     /// Check options, dataset, artefacts, keys, folders and language models, and exit.
     #[arg(long, help_heading = "Operation")]
     pub check: bool,
+    /// All options and their values, by [`Args::describe`].
+    #[arg(skip)]
+    pub(super) description: String,
 }
 
 /// Format of the log.

@@ -84,7 +84,8 @@ impl Args {
             None => command,
         };
         let matches = command.try_get_matches_from(line)?;
-        let args = Self::from_arg_matches(&matches)?;
+        let mut args = Self::from_arg_matches(&matches)?;
+        args.description = Self::describe(&matches);
         // Not by rules of the command, which do not see the values of a file.
         args.check_together()?;
         Ok((args, matches))

@@ -1,6 +1,7 @@
 //! Options: from the command line, the environment and a TOML file, in falling order.
 
 mod args;
+mod changes;
 mod file;
 mod limits;
 mod source;

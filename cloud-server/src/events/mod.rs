@@ -1,5 +1,6 @@
 //! The event log: append-only files of JSON lines.
 
+mod device_time;
 mod file;
 mod known;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use tandem_dataset::event_log::{self, DISAGREEMENTS, INTERACTIONS, LOCK, SIGNALS
 use tandem_protocol::{EventKind, ItemId, LoggedEvent};
 use tandem_storage::StoredEvent;
 
+pub(crate) use device_time::plausible;
 use file::LogFile;
 use known::{KnownEvents, Tail};
 

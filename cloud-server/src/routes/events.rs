@@ -11,7 +11,7 @@ use crate::{
     access::Caller,
     body::JsonBody,
     error::ApiError,
-    events::{EventLogError, is_interaction},
+    events::{EventLogError, is_interaction, plausible},
     files::blocking,
     state::AppState,
     storage::{EventSink, refusal},
@@ -30,7 +30,8 @@ const COUNTING: Duration = Duration::from_secs(1);
 ///
 /// 404 unless the server keeps an event log. The events of a request are logged all or not at
 /// all; an event that its session sends again is not logged twice. Events with items that the
-/// catalogue lacks are logged too, for the next import.
+/// catalogue lacks are logged too, for the next import. A time before 2000 or more than a day ahead
+/// is replaced by that of the arrival.
 #[utoipa::path(
     post, path = "/v1/events", tag = "public", request_body = EventsRequest,
     responses(
@@ -65,7 +66,10 @@ pub(crate) async fn events(
             check_id(&format!("events[{at}].recommendation"), recommendation)?;
         }
     }
-    let EventsRequest { session, events } = request;
+    let EventsRequest { session, mut events } = request;
+    for event in &mut events {
+        event.at = plausible(event.at);
+    }
     let sent = events.len();
     state.access().charge_events(&caller, sent)?;
     let written = append(&state, sink, session, events).await;

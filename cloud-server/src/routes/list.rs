@@ -16,23 +16,27 @@ pub(super) struct List {
     pub(super) release: Option<String>,
 }
 
+/// The unit of the total time that a public key is told, in milliseconds.
+const PUBLIC_MS: f64 = 10.0;
+
 /// What a caller is told of the time of a list. Time and tokens of the prompt tell whether its
-/// history is in the prefix cache.
+/// history is in the prefix cache, and so does an exact difference between the total time and that
+/// in the queue: a public key is told the total time only, in steps of ten milliseconds.
 pub(super) fn timings(output: &JobOutput, role: Role, arrived: Instant) -> Timings {
     let generation = &output.generation;
-    let public = Timings {
-        queue_ms: output.queue_ms,
-        total_ms: arrived.elapsed().as_secs_f64() * 1e3,
-        ..Timings::default()
-    };
+    let total_ms = arrived.elapsed().as_secs_f64() * 1e3;
     match role {
-        Role::Public => public,
+        Role::Public => Timings {
+            total_ms: (total_ms / PUBLIC_MS).ceil() * PUBLIC_MS,
+            ..Timings::default()
+        },
         Role::Admin => Timings {
+            queue_ms: output.queue_ms,
             prompt_ms: generation.prompt_ms,
             decode_ms: generation.decode_ms,
             prompt_tokens: generation.prompt_tokens,
             decoded_tokens: generation.decoded_tokens,
-            ..public
+            total_ms,
         },
     }
 }

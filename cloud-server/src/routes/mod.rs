@@ -229,10 +229,7 @@ fn cors(state: &web::Data<AppState>) -> Cors {
         .allowed_headers([header::CONTENT_TYPE, header::AUTHORIZATION, TRACEPARENT])
         .expose_headers([RELEASE_HEADER, "retry-after", "x-request-id"])
         .max_age(PREFLIGHT_S);
-    // A function after `allow_any_origin` would limit access again.
-    if state.access().allows_any_origin() {
-        return cors.allow_any_origin().send_wildcard();
-    }
+    // Not `allow_any_origin`, which would stay when the configuration is read again.
     let state = state.clone();
     cors.allowed_origin_fn(move |origin, _| {
         origin.to_str().is_ok_and(|origin| state.access().allows_origin(origin))

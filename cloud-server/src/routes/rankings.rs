@@ -9,6 +9,7 @@ use tandem_protocol::{ItemId, Problem};
 use tandem_storage::StoredItem;
 
 use crate::{
+    access::{Caller, Role},
     error::ApiError,
     files::blocking,
     similar::{Comparison, similarities},
@@ -63,7 +64,8 @@ impl From<Comparison> for RankedBy {
 struct ShownItem {
     #[schema(value_type = String)]
     id: ItemId,
-    /// The number that the list is ordered by. Only its order has a meaning across lists.
+    /// The number that the list is ordered by. Only its order has a meaning across lists. Absent for
+    /// callers with a public key, because the score of an item with few events tells when they were.
     #[serde(skip_serializing_if = "Option::is_none")]
     score: Option<f64>,
     title: String,
@@ -143,6 +145,7 @@ pub(crate) struct SimilarQuery {
 )]
 pub(crate) async fn popular(
     state: web::Data<AppState>,
+    caller: web::ReqData<Caller>,
     query: Result<web::Query<RankingQuery>, actix_web::Error>,
 ) -> Result<web::Json<ItemRanking>, ApiError> {
     let RankingQuery { category, limit } = parameters(query)?;
@@ -170,7 +173,7 @@ pub(crate) async fn popular(
         ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
         ranked
     };
-    page.ranked(state, vec![RankedBy::Popularity], popularity).await
+    page.ranked(state, &caller, vec![RankedBy::Popularity], popularity).await
 }
 
 /// The items that were added last.
@@ -211,6 +214,7 @@ pub(crate) async fn latest(
 )]
 pub(crate) async fn trending(
     state: web::Data<AppState>,
+    caller: web::ReqData<Caller>,
     query: Result<web::Query<TrendingQuery>, actix_web::Error>,
 ) -> Result<web::Json<ItemRanking>, ApiError> {
     let TrendingQuery { category, limit, window } = parameters(query)?;
@@ -220,7 +224,7 @@ pub(crate) async fn trending(
     }
     let window = window.unwrap_or_default();
     let trending = move |state: &AppState, _: &Recommender| state.trends.trending(window);
-    page.ranked(state, vec![RankedBy::Events], trending).await
+    page.ranked(state, &caller, vec![RankedBy::Events], trending).await
 }
 
 /// The items that are most similar to an item.
@@ -228,8 +232,8 @@ pub(crate) async fn trending(
 /// By the similarity of texts, by what visitors choose together, and by the rows of the small
 /// model, as far as the release has them; `by` in the response names those that were used. An item
 /// that no model knows is compared by its text, with an embedding model (`--embedder`), and by what
-/// visitors have chosen since; without either the list is empty. Items that are not available are left out; the item itself
-/// need not be available.
+/// visitors have chosen since; without either the list is empty. Items that are not available are
+/// left out; the item itself need not be available.
 #[utoipa::path(
     get, path = "/v1/items/{id}/similar", tag = "public",
     params(("id" = String, Path, description = "The shop's id"), SimilarQuery),
@@ -242,6 +246,7 @@ pub(crate) async fn trending(
 pub(crate) async fn similar(
     state: web::Data<AppState>,
     id: web::Path<String>,
+    caller: web::ReqData<Caller>,
     query: Result<web::Query<SimilarQuery>, actix_web::Error>,
 ) -> Result<web::Json<ItemRanking>, ApiError> {
     let SimilarQuery { category, limit, by: only } = parameters(query)?;
@@ -278,7 +283,7 @@ pub(crate) async fn similar(
     });
     let (by, ranked) = compared.await?;
     let by = by.into_iter().map(RankedBy::from).collect();
-    page.ranked(state, by, |_, _| ranked).await
+    page.ranked(state, &caller, by, |_, _| ranked).await
 }
 
 /// Category and length of a list.
@@ -310,6 +315,7 @@ impl Page {
     async fn ranked(
         self,
         state: web::Data<AppState>,
+        caller: &Caller,
         by: Vec<RankedBy>,
         ranking: impl FnOnce(&AppState, &Recommender) -> Vec<(ItemId, f64)> + Send + 'static,
     ) -> Result<web::Json<ItemRanking>, ApiError> {
@@ -321,7 +327,10 @@ impl Page {
             shared.items.first_visible(ranked, category.as_deref(), limit as usize)
         });
         let first = first.await?;
-        let items = shown(&state, &recommender.catalogue, first).await?;
+        let mut items = shown(&state, &recommender.catalogue, first).await?;
+        if caller.role == Role::Public {
+            items.iter_mut().for_each(|item| item.score = None);
+        }
         Ok(web::Json(ItemRanking { by, items }))
     }
 }

@@ -57,7 +57,9 @@ impl Acceptor {
         while !self.workers.is_empty() {
             let accepted = tokio::select! {
                 // Also if the server is gone.
-                _ = accepts.wait_for(|accepts| !accepts) => return Ok(()),
+                _ = accepts.wait_for(|accepts| !accepts) => {
+                    return self.admit_backlog(listener.into_std()?);
+                }
                 accepted = listener.accept() => accepted,
             };
             match accepted {
@@ -70,6 +72,16 @@ impl Acceptor {
             }
         }
         Err(io::Error::other("all HTTP threads have ended"))
+    }
+
+    /// Admits the connections that clients have opened already: when the listener is closed, the
+    /// system resets those that are left.
+    fn admit_backlog(&mut self, listener: std::net::TcpListener) -> io::Result<()> {
+        while let Ok((stream, peer)) = listener.accept() {
+            stream.set_nonblocking(true)?;
+            self.admit(TcpStream::from_std(stream)?, peer);
+        }
+        Ok(())
     }
 
     fn admit(&mut self, stream: TcpStream, peer: SocketAddr) {

@@ -23,8 +23,9 @@ use crate::{connection::Admission, state::AppState};
 
 /// Maximum number of HTTP threads. They only parse, look up and wait for the language models.
 const MAX_HTTP_THREADS: usize = 4;
-/// Time that connections get to end after all requests have been answered.
+/// Maximum and minimum time that connections get to end after all requests have been answered.
 const CLOSE: Duration = Duration::from_secs(1);
+const CLOSE_AT_LEAST: Duration = Duration::from_millis(100);
 /// Time between two looks at what is waited for.
 const POLL: Duration = Duration::from_millis(10);
 
@@ -100,13 +101,18 @@ impl Drop for Server {
 
 impl ServerHandle {
     /// Accepts no further connections and closes the open ones: at once, or after the request that
-    /// each is in if `graceful`, for at most a second.
-    pub async fn stop(&self, graceful: bool) {
+    /// each is in until the time `graceful`, for at most a second.
+    ///
+    /// Connections that the system has accepted by then are served like the open ones.
+    pub async fn stop(&self, graceful: Option<Instant>) {
         self.accepting.send_replace(false);
         self.accepting.closed().await;
-        if graceful {
+        if let Some(end) = graceful {
+            let now = Instant::now();
+            let end = end.clamp(now + CLOSE_AT_LEAST, now + CLOSE);
+            // The connections that were accepted last have a request on its way.
+            tokio::time::sleep(CLOSE_AT_LEAST / 2).await;
             self.closing.send_replace(true);
-            let end = Instant::now() + CLOSE;
             while self.connections.open() > 0 && Instant::now() < end {
                 tokio::time::sleep(POLL).await;
             }

@@ -2,7 +2,10 @@
 
 use std::{fs, net::SocketAddr, path::PathBuf};
 
-use actix_web::test::TestRequest;
+use actix_web::{
+    http::header::{self, HeaderValue},
+    test::TestRequest,
+};
 use cloud_server::{Limits, Rates};
 use serde_json::{Value, json};
 use tandem_dataset::files::sha256_hex;
@@ -128,6 +131,11 @@ async fn a_key_is_for_pages_of_its_origins() {
     let reply = send(&app, from("https://other.example")).await;
     assert_eq!(reply.refusal(), "403 unauthorized");
     assert_eq!(reply.header("access-control-allow-origin"), "");
+    // An origin that is no text is none of them.
+    let request = with_key(post("/v1/candidates", LIST), PUBLIC);
+    let foreign = HeaderValue::from_bytes(b"\xe4").unwrap();
+    let reply = send(&app, request.insert_header((header::ORIGIN, foreign))).await;
+    assert_eq!(reply.refusal(), "403 unauthorized");
     // The page can read a refusal.
     let request = post("/v1/candidates", LIST).insert_header(("origin", "https://shop.example"));
     let reply = send(&app, request).await;
@@ -147,7 +155,50 @@ async fn a_public_key_is_not_told_what_the_prefix_cache_holds() {
         assert_eq!(public["timings"][field].as_f64(), Some(0.0), "{field}");
         assert_eq!(admin["timings"][field].as_f64(), Some(told), "{field}");
     }
-    assert!(public["timings"]["total_ms"].as_f64().unwrap() > 0.0);
+    // Without the time in the queue, the total would tell that of the prompt.
+    assert_eq!(public["timings"]["queue_ms"].as_f64(), Some(0.0));
+    assert!(admin["timings"]["queue_ms"].as_f64().unwrap() > 0.0);
+    let total = public["timings"]["total_ms"].as_f64().unwrap();
+    assert!(total >= 10.0 && total % 10.0 == 0.0, "{total}");
+}
+
+#[actix_rt::test]
+async fn a_public_key_sees_the_order_of_items_and_no_scores() {
+    let (_folder, fixture) = with_keys(Limits::default());
+    let app = app(&fixture).await;
+    for path in ["/v1/items/popular", "/v1/items/1/similar?by=small_model"] {
+        let public = send(&app, with_key(get(path), PUBLIC)).await.json();
+        let admin = send(&app, with_key(get(path), ADMIN)).await.json();
+        let ids = |list: &Value| {
+            let items = list["items"].as_array().unwrap();
+            items.iter().map(|item| item["id"].clone()).collect::<Vec<_>>()
+        };
+        assert!(!ids(&public).is_empty(), "{path}");
+        assert_eq!(ids(&public), ids(&admin), "{path}");
+        assert!(public["items"].as_array().unwrap().iter().all(|it| it.get("score").is_none()));
+        assert!(admin["items"][0]["score"].is_number(), "{path}");
+    }
+}
+
+#[actix_rt::test]
+async fn origins_are_those_of_the_newest_configuration() {
+    let fixture = Fixture::new();
+    let app = app(&fixture).await;
+    let allow = |origins: &[&str]| {
+        let origins = origins.iter().map(|origin| origin.parse().unwrap()).collect();
+        let proxies = cloud_server::TrustedProxies::default();
+        let rules = cloud_server::AccessControl::new(None, origins, proxies, &Rates::default());
+        fixture.state.set_access(rules);
+    };
+    let allowed = async |origin: &'static str| {
+        let request = post("/v1/candidates", LIST).insert_header(("origin", origin));
+        send(&app, request).await.header("access-control-allow-origin").to_owned()
+    };
+    allow(&["*"]);
+    assert_ne!(allowed("https://other.example").await, "");
+    allow(&["https://shop.example"]);
+    assert_eq!(allowed("https://other.example").await, "");
+    assert_eq!(allowed("https://shop.example").await, "https://shop.example");
 }
 
 #[actix_rt::test]
@@ -176,10 +227,18 @@ async fn without_keys_only_callers_on_this_machine_have_all_rights() {
     assert_eq!(send(&app, from_address(status(), "127.0.0.1")).await.status.as_u16(), 200);
     let other = send(&app, from_address(status(), "192.0.2.7")).await;
     assert_eq!(other.refusal(), "403 unauthorized");
-    // A proxy on this machine forwards the requests of others.
-    let proxied =
-        from_address(status(), "127.0.0.1").insert_header(("x-forwarded-for", "192.0.2.7"));
-    assert_eq!(send(&app, proxied).await.refusal(), "403 unauthorized");
+    // A proxy on this machine forwards the requests of others, a page of another origin sends
+    // requests from a browser on this machine, and a foreign name may resolve to this machine.
+    for header in [
+        ("x-forwarded-for", "192.0.2.7"),
+        ("x-real-ip", "192.0.2.7"),
+        ("origin", "http://evil.example"),
+        ("sec-fetch-site", "cross-site"),
+        ("host", "evil.example"),
+    ] {
+        let request = from_address(status(), "127.0.0.1").insert_header(header);
+        assert_eq!(send(&app, request).await.refusal(), "403 unauthorized", "{header:?}");
+    }
     let list = from_address(post("/v1/candidates", LIST), "192.0.2.7");
     assert_eq!(send(&app, list).await.status.as_u16(), 200);
 }

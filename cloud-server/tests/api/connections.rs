@@ -47,7 +47,7 @@ impl Server {
     /// A request on a connection of its own, which must be served.
     fn is_open(&self) -> bool {
         let mut stream = self.connect();
-        stream.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").is_ok()
+        stream.write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").is_ok()
             && read_all(&mut stream).starts_with("HTTP/1.1 200")
     }
 
@@ -60,7 +60,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.fixture.script.open();
         if let Some((handle, thread)) = self.thread.take() {
-            actix_rt::System::new().block_on(handle.stop(false));
+            actix_rt::System::new().block_on(handle.stop(None));
             let _ = thread.join();
         }
     }
@@ -119,7 +119,7 @@ fn a_dripped_head_is_closed_also_on_a_connection_that_was_used() {
     drip(&mut first, b"G");
 
     let mut second = server.connect();
-    second.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    second.write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
     assert!(read_response(&mut second).starts_with("HTTP/1.1 200"));
     second.write_all(b"GET /livez HTTP/1.1\r\nx-drip: ").unwrap();
     drip(&mut second, b"a");
@@ -134,7 +134,7 @@ fn an_idle_connection_is_closed() {
     let answer = read_all(&mut silent);
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
     let mut used = server.connect();
-    used.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    used.write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
     assert!(read_all(&mut used).starts_with("HTTP/1.1 200"));
 }
 
@@ -144,7 +144,7 @@ fn a_dripped_body_is_closed_also_after_its_refusal() {
     let mut stream = server.connect();
     stream
         .write_all(
-            b"POST /v1/candidates HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+            b"POST /v1/candidates HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
               transfer-encoding: chunked\r\n\r\n1\r\n{\r\n",
         )
         .unwrap();
@@ -159,7 +159,7 @@ fn a_client_that_does_not_read_is_closed() {
     let mut stream = server.connect();
     // Many responses fill the buffers of both sides.
     let request = format!(
-        "GET /artifacts/{}/items.json HTTP/1.1\r\nhost: x\r\n\r\n",
+        "GET /artifacts/{}/items.json HTTP/1.1\r\nhost: localhost\r\n\r\n",
         folder.file_name().unwrap().to_str().unwrap()
     );
     stream.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
@@ -175,7 +175,7 @@ fn a_request_that_waits_for_the_model_is_not_closed() {
     let body = r#"{"history":["1"]}"#;
     write!(
         stream,
-        "POST /v1/candidates HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+        "POST /v1/candidates HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
          content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     )
@@ -241,7 +241,7 @@ fn connections_that_wait_for_their_clients_make_room() {
     };
     let heads = fill(b"GET /livez HTTP/1.1\r\nx-drip: ");
     wait_until("a head makes room", || server.is_open());
-    let idle = fill(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n");
+    let idle = fill(b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n");
     for mut stream in &idle {
         let mut start = [0; 12];
         // Those that have made room for others were reset, before or after the response.
@@ -249,7 +249,7 @@ fn connections_that_wait_for_their_clients_make_room() {
     }
     wait_until("an idle one makes room", || server.is_open());
     let bodies = fill(
-        b"POST /v1/candidates HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+        b"POST /v1/candidates HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
           content-length: 100\r\n\r\n{",
     );
     // Not before two seconds.
@@ -267,7 +267,7 @@ fn a_connection_that_the_server_works_for_keeps_its_place() {
         let mut stream = server.connect();
         write!(
             stream,
-            "POST /v1/candidates HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+            "POST /v1/candidates HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
              content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         )
@@ -289,9 +289,9 @@ fn refusals_of_the_parser_are_problems() {
     let server = Server::start(limits());
     for (request, status) in [
         ("nonsense\r\n\r\n".to_owned(), 400),
-        ("GET / HTTP/1.1\r\nhost: x\r\nbad header\r\n\r\n".to_owned(), 400),
+        ("GET / HTTP/1.1\r\nhost: localhost\r\nbad header\r\n\r\n".to_owned(), 400),
         (
-            "POST /v1/rows HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ntransfer-encoding: \
+            "POST /v1/rows HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1\r\ntransfer-encoding: \
              chunked\r\n\r\n"
                 .to_owned(),
             400,

@@ -1,11 +1,14 @@
 //! Requests to the application inside the test process.
 
-use actix_http::Request;
+use actix_http::{HttpMessage as _, Request};
 use actix_web::{
     Error,
     body::{self, BoxBody},
     dev::{Service, ServiceResponse},
-    http::{StatusCode, header::HeaderMap},
+    http::{
+        StatusCode,
+        header::{self, HeaderMap, HeaderValue},
+    },
     test::TestRequest,
     web::Bytes,
 };
@@ -65,7 +68,12 @@ pub(crate) async fn send<S>(app: &S, request: TestRequest) -> Reply
 where
     S: Service<Request, Response = ServiceResponse<BoxBody>, Error = Error>,
 {
-    let response = app.call(request.to_request()).await.unwrap();
+    let mut request = request.to_request();
+    if !request.headers().contains_key(header::HOST) {
+        // As every client does.
+        request.headers_mut().insert(header::HOST, HeaderValue::from_static("localhost"));
+    }
+    let response = app.call(request).await.unwrap();
     let (status, headers) = (response.status(), response.headers().clone());
     let body = body::to_bytes(response.into_body()).await.unwrap();
     Reply { status, headers, body }

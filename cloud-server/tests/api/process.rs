@@ -4,7 +4,7 @@
 use std::{
     collections::{HashMap, HashSet},
     fs,
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
@@ -60,7 +60,7 @@ impl Process {
     }
 
     pub(crate) fn get(&self, path: &str) -> (u16, Vec<u8>) {
-        self.exchange(format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"))
+        self.exchange(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"))
     }
 
     pub(crate) fn post(&self, path: &str, body: &str) -> (u16, Vec<u8>) {
@@ -76,7 +76,7 @@ impl Process {
     /// Sends a request with a key and a body of JSON, which may be empty.
     pub(crate) fn send(&self, method: &str, path: &str, key: &str, body: &[u8]) -> (u16, Vec<u8>) {
         let mut request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
              content-type: application/json\r\nauthorization: Bearer {key}\r\n\
              content-length: {}\r\n\r\n",
             body.len()
@@ -89,7 +89,7 @@ impl Process {
     /// Sends JSON lines.
     pub(crate) fn lines(&self, method: &str, path: &str, body: &str) -> (u16, Vec<u8>) {
         self.exchange(format!(
-            "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
              content-type: application/x-ndjson\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         ))
@@ -177,13 +177,13 @@ impl Drop for Process {
 
 fn post(path: &str, body: &str) -> String {
     let request = post_keep_alive(path, body);
-    request.replacen("host: x\r\n", "host: x\r\nconnection: close\r\n", 1)
+    request.replacen("host: localhost\r\n", "host: localhost\r\nconnection: close\r\n", 1)
 }
 
 /// A request after which the connection stays open.
 pub(crate) fn post_keep_alive(path: &str, body: &str) -> String {
     format!(
-        "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
          content-length: {}\r\n\r\n{body}",
         body.len()
     )
@@ -436,7 +436,7 @@ fn sighup_reads_the_keys_again() {
     let process = Process::start(&folder, folder.command().arg("--keys").arg(&file)).ready();
     let status_with = |key: &str| {
         let request = format!(
-            "GET /v1/status HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+            "GET /v1/status HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
              authorization: Bearer {key}\r\n\r\n"
         );
         process.exchange(&request).0
@@ -457,6 +457,64 @@ fn sighup_reads_the_keys_again() {
     assert_eq!(status_with("second"), 200);
 }
 
+/// An empty file, as an editor leaves it for a moment, would give everyone all rights.
+#[cfg(unix)]
+#[test]
+fn sighup_never_removes_the_keys() {
+    let folder = Folder::new();
+    let (keys, config) = (folder.path("keys.toml"), folder.path("tandem.toml"));
+    let mut new = Command::new(env!("CARGO_BIN_EXE_cloud-server"));
+    new.args(["keys", "new", "--name", "shop", "--file"]).arg(&keys);
+    assert!(new.output().unwrap().status.success());
+    fs::write(&config, format!("keys = {keys:?}\n")).unwrap();
+    let mut command = folder.command();
+    command.arg("--config").arg(&config).env("RUST_LOG", "info").stderr(Stdio::piped());
+    let mut process = Process::start(&folder, &mut command).ready();
+    let log = process.child.stderr.take().unwrap();
+    let mut lines = BufReader::new(log).lines().map(Result::unwrap);
+    assert_eq!(process.get("/v1/models").0, 401);
+    fs::write(&config, "").unwrap();
+    process.signal("-HUP");
+    assert!(lines.any(|line| line.contains("names no keys; the old keys")));
+    assert_eq!(process.get("/v1/models").0, 401);
+    // Another option is named that needs a restart.
+    fs::write(&config, format!("keys = {keys:?}\nqueue = 7\n")).unwrap();
+    process.signal("-HUP");
+    assert!(lines.any(|line| line.contains("need a restart") && line.contains("queue")));
+    // The pipe is read to its end, so that no write of the server fails.
+    let rest = std::thread::spawn(move || lines.count());
+    assert_eq!(process.stop_with("-TERM").code(), Some(0));
+    rest.join().unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn sighup_while_the_server_starts_does_not_end_it() {
+    let folder = Folder::new();
+    let mut command = folder.command();
+    command.arg("--port-file").arg(folder.path("port")).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let id = child.id().to_string();
+    let status = format!("/proc/{id}/status");
+    let handles = || {
+        let text = fs::read_to_string(&status).unwrap_or_default();
+        let caught = text.lines().find_map(|line| line.strip_prefix("SigCgt:\t"));
+        caught.is_some_and(|mask| u64::from_str_radix(mask, 16).is_ok_and(|mask| mask & 1 == 1))
+    };
+    if !Path::new("/proc/self/status").exists() {
+        println!("skipped: there is no /proc");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        return;
+    }
+    wait_until("SIGHUP is handled", handles);
+    assert!(!folder.path("port").exists(), "it serves already");
+    assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
+    wait_until("it serves", || folder.path("port").exists());
+    assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
 /// A pipe without a writer never answers `open`, as a network disk that has gone.
 #[cfg(unix)]
 #[test]
@@ -470,7 +528,7 @@ fn a_file_system_that_hangs_stalls_no_other_request() {
     let process = Process::start(&folder, command.arg("--site").arg(folder.path("site"))).ready();
     let mut hanging: Vec<_> = (0..12).map(|_| process.connect()).collect();
     for stream in &mut hanging {
-        stream.write_all(b"GET /pipe.txt HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+        stream.write_all(b"GET /pipe.txt HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
     }
     for path in ["/livez", "/", "/v1/models"] {
         assert_eq!(process.get(path).0, 200, "{path}");
@@ -495,7 +553,7 @@ fn a_low_limit_of_open_files_limits_connections() {
     let held: Vec<_> = (0..100).map(|_| process.connect()).collect();
     wait_until("a request is served", || {
         let mut stream = process.connect();
-        let sent = stream.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        let sent = stream.write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
         let mut answer = String::new();
         let read = stream.read_to_string(&mut answer);
         sent.is_ok() && read.is_ok() && answer.starts_with("HTTP/1.1 200")

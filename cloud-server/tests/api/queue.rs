@@ -5,7 +5,7 @@ use std::{
     net::TcpListener,
     rc::Rc,
     sync::{Arc, atomic::Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use cloud_server::{Limits, Readiness};
@@ -179,7 +179,7 @@ fn the_request_of_a_client_that_disconnects_is_not_decoded() {
         let mut stream = std::net::TcpStream::connect(address).unwrap();
         write!(
             stream,
-            "POST {PATH} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+            "POST {PATH} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
              content-length: {}\r\n\r\n{BODY}",
             BODY.len()
         )
@@ -197,7 +197,7 @@ fn the_request_of_a_client_that_disconnects_is_not_decoded() {
     fixture.script.open();
     wait_until("the queue is empty", || fixture.worker().queued() == 0);
     drop(patient);
-    actix_rt::System::new().block_on(handle.stop(true));
+    actix_rt::System::new().block_on(handle.stop(Some(Instant::now() + Duration::from_secs(1))));
     server.join().unwrap();
     assert!(fixture.worker().stop(Duration::from_mins(1)));
     assert_eq!(fixture.script.started(), 1, "the request of the disconnected client was decoded");

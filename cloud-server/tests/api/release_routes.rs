@@ -315,7 +315,7 @@ fn an_upload_that_is_refused_leaves_nothing_behind() {
     // A client that disconnects.
     let mut stream = served.server.connect();
     let head = format!(
-        "PUT /v1/releases/{SECOND} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\
+        "PUT /v1/releases/{SECOND} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\n\
          content-length: {}\r\n\r\n",
         served.key,
         good.len()

@@ -46,7 +46,7 @@ fn file(folder: &Folder) -> String {
 
 fn request(method: &str, path: &str, media_type: &str, body: &str) -> String {
     format!(
-        "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
          content-type: {media_type}\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     )
