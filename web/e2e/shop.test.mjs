@@ -84,6 +84,49 @@ test('both sides get the same clicks, and the strip says what happened', async (
   });
 });
 
+test('the tour shows both sides, then clicks without a network, and stops for the visitor', async () => {
+  await inShop(async (shop) => {
+    await shop.ready();
+    // The server is on this machine.
+    await shop.page.getByText('real + 400 ms (simulated)').waitFor();
+    await shop.part('tour').click();
+    await shop.page.getByText('Tandem still follows every click').waitFor({ timeout: 60_000 });
+    assert.equal(await shop.part('race-cloud').textContent(), 'no network');
+    assert.match(await shop.part('race-tandem').textContent(), /^[\d.]+ ms$/);
+    await shop.page.getByText('Your turn').waitFor({ timeout: 30_000 });
+    assert.equal(await shop.part('status-connection').getAttribute('data-state'), 'online');
+    const played = (await shop.lastUpdate()).history;
+    assert.equal(played.length, 4);
+
+    await shop.part('tour').click();
+    await shop.page.getByText(/^A click on/).waitFor();
+    await shop.card().last().click();
+    await shop.page.getByText('Show me in 10 seconds').waitFor();
+    await shop.page.waitForTimeout(2000);
+    assert.equal((await shop.lastUpdate()).history.length, played.length + 1);
+  });
+});
+
+test('the time of both sides to the new list is that of the last click', async () => {
+  await inShop(async (shop) => {
+    await shop.ready();
+    await shop.part('delay').fill('1000');
+    await shop.watch((await shop.shelf())[0]);
+    await shop.page.waitForTimeout(500);
+    await shop.watch((await shop.shelf())[0]);
+    await shop
+      .part('race-verdict')
+      .getByText(/\d+ × sooner/)
+      .waitFor({ timeout: 30_000 });
+    const ms = async (part) => {
+      const [, value, unit] = /^([\d.]+) (ms|s)$/.exec(await shop.part(part).textContent());
+      return Number(value) * (unit === 's' ? 1000 : 1);
+    };
+    const [device, cloud] = [await ms('race-tandem'), await ms('race-cloud')];
+    assert.ok(cloud >= 950 && device < cloud, `${device} ms and ${cloud} ms`);
+  });
+});
+
 test('in airplane mode Tandem goes on and the cloud-only list stays', async () => {
   await inShop(async (shop) => {
     await shop.ready();

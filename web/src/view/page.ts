@@ -52,7 +52,7 @@ export function page(
   const top = header({ openPrivacy: data.open, openIntegration: use.open }, site);
   const notice = banner();
   const loading = opening(given.retry);
-  const story = hero(site);
+  const story = hero(site, given);
   const network = compareControls(actions, site);
   const panes = [cloudPane(actions), shelf(actions)];
   const shop = [finder(actions), session(actions)];
