@@ -12,6 +12,7 @@ import { header } from './header.ts';
 import { hero } from './hero.ts';
 import { integration } from './integration.ts';
 import { internals } from './internals.ts';
+import { preparing } from './preparing.ts';
 import { type PrivacyActions, privacy } from './privacy.ts';
 import { session } from './session.ts';
 import { shelf } from './shelf.ts';
@@ -74,6 +75,7 @@ export function page(
       network.element,
       loading.element,
       comparison,
+      preparing(site),
       h('div', { class: 'shop' }, ...shop.map(({ element }) => element)),
     ),
     end.element,
