@@ -50,7 +50,8 @@ fn serve(workspace: &Workspace, options: &DemoOptions) -> Result<(), Failure> {
     let built = Built { prepared, site: site::build(workspace)? };
     process::check_interrupt()?;
     let mut films = Films::assemble(workspace, &built)?;
-    let parts = [Part::OwnData, Part::Documentation, Part::SecondShop, Part::Training, Part::Webgpu];
+    let parts =
+        [Part::OwnData, Part::Documentation, Part::SecondShop, Part::Training, Part::Webgpu];
     let mut parts = Parts::new(
         &films.folder,
         parts.into_iter().filter(|part| !(is_trained && *part == Part::Training)),
@@ -82,6 +83,11 @@ fn serve(workspace: &Workspace, options: &DemoOptions) -> Result<(), Failure> {
         })?;
         prepare(Part::Documentation, &mut || {
             served::add(&films.folder, "docs", &site::documents(workspace)?)?;
+            // The examples of the documents run with it.
+            for part in ["dist", "wasm/cpu"] {
+                let from = workspace.at("pkg").join(part);
+                served::add(&films.folder, &format!("package/{part}"), &from)?;
+            }
             println!("The documentation is at {address}docs/");
             Ok(())
         })?;

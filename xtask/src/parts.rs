@@ -71,8 +71,7 @@ impl Parts {
         folder: &Path,
         parts: impl IntoIterator<Item = Part>,
     ) -> Result<Self, Failure> {
-        let entries =
-            parts.into_iter().map(|part| Entry { part, state: State::Waiting }).collect();
+        let entries = parts.into_iter().map(|part| Entry { part, state: State::Waiting }).collect();
         let parts = Self { file: folder.join(FILE), entries };
         parts.write()?;
         Ok(parts)

@@ -148,32 +148,40 @@ pub(crate) fn prepare(
     let dataset = Inputs::new().folder(&data, &[])?;
     let options = training.of_small_model();
     let inputs = dataset.clone().text(&options);
-    training.stamp(workspace, "train").unless_done(&inputs, std::slice::from_ref(&model), || {
-        say("Training", format!("SASRec, at most {} minutes", training.minutes()));
-        tandem("tandem train srm")
-            .args(["train", "srm"])
-            .args(options.split(' '))
-            .arg("--data")
-            .arg(&data)
-            .arg("--out")
-            .arg(&model)
-            .run()
-    })?;
+    training.stamp(workspace, "train").unless_done(
+        &inputs,
+        std::slice::from_ref(&model),
+        || {
+            say("Training", format!("SASRec, at most {} minutes", training.minutes()));
+            tandem("tandem train srm")
+                .args(["train", "srm"])
+                .args(options.split(' '))
+                .arg("--data")
+                .arg(&data)
+                .arg("--out")
+                .arg(&model)
+                .run()
+        },
+    )?;
 
     let options = training.of_language_model();
     let inputs = dataset.text(&options);
-    training.stamp(workspace, "train-llm").unless_done(&inputs, std::slice::from_ref(&items), || {
-        let minutes = training.minutes();
-        say("Training", format!("the item-token language model, at most {minutes} minutes"));
-        tandem("tandem train llm")
-            .args(["train", "llm"])
-            .args(options.split(' '))
-            .arg("--data")
-            .arg(&data)
-            .arg("--out")
-            .arg(&items)
-            .run()
-    })?;
+    training.stamp(workspace, "train-llm").unless_done(
+        &inputs,
+        std::slice::from_ref(&items),
+        || {
+            let minutes = training.minutes();
+            say("Training", format!("the item-token language model, at most {minutes} minutes"));
+            tandem("tandem train llm")
+                .args(["train", "llm"])
+                .args(options.split(' '))
+                .arg("--data")
+                .arg(&data)
+                .arg("--out")
+                .arg(&items)
+                .run()
+        },
+    )?;
 
     let calibration = calibrate(workspace, assets, training, &parts.calibration)?;
     // One folder for both, so that a page with the briefly trained model still finds its files. The
@@ -220,36 +228,41 @@ fn calibrate(
         .file(log)?
         .file(small_model)?
         .file(language_model)?;
-    training.stamp(workspace, "calibrate").unless_done(&inputs, std::slice::from_ref(&out), || {
-        say("Calibrating", "the decision about calls");
-        let tandem = |command: &str, options: &[(&str, &Path)]| {
-            let program = Program::new(format!("tandem {command}"), workspace.program("tandem"))
-                .dir(workspace.root())
-                .env("OMP_WAIT_POLICY", "passive")
-                .arg(command);
-            options.iter().fold(program, |program, (name, path)| program.arg(name).arg(path))
-        };
-        let imported = [("--events", log), ("--catalogue", &*assets.items), ("--out", &*data)];
-        tandem("import", &imported).args(["--name", NAME]).run()?;
-        // Lists of earlier models would be kept.
-        if lists.exists() {
-            fs::remove_file(&lists).map_err(Failure::file(&lists))?;
-        }
-        let listed = [("--gguf", language_model), ("--data", &*data), ("--out", &*lists)];
-        // Lists are made for twice the clicks: another half for validation.
-        let half = (held_out::SESSION / 2).to_string();
-        tandem("lists", &listed).args(["--clicks", &half]).run()?;
-        let fitted = [
-            ("--calibration", &*start),
-            ("--data", &*data),
-            ("--srm", small_model),
-            ("--lists", &*lists),
-            ("--out", &*out),
-        ];
-        tandem("calibrate", &fitted)
-            .args(["--clicks", &clicks, "--skip", "0", "--keep-learning"])
-            .run()
-    })?;
+    training.stamp(workspace, "calibrate").unless_done(
+        &inputs,
+        std::slice::from_ref(&out),
+        || {
+            say("Calibrating", "the decision about calls");
+            let tandem = |command: &str, options: &[(&str, &Path)]| {
+                let program =
+                    Program::new(format!("tandem {command}"), workspace.program("tandem"))
+                        .dir(workspace.root())
+                        .env("OMP_WAIT_POLICY", "passive")
+                        .arg(command);
+                options.iter().fold(program, |program, (name, path)| program.arg(name).arg(path))
+            };
+            let imported = [("--events", log), ("--catalogue", &*assets.items), ("--out", &*data)];
+            tandem("import", &imported).args(["--name", NAME]).run()?;
+            // Lists of earlier models would be kept.
+            if lists.exists() {
+                fs::remove_file(&lists).map_err(Failure::file(&lists))?;
+            }
+            let listed = [("--gguf", language_model), ("--data", &*data), ("--out", &*lists)];
+            // Lists are made for twice the clicks: another half for validation.
+            let half = (held_out::SESSION / 2).to_string();
+            tandem("lists", &listed).args(["--clicks", &half]).run()?;
+            let fitted = [
+                ("--calibration", &*start),
+                ("--data", &*data),
+                ("--srm", small_model),
+                ("--lists", &*lists),
+                ("--out", &*out),
+            ];
+            tandem("calibrate", &fitted)
+                .args(["--clicks", &clicks, "--skip", "0", "--keep-learning"])
+                .run()
+        },
+    )?;
     Ok(out)
 }
 

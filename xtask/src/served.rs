@@ -44,8 +44,9 @@ pub(crate) fn renew(
     page: &str,
     notes: &Notes<'_>,
 ) -> Result<(), Failure> {
-    let is_page =
-        |path: &Path| ["", ".br", ".gz"].iter().any(|end| path == from.join(format!("{page}{end}")));
+    let is_page = |path: &Path| {
+        ["", ".br", ".gz"].iter().any(|end| path == from.join(format!("{page}{end}")))
+    };
     copy_if(from, folder, &|path| !is_page(path)).map_err(Failure::file(folder))?;
     write_page(folder, page, from, notes)
 }
@@ -144,7 +145,10 @@ mod tests {
             read("index.html"),
             "<head><meta name=\"tandem-visitors\" content=\"./visitors.json\" /></head>new"
         );
-        assert_eq!((read("assets/old.js"), read("docs/index.html")), ("old".into(), "documents".into()));
+        assert_eq!(
+            (read("assets/old.js"), read("docs/index.html")),
+            ("old".into(), "documents".into())
+        );
         assert_eq!((read("assets/new.js"), read("assets/new.js.br")), ("new".into(), "new".into()));
         assert!(!folder.join("index.html.br").exists());
         // The build itself is not changed.
