@@ -205,7 +205,7 @@ test('the layout is stable on a slow phone', async () => {
       assert.ok(shift < 0.05, `cumulative layout shift ${shift}`);
     },
     {
-      viewport: { width: 390, height: 844 },
+      viewport: { width: 360, height: 740 },
       prepare: async (shop) => {
         await shop.page.addInitScript(() => {
           window.shift = 0;

@@ -28,7 +28,7 @@ export function race(): View {
     h(
       'div',
       { class: 'savings-head' },
-      h('h2', { id: 'race-title' }, 'From your click to the new list'),
+      h('h2', { id: 'race-title' }, 'Click to new list'),
       verdict,
     ),
     device.element,
