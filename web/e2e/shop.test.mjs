@@ -139,6 +139,73 @@ test('in airplane mode Tandem goes on and the cloud-only list stays', async () =
   });
 });
 
+test('after one visit the shop opens, ranks and learns without a network', async () => {
+  await inShop(async (shop) => {
+    await shop.ready();
+    await shop.page.evaluate(async () => {
+      await navigator.serviceWorker.ready;
+      // Activated before its cache is complete would be of no use.
+      const names = await caches.keys();
+      if (!names.includes('tandem-films-artifacts')) throw new Error(`only ${names}`);
+    });
+    await shop.page.context().setOffline(true);
+    await shop.page.reload();
+    await shop.ready();
+    const { update } = await shop.watch((await shop.shelf())[0]);
+    assert.ok(update.items.length >= 12);
+    const { learn } = await shop.watch((await shop.shelf())[1]);
+    assert.ok(learn !== null);
+    await shop.page.context().setOffline(false);
+  });
+});
+
+test('undo takes back a click and a dislike, and a surprise opens a film', async () => {
+  await inShop(async (shop) => {
+    await shop.ready();
+    const [first, second] = await shop.shelf();
+    await shop.watch(first);
+    await shop.page.locator(`.card:has([data-item="${second}"]) .card-dislike`).last().click();
+    await shop.event('update', { like: { cause: 'event' }, since: (await shop.now()) - 500 });
+    await shop.card(second).waitFor({ state: 'detached' });
+    for (const history of [[first], []]) {
+      const since = await shop.now();
+      await shop.part('undo').click();
+      const update = await shop.event('update', { like: { cause: 'undo' }, since });
+      assert.deepEqual(update?.payload.history, history);
+    }
+    await shop.part('surprise').click();
+    await shop.part('film-page').waitFor();
+    await shop.part('film-watch').click();
+    await shop.page.waitForFunction(() => window.__tandem.lastUpdate.history.length === 1);
+  });
+});
+
+test('with consent the history is there after a reload, and without it no more', async () => {
+  await inShop(async (shop) => {
+    await shop.ready();
+    const item = (await shop.shelf())[0];
+    await shop.watch(item);
+    const history = () => shop.page.evaluate(() => window.__tandem.recommender.state().history);
+    const toggle = async (granted) => {
+      await shop.part('privacy').click();
+      await shop.part('consent').click();
+      await shop.page.waitForFunction(
+        (wanted) => window.__tandem.recommender.state().consent === wanted,
+        granted,
+      );
+      await shop.page.keyboard.press('Escape');
+    };
+    await toggle(true);
+    await shop.page.reload();
+    await shop.ready();
+    assert.deepEqual(await history(), [item]);
+    await toggle(false);
+    await shop.page.reload();
+    await shop.ready();
+    assert.deepEqual(await history(), []);
+  });
+});
+
 test('the page of a film shows similar films and can be left with the keyboard', async () => {
   await inShop(async (shop) => {
     await shop.ready();
