@@ -189,10 +189,8 @@ test('with consent the history is there after a reload, and without it no more',
     const toggle = async (granted) => {
       await shop.part('privacy').click();
       await shop.part('consent').click();
-      await shop.page.waitForFunction(
-        (wanted) => window.__tandem.recommender.state().consent === wanted,
-        granted,
-      );
+      // Shown once it is carried out.
+      await shop.page.locator(`[data-testid="consent"][aria-checked="${granted}"]`).waitFor();
       await shop.page.keyboard.press('Escape');
     };
     await toggle(true);
