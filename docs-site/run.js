@@ -1,6 +1,6 @@
 /**
- * Runs the examples of a page with the demo's server and one of its items. On a site without the
- * demo beside it there is nothing to run them with, and the buttons stay hidden.
+ * Runs the examples of a page with the demo's server and one of its items. The demo puts this script
+ * into the site; without it the buttons stay hidden.
  */
 const demo = new URL('../../', import.meta.url);
 const examples = [...document.querySelectorAll('.run')];
@@ -62,5 +62,5 @@ function listOf(items) {
   return list;
 }
 
-// Without a server there is no demo.
+// Without an answer of the server there are no buttons.
 start().catch(() => undefined);

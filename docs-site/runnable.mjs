@@ -31,8 +31,12 @@ export class Runnable {
     return count === 0 ? html : adapted.replace('</head>', `${script}</head>`);
   }
 
-  /** Writes the modules into the folder of the site's assets. */
+  /**
+   * Writes the modules into the folder of the site's assets. The demo puts `run.js` in the place of
+   * the empty script: without the demo there is nothing to run them with, and nothing is requested.
+   */
   write(assets) {
+    writeFileSync(join(assets, 'run.js'), '// The demo replaces this file.\n');
     const folder = join(assets, 'examples');
     mkdirSync(folder, { recursive: true });
     for (const [name, source] of this.#modules) writeFileSync(join(folder, `${name}.js`), source);

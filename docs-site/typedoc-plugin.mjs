@@ -49,9 +49,7 @@ export function adapt(app, { root, listed }) {
   });
   app.renderer.on(RendererEvent.END, ({ outputDirectory }) => {
     const assets = join(outputDirectory, 'assets');
-    for (const script of ['theme.js', 'run.js']) {
-      copyFileSync(new URL(script, import.meta.url), join(assets, script));
-    }
+    copyFileSync(new URL('theme.js', import.meta.url), join(assets, 'theme.js'));
     runnable.write(assets);
     withoutInlineStyle(join(assets, 'main.js'), app.logger);
   });

@@ -20,6 +20,8 @@ before(async () => {
   const root = outputFile('docs-with-demo');
   await rm(root, { recursive: true, force: true });
   await cp(repository('docs-site/dist'), join(root, 'shop/docs'), { recursive: true });
+  await cp(repository('docs-site/run.js'), join(root, 'shop/docs/assets/run.js'));
+  await cp(repository('docs-site/dist'), join(root, 'alone/docs'), { recursive: true });
   for (const part of ['dist', 'wasm/cpu']) {
     await cp(repository(`pkg/${part}`), join(root, 'shop/package', part), { recursive: true });
   }
@@ -85,7 +87,7 @@ for (const path of ['index', 'package']) {
 
 test('without the demo beside it a page has no buttons', async () => {
   const page = await (await browser.newContext()).newPage();
-  await page.goto(`${files.url}/shop/docs/package.html`);
+  await page.goto(`${files.url}/alone/docs/package.html`);
   await page.waitForLoadState('networkidle');
   assert.ok((await page.locator('.run').count()) > 0);
   assert.equal(await page.getByRole('button', { name: 'Run' }).isVisible(), false);

@@ -1,6 +1,9 @@
 //! The demo: everything from the log to a running shop.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use crate::{
     browser::{self, Session},
@@ -83,7 +86,9 @@ fn serve(workspace: &Workspace, options: &DemoOptions) -> Result<(), Failure> {
         })?;
         prepare(Part::Documentation, &mut || {
             served::add(&films.folder, "docs", &site::documents(workspace)?)?;
-            // The examples of the documents run with it.
+            // The examples of the documents run with the package and this script.
+            let script = films.folder.join("docs/assets/run.js");
+            fs::copy(workspace.at("docs-site/run.js"), &script).map_err(Failure::file(&script))?;
             for part in ["dist", "wasm/cpu"] {
                 let from = workspace.at("pkg").join(part);
                 served::add(&films.folder, &format!("package/{part}"), &from)?;
