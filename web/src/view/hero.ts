@@ -183,7 +183,9 @@ function meterView(): View {
       const share = savedShare(Math.max(calls, traffic.calls), cloud.calls);
       setText(
         saved,
-        comparing && count > 0 && share !== null ? `${Math.round(share * 100)} % fewer calls` : '',
+        comparing && count > 0 && share !== null && share > 0
+          ? `${Math.round(share * 100)} % fewer calls`
+          : '',
       );
     },
   };
