@@ -54,7 +54,7 @@ mod tests {
     fn a_file_that_shrinks_too_little_has_no_copy() {
         // Hashes are as good as noise.
         let noise: Vec<u8> = (0..200_u8)
-            .flat_map(|n| tandem_dataset::files::sha256_hex(&[n]).into_bytes())
+            .flat_map(|n| tandem_dataset::files::sha256_hex([n]).into_bytes())
             .collect::<Vec<u8>>()
             .chunks(2)
             .map(|digits| {
