@@ -1,6 +1,7 @@
 /**
  * What the site needs beyond TypeDoc's options: names, groups and addresses of the pages, links
- * to folders as text, no inline scripts, and links to the previous and the next page.
+ * to folders as text, no inline scripts, buttons for examples, and links to the previous and the
+ * next page.
  */
 import { copyFileSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
@@ -15,6 +16,7 @@ import {
   RendererEvent,
 } from 'typedoc';
 import { FORGE_REFERENCE, GROUP_ORDER, HOME, MODULES, REFERENCE } from './navigation.mjs';
+import { Runnable } from './runnable.mjs';
 
 /** Address of the demo in the header, until the page's own address is known. */
 export const DEMO = 'tandem:demo';
@@ -31,6 +33,7 @@ const FIRST_HEADING = /^# (.+)\n/;
  */
 export function adapt(app, { root, listed }) {
   const documents = new Documents(app, root, listed);
+  const runnable = new Runnable();
   app.converter.on(Converter.EVENT_CREATE_DOCUMENT, (_, document) => documents.add(document));
   app.converter.on(Converter.EVENT_RESOLVE_BEGIN, ({ project }) => {
     documents.adaptHome(project);
@@ -39,11 +42,15 @@ export function adapt(app, { root, listed }) {
   app.renderer.defineRouter('tandem', routerOf(documents));
   app.renderer.hooks.on('content.end', (context) => documents.neighbours(context));
   app.renderer.on(PageEvent.END, (page) => {
-    page.contents = page.contents && withoutInlineScript(page.contents, app.logger);
+    if (!page.contents) return;
+    const base = /data-base="([^"]*)"/.exec(page.contents)?.[1] ?? '';
+    const html = withoutInlineScript(page.contents, base, app.logger);
+    page.contents = runnable.adapt(html, page.url.replace(/\.html$/, ''), base);
   });
   app.renderer.on(RendererEvent.END, ({ outputDirectory }) => {
     const assets = join(outputDirectory, 'assets');
     copyFileSync(new URL('theme.js', import.meta.url), join(assets, 'theme.js'));
+    runnable.write(assets);
     withoutInlineStyle(join(assets, 'main.js'), app.logger);
   });
 }
@@ -150,9 +157,8 @@ function routerOf(documents) {
   };
 }
 
-function withoutInlineScript(html, logger) {
+function withoutInlineScript(html, base, logger) {
   if (!INLINE_SCRIPT.test(html)) logger.error('TypeDoc has changed its script for the colours');
-  const base = /data-base="([^"]*)"/.exec(html)?.[1];
   return html
     .replace(
       INLINE_SCRIPT,

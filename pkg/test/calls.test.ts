@@ -204,6 +204,24 @@ describe('ids', () => {
     expect(client.calls).toEqual(['track 50', 'available 50,51', 'excluded 7 true']);
   });
 
+  it.each([
+    ['blank', '  '],
+    ['with a line break', 'a\nb'],
+    ['with half a character', 'a\ud800'],
+    ['too long', 'x'.repeat(257)],
+    ['too long in bytes', 'ü'.repeat(129)],
+  ])('that no request can name are refused: %s', async (_, item) => {
+    const { client, recommender } = await stand();
+    await expect(recommender.track({ type: 'click', item })).rejects.toMatchObject({
+      code: 'invalid_argument',
+      message: expect.stringMatching('^event.item: expected the id of an item, 1 to 256 bytes'),
+    });
+    expect(client.calls).toEqual([]);
+    await recommender.track({ type: 'click', item: 'ü'.repeat(128) });
+    await recommender.track({ type: 'view', item: 'Größe 42/😀' });
+    expect(client.calls).toHaveLength(2);
+  });
+
   it.each([7n, Number.NaN, {}, null])('of another type are refused: %s', async (item) => {
     const { recommender } = await stand();
     const circular: Record<string, unknown> = {};
@@ -325,6 +343,11 @@ describe('errors', () => {
       [{ events: 'yes' as never }, 'events'],
       [{ consent: 1 as never }, 'consent'],
       [{ server: 7n as never }, 'server'],
+      [{ server: '' }, 'server'],
+      [{ fetch: 'fetch' as never }, 'fetch'],
+      [{ onProgress: {} as never }, 'onProgress'],
+      [{ signal: new AbortController() as never }, 'signal'],
+      [{ signal: null as never }, 'signal'],
     ] as const) {
       await expect(open(worker, options)).rejects.toMatchObject({
         code: 'invalid_argument',

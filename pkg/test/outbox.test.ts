@@ -182,6 +182,35 @@ it('that the server refuses do not block others', async () => {
   expect(items()).toEqual(['later']);
 });
 
+it('are sent without the one that the server will never accept', async () => {
+  let requests = 0;
+  const accepted: string[] = [];
+  const box = outbox('s', {
+    send: async (_, body) => {
+      requests += 1;
+      const named = JSON.parse(body).events.map(({ item }: { item: string }) => item);
+      if (named.includes('13') || named.includes('77')) throw { code: 'invalid_field' };
+      accepted.push(...named);
+    },
+  });
+  const numbers = Array.from({ length: BATCH }, (_, number) => `${number}`);
+  for (const number of numbers) void box.add(click(number));
+  await vi.advanceTimersByTimeAsync(GATHER_MS);
+  expect(accepted).toEqual(numbers.filter((number) => number !== '13' && number !== '77'));
+  expect(refused).toEqual(['invalid_field', 'invalid_field']);
+  expect(await storage.unsent(10)).toEqual([]);
+  expect(requests).toBeLessThan(40);
+});
+
+it('that are all refused are dropped after few requests', async () => {
+  const box = outbox();
+  for (let number = 0; number < 5 * BATCH; number += 1) void box.add(click(number));
+  answer = { code: 'invalid_request' };
+  await vi.advanceTimersByTimeAsync(GATHER_MS);
+  expect(await storage.unsent(10)).toEqual([]);
+  expect(refused.length).toBeLessThan(20);
+});
+
 it('stay queued while the server refuses the key, with one error', async () => {
   const box = outbox();
   answer = { code: 'unauthorized' };

@@ -84,6 +84,49 @@ test('both sides get the same clicks, and the strip says what happened', async (
   });
 });
 
+test('the tour shows both sides, then clicks without a network, and stops for the visitor', async () => {
+  await inShop(async (shop) => {
+    await shop.ready();
+    // The server is on this machine.
+    await shop.page.getByText('real + 400 ms (simulated)').waitFor();
+    await shop.part('tour').click();
+    await shop.page.getByText('Tandem still follows every click').waitFor({ timeout: 60_000 });
+    assert.equal(await shop.part('race-cloud').textContent(), 'no network');
+    assert.match(await shop.part('race-tandem').textContent(), /^[\d.]+ ms$/);
+    await shop.page.getByText('Your turn').waitFor({ timeout: 30_000 });
+    assert.equal(await shop.part('status-connection').getAttribute('data-state'), 'online');
+    const played = (await shop.lastUpdate()).history;
+    assert.equal(played.length, 4);
+
+    await shop.part('tour').click();
+    await shop.page.getByText(/^A click on/).waitFor();
+    await shop.card().last().click();
+    await shop.page.getByText('Show me in 10 seconds').waitFor();
+    await shop.page.waitForTimeout(2000);
+    assert.equal((await shop.lastUpdate()).history.length, played.length + 1);
+  });
+});
+
+test('the time of both sides to the new list is that of the last click', async () => {
+  await inShop(async (shop) => {
+    await shop.ready();
+    await shop.part('delay').fill('1000');
+    await shop.watch((await shop.shelf())[0]);
+    await shop.page.waitForTimeout(500);
+    await shop.watch((await shop.shelf())[0]);
+    await shop
+      .part('race-verdict')
+      .getByText(/\d+ × sooner/)
+      .waitFor({ timeout: 30_000 });
+    const ms = async (part) => {
+      const [, value, unit] = /^([\d.]+) (ms|s)$/.exec(await shop.part(part).textContent());
+      return Number(value) * (unit === 's' ? 1000 : 1);
+    };
+    const [device, cloud] = [await ms('race-tandem'), await ms('race-cloud')];
+    assert.ok(cloud >= 950 && device < cloud, `${device} ms and ${cloud} ms`);
+  });
+});
+
 test('in airplane mode Tandem goes on and the cloud-only list stays', async () => {
   await inShop(async (shop) => {
     await shop.ready();
@@ -93,6 +136,71 @@ test('in airplane mode Tandem goes on and the cloud-only list stays', async () =
     const { update } = await shop.watch((await shop.shelf())[1]);
     assert.ok(update.items.length > 0);
     assert.match(await shop.part('cloud-state').textContent(), /No network/);
+  });
+});
+
+test('after one visit the shop opens, ranks and learns without a network', async () => {
+  await inShop(async (shop) => {
+    await shop.ready();
+    await shop.page.evaluate(async () => {
+      await navigator.serviceWorker.ready;
+      // Activated before its cache is complete would be of no use.
+      const names = await caches.keys();
+      if (!names.includes('tandem-films-artifacts')) throw new Error(`only ${names}`);
+    });
+    await shop.page.context().setOffline(true);
+    await shop.page.reload();
+    await shop.ready();
+    const { update } = await shop.watch((await shop.shelf())[0]);
+    assert.ok(update.items.length >= 12);
+    const { learn } = await shop.watch((await shop.shelf())[1]);
+    assert.ok(learn !== null);
+    await shop.page.context().setOffline(false);
+  });
+});
+
+test('undo takes back a click and a dislike, and a surprise opens a film', async () => {
+  await inShop(async (shop) => {
+    await shop.ready();
+    const [first, second] = await shop.shelf();
+    await shop.watch(first);
+    await shop.page.locator(`.card:has([data-item="${second}"]) .card-dislike`).last().click();
+    await shop.event('update', { like: { cause: 'event' }, since: (await shop.now()) - 500 });
+    await shop.card(second).waitFor({ state: 'detached' });
+    for (const history of [[first], []]) {
+      const since = await shop.now();
+      await shop.part('undo').click();
+      const update = await shop.event('update', { like: { cause: 'undo' }, since });
+      assert.deepEqual(update?.payload.history, history);
+    }
+    await shop.part('surprise').click();
+    await shop.part('film-page').waitFor();
+    await shop.part('film-watch').click();
+    await shop.page.waitForFunction(() => window.__tandem.lastUpdate.history.length === 1);
+  });
+});
+
+test('with consent the history is there after a reload, and without it no more', async () => {
+  await inShop(async (shop) => {
+    await shop.ready();
+    const item = (await shop.shelf())[0];
+    await shop.watch(item);
+    const history = () => shop.page.evaluate(() => window.__tandem.recommender.state().history);
+    const toggle = async (granted) => {
+      await shop.part('privacy').click();
+      await shop.part('consent').click();
+      // Shown once it is carried out.
+      await shop.page.locator(`[data-testid="consent"][aria-checked="${granted}"]`).waitFor();
+      await shop.page.keyboard.press('Escape');
+    };
+    await toggle(true);
+    await shop.page.reload();
+    await shop.ready();
+    assert.deepEqual(await history(), [item]);
+    await toggle(false);
+    await shop.page.reload();
+    await shop.ready();
+    assert.deepEqual(await history(), []);
   });
 });
 
@@ -162,7 +270,7 @@ test('the layout is stable on a slow phone', async () => {
       assert.ok(shift < 0.05, `cumulative layout shift ${shift}`);
     },
     {
-      viewport: { width: 390, height: 844 },
+      viewport: { width: 360, height: 740 },
       prepare: async (shop) => {
         await shop.page.addInitScript(() => {
           window.shift = 0;

@@ -6,11 +6,18 @@ const MAX_RECORDS = 200;
 
 type Clicks = readonly ClickRecord[];
 
-/** Adds the click that led to an update. */
-export function withClick(clicks: Clicks, { decision, stats, timings }: Update): Clicks {
+/** Adds the click that led to an update, which the page had after `shownMs`. */
+export function withClick(
+  clicks: Clicks,
+  { decision, stats, timings }: Update,
+  shownMs: number,
+): Clicks {
   const { action, reason } = decision;
   const { rerankMs } = timings;
-  const record = { click: stats.clicks, action, reason, rerankMs, learnMs: null, requestMs: null };
+  const record = {
+    ...{ click: stats.clicks, action, reason, rerankMs, shownMs },
+    ...{ learnMs: null, requestMs: null },
+  };
   return [...clicks, record].slice(-MAX_RECORDS);
 }
 

@@ -6,8 +6,12 @@ export interface CloudOnlyState {
   items: readonly string[];
   /** Start of the unanswered request, in milliseconds of `performance.now()`. */
   waitingSince: number | null;
-  /** Duration of the last answered request in milliseconds. */
+  /** Start of the newest request that is not answered; it is that of the last click. */
+  requestedAt: number | null;
+  /** Time that the last answer took, from the first click that had none, in milliseconds. */
   answeredMs: number | null;
+  /** Time that the last answer took, from the last click. */
+  lastMs: number | null;
   problem: 'offline' | 'failing' | null;
   /** Requests that were sent, answered or not. */
   calls: number;
@@ -20,7 +24,9 @@ export interface CloudOnlyState {
 export const noCloudList: CloudOnlyState = {
   items: [],
   waitingSince: null,
+  requestedAt: null,
   answeredMs: null,
+  lastMs: null,
   problem: null,
   calls: 0,
   bytesUp: 0,
@@ -59,9 +65,11 @@ export class CloudOnly {
     const controller = new AbortController();
     this.#underWay = controller;
     const { waitingSince, calls, items } = this.#state();
+    const requestedAt = performance.now();
     this.#set({
       calls: calls + 1,
-      waitingSince: waitingSince ?? performance.now(),
+      waitingSince: waitingSince ?? requestedAt,
+      requestedAt,
       items: items.filter((item) => !history.includes(item) && !exclude.includes(item)),
     });
     const body = JSON.stringify({
@@ -80,23 +88,27 @@ export class CloudOnly {
       if (!response.ok) throw new Error(`HTTP status ${response.status}`);
       const { candidates } = (await response.json()) as { candidates: { item: string }[] };
       const since = this.#state().waitingSince;
-      const ms = since === null ? 0 : performance.now() - since;
+      const now = performance.now();
+      const ms = since === null ? 0 : now - since;
       this.#set({
         items: candidates.map(({ item }) => item),
         waitingSince: null,
+        requestedAt: null,
         answeredMs: ms,
+        lastMs: now - requestedAt,
         waitedMs: this.#state().waitedMs + ms,
         problem: null,
       });
     } catch {
-      if (!controller.signal.aborted) this.#set({ waitingSince: null, problem: 'failing' });
+      if (controller.signal.aborted) return;
+      this.#set({ waitingSince: null, requestedAt: null, problem: 'failing' });
     }
   }
 
   /** Without a network nothing is sent, and the old list stays. */
   offline(): void {
     this.#underWay?.abort();
-    this.#set({ waitingSince: null, problem: 'offline' });
+    this.#set({ waitingSince: null, requestedAt: null, problem: 'offline' });
   }
 
   #count({ bytesUp, bytesDown }: Exchange): void {

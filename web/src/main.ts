@@ -11,6 +11,7 @@ import { registerServiceWorker } from './offline.ts';
 import { installProbe } from './probe.ts';
 import { Shop, type ShopState } from './shop.ts';
 import { senderOf, siteInfo } from './site-info.ts';
+import { startingDelay } from './starting-delay.ts';
 import { page } from './view/page.ts';
 import { storedChoices } from './visitor-choices.ts';
 
@@ -55,8 +56,9 @@ const shop = new Shop(
   storedChoices,
   senderOf(site),
 );
+if (site.release === null) shop.setDelay(startingDelay(location));
 // Without a cloud there is nothing to compare with.
-if (site.release !== null) shop.setComparing(false);
+else shop.setComparing(false);
 
 function draw(): void {
   const state = latest;

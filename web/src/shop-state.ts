@@ -22,7 +22,10 @@ export interface ClickRecord {
   click: number;
   action: Decision['action'];
   reason: string;
+  /** Time of the ranking itself, in the worker. */
   rerankMs: number;
+  /** Time from the click until the page had the new order. */
+  shownMs: number;
   /** `null` until the learning step has run. */
   learnMs: number | null;
   /** Duration of the request that the click led to; `null` without one. */

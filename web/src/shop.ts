@@ -52,6 +52,8 @@ export class Shop {
   #opening = new AbortController();
   /** Number of the newest shelf, so that reasons of an older one are dropped. */
   #shelfNumber = 0;
+  /** Time of the last click, in milliseconds of `performance.now()`. */
+  #clickedAt = 0;
   /** Called with every event; used by the probe for browser tests. */
   onEvent: (event: ShopEvent) => void = () => {};
 
@@ -225,6 +227,7 @@ export class Shop {
   }
 
   async #track(type: 'click' | 'dislike', item: string): Promise<void> {
+    this.#clickedAt = performance.now();
     this.#set({ leaving: [...this.#state.leaving, item] });
     await this.#attempt((recommender) => recommender.track({ type, item }));
     this.#set({ leaving: this.#state.leaving.filter((other) => other !== item) });
@@ -339,7 +342,8 @@ export class Shop {
   #receive(update: DeliveredUpdate): void {
     if (update.cause === 'event') {
       this.#log(update);
-      this.#set({ clicks: withClick(this.#state.clicks, update) });
+      const shownMs = performance.now() - this.#clickedAt;
+      this.#set({ clicks: withClick(this.#state.clicks, update, shownMs) });
     }
     this.#take(update, !waitsForVisitor(update.cause, this.#state.shelf));
     this.#set({ announcement: announce(update), backgroundError: null });

@@ -15,6 +15,8 @@ export interface SiteInfo {
   ownShop: string | null;
   /** On that page: proves to the local server that a request comes from it. */
   ownToken: string | null;
+  /** Says what the demo still prepares while its page is up. */
+  parts: string | null;
   /** Of a site without a server: the folder of the artefacts and of the lists made in advance. */
   release: string | null;
 }
@@ -29,6 +31,7 @@ export function siteInfo(document: Pick<Document, 'querySelector'>): SiteInfo {
     goods: content('goods'),
     ownShop: content('own-shop'),
     ownToken: content('own-token'),
+    parts: content('parts'),
     release: content('release'),
   };
 }

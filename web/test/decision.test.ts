@@ -2,6 +2,7 @@
 import type { Decision, Stats } from '@tandem-rec/client';
 import { expect, it } from 'vitest';
 import { disagreementText, meterText } from '../src/view/decision.ts';
+import { decisionText } from '../src/view/strip.ts';
 
 const kept: Decision = {
   action: 'keep',
@@ -75,4 +76,17 @@ it('shows a dash when there is no disagreement value', () => {
   const first = { ...asked, code: 'no_candidates' as const, disagreement: null };
   expect(disagreementText(first, after(first, 0)).value).toBe('–');
   expect(disagreementText(first, after(kept, 0)).note).toContain('with the new list 0.20');
+});
+
+it('says in one line whether the cloud was called, with the figures of the reason', () => {
+  const close = 'a fresh list is not expected to help (gain 0.03100 ≤ 0.03104)';
+  expect(decisionText({ ...kept, code: 'fresh_list_helps_little', reason: close })).toBe(
+    'cloud not needed (expected gain 0.03100 ≤ 0.03104)',
+  );
+  expect(decisionText(kept)).toBe('cloud not needed (rankings agree (0.20 ≤ 0.35))');
+  expect(decisionText({ ...kept, code: 'offline', reason: 'offline' })).toBe(
+    'cloud not called: offline',
+  );
+  const first = { ...asked, code: 'no_candidates' as const, reason: 'no candidates yet' };
+  expect(decisionText(first)).toBe('new list requested (no candidates yet)');
 });

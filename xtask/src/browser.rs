@@ -133,11 +133,24 @@ pub(crate) fn examples(
     Ok(tally)
 }
 
-/// Tests the built package in pages of its own, against a simulated server.
+/// Files `web/e2e/package*.test.mjs`.
+const PACKAGE_TESTS: [&str; 9] = [
+    "",
+    "-visit",
+    "-search",
+    "-faults",
+    "-storage",
+    "-device",
+    "-weight",
+    "-browsers",
+    "-documents",
+];
+
+/// Tests the built package in pages of its own, against a simulated server. Its documents must be
+/// built.
 pub(crate) fn package(workspace: &Workspace) -> Result<Tally, Failure> {
     let mut tally = Tally::default();
-    for part in ["", "-visit", "-search", "-faults", "-storage", "-device", "-weight", "-browsers"]
-    {
+    for part in PACKAGE_TESTS {
         let script = format!("web/e2e/package{part}.test.mjs");
         tally += node::run_tests(driver(workspace)?, &script)?;
     }

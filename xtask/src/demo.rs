@@ -1,13 +1,18 @@
 //! The demo: everything from the log to a running shop.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use crate::{
     browser::{self, Session},
+    cargo,
     cli::{DemoOptions, Device},
     failure::Failure,
     own_data::{self, OwnData},
-    pipeline::{self, Prepared},
+    parts::{self, Part, Parts, State},
+    pipeline::{self, Prepared, Training},
     process,
     progress::say,
     second_shop, served,
@@ -32,48 +37,83 @@ pub(crate) fn run(workspace: &Workspace, options: &DemoOptions) -> Result<(), Fa
             Err(Failure::Reported { status: 1 })
         };
     }
+    serve(workspace, options)
+}
+
+/// Serves the page as soon as it works, then prepares the rest while it is up.
+fn serve(workspace: &Workspace, options: &DemoOptions) -> Result<(), Failure> {
     server::port_is_free(options.port)?;
+    let assets = setup::everything(workspace, false)?;
+    cargo::build_programs(workspace)?;
+    let is_trained = pipeline::is_trained(workspace)?;
+    let training = if is_trained { Training::Full } else { Training::Brief };
+    let prepared = pipeline::prepare(workspace, &assets, training)?;
     // Without the WebGPU module, which takes longer to compile than everything else of the page.
-    let built = build_with(workspace, false, &[Device::Cpu])?;
+    wasm::build(workspace, Device::Cpu, Purpose::Package)?;
+    let built = Built { prepared, site: site::build(workspace)? };
+    process::check_interrupt()?;
     let mut films = Films::assemble(workspace, &built)?;
-    let mut server = server::start(
-        workspace,
-        &built.prepared,
+    let parts =
+        [Part::OwnData, Part::Documentation, Part::SecondShop, Part::Training, Part::Webgpu];
+    let mut parts = Parts::new(
         &films.folder,
-        options.port,
-        &options.allow_origin,
+        parts.into_iter().filter(|part| !(is_trained && *part == Part::Training)),
     )?;
+    films.note("parts", &format!("./{}", parts::FILE))?;
+    let start = |prepared: &Prepared, films: &Films, port: u16| {
+        server::start(workspace, prepared, &films.folder, port, &options.allow_origin)
+    };
+    let mut server = start(&built.prepared, &films, options.port)?;
     println!("Tandem is at {}  (stop it with Ctrl-C)", server.url());
-    // Afterwards, so that the page waits for none of them.
-    let _own = match own_data(workspace, &built, &mut films, &server) {
-        Ok(own) => Some(own),
-        Err(Failure::Interrupted) => return Ok(()),
-        Err(failure) => {
-            eprintln!("warning: there is no page for own data: {failure}");
-            None
+
+    let address = format!("{}/", server.url());
+    let mut prepare = |part: Part, step: &mut dyn FnMut() -> Result<(), Failure>| {
+        parts.set(part, State::UnderWay)?;
+        match step() {
+            Ok(()) => parts.set(part, State::Ready),
+            Err(Failure::Interrupted) => Err(Failure::Interrupted),
+            Err(failure) => {
+                eprintln!("warning: {}: {failure}", part.absence());
+                parts.set(part, State::Failed)
+            }
         }
     };
-    match site::documents(workspace)
-        .and_then(|documents| served::add(&films.folder, "docs", &documents))
-    {
-        Ok(()) => println!("The documentation is at {}/docs/", server.url()),
-        Err(Failure::Interrupted) => return Ok(()),
-        Err(failure) => eprintln!("warning: there is no documentation: {failure}"),
-    }
-    let _second = match second_shop(workspace, &built, &mut films, &server) {
-        Ok(second) => Some(second),
-        Err(Failure::Interrupted) => return Ok(()),
-        Err(failure) => {
-            eprintln!("warning: there is no second shop: {failure}");
-            None
+    let (mut own, mut second) = (None, None);
+    let mut rest = || {
+        prepare(Part::OwnData, &mut || {
+            own = Some(own_data(workspace, &built, &mut films, &address)?);
+            Ok(())
+        })?;
+        prepare(Part::Documentation, &mut || {
+            served::add(&films.folder, "docs", &site::documents(workspace)?)?;
+            // The examples of the documents run with the package and this script.
+            let script = films.folder.join("docs/assets/run.js");
+            fs::copy(workspace.at("docs-site/run.js"), &script).map_err(Failure::file(&script))?;
+            for part in ["dist", "wasm/cpu"] {
+                let from = workspace.at("pkg").join(part);
+                served::add(&films.folder, &format!("package/{part}"), &from)?;
+            }
+            println!("The documentation is at {address}docs/");
+            Ok(())
+        })?;
+        prepare(Part::SecondShop, &mut || {
+            second = Some(second_shop(workspace, &built, &mut films, &address)?);
+            Ok(())
+        })?;
+        if !is_trained {
+            prepare(Part::Training, &mut || {
+                let prepared = pipeline::prepare(workspace, &assets, Training::Full)?;
+                // Another language model needs another server. Pages try again by themselves.
+                let port = server.address().port();
+                server.restart(|| start(&prepared, &films, port))?;
+                println!("The models are trained to their end");
+                Ok(())
+            })?;
         }
+        prepare(Part::Webgpu, &mut || webgpu(workspace, &films))
     };
-    match webgpu(workspace, &films) {
-        Ok(()) => {}
-        Err(Failure::Interrupted) => return Ok(()),
-        Err(failure) => eprintln!("warning: the page has no WebGPU: {failure}"),
-    }
-    match server.wait() {
+    let outcome = rest().and_then(|()| server.wait());
+    match outcome {
         // Ctrl-C is the normal end of a demo.
         Err(Failure::Interrupted) => Ok(()),
         ended => ended,
@@ -127,11 +167,10 @@ impl Films {
         served::note(&self.folder, "index.html", &[(name, value)])
     }
 
-    /// Takes over a newer build of the site. Files of the older one stay for pages that are open.
+    /// Takes over a newer build of the site.
     fn renew(&self, site: &Path) -> Result<(), Failure> {
-        served::add_files(&self.folder, site)?;
         let notes: Vec<_> = self.notes.iter().map(|(name, value)| (*name, &**value)).collect();
-        served::note(&self.folder, "index.html", &notes)
+        served::renew(&self.folder, site, "index.html", &notes)
     }
 }
 
@@ -147,9 +186,9 @@ fn own_data(
     workspace: &Workspace,
     built: &Built,
     films: &mut Films,
-    server: &Server,
+    first_shop: &str,
 ) -> Result<OwnData, Failure> {
-    let own = own_data::start(workspace, &built.site, &format!("{}/", server.url()))?;
+    let own = own_data::start(workspace, &built.site, first_shop)?;
     films.note("own-shop", &own.page)?;
     println!("Your own data: {}", own.page);
     Ok(own)
@@ -161,13 +200,12 @@ fn second_shop(
     workspace: &Workspace,
     built: &Built,
     films: &mut Films,
-    server: &Server,
+    first_shop: &str,
 ) -> Result<Server, Failure> {
     let shop = second_shop::prepare(workspace)?;
     let goods =
         served::assemble(workspace, "goods", &built.site, std::slice::from_ref(&shop.goods))?;
-    let first = format!("{}/", server.url());
-    served::note(&goods, "goods.html", &[("goods", "./goods.json"), ("first-shop", &first)])?;
+    served::note(&goods, "goods.html", &[("goods", "./goods.json"), ("first-shop", first_shop)])?;
     let second = shop.serve(workspace, &goods)?;
     let address = format!("{}/goods.html", second.url());
     films.note("second-shop", &address)?;
@@ -177,16 +215,9 @@ fn second_shop(
 
 /// Sets up, builds, imports, trains and exports. Steps that are up to date are skipped.
 pub(crate) fn build(workspace: &Workspace, browser: bool) -> Result<Built, Failure> {
-    build_with(workspace, browser, &Device::ALL)
-}
-
-/// [`build`] with the modules for these devices. A module that was built before stays in the site.
-fn build_with(workspace: &Workspace, browser: bool, devices: &[Device]) -> Result<Built, Failure> {
     let assets = setup::everything(workspace, browser)?;
     let prepared = pipeline::build_and_prepare(workspace, &assets)?;
-    for device in devices {
-        wasm::build(workspace, *device, Purpose::Package)?;
-    }
+    wasm::package_modules(workspace)?;
     let site = site::build(workspace)?;
     process::check_interrupt()?;
     Ok(Built { prepared, site })

@@ -97,6 +97,12 @@ fn files_below(folder: &Path, leave_out: &[&str]) -> Result<Vec<PathBuf>, Failur
     Ok(found)
 }
 
+/// Hash of the inputs and outputs of a step.
+fn state(inputs: &Inputs, outputs: &[PathBuf]) -> Result<String, Failure> {
+    let all = outputs.iter().try_fold(inputs.clone(), |all, output| all.output(output))?;
+    Ok(all.finish())
+}
+
 /// The stored hash of a step's last success.
 #[derive(Debug)]
 pub(crate) struct Stamp(PathBuf);
@@ -114,8 +120,7 @@ impl Stamp {
         outputs: &[PathBuf],
         make: impl FnOnce() -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let now = || outputs.iter().try_fold(inputs.clone(), |all, output| all.output(output));
-        if outputs.iter().all(|output| output.exists()) && self.matches(&now()?.finish()) {
+        if self.is_done(inputs, outputs)? {
             return Ok(());
         }
         self.forget();
@@ -125,8 +130,13 @@ impl Stamp {
                 "a step succeeded without writing {}: its program and xtask disagree about the path",
                 absent.display()
             ))),
-            None => self.store(&now()?.finish()),
+            None => self.store(&state(inputs, outputs)?),
         }
+    }
+
+    /// Whether [`Stamp::unless_done`] would do nothing.
+    pub(crate) fn is_done(&self, inputs: &Inputs, outputs: &[PathBuf]) -> Result<bool, Failure> {
+        Ok(outputs.iter().all(|output| output.exists()) && self.matches(&state(inputs, outputs)?))
     }
 
     pub(crate) fn matches(&self, inputs: &str) -> bool {

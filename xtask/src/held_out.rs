@@ -19,12 +19,20 @@ const VISITORS: usize = 40;
 const CALIBRATION: usize = 100;
 /// Clicks of a session of the calibration.
 pub(crate) const SESSION: usize = 20;
-/// Changes when the division does.
-pub(crate) const DIVISION: &str = "40 replayed, 100 for the calibration";
 /// Interactions of such a visitor: enough for a history and a replay, not most of the popular items.
 const INTERACTIONS: std::ops::RangeInclusive<usize> = 30..=100;
 /// Newest interactions that are replayed.
 const CLICKS: usize = 10;
+
+/// Text that changes when the division does.
+pub(crate) fn division() -> String {
+    format!(
+        "{VISITORS} replayed for {CLICKS} clicks, {CALIBRATION} for the calibration with sessions of \
+         {SESSION} clicks, of those with {} to {} interactions",
+        INTERACTIONS.start(),
+        INTERACTIONS.end()
+    )
+}
 
 /// A visitor as the page reads it, item ids oldest first.
 #[derive(Debug, PartialEq, Eq, Serialize)]

@@ -21,6 +21,7 @@ mod failure;
 mod held_out;
 mod node;
 mod own_data;
+mod parts;
 mod pipeline;
 mod process;
 mod progress;

@@ -257,7 +257,8 @@ impl Service {
         running().groups.retain(|group| *group != self.child.id());
     }
 
-    fn end(&mut self) {
+    /// As [`Service::stop`], for one that is replaced afterwards.
+    pub(crate) fn end(&mut self) {
         if self.ended.is_some() {
             return;
         }

@@ -32,9 +32,32 @@ pub(crate) fn assemble(
 
 /// Adds notes to a page of an assembled folder. Its compressed copies are removed: they lack them.
 pub(crate) fn note(folder: &Path, page: &str, notes: &Notes<'_>) -> Result<(), Failure> {
-    let file = folder.join(page);
-    let html = fs::read_to_string(&file).map_err(Failure::file(&file))?;
-    fs::write(&file, with_notes(&html, notes)).map_err(Failure::file(&file))?;
+    write_page(folder, page, folder, notes)
+}
+
+/// Takes over the files of a newer build, `from`, into an assembled folder; its page gets `notes`.
+/// Files of the older build stay for pages that are open. A visitor never gets the page without its
+/// notes, nor before the files that it names.
+pub(crate) fn renew(
+    folder: &Path,
+    from: &Path,
+    page: &str,
+    notes: &Notes<'_>,
+) -> Result<(), Failure> {
+    let is_page = |path: &Path| {
+        ["", ".br", ".gz"].iter().any(|end| path == from.join(format!("{page}{end}")))
+    };
+    copy_if(from, folder, &|path| !is_page(path)).map_err(Failure::file(folder))?;
+    write_page(folder, page, from, notes)
+}
+
+/// Writes the page of `from` with `notes` into `folder`.
+fn write_page(folder: &Path, page: &str, from: &Path, notes: &Notes<'_>) -> Result<(), Failure> {
+    let source = from.join(page);
+    let html = fs::read_to_string(&source).map_err(Failure::file(&source))?;
+    let (file, unfinished) = (folder.join(page), folder.join(format!(".{page}")));
+    fs::write(&unfinished, with_notes(&html, notes)).map_err(Failure::file(&unfinished))?;
+    fs::rename(&unfinished, &file).map_err(Failure::file(&file))?;
     for ending in ["br", "gz"] {
         let copy = folder.join(format!("{page}.{ending}"));
         if copy.exists() {
@@ -42,11 +65,6 @@ pub(crate) fn note(folder: &Path, page: &str, notes: &Notes<'_>) -> Result<(), F
         }
     }
     Ok(())
-}
-
-/// Copies the files of the folder `from` over those of an assembled folder; others stay.
-pub(crate) fn add_files(folder: &Path, from: &Path) -> Result<(), Failure> {
-    copy(from, folder).map_err(Failure::file(folder))
 }
 
 /// Puts a copy of the folder `from` in the place of the folder `to`.
@@ -71,13 +89,18 @@ fn with_notes(html: &str, notes: &Notes<'_>) -> String {
 }
 
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    copy_if(from, to, &|_| true)
+}
+
+/// Copies the files of a folder for which `wanted` holds.
+fn copy_if(from: &Path, to: &Path, wanted: &dyn Fn(&Path) -> bool) -> io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let target = to.join(entry.file_name());
         if entry.path().is_dir() {
-            copy(&entry.path(), &target)?;
-        } else {
+            copy_if(&entry.path(), &target, wanted)?;
+        } else if wanted(&entry.path()) {
             fs::copy(entry.path(), target)?;
         }
     }
@@ -99,5 +122,36 @@ mod tests {
         let tag = "<meta name=\"tandem-visitors\" content=\"./a.json?b=&quot;c&quot;&amp;d\" />";
         assert_eq!(html, format!("<head><title>a</title>{tag}</head><body></body>"));
         assert!(!folder.path().join("index.html.br").exists());
+    }
+
+    #[test]
+    fn a_newer_build_keeps_the_notes_and_the_files_of_open_pages() {
+        let home = tempfile::tempdir().unwrap();
+        let (folder, build) = (home.path().join("served"), home.path().join("build"));
+        let write = |file: &Path, text: &str| {
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, text).unwrap();
+        };
+        write(&folder.join("index.html"), "<head><meta name=\"tandem-visitors\"></head>old");
+        write(&folder.join("assets/old.js"), "old");
+        write(&folder.join("docs/index.html"), "documents");
+        write(&build.join("index.html"), "<head></head>new");
+        write(&build.join("index.html.br"), "new, without the notes");
+        write(&build.join("assets/new.js"), "new");
+        write(&build.join("assets/new.js.br"), "new");
+        renew(&folder, &build, "index.html", &[("visitors", "./visitors.json")]).unwrap();
+        let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+        assert_eq!(
+            read("index.html"),
+            "<head><meta name=\"tandem-visitors\" content=\"./visitors.json\" /></head>new"
+        );
+        assert_eq!(
+            (read("assets/old.js"), read("docs/index.html")),
+            ("old".into(), "documents".into())
+        );
+        assert_eq!((read("assets/new.js"), read("assets/new.js.br")), ("new".into(), "new".into()));
+        assert!(!folder.join("index.html.br").exists());
+        // The build itself is not changed.
+        assert_eq!(fs::read_to_string(build.join("index.html")).unwrap(), "<head></head>new");
     }
 }

@@ -155,6 +155,16 @@ impl Server {
     pub(crate) fn stop(self) {
         self.service.stop();
     }
+
+    /// Stops it, and puts the server that `start` starts in its place.
+    pub(crate) fn restart(
+        &mut self,
+        start: impl FnOnce() -> Result<Self, Failure>,
+    ) -> Result<(), Failure> {
+        self.service.end();
+        *self = start()?;
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -89,6 +89,28 @@ const BROWSER: Need = Need {
     present: || browser::chromium().is_some(),
 };
 
+/// Tested as well where it can be installed.
+const SECOND_BROWSER: Need = Need {
+    package: "firefox-esr",
+    why: "runs the main path of the package in a second browser",
+    present: || std::env::var_os("FIREFOX").is_some() || either(&["firefox", "firefox-esr"]),
+};
+
+/// Installs Firefox if this machine can; its tests are skipped without it.
+pub(crate) fn second_browser() -> Result<(), Failure> {
+    if (SECOND_BROWSER.present)() || !debian() || !root()? {
+        return Ok(());
+    }
+    match install(&[&SECOND_BROWSER]) {
+        Err(Failure::Interrupted) => Err(Failure::Interrupted),
+        Err(failure) => {
+            eprintln!("warning: no tests in Firefox: {failure}");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
 fn either(programs: &[&str]) -> bool {
     programs.iter().any(|program| on_path(program).is_some())
 }
@@ -149,6 +171,11 @@ fn system_packages(browser: bool) -> Result<(), Failure> {
             packages.join(" ")
         )));
     }
+    install(&missing)
+}
+
+fn install(needs: &[&Need]) -> Result<(), Failure> {
+    let packages: Vec<&str> = needs.iter().map(|need| need.package).collect();
     say("Installing", format!("Debian packages {}", packages.join(" ")));
     let apt = |what: &str| {
         Program::new(what, "apt-get").env("DEBIAN_FRONTEND", "noninteractive").arg("--quiet")

@@ -98,7 +98,10 @@ pub(crate) fn run(workspace: &Workspace, options: &TestOptions) -> Result<(), Fa
             }
             browser::parity(workspace)
         })?;
-        summary.step("the package in a browser", || browser::package(workspace))?;
+        summary.step("the package in a browser", || {
+            setup::second_browser()?;
+            browser::package(workspace)
+        })?;
         summary.step("retraining with a browser", || {
             cargo::build_programs(workspace)?;
             browser::retraining(workspace)

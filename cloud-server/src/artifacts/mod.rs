@@ -14,6 +14,7 @@ use std::{
 };
 
 use actix_files::NamedFile;
+use actix_web::http::header::ContentEncoding;
 use tandem_dataset::Catalogue;
 
 pub use error::ArtifactError;
@@ -187,7 +188,8 @@ impl ArtifactStore {
         self.lock_refused().count
     }
 
-    /// Opens a file of any release on the disk; `None` if there is none of this name. Blocks.
+    /// Opens a file of any release on the disk; `None` if there is none of this name. With
+    /// `brotli`, opens its compressed copy if there is one. Blocks.
     ///
     /// # Errors
     /// If the content is not that of the release, or cannot be read.
@@ -195,6 +197,7 @@ impl ArtifactStore {
         &self,
         release: &str,
         file: &str,
+        brotli: bool,
     ) -> Result<Option<NamedFile>, OpenError> {
         // Names are checked first, so that no path leaves the folder.
         if !is_release(release) || !is_file_name(file) {
@@ -202,7 +205,23 @@ impl ArtifactStore {
         }
         let Ok(hashes) = self.hashes(release) else { return Ok(None) };
         let Some(expected) = hashes.get(file) else { return Ok(None) };
-        self.verified.open(&self.root.join(release).join(file), expected)
+        let path = self.root.join(release).join(file);
+        let Some(plain) = self.verified.open(&path, expected)? else { return Ok(None) };
+        let copy = if brotli { self.open_copy(&path, expected, &plain) } else { None };
+        Ok(Some(copy.unwrap_or(plain)))
+    }
+
+    /// Opens the Brotli copy of the file `plain`. One that is damaged is as good as none.
+    fn open_copy(&self, path: &Path, expected: &str, plain: &NamedFile) -> Option<NamedFile> {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".br");
+        let opened = self.verified.open_brotli(Path::new(&name), expected, plain.metadata().len());
+        let copy = opened.unwrap_or_else(|error| {
+            tracing::warn!(%error, "a compressed copy of an artefact is not used");
+            None
+        })?;
+        let kind = plain.content_type().clone();
+        Some(copy.set_content_type(kind).set_content_encoding(ContentEncoding::Brotli))
     }
 
     /// Opens a cell of any release on the disk, as [`ArtifactStore::open_file`].

@@ -1,7 +1,7 @@
 use std::{
     collections::HashMap,
     fs::{File, Metadata},
-    io,
+    io::{self, Read},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     time::SystemTime,
@@ -44,6 +44,29 @@ pub(crate) enum OpenError {
 impl VerifiedFiles {
     /// Opens a file whose content has the SHA-256 `expected`; `None` if it does not exist.
     pub(super) fn open(&self, path: &Path, expected: &str) -> Result<Option<NamedFile>, OpenError> {
+        self.open_as(path, expected, |file| sha256_of(Blocks::of(file)))
+    }
+
+    /// Opens a Brotli copy of a file of `bytes` bytes with the SHA-256 `expected`; `None` if it
+    /// does not exist.
+    pub(super) fn open_brotli(
+        &self,
+        path: &Path,
+        expected: &str,
+        bytes: u64,
+    ) -> Result<Option<NamedFile>, OpenError> {
+        self.open_as(path, expected, |file| {
+            // A damaged copy may decompress to any length; one byte more is enough to notice it.
+            sha256_of(brotli::Decompressor::new(Blocks::of(file), BLOCK).take(bytes + 1))
+        })
+    }
+
+    fn open_as(
+        &self,
+        path: &Path,
+        expected: &str,
+        sha256_of: impl FnOnce(&File) -> io::Result<String>,
+    ) -> Result<Option<NamedFile>, OpenError> {
         let failed = |source| OpenError::Io { path: path.to_owned(), source };
         let Some(opened) = open_file(path).map_err(failed)? else { return Ok(None) };
         // The state and the content are those of the open file, even if it is replaced now.
@@ -84,18 +107,36 @@ impl State {
     }
 }
 
-/// Hashes a file without moving its position.
-fn sha256_of(file: &File) -> io::Result<String> {
+/// SHA-256 of everything that `content` has.
+fn sha256_of(mut content: impl Read) -> io::Result<String> {
     let mut hash = Sha256Hex::default();
     let mut block = vec![0; BLOCK];
-    let mut offset = 0;
     loop {
-        let read = read_at(file, &mut block, offset)?;
+        let read = content.read(&mut block)?;
         if read == 0 {
             return Ok(hash.finish());
         }
         hash.update(&block[..read]);
-        offset += read as u64;
+    }
+}
+
+/// Reads a file from its start without moving its position.
+struct Blocks<'a> {
+    file: &'a File,
+    offset: u64,
+}
+
+impl<'a> Blocks<'a> {
+    fn of(file: &'a File) -> Self {
+        Self { file, offset: 0 }
+    }
+}
+
+impl Read for Blocks<'_> {
+    fn read(&mut self, block: &mut [u8]) -> io::Result<usize> {
+        let read = read_at(self.file, block, self.offset)?;
+        self.offset += read as u64;
+        Ok(read)
     }
 }
 

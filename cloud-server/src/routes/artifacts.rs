@@ -3,10 +3,11 @@ use std::sync::Arc;
 use actix_files::NamedFile;
 use actix_web::{
     HttpRequest, HttpResponse, Responder,
-    http::header::{CACHE_CONTROL, ETAG, EntityTag, HeaderValue, IfNoneMatch},
+    http::header::{CACHE_CONTROL, ETAG, EntityTag, HeaderValue, IfNoneMatch, VARY},
     web,
 };
 
+use super::accept_encoding::accepts;
 use crate::{
     artifacts::{ArtifactStore, OpenError},
     error::ApiError,
@@ -63,7 +64,8 @@ pub(crate) async fn manifest(
 /// A file of a release.
 ///
 /// Any release on the disk is served, so that a device that read an older manifest can load the
-/// rest of its release. The file's hash is verified.
+/// rest of its release. The file's hash is verified. Clients that accept Brotli get the compressed
+/// copy that `tandem export` made.
 #[utoipa::path(
     get, path = "/artifacts/{release}/{file}", tag = "public",
     params(
@@ -82,7 +84,12 @@ pub(crate) async fn file(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let (release, file) = path.into_inner();
-    immutable_file(&state, &request, move |store| store.open_file(&release, &file)).await
+    let brotli = accepts(request.headers(), "br");
+    let open = move |store: &ArtifactStore| store.open_file(&release, &file, brotli);
+    let mut response = immutable_file(&state, &request, open).await?;
+    // Also of a file without a copy: a cache keeps it for a year, and a copy may be added.
+    response.headers_mut().insert(VARY, HeaderValue::from_static("accept-encoding"));
+    Ok(response)
 }
 
 /// A cell of the item table.

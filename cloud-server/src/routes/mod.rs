@@ -1,5 +1,6 @@
 //! The HTTP routes, one module per resource.
 
+mod accept_encoding;
 mod admin;
 mod admin_page;
 mod api_docs;

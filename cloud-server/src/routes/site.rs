@@ -5,13 +5,13 @@ use actix_web::{
     HttpRequest, HttpResponse,
     dev::HttpServiceFactory,
     http::header::{
-        ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_SECURITY_POLICY, ContentEncoding, HeaderMap,
-        HeaderName, HeaderValue, REFERRER_POLICY, VARY,
+        CACHE_CONTROL, CONTENT_SECURITY_POLICY, ContentEncoding, HeaderMap, HeaderName,
+        HeaderValue, REFERRER_POLICY, VARY,
     },
     web,
 };
 
-use super::get;
+use super::{accept_encoding::accepts, get};
 use crate::{
     authorize::Access,
     error::ApiError,
@@ -83,16 +83,7 @@ fn relative(path: &str) -> Option<PathBuf> {
 
 /// Endings and encodings of compressed copies that the client accepts.
 fn accepted_encodings(headers: &HeaderMap) -> Vec<(&'static str, ContentEncoding)> {
-    let values = headers.get_all(ACCEPT_ENCODING).filter_map(|value| value.to_str().ok());
-    let codings: Vec<&str> = values.flat_map(|value| value.split(',')).map(str::trim).collect();
-    let accepts = |name: &str| {
-        codings.iter().any(|coding| {
-            let (coding, weight) = coding.split_once(';').unwrap_or((*coding, ""));
-            let weight = weight.trim().strip_prefix("q=").map(str::parse::<f32>);
-            coding.trim().eq_ignore_ascii_case(name) && !matches!(weight, Some(Ok(0.0)))
-        })
-    };
-    let accepted = COMPRESSED.into_iter().filter(|(_, name, _)| accepts(name));
+    let accepted = COMPRESSED.into_iter().filter(|(_, name, _)| accepts(headers, name));
     accepted.map(|(ending, _, encoding)| (ending, encoding)).collect()
 }
 

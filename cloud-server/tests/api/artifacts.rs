@@ -1,6 +1,6 @@
 //! The manifest, the files it names, and the cells.
 
-use std::fs;
+use std::{fs, io::Write as _};
 
 use actix_web::test::TestRequest;
 use cloud_server::{ArtifactError, ArtifactStore};
@@ -67,6 +67,56 @@ async fn only_json_artefacts_are_compressed() {
     }
     let plain = get(&app, &format!("/artifacts/{}/items.json", fixture.hash)).await;
     assert_eq!((plain.header("content-encoding"), &plain.body[..]), ("", &b"[]"[..]));
+}
+
+#[actix_rt::test]
+async fn compressed_copies_are_served_and_verified() {
+    let fixture = Fixture::new();
+    let app = app(&fixture).await;
+    let folder = fixture.artifacts.join(&fixture.hash);
+    let brotli = |content: &[u8]| {
+        let mut copy = Vec::new();
+        let mut encoder = brotli::CompressorWriter::new(&mut copy, 4096, 11, 22);
+        encoder.write_all(content).unwrap();
+        drop(encoder);
+        copy
+    };
+    let request = |file: &str, accepted: &str| {
+        TestRequest::get()
+            .uri(&format!("/artifacts/{}/{file}", fixture.hash))
+            .insert_header(("accept-encoding", accepted))
+    };
+    for (file, content, kind) in [
+        ("body.safetensors", &b"weights"[..], "application/octet-stream"),
+        ("items.json", b"[]", "application/json"),
+    ] {
+        let copy = folder.join(format!("{file}.br"));
+        fs::write(&copy, brotli(content)).unwrap();
+        let reply = send(&app, request(file, "gzip, br")).await;
+        assert_eq!(reply.header("content-encoding"), "br", "{file}");
+        assert_eq!(reply.header("content-type"), kind);
+        assert_eq!(reply.header("cache-control"), "public, max-age=31536000, immutable");
+        assert!(reply.header("vary").starts_with("accept-encoding"), "{}", reply.header("vary"));
+        assert_eq!(reply.body, brotli(content));
+        let reply = send(&app, request(file, "identity")).await;
+        assert_eq!((reply.header("content-encoding"), &reply.body[..]), ("", content));
+        assert!(reply.header("vary").starts_with("accept-encoding"), "{}", reply.header("vary"));
+
+        // A damaged copy, one of another content, a longer one, and none at all.
+        let long = brotli(&vec![0; 1 << 20]);
+        for damaged in [b"weights".to_vec(), brotli(b"other"), long] {
+            fs::write(&copy, damaged).unwrap();
+            let reply = send(&app, request(file, "br")).await;
+            assert_eq!((reply.header("content-encoding"), &reply.body[..]), ("", content));
+        }
+        fs::remove_file(&copy).unwrap();
+        let reply = send(&app, request(file, "br")).await;
+        assert_eq!((reply.header("content-encoding"), &reply.body[..]), ("", content));
+        // It is not a file of the release by itself.
+        fs::write(&copy, brotli(content)).unwrap();
+        let reply = send(&app, request(&format!("{file}.br"), "br")).await;
+        assert_eq!(reply.refusal(), "404 not_found");
+    }
 }
 
 #[actix_rt::test]

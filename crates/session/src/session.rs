@@ -32,7 +32,7 @@ pub use calibration::Calibration;
 pub use decision::Connection;
 pub use explain::{Contribution, Explanation, MAX_EXPLAINED};
 pub use ranking::{Ranked, RankedItem};
-pub use requests::{MAX_SENT_HISTORY, RequestTicket};
+pub use requests::{MAX_SENT_EXCLUSIONS, MAX_SENT_HISTORY, RequestTicket};
 pub use saved::{RestoreOutcome, STATE_VERSION};
 pub use search::{FIRST_BYTES, FIRST_CELLS, MORE_BYTES, MORE_CELLS, SearchMode, SearchSource};
 pub use similar::Similar;

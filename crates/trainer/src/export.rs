@@ -1,5 +1,6 @@
 //! `tandem export`: writes the artefacts that server and device load.
 
+mod compressed;
 mod file;
 mod search;
 
@@ -21,6 +22,7 @@ use tandem_protocol::{
 };
 
 use self::{
+    compressed::compressed,
     file::{File, NAME_DIGITS},
     search::{SearchOptions, search_files},
 };
@@ -78,11 +80,14 @@ pub(crate) fn run(args: &Export) -> Result<()> {
     Ok(())
 }
 
+/// Name and content of all files of a release.
+type Contents<'a> = Vec<(&'a str, &'a [u8])>;
+
 /// A release that [`write()`] wrote.
 pub(crate) struct WrittenRelease {
     /// Name of its folder.
     pub(crate) name: String,
-    /// Number of files.
+    /// Number of files, with their compressed copies.
     files: usize,
     /// Bytes of the files that devices load.
     bytes: u64,
@@ -104,6 +109,8 @@ pub(crate) fn write(args: &Export, dataset: &Dataset) -> Result<WrittenRelease> 
     ];
     let (counts, count_file) = counts_file(checkpoint.counts, search.as_ref());
     let [body, rows, items] = files.each_ref().map(|file| file.artifact.clone());
+    // Not of the cells: there are thousands, and a device loads a few of them.
+    let copies = copies(files.iter().chain(&count_file))?;
     let files: Vec<File<'_>> = files.into_iter().chain(cell_files).chain(count_file).collect();
     let manifest = Manifest {
         version: PROTOCOL_VERSION,
@@ -131,11 +138,24 @@ pub(crate) fn write(args: &Export, dataset: &Dataset) -> Result<WrittenRelease> 
     let name = sha256_hex(&manifest)[..NAME_DIGITS].to_owned();
 
     let release = args.out.join(&name);
-    if !is_intact(&release, &manifest, &files) {
-        write_release(&release, &manifest, &files)?;
+    let contents: Contents<'_> = files
+        .iter()
+        .map(|file| (&*file.artifact.path, &*file.bytes))
+        .chain(copies.iter().map(|(name, bytes)| (&**name, &**bytes)))
+        .chain([("manifest.json", &*manifest)])
+        .collect();
+    if !is_intact(&release, &contents) {
+        write_release(&release, &contents)?;
     }
     let bytes = files.iter().map(|file| file.artifact.bytes).sum();
-    Ok(WrittenRelease { name, files: files.len() + 1, bytes })
+    Ok(WrittenRelease { name, files: contents.len(), bytes })
+}
+
+/// Compressed copies of files, by name. A device verifies what it has decompressed, so the manifest
+/// does not name them.
+fn copies<'a>(files: impl Iterator<Item = &'a File<'a>>) -> Result<Vec<(String, Vec<u8>)>> {
+    let copies = files.map(compressed).collect::<Result<Vec<_>, _>>();
+    Ok(copies.context("cannot compress a file")?.into_iter().flatten().collect())
 }
 
 /// The counts for the manifest, and their file. A device that does not search the whole item table
@@ -178,17 +198,14 @@ fn items_json(catalogue: &Catalogue) -> serde_json::Result<Vec<u8>> {
 }
 
 /// Whether the release exists already with equal bytes.
-fn is_intact(release: &Path, manifest: &[u8], files: &[File<'_>]) -> bool {
-    let same = |name: &str, bytes: &[u8]| fs::read(release.join(name)).is_ok_and(|it| it == bytes);
-    same("manifest.json", manifest)
-        && files.iter().all(|file| same(&file.artifact.path, &file.bytes))
+fn is_intact(release: &Path, contents: &Contents<'_>) -> bool {
+    contents.iter().all(|(name, bytes)| fs::read(release.join(name)).is_ok_and(|it| it == *bytes))
 }
 
-fn write_release(release: &Path, manifest: &[u8], files: &[File<'_>]) -> Result<()> {
+fn write_release(release: &Path, contents: &Contents<'_>) -> Result<()> {
     let draft = FolderDraft::new(release)?;
-    for file in files {
-        draft.write(&file.artifact.path, |writer| writer.write_all(&file.bytes))?;
+    for (name, bytes) in contents {
+        draft.write(name, |writer| writer.write_all(bytes))?;
     }
-    draft.write("manifest.json", |writer| writer.write_all(manifest))?;
     Ok(draft.publish()?)
 }

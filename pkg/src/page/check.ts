@@ -3,6 +3,10 @@ import type { EventKind, ItemId, TrackedEvent } from '../shared/generated.js';
 
 /** Maximum length of a value in a message. */
 const MAX_DESCRIBED = 200;
+/** Maximum length of the id of a tracked item, in bytes of UTF-8. */
+const MAX_ID_BYTES = 256;
+/** Control characters, and halves of characters that no text encoding has. */
+const UNWRITABLE = /[\p{Cc}\p{Cs}]/u;
 
 /** The id of an item as a string, or an error that names the argument. */
 export function itemId(name: string, item: unknown): string {
@@ -65,7 +69,21 @@ export function trackedEvent(event: TrackableEvent): TrackedEvent | 'undo' {
   if (!eventKinds.includes(event.type)) {
     throw argument('event.type', [...eventKinds, 'undo'].join(', '), event.type);
   }
-  return { type: event.type, item: itemId('event.item', event.item) };
+  return { type: event.type, item: sendable('event.item', event.item) };
+}
+
+/**
+ * The id of an item that requests will name. The server refuses others, and with them everything
+ * else in the request: the rest of the history, and the other events for the log.
+ */
+function sendable(name: string, item: unknown): string {
+  const id = itemId(name, item);
+  const bytes = new TextEncoder().encode(id).length;
+  if (id.trim() === '' || bytes > MAX_ID_BYTES || UNWRITABLE.test(id)) {
+    const expected = `the id of an item, 1 to ${MAX_ID_BYTES} bytes without control characters`;
+    throw argument(name, expected, id);
+  }
+  return id;
 }
 
 /** The error for an invalid argument. */
@@ -80,7 +98,8 @@ export function argument(name: string, expected: string, found: unknown): UsageE
 function described(value: unknown): string {
   let text: string;
   try {
-    text = JSON.stringify(value) ?? String(value);
+    // JSON has neither NaN nor Infinity.
+    text = typeof value === 'number' ? String(value) : (JSON.stringify(value) ?? String(value));
   } catch {
     text = typeof value === 'bigint' ? `${value}n` : typeof value;
   }

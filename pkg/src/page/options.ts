@@ -96,7 +96,10 @@ export function openSettings(options: RecommenderOptions, base: string): OpenSet
   }
   const { server, key, device = 'auto', model, budget, timeoutMs, wasmUrl } = options;
   const { search = 'auto', searchMemory } = options;
-  if (typeof server !== 'string') throw argument('server', 'an address', server);
+  // An empty address is that of the page; more often, a setting is missing.
+  if (typeof server !== 'string' || server === '') {
+    throw argument('server', "an address, such as './' for the folder of the page", server);
+  }
   if (device !== 'auto' && device !== 'webgpu' && device !== 'cpu') {
     throw argument('device', "'auto', 'webgpu' or 'cpu'", device);
   }
@@ -116,6 +119,15 @@ export function openSettings(options: RecommenderOptions, base: string): OpenSet
   }
   for (const name of ['consent', 'events', 'shadow', 'repeats'] as const) {
     if (options[name] !== undefined) flag(name, options[name]);
+  }
+  for (const name of ['fetch', 'onProgress'] as const) {
+    if (options[name] !== undefined && typeof options[name] !== 'function') {
+      throw argument(name, 'a function', options[name]);
+    }
+  }
+  // Not `instanceof`: it may come from another frame.
+  if (options.signal !== undefined && typeof options.signal?.addEventListener !== 'function') {
+    throw argument('signal', 'an AbortSignal', options.signal);
   }
   if (budget !== undefined) {
     const { burst, perMinute } = budget ?? {};

@@ -20,6 +20,8 @@ const LAST_BATCH_BYTES = 15_000;
 const EARLIEST = Date.UTC(2024, 0);
 /** Shortest and longest pause after a failure, in milliseconds. */
 const PAUSES = { first: 5_000, longest: 300_000 };
+/** Number of refused events in a row after which their whole requests are dropped. */
+const MOST_DROPPED = 8;
 const PATH = '/v1/events';
 
 /** What an outbox needs from the recommender. */
@@ -42,7 +44,8 @@ export interface OutboxHost {
  * soon as the server can be reached, and at once when the page is hidden or left. Each has an
  * id that is the same at every attempt, so that the server drops repeats.
  *
- * If the server has no log, events are not queued any more. If it refuses the key, they stay in
+ * An event that the server will never accept is dropped, with an `error` event; the others of its
+ * request are sent without it. If the server has no log, events are not queued any more. If it refuses the key, they stay in
  * the queue and are tried again. The page gets one `error` event for either.
  */
 export class Outbox {
@@ -65,6 +68,10 @@ export class Outbox {
   #number = 0;
   #newest = 0;
   #sending = false;
+  /** Number of events of the next request. */
+  #most = BATCH;
+  /** Number of requests in a row that the server will never accept. */
+  #dropped = 0;
 
   /** `page`: the beginning of all event ids of this page; random. */
   constructor(page: string, host: OutboxHost) {
@@ -181,7 +188,7 @@ export class Outbox {
     while (!this.#closed && !this.#suspended) {
       const held = this.#host.lastSent()?.held() ?? new Set();
       const queued = await this.#host.storage().unsent(QUEUE_LIMIT);
-      const [events] = batches(queued.filter(({ id }) => !held.has(id)).slice(0, BATCH));
+      const [events] = batches(queued.filter(({ id }) => !held.has(id)).slice(0, this.#most));
       if (events === undefined || this.#suspended) return;
       const ids = events.map(({ id }) => id);
       try {
@@ -196,8 +203,16 @@ export class Outbox {
           await this.#remove(ids);
           this.#report(error as TandemError);
         } else if (refusedForGood.has(code)) {
-          // The server will not accept these events later; it may accept others.
+          // The server accepts all events of a request or none: parts are tried, until the event
+          // that it will never accept is alone.
+          if (events.length > 1 && this.#dropped < MOST_DROPPED) {
+            this.#most = Math.ceil(events.length / 2);
+            continue;
+          }
+          this.#dropped += 1;
+          if (this.#dropped >= MOST_DROPPED) this.#most = BATCH;
           await this.#remove(ids);
+          this.#host.refused(error as TandemError);
           continue;
         } else {
           if (code === 'unauthorized') this.#report(error as TandemError);
@@ -209,6 +224,8 @@ export class Outbox {
         for (const id of ids) this.#inFlight.delete(id);
       }
       this.#pause = 0;
+      this.#most = Math.min(this.#most * 2, BATCH);
+      this.#dropped = 0;
       this.#reported = false;
       await this.#remove(ids);
     }

@@ -203,8 +203,9 @@ export class Recommender {
   }
 
   /**
-   * Sets the items that are never recommended. With `send`, requests for lists name them, so
-   * that the list does not contain them; the server then learns which items they are.
+   * Sets the items that are never recommended. With `send`, requests for lists name them, up to
+   * 10,000 with the visitor's own dislikes, so that the list does not contain them; the server
+   * then learns which items they are.
    */
   async setExcluded(
     items: Iterable<ItemId | number>,

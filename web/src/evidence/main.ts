@@ -4,6 +4,7 @@ import '../styles/evidence.css';
 import { h, setAttribute, setText } from '../view/dom.ts';
 import { bars, lineChart, type Series } from './chart.ts';
 import type { Measured, Point } from './summary.ts';
+import { takeaway } from './takeaway.ts';
 
 type Metric = 'ndcg10' | 'hr10';
 
@@ -61,6 +62,7 @@ function show(main: HTMLElement, points: readonly Point[]): void {
   let metric: Metric = 'ndcg10';
   let learning = true;
   const sessions = h('div', { class: 'figure-box' });
+  const lesson = h('p', { class: 'takeaway', 'data-testid': 'takeaway' });
   const current = h('output', { class: 'current', 'data-testid': 'point' });
   const alone = h('div', {});
   const searching = h('div', {});
@@ -93,6 +95,7 @@ function show(main: HTMLElement, points: readonly Point[]): void {
       (point) => point.protocol === 'session' && point.learning === learning,
     );
     const series = seriesOf(session, metric);
+    setText(lesson, takeaway(session, metric) ?? '');
     setText(
       current,
       'Point at a mark, or move to it with the Tab key, for its figures and command.',
@@ -123,7 +126,14 @@ function show(main: HTMLElement, points: readonly Point[]): void {
         'Every figure has the command that measured it.',
     ),
     h('div', { class: 'choices' }, ...choices),
-    h('section', {}, h('h2', {}, 'Quality against calls, one session per user'), sessions, current),
+    h(
+      'section',
+      { class: 'sessions' },
+      h('h2', {}, 'Quality against calls, one session per user'),
+      lesson,
+      sessions,
+      current,
+    ),
     h(
       'div',
       { class: 'two' },

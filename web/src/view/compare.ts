@@ -1,6 +1,7 @@
 import { milliseconds } from '../figures.ts';
 import type { ShopState } from '../shop.ts';
 import type { SiteInfo } from '../site-info.ts';
+import { isThisMachine } from '../starting-delay.ts';
 import { type CardActions, card, ghosts } from './card.ts';
 import { h, reconcile, setAttribute, setText } from './dom.ts';
 
@@ -56,6 +57,7 @@ export function compareControls(actions: CompareActions, { release }: SiteInfo):
     },
     'Compare',
   );
+  const simulated = isThisMachine(location.hostname) ? ' (simulated)' : '';
   const surprise = h(
     'button',
     {
@@ -85,7 +87,9 @@ export function compareControls(actions: CompareActions, { release }: SiteInfo):
       compare.hidden = release !== null;
       airplane.disabled = phase !== 'ready' || switching;
       surprise.disabled = phase !== 'ready' || switching;
-      setText(output, delayMs === 0 ? 'real' : `real + ${delayMs} ms`);
+      slider.value = String(delayMs);
+      // A server on this machine answers without a network.
+      setText(output, delayMs === 0 ? 'real' : `real + ${delayMs} ms${simulated}`);
     },
   };
 }

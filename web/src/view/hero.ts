@@ -1,8 +1,12 @@
 import { bytes, milliseconds } from '../figures.ts';
 import type { ShopState } from '../shop.ts';
 import type { SiteInfo } from '../site-info.ts';
+import { Tour, type TourActions } from '../tour.ts';
 import { h, setAttribute, setText } from './dom.ts';
+import { race } from './race.ts';
 
+const PLAY = 'Show me in 10 seconds';
+const INVITATION = 'Or click a film below: both sides get the same click.';
 /** Number of clicks of the first comparison. */
 const ROUND = 20;
 
@@ -12,8 +16,12 @@ interface View {
 }
 
 /** What the page is about, and what the clicks so far have cost and saved. */
-export function hero({ release }: SiteInfo): View {
+export function hero({ release }: SiteInfo, actions: TourActions): View {
   const meter = meterView();
+  const contest = race();
+  const story = tourView(actions);
+  // Without a server there is nothing to compare with.
+  story.element.hidden = release !== null;
   const element = h(
     'section',
     { class: 'hero', 'aria-labelledby': 'hero-title' },
@@ -24,9 +32,14 @@ export function hero({ release }: SiteInfo): View {
       h(
         'p',
         { class: 'hero-lead' },
-        'A language model in the cloud makes the list. A small model in this browser re-ranks ' +
-          'it after every click, learns, and calls the cloud only when a new list will help.',
+        'A small model in this browser re-ranks the list after every click and learns from it. ',
+        h(
+          'span',
+          { class: 'hero-more' },
+          'The language model in the cloud is called only when a new list is expected to help.',
+        ),
       ),
+      story.element,
       release === null
         ? null
         : h(
@@ -36,9 +49,61 @@ export function hero({ release }: SiteInfo): View {
               'and for common pairs. For everything else the small model searches the catalogue.',
           ),
     ),
-    meter.element,
+    h('div', { class: 'hero-side' }, contest.element, meter.element),
   );
-  return { element, render: meter.render };
+  return {
+    element,
+    render(state) {
+      contest.render(state);
+      meter.render(state);
+      story.render(state);
+    },
+  };
+}
+
+/** The button that plays the story of the page, and what is happening. */
+function tourView(actions: TourActions): View {
+  let state: ShopState | null = null;
+  const caption = h('p', { class: 'tour-caption', role: 'status', 'data-testid': 'tour-caption' });
+  const button = h(
+    'button',
+    {
+      type: 'button',
+      class: 'primary',
+      'data-testid': 'tour',
+      onclick: () => {
+        if (tour.running) tour.stop();
+        else void tour.play();
+      },
+    },
+    PLAY,
+  );
+  const tour = new Tour(
+    actions,
+    () => state,
+    (text, running) => {
+      setText(caption, text === '' ? INVITATION : text);
+      setAttribute(caption, 'data-idle', text === '' ? 'true' : null);
+      setText(button, running ? 'Stop' : PLAY);
+    },
+  );
+  setText(caption, INVITATION);
+  setAttribute(caption, 'data-idle', 'true');
+  // The visitor takes over.
+  document.addEventListener('click', ({ target, isTrusted }) => {
+    const films =
+      target instanceof Element && target.closest('.poster, .compare-controls') !== null;
+    if (isTrusted && films) tour.stop();
+  });
+  return {
+    element: h('div', { class: 'tour' }, button, caption),
+    render(next) {
+      state = next;
+      const ready = next.phase === 'ready' && next.shelf.length > 0 && next.comparing;
+      button.disabled = !tour.running && (!ready || next.switching);
+      if (next.phase === 'failed') tour.stop();
+    },
+  };
 }
 
 /** Calls, bytes and waiting time of Tandem and of a call at every click. */
@@ -53,7 +118,7 @@ function meterView(): View {
   };
   const element = h(
     'section',
-    { class: 'savings', 'aria-labelledby': 'meter-title' },
+    { class: 'savings so-far', 'aria-labelledby': 'meter-title' },
     h('div', { class: 'savings-head' }, title, saved),
     h('div', { class: 'dots', 'aria-hidden': 'true' }, ...dots),
     h(
@@ -106,8 +171,8 @@ function meterView(): View {
       const calls = update?.stats.calls ?? 0;
       setText(cells.calls.tandem, String(calls));
       setText(cells.traffic.tandem, bytes(traffic.bytesUp + traffic.bytesDown));
-      const reranking = clicks.reduce((sum, { rerankMs }) => sum + rerankMs, 0);
-      setText(cells.waited.tandem, milliseconds(count === 0 ? null : reranking));
+      const waited = clicks.reduce((sum, { shownMs }) => sum + shownMs, 0);
+      setText(cells.waited.tandem, milliseconds(count === 0 ? null : waited));
       setText(cells.calls.cloud, comparing ? String(cloud.calls) : '–');
       setText(cells.traffic.cloud, comparing ? bytes(cloud.bytesUp + cloud.bytesDown) : '–');
       setText(
@@ -118,7 +183,9 @@ function meterView(): View {
       const share = savedShare(Math.max(calls, traffic.calls), cloud.calls);
       setText(
         saved,
-        comparing && count > 0 && share !== null ? `${Math.round(share * 100)} % fewer calls` : '',
+        comparing && count > 0 && share !== null && share > 0
+          ? `${Math.round(share * 100)} % fewer calls`
+          : '',
       );
     },
   };

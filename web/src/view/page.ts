@@ -12,6 +12,7 @@ import { header } from './header.ts';
 import { hero } from './hero.ts';
 import { integration } from './integration.ts';
 import { internals } from './internals.ts';
+import { preparing } from './preparing.ts';
 import { type PrivacyActions, privacy } from './privacy.ts';
 import { session } from './session.ts';
 import { shelf } from './shelf.ts';
@@ -52,7 +53,7 @@ export function page(
   const top = header({ openPrivacy: data.open, openIntegration: use.open }, site);
   const notice = banner();
   const loading = opening(given.retry);
-  const story = hero(site);
+  const story = hero(site, given);
   const network = compareControls(actions, site);
   const panes = [cloudPane(actions), shelf(actions)];
   const shop = [finder(actions), session(actions)];
@@ -74,6 +75,7 @@ export function page(
       network.element,
       loading.element,
       comparison,
+      preparing(site),
       h('div', { class: 'shop' }, ...shop.map(({ element }) => element)),
     ),
     end.element,

@@ -96,20 +96,9 @@ export function decisionText(decision: Decision): string {
   const { action, code, reason } = decision;
   if (PREVENTED.has(code)) return `cloud not called: ${reason}`;
   const what = action === 'request' ? 'new list requested' : 'cloud not needed';
-  const gain = expectedGain(decision);
-  if (gain === null) return `${what} (${reason})`;
-  const sign = gain.gain > gain.threshold ? '>' : '≤';
-  return `${what} (expected gain ${gain.gain.toFixed(3)} ${sign} ${gain.threshold.toFixed(3)})`;
-}
-
-/** Gain and threshold of a decision by the learnt rule; `null` for other decisions. */
-export function expectedGain({
-  code,
-  reason,
-}: Pick<Decision, 'code' | 'reason'>): { gain: number; threshold: number } | null {
-  if (!code.startsWith('fresh_list')) return null;
-  const [gain, threshold] = (reason.match(/[-−]?\d+(\.\d+)?/g) ?? []).map((text) =>
-    Number(text.replace('−', '-')),
-  );
-  return gain === undefined || threshold === undefined ? null : { gain, threshold };
+  // The reason has as many digits as tell gain and threshold apart.
+  const [, compared] = /\(gain ([^)]+)\)/.exec(reason) ?? [];
+  return code.startsWith('fresh_list') && compared !== undefined
+    ? `${what} (expected gain ${compared})`
+    : `${what} (${reason})`;
 }

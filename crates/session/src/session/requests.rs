@@ -13,6 +13,10 @@ use crate::{
 /// they do not come back as candidates.
 pub const MAX_SENT_HISTORY: usize = 200;
 
+/// Maximum number of exclusions in a request, which is what a server takes by default. The device
+/// leaves out the others itself.
+pub const MAX_SENT_EXCLUSIONS: usize = 10_000;
+
 /// State of the session when a request was made. Pass it to [`Session::accept`] with the
 /// answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,9 +54,14 @@ impl Session {
         // The server leaves out the history that it is sent; older items only if they are not
         // to be recommended again.
         let older = older.iter().filter(|_| !self.settings.repeats);
-        let dislikes = self.visitor.dislikes().iter();
-        let exclude: BTreeSet<&ItemId> =
-            dislikes.chain(older).chain(self.availability.sent()).collect();
+        let dislikes = self.visitor.dislikes().iter().rev();
+        let mut exclude = BTreeSet::new();
+        for item in older.chain(dislikes).chain(self.availability.sent()) {
+            if exclude.len() == MAX_SENT_EXCLUSIONS {
+                break;
+            }
+            exclude.insert(item);
+        }
         let request = CandidatesRequest {
             model: self.calibrations.chosen().map(str::to_owned),
             history: newest.to_vec(),

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use futures_lite::future::block_on;
 use tandem_model::ModelError;
 use tandem_protocol::{CandidatesResponse, Event, EventKind, ItemId, ItemRow, RowsResponse};
-use tandem_session::{MAX_SENT_HISTORY, SessionError};
+use tandem_session::{MAX_SENT_EXCLUSIONS, MAX_SENT_HISTORY, SessionError};
 
 use crate::support::{
     ITEMS, click, give, id, learn, response, session, session_on, thin_session, track, wire,
@@ -25,6 +25,24 @@ fn a_request_carries_history_and_exclusions_and_its_size_is_bounded() {
     assert_eq!(excluded, HashSet::from([id(0), id(1), id(2), id(999)]));
     assert_eq!(request.k, Some(20));
     assert!(!request.rows, "the whole table is here");
+}
+
+/// A server refuses a longer list, and would do so at every request.
+#[test]
+fn exclusions_of_the_site_fill_what_the_visitor_leaves_of_the_limit() {
+    let mut session = session();
+    for item in 0..MAX_SENT_HISTORY + 3 {
+        session.track(&click(item));
+    }
+    for item in 5_000..5_010 {
+        session.track(&Event { kind: EventKind::Dislike, item: id(item) });
+    }
+    session.set_excluded((10_000..22_000).map(id).collect(), true);
+    let (request, _) = session.begin_request(None, 0.0);
+    assert_eq!(request.exclude.len(), MAX_SENT_EXCLUSIONS);
+    let excluded: HashSet<ItemId> = request.exclude.into_iter().collect();
+    assert_eq!(excluded.len(), MAX_SENT_EXCLUSIONS, "no item twice");
+    assert!((0..3).chain(5_000..5_010).map(id).all(|item| excluded.contains(&item)));
 }
 
 #[test]

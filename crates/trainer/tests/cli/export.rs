@@ -1,6 +1,6 @@
 //! `tandem export`.
 
-use std::{collections::HashMap, fmt::Write as _, fs, path::PathBuf};
+use std::{collections::HashMap, fmt::Write as _, fs, io::Read as _, path::PathBuf};
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -73,6 +73,14 @@ fn a_release_is_what_its_manifest_says() {
         assert_eq!(bytes.len() as u64, artifact.bytes);
         assert!(artifact.path.contains(&artifact.sha256[..16]), "{}", artifact.path);
         expected.push(artifact.path.clone());
+    }
+    for artifact in [&manifest.body, &manifest.rows, &manifest.items] {
+        let name = format!("{}.br", artifact.path);
+        let Ok(copy) = fs::read(release.join(&name)) else { continue };
+        let mut content = Vec::new();
+        brotli::Decompressor::new(&*copy, 4096).read_to_end(&mut content).unwrap();
+        assert_eq!(sha256(&content), artifact.sha256, "{name}");
+        expected.push(name);
     }
     expected.sort();
     assert_eq!(names(&release), expected);
