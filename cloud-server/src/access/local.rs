@@ -109,7 +109,9 @@ mod tests {
 
     #[test]
     fn another_host_is_not_local() {
-        for host in ["evil.example", "evil.example:8080", "127.0.0.1.evil.example", "", "a b", "192.0.2.1"] {
+        for host in
+            ["evil.example", "evil.example:8080", "127.0.0.1.evil.example", "", "a b", "192.0.2.1"]
+        {
             assert!(!is_local(Version::HTTP_11, &[("host", host)]), "{host}");
         }
         assert!(!is_local(Version::HTTP_11, &[]));

@@ -26,10 +26,9 @@ pub(super) fn timings(output: &JobOutput, role: Role, arrived: Instant) -> Timin
     let generation = &output.generation;
     let total_ms = arrived.elapsed().as_secs_f64() * 1e3;
     match role {
-        Role::Public => Timings {
-            total_ms: (total_ms / PUBLIC_MS).ceil() * PUBLIC_MS,
-            ..Timings::default()
-        },
+        Role::Public => {
+            Timings { total_ms: (total_ms / PUBLIC_MS).ceil() * PUBLIC_MS, ..Timings::default() }
+        }
         Role::Admin => Timings {
             queue_ms: output.queue_ms,
             prompt_ms: generation.prompt_ms,

@@ -329,7 +329,9 @@ impl Page {
         let first = first.await?;
         let mut items = shown(&state, &recommender.catalogue, first).await?;
         if caller.role == Role::Public {
-            items.iter_mut().for_each(|item| item.score = None);
+            for item in &mut items {
+                item.score = None;
+            }
         }
         Ok(web::Json(ItemRanking { by, items }))
     }

@@ -58,7 +58,7 @@ impl Acceptor {
             let accepted = tokio::select! {
                 // Also if the server is gone.
                 _ = accepts.wait_for(|accepts| !accepts) => {
-                    return self.admit_backlog(listener.into_std()?);
+                    return self.admit_backlog(&listener.into_std()?);
                 }
                 accepted = listener.accept() => accepted,
             };
@@ -76,7 +76,7 @@ impl Acceptor {
 
     /// Admits the connections that clients have opened already: when the listener is closed, the
     /// system resets those that are left.
-    fn admit_backlog(&mut self, listener: std::net::TcpListener) -> io::Result<()> {
+    fn admit_backlog(&mut self, listener: &std::net::TcpListener) -> io::Result<()> {
         while let Ok((stream, peer)) = listener.accept() {
             stream.set_nonblocking(true)?;
             self.admit(TcpStream::from_std(stream)?, peer);

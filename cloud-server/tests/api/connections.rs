@@ -47,7 +47,9 @@ impl Server {
     /// A request on a connection of its own, which must be served.
     fn is_open(&self) -> bool {
         let mut stream = self.connect();
-        stream.write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").is_ok()
+        stream
+            .write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+            .is_ok()
             && read_all(&mut stream).starts_with("HTTP/1.1 200")
     }
 

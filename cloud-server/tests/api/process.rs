@@ -60,7 +60,9 @@ impl Process {
     }
 
     pub(crate) fn get(&self, path: &str) -> (u16, Vec<u8>) {
-        self.exchange(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"))
+        self.exchange(format!(
+            "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+        ))
     }
 
     pub(crate) fn post(&self, path: &str, body: &str) -> (u16, Vec<u8>) {
@@ -553,7 +555,8 @@ fn a_low_limit_of_open_files_limits_connections() {
     let held: Vec<_> = (0..100).map(|_| process.connect()).collect();
     wait_until("a request is served", || {
         let mut stream = process.connect();
-        let sent = stream.write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        let sent = stream
+            .write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
         let mut answer = String::new();
         let read = stream.read_to_string(&mut answer);
         sent.is_ok() && read.is_ok() && answer.starts_with("HTTP/1.1 200")
