@@ -134,8 +134,7 @@ fn the_command_does_what_the_routes_do() {
     };
     let state = |name: &str| {
         let list = done(&["list"]);
-        let line = list.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_owned();
-        line
+        list.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_owned()
     };
     refused(&["rollback"], "no earlier release is known");
     refused(&["activate", SECOND], SECOND);
