@@ -112,6 +112,9 @@ fn new_events_are_read_once_in_pages() {
 /// A transaction of another server that takes its numbers before, and ends after this one's.
 #[test]
 fn an_event_that_becomes_visible_late_is_read_once() {
+    const INSERT: &str = "INSERT INTO events (session, id, kind, item, at, received) \
+        VALUES ('other', $1, 'click', '1', 0, $2)";
+
     let Some(database) = TestDatabase::postgres() else { return };
     let storage = database.open();
     let mut position = EventPosition::default();
@@ -124,8 +127,6 @@ fn an_event_that_becomes_visible_late_is_read_once() {
     assert_eq!(read(), ["1"]);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut other = runtime.block_on(database.connect());
-    const INSERT: &str = "INSERT INTO events (session, id, kind, item, at, received) \
-        VALUES ('other', $1, 'click', '1', 0, $2)";
     let received = i64::MAX / 2;
     runtime.block_on(async {
         sqlx::query("BEGIN").execute(&mut other).await.unwrap();
