@@ -16,9 +16,10 @@ use crate::{
     artifacts::read_current,
     clock::now,
     live_counts::LiveCounts,
+    recommender::Recommender,
     release_folder::{CURRENT, ModelOptions, read_release},
     start_error::StartError,
-    state::{AppState, Recommender},
+    state::AppState,
     storage::{EventSink, copy_catalogue},
     trial::Trial,
 };

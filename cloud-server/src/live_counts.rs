@@ -15,7 +15,7 @@ use crate::{
     clock::now,
     events::is_interaction,
     live_items::LiveItems,
-    state::{CurrentRecommender, Recommender},
+    recommender::{CurrentRecommender, Recommender},
 };
 
 /// Number of events that are read from the database at a time.

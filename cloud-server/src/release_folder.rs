@@ -16,8 +16,8 @@ use crate::{
     config::Source,
     embedder::Embedder,
     models::{ModelFile, Models, check_names},
+    recommender::{DatasetInfo, Recommender},
     start_error::StartError,
-    state::{DatasetInfo, Recommender},
     trial::{Trial, try_models},
 };
 

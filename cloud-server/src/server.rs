@@ -29,11 +29,12 @@ use crate::{
     follower::Follower,
     generators::Generators,
     new_items::NewItems,
+    recommender::Recommender,
     release_folder::{ListMaker, ModelOptions, Parts, read_source},
     serve::{ServerHandle, serve},
     signals::{HangUps, Signal, Signals},
     start_error::StartError,
-    state::{AppState, Recommender},
+    state::AppState,
     storage::{EventSink, Maintenance},
     traces::Traces,
 };

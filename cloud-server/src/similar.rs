@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tandem_dataset::ItemIndex;
 use tandem_generator::{AddedItems, added_items::AddedText, ranking_signals::standard_deviation};
 
-use crate::{artifacts::Release, state::Recommender};
+use crate::{artifacts::Release, recommender::Recommender};
 
 /// What items are compared by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]

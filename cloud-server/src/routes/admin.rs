@@ -22,7 +22,8 @@ use crate::{
     error::ApiError,
     files::blocking,
     recent::{Hour, RecentError},
-    state::{AppState, Recommender},
+    recommender::Recommender,
+    state::AppState,
     storage::refusal,
 };
 

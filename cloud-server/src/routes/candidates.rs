@@ -24,7 +24,8 @@ use crate::{
     item_ids::{ResolvedRequest, resolve_request},
     live_items::check_filter,
     models::ServedModel,
-    state::{AppState, Recommender},
+    recommender::Recommender,
+    state::AppState,
     worker::{JobOutput, WorkerError},
 };
 

@@ -12,8 +12,9 @@ use crate::{
     access::{Caller, Role},
     error::ApiError,
     files::blocking,
+    recommender::Recommender,
     similar::{Comparison, similarities},
-    state::{AppState, Recommender},
+    state::AppState,
     storage::refusal,
     trends::Window,
 };

@@ -19,7 +19,8 @@ use crate::{
     generators::Generators,
     item_ids::resolve_request,
     live_items::check_filter,
-    state::{AppState, Recommender},
+    recommender::Recommender,
+    state::AppState,
     worker::JobOutput,
 };
 

@@ -2,7 +2,7 @@ use actix_web::{HttpResponse, Responder, http::header, web};
 use serde::Serialize;
 use tandem_protocol::{CatalogueInfo, HostedModel, LanguageModelInfo};
 
-use crate::state::{AppState, Recommender};
+use crate::{recommender::Recommender, state::AppState};
 
 /// The response of `GET /v1/status`.
 #[derive(Debug, Serialize, utoipa::ToSchema)]

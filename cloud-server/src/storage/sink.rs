@@ -7,7 +7,7 @@ use crate::{
     events::{EventLog, EventLogError},
     live_counts::{CountedEvents, LiveCounts},
     live_items::LiveItems,
-    state::Recommender,
+    recommender::Recommender,
 };
 
 /// Where events go.

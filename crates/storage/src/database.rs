@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, str::FromStr, time::Duration};
 
+use serde::de::DeserializeOwned;
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, PgPool, SqlSafeStr, SqlStr, SqlitePool,
     migrate::{MigrateError, Migration, MigrationType, Migrator},
@@ -240,4 +241,10 @@ fn migration_error(error: MigrateError, migrator: &Migrator) -> StorageError {
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
         other => StorageError::Query(sqlx::Error::Migrate(Box::new(other))),
     }
+}
+
+/// The rows that the database has packed into one array of JSON.
+pub(crate) fn decode<T: DeserializeOwned>(json: &str) -> Result<Vec<T>, StorageError> {
+    serde_json::from_str(json)
+        .map_err(|error| StorageError::Query(sqlx::Error::Decode(Box::new(error))))
 }

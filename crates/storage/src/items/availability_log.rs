@@ -6,11 +6,8 @@ use std::time::Duration;
 use sqlx::postgres::PgConnection;
 use tandem_protocol::ItemId;
 
-use super::{
-    availability::{SentIds, WriteAvailability, Written},
-    changes::decode,
-};
-use crate::{StorageError, clock::now, events::signed};
+use super::availability::{SentIds, WriteAvailability, Written};
+use crate::{StorageError, clock::now, database::decode, events::signed};
 
 /// Time after which a change is removed from the log. A server that has not read for so long reads
 /// all items again.

@@ -1,13 +1,13 @@
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
 use sqlx::{PgPool, SqlitePool};
 use tandem_protocol::ItemId;
 
 use super::{AttributeValue, availability_log};
 use crate::{
     Storage, StorageError,
-    database::{Database, SNAPSHOT},
+    database::{Database, SNAPSHOT, decode},
 };
 
 /// Number of rows that the database packs into one answer: a message for each row would take
@@ -97,10 +97,11 @@ const AVAILABILITY: &str = "SELECT json_group_array(json_array(revision, item, i
     FROM (SELECT told.revision, item, id, available FROM item_availability AS told \
     CROSS JOIN items ON number = item WHERE (told.revision, item) > ($1, $2) \
     ORDER BY told.revision, item LIMIT $3)";
+
 impl Storage {
     /// Items and availabilities that were changed after `after`. Begin with the default and
-    /// continue with [`Changes::next`], also after an answer without changes. A change that happens meanwhile may
-    /// come twice; none is left out, if items are used before availabilities.
+    /// continue with [`Changes::next`], also after an answer without changes. A change that happens
+    /// meanwhile may come twice; none is left out, if items are used before availabilities.
     ///
     /// # Errors
     /// See [`StorageError`].
@@ -149,9 +150,4 @@ async fn read_postgres(pool: &PgPool, after: ChangesRead) -> Result<Changes, Sto
 
 fn end_of(items: &[Row], after: (i64, i64)) -> (i64, i64) {
     items.last().map_or(after, |row| (row.revision, row.number))
-}
-
-pub(super) fn decode<T: DeserializeOwned>(json: &str) -> Result<Vec<T>, StorageError> {
-    serde_json::from_str(json)
-        .map_err(|error| StorageError::Query(sqlx::Error::Decode(Box::new(error))))
 }
