@@ -7,6 +7,7 @@
 mod commands;
 mod generate;
 mod key_file;
+mod key_store;
 mod rates;
 
 use std::{net::IpAddr, sync::Arc};

@@ -3,11 +3,15 @@
 mod args;
 mod file;
 mod limits;
+mod secret;
 mod source;
+mod variables;
 
 pub(crate) use args::CLIENT_SCRIPT;
 pub use args::{Args, LogFormat};
 pub use file::ConfigError;
 pub use limits::Limits;
+pub(crate) use secret::{Secret, without_credentials};
 pub use source::OptionsError;
 pub(crate) use source::Source;
+pub use variables::UnknownVariable;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use actix_web::web;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 use tandem_dataset::{Catalogue, Item, ItemIndex};
 use tandem_protocol::{ItemId, Problem};
 use tandem_storage::StoredItem;
@@ -11,6 +11,7 @@ use tandem_storage::StoredItem;
 use crate::{
     error::ApiError,
     files::blocking,
+    query::Query,
     similar::{Comparison, similarities},
     state::{AppState, Recommender},
     storage::refusal,
@@ -143,7 +144,7 @@ pub(crate) struct SimilarQuery {
 )]
 pub(crate) async fn popular(
     state: web::Data<AppState>,
-    query: Result<web::Query<RankingQuery>, actix_web::Error>,
+    query: Result<Query<RankingQuery>, ApiError>,
 ) -> Result<web::Json<ItemRanking>, ApiError> {
     let RankingQuery { category, limit } = parameters(query)?;
     let page = Page::new(category, limit)?;
@@ -187,7 +188,7 @@ pub(crate) async fn popular(
 )]
 pub(crate) async fn latest(
     state: web::Data<AppState>,
-    query: Result<web::Query<RankingQuery>, actix_web::Error>,
+    query: Result<Query<RankingQuery>, ApiError>,
 ) -> Result<web::Json<ItemRanking>, ApiError> {
     let RankingQuery { category, limit } = parameters(query)?;
     let Page { category, limit } = Page::new(category, limit)?;
@@ -211,7 +212,7 @@ pub(crate) async fn latest(
 )]
 pub(crate) async fn trending(
     state: web::Data<AppState>,
-    query: Result<web::Query<TrendingQuery>, actix_web::Error>,
+    query: Result<Query<TrendingQuery>, ApiError>,
 ) -> Result<web::Json<ItemRanking>, ApiError> {
     let TrendingQuery { category, limit, window } = parameters(query)?;
     let page = Page::new(category, limit)?;
@@ -242,7 +243,7 @@ pub(crate) async fn trending(
 pub(crate) async fn similar(
     state: web::Data<AppState>,
     id: web::Path<String>,
-    query: Result<web::Query<SimilarQuery>, actix_web::Error>,
+    query: Result<Query<SimilarQuery>, ApiError>,
 ) -> Result<web::Json<ItemRanking>, ApiError> {
     let SimilarQuery { category, limit, by: only } = parameters(query)?;
     let page = Page::new(category, limit)?;
@@ -348,9 +349,6 @@ async fn shown(
     Ok(ranked.into_iter().filter_map(item).collect())
 }
 
-fn parameters<T: DeserializeOwned>(
-    query: Result<web::Query<T>, actix_web::Error>,
-) -> Result<T, ApiError> {
-    let query = query.map_err(|error| ApiError::InvalidRequest { detail: error.to_string() })?;
-    Ok(query.into_inner())
+fn parameters<T>(query: Result<Query<T>, ApiError>) -> Result<T, ApiError> {
+    query.map(|Query(parameters)| parameters)
 }
