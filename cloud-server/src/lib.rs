@@ -65,6 +65,7 @@ mod releases;
 mod request_id;
 mod request_log;
 mod routes;
+mod secrets;
 mod serve;
 mod server;
 mod signals;

@@ -3,10 +3,10 @@ use std::{num::NonZeroU32, path::PathBuf};
 use clap::{Args, Subcommand};
 
 use super::{
-    KeyFileError, KeyKind,
+    KeyKind,
     generate::NewKey,
     key_file::{Entries, Entry},
-    key_store::{Missing, change},
+    key_store::{KeysError, Missing, change},
 };
 use crate::origin::Origin;
 
@@ -52,44 +52,6 @@ enum Action {
         /// The key's id, as `list` prints it.
         id: String,
     },
-}
-
-/// Why a command on keys failed.
-#[derive(Debug, thiserror::Error)]
-pub enum KeysError {
-    /// The file cannot be used.
-    #[error(transparent)]
-    File(#[from] KeyFileError),
-    /// The folder of the file does not exist.
-    #[error(
-        "cannot write {}: there is no folder {}; create it or correct --file",
-        path.display(), folder.display()
-    )]
-    NoFolder {
-        /// The file.
-        path: PathBuf,
-        /// Its folder.
-        folder: PathBuf,
-    },
-    /// The name has two keys.
-    #[error(
-        "`{name}` has two keys, {}; revoke one with `cloud-server keys revoke`", ids.join(" and ")
-    )]
-    TooMany {
-        /// The name.
-        name: String,
-        /// The ids of its keys.
-        ids: Vec<String>,
-    },
-    /// There is no key of this id.
-    #[error("there is no key `{id}`; list the keys with `cloud-server keys list`")]
-    NotFound {
-        /// The id.
-        id: String,
-    },
-    /// The operating system gave no random bytes.
-    #[error("cannot make a key: {0}")]
-    Random(#[from] getrandom::Error),
 }
 
 impl KeysCommand {

@@ -8,7 +8,45 @@ use std::{
 
 use tandem_dataset::files::FileDraft;
 
-use super::{KeyFileError, commands::KeysError, key_file::Entries};
+use super::{KeyFileError, key_file::Entries};
+
+/// Why a command on keys failed.
+#[derive(Debug, thiserror::Error)]
+pub enum KeysError {
+    /// The file cannot be used.
+    #[error(transparent)]
+    File(#[from] KeyFileError),
+    /// The folder of the file does not exist.
+    #[error(
+        "cannot write {}: there is no folder {}; create it or correct --file",
+        path.display(), folder.display()
+    )]
+    NoFolder {
+        /// The file.
+        path: PathBuf,
+        /// Its folder.
+        folder: PathBuf,
+    },
+    /// The name has two keys.
+    #[error(
+        "`{name}` has two keys, {}; revoke one with `cloud-server keys revoke`", ids.join(" and ")
+    )]
+    TooMany {
+        /// The name.
+        name: String,
+        /// The ids of its keys.
+        ids: Vec<String>,
+    },
+    /// There is no key of this id.
+    #[error("there is no key `{id}`; list the keys with `cloud-server keys list`")]
+    NotFound {
+        /// The id.
+        id: String,
+    },
+    /// The operating system gave no random bytes.
+    #[error("cannot make a key: {0}")]
+    Random(#[from] getrandom::Error),
+}
 
 /// Whether a file that does not exist is created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,8 +14,9 @@ use std::{net::IpAddr, sync::Arc};
 
 use actix_web::http::header::{self, HeaderMap};
 
-pub use commands::{KeysCommand, KeysError};
+pub use commands::KeysCommand;
 pub use key_file::{Key, KeyFile, KeyFileError, KeyKind};
+pub use key_store::KeysError;
 pub use rates::Rates;
 
 use crate::{

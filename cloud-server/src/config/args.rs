@@ -7,10 +7,10 @@ use clap::{
 use ipnet::IpNet;
 use tandem_storage::{Location, Retention};
 
-use super::{Limits, Secret};
+use super::Limits;
 use crate::{
     access::Rates, connection::ConnectionLimits, events::MAX_FILE_BYTES, generators::GeneratorUrl,
-    models::ModelFile, origin::Origin, traces::OtlpEndpoint,
+    models::ModelFile, origin::Origin, secrets::Secret, traces::OtlpEndpoint,
 };
 
 /// Time that is added to the longest wait of a request before its connection counts as stalled.

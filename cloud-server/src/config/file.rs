@@ -11,8 +11,8 @@ use clap::{
 use tandem_storage::Location;
 use toml::{Table, Value};
 
-use super::{Args, OptionsError, secret::toml_reason};
-use crate::traces::OtlpEndpoint;
+use super::{Args, OptionsError};
+use crate::{secrets::toml_reason, traces::OtlpEndpoint};
 
 /// Options that are not part of a configuration.
 const CONTROL: [&str; 5] = ["config", "print_config", "check", "help", "version"];

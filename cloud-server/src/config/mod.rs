@@ -3,7 +3,6 @@
 mod args;
 mod file;
 mod limits;
-mod secret;
 mod source;
 mod variables;
 
@@ -11,7 +10,6 @@ pub(crate) use args::CLIENT_SCRIPT;
 pub use args::{Args, LogFormat};
 pub use file::ConfigError;
 pub use limits::Limits;
-pub(crate) use secret::{Secret, without_credentials};
 pub use source::OptionsError;
 pub(crate) use source::Source;
 pub use variables::UnknownVariable;

@@ -2,7 +2,7 @@ use std::{fmt, str::FromStr};
 
 use actix_web::http::Uri;
 
-use crate::config::without_credentials;
+use crate::secrets::without_credentials;
 
 /// The address of a generator, `http://HOST:PORT`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use tandem_storage::{BackupError, Location, Storage, StorageError};
 
 use super::export::{ExportError, Since, add_forgotten, export};
-use crate::config::Secret;
+use crate::secrets::Secret;
 
 /// Exports, backs up and restores the database of `--storage`. A server may use it meanwhile,
 /// except during a restoration.

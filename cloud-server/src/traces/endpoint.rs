@@ -2,7 +2,7 @@ use std::{fmt, str::FromStr};
 
 use actix_web::http::Uri;
 
-use crate::config::without_credentials;
+use crate::secrets::without_credentials;
 
 /// Path of an OTLP collector for traces.
 const PATH: &str = "/v1/traces";

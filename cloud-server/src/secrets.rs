@@ -59,7 +59,7 @@ pub(crate) fn without_credentials(text: &str) -> String {
 
 /// Where and why a text is not TOML. The messages of the parser also quote the line, which may have
 /// a password.
-pub(super) fn toml_reason(text: &str, error: &toml::de::Error) -> String {
+pub(crate) fn toml_reason(text: &str, error: &toml::de::Error) -> String {
     let message = error.message().replace('\n', " ");
     let Some(start) = error.span().map(|span| span.start.min(text.len())) else { return message };
     let before = &text[..text.floor_char_boundary(start)];
