@@ -16,14 +16,12 @@ pub(crate) fn bounded(line: &[u8]) -> Vec<u8> {
     if line.len() <= MAX_LINE {
         return line.to_vec();
     }
-    match serde_json::from_slice(line) {
-        Ok(Value::Object(fields)) => shortened(fields, line.len()),
-        _ => {
-            let text = String::from_utf8_lossy(&line[..MAX_LINE]);
-            // A character may have been cut in the middle.
-            format!("{}...\n", text.trim_end_matches(char::REPLACEMENT_CHARACTER)).into_bytes()
-        }
+    if let Ok(Value::Object(fields)) = serde_json::from_slice(line) {
+        return shortened(fields, line.len());
     }
+    let text = String::from_utf8_lossy(&line[..MAX_LINE]);
+    // A character may have been cut in the middle.
+    format!("{}...\n", text.trim_end_matches(char::REPLACEMENT_CHARACTER)).into_bytes()
 }
 
 /// Whether a line is one of JSON.

@@ -12,7 +12,7 @@ use std::{
 use clap::{Parser, Subcommand};
 use cloud_server::{
     Args, ConfigError, KeysCommand, LogFormat, LogWriter, ReleasesCommand, Shutdown,
-    StorageCommand, TrialCommand,
+    StorageCommand, TrialCommand, UnknownVariable,
 };
 
 /// Exit status of a server that could not start.
@@ -272,7 +272,8 @@ fn variables() -> impl Iterator<Item = OsString> {
 /// Names variables that are probably misspelled options, where there is no log.
 fn report_misspelled() {
     let unknown = Args::unknown_variables(variables()).into_iter();
-    unknown.filter(|it| it.is_similar()).for_each(|variable| report(&variable.to_string()));
+    let similar = unknown.filter(UnknownVariable::is_similar);
+    similar.for_each(|variable| report(&variable.to_string()));
 }
 
 fn refuse(error: &dyn std::error::Error) -> ExitCode {
