@@ -126,7 +126,8 @@ fn json_error(path: Option<String>, error: &serde_json::Error) -> ApiError {
     }
 }
 
-fn shortened(text: &str) -> String {
+/// The beginning of a text of the request, which may be long.
+pub(crate) fn shortened(text: &str) -> String {
     match text.char_indices().nth(MAX_MESSAGE) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),

@@ -82,7 +82,8 @@ mod tests {
             "artifacts/verified.rs",
             // Folders that a killed server left are removed after a day, or later.
             "releases/upload.rs",
-            // Times of spans.
+            // Times of spans and of lines of the log.
+            "log_lines.rs",
             "request_log.rs",
             "traces/span.rs",
             "clock.rs",

@@ -13,6 +13,8 @@ use tandem_generator::{
     ranking_signals::RankingSignals,
 };
 
+use crate::files::check_regular;
+
 /// The embedding model of `--embedder`, checked against the vectors of the ranking signals.
 #[derive(Clone, Debug)]
 pub(crate) struct Embedder {
@@ -72,6 +74,8 @@ impl Embedder {
     /// # Errors
     /// If the file cannot be read or is no GGUF file.
     pub(crate) fn open(path: &Path, threads: usize) -> Result<Self, EmbedderError> {
+        check_regular(path)
+            .map_err(|source| EmbedderError::Unreadable { path: path.to_owned(), source })?;
         let metadata = Metadata::read(path).map_err(GeneratorError::from)?;
         let architecture = metadata.text("general.architecture").unwrap_or("none");
         let dims = metadata.number(&format!("{architecture}.embedding_length"));

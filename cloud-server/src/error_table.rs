@@ -32,7 +32,8 @@ macro_rules! rows {
 
 rows! {
     INVALID_FIELD = 400 InvalidField:
-        "a field is missing, unknown, of the wrong type or out of range; `field` is its path",
+        "a field is missing, unknown, of the wrong type or out of range; `field` is its path, or the \
+         name of the parameter",
         "correct the field";
     INVALID_REQUEST = 400 InvalidRequest:
         "the body is not a JSON object, or did not arrive within `--body-timeout`",

@@ -1,7 +1,7 @@
 //! Files are opened on the thread pool, within a time limit: a file system that does not answer
 //! must not stop the HTTP threads.
 
-use std::{io, path::Path, time::Duration};
+use std::{fs, io, path::Path, time::Duration};
 
 use actix_files::NamedFile;
 use actix_web::web;
@@ -22,6 +22,20 @@ pub(crate) async fn blocking<T: Send + 'static>(
         Ok(done) => done.map_err(|_| ApiError::Internal),
         Err(_) => Err(ApiError::StorageTimeout),
     }
+}
+
+/// Refuses what is not a regular file: opening a named pipe waits for another process.
+///
+/// # Errors
+/// If the file does not exist, or is of another kind.
+pub(crate) fn check_regular(path: &Path) -> io::Result<()> {
+    let kind = fs::metadata(path)?.file_type();
+    if kind.is_file() {
+        return Ok(());
+    }
+    let found = if kind.is_dir() { "a folder" } else { "a pipe, socket or device" };
+    let reason = format!("expected a regular file, found {found}");
+    Err(io::Error::new(io::ErrorKind::InvalidInput, reason))
 }
 
 /// Opens a file; `None` if there is no such file, or it is a folder.

@@ -13,18 +13,22 @@ use std::{
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Maximum length of one log line in bytes; the rest is cut.
-const MAX_LINE: usize = 8 << 10;
+use crate::log_lines::{bounded, dropped, is_json};
+
+/// Lines that were dropped since the process started. It has one log, which exists before the
+/// state of the server whose metrics have this number.
+static LINES_DROPPED: AtomicU64 = AtomicU64::new(0);
+
 /// Time between two attempts of a flush while the queue is full.
 const FLUSH_POLL: Duration = Duration::from_millis(5);
 
 /// Passes log lines to a thread that writes them. If the output is slower than the log, or
 /// cannot be written at all, lines are dropped and counted. The count is logged before the next
-/// line that can be written, or at a flush.
+/// line that can be written, or at a flush, and is a metric of the server.
 #[derive(Clone, Debug)]
 pub struct LogWriter {
     lines: SyncSender<Message>,
-    dropped: Arc<AtomicU64>,
+    unreported: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
@@ -40,12 +44,12 @@ impl LogWriter {
     /// If the system cannot create a thread.
     pub fn start(output: impl Write + Send + 'static, capacity: usize) -> io::Result<Self> {
         let (lines, received) = sync_channel(capacity);
-        let dropped = Arc::new(AtomicU64::new(0));
-        let count = Arc::clone(&dropped);
+        let unreported = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&unreported);
         thread::Builder::new()
             .name("log".to_owned())
             .spawn(move || write_lines(output, &received, &count))?;
-        Ok(Self { lines, dropped })
+        Ok(Self { lines, unreported })
     }
 
     /// Waits at most `patience` until all lines are written.
@@ -67,12 +71,8 @@ impl LogWriter {
 
 impl Write for &LogWriter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let mut kept = line[..line.len().min(MAX_LINE)].to_vec();
-        if line.len() > MAX_LINE {
-            kept.extend_from_slice(b"...\n");
-        }
-        if self.lines.try_send(Message::Line(kept)).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+        if self.lines.try_send(Message::Line(bounded(line))).is_err() {
+            count_dropped(&self.unreported);
         }
         Ok(line.len())
     }
@@ -90,13 +90,27 @@ impl<'a> MakeWriter<'a> for LogWriter {
     }
 }
 
-fn write_lines(mut output: impl Write, messages: &Receiver<Message>, dropped: &AtomicU64) {
+/// Number of log lines that were dropped since the process started.
+pub(crate) fn lines_dropped() -> u64 {
+    LINES_DROPPED.load(Ordering::Relaxed)
+}
+
+fn count_dropped(unreported: &AtomicU64) {
+    unreported.fetch_add(1, Ordering::Relaxed);
+    LINES_DROPPED.fetch_add(1, Ordering::Relaxed);
+}
+
+fn write_lines(mut output: impl Write, messages: &Receiver<Message>, unreported: &AtomicU64) {
+    let mut has_json = false;
     while let Ok(message) = messages.recv() {
-        let told = report_dropped(&mut output, dropped);
+        if let Message::Line(line) = &message {
+            has_json = is_json(line);
+        }
+        let told = report_dropped(&mut output, unreported, has_json);
         match message {
             Message::Line(line) => {
                 if !told || output.write_all(&line).is_err() {
-                    dropped.fetch_add(1, Ordering::Relaxed);
+                    count_dropped(unreported);
                 }
             }
             Message::Flush(done) => {
@@ -108,10 +122,10 @@ fn write_lines(mut output: impl Write, messages: &Receiver<Message>, dropped: &A
 }
 
 /// Writes the number of dropped lines, if there are any; `false` if that failed.
-fn report_dropped(output: &mut impl Write, dropped: &AtomicU64) -> bool {
-    let lost = dropped.swap(0, Ordering::Relaxed);
-    if lost > 0 && writeln!(output, "{lost} log lines were dropped").is_err() {
-        dropped.fetch_add(lost, Ordering::Relaxed);
+fn report_dropped(output: &mut impl Write, unreported: &AtomicU64, has_json: bool) -> bool {
+    let lost = unreported.swap(0, Ordering::Relaxed);
+    if lost > 0 && output.write_all(dropped(lost, has_json).as_bytes()).is_err() {
+        unreported.fetch_add(lost, Ordering::Relaxed);
         return false;
     }
     true
@@ -122,6 +136,7 @@ mod tests {
     use std::sync::{Condvar, Mutex, PoisonError};
 
     use super::*;
+    use crate::log_lines::MAX_LINE;
 
     const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -202,6 +217,26 @@ mod tests {
         write_line(&log, "kept");
         log.flush(PATIENCE);
         assert_eq!(output.text(), "3 log lines were dropped\nkept\n");
+    }
+
+    #[test]
+    fn dropped_lines_of_json_are_reported_in_json_and_counted() {
+        let output = Output::default();
+        output.set(|state| state.is_failing = true);
+        let log = LogWriter::start(output.clone(), 100).unwrap();
+        let before = lines_dropped();
+        write_line(&log, "{\"lost\":1}");
+        log.flush(PATIENCE);
+        // Other tests drop lines, too.
+        assert!(lines_dropped() > before);
+        output.set(|state| state.is_failing = false);
+        write_line(&log, "{\"kept\":1}");
+        log.flush(PATIENCE);
+        let text = output.text();
+        let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+        let lines: Vec<serde_json::Value> = lines.collect();
+        assert_eq!((lines.len(), &lines[0]["lost"], &lines[1]["kept"]), (2, &1.into(), &1.into()));
+        assert_eq!(lines[0]["message"], "log lines were dropped");
     }
 
     #[test]

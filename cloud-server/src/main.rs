@@ -12,11 +12,14 @@ use std::{
 use clap::{Parser, Subcommand};
 use cloud_server::{
     Args, ConfigError, KeysCommand, LogFormat, LogWriter, ReleasesCommand, Shutdown,
-    StorageCommand, TrialCommand,
+    StorageCommand, TrialCommand, UnknownVariable,
 };
 
 /// Exit status of a server that could not start.
 const CANNOT_START: u8 = 2;
+/// Variable of the levels of the log, and the levels without it.
+const LOG_VARIABLE: &str = "RUST_LOG";
+const LOG_LEVELS: &str = "info,actix_http=off,llama-cpp-2=warn";
 /// Maximum number of log lines waiting to be written to stderr.
 const LOG_CAPACITY: usize = 1024;
 /// Maximum time to wait for stderr at the end.
@@ -47,10 +50,19 @@ fn main() -> ExitCode {
     let (args, matches) = match Args::load(&line) {
         Ok(loaded) => loaded,
         // Prints help and version, too, and ends the process.
-        Err(ConfigError::Options(error)) => error.exit(),
-        Err(error) => return refuse(&error),
+        Err(ConfigError::Options(error)) => {
+            if error.use_stderr() {
+                report_misspelled();
+            }
+            error.exit()
+        }
+        Err(error) => {
+            report_misspelled();
+            return refuse(&error);
+        }
     };
     if args.print_config {
+        report_misspelled();
         return print(Args::describe(&matches).trim_end());
     }
     let log = match LogWriter::start(io::stderr(), LOG_CAPACITY) {
@@ -61,6 +73,9 @@ fn main() -> ExitCode {
         }
     };
     start_log(&log, args.log_format);
+    for variable in Args::unknown_variables(variables()) {
+        tracing::warn!("{variable}");
+    }
     if args.check {
         let checked = cloud_server::check(&args);
         log.flush(LOG_PATIENCE);
@@ -230,17 +245,35 @@ fn start_log(log: &LogWriter, format: LogFormat) {
         LogFormat::Text => false,
         LogFormat::Auto => !is_terminal,
     };
-    let log = tracing_subscriber::fmt().with_writer(log.clone()).with_env_filter(
-        tracing_subscriber::EnvFilter::try_from_default_env()
-            .unwrap_or_else(|_| "info,actix_http=off,llama-cpp-2=warn".into()),
-    );
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env();
+    // An error without the variable, too.
+    let refused = filter.as_ref().err().filter(|_| env::var_os(LOG_VARIABLE).is_some());
+    let refused = refused.map(ToString::to_string);
+    let log = tracing_subscriber::fmt()
+        .with_writer(log.clone())
+        .with_env_filter(filter.unwrap_or_else(|_| LOG_LEVELS.into()));
     if is_json {
         log.json().flatten_event(true).init();
     } else {
         log.with_ansi(is_terminal).init();
     }
+    if let Some(reason) = refused {
+        tracing::warn!(reason, "{LOG_VARIABLE} cannot be used; the levels are {LOG_LEVELS}");
+    }
     // The default hook writes to stderr directly and would block a thread if stderr is blocked.
     std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
+}
+
+/// Names of the variables of the environment.
+fn variables() -> impl Iterator<Item = OsString> {
+    env::vars_os().map(|(name, _)| name)
+}
+
+/// Names variables that are probably misspelled options, where there is no log.
+fn report_misspelled() {
+    let unknown = Args::unknown_variables(variables()).into_iter();
+    let similar = unknown.filter(UnknownVariable::is_similar);
+    similar.for_each(|variable| report(&variable.to_string()));
 }
 
 fn refuse(error: &dyn std::error::Error) -> ExitCode {

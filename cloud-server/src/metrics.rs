@@ -101,6 +101,7 @@ pub(crate) struct Metrics {
     event_log_max_bytes: Number,
     release: Family<ReleaseLabel, Number>,
     release_refusals: Counter<u64, AtomicU64>,
+    log_lines_dropped: Counter<u64, AtomicU64>,
 }
 
 /// The state of a server when its metrics are read.
@@ -112,6 +113,7 @@ pub(crate) struct Snapshot {
     pub(crate) event_log: Option<([(&'static str, u64); 3], u64)>,
     pub(crate) release: String,
     pub(crate) release_refusals: u64,
+    pub(crate) log_lines_dropped: u64,
 }
 
 fn seconds() -> Histogram {
@@ -147,6 +149,7 @@ impl Default for Metrics {
             event_log_max_bytes: Number::default(),
             release: Family::default(),
             release_refusals: Counter::default(),
+            log_lines_dropped: Counter::default(),
         };
         metrics.register();
         metrics
@@ -230,6 +233,11 @@ impl Metrics {
             "release_refusals",
             "Attempts to use a new release that failed",
             self.release_refusals.clone(),
+        );
+        registry.register(
+            "log_lines_dropped",
+            "Lines of the log that could not be written",
+            self.log_lines_dropped.clone(),
         );
     }
 
@@ -315,6 +323,9 @@ impl Metrics {
         self.release_refusals
             .inner()
             .store(now.release_refusals, std::sync::atomic::Ordering::Relaxed);
+        self.log_lines_dropped
+            .inner()
+            .store(now.log_lines_dropped, std::sync::atomic::Ordering::Relaxed);
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)

@@ -15,6 +15,7 @@ use crate::{
     artifacts::{ArtifactStore, read_current},
     config::Source,
     embedder::Embedder,
+    files::check_regular,
     models::{ModelFile, Models, check_names},
     recommender::{DatasetInfo, Recommender},
     start_error::StartError,
@@ -167,6 +168,7 @@ impl Parts {
 fn check_gguf(path: &Path) -> Result<(), StartError> {
     let unreadable = |source| StartError::ModelUnreadable { path: path.to_owned(), source };
     let mut magic = [0; 4];
+    check_regular(path).map_err(unreadable)?;
     let mut file = fs::File::open(path).map_err(unreadable)?;
     match file.read_exact(&mut magic) {
         Ok(()) if magic == *b"GGUF" => Ok(()),

@@ -1,10 +1,8 @@
 //! Each request: its line in the log, its metrics, its id and its place among those in flight.
 
 use std::{
-    fmt::Write as _,
     pin::Pin,
     rc::Rc,
-    sync::atomic::{AtomicU64, Ordering},
     task::{Context, Poll},
     time::{Instant, SystemTime},
 };
@@ -13,10 +11,7 @@ use actix_web::{
     Error, HttpMessage, HttpRequest,
     body::{BodySize, BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
-    http::{
-        Method,
-        header::{self, HeaderName, HeaderValue},
-    },
+    http::header::{self, HeaderValue},
     middleware::Next,
     web,
 };
@@ -25,17 +20,12 @@ use tandem_protocol::ErrorCode;
 use crate::{
     candidate_stats::CandidateStats,
     connection::{Activity, InFlight},
+    log_fields::{PathField, method_name},
     recent::Answered,
+    request_id::{REQUEST_ID, request_id},
     state::AppState,
     traces::{RequestSpan, TraceParent},
 };
-
-/// Maximum length of a path in the log, in bytes.
-const MAX_PATH: usize = 200;
-/// Maximum length of a request id that a proxy gives, in bytes.
-const MAX_ID: usize = 64;
-
-static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Middleware that logs one line per request, counts it and gives it an id.
 pub(crate) async fn log_requests(
@@ -48,8 +38,8 @@ pub(crate) async fn log_requests(
     let in_flight = Tracked::start(&request, &state);
     let mut entry = RequestLogEntry {
         id: request_id(&request, &state),
-        method: request.method().clone(),
-        path: shorten(request.path()),
+        method: method_name(request.method()),
+        path: PathField::of(request.path(), request.match_pattern()),
         parent: TraceParent::of(request.headers()),
         route: "other",
         started: Instant::now(),
@@ -72,33 +62,6 @@ pub(crate) async fn log_requests(
         BodySize::None | BodySize::Sized(0) => body,
         _ => BoxBody::new(TrackedBody { body, _in_flight: in_flight }),
     }))
-}
-
-/// The id of the proxy, or a new one.
-fn request_id(request: &ServiceRequest, state: &AppState) -> String {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    static START: std::sync::LazyLock<u32> = std::sync::LazyLock::new(|| {
-        let mut bytes = [0; 4];
-        // Without random bytes the ids of two processes may be the same.
-        let _ = getrandom::fill(&mut bytes);
-        u32::from_ne_bytes(bytes)
-    });
-    let given = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok());
-    let from_proxy = || request.peer_addr().is_some_and(|peer| state.access().is_proxy(peer.ip()));
-    let is_plain = |id: &&str| {
-        !id.is_empty()
-            && id.len() <= MAX_ID
-            && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-    };
-    if let Some(id) = given.filter(is_plain)
-        && from_proxy()
-    {
-        return id.to_owned();
-    }
-    let mut id = String::with_capacity(16);
-    // Writing to a string cannot fail.
-    let _ = write!(id, "{:08x}-{:x}", *START, NEXT.fetch_add(1, Ordering::Relaxed));
-    id
 }
 
 /// The route of a request for metrics: one of a fixed set, whatever clients send.
@@ -134,14 +97,6 @@ fn route(request: &HttpRequest) -> &'static str {
         exact => path == exact,
     });
     found.copied().unwrap_or("other")
-}
-
-/// Cuts a long path, so that clients cannot fill the disk with log lines.
-fn shorten(path: &str) -> String {
-    if path.len() <= MAX_PATH {
-        return path.to_owned();
-    }
-    format!("{}… ({} bytes)", &path[..path.floor_char_boundary(MAX_PATH)], path.len())
 }
 
 /// A request that is being answered.
@@ -196,8 +151,8 @@ impl MessageBody for TrackedBody {
 /// without a status if the client disconnected before the response.
 struct RequestLogEntry {
     id: String,
-    method: Method,
-    path: String,
+    method: &'static str,
+    path: PathField,
     parent: Option<TraceParent>,
     route: &'static str,
     started: Instant,
@@ -211,6 +166,7 @@ impl Drop for RequestLogEntry {
     fn drop(&mut self) {
         let Self { id, method, path, parent, status, code, stats, .. } = &*self;
         let CandidateStats { candidates, tokens, .. } = stats;
+        let path = path.shown(*status);
         let is_probe = matches!(self.route, "/livez" | "/readyz" | "/metrics");
         let elapsed = self.started.elapsed();
         let ms = elapsed.as_millis() as u64;
@@ -227,7 +183,7 @@ impl Drop for RequestLogEntry {
         let trace_id = traces.and_then(|traces| {
             let span = RequestSpan {
                 request_id: id.clone(),
-                method: method.clone(),
+                method,
                 route: self.route,
                 end: SystemTime::now(),
                 duration: elapsed,
@@ -241,36 +197,36 @@ impl Drop for RequestLogEntry {
         let traceparent = parent.map(|parent| parent.to_string());
         match status {
             Some(status) if is_probe => {
-                tracing::debug!(id, traceparent, %method, path, status, ms, "request");
+                tracing::debug!(id, traceparent, method, path, status, ms, "request");
             }
             Some(status) if *candidates > 0 => {
                 tracing::info!(
-                    id, traceparent, trace_id, %method, path, status, ms, candidates, tokens,
+                    id,
+                    traceparent,
+                    trace_id,
+                    method,
+                    path,
+                    status,
+                    ms,
+                    candidates,
+                    tokens,
                     "request"
                 );
             }
             Some(status) => {
-                tracing::info!(id, traceparent, trace_id, %method, path, status, ms, "request");
+                tracing::info!(id, traceparent, trace_id, method, path, status, ms, "request");
             }
             None => {
                 tracing::info!(
-                    id, traceparent, trace_id, %method, path, ms, "the client disconnected"
+                    id,
+                    traceparent,
+                    trace_id,
+                    method,
+                    path,
+                    ms,
+                    "the client disconnected"
                 );
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn long_paths_are_cut_at_a_character_boundary() {
-        assert_eq!(shorten("/v1/status"), "/v1/status");
-        let short = shorten(&format!("/{}", "x".repeat(60_000)));
-        assert!(short.len() < 250 && short.ends_with("(60001 bytes)"), "{short}");
-        let short = shorten(&format!("/{}", "ä".repeat(1_000)));
-        assert!(short.starts_with("/ä") && short.len() < 250, "{short}");
     }
 }

@@ -1,16 +1,12 @@
-use std::{
-    io,
-    num::NonZeroU32,
-    path::{Path, PathBuf},
-};
+use std::{num::NonZeroU32, path::PathBuf};
 
 use clap::{Args, Subcommand};
-use tandem_dataset::files::write_atomically;
 
 use super::{
-    KeyFileError, KeyKind,
+    KeyKind,
     generate::NewKey,
     key_file::{Entries, Entry},
+    key_store::{KeysError, Missing, change},
 };
 use crate::origin::Origin;
 
@@ -26,7 +22,7 @@ enum Action {
     /// Make a key, store its hash in the file and print the key, which is not shown again. A name
     /// can have two keys, so that a new one can replace the old one without a gap.
     New {
-        /// File of keys; created if it does not exist.
+        /// File of keys; created if it does not exist, in a folder that does.
         #[arg(long, value_name = "FILE")]
         file: PathBuf,
         /// Name of the key's user, for example a shop.
@@ -58,33 +54,6 @@ enum Action {
     },
 }
 
-/// Why a command on keys failed.
-#[derive(Debug, thiserror::Error)]
-pub enum KeysError {
-    /// The file cannot be used.
-    #[error(transparent)]
-    File(#[from] KeyFileError),
-    /// The name has two keys.
-    #[error(
-        "`{name}` has two keys, {}; revoke one with `cloud-server keys revoke`", ids.join(" and ")
-    )]
-    TooMany {
-        /// The name.
-        name: String,
-        /// The ids of its keys.
-        ids: Vec<String>,
-    },
-    /// There is no key of this id.
-    #[error("there is no key `{id}`; list the keys with `cloud-server keys list`")]
-    NotFound {
-        /// The id.
-        id: String,
-    },
-    /// The operating system gave no random bytes.
-    #[error("cannot make a key: {0}")]
-    Random(#[from] getrandom::Error),
-}
-
 impl KeysCommand {
     /// Does the command and returns what it prints.
     ///
@@ -93,8 +62,6 @@ impl KeysCommand {
     pub fn run(self) -> Result<String, KeysError> {
         match self.action {
             Action::New { file, name, kind, origin, requests_per_minute } => {
-                let mut entries =
-                    if file.exists() { Entries::read(&file)? } else { Entries::default() };
                 let NewKey { id, text, sha256 } = NewKey::generate(kind)?;
                 let origins = origin.iter().map(ToString::to_string).collect();
                 let created = Some(jiff::Timestamp::now().strftime("%Y-%m-%d").to_string());
@@ -107,8 +74,9 @@ impl KeysCommand {
                     requests_per_minute,
                     created,
                 };
-                entries.add(entry).map_err(|ids| KeysError::TooMany { name, ids })?;
-                write(&file, &entries)?;
+                change(&file, Missing::Create, |entries| {
+                    entries.add(entry).map_err(|ids| KeysError::TooMany { name, ids })
+                })?;
                 Ok(text)
             }
             Action::List { file } => {
@@ -130,29 +98,23 @@ impl KeysCommand {
                 Ok(lines.collect::<Vec<_>>().join("\n"))
             }
             Action::Revoke { file, id } => {
-                let mut entries = Entries::read(&file)?;
-                let before = entries.keys.len();
-                entries.keys.retain(|entry| entry.id != id);
-                if entries.keys.len() == before {
-                    return Err(KeysError::NotFound { id });
-                }
-                write(&file, &entries)?;
+                change(&file, Missing::Refuse, |entries| {
+                    let before = entries.keys.len();
+                    entries.keys.retain(|entry| entry.id != id);
+                    if entries.keys.len() == before {
+                        return Err(KeysError::NotFound { id: id.clone() });
+                    }
+                    Ok(())
+                })?;
                 Ok(format!("revoked {id}; a running server follows after SIGHUP"))
             }
         }
     }
 }
 
-/// Writes the file. It has no secrets: the keys are random, so their hashes say nothing of them.
-fn write(path: &Path, entries: &Entries) -> Result<(), KeyFileError> {
-    let failed = |source| KeyFileError::Io { path: path.to_owned(), source };
-    let text = toml::to_string(entries).map_err(|error| failed(io::Error::other(error)))?;
-    write_atomically(path, text.as_bytes()).map_err(failed)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{fs, path::Path, sync::Barrier, thread};
 
     use clap::Parser;
 
@@ -203,6 +165,57 @@ mod tests {
         assert!(stored.find(&old).is_none() && stored.find(&next).is_some());
         let refused = keys(&file, &["revoke", &ids[0]]);
         assert!(matches!(refused, Err(KeysError::NotFound { .. })));
+    }
+
+    #[test]
+    fn keys_that_are_made_and_revoked_at_once_are_all_kept() {
+        const AT_ONCE: usize = 16;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("keys.toml");
+        keys(&file, &["new", "--name", "old"]).unwrap();
+        let old = keys(&file, &["list"]).unwrap().split(' ').next().unwrap().to_owned();
+        let start = Barrier::new(AT_ONCE + 1);
+        let made: Vec<String> = thread::scope(|scope| {
+            let new = |number: usize| {
+                let (file, start) = (&file, &start);
+                scope.spawn(move || {
+                    start.wait();
+                    keys(file, &["new", "--name", &format!("shop {number}")]).unwrap()
+                })
+            };
+            let making: Vec<_> = (0..AT_ONCE).map(new).collect();
+            start.wait();
+            keys(&file, &["revoke", &old]).unwrap();
+            making.into_iter().map(|made| made.join().unwrap()).collect()
+        });
+        let stored = KeyFile::read(&file).unwrap();
+        assert!(made.iter().all(|key| stored.find(key).is_some()));
+        assert_eq!(stored.keys().count(), AT_ONCE);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_stays_and_its_target_keeps_its_mode() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let folder = tempfile::tempdir().unwrap();
+        let (target, link) = (folder.path().join("real.toml"), folder.path().join("keys.toml"));
+        symlink("real.toml", &link).unwrap();
+        // The target does not exist yet.
+        keys(&link, &["new", "--name", "shop"]).unwrap();
+        fs::set_permissions(&target, fs::Permissions::from_mode(0o640)).unwrap();
+        let key = keys(&link, &["new", "--name", "shop"]).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert!(KeyFile::read(&target).unwrap().find(&key).is_some());
+        assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o640);
+    }
+
+    #[test]
+    fn a_missing_folder_is_refused_and_not_created() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("nowhere");
+        let error = keys(&missing.join("keys.toml"), &["new", "--name", "shop"]).unwrap_err();
+        assert!(matches!(error, KeysError::NoFolder { .. }), "{error}");
+        assert!(!missing.exists());
     }
 
     #[test]

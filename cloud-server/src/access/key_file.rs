@@ -14,6 +14,7 @@ use super::rates;
 use crate::{
     artifacts::is_sha256,
     error::ApiError,
+    files::check_regular,
     origin::{Origin, OriginError},
 };
 
@@ -156,7 +157,8 @@ impl KeyFile {
 
 impl Entries {
     pub(super) fn read(path: &Path) -> Result<Self, KeyFileError> {
-        let text = fs::read_to_string(path)
+        let text = check_regular(path)
+            .and_then(|()| fs::read_to_string(path))
             .map_err(|source| KeyFileError::Io { path: path.to_owned(), source })?;
         toml::from_str(&text).map_err(|error| KeyFileError::Invalid {
             path: path.to_owned(),

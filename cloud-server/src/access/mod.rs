@@ -7,6 +7,7 @@
 mod commands;
 mod generate;
 mod key_file;
+mod key_store;
 mod local;
 mod rates;
 
@@ -17,8 +18,9 @@ use actix_web::http::{
     header::{self, HeaderMap},
 };
 
-pub use commands::{KeysCommand, KeysError};
+pub use commands::KeysCommand;
 pub use key_file::{Key, KeyFile, KeyFileError, KeyKind};
+pub use key_store::KeysError;
 pub use rates::Rates;
 
 use crate::{

@@ -10,7 +10,7 @@ use tandem_storage::{Location, Retention};
 use super::Limits;
 use crate::{
     access::Rates, connection::ConnectionLimits, events::MAX_FILE_BYTES, generators::GeneratorUrl,
-    models::ModelFile, origin::Origin, traces::OtlpEndpoint,
+    models::ModelFile, origin::Origin, secrets::Secret, traces::OtlpEndpoint,
 };
 
 /// Time that is added to the longest wait of a request before its connection counts as stalled.
@@ -55,8 +55,8 @@ pub struct Args {
     /// [required without --release].
     #[arg(long, value_name = "DIR", help_heading = "Input and output")]
     pub artifacts: Option<PathBuf>,
-    /// Folder of a built static site, served at `/` [default: a page with the catalogue and live
-    /// recommendations].
+    /// Folder of a built static site, served at `/`. Symbolic links in it are followed, also out
+    /// of it [default: a page with the catalogue and live recommendations].
     #[arg(long, value_name = "DIR", help_heading = "Input and output")]
     pub site: Option<PathBuf>,
     /// Folder of the built npm package, served at `/client`: the default page then runs the
@@ -68,16 +68,17 @@ pub struct Args {
     pub events: Option<PathBuf>,
     /// Database of items and activations: a file of `SQLite` (`shop.db`, `sqlite:shop.db`) or
     /// `postgres://USER:PASSWORD@HOST/DATABASE` [default: none].
-    #[arg(long, value_name = "URL", hide_env_values = true, help_heading = "Storage")]
+    #[arg(long, value_name = "URL", value_parser = Secret::<Location>::new(), hide_env_values = true, help_heading = "Storage")]
     pub storage: Option<Location>,
     /// Accept events and store them in the database of --storage instead of files of --events.
     #[arg(long, help_heading = "Storage")]
     pub store_events: bool,
-    /// Remove events of the database after this number of days, 1 to 36500 [default: keep them].
+    /// Remove events of the database after this number of days, 1 to 36500; needs --store-events
+    /// [default: keep them].
     #[arg(long, value_name = "DAYS", value_parser = RangedU64ValueParser::<u32>::new().range(1..=36_500), help_heading = "Storage")]
     pub keep_events_days: Option<u32>,
-    /// Remove the oldest events of the database beyond this size in MiB, 1 to 1048576
-    /// [default: keep them].
+    /// Remove the oldest events of the database beyond this size in MiB, 1 to 1048576; needs
+    /// --store-events [default: keep them].
     #[arg(long, value_name = "MIB", value_parser = number(1, 1 << 20), help_heading = "Storage")]
     pub keep_events_size: Option<usize>,
     /// Maximum size of each file of the event log in MiB, 1 to 1048576.
@@ -126,9 +127,9 @@ pub struct Args {
     /// Another cloud-server with the same release that makes the lists, `http://HOST:PORT` in a
     /// private network; may be repeated. This server then loads no language model, and --gguf is
     /// left out [default: this server makes the lists].
-    #[arg(long, value_name = "URL", value_delimiter = ',', help_heading = "Models")]
+    #[arg(long, value_name = "URL", value_delimiter = ',', value_parser = Secret::<GeneratorUrl>::new(), help_heading = "Models")]
     pub generator: Vec<GeneratorUrl>,
-    /// Admin key of the servers of --generator; give it in the environment
+    /// Admin key of the servers of --generator, which it needs; give it in the environment
     /// (`TANDEM_GENERATOR_KEY`) [default: they have no keys].
     #[arg(long, value_name = "KEY", hide_env_values = true, help_heading = "Models")]
     pub generator_key: Option<String>,
@@ -154,7 +155,9 @@ pub struct Args {
     /// Maximum number of open connections of one client address, 1 to 1000000.
     #[arg(long, value_name = "N", default_value = "128", value_parser = number(1, 1_000_000), help_heading = "Limits")]
     pub max_connections_per_client: usize,
-    /// Maximum time for the head of a request in seconds, 1 to 600; also between two requests.
+    /// Maximum time for the head of a request in seconds, 1 to 600, from the opening of the
+    /// connection or the end of the response before. A connection that is idle between two requests
+    /// is closed after 5 seconds.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds(1, 600), help_heading = "Limits")]
     pub head_timeout: Duration,
     /// Maximum time for the body of a request in seconds, 1 to 600.
@@ -186,7 +189,7 @@ pub struct Args {
     pub log_format: LogFormat,
     /// Address of an OTLP collector, to which a span of each request is sent over HTTP, for
     /// example `http://127.0.0.1:4318` [default: no traces].
-    #[arg(long, value_name = "URL", help_heading = "Operation")]
+    #[arg(long, value_name = "URL", value_parser = Secret::<OtlpEndpoint>::new(), help_heading = "Operation")]
     pub otlp_endpoint: Option<OtlpEndpoint>,
     /// Share of the traces that begin at this server and are sent, in percent, 0 to 100. A request
     /// with the header `traceparent` follows its caller instead.
@@ -204,7 +207,8 @@ pub struct Args {
     /// TOML file of options: `max-connections = 512` [default: none].
     #[arg(long, value_name = "FILE", help_heading = "Operation")]
     pub config: Option<PathBuf>,
-    /// Print all options as a TOML file, with the source of each, and exit.
+    /// Print all options as a TOML file, with the source of each, without keys and passwords, and
+    /// exit.
     #[arg(long, help_heading = "Operation")]
     pub print_config: bool,
     /// Check options, dataset, artefacts, keys, folders and language models, and exit.

@@ -12,6 +12,7 @@ use tandem_storage::Location;
 use toml::{Table, Value};
 
 use super::{Args, OptionsError};
+use crate::{secrets::toml_reason, traces::OtlpEndpoint};
 
 /// Options that are not part of a configuration.
 const CONTROL: [&str; 5] = ["config", "print_config", "check", "help", "version"];
@@ -141,12 +142,17 @@ fn options(command: &Command) -> impl Iterator<Item = &Arg> {
 
 /// Sets the variable of the environment: `TANDEM_` and the name of the option.
 fn with_variable(arg: Arg) -> Arg {
+    match variable_of(&arg) {
+        None => arg,
+        Some(variable) => arg.env(variable).hide_env_values(true).hide_env(true),
+    }
+}
+
+/// Name of the variable of an option.
+pub(super) fn variable_of(arg: &Arg) -> Option<String> {
     match arg.get_long() {
-        Some("help" | "version" | "print-config" | "check") | None => arg,
-        Some(name) => {
-            let variable = format!("TANDEM_{}", name.replace('-', "_").to_uppercase());
-            arg.env(variable).hide_env_values(true).hide_env(true)
-        }
+        Some("help" | "version" | "print-config" | "check") | None => None,
+        Some(name) => Some(format!("TANDEM_{}", name.replace('-', "_").to_uppercase())),
     }
 }
 
@@ -157,7 +163,7 @@ fn with_file(mut command: Command, path: &Path) -> Result<Command, ConfigError> 
         .map_err(|source| ConfigError::Unreadable { path: path_of(), source })?;
     let table: Table = text.parse().map_err(|error: toml::de::Error| ConfigError::Syntax {
         path: path_of(),
-        reason: error.to_string().replace('\n', " ").trim().to_owned(),
+        reason: toml_reason(&text, &error),
     })?;
     for (name, value) in table {
         let found = options(&command).find(|arg| arg.get_long() == Some(&name));
@@ -202,15 +208,20 @@ fn raw(matches: &ArgMatches, id: &str) -> Option<Vec<String>> {
     Some(values.map(|value| value.to_string_lossy().into_owned()).collect())
 }
 
-/// The value as it may be shown: no key, and a URL of a database without its password.
+/// The value as it may be shown: no key, and a URL without its password.
 fn shown(id: &str, value: &str) -> String {
-    if id == "generator_key" {
-        return "***".to_owned();
-    }
-    match value.parse::<Location>() {
-        Ok(location @ Location::Postgres(_)) if id == "storage" => location.to_string(),
-        _ => value.to_owned(),
-    }
+    let without_password = match id {
+        "generator_key" => Some("***".to_owned()),
+        "storage" => match value.parse::<Location>() {
+            Ok(location @ Location::Postgres(_)) => Some(location.to_string()),
+            _ => None,
+        },
+        "otlp_endpoint" => {
+            value.parse::<OtlpEndpoint>().ok().map(|endpoint| endpoint.shown().to_owned())
+        }
+        _ => None,
+    };
+    without_password.unwrap_or_else(|| value.to_owned())
 }
 
 fn plain_default(arg: &Arg) -> Vec<String> {
@@ -240,11 +251,42 @@ mod tests {
     #[test]
     fn a_printed_configuration_has_no_key_and_no_password() {
         let line = "cloud-server --data d --artifacts a --generator http://models \
-            --generator-key tdm_secret --storage postgres://anna:tdm_secret@host/shop";
+            --generator-key tdm_secret --storage postgres://anna:tdm_secret@host/shop \
+            --otlp-endpoint http://anna:tdm_secret@collector:4318/v1/traces";
         let (_, matches) = load(&line.split_whitespace().collect::<Vec<_>>()).unwrap();
         let text = Args::describe(&matches);
-        assert!(text.contains("http://models") && text.contains("host:5432/shop"), "{text}");
-        assert!(!text.contains("tdm_secret"), "{text}");
+        for part in ["http://models", "host:5432/shop", "http://collector:4318/v1/traces"] {
+            assert!(text.contains(part), "{part} is not in: {text}");
+        }
+        assert!(!text.contains("tdm_secret") && !text.contains("anna"), "{text}");
+    }
+
+    #[test]
+    fn a_refused_value_is_not_repeated() {
+        for (option, value, part) in [
+            ("--storage", "postgres://u:pa/ss@tdm_secret@h/x", "%2F"),
+            ("--storage", "postgres://u:1/ss@tdm_secret@h/x", "%2F"),
+            ("--storage", "mysql://u:tdm_secret@h/x", "`mysql:`"),
+            ("--storage", "host=h user=u password=tdm_secret", "postgres://USER:PASSWORD@HOST"),
+            ("--otlp-endpoint", "http://u:tdm_secret@:1x/", "http://127.0.0.1:4318"),
+            ("--otlp-endpoint", "http://u:1/tdm_secret@h/", "http://127.0.0.1:4318"),
+            ("--generator", "http://u:tdm_secret@models", "http://HOST:PORT"),
+        ] {
+            let error = with(&[option, value]).unwrap_err().to_string();
+            assert!(!error.contains("tdm_secret"), "{option} {value}: {error}");
+            assert!(error.contains(option) && error.contains(part), "{option} {value}: {error}");
+            // The same in a file, and a line that is not TOML.
+            let name = &option[2..];
+            for line in [format!("{name} = \"{value}\""), format!("queue = 1\n{name} = \"{value}")]
+            {
+                let (_folder, path) = file(&line);
+                let error = with(&["--config", &path]).unwrap_err().to_string();
+                assert!(!error.contains("tdm_secret"), "{line}: {error}");
+            }
+        }
+        let (_folder, path) = file("queue = 1\nstorage = \"x");
+        let error = with(&["--config", &path]).unwrap_err().to_string();
+        assert!(error.contains("line 2"), "{error}");
     }
 
     fn file(text: &str) -> (tempfile::TempDir, String) {

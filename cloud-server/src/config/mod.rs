@@ -5,6 +5,7 @@ mod changes;
 mod file;
 mod limits;
 mod source;
+mod variables;
 
 pub(crate) use args::CLIENT_SCRIPT;
 pub use args::{Args, LogFormat};
@@ -12,3 +13,4 @@ pub use file::ConfigError;
 pub use limits::Limits;
 pub use source::OptionsError;
 pub(crate) use source::Source;
+pub use variables::UnknownVariable;

@@ -2,6 +2,8 @@ use std::{fmt, str::FromStr};
 
 use actix_web::http::Uri;
 
+use crate::secrets::without_credentials;
+
 /// The address of a generator, `http://HOST:PORT`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GeneratorUrl(String);
@@ -12,7 +14,7 @@ pub struct GeneratorUrl(String);
     "expected `http://HOST:PORT` of another cloud-server (TLS is not supported: use a private network), found `{found}`"
 )]
 pub struct GeneratorUrlError {
-    /// The text.
+    /// The text, without user and password.
     pub found: String,
 }
 
@@ -31,7 +33,7 @@ impl FromStr for GeneratorUrl {
         if is_server {
             Ok(Self(text.trim_end_matches('/').to_owned()))
         } else {
-            Err(GeneratorUrlError { found: text.to_owned() })
+            Err(GeneratorUrlError { found: without_credentials(text) })
         }
     }
 }

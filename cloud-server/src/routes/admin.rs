@@ -21,6 +21,7 @@ use crate::{
     clock::now,
     error::ApiError,
     files::blocking,
+    query::Query,
     recent::{Hour, RecentError},
     recommender::Recommender,
     state::AppState,
@@ -282,9 +283,9 @@ pub(crate) struct CatalogueItem {
 )]
 pub(crate) async fn find_items(
     state: web::Data<AppState>,
-    query: web::Query<ItemsQuery>,
+    query: Result<Query<ItemsQuery>, ApiError>,
 ) -> Result<HttpResponse, ApiError> {
-    let ItemsQuery { q, limit } = query.into_inner();
+    let Query(ItemsQuery { q, limit }) = query?;
     let limit = limit.unwrap_or(DEFAULT_FOUND);
     if !(1..=MAX_FOUND).contains(&limit) {
         return Err(ApiError::InvalidField {

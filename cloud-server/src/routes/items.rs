@@ -13,6 +13,7 @@ use crate::{
     body::next_chunk,
     connection::Activity,
     error::ApiError,
+    query::Query,
     state::AppState,
     storage::{AvailabilityLine, Format, Line, LineError, Lines, refusal},
 };
@@ -168,11 +169,10 @@ pub(crate) async fn availability(
 )]
 pub(crate) async fn list(
     state: web::Data<AppState>,
-    query: Result<web::Query<ListQuery>, actix_web::Error>,
+    query: Result<Query<ListQuery>, ApiError>,
 ) -> Result<web::Json<ItemList>, ApiError> {
     let storage = storage(&state)?;
-    let query = query.map_err(|error| ApiError::InvalidRequest { detail: error.to_string() })?;
-    let ListQuery { q, category, available, limit, after } = query.into_inner();
+    let Query(ListQuery { q, category, available, limit, after }) = query?;
     let limit = limit.unwrap_or(DEFAULT_LIMIT);
     if !(1..=MAX_LIMIT).contains(&limit) {
         return Err(ApiError::InvalidField {
@@ -180,10 +180,13 @@ pub(crate) async fn list(
             detail: format!("expected 1 to {MAX_LIMIT}, found {limit}"),
         });
     }
-    let has_nul = [&q, &category, &after].into_iter().flatten().any(|text| text.contains('\0'));
-    if has_nul {
-        let detail = "the character U+0000 is not allowed".to_owned();
-        return Err(ApiError::InvalidRequest { detail });
+    for (field, text) in [("q", &q), ("category", &category), ("after", &after)] {
+        if text.as_ref().is_some_and(|text| text.contains('\0')) {
+            return Err(ApiError::InvalidField {
+                field: field.to_owned(),
+                detail: "the character U+0000 is not allowed".to_owned(),
+            });
+        }
     }
     let query = ItemQuery { text: q, category, available, limit, after };
     let items = storage.find_items(query).await.map_err(|error| refusal(&error))?;

@@ -5,6 +5,7 @@ use actix_web::{HttpResponse, http::header, web};
 use crate::{
     error::ApiError,
     files::blocking,
+    log_writer::lines_dropped,
     metrics::{MEDIA_TYPE, Snapshot},
     state::AppState,
 };
@@ -37,6 +38,7 @@ pub(crate) async fn metrics(state: web::Data<AppState>) -> Result<HttpResponse, 
         event_log,
         release: recommender.artifacts.current().hash().to_owned(),
         release_refusals: release_refusals + state.recommender.refusals(),
+        log_lines_dropped: lines_dropped(),
     });
     let text = text.map_err(|_| ApiError::Internal)?;
     Ok(HttpResponse::Ok()

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use actix_web::web;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 use tandem_dataset::{Catalogue, Item, ItemIndex};
 use tandem_protocol::{ItemId, Problem};
 use tandem_storage::StoredItem;
@@ -12,6 +12,7 @@ use crate::{
     access::{Caller, Role},
     error::ApiError,
     files::blocking,
+    query::Query,
     recommender::Recommender,
     similar::{Comparison, similarities},
     state::AppState,
@@ -147,7 +148,7 @@ pub(crate) struct SimilarQuery {
 pub(crate) async fn popular(
     state: web::Data<AppState>,
     caller: web::ReqData<Caller>,
-    query: Result<web::Query<RankingQuery>, actix_web::Error>,
+    query: Result<Query<RankingQuery>, ApiError>,
 ) -> Result<web::Json<ItemRanking>, ApiError> {
     let RankingQuery { category, limit } = parameters(query)?;
     let page = Page::new(category, limit)?;
@@ -191,7 +192,7 @@ pub(crate) async fn popular(
 )]
 pub(crate) async fn latest(
     state: web::Data<AppState>,
-    query: Result<web::Query<RankingQuery>, actix_web::Error>,
+    query: Result<Query<RankingQuery>, ApiError>,
 ) -> Result<web::Json<ItemRanking>, ApiError> {
     let RankingQuery { category, limit } = parameters(query)?;
     let Page { category, limit } = Page::new(category, limit)?;
@@ -216,7 +217,7 @@ pub(crate) async fn latest(
 pub(crate) async fn trending(
     state: web::Data<AppState>,
     caller: web::ReqData<Caller>,
-    query: Result<web::Query<TrendingQuery>, actix_web::Error>,
+    query: Result<Query<TrendingQuery>, ApiError>,
 ) -> Result<web::Json<ItemRanking>, ApiError> {
     let TrendingQuery { category, limit, window } = parameters(query)?;
     let page = Page::new(category, limit)?;
@@ -248,7 +249,7 @@ pub(crate) async fn similar(
     state: web::Data<AppState>,
     id: web::Path<String>,
     caller: web::ReqData<Caller>,
-    query: Result<web::Query<SimilarQuery>, actix_web::Error>,
+    query: Result<Query<SimilarQuery>, ApiError>,
 ) -> Result<web::Json<ItemRanking>, ApiError> {
     let SimilarQuery { category, limit, by: only } = parameters(query)?;
     let page = Page::new(category, limit)?;
@@ -360,9 +361,6 @@ async fn shown(
     Ok(ranked.into_iter().filter_map(item).collect())
 }
 
-fn parameters<T: DeserializeOwned>(
-    query: Result<web::Query<T>, actix_web::Error>,
-) -> Result<T, ApiError> {
-    let query = query.map_err(|error| ApiError::InvalidRequest { detail: error.to_string() })?;
-    Ok(query.into_inner())
+fn parameters<T>(query: Result<Query<T>, ApiError>) -> Result<T, ApiError> {
+    query.map(|Query(parameters)| parameters)
 }

@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use tandem_storage::{BackupError, Location, Storage, StorageError};
 
 use super::export::{ExportError, Since, add_forgotten, export};
+use crate::secrets::Secret;
 
 /// Exports, backs up and restores the database of `--storage`. A server may use it meanwhile,
 /// except during a restoration.
@@ -22,7 +23,7 @@ pub enum StorageCommand {
 struct Source {
     /// File of SQLite (`shop.db`, `sqlite:shop.db`) or URL of PostgreSQL
     /// (`postgres://USER:PASSWORD@HOST/DATABASE`).
-    #[arg(long, value_name = "URL", env = "TANDEM_STORAGE", hide_env_values = true)]
+    #[arg(long, value_name = "URL", value_parser = Secret::<Location>::new(), env = "TANDEM_STORAGE", hide_env_values = true)]
     storage: Location,
 }
 

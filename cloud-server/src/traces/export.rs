@@ -34,6 +34,8 @@ pub(super) enum Message {
 pub(super) struct Exporter {
     agent: ureq::Agent,
     url: String,
+    /// The address without user and password.
+    shown: String,
     service: String,
     dropped: Arc<AtomicU64>,
     /// Whether the last batch was not accepted.
@@ -53,6 +55,7 @@ impl Exporter {
         Self {
             agent: config.new_agent(),
             url: endpoint.url().to_owned(),
+            shown: endpoint.shown().to_owned(),
             service: service.unwrap_or_else(|| env!("CARGO_PKG_NAME").to_owned()),
             dropped,
             is_failing: false,
@@ -120,7 +123,7 @@ impl Exporter {
                 self.dropped.fetch_add(count, Ordering::Relaxed);
                 // Once, not for each batch.
                 if !self.is_failing {
-                    tracing::warn!(%error, url = self.url, "the collector does not accept traces");
+                    tracing::warn!(%error, url = self.shown, "the collector does not accept traces");
                 }
                 self.is_failing = true;
             }

@@ -1,11 +1,10 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use actix_web::http::Method;
 use serde_json::{Value, json};
 use tandem_protocol::ErrorCode;
 
 use super::{TraceParent, hex::hex};
-use crate::candidate_stats::CandidateStats;
+use crate::{candidate_stats::CandidateStats, log_fields::OTHER_METHOD};
 
 /// `SPAN_KIND_SERVER` of OTLP.
 const SERVER: u8 = 2;
@@ -16,7 +15,8 @@ const ERROR: u8 = 2;
 #[derive(Clone, Debug)]
 pub(crate) struct RequestSpan {
     pub(crate) request_id: String,
-    pub(crate) method: Method,
+    /// One of a fixed set.
+    pub(crate) method: &'static str,
     pub(crate) route: &'static str,
     pub(crate) end: SystemTime,
     pub(crate) duration: Duration,
@@ -64,7 +64,7 @@ pub(super) fn to_otlp(id: &SpanId, request: &RequestSpan) -> Value {
         |key: &str, value: u64| json!({ "key": key, "value": { "intValue": value.to_string() } });
     let double = |key: &str, value: f64| json!({ "key": key, "value": { "doubleValue": value } });
     let mut attributes = vec![
-        text("http.request.method", method.as_str()),
+        text("http.request.method", method),
         text("http.route", route),
         text("tandem.request_id", request_id),
     ];
@@ -86,7 +86,8 @@ pub(super) fn to_otlp(id: &SpanId, request: &RequestSpan) -> Value {
     let mut span = json!({
         "traceId": hex(&id.trace),
         "spanId": hex(&id.span),
-        "name": format!("{method} {route}"),
+        // OpenTelemetry: a method that is not known is `HTTP` in the name of a span.
+        "name": format!("{} {route}", if *method == OTHER_METHOD { "HTTP" } else { method }),
         "kind": SERVER,
         "startTimeUnixNano": start.as_nanos().to_string(),
         "endTimeUnixNano": end.as_nanos().to_string(),
@@ -117,7 +118,7 @@ mod tests {
     fn request() -> RequestSpan {
         RequestSpan {
             request_id: "abc-1".to_owned(),
-            method: Method::POST,
+            method: "POST",
             route: "/v1/candidates",
             end: UNIX_EPOCH + Duration::from_secs(5),
             duration: Duration::from_millis(250),

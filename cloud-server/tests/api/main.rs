@@ -27,6 +27,7 @@ mod ranking_signals;
 mod rankings;
 mod release_routes;
 mod releases;
+mod request_log;
 mod site;
 mod soak;
 mod start;

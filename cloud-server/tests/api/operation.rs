@@ -1,8 +1,13 @@
 //! What operators read: metrics, the description of the API, and request ids.
 
-use std::net::SocketAddr;
+use std::{
+    io::{self, Write},
+    net::SocketAddr,
+    time::Duration,
+};
 
 use actix_web::test::TestRequest;
+use cloud_server::LogWriter;
 use serde_json::{Value, json};
 use tandem_protocol::ErrorCode;
 
@@ -42,6 +47,49 @@ async fn metrics_count_requests_lists_and_refusals() {
         assert!(text.lines().any(|found| found == line), "{line} is not in:\n{text}");
     }
     assert!(text.ends_with("# EOF\n"));
+}
+
+/// The log itself cannot tell that it cannot be written.
+#[actix_rt::test]
+async fn metrics_count_lines_of_the_log_that_were_dropped() {
+    struct Closed;
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let app = app(&Fixture::new()).await;
+    let log = LogWriter::start(Closed, 10).unwrap();
+    for _ in 0..7 {
+        (&log).write_all(b"a line\n").unwrap();
+        log.flush(Duration::from_mins(1));
+    }
+    let text = String::from_utf8(get(&app, "/metrics").await.body.to_vec()).unwrap();
+    let lines = text.lines();
+    let count = lines.filter_map(|line| line.strip_prefix("tandem_log_lines_dropped_total "));
+    assert_eq!(count.collect::<Vec<_>>(), ["7"], "{text}");
+}
+
+#[actix_rt::test]
+async fn a_wrong_parameter_of_a_query_is_named() {
+    let app = app(&Fixture::new()).await;
+    for (path, refusal) in [
+        ("/v1/items/popular?limit=abc", "400 invalid_field limit"),
+        ("/v1/items/popular?limit=0", "400 invalid_field limit"),
+        ("/v1/items/popular?colour=red", "400 invalid_field colour"),
+        ("/v1/items/trending?window=week", "400 invalid_field window"),
+        ("/v1/items/1/similar?by=taste", "400 invalid_field by"),
+        ("/v1/admin/items?q=a&limit=-3", "400 invalid_field limit"),
+    ] {
+        let reply = get(&app, path).await;
+        assert_eq!(reply.refusal(), refusal, "{path}");
+    }
+    let detail = get(&app, "/v1/items/popular?limit=abc").await.problem().detail;
+    assert!(detail.contains("a whole number") && detail.contains("`abc`"), "{detail}");
 }
 
 #[actix_rt::test]

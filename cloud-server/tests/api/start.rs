@@ -229,6 +229,60 @@ fn options_of_file_and_environment_are_checked_and_printed() {
     assert_mentions(&sentence(&mut with_file()), &["tandem.toml", "`qeueu`"]);
 }
 
+/// Reading a named pipe would wait for another process.
+#[cfg(unix)]
+#[test]
+fn named_pipes_are_refused() {
+    let folder = Folder::new();
+    let pipe = folder.path("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let message = sentence(folder.command_with(&pipe).arg("--check"));
+    assert_mentions(&message, &["pipe", "--gguf", "expected a regular file"]);
+    let message = sentence(folder.command().arg("--check").arg("--keys").arg(&pipe));
+    assert_mentions(&message, &["pipe", "key file", "expected a regular file"]);
+}
+
+#[test]
+fn variables_without_effect_are_warnings() {
+    let folder = Folder::new();
+    let mut command = folder.command();
+    command.arg("--check").env("TANDEM_MAX_CONECTIONS", "3").env("RUST_LOG", "cloud_server=loud");
+    let output = command.output().unwrap();
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{log}");
+    assert_mentions(&log, &["TANDEM_MAX_CONECTIONS", "did you mean TANDEM_MAX_CONNECTIONS?"]);
+    assert_mentions(&log, &["RUST_LOG cannot be used"]);
+    // Where there is no log yet, it is said, too.
+    let output = command.arg("--quue=3").env("TANDEM_QUEU", "3").output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert_mentions(&text, &["TANDEM_QUEU, which", "did you mean TANDEM_QUEUE?"]);
+}
+
+#[test]
+fn a_password_of_a_refused_value_is_not_printed() {
+    let folder = Folder::new();
+    for value in [
+        "postgres://u:pa/ss@tdm_secret@h/x",
+        "mysql://u:tdm_secret@h/x",
+        "host=h user=u password=tdm_secret",
+    ] {
+        let mut backup = Command::new(env!("CARGO_BIN_EXE_cloud-server"));
+        backup.args(["backup", "--out", "backup.zst"]);
+        let mut by_variable = folder.command();
+        by_variable.arg("--check").env("TANDEM_STORAGE", value);
+        let mut by_option = folder.command();
+        by_option.args(["--check", "--storage", value]);
+        for command in [backup.args(["--storage", value]), &mut by_variable, &mut by_option] {
+            let output = command.output().unwrap();
+            let text = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(2), "{text}");
+            assert_mentions(&text, &["--storage", "expected"]);
+            assert!(!text.contains("tdm_secret"), "{text}");
+        }
+    }
+}
+
 #[test]
 fn a_port_file_that_cannot_be_written_is_named() {
     let folder = Folder::new();

@@ -122,6 +122,21 @@ async fn a_collector_receives_one_span_per_request_without_items() {
     }
 }
 
+/// A span that waits keeps nothing whose length a caller chooses.
+#[actix_rt::test]
+async fn a_method_that_is_not_known_is_not_in_a_span() {
+    let collector = Collector::start(&[200]);
+    let fixture = with(collector.traces(100));
+    let app = app(&fixture).await;
+    let method = "A".repeat(60_000).parse().unwrap();
+    send(&app, TestRequest::with_uri("/v1/models").method(method)).await;
+    fixture.state.traces.as_ref().unwrap().stop(PATIENCE);
+    let spans = collector.spans();
+    assert_eq!(spans[0]["name"], "HTTP /v1/models");
+    assert_eq!(attributes(&spans[0])["http.request.method"], "_OTHER");
+    assert!(!spans[0].to_string().contains("AAAA"));
+}
+
 #[actix_rt::test]
 async fn the_trace_of_a_caller_is_continued() {
     let collector = Collector::start(&[200]);

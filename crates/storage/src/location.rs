@@ -33,6 +33,20 @@ pub enum LocationError {
         /// The part before the colon.
         scheme: String,
     },
+    /// The parameters of libpq (`host=… user=…`) instead of a URL. The message does not repeat them,
+    /// because they may have a password.
+    #[error(
+        "expected a path, `sqlite:PATH` or `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, found parameters such as `{parameter}=`; write them as such a URL"
+    )]
+    Parameters {
+        /// Name of the first parameter.
+        parameter: &'static str,
+    },
+    /// User or password have a character that ends them in a URL.
+    #[error(
+        "expected `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, found `@` after a `/`, `?` or `#`; write `/` in user and password as %2F, `?` as %3F and `#` as %23"
+    )]
+    Unescaped,
     /// The URL of PostgreSQL cannot be read.
     #[error("expected `postgres://USER:PASSWORD@HOST:PORT/DATABASE`: {reason}")]
     Postgres {
@@ -41,11 +55,37 @@ pub enum LocationError {
     },
 }
 
+/// Parameters of libpq with which a text begins that is meant for PostgreSQL.
+const PARAMETERS: [&str; 9] =
+    ["host", "hostaddr", "port", "dbname", "user", "password", "passfile", "service", "sslmode"];
+
+/// The parameter of libpq with which a text begins.
+fn first_parameter(text: &str) -> Option<&'static str> {
+    let name = text.split_once('=')?.0.trim();
+    PARAMETERS.into_iter().find(|parameter| *parameter == name)
+}
+
+/// Whether the part after the host has an `@`, which then probably ends a password.
+fn has_unescaped_password(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, rest) = rest.split_at(end);
+    let (before, query) = rest.split_at(rest.find('?').unwrap_or(rest.len()));
+    let fragment = query.split_once('#').map_or("", |(_, fragment)| fragment);
+    before.contains('@')
+        || fragment.contains('@')
+        // A parameter may have one, if the user is where it belongs.
+        || (query.contains('@') && !authority.contains('@'))
+}
+
 impl FromStr for Location {
     type Err = LocationError;
 
     fn from_str(text: &str) -> Result<Self, LocationError> {
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            if has_unescaped_password(text) {
+                return Err(LocationError::Unescaped);
+            }
             let parsed = PgConnectOptions::from_str(text);
             let parsed = parsed.map_err(|error| LocationError::Postgres {
                 // The error of the URL parser names the part, not the URL.
@@ -53,6 +93,9 @@ impl FromStr for Location {
             })?;
             let _ = parsed;
             return Ok(Self::Postgres(text.to_owned()));
+        }
+        if let Some(parameter) = first_parameter(text) {
+            return Err(LocationError::Parameters { parameter });
         }
         let path = match text.strip_prefix("sqlite:") {
             // `sqlite:///path` is the path with its slash.
@@ -122,5 +165,35 @@ mod tests {
         assert!(shown.contains("db.example:5432/shop"), "{shown}");
         let error = "postgres://ann:secret@db.example:port/shop".parse::<Location>().unwrap_err();
         assert!(!error.to_string().contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn a_password_that_a_url_cannot_have_is_explained() {
+        for text in [
+            "postgres://ann:a/b@secret@db.example/shop",
+            "postgres://ann:1/b@secret@db.example/shop",
+            "postgres://ann:1?secret@db.example/shop",
+            "postgres://ann:1#secret@db.example/shop",
+        ] {
+            assert_eq!(text.parse::<Location>(), Err(LocationError::Unescaped), "{text}");
+        }
+        for text in [
+            "postgres://ann:a%2Fb%40secret@db.example/shop",
+            "postgres://ann@db.example/shop?options=-c%20search_path%3Da&application_name=a@b",
+            "postgres://db.example",
+        ] {
+            assert!(text.parse::<Location>().is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn parameters_of_libpq_are_no_path() {
+        for text in ["host=h user=u password=secret", "password = secret host=h", "dbname=shop"] {
+            let error = text.parse::<Location>().unwrap_err();
+            assert!(matches!(error, LocationError::Parameters { .. }), "{text}: {error}");
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+        let path: Location = "./host=h.db".parse().unwrap();
+        assert_eq!(path, Location::Sqlite(PathBuf::from("./host=h.db")));
     }
 }
