@@ -34,7 +34,11 @@ pub(crate) fn similarities(
     let items = added.map_or(known, AddedItems::positions);
     let (mut by, mut sums) = (Vec::new(), vec![0.0; items]);
     let mut add = |comparison, values: &[f32]| {
-        let deviation = standard_deviation(&values[..known]);
+        let mut deviation = standard_deviation(&values[..known]);
+        if deviation <= 0.0 {
+            // It tells only added items apart.
+            deviation = standard_deviation(values);
+        }
         if deviation > 0.0 {
             by.push(comparison);
             sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value / deviation);

@@ -1,4 +1,4 @@
-use std::{collections::HashMap, fmt, fs, path::Path};
+use std::{collections::HashMap, fmt, fs, path::Path, sync::OnceLock};
 
 use actix_web::web::Bytes;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -26,6 +26,8 @@ pub struct Release {
     rows_sha256: String,
     rows: Vec<u8>,
     row_bytes: usize,
+    /// The mean of all rows, made when it is needed.
+    mean_row: OnceLock<Vec<f32>>,
 }
 
 impl Release {
@@ -57,14 +59,33 @@ impl Release {
         BASE64_STANDARD.encode(&self.rows[start..start + self.row_bytes])
     }
 
-    /// The weighted mean of the rows of known items as a row in Base64, for an item that has none:
-    /// its own part, and its text part.
+    /// A row in Base64 for an item that has none, its own part and its text part: the weighted mean
+    /// of the rows of known items, `spread` times as far from the mean of all rows.
     ///
     /// # Panics
     /// If an item is not in the catalogue of the store.
-    pub(crate) fn mean_row(&self, items: &[(ItemIndex, f32)]) -> String {
+    pub(crate) fn estimated_row(&self, items: &[(ItemIndex, f32)], spread: f32) -> String {
+        let mut sums = self.weighted_sum(items.iter().copied());
+        let mean = self.mean_row.get_or_init(|| {
+            let all = (self.rows.len() - ROWS_HEADER) / self.row_bytes;
+            let weight = 1.0 / all as f32;
+            self.weighted_sum((0..all).map(|position| (ItemIndex(position as u32), weight)))
+        });
+        for (sum, mean) in sums.iter_mut().zip(mean) {
+            *sum = mean + spread * (*sum - mean);
+        }
+        let largest = sums.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
+        let scale = largest / f32::from(i8::MAX);
+        let mut bytes = scale.to_le_bytes().to_vec();
+        let value = |sum: &f32| if scale > 0.0 { (sum / scale).round() as i8 } else { 0 };
+        bytes.extend(sums.iter().map(|sum| value(sum).cast_unsigned()));
+        BASE64_STANDARD.encode(bytes)
+    }
+
+    /// The sum of weighted rows, `[values of a row]`.
+    fn weighted_sum(&self, items: impl Iterator<Item = (ItemIndex, f32)>) -> Vec<f32> {
         let mut sums = vec![0.0_f32; self.row_bytes - ROW_SCALE];
-        for &(item, weight) in items {
+        for (item, weight) in items {
             let start = ROWS_HEADER + item.position() * self.row_bytes;
             let mut scale = [0; ROW_SCALE];
             scale.copy_from_slice(&self.rows[start..start + ROW_SCALE]);
@@ -73,12 +94,7 @@ impl Release {
                 *sum += factor * f32::from(value);
             }
         }
-        let largest = sums.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
-        let scale = largest / f32::from(i8::MAX);
-        let mut bytes = scale.to_le_bytes().to_vec();
-        let value = |sum: &f32| if scale > 0.0 { (sum / scale).round() as i8 } else { 0 };
-        bytes.extend(sums.iter().map(|sum| value(sum).cast_unsigned()));
-        BASE64_STANDARD.encode(bytes)
+        sums
     }
 
     /// The 8-bit values of an item's row, without its scale.
@@ -135,6 +151,7 @@ impl Release {
             rows_sha256: manifest.rows.sha256,
             rows,
             row_bytes,
+            mean_row: OnceLock::new(),
         })
     }
 }

@@ -238,6 +238,7 @@ pub(crate) async fn keys(state: web::Data<AppState>) -> HttpResponse {
 
 /// The query of `GET /v1/admin/items`.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ItemsQuery {
     /// A part of the title or the id, in any case (default: all items).

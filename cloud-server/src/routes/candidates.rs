@@ -246,7 +246,7 @@ async fn make_list(
     Ok(List { response, tokens, times, release })
 }
 
-/// The row of an item: for an added one the mean of the known items with the most similar texts.
+/// The row of an item: for an added one an estimate by the known items with the most similar texts.
 /// `None` for an added item without a text.
 pub(super) fn row_of(
     release: &Release,
@@ -257,5 +257,6 @@ pub(super) fn row_of(
     if item.position() < catalogue.len() {
         return Some(release.row(item));
     }
-    Some(release.mean_row(added?.text(item)?.neighbours()))
+    let text = added?.text(item)?;
+    Some(release.estimated_row(text.neighbours(), text.spread()))
 }

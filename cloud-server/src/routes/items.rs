@@ -60,6 +60,7 @@ pub(crate) struct AvailabilityResponse {
 
 /// The query of `GET /v1/items`.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListQuery {
     /// Words that the items must have; the last one may be the beginning of a word.

@@ -101,6 +101,7 @@ impl ShownItem {
 
 /// The query of a list.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RankingQuery {
     /// A category that the items must have.
@@ -111,6 +112,7 @@ pub(crate) struct RankingQuery {
 
 /// The query of `GET /v1/items/trending`.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TrendingQuery {
     /// A category that the items must have.
@@ -124,6 +126,7 @@ pub(crate) struct TrendingQuery {
 
 /// The query of `GET /v1/items/{id}/similar`.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SimilarQuery {
     /// A category that the items must have.
@@ -279,6 +282,10 @@ pub(crate) async fn similar(
         let mut ranked: Vec<_> = others.filter(|(other, _)| *other != id).collect();
         if by.is_empty() {
             ranked.clear();
+        }
+        if matches!(*by, [Comparison::Counts]) {
+            // The others were never chosen together with it.
+            ranked.retain(|(_, score)| *score > 0.0);
         }
         ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
         (by, ranked)

@@ -47,6 +47,8 @@ pub(crate) struct Lines {
     /// Line feeds in a quoted cell among them, and whether that cell is open.
     feeds: u64,
     is_quoted: bool,
+    /// Whether a quoted cell was open at the end of the body, so that it has all lines after it.
+    is_unclosed: bool,
     /// Number of the first line in the buffer.
     number: u64,
     header: Option<csv::StringRecord>,
@@ -58,7 +60,16 @@ pub(crate) type Line = (u64, Vec<u8>);
 impl Lines {
     pub(crate) fn new(format: Format) -> Self {
         let buffer = Vec::new();
-        Self { format, buffer, searched: 0, feeds: 0, is_quoted: false, number: 1, header: None }
+        Self {
+            format,
+            buffer,
+            searched: 0,
+            feeds: 0,
+            is_quoted: false,
+            is_unclosed: false,
+            number: 1,
+            header: None,
+        }
     }
 
     /// Adds a piece of the body and returns the lines that are complete.
@@ -92,9 +103,10 @@ impl Lines {
         Ok(lines)
     }
 
-    /// The last line, if it has no line feed.
+    /// The last line, if it has no line feed. It is no row if a quoted cell is still open.
     pub(crate) fn finish(&mut self) -> Option<Line> {
         let rest = std::mem::take(&mut self.buffer);
+        self.is_unclosed = self.is_quoted;
         (!rest.is_empty()).then_some((self.number, rest))
     }
 
@@ -146,6 +158,11 @@ impl Lines {
 
     /// The cells of a line by the names of the header; `None` for the header itself.
     fn row(&mut self, text: &[u8]) -> Result<Option<BTreeMap<String, String>>, String> {
+        if self.is_unclosed {
+            let detail =
+                "a quoted cell that begins here is not closed; no line from here on was used";
+            return Err(detail.to_owned());
+        }
         let mut reader =
             csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text);
         let mut record = csv::StringRecord::new();
@@ -155,7 +172,15 @@ impl Lines {
                 return Err("expected a header with the column `id`".to_owned());
             }
             let names = record.iter().map(|name| name.trim_start_matches('\u{feff}').trim());
-            self.header = Some(names.collect());
+            let header: csv::StringRecord = names.collect();
+            let twice = header
+                .iter()
+                .enumerate()
+                .find(|(at, name)| header.iter().take(*at).any(|earlier| earlier == *name));
+            if let Some((_, name)) = twice {
+                return Err(format!("expected each column once, found `{name}` twice"));
+            }
+            self.header = Some(header);
             return Ok(None);
         };
         if header.len() != record.len() {
@@ -265,6 +290,21 @@ mod tests {
         }
         let line = (1, b" {\"id\":\"a\",\"available\":true}".to_vec());
         assert!(lines.availability(&line).unwrap().unwrap().available);
+    }
+
+    #[test]
+    fn a_cell_that_is_not_closed_and_a_column_that_comes_twice_are_refused() {
+        let mut lines = Lines::new(Format::Csv);
+        let found = lines.push(b"id,title\nq1,whole\nq2,\"open\nq3,x\n").unwrap();
+        assert_eq!(lines.item(&found[0]), Ok(None));
+        assert!(lines.item(&found[1]).unwrap().is_some());
+        let rest = lines.finish().unwrap();
+        let error = lines.item(&rest).unwrap_err();
+        assert_eq!((error.line, error.detail.contains("not closed")), (3, true), "{error:?}");
+
+        let mut lines = Lines::new(Format::Csv);
+        let error = lines.item(&(1, b"id,title,id".to_vec())).unwrap_err();
+        assert!(error.detail.contains("`id` twice"), "{error:?}");
     }
 
     #[test]

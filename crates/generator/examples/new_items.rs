@@ -48,13 +48,16 @@ impl Group {
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [full, known, gguf, signals, text, part, others @ ..] = arguments.as_slice() else {
-        let expected =
-            "expected DATA KNOWN_DATA GGUF SIGNALS TEXT test|validation [USERS [NEIGHBOURS SCALE]]";
+        let expected = "expected DATA KNOWN_DATA GGUF SIGNALS TEXT test|validation [USERS [NEIGHBOURS SCALE SPREAD]]";
         return Err(expected.into());
     };
     let users = others.first().map_or(Ok(usize::MAX), |users| users.parse())?;
     let options = match others {
-        [_, number, scale] => NeighbourOptions { number: number.parse()?, scale: scale.parse()? },
+        [_, number, scale, spread] => NeighbourOptions {
+            number: number.parse()?,
+            scale: scale.parse()?,
+            spread: spread.parse()?,
+        },
         _ => NeighbourOptions::default(),
     };
     let newer = match part.as_str() {

@@ -16,11 +16,17 @@ pub struct NeighbourOptions {
     /// Difference of two cosines at which the farther item has `1/e` of the weight of the nearer
     /// one.
     pub scale: f32,
+    /// How far the score of an added item is from the mean of all items, as a multiple of the
+    /// distance of the mean of its neighbours. A mean varies less than its parts: with 1, hardly an
+    /// added item would have a score far above the mean.
+    pub spread: f32,
 }
 
 impl Default for NeighbourOptions {
     fn default() -> Self {
-        Self { number: 3, scale: 0.05 }
+        // Chosen on validation targets of Beauty (docs/quality.md). The mean of the ten nearest
+        // others of a known item varies 1/1.4 as much as its own score.
+        Self { number: 10, scale: 0.05, spread: 1.5 }
     }
 }
 
@@ -54,6 +60,8 @@ pub struct AddedText {
     /// The known items with the most similar texts, most similar first, with weights that sum to
     /// 1.
     pub(crate) neighbours: Vec<(ItemIndex, f32)>,
+    /// See [`NeighbourOptions::spread`].
+    pub(crate) spread: f32,
 }
 
 impl AddedText {
@@ -62,6 +70,19 @@ impl AddedText {
     #[must_use]
     pub fn neighbours(&self) -> &[(ItemIndex, f32)] {
         &self.neighbours
+    }
+
+    /// How far a value that is estimated by the neighbours is from the mean of all items; see
+    /// [`NeighbourOptions::spread`].
+    #[must_use]
+    pub fn spread(&self) -> f32 {
+        self.spread
+    }
+
+    /// The value that the neighbours' `values`, `[items]` or longer with the mean `mean`, make
+    /// probable.
+    fn estimate(&self, values: &[f32], mean: f32) -> f32 {
+        mean + self.spread * (self.mean_of(values) - mean)
     }
 
     /// The weighted mean of the neighbours' `values`, `[items]` or longer.
@@ -162,13 +183,14 @@ impl AddedItems {
             .filter_map(move |(position, item)| item.as_deref().is_none_or(&or).then_some(position))
     }
 
-    /// Appends to `values` `[known items]` the weighted mean of each added item's neighbours; 0
-    /// for items without text.
+    /// Appends to `values` `[known items]` what each added item's neighbours make probable; 0 for
+    /// items without text.
     pub(crate) fn extend_by_neighbours(&self, values: &mut Vec<f32>) {
+        let sum: f64 = values[..self.known].iter().map(|value| f64::from(*value)).sum();
+        let mean = (sum / self.known.max(1) as f64) as f32;
         for slot in &self.items {
             let text = slot.as_ref().and_then(|item| item.text.as_ref());
-            let mean = text.map_or(0.0, |text| text.mean_of(&values[..self.known]));
-            values.push(mean);
+            values.push(text.map_or(0.0, |text| text.estimate(&values[..self.known], mean)));
         }
     }
 
@@ -234,7 +256,8 @@ mod tests {
 
     fn item(id: &str, neighbours: &[(u32, f32)]) -> Arc<AddedItem> {
         let neighbours = neighbours.iter().map(|&(item, weight)| (ItemIndex(item), weight));
-        let text = AddedText { row: vec![1.0], neighbours: neighbours.collect() };
+        let neighbours = neighbours.collect();
+        let text = AddedText { row: vec![1.0], neighbours, spread: 1.5 };
         Arc::new(AddedItem { item: Item::untitled(id.into()), text: Some(text) })
     }
 
@@ -252,7 +275,8 @@ mod tests {
         assert_eq!(added.without_text().collect::<Vec<_>>(), [first]);
         let mut values = vec![1.0, 9.0, 5.0];
         added.extend_by_neighbours(&mut values);
-        assert_eq!(values, [1.0, 9.0, 5.0, 0.0, 2.0]);
+        // The mean of all is 5, that of the neighbours 2.
+        assert_eq!(values, [1.0, 9.0, 5.0, 0.0, 5.0 + 1.5 * (2.0 - 5.0)]);
         added.set(second, None);
         assert_eq!(added.without_item().collect::<Vec<_>>(), [first, second]);
         // A position that was not added.

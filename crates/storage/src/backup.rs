@@ -21,8 +21,8 @@ use crate::{
     items::{AVAILABILITY, COLUMNS_POSTGRES, COLUMNS_SQLITE, ItemRow, NewItem, item, text_of},
 };
 
-/// Version of the format.
-const VERSION: u32 = 1;
+/// Version of the format. Version 1 had no deleted items.
+const VERSION: u32 = 2;
 /// Number of rows that are read or written at a time.
 const PAGE: i64 = 5_000;
 const LEVEL: i32 = 3;
@@ -32,6 +32,9 @@ const LEVEL: i32 = 3;
 pub struct BackupSummary {
     /// Items, without deleted ones.
     pub items: u64,
+    /// Deleted items, so that a release does not bring them back.
+    #[serde(default)]
+    pub deleted: u64,
     /// Events.
     pub events: u64,
     /// Forgotten visitors.
@@ -80,16 +83,25 @@ pub enum BackupError {
 enum Line {
     TandemBackup { version: u32 },
     Item(StoredItem),
+    Deleted(DeletedItem),
     Event(StoredEvent),
     Forgotten { name_sha256: String, at: i64 },
     Activation { at: i64, release: String, previous: Option<String>, caller: String },
     End(BackupSummary),
 }
 
+/// An item that was deleted.
+#[derive(Serialize, Deserialize)]
+struct DeletedItem {
+    id: ItemId,
+    /// When, in milliseconds since 1970.
+    at: i64,
+}
+
 impl Storage {
     /// Writes all rows, as they are at one moment, to a file. Other programs read and write
-    /// meanwhile. The file appears under its name when it is complete. Deleted items and
-    /// disagreements are left out.
+    /// meanwhile. The file appears under its name when it is complete. Of deleted
+    /// items it has the id; disagreements are left out.
     ///
     /// # Errors
     /// See [`BackupError`].
@@ -160,6 +172,14 @@ async fn write_all(
                 put!(Line::Item(item(row)));
             }
         }
+        let deleted: Vec<(String, i64)> =
+            sqlx::query_as("SELECT id, deleted FROM items WHERE deleted IS NOT NULL ORDER BY id")
+                .fetch_all(&mut *connection)
+                .await?;
+        for (id, at) in deleted {
+            summary.deleted += 1;
+            put!(Line::Deleted(DeletedItem { id: ItemId::new(id), at }));
+        }
         let mut after = 0_i64;
         loop {
             let rows: Vec<EventRow> = sqlx::query_as(constant(events.clone()))
@@ -209,9 +229,9 @@ impl Lines {
         let decoder = zstd::Decoder::new(File::open(path).map_err(failed)?).map_err(failed)?;
         let mut lines = Self { path: path.to_owned(), reader: BufReader::new(decoder), number: 0 };
         match lines.next()? {
-            Line::TandemBackup { version: VERSION } => Ok(lines),
+            Line::TandemBackup { version: 1..=VERSION } => Ok(lines),
             Line::TandemBackup { version } => Err(lines.invalid(&format!(
-                "expected version {VERSION}, found {version}; use a newer program"
+                "expected at most version {VERSION}, found {version}; use a newer program"
             ))),
             _ => Err(lines.invalid("expected a header")),
         }
@@ -247,7 +267,14 @@ struct ItemLine {
 #[derive(Default)]
 struct Page {
     items: Vec<ItemLine>,
+    deleted: Vec<DeletedItem>,
     events: Vec<StoredEvent>,
+}
+
+impl Page {
+    fn is_full(&self) -> bool {
+        self.items.len() + self.deleted.len() + self.events.len() >= PAGE as usize
+    }
 }
 
 /// Writes all rows in one transaction. The outer error is of the database and rolls back.
@@ -269,6 +296,14 @@ async fn read_all(
          FROM json_to_recordset($1::json) AS x (id text, title text, categories jsonb, \
          brand text, description text, year bigint, price double precision, attributes jsonb, \
          created bigint, updated bigint, search_text text)",
+    );
+    let deleted = database.sql(
+        "INSERT INTO items (id, title, categories, brand, description, attributes, created, \
+         updated, deleted, revision, search_text) SELECT value ->> 'id', '', '[]', '', '', '{}', \
+         value ->> 'at', value ->> 'at', value ->> 'at', 1, '' FROM json_each($1)",
+        "INSERT INTO items (id, title, categories, brand, description, attributes, created, \
+         updated, deleted, revision, search_text) SELECT id, '', '[]', '', '', '{}', at, at, at, \
+         1, '' FROM json_to_recordset($1::json) AS x (id text, at bigint)",
     );
     let events = database.sql(
         "INSERT INTO events (session, id, kind, item, at, received, recommendation) \
@@ -307,6 +342,10 @@ async fn read_all(
                     let search_text = text_of(&to_new(&item));
                     page.items.push(ItemLine { item, search_text });
                 }
+                Line::Deleted(item) => {
+                    summary.deleted += 1;
+                    page.deleted.push(item);
+                }
                 Line::Event(event) => {
                     summary.events += 1;
                     page.events.push(event);
@@ -335,13 +374,15 @@ async fn read_all(
                 Line::End(expected) if expected == summary => {}
                 Line::End(_) => return Ok(Err(lines.invalid("rows are missing"))),
             }
-            if is_end || page.items.len() + page.events.len() >= PAGE as usize {
-                let Page { items: new_items, events: new_events } = std::mem::take(&mut page);
+            if is_end || page.is_full() {
+                let Page { items: new_items, deleted: gone, events: new_events } =
+                    std::mem::take(&mut page);
                 let hidden = new_items.iter().map(|line| &line.item).filter(|it| !it.available);
                 let hidden: Vec<&ItemId> = hidden.map(|it| &it.id).collect();
                 for (statement, json) in [
                     (items, to_json(&new_items)),
                     (unavailable, to_json(&hidden)),
+                    (deleted, to_json(&gone)),
                     (events, to_json(&new_events)),
                 ] {
                     if json.len() > 2 {

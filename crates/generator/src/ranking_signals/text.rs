@@ -80,7 +80,7 @@ impl TextTable {
         for (_, weight) in &mut nearest {
             *weight /= sum;
         }
-        Some(AddedText { row, neighbours: nearest })
+        Some(AddedText { row, neighbours: nearest, spread: options.spread })
     }
 
     /// The row of an item; `None` for one that has none.
