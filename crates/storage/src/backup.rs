@@ -277,34 +277,43 @@ impl Page {
     }
 }
 
+const ITEMS_SQLITE: &str = "INSERT INTO items (id, title, categories, brand, description, \
+    year, price, attributes, created, updated, revision, search_text) SELECT value ->> 'id', \
+    value ->> 'title', value -> 'categories', COALESCE(value ->> 'brand', ''), COALESCE(value \
+    ->> 'description', ''), value ->> 'year', value ->> 'price', COALESCE(value -> 'attributes', \
+    '{}'), value ->> 'created', value ->> 'updated', 1, value ->> 'search_text' FROM \
+    json_each($1)";
+const ITEMS_POSTGRES: &str = "INSERT INTO items (id, title, categories, brand, description, \
+    year, price, attributes, created, updated, revision, search_text) SELECT id, title, \
+    categories, COALESCE(brand, ''), COALESCE(description, ''), year, price, \
+    COALESCE(attributes, '{}'), created, updated, 1, search_text FROM \
+    json_to_recordset($1::json) AS x (id text, title text, categories jsonb, brand text, \
+    description text, year bigint, price double precision, attributes jsonb, created bigint, \
+    updated bigint, search_text text)";
+
+/// Ids of deleted items, which have no other fields.
+const DELETED_SQLITE: &str = "INSERT INTO items (id, title, categories, brand, description, \
+    attributes, created, updated, deleted, revision, search_text) SELECT value ->> 'id', '', \
+    '[]', '', '', '{}', value ->> 'at', value ->> 'at', value ->> 'at', 1, '' FROM json_each($1)";
+const DELETED_POSTGRES: &str = "INSERT INTO items (id, title, categories, brand, description, \
+    attributes, created, updated, deleted, revision, search_text) SELECT id, '', '[]', '', '', \
+    '{}', at, at, at, 1, '' FROM json_to_recordset($1::json) AS x (id text, at bigint)";
+
+/// What the backup says of the time of a change is of the item and its availability together.
+const UNAVAILABLE_SQLITE: &str = "INSERT INTO item_availability (item, available, changed, \
+    revision) SELECT number, 0, updated, 1 FROM json_each($1) AS x JOIN items ON items.id = \
+    x.value";
+const UNAVAILABLE_POSTGRES: &str = "INSERT INTO item_availability (item, available, changed) \
+    SELECT number, false, updated FROM json_array_elements_text($1::json) AS x (id) JOIN items \
+    ON items.id = x.id";
+
 /// Writes all rows in one transaction. The outer error is of the database and rolls back.
 async fn read_all(
     database: &Database,
     mut lines: Lines,
 ) -> Result<Result<BackupSummary, BackupError>, StorageError> {
-    let items = database.sql(
-        "INSERT INTO items (id, title, categories, brand, description, year, price, attributes, \
-         created, updated, revision, search_text) SELECT value ->> 'id', \
-         value ->> 'title', value -> 'categories', COALESCE(value ->> 'brand', ''), \
-         COALESCE(value ->> 'description', ''), value ->> 'year', value ->> 'price', \
-         COALESCE(value -> 'attributes', '{}'), value ->> 'created', \
-         value ->> 'updated', 1, value ->> 'search_text' FROM json_each($1)",
-        "INSERT INTO items (id, title, categories, brand, description, year, price, attributes, \
-         created, updated, revision, search_text) SELECT id, title, categories, \
-         COALESCE(brand, ''), COALESCE(description, ''), year, price, \
-         COALESCE(attributes, '{}'), created, updated, 1, search_text \
-         FROM json_to_recordset($1::json) AS x (id text, title text, categories jsonb, \
-         brand text, description text, year bigint, price double precision, attributes jsonb, \
-         created bigint, updated bigint, search_text text)",
-    );
-    let deleted = database.sql(
-        "INSERT INTO items (id, title, categories, brand, description, attributes, created, \
-         updated, deleted, revision, search_text) SELECT value ->> 'id', '', '[]', '', '', '{}', \
-         value ->> 'at', value ->> 'at', value ->> 'at', 1, '' FROM json_each($1)",
-        "INSERT INTO items (id, title, categories, brand, description, attributes, created, \
-         updated, deleted, revision, search_text) SELECT id, '', '[]', '', '', '{}', at, at, at, \
-         1, '' FROM json_to_recordset($1::json) AS x (id text, at bigint)",
-    );
+    let items = database.sql(ITEMS_SQLITE, ITEMS_POSTGRES);
+    let deleted = database.sql(DELETED_SQLITE, DELETED_POSTGRES);
     let events = database.sql(
         "INSERT INTO events (session, id, kind, item, at, received, recommendation) \
          SELECT value ->> 'session', value ->> 'id', value ->> 'type', value ->> 'item', \
@@ -314,14 +323,7 @@ async fn read_all(
          FROM json_to_recordset($1::json) AS x (session text, id text, type text, item text, \
          at bigint, received bigint, recommendation text)",
     );
-    // What the backup says of the time of a change is of the item and its availability together.
-    let unavailable = database.sql(
-        "INSERT INTO item_availability (item, available, changed, revision) \
-         SELECT number, 0, updated, 1 FROM json_each($1) AS x JOIN items ON items.id = x.value",
-        "INSERT INTO item_availability (item, available, changed) \
-         SELECT number, false, updated FROM json_array_elements_text($1::json) AS x (id) \
-         JOIN items ON items.id = x.id",
-    );
+    let unavailable = database.sql(UNAVAILABLE_SQLITE, UNAVAILABLE_POSTGRES);
     let mut summary = BackupSummary::default();
     with_writer!(database, connection => {
         sqlx::query("UPDATE counters SET value = value + 1 WHERE name = 'items'")
