@@ -117,6 +117,8 @@ test('without WebGPU the page stays on the CPU and shows that', async () => {
 test('an invalid response keeps the last list in use', async () => {
   await inShop(async (shop) => {
     await shop.ready();
+    // There is a list to keep.
+    await watchFirst(shop);
     await shop.page.route('**/v1/candidates', (route) =>
       route.fulfill({ status: 200, contentType: 'application/json', body: '{"half": ' }),
     );

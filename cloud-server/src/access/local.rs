@@ -4,8 +4,10 @@
 
 use actix_web::http::{
     Uri, Version,
-    header::{self, HeaderMap},
+    header::{self, HeaderMap, HeaderValue},
 };
+
+use crate::origin::Origin;
 
 /// Headers that reverse proxies and content delivery networks add.
 const FORWARDED: [&str; 11] = [
@@ -26,21 +28,30 @@ const FORWARDED: [&str; 11] = [
 /// server's own pages.
 ///
 /// It is not if a proxy has forwarded it (also nginx without any configuration, which speaks
-/// HTTP/1.0), if a page of another origin has sent it, or if it names another host: the name of a
+/// HTTP/1.0), if a page of an origin that is not in `allowed` by its name has sent it, or if it names another host: the name of a
 /// foreign page may resolve to this machine (DNS rebinding).
-pub(super) fn is_local_program(version: Version, headers: &HeaderMap) -> bool {
+pub(super) fn is_local_program(version: Version, headers: &HeaderMap, allowed: &[Origin]) -> bool {
     let is_forwarded = FORWARDED.iter().any(|name| headers.contains_key(*name));
     if is_forwarded || version < Version::HTTP_11 {
         return false;
     }
-    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
-    let host = text(header::HOST).unwrap_or_default();
-    let is_own_page = text(header::ORIGIN).is_none_or(|origin| {
-        origin.strip_prefix("http://").is_some_and(|of| of.eq_ignore_ascii_case(host))
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let is_named = |origin: &HeaderValue| {
+        let mut named = allowed.iter().filter(|allowed| **allowed != Origin::Any);
+        origin.to_str().is_ok_and(|origin| named.any(|allowed| allowed.allows(origin)))
+    };
+    let mut origins = headers.get_all(header::ORIGIN);
+    if origins.next().is_some_and(is_named) && origins.next().is_none() {
+        return is_loopback(host);
+    }
+    // Each of several values must be right.
+    let is_own_page = headers.get_all(header::ORIGIN).all(|origin| {
+        let of = origin.to_str().ok().and_then(|origin| origin.strip_prefix("http://"));
+        of.is_some_and(|of| of.eq_ignore_ascii_case(host))
     });
     let is_same_site = headers
-        .get("sec-fetch-site")
-        .is_none_or(|site| matches!(site.as_bytes(), b"same-origin" | b"none"));
+        .get_all("sec-fetch-site")
+        .all(|site| matches!(site.as_bytes(), b"same-origin" | b"none"));
     is_own_page && is_same_site && is_loopback(host)
 }
 
@@ -55,7 +66,7 @@ fn is_loopback(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::http::header::{HeaderName, HeaderValue};
+    use actix_web::http::header::HeaderName;
 
     use super::*;
 
@@ -63,9 +74,10 @@ mod tests {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
             let value = HeaderValue::from_str(value).unwrap();
-            headers.insert(HeaderName::from_static(name), value);
+            headers.append(HeaderName::from_static(name), value);
         }
-        is_local_program(version, &headers)
+        let allowed = [Origin::Any, "http://localhost:5173".parse().unwrap()];
+        is_local_program(version, &headers, &allowed)
     }
 
     #[test]
@@ -102,6 +114,11 @@ mod tests {
         ] {
             assert!(!is_local(Version::HTTP_11, &[host, ("origin", origin)]), "{origin}");
         }
+        // The operator has named this one.
+        let named = [host, ("origin", "http://localhost:5173"), ("sec-fetch-site", "same-site")];
+        assert!(is_local(Version::HTTP_11, &named));
+        let both = [host, ("origin", "http://127.0.0.1:8080"), ("origin", "http://evil.example")];
+        assert!(!is_local(Version::HTTP_11, &both));
         for site in ["cross-site", "same-site", "?"] {
             assert!(!is_local(Version::HTTP_11, &[host, ("sec-fetch-site", site)]), "{site}");
         }

@@ -121,7 +121,7 @@ impl AccessControl {
         let client = Client::of(self.proxies.client(address, headers));
         let Some(keys) = &self.keys else {
             let is_local = address.to_canonical().is_loopback();
-            let is_local = is_local && is_local_program(version, headers);
+            let is_local = is_local && is_local_program(version, headers, &self.origins);
             let role = if is_local { Role::Admin } else { Role::Public };
             return Ok(Caller { role, client, key: None });
         };

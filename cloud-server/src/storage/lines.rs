@@ -37,6 +37,31 @@ pub(crate) struct AvailabilityLine {
     pub(crate) available: bool,
 }
 
+/// A place in the cells of CSV (RFC 4180). A quote opens a cell only at its start: in other cells it
+/// is text, such as that of inches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// At the start of a cell.
+    Start,
+    /// In a cell without quotes, or after the closing quote.
+    Plain,
+    Quoted,
+    /// After a quote in a quoted cell, which closes it or is the first of two.
+    Quote,
+}
+
+impl Place {
+    /// The place after a byte other than a line feed.
+    fn after(self, byte: u8) -> Self {
+        match (self, byte) {
+            (Self::Quoted, b'"') => Self::Quote,
+            (Self::Quoted, _) | (Self::Start | Self::Quote, b'"') => Self::Quoted,
+            (_, b',') => Self::Start,
+            _ => Self::Plain,
+        }
+    }
+}
+
 /// Cuts a body that arrives in pieces into lines. A quoted cell of CSV may have line feeds.
 #[derive(Debug)]
 pub(crate) struct Lines {
@@ -44,9 +69,9 @@ pub(crate) struct Lines {
     buffer: Vec<u8>,
     /// Bytes of the buffer that were searched.
     searched: usize,
-    /// Line feeds in a quoted cell among them, and whether that cell is open.
+    /// Line feeds in a quoted cell among them, and where in a cell they end.
     feeds: u64,
-    is_quoted: bool,
+    place: Place,
     /// Whether a quoted cell was open at the end of the body, so that it has all lines after it.
     is_unclosed: bool,
     /// Number of the first line in the buffer.
@@ -65,7 +90,7 @@ impl Lines {
             buffer,
             searched: 0,
             feeds: 0,
-            is_quoted: false,
+            place: Place::Start,
             is_unclosed: false,
             number: 1,
             header: None,
@@ -82,15 +107,16 @@ impl Lines {
         let mut start = 0;
         for at in self.searched..self.buffer.len() {
             match self.buffer[at] {
-                b'"' if self.format == Format::Csv => self.is_quoted = !self.is_quoted,
                 b'\n' => {
                     self.feeds += 1;
-                    if !self.is_quoted {
+                    if self.place != Place::Quoted {
                         lines.push((self.number, self.buffer[start..at].to_vec()));
                         start = at + 1;
                         self.number += std::mem::take(&mut self.feeds);
+                        self.place = Place::Start;
                     }
                 }
+                byte if self.format == Format::Csv => self.place = self.place.after(byte),
                 _ => {}
             }
         }
@@ -106,7 +132,7 @@ impl Lines {
     /// The last line, if it has no line feed. It is no row if a quoted cell is still open.
     pub(crate) fn finish(&mut self) -> Option<Line> {
         let rest = std::mem::take(&mut self.buffer);
-        self.is_unclosed = self.is_quoted;
+        self.is_unclosed = self.place == Place::Quoted;
         (!rest.is_empty()).then_some((self.number, rest))
     }
 
@@ -167,6 +193,10 @@ impl Lines {
             csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text);
         let mut record = csv::StringRecord::new();
         reader.read_record(&mut record).map_err(|error| error.to_string())?;
+        let mut rest = csv::StringRecord::new();
+        if reader.read_record(&mut rest).map_err(|error| error.to_string())? {
+            return Err("expected lines that end with LF or CRLF, found CR alone".to_owned());
+        }
         let Some(header) = &self.header else {
             if !record.iter().any(|name| name.trim_start_matches('\u{feff}') == "id") {
                 return Err("expected a header with the column `id`".to_owned());
@@ -290,6 +320,20 @@ mod tests {
         }
         let line = (1, b" {\"id\":\"a\",\"available\":true}".to_vec());
         assert!(lines.availability(&line).unwrap().unwrap().available);
+    }
+
+    #[test]
+    fn a_quote_within_a_cell_is_text() {
+        let csv = "id,title\nx1,5\" disk\nx2,a\nx3,\"a \"\"b\"\"\nc\",d\" \nx4,7\" disk\n";
+        let lines = cut(Format::Csv, csv);
+        let numbers: Vec<u64> = lines.iter().map(|(line, _)| *line).collect();
+        assert_eq!(numbers, [1, 2, 3, 4, 6]);
+        let mut reader = Lines::new(Format::Csv);
+        let mut item = |text: &str| reader.item(&(1, text.as_bytes().to_vec()));
+        assert_eq!(item("id,title"), Ok(None));
+        assert_eq!(item("x1,5\" disk\r").unwrap().unwrap().title, "5\" disk");
+        let error = item("x1,a\rx2,b").unwrap_err();
+        assert!(error.detail.contains("CR alone"), "{error:?}");
     }
 
     #[test]
