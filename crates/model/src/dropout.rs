@@ -1,20 +1,37 @@
 //! Dropout with random numbers of the thread's own.
 //!
-//! Burn's dropout draws a number for each value from one generator of the process. That took a
-//! sixth of a training step, and the order of the draws of several threads is not defined.
+//! Burn's dropout draws a number for each value from one generator of the process. On a CPU that
+//! took a sixth of a training step, and the order of the draws of several threads is not defined.
+//! A GPU draws its numbers itself, because sending them takes longer than the step.
 
 use std::cell::RefCell;
 
-use burn::{Tensor, module::Module, tensor::TensorData};
+use burn::{
+    Tensor,
+    module::Module,
+    tensor::{Distribution, TensorData},
+};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 thread_local! {
-    static GENERATOR: RefCell<StdRng> = RefCell::new(StdRng::seed_from_u64(0));
+    static NUMBERS: RefCell<Numbers> = RefCell::new(Numbers::Host(StdRng::seed_from_u64(0)));
+}
+
+/// Where the random numbers of dropout come from.
+enum Numbers {
+    Host(StdRng),
+    Device,
 }
 
 /// Seeds the dropout of this thread.
 pub fn seed_dropout(seed: u64) {
-    GENERATOR.set(StdRng::seed_from_u64(seed));
+    NUMBERS.set(Numbers::Host(StdRng::seed_from_u64(seed)));
+}
+
+/// The dropout of this thread takes the random numbers of the tensors' device, which
+/// `Device::seed` seeds.
+pub fn draw_dropout_on_device() {
+    NUMBERS.set(Numbers::Device);
 }
 
 /// Sets values to zero at random and scales the others, so that their mean stays (Srivastava et
@@ -39,9 +56,17 @@ impl Dropout {
             return input;
         }
         let shape = input.shape();
-        let mask = GENERATOR
-            .with_borrow_mut(|generator| mask(self.probability, shape.num_elements(), generator));
-        input * Tensor::from_data(TensorData::new(mask, shape), &device)
+        let mask = NUMBERS.with_borrow_mut(|numbers| match numbers {
+            Numbers::Host(generator) => {
+                let mask = mask(self.probability, shape.num_elements(), generator);
+                Tensor::from_data(TensorData::new(mask, shape), &device)
+            }
+            Numbers::Device => {
+                let kept = 1.0 - self.probability;
+                Tensor::random(shape, Distribution::Bernoulli(kept), &device) / kept
+            }
+        });
+        input * mask
     }
 }
 
@@ -92,5 +117,17 @@ mod tests {
         assert_ne!(run(&training, 1), run(&training, 2));
         assert_eq!(run(&Device::flex(), 1), [1.0; 100]);
         assert_eq!(Dropout::new(0.0).forward(Tensor::<1>::ones([2], &training)).dims(), [2]);
+    }
+
+    #[test]
+    fn numbers_of_the_device_drop_the_same_share() {
+        let training = Device::flex().autodiff();
+        draw_dropout_on_device();
+        let dropped = Dropout::new(0.2).forward(Tensor::<1>::ones([100_000], &training));
+        let values = dropped.into_data().try_into_vec::<f32>().unwrap();
+        let zeros = values.iter().filter(|value| **value == 0.0).count() as f32;
+        assert!((zeros / 100_000.0 - 0.2).abs() < 0.0065);
+        assert!(values.iter().all(|value| *value == 0.0 || (value - 1.25).abs() < 1e-4));
+        seed_dropout(0);
     }
 }

@@ -48,7 +48,7 @@ pub use burn::tensor::Device;
 pub use checkpoint::{Checkpoint, CountsPart};
 pub use count_rows::{CountRows, MAX_NEIGHBOURS};
 pub use din::Din;
-pub use dropout::{Dropout, seed_dropout};
+pub use dropout::{Dropout, draw_dropout_on_device, seed_dropout};
 pub use error::ModelError;
 pub use gru4rec::Gru4rec;
 pub use learning::{LearningConfig, LearningExample, LearningOutcome};

@@ -21,6 +21,7 @@ mod extend;
 mod failure;
 #[cfg(feature = "llama")]
 mod fit_signals;
+mod folds;
 mod forget;
 mod forget_files;
 #[cfg(feature = "llama")]
@@ -69,6 +70,8 @@ enum Command {
     Forget(forget::Forget),
     /// Convert interaction logs and catalogues to a dataset folder.
     Import(import::Import),
+    /// Divide the users of a dataset for cross-fitting.
+    Folds(folds::Folds),
     /// Train a model.
     #[command(subcommand)]
     Train(train::Train),
@@ -128,6 +131,7 @@ fn main() -> ExitCode {
         Command::Retrain(args) => retrain::run(args),
         Command::Forget(args) => forget::run(args),
         Command::Import(import) => import::run(import),
+        Command::Folds(args) => folds::run(args),
         Command::Train(train) => train::run(train),
         #[cfg(feature = "llama")]
         Command::Convert(args) => convert::run(args),

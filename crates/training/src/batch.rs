@@ -74,24 +74,25 @@ pub fn windows<'a>(items: &'a [u32], max_length: usize, rng: &mut impl Rng) -> V
     out
 }
 
-/// Groups windows of similar length into batches of at most `positions` predictions, padding
-/// included, in random order; a longer window forms its own batch. The size is bounded in
-/// predictions rather than windows so that a step averages over a similar number of targets
-/// whatever the window length.
-pub fn batches<'a>(
-    mut windows: Vec<&'a [u32]>,
+/// Groups examples of similar `length` (the number of inputs) into batches of at most `positions`
+/// inputs, padding included, in random order; a longer example forms its own batch. The size is
+/// bounded in inputs rather than examples so that a step averages over a similar number of targets
+/// whatever the length of a window.
+pub fn batches<T>(
+    mut examples: Vec<T>,
     positions: usize,
+    length: impl Fn(&T) -> usize,
     rng: &mut impl Rng,
-) -> Vec<Vec<&'a [u32]>> {
-    windows.shuffle(rng);
+) -> Vec<Vec<T>> {
+    examples.shuffle(rng);
     // A stable sort keeps the random order within one length.
-    windows.sort_by_key(|window| window.len());
-    let mut out: Vec<Vec<&[u32]>> = Vec::new();
-    for window in windows {
-        let room = |batch: &Vec<&[u32]>| (batch.len() + 1) * (window.len() - 1) <= positions;
+    examples.sort_by_key(&length);
+    let mut out: Vec<Vec<T>> = Vec::new();
+    for example in examples {
+        let room = |batch: &Vec<T>| (batch.len() + 1) * length(&example) <= positions;
         match out.last_mut().filter(|batch| room(batch)) {
-            Some(batch) => batch.push(window),
-            None => out.push(vec![window]),
+            Some(batch) => batch.push(example),
+            None => out.push(vec![example]),
         }
     }
     out.shuffle(rng);
@@ -111,7 +112,7 @@ mod tests {
         let lengths = [3; 10].into_iter().chain([6; 3]).chain([31]);
         let windows = lengths.map(|length| &items[..length]).collect();
         let mut rng = StdRng::seed_from_u64(3);
-        let found = batches(windows, 12, &mut rng);
+        let found = batches(windows, 12, |window: &&[u32]| window.len() - 1, &mut rng);
         let mut sizes: Vec<(usize, usize)> = found
             .iter()
             .map(|batch| (batch.len(), batch.iter().map(|w| w.len()).max().unwrap()))

@@ -4,12 +4,14 @@
 //! differentiation keeps several copies. Here the logarithm of the sum over all items and its two
 //! gradients are computed for a few positions at a time, while their logits are in the cache.
 
-use burn::Tensor;
+use burn::{Tensor, tensor::TensorData};
 
-use crate::sequence_model::indices;
+use crate::{device::is_cpu, sequence_model::indices};
 
-/// Logits at a time: 2 MB.
+/// Logits at a time on a CPU: 2 MB, which its cache holds.
 const LOGITS: usize = 1 << 19;
+/// Logits at a time on a GPU, for which small products are slow: 64 MB.
+const GPU_LOGITS: usize = 1 << 24;
 
 /// Mean cross-entropy of the `targets`, `[1]`, in nats. The logit of an item is the dot product of
 /// its row, of `rows` `[items, dims]`, with the hidden state of the position, of `states`
@@ -21,6 +23,22 @@ pub(crate) fn full_softmax(states: Tensor<2>, rows: Tensor<2>, targets: &[u32]) 
     log_partition(states, rows) - of_target
 }
 
+/// As [`full_softmax`], with a distribution over some items as the target of each position: the
+/// next `targets.len() / positions` indices, with their `shares`.
+pub(crate) fn soft_targets(
+    states: Tensor<2>,
+    rows: Tensor<2>,
+    targets: &[u32],
+    shares: Vec<f32>,
+) -> Tensor<1> {
+    let ([positions, dims], device) = (states.dims(), states.device());
+    let each = targets.len() / positions;
+    let of_targets = rows.clone().select(0, indices(targets, &device));
+    let logits = of_targets.reshape([positions, each, dims]) * states.clone().unsqueeze_dim(1);
+    let shares = Tensor::<3>::from_data(TensorData::new(shares, [positions, each, 1]), &device);
+    log_partition(states, rows) - (logits.sum_dim(2) * shares).sum() / positions as f64
+}
+
 /// Mean over the positions of `ln Σ exp(logit)`, `[1]`.
 fn log_partition(states: Tensor<2>, rows: Tensor<2>) -> Tensor<1> {
     let (state_values, row_values) = (states.clone().inner(), rows.clone().inner());
@@ -28,7 +46,8 @@ fn log_partition(states: Tensor<2>, rows: Tensor<2>) -> Tensor<1> {
     let columns = row_values.clone().transpose();
     let mut of_rows = row_values.zeros_like();
     let (mut of_states, mut values) = (Vec::new(), Vec::new());
-    for states in state_values.split((LOGITS / items).clamp(1, positions), 0) {
+    let together = if is_cpu(&states.device()) { LOGITS } else { GPU_LOGITS };
+    for states in state_values.split((together / items).clamp(1, positions), 0) {
         let logits = states.clone().matmul(columns.clone());
         let largest = logits.clone().max_dim(1);
         let exponentials = (logits - largest.clone()).exp();
@@ -97,6 +116,24 @@ mod tests {
                 for (a, b) in found.iter().zip(expected) {
                     assert!((a - b).abs() <= 1e-5 * (1.0 + b.abs()), "{a} is not {b}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn soft_targets_weight_the_losses_of_single_ones() {
+        let sizes = (3, 5, 4);
+        // Two targets for each position; the second has a share of a quarter.
+        let (first, second) = ([0, 1, 4], [3, 3, 2]);
+        let soft = |states: Tensor<2>, rows: Tensor<2>, _: &[u32]| {
+            soft_targets(states, rows, &[0, 3, 1, 3, 4, 2], [0.75, 0.25].repeat(3))
+        };
+        let found = run(sizes, &[], soft);
+        let (first, second) = (run(sizes, &first, full_softmax), run(sizes, &second, full_softmax));
+        for ((found, first), second) in found.iter().zip(&first).zip(&second) {
+            for ((found, first), second) in found.iter().zip(first).zip(second) {
+                let expected = 0.75 * first + 0.25 * second;
+                assert!((found - expected).abs() < 1e-5, "{found} is not {expected}");
             }
         }
     }

@@ -41,6 +41,7 @@ mod average;
 mod batch;
 pub mod cells;
 mod decoder;
+mod device;
 mod error;
 pub mod fit;
 mod full_softmax;

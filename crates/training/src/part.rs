@@ -3,11 +3,12 @@
 use std::{panic, thread};
 
 use burn::tensor::Device;
-use tandem_model::{ModelError, seed_dropout};
+use tandem_model::ModelError;
 
 use crate::{
     SequenceModel,
     batch::Batch,
+    device::seed_dropout_on,
     gradients::{Leaves, PartGradients},
     objective::Plan,
     sequence_model::indices,
@@ -53,7 +54,7 @@ pub(crate) fn gradients<M: SequenceModel>(
 impl<M: SequenceModel> Part<M> {
     fn gradients(self, dims: usize, device: &Device) -> Result<PartGradients, ModelError> {
         let Self { model, leaves, batch, plan, share, dropout_seed } = self;
-        seed_dropout(dropout_seed);
+        seed_dropout_on(device, dropout_seed);
         let windows = batch.inputs.len() / batch.length;
         let inputs = leaves.read().clone().select(0, indices(&plan.inputs, device));
         let inputs = inputs.reshape([windows, batch.length, dims]);

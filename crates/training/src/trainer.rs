@@ -13,6 +13,7 @@ use crate::{
     Objective, SequenceModel, Snapshot,
     average::Average,
     batch::Batch,
+    device::is_cpu,
     gradients::{Leaves, PartGradients, RowValues},
     lazy_adam::LazyAdamEmbedding,
     objective::{Plan, no_full_softmax},
@@ -21,8 +22,8 @@ use crate::{
     vocabulary::BatchVocabulary,
 };
 
-/// Largest number of parts of a batch. A constant, so that a seed gives the same model on every
-/// machine.
+/// Largest number of parts of a batch on a CPU. A constant, so that a seed gives the same model on
+/// every machine.
 const PARTS: usize = 4;
 /// Fewest windows of a part.
 const MIN_PART: usize = 8;
@@ -114,6 +115,8 @@ impl<M: SequenceModel> Trainer<M> {
             return Err(ModelError::Empty("the catalogue"));
         }
         let mut rng = step_rng(config.seed, 0, device);
+        // A GPU computes a whole batch at once.
+        let parts = if is_cpu(device) { PARTS } else { 1 };
         let device = device.clone().autodiff();
         let model = build(&device)?;
         if config.objective == Objective::FullSoftmax && !model.is_dot_product() {
@@ -138,7 +141,7 @@ impl<M: SequenceModel> Trainer<M> {
             dims,
             max_length,
             device,
-            parts: PARTS,
+            parts,
             steps: 0,
         })
     }

@@ -71,6 +71,10 @@ pub(crate) struct Lists {
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = values::positive)]
     #[arg(help_heading = ADVANCED)]
     hold_out: usize,
+    /// Cross-fitting: only for users that are not in this dataset folder, which the language
+    /// model and the signals were trained on (`tandem folds`).
+    #[arg(long, value_name = "FOLDER", help_heading = ADVANCED)]
+    unseen_by: Option<PathBuf>,
     /// Newest training targets per user (training).
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = values::positive)]
     #[arg(help_heading = ADVANCED)]
@@ -79,6 +83,7 @@ pub(crate) struct Lists {
 
 pub(crate) fn run(args: &Lists) -> Result<()> {
     let dataset = Dataset::load(&args.data)?;
+    let trained_on = args.unseen_by.as_deref().map(Dataset::load).transpose()?;
     let wanted = Wanted {
         purpose: args.purpose,
         users: args.users,
@@ -87,12 +92,13 @@ pub(crate) fn run(args: &Lists) -> Result<()> {
         hold_out: args.hold_out,
         newest: args.newest,
         seed: args.seed,
+        unseen_by: trained_on.as_ref(),
     };
     let wanted = wanted.prefixes(&dataset);
     if wanted.is_empty() {
         let text = format!(
-            "{}: no user has enough items for the requested lists; import more data, or give fewer \
-             --clicks, --skip or --hold-out",
+            "{}: no user has enough items for the requested lists; import more data, give fewer \
+             --clicks, --skip or --hold-out, or give another --unseen-by",
             args.data.display()
         );
         return Err(BadInput(text).into());

@@ -1,5 +1,7 @@
 //! The prefixes of users' items that lists are generated for.
 
+use std::collections::HashSet;
+
 use clap::ValueEnum;
 use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 use tandem_dataset::Dataset;
@@ -17,7 +19,7 @@ pub(crate) enum Purpose {
 }
 
 /// The options that select the prefixes.
-pub(super) struct Wanted {
+pub(super) struct Wanted<'a> {
     pub(super) purpose: Purpose,
     pub(super) users: Option<usize>,
     pub(super) clicks: usize,
@@ -25,9 +27,11 @@ pub(super) struct Wanted {
     pub(super) hold_out: usize,
     pub(super) newest: usize,
     pub(super) seed: u64,
+    /// Dataset whose users get no list.
+    pub(super) unseen_by: Option<&'a Dataset>,
 }
 
-impl Wanted {
+impl Wanted<'_> {
     /// Users (positions in the dataset) and prefix lengths, ascending.
     pub(super) fn prefixes(&self, dataset: &Dataset) -> Vec<(usize, usize)> {
         let mut by_user: Vec<(usize, Vec<usize>)> = match self.purpose {
@@ -35,6 +39,11 @@ impl Wanted {
             Purpose::Paper => paper(dataset),
             Purpose::Training => self.training(dataset),
         };
+        if let Some(others) = self.unseen_by {
+            let others: HashSet<&str> =
+                others.sequences.iter().map(|it| it.user.as_str()).collect();
+            by_user.retain(|(user, _)| !others.contains(dataset.sequences[*user].user.as_str()));
+        }
         if let Some(users) = self.users {
             by_user.shuffle(&mut StdRng::seed_from_u64(self.seed));
             by_user.truncate(users);
@@ -98,17 +107,32 @@ mod tests {
 
     use super::*;
 
-    fn prefixes(purpose: Purpose, users: Option<usize>) -> Vec<(usize, usize)> {
+    fn dataset(lengths: &[(usize, u32)]) -> Dataset {
         let items = (0..9).map(|id| Item::untitled(id.to_string().as_str().into())).collect();
-        let sequence = |user: usize, length: u32| Sequence {
+        let sequence = |&(user, length): &(usize, u32)| Sequence {
             user: user.to_string(),
             items: (0..length).map(ItemIndex).collect(),
             times: None,
         };
-        let sequences = vec![sequence(0, 9), sequence(1, 4), sequence(2, 5), sequence(3, 6)];
-        let dataset = Dataset::new("d", Catalogue::new(items).unwrap(), sequences, None).unwrap();
-        Wanted { purpose, users, clicks: 2, skip: 0, hold_out: 3, newest: 2, seed: 7 }
-            .prefixes(&dataset)
+        let sequences = lengths.iter().map(sequence).collect();
+        Dataset::new("d", Catalogue::new(items).unwrap(), sequences, None).unwrap()
+    }
+
+    fn wanted(purpose: Purpose, users: Option<usize>) -> Wanted<'static> {
+        let (clicks, skip, hold_out, newest) = (2, 0, 3, 2);
+        Wanted { purpose, users, clicks, skip, hold_out, newest, seed: 7, unseen_by: None }
+    }
+
+    fn prefixes(purpose: Purpose, users: Option<usize>) -> Vec<(usize, usize)> {
+        wanted(purpose, users).prefixes(&dataset(&[(0, 9), (1, 4), (2, 5), (3, 6)]))
+    }
+
+    #[test]
+    fn users_of_another_dataset_get_no_list() {
+        let all = dataset(&[(0, 9), (1, 4), (2, 5), (3, 6)]);
+        let seen = dataset(&[(0, 9), (3, 6), (7, 9)]);
+        let wanted = Wanted { unseen_by: Some(&seen), ..wanted(Purpose::Training, None) };
+        assert_eq!(wanted.prefixes(&all), [(2, 1)]);
     }
 
     #[test]

@@ -69,7 +69,7 @@ pub(crate) struct FitOptions {
     /// Span of the moving average of the weights in epochs; 0 for none.
     #[arg(long, value_name = "EPOCHS", default_value_t = 0, help_heading = ADVANCED)]
     pub(crate) average: u32,
-    /// Maximum number of predictions per step; a candidate list counts as --max-length.
+    /// Maximum number of inputs per step, padding included.
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = values::positive)]
     #[arg(help_heading = ADVANCED)]
     pub(crate) batch: usize,

@@ -1,14 +1,12 @@
 //! `tandem train srm`: trains the small model that re-ranks on the device.
 
-use std::{
-    collections::HashMap,
-    path::{Path, PathBuf},
-};
+use std::{collections::HashMap, path::PathBuf};
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use tandem_dataset::{Dataset, ItemIndex};
+use tandem_evaluation::CandidateLists;
 use tandem_model::{Body, Checkpoint};
 use tandem_protocol::{ItemId, ModelConfig, ModelKind};
 use tandem_training::{
@@ -69,9 +67,12 @@ pub(crate) struct TrainSrm {
     #[arg(long, value_name = "N", conflicts_with = "lists")]
     #[arg(value_parser = values::positive, help_heading = RESEARCH)]
     newest: Option<usize>,
-    /// Cooperative training: candidate lists of `tandem lists --for training`.
-    #[arg(long, value_name = "FILE", help_heading = RESEARCH)]
-    lists: Option<PathBuf>,
+    /// Cooperative training: candidate lists of `tandem lists --for training`, one file or more.
+    #[arg(long, value_name = "FILE", num_args = 1.., help_heading = RESEARCH)]
+    lists: Vec<PathBuf>,
+    /// Train on histories as well, as without --lists.
+    #[arg(long, requires = "lists", help_heading = RESEARCH)]
+    with_histories: bool,
     /// Loss over a candidate list.
     #[arg(long, value_enum, default_value_t = ListLossName::Bce, requires = "lists")]
     #[arg(help_heading = RESEARCH)]
@@ -80,10 +81,20 @@ pub(crate) struct TrainSrm {
     #[arg(long, value_name = "N", default_value_t = 20, requires = "lists")]
     #[arg(help_heading = RESEARCH)]
     listed: usize,
-    /// Number of items ranked per list: the target, list items, then random items.
+    /// Number of items ranked per list by `bce` and `softmax`: the target, list items, then random
+    /// items.
     #[arg(long, value_name = "N", default_value_t = 100, requires = "lists")]
     #[arg(value_parser = values::positive, help_heading = RESEARCH)]
     ranked: usize,
+    /// Share of the list's probabilities in the target of `distillation`; the next item has the
+    /// rest.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.5, requires = "lists")]
+    #[arg(value_parser = values::share, help_heading = RESEARCH)]
+    teacher: f64,
+    /// Factor of the loss over lists beside that of histories.
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, requires = "with_histories")]
+    #[arg(value_parser = values::above_zero, help_heading = RESEARCH)]
+    list_weight: f64,
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) fit: FitOptions,
@@ -107,6 +118,8 @@ enum ListLossName {
     Bce,
     /// Cross-entropy of the target over the ranked items.
     Softmax,
+    /// Cross-entropy over the whole catalogue, with the list's probabilities as the target.
+    Distillation,
 }
 
 pub(crate) fn run(args: &TrainSrm) -> Result<()> {
@@ -209,8 +222,13 @@ impl TrainSrm {
     }
 
     fn training_data(&self, dataset: &Dataset, config: &FitConfig) -> Result<TrainingData> {
-        if let Some(path) = &self.lists {
-            return self.lists(path, dataset, config);
+        if !self.lists.is_empty() {
+            let data = self.lists(dataset, config)?;
+            return Ok(if self.with_histories {
+                data.with_histories(dataset, config)?
+            } else {
+                data
+            });
         }
         Ok(match self.newest {
             Some(newest) => TrainingData::newest(dataset, config, newest)?,
@@ -218,24 +236,32 @@ impl TrainSrm {
         })
     }
 
-    fn lists(&self, path: &Path, dataset: &Dataset, config: &FitConfig) -> Result<TrainingData> {
+    fn lists(&self, dataset: &Dataset, config: &FitConfig) -> Result<TrainingData> {
+        let ranked = self.ranked;
         let loss = match self.list_loss {
-            ListLossName::Bce => ListLoss::BinaryCrossEntropy,
-            ListLossName::Softmax => ListLoss::Softmax,
+            ListLossName::Bce => ListLoss::BinaryCrossEntropy { ranked },
+            ListLossName::Softmax => ListLoss::Softmax { ranked },
+            ListLossName::Distillation => ListLoss::Distillation { teacher: self.teacher as f32 },
         };
-        let objective = ListObjective { loss, ranked: self.ranked };
-        let lists = load(path, dataset)?;
+        let objective = ListObjective { loss, weight: self.list_weight };
+        let mut lists = CandidateLists::new();
+        for path in &self.lists {
+            lists.extend(load(path, dataset)?);
+        }
         Ok(TrainingData::lists(dataset, config, &lists, self.listed, objective)?)
     }
 
     /// The training strategy, as text for people.
     fn strategy(&self, options: &FitOptions) -> String {
-        let what = match (&self.lists, self.newest) {
-            (Some(_), _) => format!("cooperative training, list loss {:?}", self.list_loss),
-            (None, Some(newest)) => {
+        let what = match self.newest {
+            _ if !self.lists.is_empty() => {
+                let beside = if self.with_histories { " beside histories" } else { "" };
+                format!("cooperative training, list loss {:?}{beside}", self.list_loss)
+            }
+            Some(newest) => {
                 format!("training on the {newest} newest items, loss {}", options.loss())
             }
-            (None, None) => format!("independent training, loss {}", options.loss()),
+            None => format!("independent training, loss {}", options.loss()),
         };
         let from = self.start.as_ref().and_then(|start| start.file_name());
         let from = from.map(|name| format!(", from {}", name.display()));

@@ -5,6 +5,7 @@
 mod calibrate;
 mod evaluate;
 mod export;
+mod folds;
 mod forget;
 mod import;
 #[cfg(all(feature = "llama", unix))]

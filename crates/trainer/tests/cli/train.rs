@@ -222,3 +222,30 @@ fn unusable_options_are_refused() {
     let said = refused(&bench, &format!("{SRM} --epochs 9 --learning-rate 1e30 --warm-up 0"));
     assert!(said.contains("--learning-rate"), "{said}");
 }
+
+/// A GPU, or a Vulkan driver that computes on the CPU, takes the same steps. Needs a build with
+/// `--features wgpu`.
+#[cfg(feature = "wgpu")]
+#[test]
+fn a_gpu_trains_like_the_cpu() {
+    let bench = bench();
+    for loss in ["full", "sampled:5", "bce:2"] {
+        let train = |device: &str| {
+            let log = format!("{device}.jsonl");
+            // Without dropout, whose random numbers are the device's own.
+            let line = SRM.replace("--dropout 0.3", "--dropout 0");
+            bench.done(&format!(
+                "{line} --loss {loss} --epochs 4 --device {device} --log {log} --fresh"
+            ));
+            lines(&bench, &log)
+        };
+        let (cpu, gpu) = (train("cpu"), train("wgpu"));
+        assert_eq!((cpu.len(), gpu.len()), (4, 4));
+        for (cpu, gpu) in cpu.iter().zip(&gpu) {
+            let (expected, found) = (cpu["loss"].as_f64().unwrap(), gpu["loss"].as_f64().unwrap());
+            assert!((found - expected).abs() < 1e-3, "{loss}: {gpu} is not {cpu}");
+        }
+        fs::remove_file(bench.path("cpu.jsonl")).unwrap();
+        fs::remove_file(bench.path("wgpu.jsonl")).unwrap();
+    }
+}

@@ -11,7 +11,7 @@ pub struct FitConfig {
     pub patience: u32,
     /// Maximum history length in items.
     pub max_length: usize,
-    /// Maximum number of predictions per step; each candidate list counts as `max_length`.
+    /// Maximum number of inputs per step, padding included.
     pub batch: usize,
     /// Learning rate of the network.
     pub learning_rate: f64,

@@ -10,25 +10,28 @@ use crate::{
     ListExample, ListObjective, Rates, SequenceModel, Trainer, TrainingError, batches, windows,
 };
 
-/// All training examples, without the held-out items.
+/// All training examples, without the held-out items: histories, candidate lists or both.
 #[derive(Debug)]
-pub enum TrainingData {
-    /// Users' items, oldest first; each item is predicted from the earlier ones.
-    Histories {
-        /// Items of each user, as positions in the catalogue.
-        items: Vec<Vec<u32>>,
-        /// Number of newest items per user that are targets; all if absent.
-        newest: Option<usize>,
-    },
-    /// Candidate lists of a language model with the next item as the target.
-    Lists(Vec<TrainingExample>, ListObjective),
+pub struct TrainingData {
+    histories: Option<Histories>,
+    lists: Option<(Vec<TrainingExample>, ListObjective)>,
+}
+
+/// Users' items, oldest first; each item is predicted from the earlier ones.
+#[derive(Debug)]
+struct Histories {
+    /// Items of each user, as positions in the catalogue.
+    items: Vec<Vec<u32>>,
+    /// Number of newest items per user that are targets; all if absent.
+    newest: Option<usize>,
 }
 
 /// A history, the candidate list generated for it and the next item.
 #[derive(Clone, Debug)]
-pub struct TrainingExample {
+struct TrainingExample {
     history: Vec<u32>,
     list: Vec<u32>,
+    logprobs: Vec<f32>,
     target: u32,
 }
 
@@ -44,7 +47,8 @@ impl TrainingData {
     /// # Errors
     /// [`TrainingError::Input`] if no user has two items to train on.
     pub fn histories(dataset: &Dataset, config: &FitConfig) -> Result<Self, TrainingError> {
-        Self::of_histories(dataset, config, None)
+        let histories = Some(Histories::new(dataset, config, None)?);
+        Ok(Self { histories, lists: None })
     }
 
     /// Adaptive re-training (`LSC4Rec` §3.1): only the `newest` items of each user are targets.
@@ -56,30 +60,8 @@ impl TrainingData {
         config: &FitConfig,
         newest: usize,
     ) -> Result<Self, TrainingError> {
-        Self::of_histories(dataset, config, Some(newest))
-    }
-
-    fn of_histories(
-        dataset: &Dataset,
-        config: &FitConfig,
-        newest: Option<usize>,
-    ) -> Result<Self, TrainingError> {
-        let items = |sequence: &Sequence| -> Vec<u32> {
-            let items = training_part(sequence, config);
-            // One window contains the newest targets and their history.
-            let window = newest.map_or(items.len(), |_| items.len().min(config.max_length + 1));
-            items[items.len() - window..].iter().map(|item| item.0).collect()
-        };
-        let items: Vec<Vec<u32>> = dataset.sequences.iter().map(items).collect();
-        if items.iter().all(|items| items.len() < 2) {
-            let name = &dataset.name;
-            return Err(TrainingError::Input(format!(
-                "{name}: no user has two items to train on after {} are held out; import more data or \
-                 hold out fewer items",
-                config.hold_out
-            )));
-        }
-        Ok(Self::Histories { items, newest })
+        let histories = Some(Histories::new(dataset, config, Some(newest))?);
+        Ok(Self { histories, lists: None })
     }
 
     /// Cooperative training (`LSC4Rec` §3.1): the first `listed` items of lists, which are given
@@ -99,10 +81,12 @@ impl TrainingData {
         known.sort_unstable_by_key(|(prefix, _)| **prefix);
         let examples = known.into_iter().filter_map(|(&(user, length), list)| {
             let items = training_part(dataset.sequences.get(user)?, config);
-            let target = items.get(length)?;
+            let target = items.get(length)?.0;
             let history: Vec<u32> = items[..length].iter().map(|item| item.0).collect();
-            let list = list.iter().take(listed).map(|(item, _)| item.0).collect();
-            (!history.is_empty()).then_some(TrainingExample { history, list, target: target.0 })
+            let (list, logprobs) =
+                list.iter().take(listed).map(|(item, logprob)| (item.0, *logprob)).unzip();
+            let example = TrainingExample { history, list, logprobs, target };
+            (length > 0).then_some(example)
         });
         let examples: Vec<TrainingExample> = examples.collect();
         if examples.is_empty() {
@@ -113,35 +97,87 @@ impl TrainingData {
                 dataset.name
             )));
         }
-        Ok(Self::Lists(examples, objective))
+        Ok(Self { histories: None, lists: Some((examples, objective)) })
+    }
+
+    /// Adds the examples of [`histories`](Self::histories).
+    ///
+    /// # Errors
+    /// As [`histories`](Self::histories).
+    pub fn with_histories(
+        self,
+        dataset: &Dataset,
+        config: &FitConfig,
+    ) -> Result<Self, TrainingError> {
+        Ok(Self { histories: Some(Histories::new(dataset, config, None)?), ..self })
     }
 
     /// The batches of an epoch, in random order.
     pub(super) fn epoch(&self, config: &FitConfig, rng: &mut impl Rng) -> Vec<TrainingBatch<'_>> {
-        match self {
-            Self::Histories { items, newest } => {
-                let cut =
-                    items.iter().flat_map(|items| windows(items, config.max_length, rng)).collect();
-                batches(cut, config.batch, rng)
-                    .into_iter()
-                    .map(|windows| TrainingBatch::Windows { windows, newest: *newest })
-                    .collect()
-            }
-            Self::Lists(listed, objective) => {
-                let mut examples: Vec<ListExample<'_>> = listed
-                    .iter()
-                    .map(|TrainingExample { history, list, target }| ListExample {
-                        history,
-                        list,
-                        target: *target,
-                    })
-                    .collect();
-                examples.shuffle(rng);
-                examples
-                    .chunks((config.batch / config.max_length.max(1)).max(1))
-                    .map(|examples| TrainingBatch::Lists(examples.to_vec(), *objective))
-                    .collect()
-            }
+        let mut out = Vec::new();
+        if let Some(histories) = &self.histories {
+            out.extend(histories.epoch(config, rng));
+        }
+        if let Some((examples, objective)) = &self.lists {
+            let examples = examples.iter().map(TrainingExample::as_list).collect();
+            let together = batches(
+                examples,
+                config.batch,
+                |it: &ListExample<'_>| it.history.len().min(config.max_length),
+                rng,
+            );
+            out.extend(together.into_iter().map(|lists| TrainingBatch::Lists(lists, *objective)));
+        }
+        if self.histories.is_some() && self.lists.is_some() {
+            out.shuffle(rng);
+        }
+        out
+    }
+}
+
+impl Histories {
+    /// # Errors
+    /// [`TrainingError::Input`] if no user has two items to train on.
+    fn new(
+        dataset: &Dataset,
+        config: &FitConfig,
+        newest: Option<usize>,
+    ) -> Result<Self, TrainingError> {
+        let items = |sequence: &Sequence| -> Vec<u32> {
+            let items = training_part(sequence, config);
+            // One window contains the newest targets and their history.
+            let window = newest.map_or(items.len(), |_| items.len().min(config.max_length + 1));
+            items[items.len() - window..].iter().map(|item| item.0).collect()
+        };
+        let items: Vec<Vec<u32>> = dataset.sequences.iter().map(items).collect();
+        if items.iter().all(|items| items.len() < 2) {
+            let name = &dataset.name;
+            return Err(TrainingError::Input(format!(
+                "{name}: no user has two items to train on after {} are held out; import more data or \
+                 hold out fewer items",
+                config.hold_out
+            )));
+        }
+        Ok(Self { items, newest })
+    }
+
+    fn epoch(&self, config: &FitConfig, rng: &mut impl Rng) -> Vec<TrainingBatch<'_>> {
+        let cut =
+            self.items.iter().flat_map(|items| windows(items, config.max_length, rng)).collect();
+        batches(cut, config.batch, |window: &&[u32]| window.len() - 1, rng)
+            .into_iter()
+            .map(|windows| TrainingBatch::Windows { windows, newest: self.newest })
+            .collect()
+    }
+}
+
+impl TrainingExample {
+    fn as_list(&self) -> ListExample<'_> {
+        ListExample {
+            history: &self.history,
+            list: &self.list,
+            logprobs: &self.logprobs,
+            target: self.target,
         }
     }
 }

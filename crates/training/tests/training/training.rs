@@ -27,7 +27,7 @@ fn train(trainer: &mut Trainer<Body>, epochs: usize) {
     let mut rng = StdRng::seed_from_u64(1);
     for _ in 0..epochs {
         let cut = sequences.iter().flat_map(|items| windows(items, 6, &mut rng)).collect();
-        for batch in batches(cut, 48, &mut rng) {
+        for batch in batches(cut, 48, |window: &&[u32]| window.len() - 1, &mut rng) {
             trainer.step(&batch, RATES).unwrap();
         }
     }
