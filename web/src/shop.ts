@@ -70,7 +70,8 @@ export class Shop {
     this.#render = render;
     this.#create = create;
     this.#choices = choices;
-    this.#wire.onExchange = (exchange) => this.#count(exchange);
+    this.#wire.onRequest = () => this.#countRequest();
+    this.#wire.onExchange = (exchange) => this.#countExchange(exchange);
     this.#cloud = new CloudOnly(
       server,
       this.#wire,
@@ -387,12 +388,17 @@ export class Shop {
     this.onEvent({ name: 'decision', payload: logged });
   }
 
-  /** Counts a request of the package for a list. */
-  #count({ bytesUp, bytesDown, ms, status }: Exchange): void {
+  /** Counts a request of the package for a list, as the other side counts its own: at its start. */
+  #countRequest(): void {
+    const { traffic } = this.#state;
+    this.#set({ traffic: { ...traffic, calls: traffic.calls + 1 } });
+  }
+
+  #countExchange({ bytesUp, bytesDown, ms, status }: Exchange): void {
     const { traffic, clicks } = this.#state;
     this.#set({
       traffic: {
-        calls: traffic.calls + 1,
+        ...traffic,
         bytesUp: traffic.bytesUp + bytesUp,
         bytesDown: traffic.bytesDown + bytesDown,
       },
