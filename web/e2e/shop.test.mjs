@@ -6,6 +6,8 @@ import { after, before, test } from 'node:test';
 import { launch } from './browser.mjs';
 import { serverUrl } from './environment.mjs';
 import { ShopPage } from './shop-page.mjs';
+// Part of the same step: the controls of the drawer.
+import './internals.test.mjs';
 
 const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 

@@ -326,6 +326,8 @@ export class Shop {
   #listen(recommender: ShopRecommender): void {
     recommender.on('update', (update) => this.#receive(update));
     recommender.on('learn', (report) => {
+      // Learning is switched off by rates of zero: such a step changes nothing.
+      if (!this.#state.settings.learning) return;
       this.#set({
         steps: [...this.#state.steps, report].slice(-MAX_LOGGED),
         clicks: withLearning(this.#state.clicks, report.ms),
