@@ -360,7 +360,10 @@ export class Shop {
     }
     this.#set({ update });
     if (settle) this.#settle(update);
-    else this.#set({ newList: differs(update, this.#state.shelf) });
+    // A request that failed brought no list, though learning may have changed the order.
+    else if (update.connection.state !== 'failing') {
+      this.#set({ newList: differs(update, this.#state.shelf) });
+    }
   }
 
   #settle(update: Update): void {

@@ -336,6 +336,20 @@ describe('the shelf', () => {
     expect(state.newList).toBe(false);
   });
 
+  it('does not announce a list after a request that failed', async () => {
+    await newShop().open();
+    created[0]?.deliver({ cause: 'event', items: ranked('a', 'b') });
+    const connection = {
+      state: 'failing',
+      code: 'unreachable',
+      message: '',
+      retryInMs: 1,
+    } as const;
+    // Learning has changed the order since.
+    created[0]?.deliver({ cause: 'request', items: ranked('b', 'a'), connection });
+    expect([items(), state.newList]).toEqual([['a', 'b'], false]);
+  });
+
   it('counts a click before the model is there once, when it is there', async () => {
     const shop = newShop();
     const opened = shop.open();

@@ -208,11 +208,12 @@ function aloneBars(own: readonly Point[], metric: Metric): HTMLElement[] {
     'llm-item-tokens': 'Language model',
     'llm-item-tokens-text': 'Language model, text in training',
     'llm-item-tokens-signals': 'Language model with counts and text',
-    'llm-item-tokens-text-signals': 'All of these',
+    'llm-item-tokens-text-signals': 'Language model with all of these',
   };
-  const rows = own
-    .filter(({ protocol, name }) => protocol === 'standard' && names[name] !== undefined)
-    .map((point) => ({ name: names[point.name] ?? point.name, point }));
+  const standard = own.filter(({ protocol }) => protocol === 'standard');
+  const rows = Object.entries(names).flatMap(([id, name]) =>
+    standard.filter((point) => point.name === id).map((point) => ({ name, point })),
+  );
   return barsOf(rows, metric, ({ name }) => name.startsWith('llm') || name.startsWith('srm'));
 }
 

@@ -20,8 +20,6 @@ export function hero({ release }: SiteInfo, actions: TourActions): View {
   const meter = meterView();
   const contest = race();
   const story = tourView(actions);
-  // Without a server there is nothing to compare with.
-  story.element.hidden = release !== null;
   const element = h(
     'section',
     { class: 'hero', 'aria-labelledby': 'hero-title' },
@@ -57,6 +55,8 @@ export function hero({ release }: SiteInfo, actions: TourActions): View {
       contest.render(state);
       meter.render(state);
       story.render(state);
+      // It tells of both sides. Without a server there is only one.
+      story.element.hidden = release !== null || !state.comparing;
     },
   };
 }
