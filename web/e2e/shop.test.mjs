@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test';
 import { launch } from './browser.mjs';
 import { serverUrl } from './environment.mjs';
 import { ShopPage } from './shop-page.mjs';
-import { layoutShift, PHONE, slowPhone } from './slow-phone.mjs';
+import { layoutShift, overflow, PHONE, slowPhone } from './slow-phone.mjs';
 // Part of the same step: the controls of the drawer.
 import './internals.test.mjs';
 
@@ -167,8 +167,9 @@ test('undo takes back a click and a dislike, and a surprise opens a film', async
     await shop.ready();
     const [first, second] = await shop.shelf();
     await shop.watch(first);
+    const clicked = await shop.now();
     await shop.page.locator(`.card:has([data-item="${second}"]) .card-dislike`).last().click();
-    await shop.event('update', { like: { cause: 'event' }, since: (await shop.now()) - 500 });
+    await shop.event('update', { like: { cause: 'event' }, since: clicked });
     await shop.card(second).waitFor({ state: 'detached' });
     for (const history of [[first], []]) {
       const since = await shop.now();
@@ -271,6 +272,7 @@ test('the layout is stable on a slow phone', async () => {
       await shop.page.waitForTimeout(3000);
       const shift = await layoutShift(shop.page);
       assert.ok(shift < 0.05, `cumulative layout shift ${shift}`);
+      assert.equal(await overflow(shop.page), 0);
     },
     { viewport: PHONE, prepare: (shop) => slowPhone(shop.page) },
   );

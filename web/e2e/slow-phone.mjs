@@ -23,3 +23,7 @@ export async function slowPhone(page) {
 
 /** Cumulative layout shift so far, without shifts that a visitor brought about. */
 export const layoutShift = (page) => page.evaluate(() => window.shift);
+
+/** Pixels by which the page is wider than the window. */
+export const overflow = (page) =>
+  page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);

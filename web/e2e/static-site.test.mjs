@@ -8,7 +8,7 @@ import { after, before, test } from 'node:test';
 import { launch } from './browser.mjs';
 import { outputFile, siteFolder } from './environment.mjs';
 import { ShopPage } from './shop-page.mjs';
-import { layoutShift, PHONE, slowPhone } from './slow-phone.mjs';
+import { layoutShift, overflow, PHONE, slowPhone } from './slow-phone.mjs';
 
 const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 /** As a project page of GitHub Pages. */
@@ -143,6 +143,7 @@ test('the layout of the shop of products is stable on a slow phone', async () =>
     await page.waitForTimeout(2000);
     const shift = await layoutShift(page);
     assert.ok(shift < 0.05, `cumulative layout shift ${shift}`);
+    assert.equal(await overflow(page), 0);
   });
 });
 
