@@ -20,6 +20,8 @@ export default async function init(): Promise<void> {}
 const THRESHOLD = 0.3;
 /** Expected gain above which a list is requested. */
 const GAIN = 0.012;
+/** Clicks after which the whole disagreement counts as expected gain. */
+const AGED = 4;
 const LIST = 50;
 const MODELS = ['Example language model', 'Second language model'] as const;
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
@@ -299,8 +301,10 @@ export class Client {
     if (this.#list.cold && this.#history.length > 0) {
       return is('request', 'list_not_personal', 'the list is not personal yet');
     }
-    const gain = (disagreement ?? 0) / 20;
-    return gain > GAIN && this.#sinceList > 3
+    // Grows with the clicks since the list, and has the digits that the reason shows.
+    const aged = Math.min(1, this.#sinceList / AGED);
+    const gain = Number((((disagreement ?? 0) * aged) / 20).toFixed(3));
+    return gain > GAIN
       ? is(
           'request',
           'fresh_list_helps',

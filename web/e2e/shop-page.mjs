@@ -11,9 +11,15 @@ export class ShopPage {
   faults = [];
   /** Responses of `/v1/candidates`, each with its request. */
   #responses = [];
+  /** Requests of Tandem for lists, answered or not. Those of the other side name no release. */
+  calls = 0;
 
   constructor(page) {
     this.page = page;
+    page.on('request', (request) => {
+      if (new URL(request.url()).pathname !== '/v1/candidates') return;
+      if (request.method() === 'POST' && 'release' in request.postDataJSON()) this.calls += 1;
+    });
     page.on('pageerror', (error) => this.faults.push(error.message));
     page.on('response', (response) => {
       const asked = response.request();

@@ -8,6 +8,7 @@ import { after, before, test } from 'node:test';
 import { launch } from './browser.mjs';
 import { outputFile, siteFolder } from './environment.mjs';
 import { ShopPage } from './shop-page.mjs';
+import { layoutShift, overflow, PHONE, slowPhone } from './slow-phone.mjs';
 
 const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 /** As a project page of GitHub Pages. */
@@ -130,6 +131,19 @@ test('the shop of products filters and recommends', async () => {
     await page.getByTestId('category').first().click();
     await card.first().waitFor();
     await page.screenshot({ path: outputFile('static-goods.png'), fullPage: true });
+  });
+});
+
+test('the layout of the shop of products is stable on a slow phone', async () => {
+  await visit(async ({ page }) => {
+    await page.setViewportSize(PHONE);
+    await slowPhone(page);
+    await page.goto(`${url}goods.html`);
+    await page.getByTestId('card').first().waitFor({ timeout: 60_000 });
+    await page.waitForTimeout(2000);
+    const shift = await layoutShift(page);
+    assert.ok(shift < 0.05, `cumulative layout shift ${shift}`);
+    assert.equal(await overflow(page), 0);
   });
 });
 

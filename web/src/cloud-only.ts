@@ -13,7 +13,7 @@ export interface CloudOnlyState {
   /** Time that the last answer took, from the last click. */
   lastMs: number | null;
   problem: 'offline' | 'failing' | null;
-  /** Requests that were sent, answered or not. */
+  /** Requests that were made, answered or not. */
   calls: number;
   bytesUp: number;
   bytesDown: number;

@@ -9,9 +9,13 @@ export function bytes(count: number): string {
   return `${kilo.format(count / 1_000_000)} MB`;
 }
 
+/** The clock of a browser has steps of this size, in milliseconds. */
+const CLOCK_MS = 0.1;
+
 /** Milliseconds with about three significant digits: `0.24 ms`, `4.60 ms`, `1.2 s`. */
 export function milliseconds(value: number | null): string {
   if (value === null) return '–';
+  if (value < CLOCK_MS / 2) return `< ${CLOCK_MS} ms`;
   if (value >= 1000) return `${(value / 1000).toFixed(1)} s`;
   if (value >= 100) return `${Math.round(value)} ms`;
   return `${value.toFixed(value < 10 ? 2 : 1)} ms`;

@@ -48,6 +48,7 @@ export const defaultSettings: Settings = {
 
 /** Requests of Tandem for lists. */
 export interface Traffic {
+  /** Requests that were made since the page was opened or cleared, answered or not. */
   calls: number;
   bytesUp: number;
   /** Before compression. */

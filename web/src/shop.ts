@@ -70,7 +70,8 @@ export class Shop {
     this.#render = render;
     this.#create = create;
     this.#choices = choices;
-    this.#wire.onExchange = (exchange) => this.#count(exchange);
+    this.#wire.onRequest = () => this.#countRequest();
+    this.#wire.onExchange = (exchange) => this.#countExchange(exchange);
     this.#cloud = new CloudOnly(
       server,
       this.#wire,
@@ -325,6 +326,8 @@ export class Shop {
   #listen(recommender: ShopRecommender): void {
     recommender.on('update', (update) => this.#receive(update));
     recommender.on('learn', (report) => {
+      // Learning is switched off by rates of zero: such a step changes nothing.
+      if (!this.#state.settings.learning) return;
       this.#set({
         steps: [...this.#state.steps, report].slice(-MAX_LOGGED),
         clicks: withLearning(this.#state.clicks, report.ms),
@@ -357,7 +360,10 @@ export class Shop {
     }
     this.#set({ update });
     if (settle) this.#settle(update);
-    else this.#set({ newList: differs(update, this.#state.shelf) });
+    // A request that failed brought no list, though learning may have changed the order.
+    else if (update.connection.state !== 'failing') {
+      this.#set({ newList: differs(update, this.#state.shelf) });
+    }
   }
 
   #settle(update: Update): void {
@@ -387,12 +393,17 @@ export class Shop {
     this.onEvent({ name: 'decision', payload: logged });
   }
 
-  /** Counts a request of the package for a list. */
-  #count({ bytesUp, bytesDown, ms, status }: Exchange): void {
+  /** Counts a request of the package for a list, as the other side counts its own: at its start. */
+  #countRequest(): void {
+    const { traffic } = this.#state;
+    this.#set({ traffic: { ...traffic, calls: traffic.calls + 1 } });
+  }
+
+  #countExchange({ bytesUp, bytesDown, ms, status }: Exchange): void {
     const { traffic, clicks } = this.#state;
     this.#set({
       traffic: {
-        calls: traffic.calls + 1,
+        ...traffic,
         bytesUp: traffic.bytesUp + bytesUp,
         bytesDown: traffic.bytesDown + bytesDown,
       },

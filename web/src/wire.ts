@@ -32,7 +32,9 @@ export class Wire {
   /** Added to every request for a list, in milliseconds. */
   delayMs = 0;
   changes: ManifestChanges = { alpha: null, learning: true };
-  /** Called for each request for a list that the package makes. */
+  /** Called when the package makes a request for a list, before its delay. */
+  onRequest: () => void = () => {};
+  /** Called when such a request has been answered or has failed. */
   onExchange: (exchange: Exchange) => void = () => {};
   /** Responses that the page has fetched and the package will ask for. */
   readonly #shared = new Map<string, Promise<Stored>>();
@@ -63,11 +65,9 @@ export class Wire {
     const href = this.#real(input instanceof Request ? input.url : String(input));
     if (init?.method === 'POST') {
       const sent = { ...init, body: this.#real(String(init.body ?? '')) };
-      return this.#named(
-        href.endsWith('/v1/candidates')
-          ? await this.candidates(href, sent, this.onExchange)
-          : await this.#send(href, sent),
-      );
+      if (!href.endsWith('/v1/candidates')) return this.#named(await this.#send(href, sent));
+      this.onRequest();
+      return this.#named(await this.candidates(href, sent, this.onExchange));
     }
     const shared = this.#shared.get(href);
     this.#shared.delete(href);

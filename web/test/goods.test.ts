@@ -1,8 +1,9 @@
 // Filters of the second shop, and its generator.
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { files } from '../goods/generate.mjs';
 import { catalogueFrom } from '../src/catalogue.ts';
 import { browseGoods, everything, filterOf, type Goods, inStock } from '../src/goods/goods.ts';
+import { type GoodsRecommender, GoodsShop, type GoodsState } from '../src/goods/store.ts';
 
 const model = { kind: 'sasrec', dims: 8, blocks: 1 };
 const catalogue = catalogueFrom(
@@ -32,6 +33,45 @@ it('shows popular products first and sold-out ones only if they are wanted', () 
     browseGoods(catalogue, goods, choice, '', 9).map(({ item }) => item);
   expect(ids(everything)).toEqual(['c', 'a']);
   expect(ids({ ...everything, inStock: false })).toEqual(['c', 'a', 'b']);
+});
+
+it('waits for the first ranking before it shows an empty shelf', async () => {
+  const connection = { state: 'online', code: null, message: null, retryInMs: null } as const;
+  let listen: (update: object) => void = () => {};
+  let rank: (result: object) => void = () => {};
+  const recommender = {
+    dispose: () => {},
+    on: (name: string, listener: (update: object) => void) => {
+      if (name === 'update') listen = listener;
+      return () => {};
+    },
+    setAvailable: async () => {
+      listen({ cause: 'stock', connection, history: [], stats: { calls: 0 }, timings: {} });
+    },
+    recommend: () =>
+      new Promise((resolve) => {
+        rank = resolve;
+      }),
+  };
+  const manifest = { items: { path: 'items.json' }, model };
+  const send = async (address: string | URL | Request): Promise<Response> =>
+    String(address).endsWith('manifest')
+      ? new Response(JSON.stringify(manifest), { headers: { 'x-artifacts': 'x' } })
+      : new Response('[]');
+  const states: GoodsState[] = [];
+  const create = async () => recommender as unknown as GoodsRecommender;
+  const shop = new GoodsShop({ server: './', goods: null, send, create }, (state) => {
+    states.push(state);
+  });
+  const opened = shop.open();
+  await vi.waitFor(() => expect(states.at(-1)?.connection).not.toBeNull());
+  expect(states.at(-1)?.ranked).toBe(false);
+  // The ranking of the update and the one after the opening: the newest counts.
+  await vi.waitFor(() => expect(states.at(-1)?.phase).toBe('ready'));
+  await new Promise((resolve) => setTimeout(resolve));
+  rank({ items: [], connection });
+  await opened;
+  expect(states.at(-1)?.ranked).toBe(true);
 });
 
 it('generates the same shop every time, with every event on an item of the catalogue', () => {

@@ -12,6 +12,7 @@ import {
 } from '@tandem-rec/client';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Shop, type ShopRecommender, type ShopState } from '../src/shop.ts';
+import { meterCalls } from '../src/view/hero.ts';
 
 function update(history: string[]): Update {
   return {
@@ -335,6 +336,20 @@ describe('the shelf', () => {
     expect(state.newList).toBe(false);
   });
 
+  it('does not announce a list after a request that failed', async () => {
+    await newShop().open();
+    created[0]?.deliver({ cause: 'event', items: ranked('a', 'b') });
+    const connection = {
+      state: 'failing',
+      code: 'unreachable',
+      message: '',
+      retryInMs: 1,
+    } as const;
+    // Learning has changed the order since.
+    created[0]?.deliver({ cause: 'request', items: ranked('b', 'a'), connection });
+    expect([items(), state.newList]).toEqual([['a', 'b'], false]);
+  });
+
   it('counts a click before the model is there once, when it is there', async () => {
     const shop = newShop();
     const opened = shop.open();
@@ -377,5 +392,53 @@ describe('the comparison', () => {
     await shop.watch('1');
     expect(bodies.length).toBe(before);
     expect(state.cloud.problem).toBeNull();
+  });
+
+  it('counts failed requests of both sides, in the rows and in the share', async () => {
+    createRecommender.mockImplementation(async ({ fetch: send }) => {
+      const recommender = new FakeRecommender('cpu');
+      // Requests its first list, as the package does.
+      await send?.('./v1/candidates', { method: 'POST', body: '{}' }).catch(() => undefined);
+      created.push(recommender);
+      return recommender;
+    });
+    const others = fetch;
+    vi.stubGlobal('fetch', async (address: string, init?: RequestInit) => {
+      if (init?.method === 'POST') throw new TypeError('Failed to fetch');
+      return others(address);
+    });
+    const shop = newShop();
+    await shop.open();
+    for (let click = 0; click < 3; click += 1) await shop.watch(`${click}`);
+    await vi.waitFor(() => expect(state.cloud.problem).toBe('failing'));
+    expect(state.update?.stats.calls).toBe(0);
+    expect(meterCalls(state)).toEqual({ tandem: '1', cloud: '4', saved: '75 % fewer calls' });
+  });
+
+  it('counts a request of Tandem as soon as it is made', async () => {
+    let answer: (response: Response) => void = () => {};
+    createRecommender.mockImplementation(async ({ fetch: send }) => {
+      void send?.('./v1/candidates', { method: 'POST', body: '{}' });
+      return new FakeRecommender('cpu');
+    });
+    const others = fetch;
+    vi.stubGlobal('fetch', (address: string, init?: RequestInit) =>
+      init?.method === 'POST'
+        ? new Promise<Response>((resolve) => {
+            answer = resolve;
+          })
+        : others(address),
+    );
+    // A state of its own: the shop of another test may still explain its films.
+    let shown: ShopState | null = null;
+    const render = (next: ShopState): void => {
+      shown = next;
+    };
+    const shop = new Shop('./', render, createRecommender);
+    shop.setComparing(false);
+    await shop.open();
+    expect(shown).toMatchObject({ traffic: { calls: 1, bytesDown: 0 } });
+    answer(new Response('{"candidates":[]}'));
+    await vi.waitFor(() => expect(shown).toMatchObject({ traffic: { calls: 1, bytesDown: 17 } }));
   });
 });

@@ -175,10 +175,9 @@ function seriesOf(session: readonly Point[], metric: Metric): Series[] {
 
 function labelOf(point: Point, metric: Metric): string {
   const name = rules[point.name] ?? point.name;
-  const seeds = point.seeds === 1 ? '1 seed' : `${point.seeds} seeds`;
   return (
     `${name}: ${metrics[metric]} ${figureOf(point[metric])}, ${(point.calls ?? 0).toFixed(2)} calls, ` +
-    `${seeds}. ${point.command}`
+    `${seedsOf(point)}. ${point.command}`
   );
 }
 
@@ -198,7 +197,7 @@ function searchBars(own: readonly Point[], metric: Metric): HTMLElement[] {
   if (!known.some(({ point }) => point.search)) {
     return [h('p', { class: 'quiet' }, 'Not measured on this dataset.')];
   }
-  return [barsOf(known, metric, ({ search }) => search)];
+  return barsOf(known, metric, ({ search }) => search);
 }
 
 function aloneBars(own: readonly Point[], metric: Metric): HTMLElement[] {
@@ -209,20 +208,22 @@ function aloneBars(own: readonly Point[], metric: Metric): HTMLElement[] {
     'llm-item-tokens': 'Language model',
     'llm-item-tokens-text': 'Language model, text in training',
     'llm-item-tokens-signals': 'Language model with counts and text',
-    'llm-item-tokens-text-signals': 'All of these',
+    'llm-item-tokens-text-signals': 'Language model with all of these',
   };
-  const rows = own
-    .filter(({ protocol, name }) => protocol === 'standard' && names[name] !== undefined)
-    .map((point) => ({ name: names[point.name] ?? point.name, point }));
-  return [barsOf(rows, metric, ({ name }) => name.startsWith('llm') || name.startsWith('srm'))];
+  const standard = own.filter(({ protocol }) => protocol === 'standard');
+  const rows = Object.entries(names).flatMap(([id, name]) =>
+    standard.filter((point) => point.name === id).map((point) => ({ name, point })),
+  );
+  return barsOf(rows, metric, ({ name }) => name.startsWith('llm') || name.startsWith('srm'));
 }
 
+/** Bars, and below them the command that measured each. */
 function barsOf(
   rows: readonly { name: string; point: Point }[],
   metric: Metric,
   strong: (point: Point) => boolean,
-): HTMLElement {
-  return bars(
+): HTMLElement[] {
+  const drawn = bars(
     rows.map(({ name, point }) => ({
       name,
       value: point[metric].mean,
@@ -230,6 +231,18 @@ function barsOf(
       strong: strong(point),
     })),
   );
+  const commands = rows.flatMap(({ name, point }) => [
+    h('dt', {}, `${name}, ${seedsOf(point)}`),
+    h('dd', {}, h('code', {}, point.command)),
+  ]);
+  return [
+    drawn,
+    h('details', { class: 'commands' }, h('summary', {}, 'Commands'), h('dl', {}, ...commands)),
+  ];
+}
+
+function seedsOf({ seeds }: Point): string {
+  return seeds === 1 ? '1 seed' : `${seeds} seeds`;
 }
 
 function figureOf({ mean, sd }: Measured): string {

@@ -92,6 +92,7 @@ export function productGhosts(count: number): HTMLLIElement[] {
       h('span', { class: 'product-picture' }),
       h('span', { class: 'product-line' }),
       h('span', { class: 'product-line short' }),
+      h('span', { class: 'product-row' }),
     ),
   );
 }

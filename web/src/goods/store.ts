@@ -11,7 +11,7 @@ import { type Catalogue, loadCatalogue, loadStatus, type ServiceStatus } from '.
 import { type Choice, everything, filterOf, type Goods, inStock } from './goods.ts';
 
 /** Products on the shelf. */
-const SHELF = 12;
+export const SHELF = 12;
 
 export interface GoodsState {
   phase: 'loading' | 'ready' | 'failed';
@@ -21,6 +21,8 @@ export interface GoodsState {
   status: ServiceStatus | null;
   /** The recommended products that match the choice. */
   items: readonly RecommendedItem[];
+  /** Whether there was a first ranking, which may be empty. */
+  ranked: boolean;
   choice: Choice;
   query: string;
   history: readonly string[];
@@ -42,6 +44,7 @@ const initial: GoodsState = {
   goods: null,
   status: null,
   items: [],
+  ranked: false,
   choice: everything,
   query: '',
   history: [],
@@ -179,6 +182,7 @@ export class GoodsShop {
       const { items, connection } = await recommender.recommend({ k: SHELF, filter });
       if (number === this.#ranking) this.#set({ items, connection });
     });
+    if (number === this.#ranking) this.#set({ ranked: true });
   }
 
   async #attempt(call: (recommender: GoodsRecommender) => Promise<unknown>): Promise<void> {

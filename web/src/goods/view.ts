@@ -4,7 +4,7 @@ import type { SiteInfo } from '../site-info.ts';
 import { h, reconcile, setAttribute, setText } from '../view/dom.ts';
 import { browseGoods, highestPrice, money } from './goods.ts';
 import { productCard, productGhosts } from './product.ts';
-import type { GoodsShop, GoodsState } from './store.ts';
+import { type GoodsShop, type GoodsState, SHELF } from './store.ts';
 
 /** Products below the shelf. */
 const BROWSED = 36;
@@ -184,17 +184,24 @@ export function goodsPage(
     failed.hidden = phase !== 'failed';
     content.hidden = phase === 'failed';
     setText(failure, `${next.failure?.message ?? ''} (${next.failure?.code ?? 'internal'})`);
-    setText(about, aboutOf(next));
+    about.hidden = phase === 'failed';
+    setText(about, aboutOf(next, site.goods !== null));
+    // Its place is kept until the numbers are known.
+    const counted = catalogue !== null && (goods !== null || site.goods === null);
+    setAttribute(about, 'data-loading', counted ? null : 'true');
     setText(notice, next.status?.notice ?? '');
-    const connected = next.connection?.state;
-    setText(connection, connected === undefined ? 'Connecting' : connectionWords[connected]);
+    const connected = phase === 'failed' ? 'failing' : next.connection?.state;
+    const words = connected === undefined ? 'Connecting' : connectionWords[connected];
+    setText(connection, phase === 'failed' ? 'Not loaded' : words);
     setAttribute(connection, 'data-state', connected ?? null);
     setAttribute(offline, 'aria-pressed', String(next.offline));
     offline.disabled = phase !== 'ready';
     setText(basket, basketOf(next));
     const most = highestPrice(goods);
-    priceField.hidden = goods === null;
-    stock.hidden = goods === null;
+    priceField.hidden = site.goods === null;
+    stock.hidden = site.goods === null;
+    slider.disabled = goods === null;
+    stock.disabled = goods === null;
     setAttribute(slider, 'max', most);
     if (choice.price === null) slider.value = String(most);
     setText(price, choice.price === null ? 'any price' : money(choice.price));
@@ -226,8 +233,8 @@ export function goodsPage(
     setText(lead, leadOf(next));
     const recommended = next.items.flatMap(({ item }) => catalogue?.films.get(item) ?? []);
     list(shelf, cards.shelf, recommended, 'card');
-    const waiting = phase === 'loading' || (catalogue !== null && next.connection === null);
-    if (waiting && recommended.length === 0) shelf.append(...productGhosts(6));
+    const waiting = phase === 'loading' || (catalogue !== null && !next.ranked);
+    if (waiting && recommended.length === 0) shelf.append(...productGhosts(SHELF));
     empty.hidden = waiting || recommended.length > 0;
     setText(
       empty,
@@ -252,13 +259,16 @@ const connectionWords = {
   failing: 'Not responding',
 } as const;
 
-function aboutOf({ catalogue, goods }: GoodsState): string {
-  const count = catalogue?.films.size.toLocaleString('en') ?? '…';
-  if (goods?.generated !== true) {
+/** `priced`: the shop has prices and stock, which may not be loaded yet. */
+function aboutOf({ catalogue, goods }: GoodsState, priced: boolean): string {
+  // Not seen before they are known; as wide as the real numbers.
+  const count = catalogue?.films.size.toLocaleString('en') ?? '000';
+  const visitors = goods?.visitors.toLocaleString('en') ?? '0,000';
+  if (goods === null ? !priced : !goods.generated) {
     return `${count} products, trained by tandem quickstart.`;
   }
   return (
-    `A generated shop: its ${count} products, prices, makers and ${goods.visitors.toLocaleString('en')} ` +
+    `A generated shop: its ${count} products, prices, makers and ${visitors} ` +
     'visitors do not exist. One run of tandem quickstart trained the models on their visits. ' +
     'Category and price are filters of the package; the page tells the device what is in stock.'
   );

@@ -145,8 +145,8 @@ function waited(ms: number): string {
 }
 
 function stateText({ cloud, phase }: ShopState): string {
-  if (cloud.problem === 'offline') return 'No network: the list cannot change';
-  if (cloud.problem === 'failing') return 'The server did not answer';
+  if (cloud.problem === 'offline') return 'No network, no new list';
+  if (cloud.problem === 'failing') return 'No answer';
   if (cloud.answeredMs !== null) return `Answered after ${milliseconds(cloud.answeredMs)}`;
   return phase === 'loading' ? 'Popular films' : 'A request at every click';
 }

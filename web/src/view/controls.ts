@@ -74,10 +74,16 @@ export function controls(actions: ControlActions): View {
   }
 
   let shownModels = '';
+  /** The control that had the focus when all were disabled, and lost it by that. */
+  let focused: HTMLElement | null = null;
   return {
     element,
     render({ phase, device: used, deviceNote, switching, models, model, settings, catalogue }) {
       const busy = phase !== 'ready' || switching;
+      const { activeElement } = document;
+      if (busy && activeElement instanceof HTMLElement && element.contains(activeElement)) {
+        focused = activeElement;
+      }
       setText(device, used === 'cpu' ? 'CPU' : 'WebGPU');
       without.hidden = deviceNote === null;
       setAttribute(without, 'title', deviceNote);
@@ -107,6 +113,10 @@ export function controls(actions: ControlActions): View {
       alpha.show(settings.alpha ?? calibrated?.alpha ?? 0, null, busy);
       learning.show(settings.learning, busy);
       search.show(settings.search !== 'off', busy || calibrated?.searches === false);
+      if (busy || focused === null) return;
+      // Unless the visitor has moved on.
+      if (document.activeElement === document.body) focused.focus({ preventScroll: true });
+      focused = null;
     },
   };
 }
@@ -115,7 +125,10 @@ function field(id: string, label: string, ...content: HTMLElement[]): HTMLElemen
   return h('div', { class: 'field' }, h('label', { for: id }, label), ...content);
 }
 
-/** A slider that reports its value when it is released. */
+/** Time after the last change of a slider: each arrow key is a change of its own. */
+const SETTLED_MS = 300;
+
+/** A slider that reports its value when it rests. */
 function range(
   id: string,
   limits: { min: number; max: number; step: number },
@@ -126,13 +139,17 @@ function range(
   show(value: number, words: string | null, disabled: boolean): void;
 } {
   const output = h('output', { for: id });
+  let timer = 0;
   const input = h('input', {
     type: 'range',
     id,
     ...limits,
     'data-testid': id,
     oninput: () => setText(output, input.value),
-    onchange: () => change(Number(input.value)),
+    onchange: () => {
+      window.clearTimeout(timer);
+      timer = window.setTimeout(() => change(Number(input.value)), SETTLED_MS);
+    },
   });
   let shown = '';
   return {

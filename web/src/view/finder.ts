@@ -55,11 +55,12 @@ export function finder(actions: CardActions): {
       results.replaceChildren(...films.map((film) => card(film, actions, 'browse-card')));
     }
     results.hidden = films.length === 0;
+    const nothing = films.length === 0 && query.trim() !== '';
+    note.hidden = nothing;
     setText(
       note,
       query.trim() !== '' ? 'Found by title' : `${genre ?? 'All genres'}, most popular first`,
     );
-    const nothing = films.length === 0 && query.trim() !== '';
     none.hidden = !nothing;
     setText(none, nothing ? `No films match “${query.trim()}”.` : '');
   }
@@ -74,8 +75,9 @@ export function finder(actions: CardActions): {
   return {
     element,
     render(state) {
-      const films = state.catalogue?.films.size ?? 0;
-      setAttribute(input, 'placeholder', `Search ${films.toLocaleString('en')} films`);
+      element.hidden = state.phase === 'failed';
+      const films = state.catalogue?.films.size.toLocaleString('en') ?? '';
+      setAttribute(input, 'placeholder', films === '' ? 'Search films' : `Search ${films} films`);
       if (state.catalogue === catalogue || state.catalogue === null) return;
       catalogue = state.catalogue;
       genres.replaceChildren(

@@ -60,8 +60,10 @@ export function header(
   return {
     element,
     render({ phase, update }) {
-      const state = phase === 'ready' ? update?.connection.state : undefined;
-      setText(connection, state === undefined ? 'Connecting' : connectionWords[state]);
+      const state =
+        phase === 'failed' ? 'failing' : phase === 'ready' ? update?.connection.state : undefined;
+      const words = state === undefined ? 'Connecting' : connectionWords[state];
+      setText(connection, phase === 'failed' ? 'Not loaded' : words);
       setAttribute(connection, 'data-state', state ?? null);
     },
   };

@@ -20,8 +20,6 @@ export function hero({ release }: SiteInfo, actions: TourActions): View {
   const meter = meterView();
   const contest = race();
   const story = tourView(actions);
-  // Without a server there is nothing to compare with.
-  story.element.hidden = release !== null;
   const element = h(
     'section',
     { class: 'hero', 'aria-labelledby': 'hero-title' },
@@ -57,6 +55,8 @@ export function hero({ release }: SiteInfo, actions: TourActions): View {
       contest.render(state);
       meter.render(state);
       story.render(state);
+      // It tells of both sides. Without a server there is only one.
+      story.element.hidden = release !== null || !state.comparing;
     },
   };
 }
@@ -160,7 +160,8 @@ function meterView(): View {
   );
   return {
     element,
-    render({ clicks, update, cloud, traffic, comparing }) {
+    render(state) {
+      const { clicks, cloud, traffic, comparing } = state;
       const count = clicks.length;
       setText(title, count === 1 ? '1 click' : `${count} clicks`);
       dots.forEach((dot, at) => {
@@ -168,26 +169,38 @@ function meterView(): View {
         const record = clicks[Math.max(0, count - ROUND) + at];
         setAttribute(dot, 'data-action', record?.action ?? null);
       });
-      const calls = update?.stats.calls ?? 0;
-      setText(cells.calls.tandem, String(calls));
+      const calls = meterCalls(state);
+      setText(cells.calls.tandem, calls.tandem);
       setText(cells.traffic.tandem, bytes(traffic.bytesUp + traffic.bytesDown));
       const waited = clicks.reduce((sum, { shownMs }) => sum + shownMs, 0);
       setText(cells.waited.tandem, milliseconds(count === 0 ? null : waited));
-      setText(cells.calls.cloud, comparing ? String(cloud.calls) : '–');
+      setText(cells.calls.cloud, calls.cloud);
       setText(cells.traffic.cloud, comparing ? bytes(cloud.bytesUp + cloud.bytesDown) : '–');
       setText(
         cells.waited.cloud,
         comparing && cloud.waitedMs > 0 ? milliseconds(cloud.waitedMs) : '–',
       );
-      // Failed requests count on both sides.
-      const share = savedShare(Math.max(calls, traffic.calls), cloud.calls);
-      setText(
-        saved,
-        comparing && count > 0 && share !== null && share > 0
-          ? `${Math.round(share * 100)} % fewer calls`
-          : '',
-      );
+      setText(saved, calls.saved);
     },
+  };
+}
+
+/** The calls of both sides, answered or not, and what follows from these two numbers. */
+export function meterCalls({
+  clicks,
+  cloud,
+  traffic,
+  comparing,
+}: Pick<ShopState, 'clicks' | 'cloud' | 'traffic' | 'comparing'>): {
+  tandem: string;
+  cloud: string;
+  saved: string;
+} {
+  const share = comparing && clicks.length > 0 ? savedShare(traffic.calls, cloud.calls) : null;
+  return {
+    tandem: String(traffic.calls),
+    cloud: comparing ? String(cloud.calls) : '–',
+    saved: share === null || share <= 0 ? '' : `${Math.round(share * 100)} % fewer calls`,
   };
 }
 

@@ -1,9 +1,11 @@
 import { closeButton, dialog } from './dialog.ts';
 import { h } from './dom.ts';
 
-const MODULE = `npm install @tandem-rec/client
+/** The package is not on npm: it is packed from a checkout. */
+const PACK = `npm pack --workspace @tandem-rec/client    # in a checkout of Tandem
+npm install ./tandem-rec-client-*.tgz         # in your project`;
 
-import { createRecommender } from '@tandem-rec/client';
+const MODULE = `import { createRecommender } from '@tandem-rec/client';
 
 const rec = await createRecommender({ server: 'https://rec.example.com' });
 rec.on('update', ({ items }) => show(items.slice(0, 12)));
@@ -25,6 +27,7 @@ export function integration(): { element: HTMLElement; open(): void } {
     h('h3', {}, '1. A server with your data'),
     code(SERVER),
     h('h3', {}, '2. The package in your page'),
+    code(PACK),
     code(MODULE),
     h('h3', {}, 'or an element, without a script of your own'),
     code(ELEMENT),

@@ -180,8 +180,8 @@ function footer(): { element: HTMLElement; render(state: ShopState): void } {
   const element = h('footer', { class: 'footer' }, models, notice);
   return {
     element,
-    render({ status, catalogue, update }) {
-      const large = status?.languageModel ?? update?.model;
+    render({ status, catalogue, update, model }) {
+      const large = model ?? status?.languageModel ?? update?.model;
       setText(
         models,
         [

@@ -109,7 +109,8 @@ export function privacy(
           ? 'History, what the model has learnt, and the model’s files are stored in this browser. ' +
               'The session survives a reload. Switching this off erases all of it.'
           : 'Nothing about you is stored: history and what is learnt end with this page. Switch ' +
-              'this on to keep them in this browser. They are not sent to the server either way.',
+              'this on to keep them in this browser. What is learnt is never sent; the history is ' +
+              'sent with each request for a list.',
       );
       const { calls, bytesUp } = state.cloud;
       setText(

@@ -1,6 +1,6 @@
 import type { Catalogue } from '../catalogue.ts';
 import type { Replay, ReplayState } from '../replay/replay.ts';
-import { hitRate, ndcg, type Score, type SystemName } from '../replay/scores.ts';
+import { hitRate, ndcg, type Score, SHOWN, type SystemName } from '../replay/scores.ts';
 import type { ShopState } from '../shop.ts';
 import { h, setAttribute, setText } from './dom.ts';
 
@@ -50,7 +50,7 @@ export function replayTile(server: string, address: string): View {
           'tr',
           {},
           h('td', {}),
-          ...['Hit or miss', 'HR@10', 'NDCG@10', 'Calls'].map((name) =>
+          ...['Hit or miss', `HR@${SHOWN}`, `NDCG@${SHOWN}`, 'Calls'].map((name) =>
             h('th', { scope: 'col' }, name),
           ),
         ),
@@ -66,8 +66,8 @@ export function replayTile(server: string, address: string): View {
       'p',
       { class: 'quiet' },
       'Visitors of the log whom neither model has seen: all of their ratings were kept out of ' +
-        'training and out of the popularity. Their last ten films are replayed. Before each, every ' +
-        'system recommends ten films of the whole catalogue; a hit is the film that the visitor chose.',
+        'training and out of the popularity. Their last films are replayed. Before each, every ' +
+        `system recommends ${SHOWN} films of the whole catalogue; a hit is the film that the visitor chose.`,
     ),
     h('div', { class: 'buttons' }, next, all, stop),
     line,
@@ -76,8 +76,8 @@ export function replayTile(server: string, address: string): View {
     h(
       'p',
       { class: 'quiet' },
-      'The other visitors’ ratings of all dates were trained on. The weight of the two models and ' +
-        'the rule for calls, twenty numbers, were chosen on earlier films of all visitors. ' +
+      'Ratings of other visitors were trained on, of all dates. The weight of the two models and ' +
+        'the rule for calls were fitted to visitors who are neither trained on nor replayed. ' +
         '“Small model only” learns from the clicks and never calls.',
     ),
   );
@@ -108,7 +108,7 @@ export function replayTile(server: string, address: string): View {
       counted,
       clicks === 0
         ? ''
-        : `HR@10, NDCG@10 and calls over ${clicks} clicks of ${visitorsOf(state)}. ` +
+        : `HR@${SHOWN}, NDCG@${SHOWN} and calls over ${clicks} clicks of ${visitorsOf(state)}. ` +
             'With few clicks, differences are chance.',
     );
   }

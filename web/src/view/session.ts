@@ -39,10 +39,12 @@ export function session(actions: { undo(): void; reset(): void; openFilm(item: s
   return {
     element,
     render({ update, catalogue, phase, disliked }) {
+      element.hidden = phase === 'failed';
       const history = update?.history ?? [];
-      reset.disabled = phase !== 'ready';
       // Dislikes count as clicks and can be undone too.
-      undo.disabled = phase !== 'ready' || (update?.stats.clicks ?? 0) === 0;
+      const clicks = update?.stats.clicks ?? 0;
+      reset.disabled = phase !== 'ready' || (clicks === 0 && history.length === 0);
+      undo.disabled = phase !== 'ready' || clicks === 0;
       const key = `${history.join()} ${disliked.join()} ${catalogue === null}`;
       if (key === shown) return;
       shown = key;

@@ -110,9 +110,8 @@ function emptyText(connection: Connection['state']): string {
 
 function leadOf({ phase, progress, update, clicks, queued }: ShopState): string {
   if (phase === 'loading') {
-    const clicks = queued.length === 0 ? '' : `, ${queued.length} clicked`;
-    const what = progress?.phase === 'model' ? 'Loading the small model' : 'Loading the runtime';
-    return `Popular films${clicks}. ${what} …`;
+    const clicks = queued.length === 0 ? '' : `${queued.length} clicked. `;
+    return `${clicks}Loading the ${progress?.phase === 'model' ? 'model' : 'runtime'} …`;
   }
   if (update === null) return '';
   const last = clicks.at(-1);

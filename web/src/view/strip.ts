@@ -68,12 +68,15 @@ export function strip(
 
   return {
     element,
-    render({ phase, clicks, decision: last, steps, newList, update }) {
+    render({ phase, clicks, decision: last, steps, newList, update, comparing }) {
       element.hidden = phase === 'failed';
       fresh.hidden = !newList;
       const record = clicks.at(-1);
       if (record === undefined || last === null || (update?.history.length ?? 0) === 0) {
-        setText(rerank, 'Click a film: both sides get the same click.');
+        setText(
+          rerank,
+          comparing ? 'Click a film: both sides get the same click.' : 'Click a film.',
+        );
         setText(decision, '');
         setText(learnt, '');
         setAttribute(element, 'data-action', null);

@@ -15,7 +15,7 @@ interface View {
 
 /** One line per step, from the loss before to the loss after it. */
 export function learning(): View {
-  let drawn: ShopState['steps'] | null = null;
+  let drawn = '';
   const figure = h('p', { class: 'figure', 'data-testid': 'learn-loss' });
   const chart = s('svg', {
     class: 'chart',
@@ -27,19 +27,22 @@ export function learning(): View {
   const element = tile('Learning on this device', figure, chart, note);
   return {
     element,
-    render({ steps }) {
-      if (steps === drawn) return;
-      drawn = steps;
+    render({ steps, settings }) {
       const last = steps.at(-1);
+      const key = `${last?.step} ${steps.length} ${settings.learning}`;
+      if (key === drawn) return;
+      drawn = key;
       setText(
         figure,
         last === undefined ? '–' : `${last.lossBefore.toFixed(3)} → ${last.lossAfter.toFixed(3)}`,
       );
       setText(
         note,
-        last === undefined
-          ? 'After each click, the small model makes one learning step. What it learns stays on this device.'
-          : `Loss before and after each step; the base line is zero. Step ${last.step} took ${milliseconds(last.ms)}.`,
+        !settings.learning
+          ? 'Switched off: clicks do not change the small model.'
+          : last === undefined
+            ? 'After each click, the small model makes one learning step. What it learns stays on this device.'
+            : `Loss before and after each step; the base line is zero. Step ${last.step} took ${milliseconds(last.ms)}.`,
       );
       chart.toggleAttribute('hidden', last === undefined);
       const base = s('line', { class: 'base', x1: 0, x2: WIDTH, y1: HEIGHT, y2: HEIGHT });
