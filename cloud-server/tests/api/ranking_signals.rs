@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// A language model with random weights and signals in which counts are all that matters.
-fn with_signals(folder: &Folder) -> (PathBuf, PathBuf) {
+pub(crate) fn with_signals(folder: &Folder) -> (PathBuf, PathBuf) {
     let (gguf, signals) = (folder.path("items.gguf"), folder.path("signals"));
     let shape = DecoderConfig { kv_heads: 2, ..DecoderConfig::usual(32, 1, 2, 16) };
     random_item_tokens(&catalogue(), shape, true, 5).write(&gguf, Encoding::F32).unwrap();
@@ -55,12 +55,12 @@ fn command(folder: &Folder, (gguf, signals): &(PathBuf, PathBuf)) -> Command {
 }
 
 /// The best item after item 1, which is the first of the catalogue.
-fn best(process: &Process) -> String {
+pub(crate) fn best(process: &Process) -> String {
     let answer = process.candidates(&json!({ "history": ["1"], "k": 3 }));
     candidate_ids(&answer).remove(0)
 }
 
-fn click(process: &Process, session: &str, items: &[&str], at: u64) {
+pub(crate) fn click(process: &Process, session: &str, items: &[&str], at: u64) {
     let events: Vec<Value> = items
         .iter()
         .enumerate()
