@@ -67,8 +67,9 @@ mod codes {
     pub(super) const FULL: [&str; 3] = ["13", "4874", "53100"];
     /// `SQLITE_BUSY` and `SQLITE_LOCKED`. `55P03`: `lock_not_available`.
     pub(super) const LOCKED: [&str; 6] = ["5", "6", "261", "517", "262", "55P03"];
-    /// Classes of PostgreSQL: connection exception, operator intervention, insufficient resources.
-    pub(super) const UNAVAILABLE: [&str; 3] = ["08", "57", "53"];
+    /// Classes of PostgreSQL: connection exception, operator intervention, insufficient resources,
+    /// and for new connections no such database and no such user or another password.
+    pub(super) const UNAVAILABLE: [&str; 5] = ["08", "57", "53", "3D", "28"];
 }
 
 /// Whether a query names a table or a column that the database does not have.

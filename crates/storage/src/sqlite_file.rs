@@ -17,6 +17,9 @@ use crate::StorageError;
 /// What tells a file from another one that has its name later.
 type FileId = (u64, u64);
 
+/// Bytes of the head of every file of SQLite.
+const HEAD: u64 = 100;
+
 /// The file of SQLite and its write-ahead log.
 #[derive(Debug)]
 pub(crate) struct SqliteFile {
@@ -64,7 +67,15 @@ impl SqliteFile {
         let Some(id) = self.id else { return Ok(()) };
         let lost = |what: String| Err(StorageError::Lost { reason: what });
         match id_of(&self.path) {
-            Some(found) if found == id => {}
+            Some(found) if found == id => {
+                // What other programs write over it is not noticed, but an empty file is.
+                if std::fs::metadata(&self.path).is_ok_and(|metadata| metadata.len() < HEAD) {
+                    return lost(format!(
+                        "the file {} was emptied; stop the server, restore a backup and start it again",
+                        self.path.display()
+                    ));
+                }
+            }
             Some(_) => {
                 return lost(format!(
                     "another file has the name {} now; put the file back that the server opened, or \

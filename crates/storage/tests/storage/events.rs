@@ -193,9 +193,10 @@ fn a_visitor_is_exported_and_removed() {
         assert_eq!(storage.block_on(storage.forgotten_users()).unwrap(), [hash]);
         // Other servers learn that what they have counted may be gone.
         let other = database.open();
-        assert_eq!(other.block_on(other.erasures()).unwrap(), 1);
+        let erasures = other.block_on(other.erasures()).unwrap();
+        assert!(erasures > 0);
         storage.block_on(storage.forget_user("nobody")).unwrap();
-        assert_eq!(other.block_on(other.erasures()).unwrap(), 2);
+        assert_eq!(other.block_on(other.erasures()).unwrap(), erasures + 1);
         // The visitor can come back.
         assert_eq!(append(&storage, "ann", clicks(&["1"])), [0]);
     });
