@@ -1,10 +1,12 @@
 //! What many items cost a server: time of the start, memory, and times of lists with filters.
 //!
-//! `items [--server FILE] [--items 10000,100000]`
+//! `items [--server FILE] [--items 10000,100000] [--storage URL]`
 //!
 //! Makes a catalogue with a language model of item tokens (random weights) in a temporary folder
 //! and starts the server on it: without a storage, with an empty file of SQLite, and again with the
-//! file that then has the catalogue. Times are of requests from the same machine, medians of 100.
+//! file that then has the catalogue. At the end the server gets as many items again that the catalogue
+//! lacks. `--storage` is an empty database of PostgreSQL to use instead of the file, with one number
+//! of items. Times are of requests from the same machine, medians of 100.
 //! Lists during a change of all items are of one client that sends one request after the other.
 
 use std::{
@@ -51,7 +53,9 @@ fn main() -> Result<(), Failure> {
         println!("\n{items} items");
         let folder = tempfile::tempdir()?;
         write_release(folder.path(), items)?;
-        measure(&server, folder.path(), items)?;
+        let storage = value("--storage")
+            .unwrap_or_else(|| format!("sqlite:{}", folder.path().join("shop.db").display()));
+        measure(&server, folder.path(), items, &storage)?;
     }
     Ok(())
 }
@@ -105,13 +109,14 @@ fn write_release(folder: &Path, items: usize) -> Result<(), Failure> {
     Ok(())
 }
 
-fn measure(server: &Path, folder: &Path, items: usize) -> Result<(), Failure> {
+fn measure(server: &Path, folder: &Path, items: usize, storage: &str) -> Result<(), Failure> {
     println!("start | s | MiB");
-    let started = Server::start(server, folder, "without a storage", false)?;
+    let started = Server::start(server, folder, "without a storage", None)?;
     let without = started.resident_kib();
     drop(started);
-    drop(Server::start(server, folder, "empty storage: the catalogue is copied", true)?);
-    let server = Server::start(server, folder, "storage with the catalogue", true)?;
+    let storage = Some(storage);
+    drop(Server::start(server, folder, "empty storage: the catalogue is copied", storage)?);
+    let server = Server::start(server, folder, "storage with the catalogue", storage)?;
     println!("bytes of memory for each item, with the storage | {}", {
         server.resident_kib().saturating_sub(without) * 1024 / items as u64
     });
@@ -202,7 +207,7 @@ fn measure(server: &Path, folder: &Path, items: usize) -> Result<(), Failure> {
         server.send("PUT", "/v1/availability", "application/x-ndjson", &lines)?;
         println!("all items available: {available}, s | {:.2}", start.elapsed().as_secs_f64());
     }
-    Ok(())
+    server.add_items(items)
 }
 
 struct Server {
@@ -212,15 +217,20 @@ struct Server {
 
 impl Server {
     /// Starts a server and waits until it makes lists.
-    fn start(program: &Path, folder: &Path, name: &str, storage: bool) -> Result<Self, Failure> {
+    fn start(
+        program: &Path,
+        folder: &Path,
+        name: &str,
+        storage: Option<&str>,
+    ) -> Result<Self, Failure> {
         let port_file = folder.join("port");
         let mut command = Command::new(program);
         command.args(["--port", "0", "--port-file"]).arg(&port_file).env("RUST_LOG", "warn");
         command.arg("--data").arg(folder.join("data")).stdin(Stdio::null());
         command.arg("--artifacts").arg(folder.join("artifacts"));
         command.arg("--gguf").arg(folder.join("model.gguf"));
-        if storage {
-            command.arg("--storage").arg(folder.join("shop.db"));
+        if let Some(storage) = storage {
+            command.env("TANDEM_STORAGE", storage);
         }
         let start = Instant::now();
         let mut server = Self { child: command.spawn()?, port: 0 };
@@ -241,6 +251,37 @@ impl Server {
         let seconds = start.elapsed().as_secs_f64();
         println!("{name} | {seconds:.2} | {}", server.resident_kib() / 1024);
         Ok(server)
+    }
+
+    /// Stores items that the catalogue lacks and waits until a filter finds all of them, so that lists
+    /// may have them.
+    fn add_items(&self, items: usize) -> Result<(), Failure> {
+        let line = |number| {
+            json!({ "id": format!("new-{number}"), "title": format!("New product {number}"),
+                    "categories": ["New"], "description": "A product for tests. ".repeat(8) })
+            .to_string()
+                + "\n"
+        };
+        let lines: String = (0..items).map(line).collect();
+        let start = Instant::now();
+        self.send("POST", "/v1/items", "application/x-ndjson", &lines)?;
+        let stored = start.elapsed().as_secs_f64();
+        let body =
+            json!({ "history": [], "k": 1, "filter": { "categories": ["New"] } }).to_string();
+        loop {
+            let answer = self.ask("POST", "/v1/candidates", "application/json", &body)?;
+            let body = answer.split("\r\n\r\n").nth(1).unwrap_or_default();
+            let list: serde_json::Value = serde_json::from_str(body)?;
+            if list["total"].as_u64() == Some(items as u64) {
+                break;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        let known = start.elapsed().as_secs_f64();
+        println!(
+            "as many new items: stored after, known to lists after, s | {stored:.2} | {known:.2}"
+        );
+        Ok(())
     }
 
     /// Resident memory in KiB; 0 where the system does not tell.
@@ -278,6 +319,16 @@ impl Server {
     }
 
     fn send(&self, method: &str, path: &str, media_type: &str, body: &str) -> Result<(), Failure> {
+        self.ask(method, path, media_type, body).map(drop)
+    }
+
+    fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        media_type: &str,
+        body: &str,
+    ) -> Result<String, Failure> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
         let head = format!(
             "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
@@ -288,7 +339,7 @@ impl Server {
         stream.write_all(body.as_bytes())?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
-        if answer.starts_with("HTTP/1.1 200") { Ok(()) } else { Err(answer.into()) }
+        if answer.starts_with("HTTP/1.1 200") { Ok(answer) } else { Err(answer.into()) }
     }
 }
 

@@ -41,6 +41,10 @@ struct Shared {
     refused: VecDeque<Refusal>,
     /// The newest at the front.
     history: VecDeque<Activation>,
+    /// The activations of the database as they were read last, the newest first; `None` before that.
+    stored: Option<Vec<Activation>>,
+    /// Activations that the database does not have yet, the oldest first.
+    unstored: VecDeque<Activation>,
 }
 
 /// A release that a caller wants to be used.
@@ -121,6 +125,8 @@ impl Activations {
             stopped: false,
             refused: VecDeque::new(),
             history: VecDeque::new(),
+            stored: None,
+            unstored: VecDeque::new(),
         };
         let (shared, changed) = (Mutex::new(shared), Condvar::new());
         Self { folder, max_bytes, uploads: Arc::new(Semaphore::new(1)), shared, changed }
@@ -238,6 +244,40 @@ impl Activations {
         shared.refused.retain(|refusal| refusal.release != activation.release);
         shared.history.truncate(MAX_KEPT - 1);
         shared.history.push_front(activation);
+    }
+
+    /// The activations of the database were read, the newest first.
+    pub(crate) fn read(&self, stored: &[Activation]) {
+        self.lock().stored = Some(stored.to_vec());
+    }
+
+    /// The newest activations as far as they are known without the database: those that were read
+    /// last, and those of this server that it does not have yet. `None` if it was never read.
+    pub(crate) fn known(&self, limit: usize) -> Option<Vec<Activation>> {
+        let shared = self.lock();
+        let stored = shared.stored.as_ref()?;
+        Some(shared.unstored.iter().rev().chain(stored).take(limit).cloned().collect())
+    }
+
+    /// For the thread: an activation has to be stored.
+    pub(crate) fn to_store(&self, activation: Activation) {
+        let mut shared = self.lock();
+        if shared.unstored.len() >= MAX_KEPT {
+            shared.unstored.pop_front();
+        }
+        shared.unstored.push_back(activation);
+    }
+
+    /// For the thread: the oldest activation that has to be stored.
+    pub(crate) fn next_to_store(&self) -> Option<Activation> {
+        self.lock().unstored.front().cloned()
+    }
+
+    /// For the thread: that activation is in the database, whose newest ones are `stored`.
+    pub(crate) fn is_stored(&self, stored: Vec<Activation>) {
+        let mut shared = self.lock();
+        shared.unstored.pop_front();
+        shared.stored = Some(stored);
     }
 
     /// For the thread: it stopped to load.

@@ -71,9 +71,10 @@ async fn follow_items(state: web::Data<AppState>) {
     }
 }
 
-/// Counts the events that other servers have stored.
-async fn follow_events(state: &AppState, storage: &Storage) -> Result<(), StorageError> {
+/// Counts the events that other servers have stored, and counts anew after the removal of a visitor.
+pub(crate) async fn follow_events(state: &AppState, storage: &Storage) -> Result<(), StorageError> {
     let AppState { items, live_counts, recommender, trends, .. } = state;
+    live_counts.erase(recommender, items, storage).await?;
     live_counts.follow(recommender, items, storage, None).await?;
     trends.refresh(items, storage).await
 }

@@ -154,6 +154,11 @@ pub enum ApiError {
         "the disk of the server's database is full, which its operator has to change; nothing of the request is stored"
     )]
     StorageFull,
+    /// The file or the tables of the database are gone, or of another version.
+    #[error(
+        "the server's database was removed or changed, which its operator has to repair: the log of the server says how; nothing of the request is stored"
+    )]
+    StorageLost,
     /// The file system or the database does not answer.
     #[error("the server's storage does not answer; retry after `Retry-After` seconds")]
     StorageTimeout,
@@ -201,7 +206,9 @@ impl ApiError {
                 &error_table::UNSUPPORTED_MEDIA_TYPE
             }
             Self::NotReady | Self::NoGenerator | Self::ShuttingDown => &error_table::NOT_READY,
-            Self::Overloaded { .. } | Self::Busy | Self::StorageTimeout => &error_table::OVERLOADED,
+            Self::Overloaded { .. } | Self::Busy | Self::StorageTimeout | Self::StorageLost => {
+                &error_table::OVERLOADED
+            }
             Self::EventLogFull => &error_table::EVENT_LOG_FULL,
             Self::StorageFull => &error_table::STORAGE_FULL,
             Self::Timeout { .. } => &error_table::TIMEOUT,
@@ -252,6 +259,7 @@ impl ApiError {
             Self::NotReady | Self::NoGenerator => Some(LOADING_RETRY_S),
             Self::Busy | Self::ShuttingDown => Some(BUSY_RETRY_S),
             Self::StorageTimeout => Some(STORAGE_RETRY_S),
+            Self::StorageLost => Some(FULL_RETRY_S),
             Self::EventLogFull | Self::StorageFull => Some(FULL_RETRY_S),
             _ => None,
         }

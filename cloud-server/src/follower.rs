@@ -9,7 +9,7 @@ use std::{
 };
 
 use tandem_dataset::{Catalogue, files::write_atomically};
-use tandem_storage::{Activation, Storage, StorageError};
+use tandem_storage::{Activation, StorageError};
 
 use crate::{
     activations::{Activations, Next, Outcome, Wanted},
@@ -30,6 +30,8 @@ const POLL: Duration = Duration::from_secs(1);
 const RETRY_INTERVAL: Duration = Duration::from_secs(30);
 /// Time between two looks at whether a language model is loaded.
 const LOADING_POLL: Duration = Duration::from_millis(20);
+/// Number of activations that are read from the database.
+const ACTIVATIONS: u32 = 50;
 /// The caller of an activation that the file `current` asked for.
 const SERVER: &str = "server";
 
@@ -123,6 +125,8 @@ struct Following {
 impl Following {
     /// Switches to the release that `current` names, if it is a new one.
     fn look(&mut self) {
+        // What an outage of the database has left; else there is nothing to store.
+        let _ = self.store();
         // The file is replaced atomically; without it, the release in use stays.
         let Ok(name) = read_current(&self.current) else { return };
         let is_refused = self
@@ -202,19 +206,24 @@ impl Following {
         let AppState { items, live_counts, recommender: in_use, .. } = &*self.state;
         let sink = self.state.event_sink();
         let mut counted = None;
-        if let Some(sink) = &sink
-            && let Err(error) =
-                sink.replay(&LiveCounts::default(), &recommender, items, &mut counted)
-        {
-            tracing::warn!(%error, "the new release does not count the newest events yet");
-        }
-        let recommender = Arc::new(recommender);
+        let mut replay = |sink: &EventSink, recommender: &Recommender| {
+            let counts = LiveCounts::default();
+            if let Err(error) = sink.replay(&counts, recommender, items, &mut counted) {
+                tracing::warn!(%error, "the new release does not count the newest events yet");
+            }
+        };
         let earlier = match &sink {
-            // Events that arrive meanwhile are counted for the new release.
-            Some(EventSink::Storage(storage)) => {
+            Some(sink @ EventSink::Storage(storage)) => {
+                replay(sink, &recommender);
+                // Events that arrive meanwhile are counted for the new release.
+                let recommender = Arc::new(recommender);
                 storage.block_on(live_counts.replace(in_use, recommender, counted))
             }
-            _ => in_use.replace(recommender),
+            Some(sink @ EventSink::Files(log)) => log.alone(|| {
+                replay(sink, &recommender);
+                in_use.replace(Arc::new(recommender))
+            }),
+            None => in_use.replace(Arc::new(recommender)),
         };
         self.retired.push(earlier);
         let previous = std::mem::replace(&mut self.in_use, name.to_owned());
@@ -260,10 +269,11 @@ impl Following {
         let (release, previous) = (name.to_owned(), Some(previous.to_owned()));
         let caller = caller.to_owned();
         let activation = Activation { at: now(), release, previous, caller };
-        if let Some(storage) = &self.state.storage
-            && let Err(error) = store(storage, &activation)
-        {
-            tracing::warn!(%error, "an activation is not in the database");
+        if self.state.storage.is_some() {
+            self.activations.to_store(activation.clone());
+            if let Err(error) = self.store() {
+                tracing::warn!(%error, "an activation is not in the database yet");
+            }
         }
         self.activations.activated(activation);
     }
@@ -271,19 +281,42 @@ impl Following {
     /// Records the release of the start, if it is not the last one in the database.
     fn record_start(&self) {
         let Some(storage) = &self.state.storage else { return };
-        let recorded = storage.block_on(storage.activations(1)).and_then(|last| {
-            let last = last.into_iter().next().map(|activation| activation.release);
-            let activation = Activation {
+        let recorded = storage.block_on(storage.activations(ACTIVATIONS)).and_then(|stored| {
+            self.activations.read(&stored);
+            self.activations.to_store(Activation {
                 at: now(),
                 release: self.in_use.clone(),
-                previous: last,
+                previous: stored.into_iter().next().map(|activation| activation.release),
                 caller: SERVER.to_owned(),
-            };
-            store(storage, &activation)
+            });
+            self.store()
         });
         if let Err(error) = recorded {
             tracing::warn!(%error, "the release of the start is not in the database");
         }
+    }
+
+    /// Stores the activations that the database does not have yet. During an outage it fails at once.
+    fn store(&self) -> Result<(), StorageError> {
+        let Some(storage) = &self.state.storage else { return Ok(()) };
+        while let Some(activation) = self.activations.next_to_store() {
+            let stored = storage.block_on(async {
+                let newest = storage.activations(1).await?;
+                // Another server of the same database and folder has stored it: then this one has
+                // found the release in `current`.
+                let is_there = newest.first().is_some_and(|last| {
+                    // The second: the connection was lost after it was stored.
+                    activation.caller == SERVER && last.release == activation.release
+                        || *last == activation
+                });
+                if !is_there {
+                    storage.record_activation(&activation).await?;
+                }
+                storage.activations(ACTIVATIONS).await
+            })?;
+            self.activations.is_stored(stored);
+        }
+        Ok(())
     }
 
     /// Stops the models of earlier recommenders that answer no more requests.
@@ -293,18 +326,4 @@ impl Following {
             Arc::strong_count(retired) > 1 || !retired.models.stop(Duration::ZERO)
         });
     }
-}
-
-/// Stores an activation, unless another server of the same database and folder has done so: then
-/// this one has found the release in `current`.
-fn store(storage: &Storage, activation: &Activation) -> Result<(), StorageError> {
-    let Activation { release, previous, caller, .. } = activation;
-    storage.block_on(async {
-        if caller == SERVER
-            && storage.activations(1).await?.first().is_some_and(|last| last.release == *release)
-        {
-            return Ok(());
-        }
-        storage.record_activation(release, previous.as_deref(), caller).await
-    })
 }

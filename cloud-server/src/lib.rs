@@ -69,6 +69,7 @@ mod routes;
 mod secrets;
 mod serve;
 mod server;
+mod shown_items;
 mod signals;
 mod similar;
 mod start_error;

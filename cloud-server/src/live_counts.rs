@@ -3,10 +3,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tandem_dataset::ItemIndex;
+use tandem_dataset::{Catalogue, ItemIndex, counts::CountTable};
 use tandem_generator::ranking_signals::RankingSignals;
 use tandem_protocol::ItemId;
 use tandem_storage::{EventPosition, Storage, StorageError, StoredEvent};
@@ -34,6 +34,8 @@ pub(crate) struct LiveCounts {
     /// How far the events of the database were counted for the recommender in use; `None` without
     /// signals or events in a database. One reader at a time.
     read: tokio::sync::Mutex<Option<CountedEvents>>,
+    /// Held while the events are counted anew.
+    recounting: tokio::sync::Mutex<()>,
 }
 
 /// Which events of the database the counts of some signals have. Events of this server and of
@@ -44,18 +46,52 @@ pub(crate) struct CountedEvents {
     /// Time of the newest event of the training in seconds since 1970. Of the events that are read
     /// at first only newer ones count; `None` after those.
     trained_until: Option<i64>,
+    /// Number of erasures before the first event was read; `None` before that.
+    erasures: Option<i64>,
 }
 
 impl CountedEvents {
     /// The events that the signals have from their training.
     pub(crate) fn new(signals: &RankingSignals) -> Self {
         let newest = signals.counts().map_or(i64::MAX, |counts| counts.newest());
-        Self { position: EventPosition::default(), trained_until: Some(newest) }
+        Self { position: EventPosition::default(), trained_until: Some(newest), erasures: None }
     }
 
     fn is_new(&self, event: &StoredEvent) -> bool {
         let seconds = (event.at / MILLISECONDS).cast_signed();
         is_interaction(event.kind) && self.trained_until.is_none_or(|trained| seconds > trained)
+    }
+
+    /// Hands the events that are missing to `count`: session, item and time.
+    async fn read(
+        &mut self,
+        recommender: &Recommender,
+        items: &LiveItems,
+        storage: &Storage,
+        mut count: impl FnMut((&str, &ItemId, u64)),
+    ) -> Result<(), StorageError> {
+        if self.erasures.is_none() {
+            // Before the events: a removal that happens meanwhile is seen the next time.
+            self.erasures = Some(storage.erasures().await?);
+        }
+        loop {
+            let new = storage.new_events(0, &self.position, PAGE).await?;
+            let wanted: Vec<_> = new.events.iter().filter(|it| self.is_new(it)).collect();
+            // Another server may have stored an item since this one has looked.
+            let position = |id: &ItemId| items.position(&recommender.catalogue, id);
+            if wanted.iter().any(|event| position(&event.item).is_none()) {
+                items.refresh(storage).await?;
+            }
+            // Without a point at which it can be cancelled.
+            for event in wanted {
+                count((&event.session, &event.item, event.at));
+            }
+            self.position = new.next;
+            if !new.has_more {
+                self.trained_until = None;
+                return Ok(());
+            }
+        }
     }
 }
 
@@ -81,6 +117,69 @@ impl Sessions {
     }
 }
 
+/// The positions of the items before an event and of its own, and its time in seconds since 1970;
+/// `None` if its item has no `position`. `at` is in milliseconds since 1970; a time in the future
+/// counts as now.
+fn pairs(
+    before: &[ItemId],
+    position: impl Fn(&ItemId) -> Option<ItemIndex>,
+    (item, at): (&ItemId, u64),
+) -> Option<(Vec<ItemIndex>, ItemIndex, i64)> {
+    let index = position(item)?;
+    let before = before.iter().filter_map(position).collect();
+    Some((before, index, (at.min(now()) / MILLISECONDS).cast_signed()))
+}
+
+/// Counts that are made anew from those of the training, while lists use the earlier ones.
+pub(crate) struct Recount {
+    table: CountTable,
+    sessions: Sessions,
+    trained_until: i64,
+}
+
+impl Recount {
+    /// Begins with the counts of the training. `None`, with an error in the log, if they cannot be
+    /// read: then the counts stay until the next start or release. Blocks.
+    pub(crate) fn begin(signals: &RankingSignals, catalogue: &Catalogue) -> Option<Self> {
+        let reason = match signals.trained_counts(catalogue) {
+            Ok(Some(table)) => {
+                let trained_until = table.newest();
+                return Some(Self { table, sessions: Sessions::default(), trained_until });
+            }
+            Ok(None) => "they are from no file".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        tracing::error!(
+            reason,
+            "the counts of the ranking signals keep a visitor that was removed until the next start \
+             or release"
+        );
+        None
+    }
+
+    fn count(
+        &mut self,
+        position: impl Fn(&ItemId) -> Option<ItemIndex>,
+        (session, item, at): (&str, &ItemId, u64),
+    ) {
+        let before = self.sessions.push(session, item.clone());
+        if let Some((before, index, seconds)) = pairs(&before, position, (item, at)) {
+            self.table.add(&before, index, seconds);
+        }
+    }
+
+    /// As [`Recount::count`], of an event that the training may have.
+    pub(crate) fn replay(
+        &mut self,
+        position: impl Fn(&ItemId) -> Option<ItemIndex>,
+        (session, item, at): (&str, &ItemId, u64),
+    ) {
+        if (at / MILLISECONDS).cast_signed() > self.trained_until {
+            self.count(position, (session, item, at));
+        }
+    }
+}
+
 impl LiveCounts {
     /// Counts an item that was chosen in a session. `at` is in milliseconds since 1970 by the
     /// device's clock; a time in the future counts as now. Items without a `position` are not
@@ -91,14 +190,63 @@ impl LiveCounts {
         position: impl Fn(&ItemId) -> Option<ItemIndex>,
         (session, item, at): (&str, &ItemId, u64),
     ) {
-        let before = {
-            let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-            sessions.push(session, item.clone())
+        let before = self.sessions().push(session, item.clone());
+        if let Some((before, index, seconds)) = pairs(&before, position, (item, at)) {
+            signals.count(&before, index, seconds);
+        }
+    }
+
+    /// Uses counts that were made anew.
+    pub(crate) fn finish(&self, signals: &RankingSignals, anew: Recount) {
+        *self.sessions() = anew.sessions;
+        signals.replace_counts(anew.table);
+    }
+
+    /// Counts all events anew if a visitor was removed since they were counted, by any server. Lists
+    /// use the earlier counts meanwhile.
+    pub(crate) async fn erase(
+        &self,
+        current: &CurrentRecommender,
+        items: &LiveItems,
+        storage: &Storage,
+    ) -> Result<(), StorageError> {
+        let _alone = self.recounting.lock().await;
+        let Some(known) = self.read.lock().await.as_ref().map(|counted| counted.erasures) else {
+            return Ok(());
         };
-        let Some(index) = position(item) else { return };
-        let before: Vec<ItemIndex> = before.iter().filter_map(position).collect();
-        let seconds = at.min(now()) / MILLISECONDS;
-        signals.count(&before, index, seconds.cast_signed());
+        let erasures = storage.erasures().await?;
+        if known == Some(erasures) {
+            return Ok(());
+        }
+        let recommender = current.get();
+        let Some(signals) = recommender.signals.clone() else { return Ok(()) };
+        let catalogue = Arc::clone(&recommender.catalogue);
+        let reading = {
+            let signals = Arc::clone(&signals);
+            tokio::task::spawn_blocking(move || Recount::begin(&signals, &catalogue))
+        };
+        let Ok(Some(mut anew)) = reading.await else {
+            if let Some(counted) = &mut *self.read.lock().await {
+                counted.erasures = Some(erasures);
+            }
+            return Ok(());
+        };
+        let mut counted = CountedEvents {
+            position: EventPosition::default(),
+            trained_until: Some(anew.trained_until),
+            erasures: Some(erasures),
+        };
+        let position = |id: &ItemId| items.position(&recommender.catalogue, id);
+        counted.read(&recommender, items, storage, |event| anew.count(position, event)).await?;
+        let mut read = self.read.lock().await;
+        // Those that were counted meanwhile.
+        counted.read(&recommender, items, storage, |event| anew.count(position, event)).await?;
+        // Another release that is in use by now was counted for itself, and is looked at next time.
+        if Arc::ptr_eq(&current.get(), &recommender) && read.is_some() {
+            self.finish(&signals, anew);
+            *read = Some(counted);
+        }
+        Ok(())
     }
 
     /// A function that counts earlier events, with session, item and time, if they are newer than
@@ -126,23 +274,8 @@ impl LiveCounts {
     ) -> Result<(), StorageError> {
         let Some(signals) = &recommender.signals else { return Ok(()) };
         let position = |id: &ItemId| items.position(&recommender.catalogue, id);
-        loop {
-            let new = storage.new_events(0, &counted.position, PAGE).await?;
-            let wanted: Vec<_> = new.events.iter().filter(|it| counted.is_new(it)).collect();
-            // Another server may have stored an item since this one has looked.
-            if wanted.iter().any(|event| position(&event.item).is_none()) {
-                items.refresh(storage).await?;
-            }
-            // Without a point at which it can be cancelled.
-            for event in wanted {
-                self.count(signals, position, (&event.session, &event.item, event.at));
-            }
-            counted.position = new.next;
-            if !new.has_more {
-                counted.trained_until = None;
-                return Ok(());
-            }
-        }
+        let count = |event: (&str, &ItemId, u64)| self.count(signals, position, event);
+        counted.read(recommender, items, storage, count).await
     }
 
     /// Counts the new events of the database, unless that of the number `until` was counted before.
@@ -181,18 +314,19 @@ impl LiveCounts {
 
     /// Forgets a session.
     pub(crate) fn forget(&self, session: &str) {
-        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sessions = self.sessions();
         sessions.newer.remove(session);
         sessions.older.remove(session);
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, Sessions> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use tandem_dataset::{
-        Catalogue, Item,
-        counts::{CountOptions, CountTable},
-    };
+    use tandem_dataset::{Item, counts::CountOptions};
     use tandem_generator::ranking_signals::SignalWeights;
 
     use super::*;

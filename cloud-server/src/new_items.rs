@@ -29,7 +29,10 @@ const POLL: Duration = Duration::from_millis(100);
 /// Time until items are read again after a failure.
 const RETRY: Duration = Duration::from_secs(1);
 /// Number of items that are read and embedded at a time. They are candidates together.
-const BATCH: usize = 64;
+const EMBEDDED: usize = 64;
+/// Number of items that are read at a time if no texts are embedded. Each answer of the database takes
+/// a while, and each change of the items copies the table of those before.
+const READ: usize = 10_000;
 
 /// The thread.
 #[derive(Debug)]
@@ -108,8 +111,10 @@ struct Reader {
 impl Reader {
     /// Reads some of the items that changed. Returns whether there were any.
     fn read(&mut self) -> Result<bool, ReadError> {
-        let Some(changed) = self.state.items.take_changed(BATCH) else { return Ok(false) };
         let recommender = self.state.recommender();
+        let table = recommender.signals.as_deref().and_then(RankingSignals::text);
+        let batch = if table.is_some() && self.embedder.is_some() { EMBEDDED } else { READ };
+        let Some(changed) = self.state.items.take_changed(batch) else { return Ok(false) };
         if !Arc::ptr_eq(&recommender.catalogue, &changed.catalogue) {
             // A new release is about to be put in use.
             self.state.items.take_back(changed);

@@ -348,7 +348,8 @@ fn prepare(args: &Args) -> Result<Prepared, StartError> {
     let events = args.events.as_deref();
     let events =
         events.map(|folder| EventLog::open(folder, args.events_max_bytes())).transpose()?;
-    let storage = args.storage.as_ref().map(Storage::open).transpose()?;
+    let patience = Duration::from_secs(args.storage_wait);
+    let storage = args.storage.as_ref().map(|it| Storage::open_within(it, patience)).transpose()?;
     let access = access(args)?;
     Ok(Prepared { parts, embedder, release, events: events.map(Arc::new), storage, access })
 }

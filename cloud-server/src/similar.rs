@@ -18,9 +18,21 @@ pub(crate) enum Comparison {
     SmallModel,
 }
 
+/// How similar items are to one.
+#[derive(Debug)]
+pub(crate) struct Similarities {
+    /// What the scores are made of: the comparisons that the release has and that tell items apart.
+    pub(crate) by: Vec<Comparison>,
+    /// By the position of the item.
+    pub(crate) scores: Vec<f32>,
+    /// The part of the counts before it is divided by its standard deviation; empty if they were
+    /// not compared.
+    pub(crate) counted: Vec<f32>,
+}
+
 /// The similarity of items to `item`, by their positions: those of the catalogue and, after them,
-/// `added` ones. Also what it is made of: each comparison that the release has and that tells items
-/// apart, divided by its standard deviation. `only` is the one comparison that is wanted.
+/// `added` ones. Each comparison is divided by its standard deviation. `only` is the one comparison
+/// that is wanted.
 ///
 /// An added item has no row of the small model: those of the known items with the most similar
 /// texts stand in for it, and nothing is compared with its own.
@@ -29,7 +41,7 @@ pub(crate) fn similarities(
     added: Option<&AddedItems>,
     item: ItemIndex,
     only: Option<Comparison>,
-) -> (Vec<Comparison>, Vec<f32>) {
+) -> Similarities {
     let known = recommender.catalogue.len();
     let items = added.map_or(known, AddedItems::positions);
     let (mut by, mut sums) = (Vec::new(), vec![0.0; items]);
@@ -45,7 +57,7 @@ pub(crate) fn similarities(
         }
     };
     let is_wanted = |comparison| only.is_none_or(|only| only == comparison);
-    let mut values = vec![0.0; items];
+    let (mut values, mut counted) = (vec![0.0; items], Vec::new());
     if let Some(signals) = &recommender.signals {
         if is_wanted(Comparison::Counts)
             && let Some(counts) = signals.counts()
@@ -53,6 +65,7 @@ pub(crate) fn similarities(
         {
             drop(counts);
             add(Comparison::Counts, &values);
+            counted.clone_from(&values);
         }
         if is_wanted(Comparison::Text)
             && let Some(text) = signals.text()
@@ -70,7 +83,7 @@ pub(crate) fn similarities(
         }
         add(Comparison::SmallModel, &values);
     }
-    (by, sums)
+    Similarities { by, scores: sums, counted }
 }
 
 /// The cosine of each item's row and that of `item`; 0 where a row is empty.

@@ -23,6 +23,7 @@ use crate::{
     metrics::Metrics,
     models::ServedModel,
     recommender::{CurrentRecommender, Recommender},
+    shown_items::ShownItems,
     storage::EventSink,
     traces::Traces,
     trends::Trends,
@@ -63,6 +64,8 @@ pub struct AppState {
     pub(crate) live_counts: LiveCounts,
     /// How often items were chosen lately.
     pub(crate) trends: Trends,
+    /// The items that lists have shown lately.
+    pub(crate) shown_items: ShownItems,
     pub(crate) connections: Admission,
     pub(crate) metrics: Metrics,
     /// Large requests for rows are answered one at a time, beside the language models.
@@ -94,6 +97,7 @@ impl AppState {
             bodies: BodyBudget::new(limits.body_memory),
             live_counts: LiveCounts::default(),
             trends: Trends::default(),
+            shown_items: ShownItems::default(),
             connections: Admission::new(connections.total, connections.per_address),
             metrics: Metrics::default(),
             large_rows: Semaphore::new(1),

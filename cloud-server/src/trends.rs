@@ -36,7 +36,15 @@ pub(crate) struct Trends {
     /// When the server started, in milliseconds since 1970.
     started: u64,
     /// Which events were read from the database. One reader at a time.
-    read: tokio::sync::Mutex<EventPosition>,
+    read: tokio::sync::Mutex<Read>,
+}
+
+/// How far the events of the database were counted.
+#[derive(Debug, Default)]
+struct Read {
+    position: EventPosition,
+    /// Number of erasures before the first of them was read; `None` before that.
+    erasures: Option<i64>,
 }
 
 /// The events of an item.
@@ -99,33 +107,72 @@ impl Trends {
     }
 
     fn add(&self, items: &LiveItems, item: &ItemId, at: u64, is_live: bool) {
-        // Events may have any item: memory is bounded by the items that are known.
-        if items.knows(item) {
-            let mut activities = self.activities();
-            let activity = activities.entry(item.clone()).or_default();
-            activity.add(at, now());
-            activity.live += u64::from(is_live);
-        }
+        add(&mut self.activities(), items, (item, at, is_live));
     }
 
-    /// Reads the events that were stored since the last time, also by other servers.
+    /// Reads the events that were stored since the last time, also by other servers. After the
+    /// removal of a visitor, by any server, all are read again: nothing tells which were the
+    /// visitor's.
     pub(crate) async fn refresh(
         &self,
         items: &LiveItems,
         storage: &Storage,
     ) -> Result<(), StorageError> {
         let mut read = self.read.lock().await;
-        let since = now().saturating_sub(HISTORY_MS);
+        // Before the events: a removal that happens meanwhile is seen the next time.
+        let erasures = storage.erasures().await?;
+        let recent = now().saturating_sub(HISTORY_MS);
+        if read.erasures.is_some_and(|known| known != erasures) {
+            let mut all = HashMap::new();
+            let mut position = EventPosition::default();
+            self.read_into(recent.min(self.started), &mut position, storage, |event| {
+                add(&mut all, items, event);
+            })
+            .await?;
+            *self.activities() = all;
+            read.position = position;
+        } else {
+            self.read_into(recent, &mut read.position, storage, |(item, at, is_live)| {
+                self.add(items, item, at, is_live);
+            })
+            .await?;
+        }
+        read.erasures = Some(erasures);
+        Ok(())
+    }
+
+    /// Hands the events after `position` to `each`: item, time, and whether it was received since
+    /// the start.
+    async fn read_into(
+        &self,
+        since: u64,
+        position: &mut EventPosition,
+        storage: &Storage,
+        mut each: impl FnMut((&ItemId, u64, bool)),
+    ) -> Result<(), StorageError> {
         loop {
-            let new = storage.new_events(since, &read, PAGE).await?;
+            let new = storage.new_events(since, position, PAGE).await?;
             for event in new.events.iter().filter(|event| is_interaction(event.kind)) {
-                self.add(items, &event.item, event.received, event.received >= self.started);
+                each((&event.item, event.received, event.received >= self.started));
             }
-            *read = new.next;
+            *position = new.next;
             if !new.has_more {
                 return Ok(());
             }
         }
+    }
+
+    /// Counts anew what `replay` calls its argument with: item and time, as [`Trends::replay`] does.
+    /// Events after the start count as received since then. After a failure the counts stay.
+    pub(crate) fn recount<E>(
+        &self,
+        items: &LiveItems,
+        replay: impl FnOnce(&mut dyn FnMut(&ItemId, u64)) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut all = HashMap::new();
+        replay(&mut |item, at| add(&mut all, items, (item, at, at >= self.started)))?;
+        *self.activities() = all;
+        Ok(())
     }
 
     /// The items that were chosen, with their scores, best first, ties by id.
@@ -146,6 +193,20 @@ impl Trends {
 
     fn activities(&self) -> MutexGuard<'_, HashMap<ItemId, Activity>> {
         self.activities.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Adds an event: item, time, and whether it was received since the start.
+fn add(
+    activities: &mut HashMap<ItemId, Activity>,
+    items: &LiveItems,
+    (item, at, is_live): (&ItemId, u64, bool),
+) {
+    // Events may have any item: memory is bounded by the items that are known.
+    if items.knows(item) {
+        let activity = activities.entry(item.clone()).or_default();
+        activity.add(at, now());
+        activity.live += u64::from(is_live);
     }
 }
 
@@ -238,5 +299,18 @@ mod tests {
         assert_eq!(trending.len(), 1);
         assert!((trending[0].1 - 2.0).abs() < 0.01, "{trending:?}");
         assert_eq!(trends.since_start(), [("a".into(), 2)].into());
+
+        // Another server removes a visitor.
+        storage.block_on(async {
+            storage.forget_user("ann").await.unwrap();
+            trends.refresh(&items, &storage).await.unwrap();
+        });
+        assert_eq!(trends.since_start(), [("a".into(), 1)].into());
+        assert!((trends.trending(Window::Day)[0].1 - 1.0).abs() < 0.01);
+        storage.block_on(async {
+            storage.forget_user("bob").await.unwrap();
+            trends.refresh(&items, &storage).await.unwrap();
+        });
+        assert_eq!((trends.trending(Window::Day), trends.since_start()), (vec![], [].into()));
     }
 }

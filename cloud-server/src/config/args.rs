@@ -70,6 +70,10 @@ pub struct Args {
     /// `postgres://USER:PASSWORD@HOST/DATABASE` [default: none].
     #[arg(long, value_name = "URL", value_parser = Secret::<Location>::new(), hide_env_values = true, help_heading = "Storage")]
     pub storage: Option<Location>,
+    /// Maximum time in seconds to wait at the start for a database that does not answer, 0 to 3600;
+    /// then the start fails.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = RangedU64ValueParser::<u64>::new().range(0..=3_600), help_heading = "Storage")]
+    pub storage_wait: u64,
     /// Accept events and store them in the database of --storage instead of files of --events.
     #[arg(long, help_heading = "Storage")]
     pub store_events: bool,
@@ -94,7 +98,7 @@ pub struct Args {
     /// Origin whose pages may call this server (CORS), for example `https://shop.example`, or
     /// `*` for all; may be repeated. Origins of keys are added [default: only pages of this
     /// server].
-    #[arg(long, value_name = "URL", value_delimiter = ',', help_heading = "Network")]
+    #[arg(long, value_name = "URL", value_delimiter = ',', value_parser = Secret::<Origin>::new(), help_heading = "Network")]
     pub allow_origin: Vec<Origin>,
     /// Address or network of a reverse proxy whose X-Forwarded-For is believed, for example
     /// `127.0.0.1` or `10.0.0.0/8`; may be repeated [default: none].

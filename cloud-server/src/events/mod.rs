@@ -94,6 +94,8 @@ pub struct EventLog {
     lock: File,
     max_bytes: u64,
     state: Mutex<State>,
+    /// See [`EventLog::alone`].
+    counting: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -142,7 +144,13 @@ impl EventLog {
         let path = folder.join(LOCK);
         let lock = OpenOptions::new().create(true).append(true).open(&path);
         let lock = lock.map_err(|source| EventLogError::io(&path, source))?;
-        let log = Self { folder: folder.to_owned(), lock, max_bytes, state: Mutex::default() };
+        let log = Self {
+            folder: folder.to_owned(),
+            lock,
+            max_bytes,
+            state: Mutex::default(),
+            counting: Mutex::default(),
+        };
         log.locked(|state| {
             // Opens the files for writing, which a folder without write permission refuses.
             let files = log.open_event_files()?;
@@ -199,6 +207,13 @@ impl EventLog {
             }
             Ok(new)
         })
+    }
+
+    /// Calls `task` while no other thread of this process writes and counts events: what is counted
+    /// is then what the files have. Blocks.
+    pub(crate) fn alone<T>(&self, task: impl FnOnce() -> T) -> T {
+        let _alone = self.counting.lock().unwrap_or_else(PoisonError::into_inner);
+        task()
     }
 
     /// Removes all events of `session`, also from files that were renamed within the folder, and

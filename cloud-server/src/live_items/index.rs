@@ -94,6 +94,11 @@ impl FieldIndex {
         items.is_some_and(|items| items.contains(item))
     }
 
+    /// The price of an item.
+    pub(super) fn price(&self, item: u32) -> Option<f64> {
+        self.prices.get(item as usize).copied().filter(|price| !price.is_nan())
+    }
+
     /// Those of `items` that meet a filter.
     pub(super) fn matching(&self, filter: &ItemFilter, items: RoaringBitmap) -> RoaringBitmap {
         let ItemFilter { categories, brands, price, attributes } = filter;

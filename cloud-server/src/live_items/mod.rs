@@ -56,6 +56,8 @@ struct State {
     hidden: RoaringBitmap,
     /// Items that the database has, also deleted ones.
     stored: RoaringBitmap,
+    /// When each stored item was stored first, in milliseconds since 1970; 0 of others.
+    created: Vec<u64>,
     /// The catalogue in use.
     catalogue: Arc<Catalogue>,
     /// Position of each item in it or, if it lacks a stored item, after it.
@@ -76,6 +78,7 @@ impl LiveItems {
             visible: RoaringBitmap::new(),
             hidden: RoaringBitmap::new(),
             stored: RoaringBitmap::new(),
+            created: Vec::new(),
             catalogue: Arc::clone(catalogue),
             positions: Vec::with_capacity(catalogue.len()),
             added: Added::new(catalogue),
@@ -247,6 +250,32 @@ impl LiveItems {
         items.into_iter().filter(|(id, _)| is_wanted(id)).take(limit).collect()
     }
 
+    /// The `limit` stored items that may be recommended, have a category, if one is given, and were
+    /// stored first last; newest first, ties by id.
+    pub(crate) fn latest(&self, category: Option<&str>, limit: usize) -> Vec<ItemId> {
+        let state = self.read();
+        let mut found: Vec<u32> = (&state.visible & &state.stored)
+            .iter()
+            .filter(|number| category.is_none_or(|it| state.fields.has_category(*number, it)))
+            .collect();
+        let key = |number: &u32| {
+            let at = *number as usize;
+            (std::cmp::Reverse(state.created[at]), &state.ids[at])
+        };
+        if found.len() > limit {
+            found.select_nth_unstable_by(limit, |a, b| key(a).cmp(&key(b)));
+            found.truncate(limit);
+        }
+        found.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
+        found.iter().map(|number| state.ids[*number as usize].clone()).collect()
+    }
+
+    /// The price of an item, as it was read last.
+    pub(crate) fn price(&self, id: &ItemId) -> Option<f64> {
+        let state = self.read();
+        state.fields.price(*state.numbers.get(id)?)
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -273,6 +302,11 @@ impl State {
     fn change(&mut self, item: ChangedItem) {
         let number = self.number(&item.id);
         self.stored.insert(number);
+        let at = number as usize;
+        if self.created.len() <= at {
+            self.created.resize(at + 1, 0);
+        }
+        self.created[at] = item.created;
         self.add(number, item.deleted);
         self.show(number, item.available && !item.deleted);
         let fields = if item.deleted { Fields::default() } else { Fields::from(item) };

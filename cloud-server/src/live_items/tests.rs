@@ -19,6 +19,7 @@ fn changed(id: &str, category: &str) -> ChangedItem {
         attributes: [].into(),
         available: true,
         deleted: false,
+        created: 7,
     }
 }
 
@@ -112,4 +113,29 @@ fn ranked_items_are_shown_if_they_may_be_recommended() {
     assert_eq!(shown(Some("x"), 9), ["d", "a"]);
     assert_eq!(shown(None, 1), ["d"]);
     assert_eq!(shown(Some("z"), 9), [""; 0]);
+}
+
+#[test]
+fn the_latest_items_are_known_without_the_database() {
+    let items = LiveItems::new(&catalogue(&[("a", "x"), ("never-stored", "x")]));
+    let stored = |id, category, created| ChangedItem { created, ..changed(id, category) };
+    let sold_out = ChangedItem { available: false, ..stored("sold-out", "x", 99) };
+    let deleted = ChangedItem { deleted: true, ..stored("deleted", "x", 99) };
+    let changes = [
+        stored("a", "x", 5),
+        stored("c", "x", 9),
+        stored("b", "x", 9),
+        stored("d", "y", 8),
+        sold_out,
+        deleted,
+    ];
+    change(&items, changes.into());
+    let latest = |category, limit| {
+        let ids = items.latest(category, limit).into_iter();
+        ids.map(|id| id.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(latest(None, 9), ["b", "c", "d", "a"]);
+    assert_eq!(latest(None, 2), ["b", "c"]);
+    assert_eq!(latest(Some("x"), 3), ["b", "c", "a"]);
+    assert_eq!((items.price(&"a".into()), items.price(&"never-stored".into())), (Some(5.0), None));
 }

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use actix_web::{HttpResponse, http::header, web};
 use serde::Serialize;
@@ -9,10 +9,12 @@ use tandem_storage::StoredEvent;
 
 use crate::{
     access::Caller,
+    background::follow_events,
     body::JsonBody,
     error::ApiError,
-    events::{EventLogError, is_interaction, plausible},
+    events::{EventLog, EventLogError, is_interaction, plausible},
     files::blocking,
+    live_counts::Recount,
     state::AppState,
     storage::{EventSink, refusal},
 };
@@ -23,6 +25,8 @@ const MAX_ID: usize = 64;
 const MAX_ITEM: usize = 256;
 /// Maximum number of events in one request.
 const MAX_EVENTS: usize = 500;
+/// Maximum time that the removal of a visitor waits until events are counted anew.
+const ERASING: Duration = Duration::from_secs(10);
 /// Maximum time that a request waits until its stored events are counted.
 const COUNTING: Duration = Duration::from_secs(1);
 
@@ -90,6 +94,7 @@ async fn append(
     match sink {
         EventSink::Files(log) => {
             let shared = state.clone().into_inner();
+            let writer = Arc::clone(&log);
             let write = move || {
                 let new = log.append(&session, &events)?;
                 for event in new.iter().filter(|event| is_interaction(event.kind)) {
@@ -98,7 +103,7 @@ async fn append(
                 count(&shared, &session, &new);
                 Ok((new.len(), unknown(&shared, &new)))
             };
-            write_off_thread(write).await
+            write_off_thread(move || writer.alone(write)).await
         }
         EventSink::Storage(storage) => {
             let stored = storage.append_events(&session, events.clone()).await;
@@ -172,7 +177,9 @@ struct UserExport {
 /// Removes all events of a visit or visitor from the stored events.
 ///
 /// `name` is the `session` of the events: the pseudonym that the site gave, or the random name
-/// that the visitor's device shows. Models that were trained on the events keep what they learnt
+/// that the visitor's device shows. Counts of events (popular, trending and similar items, ranking
+/// signals) are made anew without the visitor: on this server before the answer, or soon after it if
+/// that takes longer than 10 seconds, on others with the same database within a second. Models that were trained on the events keep what they learnt
 /// until the next training; `tandem forget` removes the visitor from imported data. 404 unless the
 /// server keeps an event log.
 #[utoipa::path(
@@ -195,13 +202,53 @@ pub(crate) async fn forget(
     let name = name.into_inner();
     state.live_counts.forget(&name);
     let removed = match sink {
-        EventSink::Files(log) => write_off_thread(move || log.forget(&name)).await?,
+        EventSink::Files(log) => {
+            let shared = state.clone().into_inner();
+            let forget = move || {
+                log.alone(|| {
+                    let removed = log.forget(&name)?;
+                    if removed > 0 {
+                        recount(&shared, &log)?;
+                    }
+                    Ok(removed)
+                })
+            };
+            let forgotten = tokio::time::timeout(ERASING, web::block(forget)).await;
+            let forgotten = forgotten.map_err(|_| ApiError::StorageTimeout)?;
+            forgotten.map_err(|_| ApiError::Internal)?.map_err(log_refusal)?
+        }
         EventSink::Storage(storage) => {
-            storage.forget_user(&name).await.map_err(|error| refusal(&error))?
+            let removed = storage.forget_user(&name).await.map_err(|error| refusal(&error))?;
+            let (shared, of) = (state.clone().into_inner(), storage.clone());
+            // Runs on if the caller does not wait.
+            let erasing = storage.run(async move { follow_events(&shared, &of).await });
+            match tokio::time::timeout(ERASING, erasing).await {
+                Ok(Ok(Ok(()))) => {}
+                Ok(Ok(Err(error)) | Err(error)) => {
+                    tracing::warn!(%error, "counts keep a visitor that was removed a little longer");
+                }
+                Err(_) => tracing::info!("events are counted anew in the background"),
+            }
+            removed
         }
     };
     tracing::info!(removed, "removed a visitor from the stored events");
     Ok(web::Json(ForgetResponse { removed }))
+}
+
+/// Counts the events of the files anew, as at the start. Blocks.
+fn recount(state: &AppState, log: &EventLog) -> Result<(), EventLogError> {
+    let AppState { trends, items, live_counts, .. } = state;
+    trends.recount(items, |each| log.for_each_interaction(|_, item, at| each(item, at)))?;
+    let recommender = state.recommender();
+    if let Some(signals) = recommender.signals.as_deref().filter(|it| it.counts().is_some())
+        && let Some(mut anew) = Recount::begin(signals, &recommender.catalogue)
+    {
+        let position = |id: &ItemId| items.position(&recommender.catalogue, id);
+        log.for_each_interaction(|session, item, at| anew.replay(position, (session, item, at)))?;
+        live_counts.finish(signals, anew);
+    }
+    Ok(())
 }
 
 /// Logs the disagreement of a device in shadow mode.
@@ -268,12 +315,14 @@ fn check_id(field: &str, id: &str) -> Result<(), ApiError> {
 async fn write_off_thread<T: Send + 'static>(
     write: impl FnOnce() -> Result<T, EventLogError> + Send + 'static,
 ) -> Result<T, ApiError> {
-    blocking(write).await?.map_err(|error| {
-        tracing::error!(%error, "could not write the event log");
-        match error {
-            EventLogError::Full { .. } | EventLogError::NoSpace { .. } => ApiError::EventLogFull,
-            EventLogError::Locked { .. } => ApiError::StorageTimeout,
-            EventLogError::Io { .. } => ApiError::Internal,
-        }
-    })
+    blocking(write).await?.map_err(log_refusal)
+}
+
+fn log_refusal(error: EventLogError) -> ApiError {
+    tracing::error!(%error, "could not write the event log");
+    match error {
+        EventLogError::Full { .. } | EventLogError::NoSpace { .. } => ApiError::EventLogFull,
+        EventLogError::Locked { .. } => ApiError::StorageTimeout,
+        EventLogError::Io { .. } => ApiError::Internal,
+    }
 }

@@ -1,5 +1,6 @@
 use actix_web::{HttpResponse, Responder, http::header, web};
 use serde_json::{Value, json};
+use tandem_storage::StorageError;
 
 use crate::{error::ApiError, state::AppState};
 
@@ -14,11 +15,14 @@ pub(crate) async fn livez() -> impl Responder {
 
 /// Whether requests for candidates are accepted: all language models are loaded and the server is
 /// not shutting down.
+///
+/// With `--storage` the field `storage` says whether the database is `ready` or `unavailable`: lists go
+/// on while it does not answer. 503 if its file or tables were removed, which does not end by itself.
 #[utoipa::path(
     get, path = "/readyz", tag = "operation",
     responses(
         (status = 200, description = "Ready, with the language models"),
-        (status = 503, description = "Loading or shutting down", body = tandem_protocol::Problem),
+        (status = 503, description = "Loading or shutting down, or the database is gone", body = tandem_protocol::Problem),
     ),
 )]
 pub(crate) async fn readyz(state: web::Data<AppState>) -> Result<impl Responder, ApiError> {
@@ -29,7 +33,16 @@ pub(crate) async fn readyz(state: web::Data<AppState>) -> Result<impl Responder,
         let generators = state.generators.as_ref();
         return Err(generators.map_or(ApiError::NotReady, |_| ApiError::NoGenerator));
     }
-    Ok(uncached(&json!({ "status": "ready", "models": state.hosted_models() })))
+    let mut body = json!({ "status": "ready", "models": state.hosted_models() });
+    if let Some(storage) = &state.storage {
+        body["storage"] = match storage.check() {
+            Ok(()) => "ready".into(),
+            Err(StorageError::Lost { .. }) => return Err(ApiError::StorageLost),
+            // It may answer soon, and lists go on.
+            Err(_) => "unavailable".into(),
+        };
+    }
+    Ok(uncached(&body))
 }
 
 fn uncached(body: &Value) -> HttpResponse {

@@ -1,12 +1,11 @@
 //! Lists of items that need no visitor: popular, latest, trending and similar ones.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 
 use actix_web::web;
 use serde::{Deserialize, Serialize};
-use tandem_dataset::{Catalogue, Item, ItemIndex};
+use tandem_dataset::ItemIndex;
 use tandem_protocol::{ItemId, Problem};
-use tandem_storage::StoredItem;
 
 use crate::{
     access::{Caller, Role},
@@ -14,9 +13,9 @@ use crate::{
     files::blocking,
     query::Query,
     recommender::Recommender,
-    similar::{Comparison, similarities},
+    shown_items::ShownItem,
+    similar::{Comparison, Similarities, similarities},
     state::AppState,
-    storage::refusal,
     trends::Window,
 };
 
@@ -57,44 +56,6 @@ impl From<Comparison> for RankedBy {
             Comparison::Text => Self::Text,
             Comparison::Counts => Self::Counts,
             Comparison::SmallModel => Self::SmallModel,
-        }
-    }
-}
-
-/// An item of a list.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-struct ShownItem {
-    #[schema(value_type = String)]
-    id: ItemId,
-    /// The number that the list is ordered by. Only its order has a meaning across lists. Absent for
-    /// callers with a public key, because the score of an item with few events tells when they were.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    score: Option<f64>,
-    title: String,
-    categories: Vec<String>,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    brand: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    year: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    price: Option<f64>,
-}
-
-impl ShownItem {
-    fn stored(item: StoredItem, score: Option<f64>) -> Self {
-        let StoredItem { id, title, categories, brand, year, price, .. } = item;
-        Self { id, score, title, categories, brand, year, price }
-    }
-
-    fn of_catalogue(item: &Item, score: Option<f64>) -> Self {
-        Self {
-            id: item.id.clone(),
-            score,
-            title: item.title.clone(),
-            categories: item.genres.clone(),
-            brand: item.brand.clone(),
-            year: item.year.map(i64::from),
-            price: None,
         }
     }
 }
@@ -200,8 +161,9 @@ pub(crate) async fn latest(
     let RankingQuery { category, limit } = parameters(query)?;
     let Page { category, limit } = Page::new(category, limit)?;
     let storage = state.storage.as_ref().ok_or(ApiError::NO_STORAGE)?;
-    let items = storage.latest_items(category, limit).await.map_err(|error| refusal(&error))?;
-    let items = items.into_iter().map(|item| ShownItem::stored(item, None)).collect();
+    let catalogue = Arc::clone(&state.recommender().catalogue);
+    let known = (&state.items, &catalogue);
+    let items = state.shown_items.latest(known, storage, category, limit).await;
     Ok(web::Json(ItemRanking { by: vec![RankedBy::Created], items }))
 }
 
@@ -266,14 +228,18 @@ pub(crate) async fn similar(
         return Err(ApiError::ItemNotFound { item: id.to_string() });
     };
     let compared = blocking(move || {
-        let (by, scores) = similarities(&recommender, added.as_deref(), item, only);
+        let Similarities { by, scores, counted } =
+            similarities(&recommender, added.as_deref(), item, only);
         let catalogue = &recommender.catalogue;
         let id_at = |position: usize| match (catalogue.items().get(position), &added) {
             (Some(item), _) => Some(item.id.clone()),
-            // Nothing is known of an added item without a text.
             (None, Some(added)) => {
-                let position = ItemIndex(position as u32);
-                added.text(position).and(added.get(position)).map(|added| added.item.id.clone())
+                let index = ItemIndex(position as u32);
+                // Nothing is known of an added item without a text that was never chosen together
+                // with this one.
+                let is_compared = added.text(index).is_some()
+                    || counted.get(position).is_some_and(|count| *count > 0.0);
+                added.get(index).filter(|_| is_compared).map(|added| added.item.id.clone())
             }
             (None, None) => None,
         };
@@ -330,13 +296,14 @@ impl Page {
     ) -> Result<web::Json<ItemRanking>, ApiError> {
         let Self { category, limit } = self;
         let recommender = state.recommender();
-        let (shared, of) = (state.clone().into_inner(), std::sync::Arc::clone(&recommender));
+        let (shared, of) = (state.clone().into_inner(), Arc::clone(&recommender));
         let first = blocking(move || {
             let ranked = ranking(&shared, &of);
             shared.items.first_visible(ranked, category.as_deref(), limit as usize)
         });
         let first = first.await?;
-        let mut items = shown(&state, &recommender.catalogue, first).await?;
+        let known = (&state.items, &recommender.catalogue);
+        let mut items = state.shown_items.ranked(known, state.storage.as_ref(), first).await;
         if caller.role == Role::Public {
             for item in &mut items {
                 item.score = None;
@@ -344,28 +311,6 @@ impl Page {
         }
         Ok(web::Json(ItemRanking { by, items }))
     }
-}
-
-/// The items as pages show them: as they are stored, or as in the catalogue.
-async fn shown(
-    state: &AppState,
-    catalogue: &Catalogue,
-    ranked: Vec<(ItemId, f64)>,
-) -> Result<Vec<ShownItem>, ApiError> {
-    let mut stored: HashMap<ItemId, StoredItem> = HashMap::new();
-    if let Some(storage) = &state.storage {
-        let ids: Vec<ItemId> = ranked.iter().map(|(id, _)| id.clone()).collect();
-        let items = storage.items_by_id(&ids).await.map_err(|error| refusal(&error))?;
-        stored.extend(items.into_iter().map(|item| (item.id.clone(), item)));
-    }
-    let item = |(id, score): (ItemId, f64)| {
-        if let Some(item) = stored.remove(&id) {
-            return Some(ShownItem::stored(item, Some(score)));
-        }
-        let item = catalogue.get(catalogue.index_of(&id)?);
-        Some(ShownItem::of_catalogue(item, Some(score)))
-    };
-    Ok(ranked.into_iter().filter_map(item).collect())
 }
 
 fn parameters<T>(query: Result<Query<T>, ApiError>) -> Result<T, ApiError> {

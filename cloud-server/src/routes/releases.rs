@@ -26,6 +26,7 @@ use crate::{
     release_folder::CURRENT,
     releases::{BodyReader, ReleaseContents, UploadError, contents, exists, hide, receive},
     state::AppState,
+    storage::refusal,
 };
 
 /// The routes below `/v1`.
@@ -94,6 +95,7 @@ pub(crate) struct ActivationResponse {
     responses(
         (status = 200, description = "The releases", body = ReleaseList),
         (status = 404, description = "The server has no folder of releases", body = Problem),
+        (status = 503, description = "The activations are in a database that does not answer", body = Problem),
     ),
     security(("key" = [])),
 )]
@@ -105,7 +107,7 @@ pub(crate) async fn list(state: web::Data<AppState>) -> Result<HttpResponse, Api
         ApiError::Internal
     })?;
     let snapshot = releases.snapshot();
-    let history = history(&state, &releases).await;
+    let history = history(&state, &releases).await?;
     let listed = found.into_iter().map(|(name, contents)| ListedRelease {
         in_use: name == snapshot.in_use,
         refused: snapshot.refused.iter().find(|refusal| refusal.release == name).cloned(),
@@ -158,6 +160,7 @@ pub(crate) async fn activate(
         (status = 404, description = "The earlier release was deleted", body = Problem),
         (status = 409, description = "No earlier release is known", body = Problem),
         (status = 422, description = "The release cannot be used", body = Problem),
+        (status = 503, description = "The activations are in a database that does not answer", body = Problem),
     ),
     security(("key" = [])),
 )]
@@ -166,7 +169,7 @@ pub(crate) async fn rollback(
     caller: web::ReqData<Caller>,
 ) -> Result<HttpResponse, ApiError> {
     let releases = folder(&state)?;
-    let history = history(&state, &releases).await;
+    let history = history(&state, &releases).await?;
     let Some(name) = previous(&history, &releases.in_use()).map(ToOwned::to_owned) else {
         let detail = "no earlier release is known; activate one by its name".to_owned();
         return Err(ApiError::Conflict { detail });
@@ -389,15 +392,17 @@ fn exists_already(name: &str) -> ApiError {
     ApiError::Conflict { detail: format!("there is a release {name}; delete it first") }
 }
 
-/// The activations of the database, else those since the start.
-async fn history(state: &AppState, releases: &Activations) -> Vec<Activation> {
-    if let Some(storage) = &state.storage {
-        match storage.activations(ACTIVATIONS).await {
-            Ok(stored) => return stored,
-            Err(error) => tracing::warn!(%error, "cannot read the activations"),
+/// The activations of the database, and without one those since the start. While the database does
+/// not answer, those that were read last and those since then.
+async fn history(state: &AppState, releases: &Activations) -> Result<Vec<Activation>, ApiError> {
+    let Some(storage) = &state.storage else { return Ok(releases.snapshot().history) };
+    match storage.activations(ACTIVATIONS).await {
+        Ok(stored) => {
+            releases.read(&stored);
+            Ok(stored)
         }
+        Err(error) => releases.known(ACTIVATIONS as usize).ok_or_else(|| refusal(&error)),
     }
-    releases.snapshot().history
 }
 
 fn uncached(response: &mut HttpResponseBuilder) -> &mut HttpResponseBuilder {

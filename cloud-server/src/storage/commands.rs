@@ -1,9 +1,12 @@
-use std::path::PathBuf;
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, Subcommand};
-use tandem_storage::{BackupError, Location, Storage, StorageError};
+use tandem_storage::{BackupError, BackupSummary, Location, Storage, StorageError, check_backup};
 
-use super::export::{ExportError, Since, add_forgotten, export};
+use super::export::{ExportError, Since, Target, add_forgotten, export};
 use crate::secrets::Secret;
 
 /// Exports, backs up and restores the database of `--storage`. A server may use it meanwhile,
@@ -35,6 +38,9 @@ pub struct ExportArgs {
     /// File to write; its extension, `.jsonl` or `.parquet`, selects the format.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// Replace the file of --out if it exists.
+    #[arg(long)]
+    overwrite: bool,
     /// Only events that were received then or later: a date (`2026-11-01`, UTC), a time
     /// (`2026-11-01T12:00:00Z`) or milliseconds since 1970 [default: all events].
     #[arg(long, value_name = "TIME")]
@@ -57,6 +63,9 @@ pub struct BackupArgs {
     /// File to write.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// Replace the file of --out if it exists.
+    #[arg(long)]
+    overwrite: bool,
 }
 
 /// Arguments of `restore`.
@@ -96,29 +105,52 @@ impl StorageCommand {
     /// See [`StorageCommandError`].
     pub fn run(self) -> Result<String, StorageCommandError> {
         Ok(match self {
-            Self::Export(ExportArgs { source, out, since, all, forgotten }) => {
+            Self::Export(ExportArgs { source, out, overwrite, since, all, forgotten }) => {
+                let target = Target::new(&out, overwrite)?;
                 let storage = existing(&source.storage)?;
                 // First, so that a failure leaves no new events without it.
                 let listed = forgotten.map(|path| add_forgotten(&storage, &path)).transpose()?;
-                let events = export(&storage, &out, since.unwrap_or_default(), all)?;
+                let events = export(&storage, &target, since.unwrap_or_default(), all)?;
                 let listed = listed.map(|names| format!("; {names} forgotten visitors are listed"));
                 let listed = listed.unwrap_or_default();
                 format!("{events} events written to {}{listed}", out.display())
             }
-            Self::Backup(BackupArgs { source, out }) => {
+            Self::Backup(BackupArgs { source, out, overwrite }) => {
                 let storage = existing(&source.storage)?;
-                let summary = storage.block_on(storage.back_up(&out))?;
+                let summary = storage.block_on(storage.back_up(&out, overwrite))?;
                 let (items, events) = (summary.items, summary.events);
                 format!("{items} items and {events} events written to {}", out.display())
             }
             Self::Restore(RestoreArgs { source, from }) => {
-                let storage = Storage::open(&source.storage)?;
-                let summary = storage.block_on(storage.restore(&from))?;
+                let summary = restore(&source.storage, &from)?;
                 let (items, events) = (summary.items, summary.events);
                 format!("{items} items and {events} events restored")
             }
         })
     }
+}
+
+/// Restores a backup. A file of SQLite that this makes is removed if the backup is refused.
+fn restore(location: &Location, from: &Path) -> Result<BackupSummary, StorageCommandError> {
+    check_backup(from)?;
+    let made = match location {
+        Location::Sqlite(path) if !path.exists() => Some(path),
+        _ => None,
+    };
+    let restored = Storage::open(location).map_err(StorageCommandError::from).and_then(|storage| {
+        let restored = storage.block_on(storage.restore(from));
+        storage.block_on(storage.close());
+        Ok(restored?)
+    });
+    if let (Err(_), Some(path)) = (&restored, made) {
+        for end in ["", "-wal", "-shm"] {
+            let mut name = path.as_os_str().to_owned();
+            name.push(end);
+            // What is not there needs no removal; the error of the command is the one to show.
+            let _: io::Result<()> = fs::remove_file(name);
+        }
+    }
+    restored
 }
 
 /// Opens a database to read from. A file that does not exist is not created.

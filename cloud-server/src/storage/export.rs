@@ -51,6 +51,14 @@ pub enum ExportError {
         /// The file.
         path: PathBuf,
     },
+    /// There is a file already.
+    #[error(
+        "{} exists already; give another file, or replace it with --overwrite", path.display()
+    )]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file cannot be written.
     #[error("cannot write {}: {source}", path.display())]
     Write {
@@ -72,24 +80,50 @@ pub enum ExportError {
     Storage(#[from] StorageError),
 }
 
+/// The file of an export.
+pub(super) struct Target<'a> {
+    path: &'a Path,
+    overwrite: bool,
+    is_parquet: bool,
+}
+
+impl<'a> Target<'a> {
+    /// Checks that the file can be written, before anything is done.
+    pub(super) fn new(path: &'a Path, overwrite: bool) -> Result<Self, ExportError> {
+        let is_parquet = match path.extension().and_then(|it| it.to_str()) {
+            Some("jsonl") => false,
+            Some("parquet") => true,
+            _ => return Err(ExportError::Format { path: path.to_owned() }),
+        };
+        if !overwrite && path.symlink_metadata().is_ok() {
+            return Err(ExportError::Exists { path: path.to_owned() });
+        }
+        Ok(Self { path, overwrite, is_parquet })
+    }
+
+    fn failed(&self, source: io::Error) -> ExportError {
+        let path = self.path.to_owned();
+        match source.kind() {
+            io::ErrorKind::AlreadyExists => ExportError::Exists { path },
+            _ => ExportError::Write { path, source },
+        }
+    }
+}
+
 /// Writes events to a file and returns their number. The file appears when it is complete.
 pub(super) fn export(
     storage: &Storage,
-    path: &Path,
+    target: &Target<'_>,
     since: Since,
     all: bool,
 ) -> Result<u64, ExportError> {
-    let failed = |source| ExportError::Write { path: path.to_owned(), source };
-    let extension = path.extension().and_then(|it| it.to_str()).unwrap_or_default();
-    if !matches!(extension, "jsonl" | "parquet") {
-        return Err(ExportError::Format { path: path.to_owned() });
-    }
+    let path = target.path;
+    let failed = |source| target.failed(source);
     let draft = FileDraft::new(path).map_err(failed)?;
-    let mut file = match extension {
-        "jsonl" => File::Lines(draft),
-        _ => {
-            File::Parquet(Box::new(parquet_file(draft).map_err(io::Error::other).map_err(failed)?))
-        }
+    let mut file = if target.is_parquet {
+        File::Parquet(Box::new(parquet_file(draft).map_err(io::Error::other).map_err(failed)?))
+    } else {
+        File::Lines(draft)
     };
     let (mut written, mut after) = (0, Some(0));
     while let Some(start) = after {
@@ -100,7 +134,7 @@ pub(super) fn export(
         written += events.len() as u64;
         after = page.next;
     }
-    file.publish().map_err(failed)?;
+    file.publish(target.overwrite).map_err(failed)?;
     Ok(written)
 }
 
@@ -143,11 +177,12 @@ impl File {
         }
     }
 
-    fn publish(self) -> io::Result<()> {
-        match self {
-            Self::Lines(draft) => draft.publish(),
-            Self::Parquet(file) => file.into_inner().map_err(io::Error::other)?.publish(),
-        }
+    fn publish(self, overwrite: bool) -> io::Result<()> {
+        let draft = match self {
+            Self::Lines(draft) => draft,
+            Self::Parquet(file) => file.into_inner().map_err(io::Error::other)?,
+        };
+        if overwrite { draft.publish() } else { draft.publish_new() }
     }
 }
 

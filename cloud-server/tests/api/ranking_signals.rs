@@ -20,13 +20,13 @@ use tandem_generator::{
 };
 
 use crate::{
-    fixture::{candidate_ids, catalogue},
+    fixture::{candidate_ids, catalogue, wait_until},
     process::Process,
     start::Folder,
 };
 
 /// A language model with random weights and signals in which counts are all that matters.
-fn with_signals(folder: &Folder) -> (PathBuf, PathBuf) {
+pub(crate) fn with_signals(folder: &Folder) -> (PathBuf, PathBuf) {
     let (gguf, signals) = (folder.path("items.gguf"), folder.path("signals"));
     let shape = DecoderConfig { kv_heads: 2, ..DecoderConfig::usual(32, 1, 2, 16) };
     random_item_tokens(&catalogue(), shape, true, 5).write(&gguf, Encoding::F32).unwrap();
@@ -55,12 +55,12 @@ fn command(folder: &Folder, (gguf, signals): &(PathBuf, PathBuf)) -> Command {
 }
 
 /// The best item after item 1, which is the first of the catalogue.
-fn best(process: &Process) -> String {
+pub(crate) fn best(process: &Process) -> String {
     let answer = process.candidates(&json!({ "history": ["1"], "k": 3 }));
     candidate_ids(&answer).remove(0)
 }
 
-fn click(process: &Process, session: &str, items: &[&str], at: u64) {
+pub(crate) fn click(process: &Process, session: &str, items: &[&str], at: u64) {
     let events: Vec<Value> = items
         .iter()
         .enumerate()
@@ -95,6 +95,38 @@ fn what_visitors_choose_together_is_in_the_next_list_and_survives_a_restart() {
     fs::remove_file(folder.path("port")).unwrap();
     let process = Process::start_with(folder.root.path(), &mut command(&folder, &files)).ready();
     assert_eq!(best(&process), "5", "counted again from the log");
+}
+
+/// Without an embedding model.
+#[test]
+fn items_that_only_the_database_has_are_similar_by_counts() {
+    let folder = Folder::new();
+    let (gguf, signals) = with_signals(&folder);
+    let mut command = folder.command_with(&gguf);
+    command.arg("--signals").arg(signals).arg("--storage").arg(folder.path("shop.db"));
+    let server = Process::start_with(folder.root.path(), command.arg("--store-events")).ready();
+    let items = "{\"id\":\"x\"}\n{\"id\":\"y\",\"title\":\"Hat\"}\n{\"id\":\"alone\"}\n";
+    assert_eq!(server.lines("POST", "/v1/items", items).0, 200);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
+    click(&server, "ann", &["x", "y"], now);
+    click(&server, "bob", &["3", "x"], now);
+    let similar = |id: &str, by: &str| {
+        let (status, body) = server.get(&format!("/v1/items/{id}/similar{by}"));
+        assert_eq!(status, 200);
+        let list: Value = serde_json::from_slice(&body).unwrap();
+        let ids = list["items"].as_array().unwrap().iter().map(|item| item["id"].clone());
+        (list["by"].clone(), ids.collect::<Vec<_>>())
+    };
+    wait_until("the texts are read", || similar("y", "?by=counts").1 == ["x"]);
+    for by in ["", "?by=counts"] {
+        assert_eq!(similar("y", by), (json!(["counts"]), vec![json!("x")]));
+        let (_, of_x) = similar("x", by);
+        assert_eq!(of_x.len(), 2, "{of_x:?}");
+        assert!(of_x.contains(&json!("y")) && of_x.contains(&json!("3")), "{of_x:?}");
+        assert_eq!(similar("alone", by), (json!([]), vec![]));
+    }
+    // An item of the catalogue, whose small model row is compared as well.
+    assert!(similar("3", "").1.contains(&json!("x")));
 }
 
 #[test]

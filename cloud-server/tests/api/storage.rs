@@ -180,7 +180,8 @@ fn an_export_is_imported_and_a_backup_restored() {
     assert_eq!(fs::read_to_string(&later).unwrap(), "");
     let missing = folder.path().join("none.db");
     for command in ["export", "backup"] {
-        let output = run(&[command, "--storage", missing.to_str().unwrap(), "--out"], &later);
+        let path = folder.path().join("of-none.jsonl");
+        let output = run(&[command, "--storage", missing.to_str().unwrap(), "--out"], &path);
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.code() == Some(2) && said.contains("there is no file"), "{said}");
         assert!(!missing.exists(), "an empty database was made");
@@ -191,11 +192,39 @@ fn an_export_is_imported_and_a_backup_restored() {
 
     let backup = folder.path().join("backup");
     assert!(run(&["backup", "--storage", &url, "--out"], &backup).status.success());
+    // Neither command replaces a file unless it is told to.
+    fs::write(&later, "of the operator").unwrap();
+    for command in ["export", "backup"] {
+        let output = run(&[command, "--storage", &url, "--out"], &later);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && said.contains("--overwrite"), "{said}");
+        assert_eq!(fs::read(&later).unwrap(), b"of the operator");
+        let copy = folder.path().join("copy.jsonl");
+        fs::write(&copy, "of the operator").unwrap();
+        let output = run(&[command, "--storage", &url, "--overwrite", "--out"], &copy);
+        assert!(output.status.success(), "{output:?}");
+        assert_ne!(fs::read(&copy).unwrap(), b"of the operator");
+    }
+
+    // A backup that is refused leaves no database behind, also if it is damaged behind its header.
+    let cut = folder.path().join("cut");
+    let whole = zstd::decode_all(&*fs::read(&backup).unwrap()).unwrap();
+    fs::write(&cut, zstd::encode_all(&whole[..whole.len() / 2], 3).unwrap()).unwrap();
+    let entries = || fs::read_dir(folder.path()).unwrap().count();
+    let before = entries();
+    for wrong in [&later, &cut, &folder.path().join("no-such-file")] {
+        let new = format!("sqlite:{}", folder.path().join("new.db").display());
+        let output = run(&["restore", "--storage", &new, "--from"], wrong);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert_eq!(entries(), before, "{}", wrong.display());
+    }
+
     let other = format!("sqlite:{}", folder.path().join("other.db").display());
     let output = run(&["restore", "--storage", &other, "--from"], &backup);
     assert!(output.status.success(), "{output:?}");
     let again = run(&["restore", "--storage", &other, "--from"], &backup);
     assert!(String::from_utf8_lossy(&again.stderr).contains("not empty"), "{again:?}");
+    assert!(folder.path().join("other.db").exists());
     let restored = Storage::open(&other.parse().unwrap()).unwrap();
     assert_eq!(restored.block_on(restored.user_events("ann")).unwrap().len(), 7);
 }
@@ -246,6 +275,6 @@ fn a_forgotten_visitor_is_left_out_of_earlier_exports_as_well() {
     let users: Vec<&str> = dataset.sequences.iter().map(|it| it.user.as_str()).collect();
     assert_eq!(users, ["ann"]);
     fs::write(&list, "no list").unwrap();
-    let refusal = export("after.jsonl", &[Path::new("--forgotten"), &list]);
+    let refusal = export("third.jsonl", &[Path::new("--forgotten"), &list]);
     assert!(refusal.contains("expected a list of hashes"), "{refusal}");
 }

@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use crate::{
     Storage, StorageError,
-    clock::now,
     database::{with_reader, with_writer},
+    events::signed,
 };
 
 /// A release was put in use.
@@ -27,21 +27,15 @@ impl Storage {
     ///
     /// # Errors
     /// See [`StorageError`].
-    pub async fn record_activation(
-        &self,
-        release: &str,
-        previous: Option<&str>,
-        caller: &str,
-    ) -> Result<(), StorageError> {
-        let (release, previous) = (release.to_owned(), previous.map(ToOwned::to_owned));
-        let caller = caller.to_owned();
+    pub async fn record_activation(&self, activation: &Activation) -> Result<(), StorageError> {
+        let Activation { at, release, previous, caller } = activation.clone();
         self.short(move |database| async move {
             with_writer!(&database, connection => {
                 sqlx::query(
                     "INSERT INTO activations (at, release, previous, caller) \
                      VALUES ($1, $2, $3, $4)",
                 )
-                .bind(now())
+                .bind(signed(at))
                 .bind(&release)
                 .bind(&previous)
                 .bind(&caller)

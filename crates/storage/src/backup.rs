@@ -62,6 +62,14 @@ pub enum BackupError {
         /// Line and reason.
         reason: String,
     },
+    /// There is a file already.
+    #[error(
+        "{} exists already; give another file, or replace it with --overwrite", path.display()
+    )]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
     /// The storage has items or events.
     #[error(
         "the storage is not empty: it has {items} items and {events} events; restore into a new one"
@@ -98,20 +106,45 @@ struct DeletedItem {
     at: i64,
 }
 
+/// Whether a file begins as a backup that this program can read.
+///
+/// # Errors
+/// [`BackupError::Io`] and [`BackupError::Invalid`].
+pub fn check_backup(path: &Path) -> Result<(), BackupError> {
+    Lines::open(path).map(drop)
+}
+
 impl Storage {
     /// Writes all rows, as they are at one moment, to a file. Other programs read and write
     /// meanwhile. The file appears under its name when it is complete. Of deleted
-    /// items it has the id; disagreements are left out.
+    /// items it has the id; disagreements are left out. An existing file is replaced only if
+    /// `overwrite` says so.
     ///
     /// # Errors
     /// See [`BackupError`].
-    pub async fn back_up(&self, path: &Path) -> Result<BackupSummary, BackupError> {
+    pub async fn back_up(
+        &self,
+        path: &Path,
+        overwrite: bool,
+    ) -> Result<BackupSummary, BackupError> {
+        let exists = || BackupError::Exists { path: path.to_owned() };
+        // Before the work, and again when the file is put in place.
+        if !overwrite && path.symlink_metadata().is_ok() {
+            return Err(exists());
+        }
         let failed = |source| BackupError::Io { path: path.to_owned(), source };
         let draft = FileDraft::new(path).map_err(failed)?;
         let encoder = zstd::Encoder::new(draft, LEVEL).map_err(failed)?;
         let written = self.long(move |database| write_all(database, encoder)).await?;
         let (draft, summary) = written.map_err(failed)?;
-        draft.publish().map_err(failed)?;
+        if overwrite {
+            draft.publish().map_err(failed)?;
+        } else {
+            draft.publish_new().map_err(|source| match source.kind() {
+                io::ErrorKind::AlreadyExists => exists(),
+                _ => failed(source),
+            })?;
+        }
         Ok(summary)
     }
 
@@ -121,11 +154,12 @@ impl Storage {
     /// # Errors
     /// See [`BackupError`].
     pub async fn restore(&self, path: &Path) -> Result<BackupSummary, BackupError> {
+        // The cheaper question first.
+        let reader = Lines::open(path)?;
         let sizes = self.sizes().await?;
         if sizes.items > 0 || sizes.events > 0 {
             return Err(BackupError::NotEmpty { items: sizes.items, events: sizes.events });
         }
-        let reader = Lines::open(path)?;
         self.long(move |database| async move { read_all(&database, reader).await }).await?
     }
 }

@@ -32,6 +32,15 @@ pub enum StorageError {
         location: Location,
         /// What failed.
         reason: String,
+        /// Whether it may succeed later: the database does not answer, or is starting.
+        is_temporary: bool,
+    },
+    /// The file was removed, or the database was dropped or made again. What was acknowledged
+    /// before may be lost; nothing is acknowledged now.
+    #[error("the storage cannot be used: {reason}")]
+    Lost {
+        /// What happened, and what the operator has to do.
+        reason: String,
     },
     /// The tables were made by a newer version.
     #[error(
@@ -58,8 +67,27 @@ mod codes {
     pub(super) const FULL: [&str; 3] = ["13", "4874", "53100"];
     /// `SQLITE_BUSY` and `SQLITE_LOCKED`. `55P03`: `lock_not_available`.
     pub(super) const LOCKED: [&str; 6] = ["5", "6", "261", "517", "262", "55P03"];
-    /// Classes of PostgreSQL: connection exception, operator intervention, insufficient resources.
-    pub(super) const UNAVAILABLE: [&str; 3] = ["08", "57", "53"];
+    /// Classes of PostgreSQL: connection exception, operator intervention, insufficient resources,
+    /// and for new connections no such database and no such user or another password.
+    pub(super) const UNAVAILABLE: [&str; 5] = ["08", "57", "53", "3D", "28"];
+}
+
+/// Whether a query names a table or a column that the database does not have.
+pub(crate) fn is_about_tables(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(database) = error else { return false };
+    let message = database.message();
+    // Undefined table, column, function and schema. SQLite has one code for all wrong queries.
+    matches!(database.code().as_deref(), Some("42P01" | "42703" | "42883" | "3F000"))
+        || ["no such table", "no such column", "has no column named"]
+            .iter()
+            .any(|text| message.contains(text))
+}
+
+/// Whether a file of SQLite has a content that is none.
+pub(crate) fn is_damage(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(database) = error else { return false };
+    // `SQLITE_CORRUPT`, `SQLITE_CORRUPT_INDEX`, `SQLITE_NOTADB`, `SQLITE_IOERR_SHORT_READ`.
+    matches!(database.code().as_deref(), Some("11" | "779" | "26" | "522"))
 }
 
 impl From<sqlx::Error> for StorageError {
@@ -105,6 +133,9 @@ impl StorageError {
             Self::Full { reason } => Self::Full { reason: reason.clone() },
             Self::Locked { reason } => Self::Locked { reason: reason.clone() },
             Self::Closed => Self::Closed,
+            Self::Lost { reason } => Self::Lost { reason: reason.clone() },
+            Self::Newer { found, known } => Self::Newer { found: *found, known: *known },
+            Self::Unavailable { reason } => Self::Unavailable { reason: reason.clone() },
             other => Self::Unavailable { reason: other.to_string() },
         }
     }

@@ -4,6 +4,7 @@ use serde::Serialize;
 use tandem_protocol::{EventKind, LoggedEvent};
 use tokio::{
     runtime::Handle,
+    select,
     sync::{
         mpsc::{Receiver, Sender, channel},
         oneshot,
@@ -90,11 +91,17 @@ async fn write_groups(mut receiver: Receiver<Waiting>, database: Database) {
         if group.is_empty() {
             continue;
         }
-        let written = match timeout(PATIENCE, write(&database, &group)).await {
-            Ok(written) => written,
-            Err(_) => Err(StorageError::Unavailable {
-                reason: format!("no answer within {} s", PATIENCE.as_secs()),
+        let written = select! {
+            written = timeout(PATIENCE, write(&database, &group)) => written.unwrap_or_else(|_| {
+                Err(StorageError::Unavailable {
+                    reason: format!("no answer within {} s", PATIENCE.as_secs()),
+                })
             }),
+            failure = database.failure() => Err(failure),
+        };
+        let written = match written {
+            Ok(written) => Ok(written),
+            Err(error) => Err(database.explain(error).await),
         };
         answer(group, written);
     }
@@ -117,6 +124,7 @@ async fn write(
     database: &Database,
     group: &[Waiting],
 ) -> Result<Vec<AppendedEvents>, StorageError> {
+    database.check()?;
     let rows = group.iter().flat_map(|waiting| {
         waiting.events.iter().map(|event| Row {
             session: &waiting.session,

@@ -11,7 +11,10 @@
 //! | `retention` | removal of old events by days and bytes, and compaction |
 //! | `backup` | a portable copy of all tables, and its restoration |
 //! | `activations` | which release was put in use, when and by whom |
-//! | `database` | connections, transactions and migrations of both databases |
+//! | `database` | connections and transactions of both databases |
+//! | `migrations` | versions of the tables |
+//! | `postgres` | connections to PostgreSQL, and whether it answers |
+//! | `sqlite_file` | whether the file of SQLite is still there |
 //!
 //! # Threads
 //! A storage has threads of its own, on which all queries run. Its functions can be awaited on any
@@ -34,12 +37,15 @@ mod event_queue;
 mod events;
 mod items;
 mod location;
+mod migrations;
+mod postgres;
 mod retention;
+mod sqlite_file;
 mod storage;
 mod users;
 
 pub use activations::Activation;
-pub use backup::{BackupError, BackupSummary};
+pub use backup::{BackupError, BackupSummary, check_backup};
 pub use error::StorageError;
 pub use event_queue::AppendedEvents;
 pub use events::{EventCounts, EventPage, EventPosition, NewEvents, StoredEvent};

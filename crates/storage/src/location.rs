@@ -33,6 +33,11 @@ pub enum LocationError {
         /// The part before the colon.
         scheme: String,
     },
+    /// What looks like an address with a password, but is no URL. The message does not repeat it.
+    #[error(
+        "expected a path, `sqlite:PATH` or `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, found an address that does not begin with `postgres://`; write a path that has `:` and `@` with `./` or `/` before it"
+    )]
+    Address,
     /// The parameters of libpq (`host=… user=…`) instead of a URL. The message does not repeat them,
     /// because they may have a password.
     #[error(
@@ -63,6 +68,25 @@ const PARAMETERS: [&str; 9] =
 fn first_parameter(text: &str) -> Option<&'static str> {
     let name = text.split_once('=')?.0.trim();
     PARAMETERS.into_iter().find(|parameter| *parameter == name)
+}
+
+/// Whether a path is probably a mistyped address: it begins as one, or has a colon before an `@`, as
+/// between user and password.
+fn is_address(path: &str) -> bool {
+    if path.starts_with(['.', '/']) {
+        return false;
+    }
+    let lower = path.trim_start().to_ascii_lowercase();
+    let begins_as_one = ["postgres:", "postgresql:", "postgres/", "postgresql/", "pg:", "psql:"];
+    begins_as_one.iter().any(|begin| lower.starts_with(begin))
+        || path.rsplit_once('@').is_some_and(|(before, _)| before.contains(':'))
+}
+
+/// The scheme of a URL, if the part before `://` is one.
+fn scheme_of(text: &str) -> Option<&str> {
+    let (scheme, _) = text.split_once("://")?;
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
+    (!scheme.is_empty() && scheme.chars().all(is_allowed)).then_some(scheme)
 }
 
 /// Whether the part after the host has an `@`, which then probably ends a password.
@@ -100,8 +124,8 @@ impl FromStr for Location {
         let path = match text.strip_prefix("sqlite:") {
             // `sqlite:///path` is the path with its slash.
             Some(rest) => rest.strip_prefix("//").unwrap_or(rest),
-            None => match text.split_once("://") {
-                Some((scheme, _)) => {
+            None => match scheme_of(text) {
+                Some(scheme) => {
                     return Err(LocationError::Scheme { scheme: scheme.to_owned() });
                 }
                 None => text,
@@ -109,6 +133,9 @@ impl FromStr for Location {
         };
         if path.is_empty() {
             return Err(LocationError::Empty);
+        }
+        if is_address(path) || (path.contains("://") && !path.starts_with(['.', '/'])) {
+            return Err(LocationError::Address);
         }
         Ok(Self::Sqlite(PathBuf::from(path)))
     }
@@ -183,6 +210,35 @@ mod tests {
             "postgres://db.example",
         ] {
             assert!(text.parse::<Location>().is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_mistyped_address_is_no_path_and_is_not_shown() {
+        for text in [
+            "postgres:ann:secret@db.example/shop",
+            "postgres:/ann:secret@db.example/shop",
+            "postgres//ann:secret@db.example/shop",
+            "postgresql:ann@db.example/secret",
+            "POSTGRES:secret",
+            "ann:secret@db.example/shop",
+            "ann:secret@db.example:5432/shop",
+            "a:secret@b://db.example/shop",
+            "sqlite:ann:secret@db.example/shop",
+            "sqlite://ann:secret@db.example/shop",
+            " postgres:ann:secret@db.example",
+        ] {
+            let error = text.parse::<Location>().unwrap_err();
+            assert_eq!(error, LocationError::Address, "{text}");
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+        for text in ["Postgres://u:secret@h/d", "mysql://secret@h"] {
+            let error = text.parse::<Location>().unwrap_err();
+            assert!(matches!(error, LocationError::Scheme { .. }), "{text}: {error}");
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+        for text in ["./a:b@c.db", "/var/a:b@c.db", "a@b:c.db", "shop:1.db", "sqlite:../a:b@c"] {
+            assert!(matches!(text.parse(), Ok(Location::Sqlite(_))), "{text}");
         }
     }
 

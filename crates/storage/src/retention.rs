@@ -82,9 +82,10 @@ impl Storage {
                     sqlx::query("PRAGMA optimize").fetch_all(&writer).await?;
                     sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_all(&writer).await?;
                 }
-                Database::Postgres(pool) => {
+                Database::Postgres(server) => {
+                    let mut connection = server.acquire().await?;
                     for table in ["VACUUM (ANALYZE) events", "VACUUM (ANALYZE) items"] {
-                        sqlx::query(table).execute(&pool).await?;
+                        sqlx::query(table).execute(&mut *connection).await?;
                     }
                 }
             }

@@ -3,12 +3,14 @@ use std::{future::Future, sync::Arc, time::Duration};
 use serde::Serialize;
 use tokio::{
     runtime::{Builder, Handle, Runtime},
-    time::timeout,
+    select,
+    sync::Mutex,
+    time::{Instant, sleep, timeout},
 };
 
 use crate::{
     Location, StorageError,
-    database::{Database, constant, with_reader},
+    database::{Database, TURN, constant, with_reader},
     event_queue::EventQueue,
 };
 
@@ -17,6 +19,8 @@ const THREADS: usize = 2;
 /// Maximum time of a short operation. A database that is cut off from the network would otherwise
 /// keep its callers for minutes.
 const SHORT: Duration = Duration::from_secs(10);
+/// Time between two attempts to open a database that does not answer.
+const RETRY: Duration = Duration::from_millis(500);
 /// Maximum time of an operation on many rows.
 const LONG: Duration = Duration::from_hours(1);
 
@@ -29,6 +33,8 @@ struct Inner {
     location: Location,
     database: Database,
     events: EventQueue,
+    /// Changes of items take turns, so that many at once do not use up the connections.
+    turn: Mutex<()>,
     /// `None` only while it is dropped.
     runtime: Option<Runtime>,
     handle: Handle,
@@ -62,9 +68,19 @@ impl Storage {
     /// [`StorageError::Open`] if it cannot be opened, [`StorageError::Newer`] if a newer program
     /// made its tables, [`StorageError::Locked`] if another process does not let go of it.
     pub fn open(location: &Location) -> Result<Self, StorageError> {
+        Self::open_within(location, Duration::ZERO)
+    }
+
+    /// As [`Storage::open`], and tries again for as long as `patience` if the database does not
+    /// answer. Errors that waiting does not change, such as a wrong password, are returned at once.
+    ///
+    /// # Errors
+    /// See [`Storage::open`].
+    pub fn open_within(location: &Location, patience: Duration) -> Result<Self, StorageError> {
         let failed = |error: std::io::Error| StorageError::Open {
             location: location.clone(),
             reason: format!("no threads: {error}"),
+            is_temporary: false,
         };
         let runtime = Builder::new_multi_thread()
             .worker_threads(THREADS)
@@ -75,7 +91,7 @@ impl Storage {
         let handle = runtime.handle().clone();
         // Not on the caller's thread, which may run another executor.
         let opened = std::thread::scope(|scope| {
-            let opening = scope.spawn(|| handle.block_on(Database::open(location)));
+            let opening = scope.spawn(|| handle.block_on(open(location, patience)));
             opening.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         });
         let database = match opened {
@@ -87,7 +103,14 @@ impl Storage {
         };
         let events = EventQueue::start(&handle, database.clone());
         let location = location.clone();
-        Ok(Self(Arc::new(Inner { location, database, events, runtime: Some(runtime), handle })))
+        Ok(Self(Arc::new(Inner {
+            location,
+            database,
+            events,
+            turn: Mutex::default(),
+            runtime: Some(runtime),
+            handle,
+        })))
     }
 
     /// Where it is.
@@ -100,6 +123,26 @@ impl Storage {
     /// executor.
     pub fn block_on<T>(&self, task: impl Future<Output = T>) -> T {
         self.0.handle.block_on(task)
+    }
+
+    /// Runs a task on the storage's threads, to its end: also if the caller does not wait for it.
+    ///
+    /// # Errors
+    /// [`StorageError::Closed`] if the storage is dropped meanwhile.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        self.0.handle.spawn(task).await.map_err(|_| StorageError::Closed)
+    }
+
+    /// Whether the database can be used, as far as it is known without asking it.
+    ///
+    /// # Errors
+    /// [`StorageError::Unavailable`] while PostgreSQL is known not to answer,
+    /// [`StorageError::Lost`] if the file or the tables are gone.
+    pub fn check(&self) -> Result<(), StorageError> {
+        self.0.database.check()
     }
 
     /// Closes all connections. Functions that are called afterwards fail with
@@ -180,16 +223,67 @@ impl Storage {
         self.within(LONG, task(self.0.database.clone())).await
     }
 
+    /// As [`Storage::long`], for a change of items: one at a time, in the order of the calls.
+    ///
+    /// # Errors
+    /// [`StorageError::Locked`] if its turn does not come within [`TURN`].
+    pub(crate) async fn change<T, F>(
+        &self,
+        task: impl FnOnce(Database) -> F,
+    ) -> Result<T, StorageError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, StorageError>> + Send + 'static,
+    {
+        let turn = timeout(TURN, self.0.turn.lock()).await;
+        let _turn = turn.map_err(|_| StorageError::Locked {
+            reason: format!("other changes of items take longer than {} s", TURN.as_secs()),
+        })?;
+        self.long(task).await
+    }
+
     async fn within<T: Send + 'static>(
         &self,
         time: Duration,
         task: impl Future<Output = Result<T, StorageError>> + Send + 'static,
     ) -> Result<T, StorageError> {
+        self.check()?;
+        let database = self.0.database.clone();
         let task = self.0.handle.spawn(async move {
-            timeout(time, task).await.map_err(|_| StorageError::Unavailable {
-                reason: format!("no answer within {} s", time.as_secs()),
-            })?
+            let done = select! {
+                done = timeout(time, task) => done.unwrap_or_else(|_| {
+                    Err(StorageError::Unavailable {
+                        reason: format!("no answer within {} s", time.as_secs()),
+                    })
+                }),
+                failure = database.failure() => Err(failure),
+            };
+            match done {
+                Ok(done) => Ok(done),
+                Err(error) => Err(database.explain(error).await),
+            }
         });
         task.await.map_err(|_| StorageError::Closed)?
+    }
+}
+
+/// Opens a database that may be starting.
+async fn open(location: &Location, patience: Duration) -> Result<Database, StorageError> {
+    let until = Instant::now() + patience;
+    let mut is_told = false;
+    loop {
+        match Database::open(location).await {
+            Err(error @ StorageError::Open { is_temporary: true, .. })
+                if Instant::now() < until =>
+            {
+                if !is_told {
+                    is_told = true;
+                    let seconds = patience.as_secs();
+                    tracing::warn!(%error, "waiting up to {seconds} s for the database");
+                }
+                sleep(RETRY).await;
+            }
+            opened => return opened,
+        }
     }
 }

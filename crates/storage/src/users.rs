@@ -28,6 +28,7 @@ impl Storage {
 
     /// Removes all events of a visitor and returns their number. The hash of the name is kept, so
     /// that the next import removes the visitor from what was exported before.
+    /// [`Storage::erasures`] grows in the same transaction.
     ///
     /// # Errors
     /// See [`StorageError`].
@@ -49,9 +50,32 @@ impl Storage {
                 .bind(now())
                 .execute(&mut *connection)
                 .await?;
+                // Not a time: the clocks of servers differ.
+                sqlx::query(
+                    "INSERT INTO counters (name, value) VALUES ('erasures', 1) \
+                     ON CONFLICT (name) DO UPDATE SET value = counters.value + 1",
+                )
+                .execute(&mut *connection)
+                .await?;
                 removed
             });
             Ok(removed)
+        })
+        .await
+    }
+
+    /// How often a visitor was removed. Who counts events reads this first: a number that has grown
+    /// says that events which were counted may be gone.
+    ///
+    /// # Errors
+    /// See [`StorageError`].
+    pub async fn erasures(&self) -> Result<i64, StorageError> {
+        const QUERY: &str = "SELECT value FROM counters WHERE name = 'erasures'";
+        self.short(|database| async move {
+            let value: Option<i64> = with_reader!(&database, connection => {
+                sqlx::query_scalar(QUERY).fetch_optional(connection).await?
+            });
+            Ok(value.unwrap_or(0))
         })
         .await
     }

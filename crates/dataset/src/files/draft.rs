@@ -76,6 +76,26 @@ impl FileDraft {
         drafts.remove(&self.path);
         Ok(())
     }
+
+    /// As [`FileDraft::publish`], and fails if the target exists.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`] if there is a target, also one that appeared meanwhile; else
+    /// as [`FileDraft::publish`]. The draft is deleted.
+    pub fn publish_new(mut self) -> io::Result<()> {
+        self.writer.flush()?;
+        self.writer.get_ref().sync_all()?;
+        match fs::hard_link(&self.path, &self.target) {
+            // The draft's own name is removed with it.
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+            // A file system without hard links.
+            Err(_) if self.target.symlink_metadata().is_ok() => {
+                Err(io::Error::from(io::ErrorKind::AlreadyExists))
+            }
+            Err(_) => self.publish(),
+        }
+    }
 }
 
 impl Write for FileDraft {
@@ -239,6 +259,20 @@ mod tests {
         fs::create_dir(home.path().join("folder")).unwrap();
         assert!(write_atomically(&home.path().join("folder"), b"new").is_err());
         assert_eq!(entries(home.path()), 1);
+    }
+
+    #[test]
+    fn a_new_file_replaces_none() {
+        let home = tempfile::tempdir().unwrap();
+        let target = home.path().join("x");
+        for (text, expected) in [(b"first", Ok(())), (b"other", Err(io::ErrorKind::AlreadyExists))]
+        {
+            let mut draft = FileDraft::new(&target).unwrap();
+            draft.write_all(text).unwrap();
+            assert_eq!(draft.publish_new().map_err(|error| error.kind()), expected);
+            assert_eq!(fs::read(&target).unwrap(), b"first");
+            assert_eq!(entries(home.path()), 1);
+        }
     }
 
     #[test]

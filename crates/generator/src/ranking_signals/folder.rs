@@ -157,6 +157,7 @@ impl RankingSignals {
             .transpose()
             .map_err(|error| signals_error(folder, &error))?;
         let mut signals = Self::new(header.weights, text.as_ref(), counts);
+        signals.counts_file = signals.counts.is_some().then_some(counts_path);
         let small_model_path = folder.join(SMALL_MODEL_FILE);
         if small_model_path.exists() {
             let bytes = fs::read(&small_model_path).map_err(GgufError::read(&small_model_path))?;

@@ -29,13 +29,16 @@ mod scores;
 mod small_model;
 mod text;
 
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::{
+    path::PathBuf,
+    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
 
 pub use folder::{FILES, SignalParts, SignalsInfo, TEXT_FILE};
 pub use scores::{FusedScores, ScoredHistory, standard_deviation};
 use serde::{Deserialize, Serialize};
 pub use small_model::SmallModelTable;
-use tandem_dataset::{ItemIndex, counts::CountTable, text_vectors::TextVectors};
+use tandem_dataset::{Catalogue, ItemIndex, counts::CountTable, text_vectors::TextVectors};
 pub use text::TextTable;
 
 use crate::GeneratorError;
@@ -77,6 +80,8 @@ pub struct RankingSignals {
     weights: SignalWeights,
     text: Option<TextTable>,
     counts: Option<RwLock<CountTable>>,
+    /// The file of the counts as they were trained.
+    counts_file: Option<PathBuf>,
     small_model: Option<SmallModelTable>,
     /// The language model that the weights were fitted for, if they are from a folder.
     language_model_sha256: Option<String>,
@@ -91,7 +96,14 @@ impl RankingSignals {
         counts: Option<CountTable>,
     ) -> Self {
         let (text, counts) = (text.map(TextTable::new), counts.map(RwLock::new));
-        Self { weights, text, counts, small_model: None, language_model_sha256: None }
+        Self {
+            weights,
+            text,
+            counts,
+            counts_file: None,
+            small_model: None,
+            language_model_sha256: None,
+        }
     }
 
     /// The same signals and a small model.
@@ -140,6 +152,29 @@ impl RankingSignals {
 
     fn counts_mut(&self) -> Option<RwLockWriteGuard<'_, CountTable>> {
         Some(self.counts.as_ref()?.write().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The counts as they were trained, without what was counted since: read from their file again.
+    /// `None` if they are from no file. Blocks.
+    ///
+    /// # Errors
+    /// [`GeneratorError::Signals`] if the file cannot be read, or is of another catalogue by now.
+    pub fn trained_counts(
+        &self,
+        catalogue: &Catalogue,
+    ) -> Result<Option<CountTable>, GeneratorError> {
+        let Some(path) = &self.counts_file else { return Ok(None) };
+        CountTable::read(catalogue, path).map(Some).map_err(|error| GeneratorError::Signals {
+            path: path.clone(),
+            message: error.to_string(),
+        })
+    }
+
+    /// Replaces the counts. Does nothing without counts.
+    pub fn replace_counts(&self, counts: CountTable) {
+        if let Some(mut current) = self.counts_mut() {
+            *current = counts;
+        }
     }
 
     /// Counts one event; see [`CountTable::add`].

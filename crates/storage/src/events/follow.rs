@@ -105,13 +105,14 @@ impl Storage {
         );
         self.short(move |database| async move {
             let mut events = Vec::new();
-            if let Database::Postgres(pool) = &database
+            if let Database::Postgres(server) = &database
                 && !next.missing.is_empty()
             {
                 let (first, last): (Vec<i64>, Vec<i64>) =
                     next.missing.iter().map(|it| (it.first, it.last)).unzip();
                 let query = sqlx::query_as(constant(late)).bind(first).bind(last);
-                let rows: Vec<EventRow> = query.bind(signed(since)).fetch_all(pool).await?;
+                let query = query.bind(signed(since));
+                let rows: Vec<EventRow> = query.fetch_all(&mut *server.acquire().await?).await?;
                 for row in rows {
                     next.found(row.0);
                     events.extend(event(row));

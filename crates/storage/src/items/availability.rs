@@ -6,7 +6,7 @@ use tandem_protocol::ItemId;
 use tokio::task::spawn_blocking;
 
 use super::revision::REVISION;
-use crate::{Storage, StorageError, clock::now, database::with_writer};
+use crate::{Storage, StorageError, clock::now, database::with_item_writer};
 
 /// What became of a batch of availabilities.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -110,10 +110,10 @@ impl Storage {
         items: Vec<(ItemId, bool)>,
     ) -> Result<Availability, StorageError> {
         let count = items.len() as u64;
-        self.long(move |database| async move {
+        self.change(move |database| async move {
             let prepare = move || Sent::new(items.iter().map(|(id, it)| (id.as_str(), *it)));
             let sent = spawn_blocking(prepare).await.map_err(|_| StorageError::Closed)?;
-            let Written { known, changed } = with_writer!(&database, connection => {
+            let Written { known, changed } = with_item_writer!(&database, connection => {
                 let revision: i64 =
                     sqlx::query_scalar(REVISION).fetch_one(&mut *connection).await?;
                 let mut sum = Written::default();

@@ -1,13 +1,14 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use sqlx::{PgPool, SqlitePool};
+use sqlx::{Connection, SqlitePool};
 use tandem_protocol::ItemId;
 
 use super::{AttributeValue, availability_log};
 use crate::{
     Storage, StorageError,
     database::{Database, SNAPSHOT, decode},
+    postgres::PostgresServer,
 };
 
 /// Number of rows that the database packs into one answer: a message for each row would take
@@ -33,6 +34,8 @@ pub struct ChangedItem {
     pub available: bool,
     /// Whether it was deleted.
     pub deleted: bool,
+    /// When it was stored first, or again after its deletion, in milliseconds since 1970.
+    pub created: u64,
 }
 
 /// How far changes have been read. Begin with the default.
@@ -79,16 +82,17 @@ const ITEMS_SQLITE: &str = "SELECT json_group_array(json_object('revision', revi
     'number', number, 'id', id, 'categories', json(categories), 'brand', brand, \
     'price', price, 'attributes', json(attributes), \
     'available', json(CASE COALESCE(available, 1) WHEN 1 THEN 'true' ELSE 'false' END), \
-    'deleted', json(CASE WHEN deleted IS NULL THEN 'false' ELSE 'true' END))) \
+    'deleted', json(CASE WHEN deleted IS NULL THEN 'false' ELSE 'true' END), \
+    'created', MAX(created, 0))) \
     FROM (SELECT items.revision, number, id, categories, brand, price, attributes, available, \
-    deleted FROM items LEFT JOIN item_availability ON item = number \
+    deleted, created FROM items LEFT JOIN item_availability ON item = number \
     WHERE (items.revision, number) > ($1, $2) ORDER BY items.revision, number LIMIT $3)";
 const ITEMS_POSTGRES: &str = "SELECT COALESCE(json_agg(json_build_object('revision', revision, \
     'number', number, 'id', id, 'categories', categories, 'brand', brand, \
     'price', price, 'attributes', attributes, 'available', COALESCE(available, true), \
-    'deleted', deleted IS NOT NULL)), '[]')::text \
+    'deleted', deleted IS NOT NULL, 'created', GREATEST(created, 0))), '[]')::text \
     FROM (SELECT items.revision, number, id, categories, brand, price, attributes, available, \
-    deleted FROM items LEFT JOIN item_availability ON item = number \
+    deleted, created FROM items LEFT JOIN item_availability ON item = number \
     WHERE (items.revision, number) > ($1, $2) ORDER BY items.revision, number LIMIT $3) AS changed";
 
 /// Deleted items have no availability.
@@ -109,7 +113,7 @@ impl Storage {
         self.short(move |database| async move {
             match &database {
                 Database::Sqlite { readers, .. } => read_sqlite(readers, after).await,
-                Database::Postgres(pool) => read_postgres(pool, after).await,
+                Database::Postgres(server) => read_postgres(server, after).await,
             }
         })
         .await
@@ -135,8 +139,12 @@ async fn read_sqlite(readers: &SqlitePool, after: ChangesRead) -> Result<Changes
     Ok(Changes { items: items.into_iter().map(|row| row.item).collect(), availability, next })
 }
 
-async fn read_postgres(pool: &PgPool, after: ChangesRead) -> Result<Changes, StorageError> {
-    let mut transaction = pool.begin_with(SNAPSHOT).await?;
+async fn read_postgres(
+    server: &PostgresServer,
+    after: ChangesRead,
+) -> Result<Changes, StorageError> {
+    let mut connection = server.acquire().await?;
+    let mut transaction = connection.begin_with(SNAPSHOT).await?;
     let log = availability_log::read(&mut transaction, after.availability).await?;
     let after = if log.needs_all_items { (0, 0) } else { after.items };
     let query = sqlx::query_scalar(ITEMS_POSTGRES).bind(after.0).bind(after.1).bind(PACK);

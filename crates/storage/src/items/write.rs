@@ -13,7 +13,7 @@ use super::{
 use crate::{
     Storage, StorageError,
     clock::now,
-    database::{Database, with_writer},
+    database::{Database, with_item_writer},
 };
 
 /// What became of a batch of items.
@@ -87,7 +87,7 @@ impl Storage {
     /// See [`StorageError`].
     pub async fn upsert_items(&self, items: Vec<NewItem>) -> Result<Upserted, StorageError> {
         let sent = items.len() as u64;
-        self.long(move |database| async move {
+        self.change(move |database| async move {
             let written = insert(&database, items, UPDATE).await?;
             let changed = written.items - written.added + written.only_availability;
             Ok(Upserted {
@@ -108,7 +108,7 @@ impl Storage {
         for item in &mut items {
             item.available = None;
         }
-        self.long(move |database| async move {
+        self.change(move |database| async move {
             Ok(insert(&database, items, "ON CONFLICT (id) DO NOTHING").await?.items)
         })
         .await
@@ -128,10 +128,10 @@ impl Storage {
         const DELETE_POSTGRES: &str = "UPDATE items SET deleted = $2, updated = $2, revision = $3 \
             WHERE deleted IS NULL AND id IN (SELECT json_array_elements_text($1::json))";
         let json = serde_json::to_string(ids).unwrap_or_default();
-        self.long(move |database| async move {
+        self.change(move |database| async move {
             let forget = database.sql(FORGET_SQLITE, FORGET_POSTGRES);
             let delete = database.sql(DELETE_SQLITE, DELETE_POSTGRES);
-            Ok(with_writer!(&database, connection => {
+            Ok(with_item_writer!(&database, connection => {
                 let revision: i64 =
                     sqlx::query_scalar(REVISION).fetch_one(&mut *connection).await?;
                 sqlx::query(forget).bind(&json).execute(&mut *connection).await?;
@@ -202,7 +202,7 @@ async fn insert(
     let existing = database.sql(EXISTING_SQLITE, EXISTING_POSTGRES);
     let sent = database.sql(SENT_SQLITE, SENT_POSTGRES);
     let only = database.sql(ONLY_AVAILABILITY_SQLITE, ONLY_AVAILABILITY_POSTGRES);
-    Ok(with_writer!(database, connection => {
+    Ok(with_item_writer!(database, connection => {
         let revision: i64 = sqlx::query_scalar(REVISION).fetch_one(&mut *connection).await?;
         let sent: i64 = sqlx::query_scalar(sent).bind(&json).fetch_one(&mut *connection).await?;
         let existing: i64 =

@@ -6,7 +6,7 @@ use tandem_storage::{BackupError, BackupSummary, ItemQuery, Storage};
 
 use crate::{
     databases::{TestDatabase, on_each},
-    events::clicks,
+    events::{activation, clicks},
     items::item,
 };
 
@@ -18,7 +18,7 @@ fn fill(storage: &Storage) {
     storage.block_on(storage.append_events("ann", clicks(&["1", "2"]))).unwrap();
     storage.block_on(storage.append_events("bob", clicks(&["1"]))).unwrap();
     storage.block_on(storage.forget_user("bob")).unwrap();
-    storage.block_on(storage.record_activation("r", None, "server")).unwrap();
+    storage.block_on(storage.record_activation(&activation("r", None, "server"))).unwrap();
 }
 
 #[test]
@@ -30,7 +30,12 @@ fn a_backup_of_one_database_is_restored_into_the_other() {
         fill(&storage);
         let expected =
             BackupSummary { items: 5999, deleted: 1, events: 2, forgotten: 1, activations: 1 };
-        assert_eq!(storage.block_on(storage.back_up(&file)).unwrap(), expected);
+        let _ = fs::remove_file(&file);
+        assert_eq!(storage.block_on(storage.back_up(&file, false)).unwrap(), expected);
+        let exists = storage.block_on(storage.back_up(&file, false)).unwrap_err();
+        assert!(matches!(exists, BackupError::Exists { .. }), "{exists}");
+        assert_eq!(storage.block_on(storage.back_up(&file, true)).unwrap(), expected);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no draft is left");
         let occupied = storage.block_on(storage.restore(&file)).unwrap_err();
         assert!(matches!(occupied, BackupError::NotEmpty { items: 5999, events: 2 }), "{occupied}");
         on_each(|other| {
@@ -64,7 +69,7 @@ fn a_damaged_backup_is_refused_and_leaves_nothing() {
     fill(&storage);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("backup");
-    storage.block_on(storage.back_up(&file)).unwrap();
+    storage.block_on(storage.back_up(&file, false)).unwrap();
     let whole = zstd::decode_all(&*fs::read(&file).unwrap()).unwrap();
     let text = String::from_utf8(whole).unwrap();
     let lines: Vec<&str> = text.lines().collect();

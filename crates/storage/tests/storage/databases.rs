@@ -19,13 +19,15 @@ pub(crate) struct TestDatabase {
     pub(crate) location: Location,
     _folder: Option<TempDir>,
     schema: Option<String>,
+    /// Name of a database of its own.
+    name: Option<String>,
 }
 
 impl TestDatabase {
     pub(crate) fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let location = Location::Sqlite(folder.path().join("storage.db"));
-        Self { location, _folder: Some(folder), schema: None }
+        Self { location, _folder: Some(folder), schema: None, name: None }
     }
 
     /// A schema of its own; `None`, with a message, where no PostgreSQL answers.
@@ -42,7 +44,36 @@ impl TestDatabase {
         let separator = if url.contains('?') { '&' } else { '?' };
         let location = format!("{url}{separator}options=-c%20search_path%3D{schema}");
         let location = location.parse().unwrap();
-        Some(Self { location, _folder: None, schema: Some(schema) })
+        Some(Self { location, _folder: None, schema: Some(schema), name: None })
+    }
+
+    /// A database of PostgreSQL of its own, which can be dropped; `None`, with a message, where no
+    /// PostgreSQL answers.
+    pub(crate) fn own_postgres() -> Option<Self> {
+        if !postgres_answers() {
+            eprintln!("skipped on PostgreSQL: none answers at {}", server());
+            return None;
+        }
+        let name = format!("tandem_test_{}", std::process::id());
+        let url = server();
+        let (address, _) = url.split_once('?').unwrap_or((&url, ""));
+        let (address, _) = address.rsplit_once('/').unwrap();
+        let location = format!("{address}/{name}").parse().unwrap();
+        let database = Self { location, _folder: None, schema: None, name: Some(name) };
+        database.make_again();
+        Some(database)
+    }
+
+    /// Drops the database of [`TestDatabase::own_postgres`].
+    pub(crate) fn drop_it(&self) {
+        let name = self.name.as_ref().unwrap();
+        execute(format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
+    }
+
+    /// Drops it and makes an empty one of its name.
+    pub(crate) fn make_again(&self) {
+        self.drop_it();
+        execute(format!("CREATE DATABASE {}", self.name.as_ref().unwrap()));
     }
 
     pub(crate) fn open(&self) -> Storage {
@@ -60,6 +91,9 @@ impl Drop for TestDatabase {
     fn drop(&mut self) {
         if let Some(schema) = &self.schema {
             execute(format!("DROP SCHEMA IF EXISTS {schema} CASCADE"));
+        }
+        if self.name.is_some() {
+            self.drop_it();
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Events: each once, whole requests, in order, also across restarts and processes.
 
 use tandem_protocol::{EventKind, ItemId, LoggedEvent};
-use tandem_storage::{AppendedEvents, EventPosition, Storage};
+use tandem_storage::{Activation, AppendedEvents, EventPosition, Storage};
 
 use crate::databases::{TestDatabase, on_each};
 
@@ -17,6 +17,11 @@ pub(crate) fn event(id: &str, kind: EventKind, item: &str) -> LoggedEvent {
 
 pub(crate) fn clicks(ids: &[&str]) -> Vec<LoggedEvent> {
     ids.iter().map(|id| event(id, EventKind::Click, "1")).collect()
+}
+
+pub(crate) fn activation(release: &str, previous: Option<&str>, caller: &str) -> Activation {
+    let (release, caller) = (release.to_owned(), caller.to_owned());
+    Activation { at: 1_700_000_000_000, release, previous: previous.map(str::to_owned), caller }
 }
 
 fn append(storage: &Storage, session: &str, events: Vec<LoggedEvent>) -> Vec<usize> {
@@ -186,6 +191,12 @@ fn a_visitor_is_exported_and_removed() {
         assert_eq!(ids(&storage), ["anna 1"]);
         let hash = tandem_dataset::files::sha256_hex("ann");
         assert_eq!(storage.block_on(storage.forgotten_users()).unwrap(), [hash]);
+        // Other servers learn that what they have counted may be gone.
+        let other = database.open();
+        let erasures = other.block_on(other.erasures()).unwrap();
+        assert!(erasures > 0);
+        storage.block_on(storage.forget_user("nobody")).unwrap();
+        assert_eq!(other.block_on(other.erasures()).unwrap(), erasures + 1);
         // The visitor can come back.
         assert_eq!(append(&storage, "ann", clicks(&["1"])), [0]);
     });
@@ -195,8 +206,8 @@ fn a_visitor_is_exported_and_removed() {
 fn activations_are_listed_newest_first() {
     on_each(|database| {
         let storage = database.open();
-        storage.block_on(storage.record_activation("a", None, "server")).unwrap();
-        storage.block_on(storage.record_activation("b", Some("a"), "key-1")).unwrap();
+        storage.block_on(storage.record_activation(&activation("a", None, "server"))).unwrap();
+        storage.block_on(storage.record_activation(&activation("b", Some("a"), "key-1"))).unwrap();
         let list = storage.block_on(storage.activations(10)).unwrap();
         let list: Vec<_> = list.iter().map(|it| (&*it.release, it.previous.as_deref())).collect();
         assert_eq!(list, [("b", Some("a")), ("a", None)]);

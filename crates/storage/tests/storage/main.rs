@@ -7,5 +7,7 @@ mod databases;
 mod events;
 mod faults;
 mod items;
+mod lost;
+mod outage;
 mod proxy;
 mod retention;

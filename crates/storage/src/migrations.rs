@@ -1,0 +1,77 @@
+//! The versions of the tables.
+
+use std::borrow::Cow;
+
+use sqlx::{
+    Connection, SqlStr,
+    migrate::{MigrateError, Migration, MigrationType, Migrator},
+    postgres::PgConnection,
+    sqlite::SqliteConnection,
+};
+
+use crate::StorageError;
+
+/// Newest version of the tables of SQLite that this program knows.
+pub(crate) const KNOWN_SQLITE: i64 = 2;
+/// The same of PostgreSQL.
+pub(crate) const KNOWN_POSTGRES: i64 = 3;
+
+/// The migrations of one database, oldest first.
+fn migrations(texts: &[&'static str]) -> Migrator {
+    let names =
+        ["items, events, activations", "availability apart from items", "log of availability"];
+    let migration = |(version, (name, text)): (i64, (&'static str, &&'static str))| {
+        let text = SqlStr::from_static(text);
+        Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, text, false)
+    };
+    Migrator::with_migrations((1..).zip(names.into_iter().zip(texts)).map(migration).collect())
+}
+
+/// Two processes that start at once wait for each other: the transaction holds the write lock.
+pub(crate) async fn migrate_sqlite(connection: &mut SqliteConnection) -> Result<(), StorageError> {
+    let migrator = migrations(&[
+        include_str!("../migrations/sqlite/1.sql"),
+        include_str!("../migrations/sqlite/2.sql"),
+    ]);
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let done = migrator.run(&mut *transaction).await;
+    done.map_err(|error| migration_error(error, &migrator))?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// The migrator holds an advisory lock of the database.
+pub(crate) async fn migrate_postgres(connection: &mut PgConnection) -> Result<(), StorageError> {
+    let migrator = migrations(&[
+        include_str!("../migrations/postgres/1.sql"),
+        include_str!("../migrations/postgres/2.sql"),
+        include_str!("../migrations/postgres/3.sql"),
+    ]);
+    let done = migrator.run(connection).await;
+    done.map_err(|error| migration_error(error, &migrator))
+}
+
+fn migration_error(error: MigrateError, migrator: &Migrator) -> StorageError {
+    let known = migrator.iter().map(|migration| migration.version).max().unwrap_or_default();
+    match error {
+        MigrateError::VersionMissing(found) | MigrateError::VersionTooNew(found, _) => {
+            StorageError::Newer { found, known }
+        }
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
+        other => StorageError::Query(sqlx::Error::Migrate(Box::new(other))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_known_versions_are_those_of_the_files() {
+        let files = |folder: &str| {
+            let folder = format!("{}/migrations/{folder}", env!("CARGO_MANIFEST_DIR"));
+            std::fs::read_dir(folder).unwrap().count() as i64
+        };
+        assert_eq!((files("sqlite"), files("postgres")), (KNOWN_SQLITE, KNOWN_POSTGRES));
+    }
+}
