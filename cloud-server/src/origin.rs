@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use actix_web::http::Uri;
 
+use crate::secrets::without_credentials;
+
 /// A web origin (RFC 6454) that may call the server, or any.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
@@ -18,7 +20,7 @@ pub enum Origin {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected an origin such as `https://shop.example`, or `*`, found `{found}`")]
 pub struct OriginError {
-    /// The text.
+    /// The text, without user and password.
     pub found: String,
 }
 
@@ -49,7 +51,7 @@ impl FromStr for Origin {
         if text == "*" {
             return Ok(Self::Any);
         }
-        let error = || OriginError { found: text.to_owned() };
+        let error = || OriginError { found: without_credentials(text) };
         let origin = text.strip_suffix('/').unwrap_or(text);
         let uri: Uri = origin.parse().map_err(|_| error())?;
         let is_origin = uri.scheme_str().is_some_and(|scheme| !scheme.is_empty())
@@ -88,13 +90,17 @@ mod tests {
             "https://shop.example/cart",
             "https://shop.example?x",
             "https://user@shop.example",
+            "https://user:secret@shop.example",
+            "user:secret@shop.example",
             "https://*.shop.example",
             "https://shop.example//",
             "https://",
             "capacitor:",
         ] {
             let error = wrong.parse::<Origin>().unwrap_err();
-            assert!(error.to_string().ends_with(&format!("found `{wrong}`")), "{error}");
+            let found = format!("found `{}`", without_credentials(wrong));
+            assert!(error.to_string().ends_with(&found), "{error}");
+            assert!(!error.to_string().contains("secret"), "{error}");
         }
     }
 

@@ -94,7 +94,7 @@ pub struct Args {
     /// Origin whose pages may call this server (CORS), for example `https://shop.example`, or
     /// `*` for all; may be repeated. Origins of keys are added [default: only pages of this
     /// server].
-    #[arg(long, value_name = "URL", value_delimiter = ',', help_heading = "Network")]
+    #[arg(long, value_name = "URL", value_delimiter = ',', value_parser = Secret::<Origin>::new(), help_heading = "Network")]
     pub allow_origin: Vec<Origin>,
     /// Address or network of a reverse proxy whose X-Forwarded-For is believed, for example
     /// `127.0.0.1` or `10.0.0.0/8`; may be repeated [default: none].

@@ -5,6 +5,7 @@
 
 mod added;
 mod check;
+mod counts;
 mod fields;
 mod index;
 
@@ -24,6 +25,7 @@ use tokio::{sync::Mutex, task::yield_now};
 use added::Added;
 pub(crate) use added::ChangedTexts;
 pub(crate) use check::check_filter;
+pub(crate) use counts::ItemCounts;
 use fields::Fields;
 use index::FieldIndex;
 
@@ -56,6 +58,8 @@ struct State {
     hidden: RoaringBitmap,
     /// Items that the database has, also deleted ones.
     stored: RoaringBitmap,
+    /// Items that were deleted from the database.
+    deleted: RoaringBitmap,
     /// The catalogue in use.
     catalogue: Arc<Catalogue>,
     /// Position of each item in it or, if it lacks a stored item, after it.
@@ -76,6 +80,7 @@ impl LiveItems {
             visible: RoaringBitmap::new(),
             hidden: RoaringBitmap::new(),
             stored: RoaringBitmap::new(),
+            deleted: RoaringBitmap::new(),
             catalogue: Arc::clone(catalogue),
             positions: Vec::with_capacity(catalogue.len()),
             added: Added::new(catalogue),
@@ -273,6 +278,7 @@ impl State {
     fn change(&mut self, item: ChangedItem) {
         let number = self.number(&item.id);
         self.stored.insert(number);
+        self.set_deleted(number, item.deleted);
         self.add(number, item.deleted);
         self.show(number, item.available && !item.deleted);
         let fields = if item.deleted { Fields::default() } else { Fields::from(item) };

@@ -1,12 +1,12 @@
 //! Lists of items that need no visitor: popular, latest, trending and similar ones.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use actix_web::web;
 use serde::{Deserialize, Serialize};
 use tandem_dataset::{Catalogue, Item, ItemIndex};
 use tandem_protocol::{ItemId, Problem};
-use tandem_storage::StoredItem;
+use tandem_storage::{AttributeValue, StoredItem};
 
 use crate::{
     access::{Caller, Role},
@@ -78,12 +78,37 @@ struct ShownItem {
     year: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     price: Option<f64>,
+    /// The fields of the database that pages do not show, so that the item can be sent back. Absent
+    /// for callers with a public key.
+    #[serde(flatten)]
+    own: Option<OwnFields>,
+}
+
+/// What the shop has stored of an item and does not show.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct OwnFields {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    description: String,
+    #[schema(value_type = Object)]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    attributes: BTreeMap<String, AttributeValue>,
+    available: bool,
 }
 
 impl ShownItem {
     fn stored(item: StoredItem, score: Option<f64>) -> Self {
         let StoredItem { id, title, categories, brand, year, price, .. } = item;
-        Self { id, score, title, categories, brand, year, price }
+        let StoredItem { description, attributes, available, .. } = item;
+        let own = Some(OwnFields { description, attributes, available });
+        Self { id, score, title, categories, brand, year, price, own }
+    }
+
+    /// The item as a caller may see it.
+    fn shown_to(mut self, role: Role) -> Self {
+        if role == Role::Public {
+            (self.score, self.own) = (None, None);
+        }
+        self
     }
 
     fn of_catalogue(item: &Item, score: Option<f64>) -> Self {
@@ -95,6 +120,7 @@ impl ShownItem {
             brand: item.brand.clone(),
             year: item.year.map(i64::from),
             price: None,
+            own: None,
         }
     }
 }
@@ -195,13 +221,15 @@ pub(crate) async fn popular(
 )]
 pub(crate) async fn latest(
     state: web::Data<AppState>,
+    caller: web::ReqData<Caller>,
     query: Result<Query<RankingQuery>, ApiError>,
 ) -> Result<web::Json<ItemRanking>, ApiError> {
     let RankingQuery { category, limit } = parameters(query)?;
     let Page { category, limit } = Page::new(category, limit)?;
     let storage = state.storage.as_ref().ok_or(ApiError::NO_STORAGE)?;
     let items = storage.latest_items(category, limit).await.map_err(|error| refusal(&error))?;
-    let items = items.into_iter().map(|item| ShownItem::stored(item, None)).collect();
+    let shown = |item| ShownItem::stored(item, None).shown_to(caller.role);
+    let items = items.into_iter().map(shown).collect();
     Ok(web::Json(ItemRanking { by: vec![RankedBy::Created], items }))
 }
 
@@ -336,12 +364,8 @@ impl Page {
             shared.items.first_visible(ranked, category.as_deref(), limit as usize)
         });
         let first = first.await?;
-        let mut items = shown(&state, &recommender.catalogue, first).await?;
-        if caller.role == Role::Public {
-            for item in &mut items {
-                item.score = None;
-            }
-        }
+        let items = shown(&state, &recommender.catalogue, first).await?;
+        let items = items.into_iter().map(|item| item.shown_to(caller.role)).collect();
         Ok(web::Json(ItemRanking { by, items }))
     }
 }

@@ -11,7 +11,7 @@ use ureq::{
     http::{Response, Uri},
 };
 
-use crate::ReleaseClientError;
+use crate::{ReleaseClientError, address::without_credentials};
 
 /// Time until a connection is made.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -108,10 +108,12 @@ impl Client {
     /// # Errors
     /// [`ReleaseClientError::Url`] or [`ReleaseClientError::Key`].
     pub fn new(url: &str, key: Option<String>) -> Result<Self, ReleaseClientError> {
-        let wrong = || ReleaseClientError::Url { url: url.to_owned() };
+        let wrong = || ReleaseClientError::Url { url: without_credentials(url) };
         let parsed: Uri = url.parse().map_err(|_| wrong())?;
         let is_http = matches!(parsed.scheme_str(), Some("http" | "https"));
-        if !is_http || parsed.host().is_none() || parsed.query().is_some() {
+        // Messages show the address, and the key is sent in place of a password.
+        let has_user = parsed.authority().is_some_and(|it| it.as_str().contains('@'));
+        if !is_http || parsed.host().is_none() || parsed.query().is_some() || has_user {
             return Err(wrong());
         }
         if key.as_ref().is_some_and(|key| !key.bytes().all(|byte| byte.is_ascii_graphic())) {
