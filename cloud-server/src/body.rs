@@ -8,12 +8,9 @@ use crate::{
     body_budget::{BodyCharge, BudgetExceeded},
     connection::Activity,
     error::ApiError,
+    messages::{plain_types, shortened},
     state::AppState,
 };
-
-/// Maximum length of a parser message in a response, in characters. The message may quote the
-/// request, which may have a megabyte.
-const MAX_MESSAGE: usize = 200;
 
 /// Number of bytes of a too large body that are read and discarded, as a multiple of the
 /// limit. If a server responds and closes while the client still sends, the connection is
@@ -38,6 +35,7 @@ impl<T: DeserializeOwned> FromRequest for JsonBody<T> {
             if request.content_type().trim() != "application/json" {
                 return Err(ApiError::UnsupportedMediaType);
             }
+            check_encoding(request.headers())?;
             let state = request.app_data::<web::Data<AppState>>().ok_or(ApiError::Internal)?;
             let limits = &state.limits;
             let client = request.extensions().get::<Caller>().map(|caller| caller.client);
@@ -91,6 +89,18 @@ async fn read_body(
     if received > limit { Err(too_large) } else { Ok(body.freeze()) }
 }
 
+/// Refuses a compressed body, which the parsers would not understand.
+///
+/// # Errors
+/// [`ApiError::UnsupportedEncoding`].
+pub(crate) fn check_encoding(headers: &header::HeaderMap) -> Result<(), ApiError> {
+    let mut values = headers.get_all(header::CONTENT_ENCODING);
+    let is_plain = |value: &header::HeaderValue| {
+        value.to_str().is_ok_and(|value| value.trim().eq_ignore_ascii_case("identity"))
+    };
+    if values.all(is_plain) { Ok(()) } else { Err(ApiError::UnsupportedEncoding) }
+}
+
 pub(crate) async fn next_chunk(
     payload: &mut Payload,
 ) -> Option<Result<web::Bytes, actix_web::error::PayloadError>> {
@@ -116,21 +126,13 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
 }
 
 fn json_error(path: Option<String>, error: &serde_json::Error) -> ApiError {
-    let message = error.to_string();
+    let message = plain_types(&error.to_string());
     // The path of a missing field is that of its object; the message has its name.
     let missing = || Some(message.strip_prefix("missing field `")?.split_once('`')?.0.to_owned());
     let detail = shortened(&message);
     match path.filter(|_| error.is_data()).or_else(missing) {
         Some(field) => ApiError::InvalidField { field: shortened(&field), detail },
         None => ApiError::InvalidRequest { detail: format!("expected a JSON object: {detail}") },
-    }
-}
-
-/// The beginning of a text of the request, which may be long.
-pub(crate) fn shortened(text: &str) -> String {
-    match text.char_indices().nth(MAX_MESSAGE) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
     }
 }
 
@@ -184,6 +186,12 @@ mod tests {
                 parse_error(text)
             );
         }
+    }
+
+    #[test]
+    fn messages_name_no_types_of_the_program() {
+        let detail = parse_error(r#"{"history":[],"k":-1}"#).to_string();
+        assert!(detail.contains("expected a whole number that is not negative"), "{detail}");
     }
 
     #[test]

@@ -18,6 +18,10 @@ const STORAGE_RETRY_S: u64 = 10;
 /// Seconds until the event log is tried again: its operator may have moved the file.
 const FULL_RETRY_S: u64 = 60;
 
+/// Why a request was refused with a code that has several causes, for the admin page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ErrorCause(pub(crate) &'static str);
+
 /// Every error that a request handler can return.
 ///
 /// The message is for the person who reads the response: what was expected, what was found,
@@ -126,6 +130,9 @@ pub enum ApiError {
     /// The body's media type is not one of lines.
     #[error("expected a body with `Content-Type: application/x-ndjson` or `text/csv`")]
     UnsupportedLines,
+    /// The body is compressed.
+    #[error("expected a body without `Content-Encoding`; send it uncompressed")]
+    UnsupportedEncoding,
     /// The language model is still loading.
     #[error("the language model is still loading; retry after `Retry-After` seconds")]
     NotReady,
@@ -202,7 +209,7 @@ impl ApiError {
             Self::Forbidden | Self::ForeignOrigin => &error_table::FORBIDDEN,
             Self::UnknownRelease { .. } => &error_table::CATALOGUE_CHANGED,
             Self::RateLimited { .. } => &error_table::RATE_LIMITED,
-            Self::UnsupportedMediaType | Self::UnsupportedLines => {
+            Self::UnsupportedMediaType | Self::UnsupportedLines | Self::UnsupportedEncoding => {
                 &error_table::UNSUPPORTED_MEDIA_TYPE
             }
             Self::NotReady | Self::NoGenerator | Self::ShuttingDown => &error_table::NOT_READY,
@@ -220,6 +227,20 @@ impl ApiError {
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         self.row().code
+    }
+
+    /// The cause, if the code has several.
+    fn cause(&self) -> Option<ErrorCause> {
+        let cause = match self {
+            Self::Overloaded { .. } => "the queue of the model was full",
+            Self::Busy => "there were too many connections or large bodies",
+            Self::StorageTimeout => "the storage did not answer",
+            Self::NotReady => "the model was loading",
+            Self::NoGenerator => "no server that makes lists answered",
+            Self::ShuttingDown => "the server was shutting down",
+            _ => return None,
+        };
+        Some(ErrorCause(cause))
     }
 
     /// The error for a bare HTTP status, for responses that the web framework creates.
@@ -281,12 +302,19 @@ impl ResponseError for ApiError {
         if matches!(self, Self::Unauthorized) {
             response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
         }
+        if matches!(self, Self::UnsupportedEncoding) {
+            // RFC 9110, section 15.5.16.
+            response.insert_header((header::ACCEPT_ENCODING, "identity"));
+        }
         if let Self::MethodNotAllowed { allow } = self {
             response.insert_header((header::ALLOW, *allow));
         }
         response.content_type(PROBLEM_JSON);
         // For the metrics.
         response.extensions_mut().insert(self.code());
+        if let Some(cause) = self.cause() {
+            response.extensions_mut().insert(cause);
+        }
         match serde_json::to_vec(&self.problem(status)) {
             Ok(json) => response.body(json),
             Err(_) => response.finish(),

@@ -36,7 +36,7 @@ rows! {
          name of the parameter",
         "correct the field";
     INVALID_REQUEST = 400 InvalidRequest:
-        "the body is not a JSON object, or did not arrive within `--body-timeout`",
+        "the body is not a JSON object, lines of items have no usable header, or the body did not arrive within `--body-timeout`",
         "correct the body";
     UNAUTHORIZED = 401 Unauthorized:
         "no key, or one that the server does not know",
@@ -57,11 +57,11 @@ rows! {
         "the server does not have the release that the request names",
         "load `/v1/manifest` and its files";
     PAYLOAD_TOO_LARGE = 413 PayloadTooLarge:
-        "the body is larger than 1 MiB, or a release than `--release-max-size`",
+        "the body is larger than 1 MiB (bodies of lines of items have no limit), or a release than `--release-max-size`",
         "send fewer items, or raise the limit";
     UNSUPPORTED_MEDIA_TYPE = 415 UnsupportedMediaType:
-        "the body's media type is not `application/json`; for items `application/x-ndjson` or `text/csv`",
-        "set `Content-Type`";
+        "the body's media type is not `application/json`, for items `application/x-ndjson` or `text/csv`; or the body is compressed",
+        "set `Content-Type`, send no `Content-Encoding`";
     RELEASE_REFUSED = 422 ReleaseRefused:
         "the release cannot be used, or the upload is no release; `detail` is the reason",
         "correct the release; the one in use stays";

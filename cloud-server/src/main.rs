@@ -26,7 +26,8 @@ const LOG_CAPACITY: usize = 1024;
 const LOG_PATIENCE: Duration = Duration::from_millis(200);
 
 fn main() -> ExitCode {
-    // Must be first, because it restarts the program once.
+    ignore_hang_ups();
+    // Must be early, because it restarts the program once.
     if let Err(error) = tandem_generator::llama::passive_threads() {
         report(&format!("could not set OMP_WAIT_POLICY=passive ({error}); starting without it"));
     }
@@ -293,6 +294,20 @@ fn print(text: &str) -> ExitCode {
 fn report(message: &str) {
     let _ = writeln!(io::stderr(), "cloud-server: {message}");
 }
+
+/// Lets SIGHUP not end the process before the server listens to it. In contrast to a handler, this
+/// outlasts the restart of the program.
+#[cfg(unix)]
+fn ignore_hang_ups() {
+    #[expect(unsafe_code, reason = "the standard library sets no signals")]
+    // SAFETY: `SIG_IGN` runs no code, and no other thread exists yet.
+    unsafe {
+        libc::signal(libc::SIGHUP, libc::SIG_IGN);
+    }
+}
+
+#[cfg(not(unix))]
+fn ignore_hang_ups() {}
 
 /// Ends the process without running the destructors of C++ statics, which a thread that is
 /// still decoding uses.

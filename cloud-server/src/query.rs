@@ -5,7 +5,7 @@ use std::future::{Ready, ready};
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use serde::de::DeserializeOwned;
 
-use crate::{body::shortened, error::ApiError};
+use crate::{error::ApiError, messages::shortened};
 
 /// The parameters of a query. A wrong one is refused with its name, what was expected and what was
 /// found.

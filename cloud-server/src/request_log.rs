@@ -20,6 +20,7 @@ use tandem_protocol::ErrorCode;
 use crate::{
     candidate_stats::CandidateStats,
     connection::{Activity, InFlight},
+    error::ErrorCause,
     log_fields::{PathField, method_name},
     recent::Answered,
     request_id::{REQUEST_ID, request_id},
@@ -45,6 +46,7 @@ pub(crate) async fn log_requests(
         started: Instant::now(),
         status: None,
         code: None,
+        cause: None,
         stats: CandidateStats::default(),
         state,
     };
@@ -52,6 +54,7 @@ pub(crate) async fn log_requests(
     entry.status = Some(response.status().as_u16());
     entry.route = route(response.request());
     entry.code = response.response().extensions().get::<ErrorCode>().copied();
+    entry.cause = response.response().extensions().get::<ErrorCause>().copied();
     let stats = response.request().extensions().get::<CandidateStats>().copied();
     entry.stats = stats.unwrap_or_default();
     if let Ok(id) = HeaderValue::from_str(&entry.id) {
@@ -66,6 +69,15 @@ pub(crate) async fn log_requests(
 
 /// The route of a request for metrics: one of a fixed set, whatever clients send.
 fn route(request: &HttpRequest) -> &'static str {
+    /// Routes below a name that clients choose, and those beside them.
+    const TEMPLATES: [&str; 6] = [
+        "/v1/items/popular",
+        "/v1/items/latest",
+        "/v1/items/trending",
+        "/v1/items/{id}",
+        "/v1/items/{id}/similar",
+        "/v1/users/{name}",
+    ];
     const ROUTES: [&str; 20] = [
         "/v1/candidates",
         "/v1/candidates/batch",
@@ -88,6 +100,11 @@ fn route(request: &HttpRequest) -> &'static str {
         "/admin",
         "/",
     ];
+    if let Some(pattern) = request.match_pattern()
+        && let Some(template) = TEMPLATES.into_iter().find(|template| *template == pattern)
+    {
+        return template;
+    }
     let path = request.path();
     let found = ROUTES.iter().find(|route| match **route {
         prefix @ ("/artifacts/" | "/docs/api") => path.starts_with(prefix),
@@ -158,13 +175,14 @@ struct RequestLogEntry {
     started: Instant,
     status: Option<u16>,
     code: Option<ErrorCode>,
+    cause: Option<ErrorCause>,
     stats: CandidateStats,
     state: web::Data<AppState>,
 }
 
 impl Drop for RequestLogEntry {
     fn drop(&mut self) {
-        let Self { id, method, path, parent, status, code, stats, .. } = &*self;
+        let Self { id, method, path, parent, status, code, cause, stats, .. } = &*self;
         let CandidateStats { candidates, tokens, .. } = stats;
         let path = path.shown(*status);
         let is_probe = matches!(self.route, "/livez" | "/readyz" | "/metrics");
@@ -176,6 +194,7 @@ impl Drop for RequestLogEntry {
                 status: *status,
                 elapsed_s: elapsed.as_secs_f64(),
                 code: *code,
+                cause: *cause,
                 id,
             });
         }

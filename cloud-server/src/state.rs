@@ -16,6 +16,7 @@ use crate::{
     body_budget::BodyBudget,
     config::Limits,
     connection::Admission,
+    content_tags::ContentTags,
     events::EventLog,
     generators::Generators,
     live_counts::LiveCounts,
@@ -58,6 +59,8 @@ pub struct AppState {
     pub store_events: bool,
     /// Which items may be recommended, and their fields.
     pub(crate) items: LiveItems,
+    /// Entity tags of files of the site.
+    pub(crate) content_tags: Arc<ContentTags>,
     /// Memory of bodies that are arriving.
     pub(crate) bodies: BodyBudget,
     /// Counts of events for the ranking signals.
@@ -94,6 +97,7 @@ impl AppState {
             storage: None,
             store_events: false,
             items,
+            content_tags: Arc::default(),
             bodies: BodyBudget::new(limits.body_memory),
             live_counts: LiveCounts::default(),
             trends: Trends::default(),

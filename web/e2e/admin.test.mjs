@@ -221,6 +221,10 @@ test('the overview counts lists, and events and keys are shown', async () => {
     assert.match(await page.getByRole('region', { name: 'Database' }).textContent(), /events4/);
     await open(page, 'Keys');
     assert.equal(await page.getByRole('row').count(), 3);
+    const listed = async (kind) =>
+      page.getByRole('row').filter({ hasText: kind }).filter({ hasNotText: 'Kind' }).textContent();
+    assert.match(await listed('programs and this page'), /adminadmin/);
+    assert.match(await listed('pages of every origin'), /publicpublic/);
     const text = await page.locator('main').textContent();
     assert.ok(!text.includes(keys.admin) && !text.includes(keys.public));
   });
@@ -243,6 +247,36 @@ test('a search finds items, and a history has a preview', async () => {
     await page.getByLabel('Search by title or id').fill('<img src=x onerror=alert(1)>');
     await page.getByText('No item has this text').waitFor();
   });
+});
+
+test('all views count the same items, and a deleted one is not called unavailable', async () => {
+  const headers = { authorization: `Bearer ${keys.admin}`, 'content-type': 'text/csv' };
+  const call = async (method, path, body) => {
+    const response = await fetch(`${server.url}/v1/${path}`, { method, headers, body });
+    assert.ok(response.ok, `${path}: ${response.status}`);
+  };
+  await call('POST', 'items', 'id,title\nadded,Lamp beside the catalogue\n');
+  await call('DELETE', 'items/i8');
+  await call('PUT', 'availability', 'id,available\ni9,no\n');
+  await inPage(async (page) => {
+    await logIn(page);
+    await page.getByText('40 items (1 only in the database, 1 more deleted).').waitFor();
+    await open(page, 'Catalogue');
+    const state = async (title) => {
+      await page.getByLabel('Search by title or id').fill(title);
+      const found = page.getByRole('region', { name: 'Items', exact: true }).getByRole('row');
+      await found.filter({ hasText: title }).waitFor();
+      return found.filter({ hasText: title }).locator('.badge').allTextContents();
+    };
+    assert.deepEqual(await state('Lamp number 8'), ['deleted']);
+    await page.getByText('0 of 40 items, 1 deleted').waitFor();
+    assert.deepEqual(await state('Lamp number 9'), ['not available']);
+    assert.deepEqual(await state('Lamp number 10'), []);
+    await open(page, 'Events');
+    assert.match(await page.getByRole('region', { name: 'Database' }).textContent(), /items40/);
+  });
+  await call('POST', 'items', 'id,title,available\ni8,Lamp number 8,yes\ni9,Lamp number 9,yes\n');
+  await call('DELETE', 'items/added');
 });
 
 test('a published release is activated, a broken one refused, and both can be undone', async () => {
@@ -289,7 +323,7 @@ test('a published release is activated, a broken one refused, and both can be un
 for (const colorScheme of ['light', 'dark']) {
   for (const [size, width] of [
     ['wide', 1280],
-    ['narrow', 390],
+    ['narrow', 375],
   ]) {
     test(`axe finds nothing and nothing overflows: ${colorScheme}, ${size}`, async () => {
       const options = { colorScheme, reducedMotion: 'reduce', bypassCSP: true };
@@ -328,6 +362,13 @@ async function clean(page, where, kind) {
     return scrollWidth - clientWidth;
   });
   assert.ok(overflow <= 0, `${where} is ${overflow} pixels too wide`);
+  // A part of a table beyond the edge is not noticed where scroll bars are hidden.
+  const hidden = await page.evaluate(() =>
+    [...document.querySelectorAll('main .scroll')]
+      .filter((part) => part.scrollWidth > part.clientWidth)
+      .map((part) => part.getAttribute('aria-label')),
+  );
+  assert.deepEqual(hidden, [], where);
 }
 
 test('a server that stops is reported, and found again', async () => {

@@ -8,7 +8,7 @@ use super::{
     key_file::{Entries, Entry},
     key_store::{KeysError, Missing, change},
 };
-use crate::origin::Origin;
+use crate::{origin::Origin, secrets::Secret};
 
 /// Makes, lists and revokes keys. A running server reads the file again on SIGHUP.
 #[derive(Debug, Args)]
@@ -32,7 +32,7 @@ enum Action {
         #[arg(long, default_value = "public")]
         kind: KeyKind,
         /// Origin whose pages may use the key; may be repeated [default: all].
-        #[arg(long, value_name = "URL")]
+        #[arg(long, value_name = "URL", value_parser = Secret::<Origin>::new())]
         origin: Vec<Origin>,
         /// Requests per minute of all clients of the key together [default: no limit].
         #[arg(long, value_name = "N")]

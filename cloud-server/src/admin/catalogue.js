@@ -71,12 +71,10 @@ export class Catalogue {
     const answer = await this.#fail(() => this.#server.get(`admin/items?${query}`));
     // A later search has been sent.
     if (answer === undefined || search !== this.#searches) return;
-    this.#parts.found.textContent = `${count(answer.found)} of ${count(answer.items_in_catalogue)} items${
-      answer.found > answer.items.length ? `, the ${answer.items.length} most frequent of them` : ''
-    }`;
+    this.#parts.found.textContent = found(answer);
     const rows = answer.items.map((item) => [
       [title(item), about(item)],
-      item.available ? '' : badge('not available', 'bad'),
+      state(item),
       count(item.interactions),
       h(
         'button',
@@ -92,7 +90,7 @@ export class Catalogue {
     this.#parts.items.replaceChildren(
       rows.length === 0
         ? empty('No item has this text in its title or id.')
-        : table('Items', [['Item'], [''], ['Interactions', 'number'], ['']], rows),
+        : table('Items', [['Item'], ['State'], ['Interactions', 'number'], ['']], rows),
     );
   }
 
@@ -165,9 +163,22 @@ export class Catalogue {
       ),
       rows.length === 0
         ? empty('No item is left to recommend.')
-        : table('Recommended items', [['', 'number'], ['Item'], ['Probability', 'number']], rows),
+        : table('Recommended items', [['Rank', 'number'], ['Item'], ['Probability', 'number']], rows),
     ];
   }
+}
+
+/** How many items were found, and which of them are shown. */
+function found({ found: number, found_deleted: deleted, items_in_catalogue: all, items }) {
+  const parts = [`${count(number)} of ${count(all)} items`];
+  if (deleted > 0) parts.push(`${count(deleted)} deleted`);
+  if (number + deleted > items.length) parts.push(`the ${items.length} most frequent are shown`);
+  return parts.join(', ');
+}
+
+function state({ available, deleted }) {
+  if (deleted) return badge('deleted', 'bad');
+  return available ? '' : badge('not available', 'bad');
 }
 
 const name = (item) => item.title || item.id;

@@ -27,11 +27,22 @@ export function card(title, ...children) {
   return h('section', { class: 'card' }, h('h2', {}, title), ...children);
 }
 
+/** A card over the whole width, for a table with long cells. */
+export function wideCard(title, ...children) {
+  const section = card(title, ...children);
+  section.classList.add('wide');
+  return section;
+}
+
+/** Number of columns that fit a narrow screen. */
+const NARROW = 2;
+
 /**
- * A table that scrolls in itself. `columns` are `[heading, class]`, `rows` arrays of cells. With
- * `stacked`, each row is a list of its cells on narrow screens.
+ * A table that scrolls in itself. `columns` are `[heading, class]`, `rows` arrays of cells. On narrow
+ * screens a row of more than two cells is a list of them: columns beyond the edge would not be found.
  */
-export function table(label, columns, rows, { stacked = false } = {}) {
+export function table(label, columns, rows) {
+  const stacked = columns.length > NARROW;
   const head = columns.map(([title, kind]) =>
     title === '' ? h('td', { class: kind }) : h('th', { scope: 'col', class: kind }, title),
   );
@@ -40,7 +51,11 @@ export function table(label, columns, rows, { stacked = false } = {}) {
       'tr',
       {},
       ...cells.map((cell, at) =>
-        h('td', { class: columns[at][1], 'data-label': columns[at][0] || null }, cell),
+        h(
+          'td',
+          { class: columns[at][1], 'data-label': columns[at][0] || null },
+          h('div', {}, cell),
+        ),
       ),
     ),
   );

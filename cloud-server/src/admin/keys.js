@@ -26,13 +26,19 @@ function keyTable(keys) {
     name,
     badge(kind, kind === 'admin' ? 'busy' : ''),
     created ?? 'unknown',
-    origins.length === 0 ? 'all' : origins.join(', '),
+    pages(kind, origins),
   ]);
   return table(
     'Keys',
-    [['Id'], ['Name'], ['Kind'], ['Made on', 'fixed'], ['Origins of pages']],
+    [['Id'], ['Name'], ['Kind'], ['Made on', 'fixed'], ['Used by']],
     rows,
   );
+}
+
+/** Who may use a key. */
+function pages(kind, origins) {
+  if (origins.length > 0) return `pages of ${origins.join(', ')}`;
+  return kind === 'admin' ? 'programs and this page' : 'pages of every origin';
 }
 
 function noKeys() {

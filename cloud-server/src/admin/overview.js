@@ -1,6 +1,6 @@
 /** What the server did in the last hour. */
 import { shareBar, sparkline } from './charts.js';
-import { badge, card, empty, h, table } from './elements.js';
+import { badge, card, empty, h, table, wideCard } from './elements.js';
 import { count, duration, moment, share, span } from './numbers.js';
 
 const ENGINES = { titles: 'titles', item_tokens: 'item tokens', unknown: 'not loaded' };
@@ -20,7 +20,8 @@ const MEANINGS = {
   release_refused: 'a release could not be used',
   rate_limited: 'a client or a key sent too many requests',
   not_ready: 'the model was loading, or the server was shutting down',
-  overloaded: 'the queue was full, or there were too many connections',
+  overloaded:
+    'the queue was full, there were too many connections or large bodies, or the storage did not answer',
   event_log_full: 'the event log or its disk was full',
   storage_full: 'the disk of the database was full',
   timeout: 'no list within the time limit',
@@ -34,7 +35,7 @@ export function overviewPage(overview) {
     h(
       'p',
       { class: 'lead' },
-      `${overview.dataset}: ${count(overview.items)} items. Running for ${span(overview.uptime_s)}. `,
+      `${overview.dataset}: ${items(overview)}. Running for ${span(overview.uptime_s)}. `,
       overview.release === null
         ? ''
         : ['Release ', h('code', {}, overview.release), ' is in use. '],
@@ -47,9 +48,18 @@ export function overviewPage(overview) {
       card('Language models', models(overview.models)),
       card('Lists by engine, last hour', lists(hour.lists)),
       card('Error responses, last hour', refusals(hour.refusals)),
-      card('Last failures', errors(overview.errors)),
+      wideCard('Last failures', errors(overview.errors)),
     ),
   ];
+}
+
+/** The number of items, as in the view of the catalogue. */
+function items({ items: all, items_added: added, items_deleted: deleted }) {
+  const parts = [
+    added === 0 ? null : `${count(added)} only in the database`,
+    deleted === 0 ? null : `${count(deleted)} more deleted`,
+  ].filter((part) => part !== null);
+  return `${count(all)} items${parts.length === 0 ? '' : ` (${parts.join(', ')})`}`;
 }
 
 function tiles({ hour, models, connections }) {
@@ -161,9 +171,9 @@ function lists(lists) {
 
 function refusals(refusals) {
   if (refusals.length === 0) return empty('No error response in the last hour.');
-  const rows = refusals.map(({ code, count: number }) => [
+  const rows = refusals.map(({ code, cause, count: number }) => [
     h('code', {}, code),
-    MEANINGS[code] ?? '',
+    cause ?? MEANINGS[code] ?? '',
     count(number),
   ]);
   return table('Error responses', [['Code'], ['Meaning'], ['Responses', 'number']], rows);
@@ -171,10 +181,10 @@ function refusals(refusals) {
 
 function errors(errors) {
   if (errors.length === 0) return empty('No request has failed since the start of the server.');
-  const rows = errors.map(({ at, route, status, code, request }) => [
+  const rows = errors.map(({ at, route, status, code, cause, request }) => [
     moment(at),
     h('code', {}, route),
-    `${status} ${code ?? ''}`,
+    [`${status} ${code ?? ''}`, cause === null ? null : h('small', {}, cause)],
     h('code', {}, request),
   ]);
   return [

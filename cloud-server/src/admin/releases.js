@@ -61,7 +61,6 @@ export class Releases {
             [''],
           ],
           list.releases.map((release) => this.#row(release, list)),
-          { stacked: true },
         ),
         ...list.refused.map(refusal),
         h(
@@ -80,7 +79,7 @@ export class Releases {
           ),
         ),
         list.previous === null
-          ? h('p', { class: 'quiet' }, 'No earlier release is known to roll back to.')
+          ? h('p', { class: 'quiet' }, 'No earlier release is there to roll back to.')
           : null,
       ),
       card('Activations', activations(list.activations)),
@@ -223,9 +222,7 @@ function activations(activations) {
     previous === null ? '–' : h('code', {}, previous),
     CALLERS[caller] ?? ['key ', h('code', {}, caller)],
   ]);
-  return table('Activations', [['Time', 'fixed'], ['Release'], ['Before'], ['By']], rows, {
-    stacked: true,
-  });
+  return table('Activations', [['Time', 'fixed'], ['Release'], ['Before'], ['By']], rows);
 }
 
 const CALLERS = {

@@ -412,6 +412,34 @@ mod tests {
     }
 
     #[test]
+    fn a_part_that_a_release_has_is_refused_with_what_to_do() {
+        for (option, part) in [
+            ("--gguf", "a language model"),
+            ("--data", "a dataset"),
+            ("--artifacts", "artefacts"),
+            ("--signals", "ranking signals"),
+        ] {
+            let error = load(&["cloud-server", "--release", "shop", option, "x"]).unwrap_err();
+            let error = error.to_string();
+            assert!(error.contains(&format!("each release has {part}")), "{error}");
+            assert!(error.contains(&format!("leave {option} out")), "{error}");
+            // What is left without --release would not do alone.
+            assert!(error.contains("give --data, --artifacts and --gguf"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_origin_with_a_password_is_refused_without_showing_it() {
+        let origin = "http://anna:secret@shop.example";
+        let line = ["cloud-server", "--release", "shop", "--allow-origin", origin];
+        let (_folder, path) = file(&format!("release = \"shop\"\nallow-origin = [\"{origin}\"]\n"));
+        for error in [load(&line), load(&["cloud-server", "--config", &path])] {
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains("…@shop.example") && !error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
     fn an_option_without_effect_is_refused() {
         let parts = "cloud-server --data d --artifacts a --gguf g";
         let release = "cloud-server --release shop";

@@ -26,6 +26,16 @@ pub enum OptionsError {
         /// The options that are not set.
         missing: String,
     },
+    /// An option gives a part that each release has.
+    #[error(
+        "--release cannot be used together with {other}, because each release has {part} of its own; leave {other} out, or leave --release out and give --data, --artifacts and --gguf, the folders of `tandem import` and `tandem export` and the file of a language model"
+    )]
+    InRelease {
+        /// The option.
+        other: &'static str,
+        /// The part.
+        part: &'static str,
+    },
     /// Two options exclude each other.
     #[error("{one} and {other} cannot be used together; leave one of them out")]
     Both {
@@ -60,10 +70,15 @@ impl Args {
         if has_generators && !gguf.is_empty() {
             return Err(OptionsError::Both { one: "--generator", other: "--gguf" });
         }
-        let excluded = parts.into_iter().chain([("--signals", signals.is_some())]);
         if let Some(folder) = release {
-            return match excluded.into_iter().find(|(_, is_set)| *is_set) {
-                Some((other, _)) => Err(OptionsError::Both { one: "--release", other }),
+            let in_release = [
+                ("--data", "a dataset", data.is_some()),
+                ("--artifacts", "artefacts", artifacts.is_some()),
+                ("--gguf", "a language model", !gguf.is_empty()),
+                ("--signals", "ranking signals", signals.is_some()),
+            ];
+            return match in_release.into_iter().find(|(.., is_set)| *is_set) {
+                Some((other, part, _)) => Err(OptionsError::InRelease { other, part }),
                 None => Ok(Source::Release(folder.clone())),
             };
         }

@@ -17,6 +17,10 @@ const CHUNKS: usize = 4 << 10;
 /// Bytes that are read at a time of a body of known length.
 const BODY: usize = 64 << 10;
 
+/// Number of bytes that may arrive without a request: the rest of a body that was refused, which is
+/// discarded so that the client sees the refusal, and the next head.
+const DISCARDED: usize = 8 << 20;
+
 /// What arrives on a connection.
 #[derive(Clone, Copy, Debug)]
 enum Arriving {
@@ -39,6 +43,8 @@ pub(crate) struct Activity {
     progress: Cell<Instant>,
     arriving: Cell<Arriving>,
     reader: RefCell<Option<Waker>>,
+    /// Number of bytes that have arrived since the last request ended.
+    unused: Cell<usize>,
     /// Whether a request has arrived.
     is_used: Cell<bool>,
     /// Whether the client does not accept all output.
@@ -58,6 +64,7 @@ impl Activity {
             progress: Cell::new(now),
             arriving: Cell::new(Arriving::Head),
             reader: RefCell::new(None),
+            unused: Cell::new(0),
         }
     }
 
@@ -65,6 +72,7 @@ impl Activity {
     /// length of its body, if it has one and the length is known.
     pub(crate) fn begin(self: &Rc<Self>, has_body: bool, body: Option<usize>) -> InFlight {
         self.requests.set(self.requests.get() + 1);
+        self.unused.set(0);
         self.progress.set(Instant::now());
         self.arriving.set(match self.arriving.get() {
             _ if has_body => Arriving::Body(body),
@@ -116,8 +124,16 @@ impl Activity {
         bytes
     }
 
+    /// Whether the client sends on and on without a request.
+    pub(super) fn is_flooded(&self) -> bool {
+        self.unused.get() > DISCARDED
+    }
+
     pub(super) fn received(&self, bytes: usize) {
         self.progress.set(Instant::now());
+        if self.requests.get() == 0 {
+            self.unused.set(self.unused.get() + bytes);
+        }
         self.arriving.set(match self.arriving.get() {
             Arriving::Body(Some(left)) => Arriving::Body(Some(left.saturating_sub(bytes))),
             Arriving::Next(left) => Arriving::Next(left.saturating_sub(bytes)),

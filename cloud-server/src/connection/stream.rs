@@ -166,6 +166,9 @@ impl AsyncRead for GuardedStream {
                 buffer.advance(received);
                 this.turn += received;
                 this.activity.received(received);
+                if this.activity.is_flooded() {
+                    return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+                }
                 return Poll::Ready(result);
             }
         }

@@ -16,6 +16,8 @@ pub(crate) struct RecentError {
     pub(crate) status: u16,
     /// Code of the error.
     pub(crate) code: Option<&'static str>,
+    /// What happened, if the code has several causes.
+    pub(crate) cause: Option<&'static str>,
     /// Id of the request, with which the log has the reason.
     pub(crate) request: String,
 }
@@ -44,7 +46,14 @@ mod tests {
         let mut errors = RecentErrors::default();
         for at in 0..2 * MAX as u64 {
             let request = at.to_string();
-            errors.push(RecentError { at, route: "other", status: 500, code: None, request });
+            errors.push(RecentError {
+                at,
+                route: "other",
+                status: 500,
+                code: None,
+                cause: None,
+                request,
+            });
         }
         let kept = errors.newest_first();
         assert_eq!((kept.len(), kept[0].at), (MAX, 2 * MAX as u64 - 1));

@@ -29,8 +29,11 @@ pub(super) struct Counts {
     pub(super) events: u64,
     pub(super) durations: Durations,
     lists: Vec<(ListKind, u64)>,
-    codes: Vec<(ErrorCode, u64)>,
+    codes: Vec<(Refusal, u64)>,
 }
+
+/// The code of an error response, and its cause, if the code has several.
+type Refusal = (ErrorCode, Option<&'static str>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct ListKind {
@@ -77,7 +80,7 @@ pub(crate) struct Hour {
     pub(crate) cached_tokens: u64,
     /// Lists by model, engine and what they are ordered by.
     pub(crate) lists: Vec<KindOfLists>,
-    /// Error responses by code, the most frequent first.
+    /// Error responses by code and cause, the most frequent first.
     pub(crate) refusals: Vec<CodeCount>,
 }
 
@@ -92,10 +95,12 @@ pub(crate) struct KindOfLists {
     lists: u64,
 }
 
-/// Number of error responses of one code.
+/// Number of error responses of one code and cause.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub(crate) struct CodeCount {
     code: &'static str,
+    /// What happened, if the code has several causes.
+    cause: Option<&'static str>,
     count: u64,
 }
 
@@ -137,7 +142,11 @@ impl Minutes {
             let ListKind { model, engine, ranking } = kind;
             KindOfLists { model, engine, ranking, lists }
         };
-        let code = |(code, count): (ErrorCode, u64)| CodeCount { code: code.as_str(), count };
+        let code = |((code, cause), count): (Refusal, u64)| CodeCount {
+            code: code.as_str(),
+            cause,
+            count,
+        };
         Hour {
             minutes: (first..=number).map(minute).collect(),
             median_ms: durations.percentile_ms(50),
@@ -159,8 +168,8 @@ impl Counts {
         }
     }
 
-    pub(super) fn count_refusal(&mut self, code: ErrorCode) {
-        add(&mut self.codes, &code, 1);
+    pub(super) fn count_refusal(&mut self, code: ErrorCode, cause: Option<&'static str>) {
+        add(&mut self.codes, &(code, cause), 1);
     }
 
     fn minute(&self) -> Minute {
@@ -197,14 +206,19 @@ mod tests {
         minutes.at(130).count_list("a", Some(EngineKind::Titles), Ranking::LanguageModel);
         minutes.at(130).count_list("a", Some(EngineKind::Titles), Ranking::Popularity);
         minutes.at(130).count_list("a", Some(EngineKind::Titles), Ranking::Popularity);
-        minutes.at(131).count_refusal(ErrorCode::Overloaded);
+        for cause in ["the queue was full", "the storage did not answer", "the queue was full"] {
+            minutes.at(131).count_refusal(ErrorCode::Overloaded, Some(cause));
+        }
         minutes.at(131).durations.record(0.01);
         let hour = minutes.hour(159);
         assert_eq!(hour.minutes.len(), 60);
         assert_eq!((hour.minutes[0].start, hour.minutes[0].requests), (100 * 60_000, 7));
         assert_eq!((hour.minutes[30].requests, hour.minutes[30].lists), (2, 3));
         assert_eq!(hour.lists.iter().map(|kind| kind.lists).collect::<Vec<_>>(), [1, 2]);
-        assert_eq!(hour.refusals, [CodeCount { code: "overloaded", count: 1 }]);
+        let overloaded = |cause, count| CodeCount { code: "overloaded", cause: Some(cause), count };
+        let expected =
+            [overloaded("the queue was full", 2), overloaded("the storage did not answer", 1)];
+        assert_eq!(hour.refusals, expected);
         assert!((9.0..11.0).contains(&hour.p95_ms.unwrap()));
         let later = minutes.hour(160);
         assert_eq!(later.minutes[0].requests, 0);

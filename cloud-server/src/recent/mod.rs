@@ -15,7 +15,7 @@ use tandem_protocol::{EngineKind, ErrorCode, Ranking};
 pub(crate) use errors::RecentError;
 pub(crate) use minutes::Hour;
 
-use crate::worker::JobOutput;
+use crate::{error::ErrorCause, worker::JobOutput};
 use errors::RecentErrors;
 use minutes::Minutes;
 
@@ -51,6 +51,8 @@ pub(crate) struct Answered<'r> {
     pub(crate) elapsed_s: f64,
     /// The code of an error.
     pub(crate) code: Option<ErrorCode>,
+    /// The cause, if the code has several.
+    pub(crate) cause: Option<ErrorCause>,
     /// The id in the log.
     pub(crate) id: &'r str,
 }
@@ -58,10 +60,18 @@ pub(crate) struct Answered<'r> {
 impl Recent {
     /// Counts a response that ends at `now` (milliseconds since 1970).
     pub(crate) fn answered(&self, now: u64, answered: Answered<'_>) {
-        let Answered { route, status, elapsed_s, code, id } = answered;
+        let Answered { route, status, elapsed_s, code, cause, id } = answered;
+        let cause = cause.map(|ErrorCause(cause)| cause);
         if status >= 500 && !PROBES.contains(&route) {
             let (id, code) = (id.to_owned(), code.map(ErrorCode::as_str));
-            lock(&self.errors).push(RecentError { at: now, route, status, code, request: id });
+            lock(&self.errors).push(RecentError {
+                at: now,
+                route,
+                status,
+                code,
+                cause,
+                request: id,
+            });
         }
         if OWN.contains(&route) {
             return;
@@ -75,7 +85,7 @@ impl Recent {
             _ => {}
         }
         if let Some(code) = code {
-            minute.count_refusal(code);
+            minute.count_refusal(code, cause);
         }
         if route == LISTS && status == 200 {
             minute.durations.record(elapsed_s);

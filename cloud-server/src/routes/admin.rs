@@ -21,6 +21,7 @@ use crate::{
     clock::now,
     error::ApiError,
     files::blocking,
+    live_items::ItemCounts,
     query::Query,
     recent::{Hour, RecentError},
     recommender::Recommender,
@@ -61,8 +62,12 @@ pub(crate) struct Overview {
     /// Seconds since the start of the server.
     uptime_s: u64,
     dataset: String,
-    /// Number of items in the catalogue, and of those that only the database has.
+    /// Number of items of the catalogue and of the database that were not deleted.
     items: usize,
+    /// Number of those that only the database has.
+    items_added: usize,
+    /// Number of items of the catalogue that were deleted.
+    items_deleted: usize,
     /// Name of the release in use; `null` without --release.
     release: Option<String>,
     /// Name of the artefacts in use.
@@ -103,12 +108,15 @@ pub(crate) async fn overview(state: web::Data<AppState>) -> HttpResponse {
         ModelNow { name: status.name, ready: status.ready, engine: status.engine, queued }
     };
     let (recent, now) = (&state.metrics.recent, now());
+    let ItemCounts { all, added, deleted } = state.items.counts(catalogue);
     uncached(&Overview {
         version: env!("CARGO_PKG_VERSION"),
         now,
         uptime_s: recent.uptime_s(),
         dataset: dataset.name.clone(),
-        items: catalogue.len(),
+        items: all,
+        items_added: added,
+        items_deleted: deleted,
         release: state.releases.as_ref().map(|releases| releases.in_use()),
         artifacts: artifacts.current().hash().to_owned(),
         models: state.hosted_models().into_iter().map(model).collect(),
@@ -251,9 +259,11 @@ pub(crate) struct ItemsQuery {
 /// The response of `GET /v1/admin/items`.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct FoundItems {
-    /// Number of items that were found, those above the limit included.
+    /// Number of items that were found, those above the limit included and deleted ones not.
     found: usize,
-    /// Number of items in the catalogue, and of those that only the database has.
+    /// Number of deleted items that were found.
+    found_deleted: usize,
+    /// Number of items of the catalogue and of the database that were not deleted.
     items_in_catalogue: usize,
     /// The items with the most interactions first.
     items: Vec<CatalogueItem>,
@@ -270,6 +280,8 @@ pub(crate) struct CatalogueItem {
     interactions: u32,
     /// Whether it can be recommended: it is not hidden by the database.
     available: bool,
+    /// Whether it was deleted from the database.
+    deleted: bool,
 }
 
 /// Items of the catalogue in use, and those that only the database has, by a part of their title or
@@ -312,13 +324,15 @@ fn find(state: &Arc<AppState>, wanted: &str, limit: usize) -> FoundItems {
         .chain(added.iter().copied())
         .filter(|item| contains(&item.title) || contains(item.id.as_str()))
         .collect();
-    let count = found.len();
+    let found_deleted = found.iter().filter(|item| state.items.is_deleted(&item.id)).count();
+    let count = found.len() - found_deleted;
     // Stable: items of equal count stay in the order of the catalogue.
     found.sort_by_key(|item| std::cmp::Reverse(item.count));
     found.truncate(limit);
     FoundItems {
         found: count,
-        items_in_catalogue: catalogue.len() + added.len(),
+        found_deleted,
+        items_in_catalogue: state.items.counts(catalogue).all,
         items: described(state, &recommender, found.into_iter()),
     }
 }
@@ -389,6 +403,7 @@ fn described<'c>(
         genres: item.genres.clone(),
         interactions: item.count,
         available: !is_hidden(&item.id),
+        deleted: state.items.is_deleted(&item.id),
     };
     items.map(describe).collect()
 }

@@ -7,7 +7,7 @@ use actix_web::{
     web,
 };
 
-use super::accept_encoding::accepts;
+use super::{accept_encoding::accepts, entity_tag::respond};
 use crate::{
     artifacts::{ArtifactStore, OpenError},
     error::ApiError,
@@ -85,8 +85,10 @@ pub(crate) async fn file(
 ) -> Result<HttpResponse, ApiError> {
     let (release, file) = path.into_inner();
     let brotli = accepts(request.headers(), "br");
+    // The name of a release is the hash of what it has.
+    let tag = format!("{release}-{file}");
     let open = move |store: &ArtifactStore| store.open_file(&release, &file, brotli);
-    let mut response = immutable_file(&state, &request, open).await?;
+    let mut response = immutable_file(&state, &request, tag, open).await?;
     // Also of a file without a copy: a cache keeps it for a year, and a copy may be added.
     response.headers_mut().insert(VARY, HeaderValue::from_static("accept-encoding"));
     Ok(response)
@@ -111,12 +113,14 @@ pub(crate) async fn cell(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let (release, cell) = path.into_inner();
-    immutable_file(&state, &request, move |store| store.open_cell(&release, &cell)).await
+    let tag = cell.clone();
+    immutable_file(&state, &request, tag, move |store| store.open_cell(&release, &cell)).await
 }
 
 async fn immutable_file(
     state: &web::Data<AppState>,
     request: &HttpRequest,
+    tag: String,
     open: impl FnOnce(&ArtifactStore) -> Result<Option<NamedFile>, OpenError> + Send + 'static,
 ) -> Result<HttpResponse, ApiError> {
     let artifacts = Arc::clone(&state.recommender().artifacts);
@@ -125,7 +129,7 @@ async fn immutable_file(
         ApiError::Internal
     })?;
     let file = opened.ok_or(ApiError::ArtifactNotFound)?;
-    let mut response = file.into_response(request);
+    let mut response = respond(file, Some(tag), request);
     if !response.status().is_client_error() {
         response.headers_mut().insert(CACHE_CONTROL, IMMUTABLE);
     }

@@ -33,8 +33,9 @@ const COUNTING: Duration = Duration::from_secs(1);
 /// Logs events of a visit.
 ///
 /// 404 unless the server keeps an event log. The events of a request are logged all or not at
-/// all; an event that its session sends again is not logged twice. Events with items that the
-/// catalogue lacks are logged too, for the next import. A time before 2000 or more than a day ahead
+/// all; an event that its session sends again is not logged twice. Events with items that neither
+/// the catalogue nor the database has, or that were deleted, are logged too, for the next import,
+/// and counted as `unknown`. A time before 2000 or more than a day ahead
 /// is replaced by that of the arrival.
 #[utoipa::path(
     post, path = "/v1/events", tag = "public", request_body = EventsRequest,
@@ -83,8 +84,7 @@ pub(crate) async fn events(
     Ok(web::Json(response))
 }
 
-/// Writes the new events and counts them. Returns their number, and how many are of items that
-/// neither the catalogue nor the database has.
+/// Writes the new events and counts them. Returns their number, and how many are [`unknown`].
 async fn append(
     state: &web::Data<AppState>,
     sink: EventSink,
@@ -133,10 +133,12 @@ fn count(state: &AppState, session: &str, new: &[&LoggedEvent]) {
     }
 }
 
-/// Number of events of items that neither the catalogue nor the database has.
+/// Number of events of items that neither the catalogue nor the database has, or that were deleted.
 fn unknown(state: &AppState, new: &[&LoggedEvent]) -> usize {
     let catalogue = &state.recommender().catalogue;
-    new.iter().filter(|event| state.items.position(catalogue, &event.item).is_none()).count()
+    let items = &state.items;
+    let is_known = |id: &ItemId| items.position(catalogue, id).is_some() && !items.is_deleted(id);
+    new.iter().filter(|event| !is_known(&event.item)).count()
 }
 
 /// All events of a visit or visitor.

@@ -10,12 +10,12 @@ use tandem_storage::{
 };
 
 use crate::{
-    body::next_chunk,
+    body::{check_encoding, next_chunk},
     connection::Activity,
     error::ApiError,
     query::Query,
     state::AppState,
-    storage::{AvailabilityLine, Format, Line, LineError, Lines, refusal},
+    storage::{AvailabilityLine, Format, Line, LineError, Lines, Refusal, refusal},
 };
 
 /// Number of items that are written in one transaction.
@@ -63,6 +63,8 @@ pub(crate) struct AvailabilityResponse {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListQuery {
+    /// The id of the one item that is wanted; not together with other parameters.
+    id: Option<String>,
     /// Words that the items must have; the last one may be the beginning of a word.
     q: Option<String>,
     /// A category that the items must have.
@@ -75,6 +77,22 @@ pub(crate) struct ListQuery {
     after: Option<String>,
 }
 
+impl ListQuery {
+    /// The id, if the query asks for one item.
+    fn only_id(&self) -> Result<Option<ItemId>, ApiError> {
+        let Self { id, q, category, available, limit, after } = self;
+        let Some(id) = id else { return Ok(None) };
+        let is_alone = q.is_none() && category.is_none() && after.is_none();
+        if !is_alone || available.is_some() || limit.is_some() {
+            return Err(ApiError::InvalidField {
+                field: "id".to_owned(),
+                detail: "expected no other parameter together with `id`".to_owned(),
+            });
+        }
+        checked(ItemId::new(id.as_str())).map(Some)
+    }
+}
+
 /// The response of `GET /v1/items`.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct ItemList {
@@ -85,9 +103,12 @@ pub(crate) struct ItemList {
 /// Stores items.
 ///
 /// The body has one item per line: JSON objects (`application/x-ndjson`) or CSV with a header
-/// (`text/csv`). Each item replaces what is stored under its id. Lines that cannot be used are
-/// refused with their numbers, the others are stored, 5,000 in one transaction. If the storage
-/// fails, the transactions before are kept: send the body again. 404 without `--storage`.
+/// (`text/csv`), without a limit of its size. Each item replaces what is stored under its id; of an
+/// id that comes several times, the last line counts. An item of an answer can be sent back: the
+/// fields `created`, `updated` and `score` are ignored, and `null` is as good as no field. Lines that
+/// cannot be used are refused with their numbers, the others are stored, 5,000 in one transaction. A
+/// header of CSV without the column `id` is 400, and nothing is stored. If the storage fails, the
+/// transactions before are kept: send the body again. 404 without `--storage`.
 #[utoipa::path(
     post, path = "/v1/items", tag = "admin",
     request_body(content = String, content_type = "application/x-ndjson"),
@@ -104,7 +125,7 @@ pub(crate) async fn upsert(
     payload: web::Payload,
 ) -> Result<web::Json<UpsertResponse>, ApiError> {
     let storage = storage(&state)?;
-    let mut body = Body::new(&state, &http, payload)?;
+    let mut body = Body::new(&state, &http, payload, Lines::of_items)?;
     let mut response = UpsertResponse::default();
     let write = async |batch: Vec<NewItem>| {
         let Upserted { added, changed, unchanged } = storage.upsert_items(batch).await?;
@@ -122,8 +143,9 @@ pub(crate) async fn upsert(
 /// Sets the availability of items.
 ///
 /// The body has one line per item, `{"id":"sku-1","available":false}` (`application/x-ndjson`) or
-/// CSV with the columns `id` and `available`. Items that are not available are not recommended.
-/// 404 without `--storage`.
+/// CSV with the columns `id` and `available`, without a limit of its size. Of an id that comes
+/// several times, the last line counts. Items that are not available are not recommended. 404
+/// without `--storage`.
 #[utoipa::path(
     put, path = "/v1/availability", tag = "admin",
     request_body(content = String, content_type = "application/x-ndjson"),
@@ -140,7 +162,7 @@ pub(crate) async fn availability(
     payload: web::Payload,
 ) -> Result<web::Json<AvailabilityResponse>, ApiError> {
     let storage = storage(&state)?;
-    let mut body = Body::new(&state, &http, payload)?;
+    let mut body = Body::new(&state, &http, payload, Lines::of_availabilities)?;
     let mut response = AvailabilityResponse::default();
     let write = async |batch: Vec<AvailabilityLine>| {
         let batch = batch.into_iter().map(|line| (line.id, line.available)).collect();
@@ -159,7 +181,8 @@ pub(crate) async fn availability(
 
 /// Lists or searches items.
 ///
-/// Without `q` ordered by id, with it by how well they match. 404 without `--storage`.
+/// Without `q` ordered by id, in pages (`after`); with it by how well they match, and only the first
+/// `limit` of them. With `id` the list has this item, or none. 404 without `--storage`.
 #[utoipa::path(
     get, path = "/v1/items", tag = "admin", params(ListQuery),
     responses(
@@ -173,7 +196,12 @@ pub(crate) async fn list(
     query: Result<Query<ListQuery>, ApiError>,
 ) -> Result<web::Json<ItemList>, ApiError> {
     let storage = storage(&state)?;
-    let Query(ListQuery { q, category, available, limit, after }) = query?;
+    let Query(query) = query?;
+    if let Some(id) = query.only_id()? {
+        let items = storage.items_by_id(&[id]).await.map_err(|error| refusal(&error))?;
+        return Ok(web::Json(ItemList { items }));
+    }
+    let ListQuery { q, category, available, limit, after, .. } = query;
     let limit = limit.unwrap_or(DEFAULT_LIMIT);
     if !(1..=MAX_LIMIT).contains(&limit) {
         return Err(ApiError::InvalidField {
@@ -189,12 +217,22 @@ pub(crate) async fn list(
             });
         }
     }
+    if q.is_some() && after.is_some() {
+        let detail = format!(
+            "expected no `after` together with `q`: a search has no pages; raise `limit` (at most \
+             {MAX_LIMIT}) or add words"
+        );
+        return Err(ApiError::InvalidField { field: "after".to_owned(), detail });
+    }
     let query = ItemQuery { text: q, category, available, limit, after };
     let items = storage.find_items(query).await.map_err(|error| refusal(&error))?;
     Ok(web::Json(ItemList { items }))
 }
 
 /// One item.
+///
+/// The ids `popular`, `latest` and `trending` are lists here: `GET /v1/items?id=popular` reads such an
+/// item.
 #[utoipa::path(
     get, path = "/v1/items/{id}", tag = "admin",
     params(("id" = String, Path, description = "The shop's id")),
@@ -229,13 +267,26 @@ pub(crate) async fn delete(
     state: web::Data<AppState>,
     id: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    let storage = storage(&state)?;
-    let id = id_of(id)?;
+    remove(&state, id_of(id)?).await
+}
+
+/// As [`delete`], of an item whose id is the name of a list, the last part of the route.
+pub(crate) async fn delete_named_as_list(
+    state: web::Data<AppState>,
+    http: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let route = http.match_pattern().unwrap_or_default();
+    let id = route.rsplit('/').next().unwrap_or_default();
+    remove(&state, ItemId::new(id)).await
+}
+
+async fn remove(state: &AppState, id: ItemId) -> Result<HttpResponse, ApiError> {
+    let storage = storage(state)?;
     let deleted = storage.delete_items(std::slice::from_ref(&id)).await;
     if deleted.map_err(|error| refusal(&error))? == 0 {
         return Err(ApiError::ItemNotFound { item: id.to_string() });
     }
-    follow(&state, &storage).await;
+    follow(state, &storage).await;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -244,7 +295,10 @@ fn storage(state: &AppState) -> Result<Storage, ApiError> {
 }
 
 fn id_of(id: web::Path<String>) -> Result<ItemId, ApiError> {
-    let id = ItemId::new(id.into_inner());
+    checked(ItemId::new(id.into_inner()))
+}
+
+fn checked(id: ItemId) -> Result<ItemId, ApiError> {
     NewItem::new(id.clone()).check().map_err(|error| ApiError::InvalidField {
         field: "id".to_owned(),
         detail: error.to_string(),
@@ -258,6 +312,11 @@ async fn follow(state: &AppState, storage: &Storage) {
     if let Err(error) = state.items.refresh(storage).await {
         tracing::warn!(%error, "lists do not follow the items yet");
     }
+}
+
+/// The answer to a body that cannot be read beyond a line.
+fn useless(LineError { line, detail }: &LineError) -> ApiError {
+    ApiError::InvalidRequest { detail: format!("line {line}: {detail}") }
 }
 
 /// Lines that could not be used.
@@ -277,16 +336,22 @@ struct Body {
 }
 
 impl Body {
-    fn new(state: &AppState, http: &HttpRequest, payload: web::Payload) -> Result<Self, ApiError> {
+    fn new(
+        state: &AppState,
+        http: &HttpRequest,
+        payload: web::Payload,
+        lines: fn(Format) -> Lines,
+    ) -> Result<Self, ApiError> {
         let format = match http.content_type().trim() {
             "application/x-ndjson" | "application/jsonl" => Format::Json,
             "text/csv" => Format::Csv,
             _ => return Err(ApiError::UnsupportedLines),
         };
+        check_encoding(http.headers())?;
         let activity = http.conn_data::<Rc<Activity>>().cloned();
         let payload = payload.into_inner();
         let patience = state.limits.body_timeout;
-        Ok(Self { payload, lines: Lines::new(format), patience, activity })
+        Ok(Self { payload, lines: lines(format), patience, activity })
     }
 
     /// Hands the values of all lines to `write`, at least `size` at a time but for the last ones.
@@ -294,7 +359,7 @@ impl Body {
     async fn in_batches<T>(
         &mut self,
         size: usize,
-        parse: fn(&mut Lines, &Line) -> Result<Option<T>, LineError>,
+        parse: fn(&mut Lines, &Line) -> Result<Option<T>, Refusal>,
         mut write: impl AsyncFnMut(Vec<T>) -> Result<(), StorageError>,
     ) -> Result<Refused, ApiError> {
         let mut refused = Refused::default();
@@ -305,7 +370,8 @@ impl Body {
             for line in lines.into_iter().flatten() {
                 match parse(&mut self.lines, &line) {
                     Ok(value) => batch.extend(value),
-                    Err(error) => {
+                    Err(Refusal::Rest(error)) => return Err(useless(&error)),
+                    Err(Refusal::Line(error)) => {
                         refused.count += 1;
                         if refused.errors.len() < MAX_ERRORS {
                             refused.errors.push(error);
@@ -330,11 +396,7 @@ impl Body {
             detail: format!("expected more of the body within {} s", self.patience.as_secs()),
         })?;
         match chunk {
-            Some(Ok(bytes)) => {
-                self.lines.push(&bytes).map(Some).map_err(|error| ApiError::InvalidRequest {
-                    detail: format!("line {}: {}", error.line, error.detail),
-                })
-            }
+            Some(Ok(bytes)) => self.lines.push(&bytes).map(Some).map_err(|error| useless(&error)),
             Some(Err(error)) => Err(ApiError::InvalidRequest {
                 detail: format!("the body could not be read: {error}; send it again"),
             }),

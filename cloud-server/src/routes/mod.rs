@@ -6,6 +6,7 @@ mod admin_page;
 mod api_docs;
 mod artifacts;
 mod candidates;
+mod entity_tag;
 mod events;
 mod health;
 mod home;
@@ -28,7 +29,7 @@ use actix_web::{
     body::{BoxBody, MessageBody},
     dev::{Handler, HttpServiceFactory, ServiceFactory, ServiceRequest, ServiceResponse},
     guard,
-    http::header,
+    http::{Method, header},
     middleware::{Compress, DefaultHeaders, Next, from_fn},
     web,
 };
@@ -112,9 +113,9 @@ pub fn create_app(
                         .default_service(not_allowed("GET, HEAD, POST"))
                         .wrap(from_fn(only_admin)),
                 )
-                .service(get("/items/popular", REQUEST, rankings::popular))
-                .service(get("/items/latest", REQUEST, rankings::latest))
-                .service(get("/items/trending", REQUEST, rankings::trending))
+                .service(ranking("/items/popular", rankings::popular))
+                .service(ranking("/items/latest", rankings::latest))
+                .service(ranking("/items/trending", rankings::trending))
                 .service(get("/items/{id}/similar", REQUEST, rankings::similar))
                 .service(
                     web::resource("/items/{id}")
@@ -193,6 +194,24 @@ where
     F::Output: actix_web::Responder + 'static,
 {
     resource(path, access, web::route().guard(get_or_head()).to(handler), "GET, HEAD")
+}
+
+/// A list of items. The id of an item may be the name of the list: it can be deleted, but not read,
+/// at this path.
+fn ranking<F, Args>(path: &'static str, handler: F) -> impl HttpServiceFactory + use<F, Args>
+where
+    F: Handler<Args>,
+    Args: actix_web::FromRequest + 'static,
+    F::Output: actix_web::Responder + 'static,
+{
+    web::resource(path)
+        .route(web::route().guard(get_or_head()).to(handler))
+        .route(web::delete().to(items::delete_named_as_list))
+        .default_service(not_allowed("GET, HEAD, DELETE"))
+        .wrap(from_fn(|request: ServiceRequest, next: Next<_>| {
+            let is_deletion = request.method() == Method::DELETE;
+            authorize(if is_deletion { Access::Admin } else { REQUEST }, request, next)
+        }))
 }
 
 fn post<F, Args>(

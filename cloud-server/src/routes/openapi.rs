@@ -94,8 +94,10 @@ const WITH_KEY: [(&str, &str); 3] = [
     ("429", "Too many requests of this client or key"),
 ];
 /// Refusals of routes that read a body.
-const WITH_BODY: [(&str, &str); 2] =
-    [("413", "The body is too large"), ("415", "The body is not `application/json`")];
+const WITH_BODY: [(&str, &str); 2] = [
+    ("413", "The body is too large"),
+    ("415", "The body has another media type, or is compressed"),
+];
 
 /// Adds the table of errors for people.
 struct ErrorTable;

@@ -19,7 +19,7 @@ use crate::{
     activations::{Activations, Loading, Outcome, Refusal, previous},
     artifacts::{is_release, read_current},
     authorize::Access,
-    body::next_chunk,
+    body::{check_encoding, next_chunk},
     connection::Activity,
     error::ApiError,
     files::blocking,
@@ -46,6 +46,8 @@ pub(super) fn configure(routes: &mut ServiceConfig) {
 
 /// Number of parts of an upload that wait for the disk.
 const WAITING_PARTS: usize = 8;
+/// Number of bytes of a refused upload that are read and discarded, before the connection is closed.
+const DISCARDED: u64 = 64 << 20;
 /// Number of activations in the list.
 const ACTIVATIONS: u32 = 50;
 
@@ -54,7 +56,8 @@ const ACTIVATIONS: u32 = 50;
 pub(crate) struct ReleaseList {
     /// Name of the release in use.
     in_use: String,
-    /// The release before it, which a roll-back puts in use; `null` if none is known.
+    /// The release before it, which a roll-back puts in use; `null` if none is known or it was
+    /// deleted.
     previous: Option<String>,
     /// The release that is being tried and loaded.
     loading: Option<Loading>,
@@ -107,7 +110,14 @@ pub(crate) async fn list(state: web::Data<AppState>) -> Result<HttpResponse, Api
         ApiError::Internal
     })?;
     let snapshot = releases.snapshot();
+<<<<<<< HEAD
     let history = history(&state, &releases).await?;
+=======
+    let history = history(&state, &releases).await;
+    let is_there = |name: &str| found.iter().any(|(found, _)| found == name);
+    let previous = previous(&history, &snapshot.in_use).filter(|name| is_there(name));
+    let previous = previous.map(ToOwned::to_owned);
+>>>>>>> work-api
     let listed = found.into_iter().map(|(name, contents)| ListedRelease {
         in_use: name == snapshot.in_use,
         refused: snapshot.refused.iter().find(|refusal| refusal.release == name).cloned(),
@@ -116,7 +126,7 @@ pub(crate) async fn list(state: web::Data<AppState>) -> Result<HttpResponse, Api
     });
     Ok(uncached(&mut HttpResponse::Ok()).json(ReleaseList {
         releases: listed.collect(),
-        previous: previous(&history, &snapshot.in_use).map(ToOwned::to_owned),
+        previous,
         in_use: snapshot.in_use,
         loading: snapshot.loading,
         refused: snapshot.refused,
@@ -231,6 +241,7 @@ pub(crate) async fn upload(
 ) -> Result<HttpResponse, ApiError> {
     let releases = folder(&state)?;
     let name = checked(name)?;
+    check_encoding(http.headers())?;
     let limit = releases.max_bytes();
     let length = http.headers().get(header::CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
@@ -266,8 +277,8 @@ pub(crate) async fn upload(
     Ok(HttpResponse::Created().json(serde_json::json!({ "release": name })))
 }
 
-/// Hands the body to the thread that unpacks it, and reads on when that thread has refused it: a client
-/// that still sends would not see the reason.
+/// Hands the body to the thread that unpacks it. When that thread has refused it, reads on for
+/// [`DISCARDED`] bytes: a client that still sends would not see the reason.
 async fn forward(
     state: &AppState,
     http: &HttpRequest,
@@ -277,7 +288,7 @@ async fn forward(
 ) -> Result<(), ApiError> {
     let mut payload = payload.into_inner();
     let patience = state.limits.body_timeout;
-    let mut received = 0;
+    let (mut received, mut discarded) = (0, 0);
     loop {
         let part = tokio::time::timeout(patience, next_chunk(&mut payload)).await;
         let part = part.map_err(|_| ApiError::InvalidRequest {
@@ -291,8 +302,14 @@ async fn forward(
         if received > limit {
             return Err(ApiError::ReleaseTooLarge { limit: limit / 2 });
         }
-        // Fails after a refusal.
-        let _ = parts.send(Some(part)).await;
+        let length = part.len() as u64;
+        if parts.send(Some(part)).await.is_err() {
+            discarded += length;
+        }
+        if discarded > DISCARDED {
+            // The thread has the reason.
+            return Ok(());
+        }
     }
     if let Some(activity) = http.conn_data::<Rc<Activity>>() {
         activity.body_arrived();

@@ -1,4 +1,7 @@
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use actix_files::NamedFile;
 use actix_web::{
@@ -11,11 +14,13 @@ use actix_web::{
     web,
 };
 
-use super::{accept_encoding::accepts, get};
+use super::{accept_encoding::accepts, entity_tag::respond, get};
 use crate::{
     authorize::Access,
+    content_tags::ContentTags,
     error::ApiError,
     files::{blocking, open_file},
+    state::AppState,
 };
 
 /// Content security policy: everything from this server, nothing inline, WebAssembly allowed.
@@ -34,29 +39,37 @@ const COMPRESSED: [(&str, &str, ContentEncoding); 2] =
 
 /// Serves the files of `folder` below the route `path`, which ends with `/{path:.*}`.
 pub(super) fn files(path: &'static str, folder: PathBuf) -> impl HttpServiceFactory {
-    get(path, Access::Open, move |path: web::Path<String>, request: HttpRequest| {
-        let folder = folder.clone();
-        async move { file(&folder, &path, &request).await }
-    })
+    let handler =
+        move |state: web::Data<AppState>, path: web::Path<String>, request: HttpRequest| {
+            let folder = folder.clone();
+            async move { file(&state, &folder, &path, &request).await }
+        };
+    get(path, Access::Open, handler)
 }
 
 /// A file of `folder`, `index.html` for a folder in it. Clients that accept it get `FILE.br` or
 /// `FILE.gz` instead of `FILE`. Hidden files are not served.
-async fn file(folder: &Path, path: &str, request: &HttpRequest) -> Result<HttpResponse, ApiError> {
+async fn file(
+    state: &AppState,
+    folder: &Path,
+    path: &str,
+    request: &HttpRequest,
+) -> Result<HttpResponse, ApiError> {
     let mut path = folder.join(relative(path).ok_or(ApiError::NotFound)?);
     if request.path().ends_with('/') {
         path.push("index.html");
     }
     let accepted = accepted_encodings(request.headers());
-    let opened = blocking(move || open_best(&path, &accepted)).await?;
-    let (file, compressed) = opened.ok_or(ApiError::NotFound)?;
-    let mut response = file.prefer_utf8(true).into_response(request);
+    let tags = Arc::clone(&state.content_tags);
+    let opened = blocking(move || open_best(&path, &accepted, &tags)).await?;
+    let Opened { file, tag, has_copy } = opened.ok_or(ApiError::NotFound)?;
+    let mut response = respond(file.prefer_utf8(true), tag, request);
     let immutable = request.path().starts_with(HASHED) && response.status().is_success();
     let headers = response.headers_mut();
     let caching = if immutable { "public, max-age=31536000, immutable" } else { "no-cache" };
     set(headers, CACHE_CONTROL, caching);
     protect(headers);
-    if compressed {
+    if has_copy {
         set(headers, VARY, "accept-encoding");
     }
     Ok(response)
@@ -87,12 +100,21 @@ fn accepted_encodings(headers: &HeaderMap) -> Vec<(&'static str, ContentEncoding
     accepted.map(|(ending, _, encoding)| (ending, encoding)).collect()
 }
 
-/// Opens the first compressed copy that exists, or the file. The second value tells whether
-/// there is a compressed copy.
+/// A file of the site, or a compressed copy of it.
+struct Opened {
+    file: NamedFile,
+    /// The entity tag.
+    tag: Option<String>,
+    /// Whether it is a compressed copy.
+    has_copy: bool,
+}
+
+/// Opens the first compressed copy that exists, or the file.
 fn open_best(
     path: &Path,
     accepted: &[(&'static str, ContentEncoding)],
-) -> Option<(NamedFile, bool)> {
+    tags: &ContentTags,
+) -> Option<Opened> {
     // A file that cannot be read is as good as none.
     let open = |path: &Path| {
         open_file(path).unwrap_or_else(|error| {
@@ -106,11 +128,13 @@ fn open_best(
         let mut name = path.as_os_str().to_owned();
         name.push(format!(".{ending}"));
         if let Some(copy) = open(Path::new(&name)) {
-            let copy = copy.set_content_type(kind).set_content_encoding(*encoding);
-            return Some((copy, true));
+            let tag = tags.of(Path::new(&name), copy.metadata());
+            let file = copy.set_content_type(kind).set_content_encoding(*encoding);
+            return Some(Opened { file, tag, has_copy: true });
         }
     }
-    Some((plain, false))
+    let tag = tags.of(path, plain.metadata());
+    Some(Opened { file: plain, tag, has_copy: false })
 }
 
 fn set(headers: &mut HeaderMap, name: HeaderName, value: &'static str) {

@@ -9,7 +9,7 @@ mod sink;
 
 pub(crate) use catalogue::copy_catalogue;
 pub use commands::{StorageCommand, StorageCommandError};
-pub(crate) use lines::{AvailabilityLine, Format, Line, LineError, Lines};
+pub(crate) use lines::{AvailabilityLine, Format, Line, LineError, Lines, Refusal};
 pub(crate) use maintenance::Maintenance;
 pub(crate) use sink::{EventSink, ReplayError};
 

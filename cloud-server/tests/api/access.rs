@@ -36,8 +36,13 @@ fn keys() -> (TempDir, PathBuf) {
 }
 
 pub(crate) fn with_keys(limits: Limits) -> (TempDir, Fixture) {
+    with_keys_and(Options { limits, ..Options::default() })
+}
+
+/// A server with both keys and these options.
+pub(crate) fn with_keys_and(options: Options) -> (TempDir, Fixture) {
     let (folder, keys) = keys();
-    (folder, Fixture::with(Options { keys: Some(keys), limits, ..Options::default() }))
+    (folder, Fixture::with(Options { keys: Some(keys), ..options }))
 }
 
 fn as_json(request: TestRequest, body: &str) -> TestRequest {

@@ -89,6 +89,82 @@ async fn the_overview_counts_what_happened() {
 }
 
 #[actix_rt::test]
+async fn lists_and_visitors_have_routes_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let location = tandem_storage::Location::Sqlite(folder.path().join("storage.db"));
+    let storage = Some(tandem_storage::Storage::open(&location).unwrap());
+    let options = Options { storage, store_events: true, ..Options::default() };
+    let app = app(&Fixture::with(options)).await;
+    let paths = [
+        ("/v1/items/popular", "/v1/items/popular"),
+        ("/v1/items/latest", "/v1/items/latest"),
+        ("/v1/items/trending", "/v1/items/trending"),
+        ("/v1/items/1/similar", "/v1/items/{id}/similar"),
+        ("/v1/items/1", "/v1/items/{id}"),
+        ("/v1/users/ann", "/v1/users/{name}"),
+    ];
+    for (path, _) in paths {
+        get(&app, path).await;
+    }
+    let metrics = get(&app, "/metrics").await;
+    let text = String::from_utf8(metrics.body.to_vec()).unwrap();
+    for (_, route) in paths {
+        assert!(text.contains(&format!("tandem_requests_total{{route=\"{route}\"")), "{route}");
+    }
+    assert!(!text.contains("route=\"other\""), "{text}");
+}
+
+#[actix_rt::test]
+async fn an_error_with_several_causes_names_its_own() {
+    let fixture = Fixture::with(Options { loading: true, ..Options::default() });
+    let app = app(&fixture).await;
+    let body = json!({ "history": ["1"] }).to_string();
+    assert_eq!(post(&app, "/v1/candidates", body).await.refusal(), "503 not_ready");
+    let overview = get(&app, "/v1/admin/overview").await.json();
+    let cause = json!("the model was loading");
+    assert_eq!(overview["errors"][0]["cause"], cause);
+    let expected = json!([{ "code": "not_ready", "cause": cause, "count": 1 }]);
+    assert_eq!(overview["hour"]["refusals"], expected);
+}
+
+#[actix_rt::test]
+async fn all_views_count_the_same_items_and_deleted_ones_are_no_part() {
+    let folder = tempfile::tempdir().unwrap();
+    let location = tandem_storage::Location::Sqlite(folder.path().join("storage.db"));
+    let storage = Some(tandem_storage::Storage::open(&location).unwrap());
+    let app = app(&Fixture::with(Options { storage, ..Options::default() })).await;
+    let items: String = (1..=30).map(|id| format!("{id},The film of number {id}\n")).collect();
+    let body = format!("id,title\n{items}new,New\ngone,Gone\n");
+    let request = TestRequest::post().uri("/v1/items").insert_header(("content-type", "text/csv"));
+    assert_eq!(send(&app, request.set_payload(body)).await.json()["added"], 32);
+    for id in ["2", "gone"] {
+        let path = format!("/v1/items/{id}");
+        assert_eq!(send(&app, TestRequest::delete().uri(&path)).await.status, 204);
+    }
+    let request =
+        TestRequest::put().uri("/v1/availability").insert_header(("content-type", "text/csv"));
+    send(&app, request.set_payload("id,available\n3,no\n")).await.json();
+
+    let overview = get(&app, "/v1/admin/overview").await.json();
+    let counts = ["items", "items_added", "items_deleted"].map(|field| overview[field].clone());
+    assert_eq!(counts, [json!(30), json!(1), json!(1)]);
+    let storage = get(&app, "/v1/admin/storage").await.json();
+    assert_eq!(storage["database"]["sizes"]["items"], 30);
+    let found = get(&app, "/v1/admin/items?q=number%20&limit=100").await.json();
+    assert_eq!((&found["found"], &found["found_deleted"]), (&json!(29), &json!(1)));
+    assert_eq!(found["items_in_catalogue"], 30);
+    let state = |id: &str| {
+        let items = found["items"].as_array().unwrap();
+        let item = items.iter().find(|item| item["id"] == id).unwrap();
+        (item["available"].as_bool().unwrap(), item["deleted"].as_bool().unwrap())
+    };
+    assert_eq!(
+        [state("1"), state("2"), state("3")],
+        [(true, false), (false, true), (false, false)]
+    );
+}
+
+#[actix_rt::test]
 async fn items_of_the_catalogue_are_found_by_title_and_id() {
     let app = app(&Fixture::new()).await;
     let found = get(&app, "/v1/admin/items?q=NUMBER%201&limit=3").await.json();

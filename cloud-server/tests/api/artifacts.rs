@@ -43,6 +43,8 @@ async fn files_are_immutable() {
     assert_eq!(reply.status.as_u16(), 200);
     assert_eq!(&reply.body[..], b"weights");
     assert_eq!(reply.header("cache-control"), "public, max-age=31536000, immutable");
+    // The same on every server.
+    assert_eq!(reply.header("etag"), format!("\"{}-body.safetensors\"", fixture.hash));
 }
 
 #[actix_rt::test]

@@ -154,6 +154,60 @@ fn a_dripped_body_is_closed_also_after_its_refusal() {
     wait_until("it is closed", || server.open_connections() == 0);
 }
 
+/// A client that sends gigabytes after a refusal would keep the network busy.
+#[test]
+fn a_refused_body_is_discarded_only_to_a_limit() {
+    // Far above what the buffers of both sides take beside the limit.
+    const SENT: usize = 256 << 20;
+    let server = Server::start(Limits::default());
+    let part = vec![b'x'; 64 << 10];
+    for framing in ["transfer-encoding: chunked".to_owned(), format!("content-length: {SENT}")] {
+        let mut stream = server.connect();
+        write!(
+            stream,
+            "POST /v1/candidates HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/plain\r\n\
+             {framing}\r\n\r\n"
+        )
+        .unwrap();
+        let mut sent = 0;
+        while sent < SENT {
+            let written = if framing.starts_with("transfer") {
+                write!(stream, "{:x}\r\n", part.len())
+                    .and_then(|()| stream.write_all(&part))
+                    .and_then(|()| stream.write_all(b"\r\n"))
+            } else {
+                stream.write_all(&part)
+            };
+            if written.is_err() {
+                break;
+            }
+            sent += part.len();
+        }
+        assert!(sent < SENT / 2, "{framing}: the server has read {sent} bytes");
+    }
+    wait_until("both are closed", || server.open_connections() == 0);
+}
+
+/// Within the limit, the client sees why, and its connection is not reset before.
+#[test]
+fn a_refused_body_within_the_limit_gets_its_answer() {
+    let server = Server::start(Limits::default());
+    let body = vec![b'x'; 4 << 20];
+    for path in ["/v1/candidates", "/v1/items"] {
+        let mut stream = server.connect();
+        write!(
+            stream,
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/plain\r\n\
+             content-length: {}\r\n\r\n",
+            body.len()
+        )
+        .unwrap();
+        stream.write_all(&body).unwrap();
+        let answer = read_all(&mut stream);
+        assert!(answer.starts_with("HTTP/1.1 4"), "{path}: {answer}");
+    }
+}
+
 #[test]
 fn a_client_that_does_not_read_is_closed() {
     let server = Server::start(limits());

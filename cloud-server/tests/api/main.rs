@@ -17,6 +17,7 @@ mod fixture;
 mod fuzz;
 mod generators;
 mod http;
+mod item_bodies;
 mod models;
 mod new_items;
 mod operation;

@@ -489,6 +489,29 @@ fn sighup_never_removes_the_keys() {
     rest.join().unwrap();
 }
 
+/// The program restarts itself at its start, which no handler of a signal outlasts.
+#[cfg(unix)]
+#[test]
+fn sighup_does_not_end_the_program_before_it_is_handled() {
+    if !Path::new("/proc/self/status").exists() {
+        println!("skipped: there is no /proc");
+        return;
+    }
+    // A command that waits for an answer, and handles no signal.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cloud-server"));
+    let mut child =
+        command.args(["releases", "list", "--server", &url]).stderr(Stdio::null()).spawn().unwrap();
+    let waiting = listener.accept().unwrap();
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:\t")).unwrap();
+    let ignores = u64::from_str_radix(ignored, 16).unwrap() & 1 == 1;
+    drop(waiting);
+    child.wait().unwrap();
+    assert!(ignores, "SIGHUP ends it: {status}");
+}
+
 #[cfg(unix)]
 #[test]
 fn sighup_while_the_server_starts_does_not_end_it() {

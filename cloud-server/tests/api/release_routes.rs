@@ -172,6 +172,11 @@ fn the_command_does_what_the_routes_do() {
     assert!(status == Some(2) && err.contains("refused the key"), "{err}");
     let (status, _, err) = run_with("", "rec.example.com", &["list"]);
     assert!(status == Some(2) && err.contains("expected one such as https"), "{err}");
+    for server in ["http://anna:secret@127.0.0.1:1", "anna:secret@shop", "http://x/?key=secret"] {
+        let (status, _, err) = run_with("", server, &["list"]);
+        assert!(status == Some(2) && err.contains("without user"), "{err}");
+        assert!(!err.contains("secret"), "{err}");
+    }
     let (status, _, err) = run_with("", "http://127.0.0.1:1", &["list"]);
     assert!(status == Some(2) && err.contains("cannot be reached"), "{err}");
 }
@@ -218,7 +223,9 @@ fn a_release_is_uploaded_activated_rolled_back_and_deleted() {
     let delete = |name: &str| served.send("DELETE", &format!("/v1/releases/{name}"), b"");
     let (status, problem) = delete(FIRST);
     assert_eq!((status, &problem["code"]), (409, &json!("conflict")), "{problem}");
+    assert_eq!(served.list()["previous"], SECOND);
     assert_eq!(delete(SECOND).0, 204);
+    assert_eq!(served.list()["previous"], Value::Null, "it cannot be rolled back to");
     assert_eq!(served.entries(), [FIRST, "artifacts", "current", "releases"]);
     for (status, problem) in [delete(SECOND), served.activate(SECOND)] {
         assert_eq!((status, &problem["code"]), (404, &json!("not_found")), "{problem}");

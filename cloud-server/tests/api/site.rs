@@ -65,6 +65,50 @@ async fn compressed_files_are_sent_to_clients_that_accept_them() {
     assert_eq!(reply.header("content-encoding"), "");
 }
 
+/// Servers behind one balancer have the same files, with other inodes and times.
+#[actix_rt::test]
+async fn entity_tags_are_those_of_the_content() {
+    let ((first_folder, first), (_folder, second)) = (site(), site());
+    let (first, second) = (app(&first).await, app(&second).await);
+    for path in ["/", "/assets/app-1a2b.js", "/tandem_bg.wasm"] {
+        let (one, other) = (get(&first, path).await, get(&second, path).await);
+        let tag = one.header("etag");
+        assert!(tag.len() > 60 && tag == other.header("etag"), "{path}: {tag}");
+        let asking = |tag: &str| TestRequest::get().uri(path).insert_header(("if-none-match", tag));
+        let unchanged = send(&second, asking(tag)).await;
+        assert_eq!((unchanged.status.as_u16(), unchanged.body.len()), (304, 0), "{path}");
+        for header in ["etag", "cache-control", "content-security-policy", "last-modified"] {
+            assert!(!unchanged.header(header).is_empty(), "{path}: {header}");
+        }
+        assert_eq!(send(&second, asking("\"another\"")).await.status.as_u16(), 200, "{path}");
+    }
+    let asking = TestRequest::get().uri("/tandem_bg.wasm").insert_header(("accept-encoding", "br"));
+    let copy = send(&first, asking).await;
+    assert_ne!(copy.header("etag"), get(&first, "/tandem_bg.wasm").await.header("etag"));
+    // A new content of the same length has another tag.
+    let old = get(&first, "/index.html").await;
+    let file = first_folder.path().join("index.html");
+    fs::write(first_folder.path().join("new"), "<!doctype html><title>Shoes</title>").unwrap();
+    fs::rename(first_folder.path().join("new"), file).unwrap();
+    let new = get(&first, "/index.html").await;
+    assert_eq!(new.body.len(), old.body.len());
+    assert_ne!(new.header("etag"), old.header("etag"));
+}
+
+#[actix_rt::test]
+async fn a_part_of_a_file_is_sent() {
+    let (_folder, fixture) = site();
+    let app = app(&fixture).await;
+    let request =
+        || TestRequest::get().uri("/tandem_bg.wasm").insert_header(("range", "bytes=1-2"));
+    let reply = send(&app, request()).await;
+    assert_eq!((reply.status.as_u16(), &reply.body[..]), (206, &b"la"[..]));
+    let tag = reply.header("etag").to_owned();
+    // The tag of a range is not compared: the whole file is always right.
+    let reply = send(&app, request().insert_header(("if-range", tag))).await;
+    assert_eq!((reply.status.as_u16(), &reply.body[..]), (200, &b"plain"[..]));
+}
+
 #[actix_rt::test]
 async fn hidden_files_and_files_outside_the_site_are_not_served() {
     let (folder, fixture) = site();

@@ -62,8 +62,8 @@ pub struct EventsResponse {
     pub accepted: usize,
     /// Number of events that were in the log already.
     pub repeated: usize,
-    /// Number of the added events with items that are not in the catalogue. They are logged for
-    /// the next import, which may have a newer catalogue.
+    /// Number of the added events with items that the server does not know, or that were deleted.
+    /// They are logged for the next import, which may have a newer catalogue.
     pub unknown: usize,
 }
 

@@ -1,6 +1,9 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{Error, MapAccess, Visitor},
+};
 
 /// Conditions that candidates must meet: all of those that are given. An empty list is no
 /// condition. Texts are compared exactly.
@@ -31,7 +34,7 @@ pub struct ItemFilter {
     pub price: Option<PriceRange>,
     /// For each name, the item has an attribute with one of these values; at most 100 names with
     /// 100 values each.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "each_once")]
     pub attributes: BTreeMap<String, Vec<FilterValue>>,
 }
 
@@ -51,7 +54,7 @@ pub struct PriceRange {
 
 /// A value of an attribute.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a text, a number, `true` or `false`")]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum FilterValue {
@@ -61,4 +64,51 @@ pub enum FilterValue {
     Number(f64),
     /// A text, also one of several texts of the item.
     Text(String),
+}
+
+/// Attributes by name. One that is given twice is an error: the other values would have no effect.
+fn each_once<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, Vec<FilterValue>>, D::Error> {
+    struct Attributes;
+
+    impl<'de> Visitor<'de> for Attributes {
+        type Value = BTreeMap<String, Vec<FilterValue>>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object with a list of values for each attribute")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut attributes = BTreeMap::new();
+            while let Some((name, values)) = map.next_entry::<String, _>()? {
+                if attributes.insert(name, values).is_some() {
+                    return Err(A::Error::custom("expected each attribute once, found one twice"));
+                }
+            }
+            Ok(attributes)
+        }
+    }
+
+    deserializer.deserialize_map(Attributes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attribute_is_given_once_and_its_values_are_of_the_documented_types() {
+        let filter: ItemFilter =
+            serde_json::from_str(r#"{"attributes":{"a":["x",1,true],"b":[]}}"#).unwrap();
+        assert_eq!(filter.attributes["a"].len(), 3);
+        for (json, part) in [
+            (r#"{"attributes":{"a":["x"],"b":[],"a":["y"]}}"#, "found one twice"),
+            (r#"{"attributes":{"a":[null]}}"#, "a text, a number, `true` or `false`"),
+            (r#"{"attributes":["a"]}"#, "an object with a list of values"),
+        ] {
+            let error = serde_json::from_str::<ItemFilter>(json).unwrap_err().to_string();
+            assert!(error.contains(part), "{json}: {error}");
+        }
+    }
 }

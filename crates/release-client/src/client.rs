@@ -11,7 +11,7 @@ use ureq::{
     http::{Response, Uri},
 };
 
-use crate::ReleaseClientError;
+use crate::{ReleaseClientError, address::without_credentials};
 
 /// Time until a connection is made.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -28,8 +28,6 @@ pub struct Client {
     agent: Agent,
     /// The address without a slash at its end.
     url: String,
-    /// The same as messages show it.
-    shown: String,
     key: Option<String>,
 }
 
@@ -110,11 +108,12 @@ impl Client {
     /// # Errors
     /// [`ReleaseClientError::Url`] or [`ReleaseClientError::Key`].
     pub fn new(url: &str, key: Option<String>) -> Result<Self, ReleaseClientError> {
-        let shown = without_credentials(url);
-        let wrong = || ReleaseClientError::Url { url: shown.clone() };
+        let wrong = || ReleaseClientError::Url { url: without_credentials(url) };
         let parsed: Uri = url.parse().map_err(|_| wrong())?;
         let is_http = matches!(parsed.scheme_str(), Some("http" | "https"));
-        if !is_http || parsed.host().is_none() || parsed.query().is_some() {
+        // Messages show the address, and the key is sent in place of a password.
+        let has_user = parsed.authority().is_some_and(|it| it.as_str().contains('@'));
+        if !is_http || parsed.host().is_none() || parsed.query().is_some() || has_user {
             return Err(wrong());
         }
         if key.as_ref().is_some_and(|key| !key.bytes().all(|byte| byte.is_ascii_graphic())) {
@@ -127,14 +126,13 @@ impl Client {
             .timeout_connect(Some(CONNECT))
             .timeout_recv_response(Some(ANSWER))
             .build();
-        let (url, shown) = (url.trim_end_matches('/'), shown.trim_end_matches('/').to_owned());
-        Ok(Self { agent: config.into(), url: url.to_owned(), shown, key })
+        Ok(Self { agent: config.into(), url: url.trim_end_matches('/').to_owned(), key })
     }
 
-    /// The address without a slash at its end, and without user and password.
+    /// The address without a slash at its end.
     #[must_use]
     pub fn url(&self) -> &str {
-        &self.shown
+        &self.url
     }
 
     /// Whether the key is sent over a network without encryption.
@@ -142,7 +140,6 @@ impl Client {
     pub fn shows_the_key(&self) -> bool {
         let host = self.url.strip_prefix("http://").map(|rest| {
             let authority = rest.split('/').next().unwrap_or_default();
-            let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
             authority.rsplit_once(':').map_or(authority, |(host, _)| host)
         });
         let is_local = |host: &str| {
@@ -226,11 +223,11 @@ impl Client {
                 return Ok(Activated { release: name, previous: None });
             }
             if let Some(detail) = list.releases.iter().find_map(refused) {
-                return Err(ReleaseClientError::ReleaseRefused { url: self.shown.clone(), detail });
+                return Err(ReleaseClientError::ReleaseRefused { url: self.url.clone(), detail });
             }
             if list.loading.is_none() || Instant::now() > until {
                 let detail = "the release was not put in use; see `GET /v1/releases`".to_owned();
-                return Err(ReleaseClientError::ReleaseRefused { url: self.shown.clone(), detail });
+                return Err(ReleaseClientError::ReleaseRefused { url: self.url.clone(), detail });
             }
         }
     }
@@ -261,7 +258,7 @@ impl Client {
         &self,
         sent: Result<Response<Body>, ureq::Error>,
     ) -> Result<Response<Body>, ReleaseClientError> {
-        let url = || self.shown.clone();
+        let url = || self.url.clone();
         let mut answer = sent.map_err(|error| ReleaseClientError::Unreachable {
             url: url(),
             reason: error.to_string(),
@@ -296,7 +293,7 @@ impl Client {
         let status = answer.status().as_u16();
         let text = answer.body_mut().read_to_string().unwrap_or_default();
         serde_json::from_str(&text).map_err(|error| ReleaseClientError::Answer {
-            url: self.shown.clone(),
+            url: self.url.clone(),
             status,
             detail: format!("expected an answer of this version of cloud-server: {error}"),
         })
@@ -307,18 +304,6 @@ impl Client {
 fn checked(name: &str) -> Result<&str, ReleaseClientError> {
     let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
     is_name.then_some(name).ok_or_else(|| ReleaseClientError::Name { name: name.to_owned() })
-}
-
-/// An address, which may be a wrong one, without what may be a user, a password or a token: all
-/// before the last `@`, and the query.
-fn without_credentials(url: &str) -> String {
-    let end = url.find(['?', '#']).unwrap_or(url.len());
-    let (address, rest) = url.split_at(end);
-    let cut = if rest.is_empty() { "" } else { "…" };
-    let Some((before, host)) = address.rsplit_once('@') else { return format!("{address}{cut}") };
-    let scheme = before.split_once("://").map_or("", |(scheme, _)| scheme);
-    let separator = if scheme.is_empty() { "" } else { "://" };
-    format!("{scheme}{separator}…@{host}{cut}")
 }
 
 #[cfg(test)]
@@ -491,21 +476,6 @@ mod tests {
             let client = Client::new(wrong, None);
             assert!(matches!(client, Err(ReleaseClientError::Url { .. })), "{wrong}");
         }
-        for wrong in [
-            "anna:s3cret@rec.example.com",
-            "ftp://anna:s3cret@x",
-            "http://anna:s3 cret@x",
-            "http://x?token=s3cret",
-            "http://anna:a/s3cret@x?",
-        ] {
-            let error = Client::new(wrong, None).unwrap_err().to_string();
-            assert!(!error.contains("s3cret"), "{error}");
-        }
-        // Nothing listens on port 1.
-        let client = Client::new("http://anna:s3cret@127.0.0.1:1/", None).unwrap();
-        assert_eq!(client.url(), "http://…@127.0.0.1:1");
-        let error = client.list().unwrap_err().to_string();
-        assert!(error.contains("127.0.0.1:1") && !error.contains("s3cret"), "{error}");
         let key = |key: &str| Some(key.to_owned());
         assert!(matches!(Client::new("http://x", key("a\nb")), Err(ReleaseClientError::Key)));
         let shows = |url: &str, key| Client::new(url, key).unwrap().shows_the_key();

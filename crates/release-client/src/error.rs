@@ -35,9 +35,11 @@ pub enum ReleaseClientError {
         name: String,
     },
     /// The address is not one of HTTP.
-    #[error("the address {url}: expected one such as https://rec.example.com")]
+    #[error(
+        "the address {url}: expected one such as https://rec.example.com, without user, password and query"
+    )]
     Url {
-        /// The address.
+        /// The address, without user, password and query.
         url: String,
     },
     /// The key cannot be a header.

@@ -3,12 +3,14 @@
 //!
 //! Everything blocks.
 
+mod address;
 mod archive;
 mod client;
 mod error;
 
 use std::{env, fs, path::Path};
 
+pub use address::without_credentials;
 pub use archive::Archive;
 pub use client::{Activated, Client, ListedRelease, Refusal, ReleaseList};
 pub use error::ReleaseClientError;

@@ -816,8 +816,8 @@ accepted: number,
  */
 repeated: number, 
 /**
- * Number of the added events with items that are not in the catalogue. They are logged for
- * the next import, which may have a newer catalogue.
+ * Number of the added events with items that the server does not know, or that were deleted.
+ * They are logged for the next import, which may have a newer catalogue.
  */
 unknown: number, };
 

@@ -1,7 +1,9 @@
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use tandem_protocol::ItemId;
+
+use super::sent_item::{SentItem, shown};
 
 /// Maximum length of an id in bytes.
 const MAX_ID: usize = 256;
@@ -17,39 +19,35 @@ const YEARS: std::ops::RangeInclusive<i64> = 0..=9999;
 
 /// An item as the shop sends it. It replaces what is stored under its id: a field that is not
 /// given becomes empty, except that `available` stays as it is.
+///
+/// In JSON, `null` is as good as no field. The fields that only a server sets (`created`, `updated`
+/// and `score`) are ignored, so that an item of an answer can be sent back. Other fields are errors,
+/// and so is a field or an attribute that is given twice.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(from = "SentItem")]
 pub struct NewItem {
     /// The shop's id.
     pub id: ItemId,
     /// Title.
-    #[serde(default)]
     pub title: String,
     /// Categories; in JSON also a single text.
-    #[serde(default, deserialize_with = "one_or_many")]
     pub categories: Vec<String>,
     /// Brand or maker.
-    #[serde(default)]
     pub brand: String,
     /// Description in plain text.
-    #[serde(default)]
     pub description: String,
     /// Year of release.
-    #[serde(default)]
     pub year: Option<i64>,
     /// Price in the shop's currency.
-    #[serde(default)]
     pub price: Option<f64>,
     /// Further properties, by name.
-    #[serde(default)]
     pub attributes: BTreeMap<String, AttributeValue>,
     /// Whether it can be bought. If not given: as it is stored, `true` for a new item.
-    #[serde(default)]
     pub available: Option<bool>,
 }
 
 /// The value of an attribute.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum AttributeValue {
     /// `true` or `false`.
@@ -103,8 +101,8 @@ pub enum ItemError {
     /// A text is too long.
     #[error("{field}: expected at most {max} bytes, found {found}")]
     Long {
-        /// The field.
-        field: &'static str,
+        /// The field, with the name of the attribute (`attributes.colour`).
+        field: String,
         /// Maximum length in bytes.
         max: usize,
         /// Length in bytes.
@@ -113,14 +111,14 @@ pub enum ItemError {
     /// A text contains the character U+0000, which databases do not store.
     #[error("{field}: the character U+0000 is not allowed")]
     Nul {
-        /// The field.
-        field: &'static str,
+        /// The field, with the name of the attribute.
+        field: String,
     },
     /// There are too many categories or attributes.
     #[error("{field}: expected at most {MAX_VALUES}, found {found}")]
     Many {
-        /// The field.
-        field: &'static str,
+        /// The field, with the name of the attribute.
+        field: String,
         /// Their number.
         found: usize,
     },
@@ -134,10 +132,10 @@ pub enum ItemError {
         found: i64,
     },
     /// The number of an attribute is infinite or none.
-    #[error("attributes: expected a finite number for `{name}`")]
+    #[error("{field}: expected a finite number")]
     Number {
-        /// Name of the attribute.
-        name: String,
+        /// The field, with the name of the attribute.
+        field: String,
     },
 }
 
@@ -167,18 +165,18 @@ impl NewItem {
         if id.trim().is_empty() || id.len() > MAX_ID || id.chars().any(char::is_control) {
             return Err(ItemError::Id);
         }
-        check_text("title", &self.title, MAX_NAME)?;
-        check_text("brand", &self.brand, MAX_NAME)?;
-        check_text("description", &self.description, MAX_DESCRIPTION)?;
+        check_text(|| "title".to_owned(), &self.title, MAX_NAME)?;
+        check_text(|| "brand".to_owned(), &self.brand, MAX_NAME)?;
+        check_text(|| "description".to_owned(), &self.description, MAX_DESCRIPTION)?;
         for (field, found) in
             [("categories", self.categories.len()), ("attributes", self.attributes.len())]
         {
             if found > MAX_VALUES {
-                return Err(ItemError::Many { field, found });
+                return Err(ItemError::Many { field: field.to_owned(), found });
             }
         }
         for category in &self.categories {
-            check_text("categories", category, MAX_VALUE)?;
+            check_text(|| "categories".to_owned(), category, MAX_VALUE)?;
         }
         if self.price.is_some_and(|price| !price.is_finite() || price < 0.0) {
             return Err(ItemError::Price);
@@ -187,52 +185,38 @@ impl NewItem {
             return Err(ItemError::Year { found });
         }
         for (name, value) in &self.attributes {
-            check_text("attributes", name, MAX_VALUE)?;
-            match value {
-                AttributeValue::Flag(_) => {}
-                AttributeValue::Number(number) if number.is_finite() => {}
-                AttributeValue::Number(_) => {
-                    return Err(ItemError::Number { name: name.clone() });
-                }
-                AttributeValue::Text(text) => check_text("attributes", text, MAX_VALUE)?,
-                AttributeValue::Texts(texts) => {
-                    if texts.len() > MAX_VALUES {
-                        return Err(ItemError::Many { field: "attributes", found: texts.len() });
-                    }
-                    for text in texts {
-                        check_text("attributes", text, MAX_VALUE)?;
-                    }
-                }
-            }
+            check_text(|| "attributes (name)".to_owned(), name, MAX_VALUE)?;
+            check_value(name, value)?;
         }
         Ok(())
     }
 }
 
-fn check_text(field: &'static str, text: &str, max: usize) -> Result<(), ItemError> {
-    if text.len() > max {
-        return Err(ItemError::Long { field, max, found: text.len() });
+fn check_value(name: &str, value: &AttributeValue) -> Result<(), ItemError> {
+    // Made for errors only.
+    let field = || format!("attributes.{}", shown(name));
+    match value {
+        AttributeValue::Flag(_) => Ok(()),
+        AttributeValue::Number(number) if number.is_finite() => Ok(()),
+        AttributeValue::Number(_) => Err(ItemError::Number { field: field() }),
+        AttributeValue::Text(text) => check_text(field, text, MAX_VALUE),
+        AttributeValue::Texts(texts) if texts.len() > MAX_VALUES => {
+            Err(ItemError::Many { field: field(), found: texts.len() })
+        }
+        AttributeValue::Texts(texts) => {
+            texts.iter().try_for_each(|text| check_text(field, text, MAX_VALUE))
+        }
     }
-    if text.contains('\0') {
-        return Err(ItemError::Nul { field });
-    }
-    Ok(())
 }
 
-/// A text or a list of texts.
-fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged, expecting = "expected a text or a list of texts")]
-    enum OneOrMany {
-        One(String),
-        Many(Vec<String>),
+fn check_text(field: impl Fn() -> String, text: &str, max: usize) -> Result<(), ItemError> {
+    if text.len() > max {
+        return Err(ItemError::Long { field: field(), max, found: text.len() });
     }
-
-    Ok(match OneOrMany::deserialize(deserializer)? {
-        OneOrMany::One(text) if text.is_empty() => Vec::new(),
-        OneOrMany::One(text) => vec![text],
-        OneOrMany::Many(texts) => texts,
-    })
+    if text.contains('\0') {
+        return Err(ItemError::Nul { field: field() });
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -266,6 +250,11 @@ mod tests {
         assert!(field(r#"{"id":"a","price":-1}"#).starts_with("price: "));
         assert!(field(r#"{"id":"a","year":20000}"#).starts_with("year: "));
         assert!(field("{\"id\":\"a\",\"title\":\"x\\u0000\"}").starts_with("title: "));
+        let text = "x".repeat(501);
+        let long = format!(r#"{{"id":"a","attributes":{{"colour":["red","{text}"]}}}}"#);
+        assert_eq!(field(&long), "attributes.colour: expected at most 500 bytes, found 501");
+        let nul = field("{\"id\":\"a\",\"attributes\":{\"colour\":\"\\u0000\"}}");
+        assert!(nul.starts_with("attributes.colour: "), "{nul}");
         let long = format!(r#"{{"id":"a","title":"{}"}}"#, "x".repeat(2_001));
         assert_eq!(field(&long), "title: expected at most 2000 bytes, found 2001");
         let unknown = serde_json::from_str::<NewItem>(r#"{"id":"a","colour":"red"}"#).unwrap_err();

@@ -7,6 +7,7 @@ mod item;
 mod read;
 mod revision;
 mod search;
+mod sent_item;
 mod write;
 
 pub use availability::Availability;
