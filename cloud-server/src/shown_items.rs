@@ -2,16 +2,16 @@
 //! far as they are known.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use serde::Serialize;
 use tandem_dataset::{Catalogue, Item};
 use tandem_protocol::ItemId;
-use tandem_storage::{Storage, StoredItem};
+use tandem_storage::{AttributeValue, Storage, StoredItem};
 
-use crate::live_items::LiveItems;
+use crate::{access::Role, live_items::LiveItems};
 
 /// Number of items in each of two generations; the older one is forgotten when the newer one is full.
 const KEPT: usize = 10_000;
@@ -20,11 +20,11 @@ const KEPT: usize = 10_000;
 #[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub(crate) struct ShownItem {
     #[schema(value_type = String)]
-    pub(crate) id: ItemId,
+    id: ItemId,
     /// The number that the list is ordered by. Only its order has a meaning across lists. Absent for
     /// callers with a public key, because the score of an item with few events tells when they were.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) score: Option<f64>,
+    score: Option<f64>,
     title: String,
     categories: Vec<String>,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -33,12 +33,39 @@ pub(crate) struct ShownItem {
     year: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     price: Option<f64>,
+    /// The fields of the database that pages do not show, so that the item can be sent back. Absent
+    /// for callers with a public key.
+    #[serde(flatten)]
+    own: Option<OwnFields>,
+}
+
+/// What the shop has stored of an item and does not show.
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
+struct OwnFields {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    description: String,
+    #[schema(value_type = Object)]
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    attributes: BTreeMap<String, AttributeValue>,
+    available: bool,
+}
+
+impl ShownItem {
+    /// The item as a caller may see it.
+    pub(crate) fn shown_to(mut self, role: Role) -> Self {
+        if role == Role::Public {
+            (self.score, self.own) = (None, None);
+        }
+        self
+    }
 }
 
 impl From<StoredItem> for ShownItem {
     fn from(item: StoredItem) -> Self {
         let StoredItem { id, title, categories, brand, year, price, .. } = item;
-        Self { id, score: None, title, categories, brand, year, price }
+        let StoredItem { description, attributes, available, .. } = item;
+        let own = Some(OwnFields { description, attributes, available });
+        Self { id, score: None, title, categories, brand, year, price, own }
     }
 }
 
@@ -52,6 +79,7 @@ impl From<&Item> for ShownItem {
             brand: item.brand.clone(),
             year: item.year.map(i64::from),
             price: None,
+            own: None,
         }
     }
 }

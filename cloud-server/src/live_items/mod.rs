@@ -58,13 +58,10 @@ struct State {
     hidden: RoaringBitmap,
     /// Items that the database has, also deleted ones.
     stored: RoaringBitmap,
-<<<<<<< HEAD
     /// When each stored item was stored first, in milliseconds since 1970; 0 of others.
     created: Vec<u64>,
-=======
     /// Items that were deleted from the database.
     deleted: RoaringBitmap,
->>>>>>> work-api
     /// The catalogue in use.
     catalogue: Arc<Catalogue>,
     /// Position of each item in it or, if it lacks a stored item, after it.
@@ -85,11 +82,8 @@ impl LiveItems {
             visible: RoaringBitmap::new(),
             hidden: RoaringBitmap::new(),
             stored: RoaringBitmap::new(),
-<<<<<<< HEAD
             created: Vec::new(),
-=======
             deleted: RoaringBitmap::new(),
->>>>>>> work-api
             catalogue: Arc::clone(catalogue),
             positions: Vec::with_capacity(catalogue.len()),
             added: Added::new(catalogue),
@@ -313,15 +307,12 @@ impl State {
     fn change(&mut self, item: ChangedItem) {
         let number = self.number(&item.id);
         self.stored.insert(number);
-<<<<<<< HEAD
         let at = number as usize;
         if self.created.len() <= at {
             self.created.resize(at + 1, 0);
         }
         self.created[at] = item.created;
-=======
         self.set_deleted(number, item.deleted);
->>>>>>> work-api
         self.add(number, item.deleted);
         self.show(number, item.available && !item.deleted);
         let fields = if item.deleted { Fields::default() } else { Fields::from(item) };

@@ -1,19 +1,11 @@
 //! Lists of items that need no visitor: popular, latest, trending and similar ones.
 
-<<<<<<< HEAD
 use std::sync::Arc;
-=======
-use std::collections::{BTreeMap, HashMap};
->>>>>>> work-api
 
 use actix_web::web;
 use serde::{Deserialize, Serialize};
 use tandem_dataset::ItemIndex;
 use tandem_protocol::{ItemId, Problem};
-<<<<<<< HEAD
-=======
-use tandem_storage::{AttributeValue, StoredItem};
->>>>>>> work-api
 
 use crate::{
     access::{Caller, Role},
@@ -68,73 +60,6 @@ impl From<Comparison> for RankedBy {
     }
 }
 
-<<<<<<< HEAD
-=======
-/// An item of a list.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-struct ShownItem {
-    #[schema(value_type = String)]
-    id: ItemId,
-    /// The number that the list is ordered by. Only its order has a meaning across lists. Absent for
-    /// callers with a public key, because the score of an item with few events tells when they were.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    score: Option<f64>,
-    title: String,
-    categories: Vec<String>,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    brand: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    year: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    price: Option<f64>,
-    /// The fields of the database that pages do not show, so that the item can be sent back. Absent
-    /// for callers with a public key.
-    #[serde(flatten)]
-    own: Option<OwnFields>,
-}
-
-/// What the shop has stored of an item and does not show.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-struct OwnFields {
-    #[serde(skip_serializing_if = "String::is_empty")]
-    description: String,
-    #[schema(value_type = Object)]
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    attributes: BTreeMap<String, AttributeValue>,
-    available: bool,
-}
-
-impl ShownItem {
-    fn stored(item: StoredItem, score: Option<f64>) -> Self {
-        let StoredItem { id, title, categories, brand, year, price, .. } = item;
-        let StoredItem { description, attributes, available, .. } = item;
-        let own = Some(OwnFields { description, attributes, available });
-        Self { id, score, title, categories, brand, year, price, own }
-    }
-
-    /// The item as a caller may see it.
-    fn shown_to(mut self, role: Role) -> Self {
-        if role == Role::Public {
-            (self.score, self.own) = (None, None);
-        }
-        self
-    }
-
-    fn of_catalogue(item: &Item, score: Option<f64>) -> Self {
-        Self {
-            id: item.id.clone(),
-            score,
-            title: item.title.clone(),
-            categories: item.genres.clone(),
-            brand: item.brand.clone(),
-            year: item.year.map(i64::from),
-            price: None,
-            own: None,
-        }
-    }
-}
-
->>>>>>> work-api
 /// The query of a list.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -237,15 +162,10 @@ pub(crate) async fn latest(
     let RankingQuery { category, limit } = parameters(query)?;
     let Page { category, limit } = Page::new(category, limit)?;
     let storage = state.storage.as_ref().ok_or(ApiError::NO_STORAGE)?;
-<<<<<<< HEAD
     let catalogue = Arc::clone(&state.recommender().catalogue);
     let known = (&state.items, &catalogue);
     let items = state.shown_items.latest(known, storage, category, limit).await;
-=======
-    let items = storage.latest_items(category, limit).await.map_err(|error| refusal(&error))?;
-    let shown = |item| ShownItem::stored(item, None).shown_to(caller.role);
-    let items = items.into_iter().map(shown).collect();
->>>>>>> work-api
+    let items = items.into_iter().map(|item| item.shown_to(caller.role)).collect();
     Ok(web::Json(ItemRanking { by: vec![RankedBy::Created], items }))
 }
 
@@ -384,18 +304,9 @@ impl Page {
             shared.items.first_visible(ranked, category.as_deref(), limit as usize)
         });
         let first = first.await?;
-<<<<<<< HEAD
         let known = (&state.items, &recommender.catalogue);
-        let mut items = state.shown_items.ranked(known, state.storage.as_ref(), first).await;
-        if caller.role == Role::Public {
-            for item in &mut items {
-                item.score = None;
-            }
-        }
-=======
-        let items = shown(&state, &recommender.catalogue, first).await?;
+        let items = state.shown_items.ranked(known, state.storage.as_ref(), first).await;
         let items = items.into_iter().map(|item| item.shown_to(caller.role)).collect();
->>>>>>> work-api
         Ok(web::Json(ItemRanking { by, items }))
     }
 }

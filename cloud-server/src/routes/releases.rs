@@ -110,14 +110,10 @@ pub(crate) async fn list(state: web::Data<AppState>) -> Result<HttpResponse, Api
         ApiError::Internal
     })?;
     let snapshot = releases.snapshot();
-<<<<<<< HEAD
     let history = history(&state, &releases).await?;
-=======
-    let history = history(&state, &releases).await;
     let is_there = |name: &str| found.iter().any(|(found, _)| found == name);
     let previous = previous(&history, &snapshot.in_use).filter(|name| is_there(name));
     let previous = previous.map(ToOwned::to_owned);
->>>>>>> work-api
     let listed = found.into_iter().map(|(name, contents)| ListedRelease {
         in_use: name == snapshot.in_use,
         refused: snapshot.refused.iter().find(|refusal| refusal.release == name).cloned(),
