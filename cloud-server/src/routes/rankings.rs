@@ -8,7 +8,7 @@ use tandem_dataset::ItemIndex;
 use tandem_protocol::{ItemId, Problem};
 
 use crate::{
-    access::{Caller, Role},
+    access::Caller,
     error::ApiError,
     files::blocking,
     query::Query,
