@@ -27,9 +27,9 @@ const LOADING: Duration = Duration::from_mins(20);
 pub struct Client {
     agent: Agent,
     /// The address without a slash at its end.
-    url: String,
+    address: String,
     /// The same as messages show it.
-    shown: String,
+    url: String,
     key: Option<String>,
 }
 
@@ -127,20 +127,20 @@ impl Client {
             .timeout_connect(Some(CONNECT))
             .timeout_recv_response(Some(ANSWER))
             .build();
-        let (url, shown) = (url.trim_end_matches('/'), shown.trim_end_matches('/').to_owned());
-        Ok(Self { agent: config.into(), url: url.to_owned(), shown, key })
+        let [address, url] = [url, &shown].map(|it| it.trim_end_matches('/').to_owned());
+        Ok(Self { agent: config.into(), address, url, key })
     }
 
     /// The address without a slash at its end, and without user and password.
     #[must_use]
     pub fn url(&self) -> &str {
-        &self.shown
+        &self.url
     }
 
     /// Whether the key is sent over a network without encryption.
     #[must_use]
     pub fn shows_the_key(&self) -> bool {
-        let host = self.url.strip_prefix("http://").map(|rest| {
+        let host = self.address.strip_prefix("http://").map(|rest| {
             let authority = rest.split('/').next().unwrap_or_default();
             let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
             authority.rsplit_once(':').map_or(authority, |(host, _)| host)
@@ -226,11 +226,11 @@ impl Client {
                 return Ok(Activated { release: name, previous: None });
             }
             if let Some(detail) = list.releases.iter().find_map(refused) {
-                return Err(ReleaseClientError::ReleaseRefused { url: self.shown.clone(), detail });
+                return Err(ReleaseClientError::ReleaseRefused { url: self.url.clone(), detail });
             }
             if list.loading.is_none() || Instant::now() > until {
                 let detail = "the release was not put in use; see `GET /v1/releases`".to_owned();
-                return Err(ReleaseClientError::ReleaseRefused { url: self.shown.clone(), detail });
+                return Err(ReleaseClientError::ReleaseRefused { url: self.url.clone(), detail });
             }
         }
     }
@@ -246,7 +246,7 @@ impl Client {
     }
 
     fn at(&self, path: &str) -> String {
-        format!("{}/v1/{path}", self.url)
+        format!("{}/v1/{path}", self.address)
     }
 
     fn with_key<B>(&self, request: ureq::RequestBuilder<B>) -> ureq::RequestBuilder<B> {
@@ -261,7 +261,7 @@ impl Client {
         &self,
         sent: Result<Response<Body>, ureq::Error>,
     ) -> Result<Response<Body>, ReleaseClientError> {
-        let url = || self.shown.clone();
+        let url = || self.url.clone();
         let mut answer = sent.map_err(|error| ReleaseClientError::Unreachable {
             url: url(),
             reason: error.to_string(),
@@ -296,7 +296,7 @@ impl Client {
         let status = answer.status().as_u16();
         let text = answer.body_mut().read_to_string().unwrap_or_default();
         serde_json::from_str(&text).map_err(|error| ReleaseClientError::Answer {
-            url: self.shown.clone(),
+            url: self.url.clone(),
             status,
             detail: format!("expected an answer of this version of cloud-server: {error}"),
         })
