@@ -280,8 +280,7 @@ impl ApiError {
             Self::NotReady | Self::NoGenerator => Some(LOADING_RETRY_S),
             Self::Busy | Self::ShuttingDown => Some(BUSY_RETRY_S),
             Self::StorageTimeout => Some(STORAGE_RETRY_S),
-            Self::StorageLost => Some(FULL_RETRY_S),
-            Self::EventLogFull | Self::StorageFull => Some(FULL_RETRY_S),
+            Self::EventLogFull | Self::StorageFull | Self::StorageLost => Some(FULL_RETRY_S),
             _ => None,
         }
     }

@@ -166,7 +166,9 @@ impl ShownItems {
     fn read(&self, items: impl Iterator<Item = ShownItem>) -> Vec<ShownItem> {
         let items: Vec<ShownItem> = items.collect();
         let mut kept = self.kept();
-        items.iter().for_each(|item| kept.insert(item.clone()));
+        for item in &items {
+            kept.insert(item.clone());
+        }
         items
     }
 
@@ -178,14 +180,13 @@ impl ShownItems {
         catalogue: &Arc<Catalogue>,
         id: &ItemId,
     ) -> Option<ShownItem> {
+        let of_catalogue = || catalogue.index_of(id).map(|index| catalogue.get(index).into());
+        let added = || {
+            let (added, position) = (items.added(catalogue)?, items.position(catalogue, id)?);
+            added.get(position).map(|added| ShownItem::from(&added.item))
+        };
         let kept = self.kept().get(id).cloned();
-        let item = kept.or_else(|| match catalogue.index_of(id) {
-            Some(index) => Some(catalogue.get(index).into()),
-            None => {
-                let (added, position) = (items.added(catalogue)?, items.position(catalogue, id)?);
-                added.get(position).map(|added| ShownItem::from(&added.item))
-            }
-        })?;
+        let item = kept.or_else(of_catalogue).or_else(added)?;
         Some(ShownItem { price: items.price(id), ..item })
     }
 

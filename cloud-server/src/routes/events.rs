@@ -217,7 +217,7 @@ pub(crate) async fn forget(
             };
             let forgotten = tokio::time::timeout(ERASING, web::block(forget)).await;
             let forgotten = forgotten.map_err(|_| ApiError::StorageTimeout)?;
-            forgotten.map_err(|_| ApiError::Internal)?.map_err(log_refusal)?
+            forgotten.map_err(|_| ApiError::Internal)?.map_err(|error| log_refusal(&error))?
         }
         EventSink::Storage(storage) => {
             let removed = storage.forget_user(&name).await.map_err(|error| refusal(&error))?;
@@ -317,10 +317,10 @@ fn check_id(field: &str, id: &str) -> Result<(), ApiError> {
 async fn write_off_thread<T: Send + 'static>(
     write: impl FnOnce() -> Result<T, EventLogError> + Send + 'static,
 ) -> Result<T, ApiError> {
-    blocking(write).await?.map_err(log_refusal)
+    blocking(write).await?.map_err(|error| log_refusal(&error))
 }
 
-fn log_refusal(error: EventLogError) -> ApiError {
+fn log_refusal(error: &EventLogError) -> ApiError {
     tracing::error!(%error, "could not write the event log");
     match error {
         EventLogError::Full { .. } | EventLogError::NoSpace { .. } => ApiError::EventLogFull,

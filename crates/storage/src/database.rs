@@ -29,7 +29,7 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 /// Maximum time to wait for a connection that reads a file of SQLite.
 const CONNECTION_PATIENCE: Duration = Duration::from_secs(5);
 /// Maximum time of a change of items to wait for its turn.
-pub(crate) const TURN: Duration = Duration::from_secs(60);
+pub(crate) const TURN: Duration = Duration::from_mins(1);
 /// Number of connections that read a file of SQLite.
 const READERS: u32 = 4;
 /// Begins a transaction of PostgreSQL that sees one state of the database.
@@ -48,7 +48,7 @@ pub(crate) enum Database {
         /// The file that was opened.
         file: Arc<SqliteFile>,
     },
-    Postgres(PostgresServer),
+    Postgres(Arc<PostgresServer>),
 }
 
 /// Runs `$body` with a connection that only reads, of either database. The body is compiled for
@@ -311,7 +311,8 @@ async fn open_postgres(url: &str) -> Result<Database, OpenError> {
         PgConnectOptions::from_str(url)?.application_name("tandem").disable_statement_logging();
     let mut connection = connect(&options).await.map_err(OpenError::Connect)?;
     migrate_postgres(&mut connection).await?;
-    Ok(Database::Postgres(PostgresServer::new(connection, options).await?))
+    let server = PostgresServer::new(connection, options).await?;
+    Ok(Database::Postgres(Arc::new(server)))
 }
 
 /// Begins a transaction that writes to a file of SQLite. After `LOCK_PATIENCE`, for which SQLite

@@ -70,7 +70,7 @@ mod tests {
     fn the_known_versions_are_those_of_the_files() {
         let files = |folder: &str| {
             let folder = format!("{}/migrations/{folder}", env!("CARGO_MANIFEST_DIR"));
-            std::fs::read_dir(folder).unwrap().count() as i64
+            i64::try_from(std::fs::read_dir(folder).unwrap().count()).unwrap()
         };
         assert_eq!((files("sqlite"), files("postgres")), (KNOWN_SQLITE, KNOWN_POSTGRES));
     }

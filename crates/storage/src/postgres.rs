@@ -167,7 +167,7 @@ impl PostgresServer {
             loop {
                 let found = server.ask().await;
                 let is_over = found == Condition::Answers;
-                server.note(found);
+                server.note(&found);
                 if is_over {
                     break;
                 }
@@ -177,13 +177,13 @@ impl PostgresServer {
         });
     }
 
-    fn note(&self, found: Condition) {
+    fn note(&self, found: &Condition) {
         let before = self.condition.send_replace(found.clone());
-        match (&before, &found) {
+        match (&before, found) {
             (Condition::Answers, Condition::Outage(reason)) => {
                 tracing::error!(reason, "PostgreSQL does not answer");
             }
-            (before, Condition::Lost(reason)) if *before != found => {
+            (before, Condition::Lost(reason)) if before != found => {
                 tracing::error!(reason, "the storage cannot be used");
             }
             (Condition::Outage(_) | Condition::Lost(_), Condition::Answers) => {
