@@ -80,6 +80,8 @@ mod tests {
             "storage/maintenance.rs",
             // Whether a file has changed since it was verified.
             "artifacts/verified.rs",
+            // The same since its entity tag was made.
+            "content_tags.rs",
             // Folders that a killed server left are removed after a day, or later.
             "releases/upload.rs",
             // Times of spans and of lines of the log.

@@ -133,8 +133,8 @@ async fn all_views_count_the_same_items_and_deleted_ones_are_no_part() {
     let location = tandem_storage::Location::Sqlite(folder.path().join("storage.db"));
     let storage = Some(tandem_storage::Storage::open(&location).unwrap());
     let app = app(&Fixture::with(Options { storage, ..Options::default() })).await;
-    let items: String = (1..=30).map(|id| format!("{id},The film of number {id}\n")).collect();
-    let body = format!("id,title\n{items}new,New\ngone,Gone\n");
+    let items: Vec<String> = (1..=30).map(|id| format!("{id},The film of number {id}")).collect();
+    let body = format!("id,title\n{}\nnew,New\ngone,Gone\n", items.join("\n"));
     let request = TestRequest::post().uri("/v1/items").insert_header(("content-type", "text/csv"));
     assert_eq!(send(&app, request.set_payload(body)).await.json()["added"], 32);
     for id in ["2", "gone"] {

@@ -37,6 +37,11 @@ where
     send(app, lines(TestRequest::post(), "/v1/items", media_type, body.as_ref())).await
 }
 
+/// One line for each value.
+fn json_lines(values: &[Value]) -> String {
+    values.iter().map(Value::to_string).collect::<Vec<_>>().join("\n")
+}
+
 /// The fields of an item that has all of them.
 fn full(id: &str) -> Value {
     json!({
@@ -64,8 +69,7 @@ async fn an_item_of_any_answer_can_be_sent_back() {
         let found = get(&app, path).await.json();
         let items = found["items"].as_array().cloned().unwrap_or_else(|| vec![found.clone()]);
         assert!(!items.is_empty(), "{path}");
-        let body = items.iter().map(|item| format!("{item}\n")).collect::<String>();
-        let reply = upsert(&app, JSON, body).await.json();
+        let reply = upsert(&app, JSON, json_lines(&items)).await.json();
         let counts = (&reply["unchanged"], &reply["refused"]);
         assert_eq!(counts, (&json!(items.len()), &json!(0)), "{path}: {reply} {items:?}");
     }
@@ -187,9 +191,11 @@ async fn a_wrong_attribute_is_named_with_what_was_found_and_what_is_allowed() {
 
 #[actix_rt::test]
 async fn a_compressed_body_is_refused() {
+    type Method = fn() -> TestRequest;
+
     let folder = tempfile::tempdir().unwrap();
     let app = app(&Fixture::with(storing(folder.path()))).await;
-    let routes: [(fn() -> TestRequest, &str, &str); 3] = [
+    let routes: [(Method, &str, &str); 3] = [
         (TestRequest::post, "/v1/items", JSON),
         (TestRequest::put, "/v1/availability", CSV),
         (TestRequest::post, "/v1/candidates", "application/json"),
@@ -214,7 +220,7 @@ async fn an_item_with_the_name_of_a_list_can_be_read_and_deleted() {
     let folder = tempfile::tempdir().unwrap();
     let app = app(&Fixture::with(storing(folder.path()))).await;
     let ids = ["popular", "latest", "trending", "similar", "a/similar", "..", "ü &?#%"];
-    let body: String = ids.iter().map(|id| format!("{}\n", json!({ "id": id }))).collect();
+    let body = json_lines(&ids.map(|id| json!({ "id": id })));
     assert_eq!(upsert(&app, JSON, body).await.json()["added"], ids.len());
     for id in ids {
         let encoded: String = form_urlencoded::byte_serialize(id.as_bytes()).collect();
