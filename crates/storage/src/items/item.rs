@@ -3,8 +3,6 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use tandem_protocol::ItemId;
 
-use super::sent_item::{SentItem, shown};
-
 /// Maximum length of an id in bytes.
 const MAX_ID: usize = 256;
 /// Maximum length of title and brand in bytes.
@@ -15,6 +13,8 @@ const MAX_DESCRIPTION: usize = 20_000;
 const MAX_VALUES: usize = 100;
 /// Maximum length of a category, of the name of an attribute and of its text, in bytes.
 const MAX_VALUE: usize = 500;
+/// Maximum length of the name of an attribute in a message, in characters.
+const SHOWN: usize = 100;
 const YEARS: std::ops::RangeInclusive<i64> = 0..=9999;
 
 /// An item as the shop sends it. It replaces what is stored under its id: a field that is not
@@ -23,8 +23,7 @@ const YEARS: std::ops::RangeInclusive<i64> = 0..=9999;
 /// In JSON, `null` is as good as no field. The fields that only a server sets (`created`, `updated`
 /// and `score`) are ignored, so that an item of an answer can be sent back. Other fields are errors,
 /// and so is a field or an attribute that is given twice.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(from = "SentItem")]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct NewItem {
     /// The shop's id.
     pub id: ItemId,
@@ -206,6 +205,14 @@ fn check_value(name: &str, value: &AttributeValue) -> Result<(), ItemError> {
         AttributeValue::Texts(texts) => {
             texts.iter().try_for_each(|text| check_text(field, text, MAX_VALUE))
         }
+    }
+}
+
+/// The beginning of the name of an attribute.
+pub(super) fn shown(name: &str) -> String {
+    match name.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name.to_owned(),
     }
 }
 

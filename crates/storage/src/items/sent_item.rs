@@ -8,18 +8,16 @@ use serde::{
 };
 use tandem_protocol::ItemId;
 
-use super::{AttributeValue, NewItem};
+use super::item::{AttributeValue, NewItem, shown};
 
 /// The largest whole number below which a floating point number stores each one.
 const LARGEST_EXACT: u64 = 1 << 53;
-/// Maximum length of the name of an attribute in a message, in characters.
-const SHOWN: usize = 100;
 
 /// The JSON of a [`NewItem`]: `null` is as good as no field, and the fields that only a server sets
 /// are ignored.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct SentItem {
+struct SentItem {
     id: ItemId,
     #[serde(default, deserialize_with = "or_empty")]
     title: String,
@@ -45,11 +43,12 @@ pub(super) struct SentItem {
     _score: IgnoredAny,
 }
 
-impl From<SentItem> for NewItem {
-    fn from(sent: SentItem) -> Self {
+impl<'de> Deserialize<'de> for NewItem {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let sent = SentItem::deserialize(deserializer)?;
         let SentItem { id, title, categories, brand, description, .. } = sent;
         let SentItem { year, price, attributes, available, .. } = sent;
-        Self { id, title, categories, brand, description, year, price, attributes, available }
+        Ok(Self { id, title, categories, brand, description, year, price, attributes, available })
     }
 }
 
@@ -127,14 +126,6 @@ fn attributes<'de, D: Deserializer<'de>>(
     }
 
     deserializer.deserialize_any(Attributes)
-}
-
-/// The beginning of a name.
-pub(super) fn shown(name: &str) -> String {
-    match name.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", &name[..end]),
-        None => name.to_owned(),
-    }
 }
 
 impl<'de> Deserialize<'de> for AttributeValue {
