@@ -258,7 +258,12 @@ impl fmt::Display for Compared {
         let Self(left, sign, right, digits) = *self;
         let close = (left - right).abs() < 0.1_f32.powi(digits.into());
         let more = if close && left.to_bits() != right.to_bits() { 2 } else { 0 };
-        let digits = usize::from(digits + more);
+        let digits = digits + more;
+        // No "-0.000".
+        let unsigned = |value: f32| {
+            if value.abs() < 0.5 * 0.1_f32.powi(digits.into()) { 0.0 } else { value }
+        };
+        let (left, right, digits) = (unsigned(left), unsigned(right), usize::from(digits));
         write!(f, "{left:.digits$} {sign} {right:.digits$}")
     }
 }

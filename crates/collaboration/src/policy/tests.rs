@@ -310,3 +310,9 @@ proptest! {
         prop_assert_eq!(policy().decide(&situation).action, Action::Keep);
     }
 }
+
+#[test]
+fn a_gain_that_rounds_to_zero_has_no_sign() {
+    let reason = Reason::FreshListHelpsLittle { gain: -0.0001, threshold: 0.02 };
+    assert_eq!(reason.to_string(), "a fresh list is not expected to help (gain 0.000 ≤ 0.020)");
+}

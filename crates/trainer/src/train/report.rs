@@ -103,8 +103,9 @@ impl Report<'_> {
         match self.options.display {
             Display::OneBar => {
                 let message = format!(
-                    "{} epochs, best: {best}; at most {:.0} s left",
+                    "{} {}, best: {best}; at most {:.0} s left",
                     epoch.number,
+                    if epoch.number == 1 { "epoch" } else { "epochs" },
                     remaining.as_secs_f64()
                 );
                 self.bar.set_position(self.seconds());
