@@ -205,6 +205,10 @@ function aloneBars(own: readonly Point[], metric: Metric): HTMLElement[] {
     popularity: 'Popularity',
     'co-occurrence': 'Co-occurrence',
     'srm-sasrec': 'Small model',
+    'srm-sasrec text': 'Small model, text in training',
+    'srm-sasrec text-part': 'Small model, text in training and rows',
+    'srm-sasrec full': 'Small model, text in training, full softmax',
+    'srm-sasrec full-text-part': 'Small model, text in training and rows, full softmax',
     'llm-item-tokens': 'Language model',
     'llm-item-tokens-text': 'Language model, text in training',
     'llm-item-tokens-signals': 'Language model with counts and text',
@@ -212,9 +216,13 @@ function aloneBars(own: readonly Point[], metric: Metric): HTMLElement[] {
   };
   const standard = own.filter(({ protocol }) => protocol === 'standard');
   const rows = Object.entries(names).flatMap(([id, name]) =>
-    standard.filter((point) => point.name === id).map((point) => ({ name, point })),
+    standard.filter((point) => labelOf(point) === id).map((point) => ({ name, point })),
   );
   return barsOf(rows, metric, ({ name }) => name.startsWith('llm') || name.startsWith('srm'));
+}
+
+function labelOf({ name, variant }: Point): string {
+  return variant === null ? name : `${name} ${variant}`;
 }
 
 /** Bars, and below them the command that measured each. */

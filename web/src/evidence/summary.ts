@@ -14,6 +14,10 @@ export interface ResultRow {
   learning?: boolean;
   search?: string;
   fusion?: { rule: string };
+  /** Architecture of the small model. */
+  small_model?: string;
+  /** Training other than the usual one. */
+  variant?: string;
 }
 
 /** Mean and sample standard deviation over training seeds; `sd` is `null` for one seed. */
@@ -27,6 +31,8 @@ export interface Point {
   dataset: string;
   protocol: 'standard' | 'paper' | 'session';
   name: string;
+  /** Training of the small model; `null` for the usual one. */
+  variant: string | null;
   search: boolean;
   learning: boolean;
   budget: number | null;
@@ -39,15 +45,19 @@ export interface Point {
   command: string;
 }
 
-/** Points of one file: test targets of all users, history removed from the rankings. */
+/**
+ * Points of one file: test targets of all users, history removed from the rankings. Of small models
+ * SASRec only, and of its trainings the usual one, except under the protocol `standard`.
+ */
 export function summarise(file: string, rows: readonly ResultRow[]): Point[] {
   const match = /^(.+)-(standard|paper|session)(-search|-signals)?\.json$/.exec(file);
   if (match === null) throw new Error(`${file}: expected DATASET-PROTOCOL[-search|-signals].json`);
   const [, dataset = '', protocol] = match;
   const groups = new Map<string, ResultRow[]>();
   for (const row of rows) {
-    if (!isShown(row)) continue;
-    const key = [row.name, row.budget, row.search ?? '', row.learning ?? ''].join(' ');
+    if (!isShown(row) || (protocol !== 'standard' && row.variant !== undefined)) continue;
+    const { name, variant = '', budget, search = '', learning = '' } = row;
+    const key = [name, variant, budget, search, learning].join(' ');
     groups.set(key, [...(groups.get(key) ?? []), row]);
   }
   return [...groups.values()].map((group) => {
@@ -57,6 +67,7 @@ export function summarise(file: string, rows: readonly ResultRow[]): Point[] {
       dataset,
       protocol: protocol as Point['protocol'],
       name: first.name,
+      variant: first.variant ?? null,
       search: first.search === 'whole',
       learning: first.learning === true,
       budget: first.budget,
@@ -69,14 +80,16 @@ export function summarise(file: string, rows: readonly ResultRow[]): Point[] {
   });
 }
 
-function isShown({ part, history, refit, stratum, fusion }: ResultRow): boolean {
+function isShown(row: ResultRow): boolean {
+  const { part, history, refit, stratum, fusion, small_model: smallModel } = row;
   const rule = fusion?.rule ?? 'weighted';
   return (
     part === 'test' &&
     history === 'removed' &&
     !refit &&
     stratum === undefined &&
-    rule === 'weighted'
+    rule === 'weighted' &&
+    (smallModel === undefined || smallModel === 'sasrec')
   );
 }
 
