@@ -4,8 +4,9 @@ import type { Point } from '../src/evidence/summary.ts';
 import { takeaway } from '../src/evidence/takeaway.ts';
 
 const point = (name: string, calls: number, mean: number, search = false): Point => ({
-  ...{ dataset: 'x', protocol: 'session', name, search, learning: true, budget: null, calls },
-  ...{ ndcg10: { mean, sd: null }, hr10: { mean: 1 - mean, sd: null }, seeds: 1, command: '' },
+  ...{ dataset: 'x', protocol: 'session', name, variant: null, search, learning: true },
+  ...{ ndcg10: { mean, sd: null }, hr10: { mean: 1 - mean, sd: null } },
+  ...{ budget: null, calls, seeds: 1, command: '' },
 });
 const points = [
   point('fusion-never', 0, 0.1),

@@ -216,12 +216,12 @@ function aloneBars(own: readonly Point[], metric: Metric): HTMLElement[] {
   };
   const standard = own.filter(({ protocol }) => protocol === 'standard');
   const rows = Object.entries(names).flatMap(([id, name]) =>
-    standard.filter((point) => labelOf(point) === id).map((point) => ({ name, point })),
+    standard.filter((point) => systemOf(point) === id).map((point) => ({ name, point })),
   );
   return barsOf(rows, metric, ({ name }) => name.startsWith('llm') || name.startsWith('srm'));
 }
 
-function labelOf({ name, variant }: Point): string {
+function systemOf({ name, variant }: Point): string {
   return variant === null ? name : `${name} ${variant}`;
 }
 
