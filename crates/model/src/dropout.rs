@@ -14,18 +14,18 @@ use burn::{
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 thread_local! {
-    static NUMBERS: RefCell<Numbers> = RefCell::new(Numbers::Host(StdRng::seed_from_u64(0)));
+    static NUMBERS: RefCell<Numbers> = RefCell::new(Numbers::Host(Box::new(StdRng::seed_from_u64(0))));
 }
 
 /// Where the random numbers of dropout come from.
 enum Numbers {
-    Host(StdRng),
+    Host(Box<StdRng>),
     Device,
 }
 
 /// Seeds the dropout of this thread.
 pub fn seed_dropout(seed: u64) {
-    NUMBERS.set(Numbers::Host(StdRng::seed_from_u64(seed)));
+    NUMBERS.set(Numbers::Host(Box::new(StdRng::seed_from_u64(seed))));
 }
 
 /// The dropout of this thread takes the random numbers of the tensors' device, which

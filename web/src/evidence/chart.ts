@@ -19,7 +19,7 @@ export interface Series {
 
 const WIDTH = 720;
 const HEIGHT = 400;
-const LEFT = 64;
+const LEFT = 78;
 const BOTTOM = 56;
 const TOP = 34;
 const RIGHT = 14;

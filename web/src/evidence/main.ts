@@ -213,6 +213,7 @@ function aloneBars(own: readonly Point[], metric: Metric): HTMLElement[] {
     'llm-item-tokens-text': 'Language model, text in training',
     'llm-item-tokens-signals': 'Language model with counts and text',
     'llm-item-tokens-text-signals': 'Language model with all of these',
+    'llm-text-signals-srm': 'The same, and the small model',
   };
   const standard = own.filter(({ protocol }) => protocol === 'standard');
   const rows = Object.entries(names).flatMap(([id, name]) =>
