@@ -107,19 +107,16 @@ impl<M: SequenceModel> Trainer<M> {
         let inputs = leaves.read().clone().select(0, indices(&inputs, &self.device));
         let inputs = inputs.reshape([count, length, self.dims]);
         let rows = leaves.scored().clone();
-        let loss = match scored.soft {
-            Some(SoftTargets { items, shares }) => {
-                let states = self.model.states(inputs, &newest).ok_or_else(no_full_softmax)?;
-                soft_targets(states, rows, &items, shares)
-            }
-            None => {
-                let own = rows.select(0, indices(&scored_rows, &self.device));
-                let own = own.reshape([count, scored_rows.len() / count, self.dims]);
-                let logits = self.model.score(inputs, &newest, Candidates::Own(own));
-                match objective.loss {
-                    ListLoss::BinaryCrossEntropy { .. } => binary_cross_entropy(logits),
-                    _ => cross_entropy(logits),
-                }
+        let loss = if let Some(SoftTargets { items, shares }) = scored.soft {
+            let states = self.model.states(inputs, &newest).ok_or_else(no_full_softmax)?;
+            soft_targets(states, rows, &items, shares)
+        } else {
+            let own = rows.select(0, indices(&scored_rows, &self.device));
+            let own = own.reshape([count, scored_rows.len() / count, self.dims]);
+            let logits = self.model.score(inputs, &newest, Candidates::Own(own));
+            match objective.loss {
+                ListLoss::BinaryCrossEntropy { .. } => binary_cross_entropy(logits),
+                _ => cross_entropy(logits),
             }
         };
         let weight = objective.weight;

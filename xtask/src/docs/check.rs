@@ -90,12 +90,27 @@ pub(super) fn npm(root: &Path, args: &[String]) -> Result<(), String> {
             Some(_) => Ok(()),
             None => Err(format!("package.json has no script {script}")),
         },
+        ["install", file, ..] if file.ends_with(".tgz") => {
+            let packed = packed_name(&read_manifest(&root.join("pkg/package.json"))?);
+            if file.ends_with(&format!("/{packed}")) {
+                Ok(())
+            } else {
+                Err(format!("expected the path of {packed}, found {file}"))
+            }
+        }
         ["install", package, ..] if !package.starts_with('-') => {
             workspace_manifest(root, package).map(drop)
         }
         ["install" | "ci" | "pack" | "test", ..] => Ok(()),
         _ => Err("expected an npm command that this test knows".to_owned()),
     }
+}
+
+/// The file that `npm pack` makes of a package.
+fn packed_name(manifest: &Value) -> String {
+    let text = |key: &str| manifest[key].as_str().unwrap_or_default().to_owned();
+    let name = text("name").trim_start_matches('@').replace('/', "-");
+    format!("{name}-{}.tgz", text("version"))
 }
 
 fn read_manifest(path: &Path) -> Result<Value, String> {
