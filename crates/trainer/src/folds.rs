@@ -22,14 +22,14 @@ pub(crate) struct Folds {
     #[arg(long, value_name = "FOLDER", help_heading = FILES)]
     out: PathBuf,
     /// Number of folds.
-    #[arg(long, value_name = "N", default_value_t = 2, help_heading = BASIC)]
+    #[arg(long = "folds", value_name = "N", default_value_t = 2, help_heading = BASIC)]
     #[arg(value_parser = clap::value_parser!(u16).range(2..))]
-    folds: u16,
+    count: u16,
 }
 
 pub(crate) fn run(args: &Folds) -> Result<()> {
     let dataset = Dataset::load(&args.data)?;
-    let (folds, users) = (usize::from(args.folds), dataset.sequences.len());
+    let (folds, users) = (usize::from(args.count), dataset.sequences.len());
     if users < folds {
         let shown = args.data.display();
         let text = format!("{shown}: expected a user for each of {folds} folds, found {users}");

@@ -67,16 +67,12 @@ fn the_loss_is_that_of_the_scores() {
                 .iter()
                 .map(|&score| f64::from(score))
                 .collect();
-            let expected = match loss {
-                ListLoss::Softmax { .. } => {
-                    scores.iter().map(|score| score.exp()).sum::<f64>().ln() - scores[3]
-                }
-                _ => {
-                    let softplus = |x: f64| (1.0 + x.exp()).ln();
-                    let others =
-                        (0..9).filter(|item| *item != 3).map(|item| softplus(scores[item]));
-                    (softplus(-scores[3]) + others.sum::<f64>()) / 9.0
-                }
+            let expected = if let ListLoss::Softmax { .. } = loss {
+                scores.iter().map(|score| score.exp()).sum::<f64>().ln() - scores[3]
+            } else {
+                let softplus = |x: f64| (1.0 + x.exp()).ln();
+                let others = (0..9).filter(|item| *item != 3).map(|item| softplus(scores[item]));
+                (softplus(-scores[3]) + others.sum::<f64>()) / 9.0
             };
             let objective = ListObjective { loss, weight: 2.0 };
             let found = f64::from(trainer.step_lists(&[example], objective, RATES).unwrap());
