@@ -68,7 +68,7 @@ fn while_postgresql_is_gone_lists_of_items_go_on_and_the_rest_is_refused_at_once
     assert_eq!(
         before[2]["items"][0],
         json!({ "id": "new", "title": "New shoe", "score": null,
-        "categories": ["Shoes"], "price": 9.5 })
+        "categories": ["Shoes"], "price": 9.5, "available": true })
     );
     let ready = || json_of(server.get("/readyz"));
     assert_eq!(ready().1["storage"], "ready");

@@ -11,7 +11,7 @@ fn each_user_is_missing_from_one_dataset() {
     let bench = Bench::new();
     bench.import_sample();
     let said = bench.done("folds --data set --out folds --folds 3");
-    assert_eq!(said.lines().next(), Some("folds/without-1: 2 of 4 users, 5 interactions"));
+    assert_eq!(said.lines().next(), Some("folds/without-1: 2 of 4 users, 7 interactions"));
     let whole = Dataset::load(&bench.path("set")).unwrap();
     let users = |dataset: &Dataset| -> BTreeSet<String> {
         dataset.sequences.iter().map(|sequence| sequence.user.clone()).collect()
