@@ -90,7 +90,7 @@ pub(super) fn npm(root: &Path, args: &[String]) -> Result<(), String> {
             Some(_) => Ok(()),
             None => Err(format!("package.json has no script {script}")),
         },
-        ["install", file, ..] if file.ends_with(".tgz") => {
+        ["install", file, ..] if file.starts_with('.') => {
             let packed = packed_name(&read_manifest(&root.join("pkg/package.json"))?);
             if file.ends_with(&format!("/{packed}")) {
                 Ok(())
