@@ -2,7 +2,7 @@
 //!
 //! Burn's dropout draws a number for each value from one generator of the process. On a CPU that
 //! took a sixth of a training step, and the order of the draws of several threads is not defined.
-//! A GPU draws its numbers itself, because sending them takes longer than the step.
+//! A GPU draws its numbers itself, so that they are not sent to it.
 
 use std::cell::RefCell;
 
