@@ -256,7 +256,9 @@ impl Activations {
     pub(crate) fn known(&self, limit: usize) -> Option<Vec<Activation>> {
         let shared = self.lock();
         let stored = shared.stored.as_ref()?;
-        Some(shared.unstored.iter().rev().chain(stored).take(limit).cloned().collect())
+        // The connection may be lost after one was stored: then both have it.
+        let unstored = shared.unstored.iter().rev().filter(|unstored| !stored.contains(unstored));
+        Some(unstored.chain(stored).take(limit).cloned().collect())
     }
 
     /// For the thread: an activation has to be stored.
@@ -327,6 +329,8 @@ pub(crate) fn previous<'h>(history: &'h [Activation], in_use: &str) -> Option<&'
 
 #[cfg(test)]
 mod tests {
+    use std::slice;
+
     use super::*;
 
     fn activation(release: &str, previous: Option<&str>) -> Activation {
@@ -378,6 +382,24 @@ mod tests {
         }
         let snapshot = activations.snapshot();
         assert!(snapshot.history.len() <= MAX_KEPT && snapshot.refused.len() <= MAX_KEPT);
+    }
+
+    #[test]
+    fn an_activation_that_was_read_and_is_still_to_be_stored_is_known_once() {
+        let activations = activations();
+        assert_eq!(activations.known(9), None);
+        let [first, second] = ["a", "b"].map(|release| activation(release, None));
+        activations.to_store(first.clone());
+        activations.to_store(second.clone());
+        activations.read(&[]);
+        let newest_first = Some(vec![second.clone(), first.clone()]);
+        assert_eq!(activations.known(9), newest_first);
+        // The follower has not heard yet that the first one is stored.
+        activations.read(slice::from_ref(&first));
+        assert_eq!(activations.known(9), newest_first);
+        activations.is_stored(vec![first]);
+        assert_eq!(activations.known(9), newest_first);
+        assert_eq!(activations.known(1), Some(vec![second]));
     }
 
     #[test]

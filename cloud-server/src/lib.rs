@@ -59,7 +59,9 @@ mod metrics;
 mod models;
 mod new_items;
 mod origin;
+mod priority;
 mod problem_json;
+
 mod query;
 mod recent;
 mod recommender;

@@ -22,7 +22,9 @@ use tandem_generator::{
 use tandem_protocol::ItemId;
 use tandem_storage::{Storage, StorageError, StoredItem};
 
-use crate::{embedder::Embedder, live_items::ChangedTexts, state::AppState};
+use crate::{
+    embedder::Embedder, live_items::ChangedTexts, priority::yield_to_requests, state::AppState,
+};
 
 /// Time between two looks for new items.
 const POLL: Duration = Duration::from_millis(100);
@@ -55,6 +57,7 @@ impl NewItems {
         let (stop, stopped) = channel::<()>();
         let mut reader = Reader { state, storage, embedder, loaded: None };
         let run = move || {
+            yield_to_requests();
             let mut wait = POLL;
             while matches!(stopped.recv_timeout(wait), Err(RecvTimeoutError::Timeout)) {
                 wait = match reader.read() {

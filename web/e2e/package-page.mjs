@@ -21,10 +21,6 @@ const SCRIPT = `
   import * as tandem from '/dist/page/index.js';
   window.tandem = tandem;
   window.seen = [];
-  window.longTasks = [];
-  new PerformanceObserver((list) => {
-    window.longTasks.push(...list.getEntries().map(({ duration }) => duration));
-  }).observe({ type: 'longtask', buffered: true });
   window.open_ = async (options) => {
     const rec = await tandem.createRecommender(options);
     window.rec = rec;

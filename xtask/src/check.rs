@@ -26,7 +26,7 @@ pub(crate) fn run(workspace: &Workspace, options: &CheckOptions) -> Result<(), F
     say("Checking", "clippy");
     for selection in [
         cargo::native(workspace, "cargo clippy", "clippy"),
-        cargo::xtask(workspace, "cargo clippy of xtask", "clippy"),
+        cargo::xtask(workspace, "cargo clippy of xtask", "clippy").args(["--features", "bind"]),
     ] {
         selection.args(["--all-targets", "--", "-D", "warnings"]).run()?;
     }

@@ -6,8 +6,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use wasm_bindgen_cli_support::Bindgen;
-
 use crate::{
     cargo,
     cli::{Device, WasmOptions},
@@ -100,7 +98,7 @@ pub(crate) fn build(
         say("Binding", format!("{}/{}", purpose.folder(), device.name()));
         let scratch = workspace.target().join("xtask").join(&name);
         remake(&scratch)?;
-        bind(&compiled, &scratch)?;
+        bind(workspace, &compiled, &scratch)?;
         optimise(workspace, &scratch)?;
         replace(&scratch, &folder)
     })
@@ -133,13 +131,13 @@ fn compile(workspace: &Workspace, features: &str) -> Result<PathBuf, Failure> {
     Ok(workspace.target().join("wasm32-unknown-unknown/wasm/wasm_client.wasm"))
 }
 
-fn bind(compiled: &Path, to: &Path) -> Result<(), Failure> {
-    let mut bindgen = Bindgen::new();
-    bindgen.input_path(compiled).out_name(NAME).typescript(true);
-    bindgen
-        .web(true)
-        .and_then(|bindgen| bindgen.generate(to))
-        .map_err(|error| Failure::Check(format!("wasm-bindgen: {error:#}")))
+/// Generates the JavaScript of the module `compiled` in the folder `to`.
+fn bind(workspace: &Workspace, compiled: &Path, to: &Path) -> Result<(), Failure> {
+    cargo::xtask(workspace, "generating the JavaScript of the module", "run")
+        .args(["--features", "bind", "--bin", "bind", "--"])
+        .args([compiled, to])
+        .arg(NAME)
+        .run()
 }
 
 /// Optimises the module in `folder`, and writes a copy with function names beside it.

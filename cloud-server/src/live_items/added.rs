@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use roaring::RoaringBitmap;
 use tandem_dataset::{Catalogue, ItemIndex};
 use tandem_generator::{AddedItems, added_items::AddedItem};
 use tandem_protocol::ItemId;
 
-use super::{LiveItems, NOWHERE, State};
+use super::{LiveItems, NOWHERE, State, positions};
 
 /// Items beside those of a catalogue, by their position after it.
 #[derive(Debug)]
@@ -41,6 +42,22 @@ impl Added {
     pub(super) fn has(&self, position: usize) -> bool {
         self.items.get(ItemIndex(position as u32)).is_some()
     }
+}
+
+/// The position of each item in a catalogue and, if it lacks the `stored` item, after it.
+pub(super) fn placed(
+    ids: &[ItemId],
+    stored: &RoaringBitmap,
+    catalogue: &Catalogue,
+) -> (Vec<u32>, Added) {
+    let mut positions = positions(ids, catalogue);
+    let mut items = AddedItems::new(catalogue);
+    let lacks = |number: &u32| positions[*number as usize] == NOWHERE;
+    let changed: BTreeSet<u32> = stored.iter().filter(lacks).collect();
+    for number in &changed {
+        positions[*number as usize] = items.push().0;
+    }
+    (positions, Added { items: Arc::new(items), changed })
 }
 
 impl State {

@@ -12,6 +12,7 @@ mod index;
 use std::{
     borrow::Cow,
     collections::HashMap,
+    mem,
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::Duration,
 };
@@ -22,7 +23,7 @@ use tandem_protocol::{ItemFilter, ItemId};
 use tandem_storage::{ChangedItem, ChangesRead, Storage, StorageError};
 use tokio::{sync::Mutex, task::yield_now};
 
-use added::Added;
+use added::{Added, placed};
 pub(crate) use added::ChangedTexts;
 pub(crate) use check::check_filter;
 pub(crate) use counts::ItemCounts;
@@ -107,12 +108,25 @@ impl LiveItems {
                 }
             }
         }
+        // What takes long is found while lists go on.
+        let (mut positions, added, stored) = {
+            let state = self.read();
+            let (positions, added) = placed(&state.ids, &state.stored, catalogue);
+            (positions, added, state.stored.clone())
+        };
+        // Freed after the lock.
+        let _earlier;
         let mut state = self.write();
         let state = &mut *state;
-        state.positions = positions(&state.ids, catalogue);
+        // What the database has told meanwhile.
+        let newer = state.ids[positions.len()..].iter();
+        positions.extend(newer.map(|id| position(id, catalogue)));
+        _earlier = (
+            mem::replace(&mut state.positions, positions),
+            mem::replace(&mut state.added, added),
+        );
         state.catalogue = Arc::clone(catalogue);
-        state.added = Added::new(catalogue);
-        for number in &state.stored.clone() {
+        for number in &(&state.stored - &stored) {
             state.add(number, false);
         }
         state.hidden_positions = state.hidden_positions();

@@ -8,6 +8,7 @@ use tandem_dataset::{Dataset, DatasetError};
 use tandem_generator::{GeneratorError, LoadOptions, llama::try_model};
 
 use super::option;
+use crate::priority::yield_to_requests;
 
 /// The first argument of the program in a process that tries a model.
 pub(super) const SUBCOMMAND: &str = "try-model";
@@ -76,6 +77,7 @@ impl TrialCommand {
     /// # Errors
     /// [`TrialFailure`] if the catalogue cannot be read or the model cannot be used.
     pub fn run(&self) -> Result<(), TrialFailure> {
+        yield_to_requests();
         let catalogue = Arc::new(Dataset::load_catalogue(&self.data)?);
         let options =
             LoadOptions { threads: self.threads, mapped: !self.no_mmap, ..LoadOptions::default() };

@@ -30,17 +30,27 @@ impl Default for NeighbourOptions {
     }
 }
 
+/// Number of added items that are copied when one of them changes while lists use the earlier ones.
+const CHUNK: usize = 512;
+
+type Slot = Option<Arc<AddedItem>>;
+
 /// Items that are not in the catalogue of the models.
 ///
 /// Their positions follow those of the catalogue: the first one has the position
 /// `catalogue.len()`. A position is never used for another item, so a longer list extends a
-/// shorter one. Cloning copies pointers.
+/// shorter one. Cloning copies one pointer for every 512 items.
 #[derive(Clone, Debug, Default)]
 pub struct AddedItems {
     revision: u64,
     /// Number of items of the catalogue.
     known: usize,
-    items: Vec<Option<Arc<AddedItem>>>,
+    /// All but the last have `CHUNK` items.
+    chunks: Vec<Arc<Vec<Slot>>>,
+    /// Number of items in all chunks.
+    len: usize,
+    /// Number of items with a text.
+    texts: usize,
 }
 
 /// An item that is not in the catalogue of the models.
@@ -95,22 +105,33 @@ impl AddedItems {
     /// No items beside those of a catalogue.
     #[must_use]
     pub fn new(catalogue: &Catalogue) -> Self {
-        Self { revision: 0, known: catalogue.len(), items: Vec::new() }
+        Self { known: catalogue.len(), ..Self::default() }
     }
 
     /// Adds a position, whose item may come later. Returns the position.
     pub fn push(&mut self) -> ItemIndex {
         self.revision += 1;
-        self.items.push(None);
-        ItemIndex((self.known + self.items.len() - 1) as u32)
+        if self.len.is_multiple_of(CHUNK) {
+            self.chunks.push(Arc::new(Vec::with_capacity(CHUNK)));
+        }
+        if let Some(chunk) = self.chunks.last_mut() {
+            Arc::make_mut(chunk).push(None);
+        }
+        self.len += 1;
+        ItemIndex((self.positions() - 1) as u32)
     }
 
     /// Replaces the item at a position; `None` if there is none any more. Does nothing for a
     /// position that was not added.
     pub fn set(&mut self, position: ItemIndex, item: Option<Arc<AddedItem>>) {
-        let slot = position.position().checked_sub(self.known);
-        if let Some(slot) = slot.and_then(|slot| self.items.get_mut(slot)) {
+        let Some(at) = position.position().checked_sub(self.known) else { return };
+        let Some(chunk) = self.chunks.get_mut(at / CHUNK) else { return };
+        if let Some(slot) = Arc::make_mut(chunk).get_mut(at % CHUNK) {
             self.revision += 1;
+            let text = |slot: &Slot| {
+                usize::from(slot.as_ref().is_some_and(|item| item.text.is_some()))
+            };
+            self.texts = self.texts + text(&item) - text(slot);
             *slot = item;
         }
     }
@@ -124,26 +145,27 @@ impl AddedItems {
     /// Number of added positions.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.items.len()
+        self.len
     }
 
     /// Whether there are no added positions.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.items.is_empty()
+        self.len == 0
     }
 
     /// Number of positions, those of the catalogue included.
     #[must_use]
     pub fn positions(&self) -> usize {
-        self.known + self.items.len()
+        self.known + self.len
     }
 
     /// The item at a position; `None` for items of the catalogue and for positions without an
     /// item.
     #[must_use]
     pub fn get(&self, position: ItemIndex) -> Option<&AddedItem> {
-        self.items.get(position.position().checked_sub(self.known)?)?.as_deref()
+        let at = position.position().checked_sub(self.known)?;
+        self.chunks.get(at / CHUNK)?.get(at % CHUNK)?.as_deref()
     }
 
     /// The text of the item at a position; `None` as in [`get`](Self::get).
@@ -152,15 +174,21 @@ impl AddedItems {
         self.get(position)?.text.as_ref()
     }
 
+    /// Whether an item has a text. Without one, an engine that scores added items by their texts
+    /// can leave them all aside.
+    #[must_use]
+    pub fn have_texts(&self) -> bool {
+        self.texts > 0
+    }
+
     /// The items that are known, in the order of their positions.
     pub fn items(&self) -> impl Iterator<Item = &Item> {
-        self.items.iter().flatten().map(|added| &added.item)
+        self.slots().flatten().map(|added| &added.item)
     }
 
     /// The items in the order of their positions.
-    #[cfg(any(test, feature = "llama"))]
     pub(crate) fn slots(&self) -> impl Iterator<Item = Option<&Arc<AddedItem>>> {
-        self.items.iter().map(Option::as_ref)
+        self.chunks.iter().flat_map(|chunk| chunk.iter()).map(Option::as_ref)
     }
 
     /// Positions of the items that have no text.
@@ -179,8 +207,10 @@ impl AddedItems {
     fn empty(&self, or: impl Fn(&AddedItem) -> bool) -> impl Iterator<Item = ItemIndex> {
         (self.known as u32..)
             .map(ItemIndex)
-            .zip(&self.items)
-            .filter_map(move |(position, item)| item.as_deref().is_none_or(&or).then_some(position))
+            .zip(self.slots())
+            .filter_map(move |(position, item)| {
+                item.is_none_or(|item| or(item)).then_some(position)
+            })
     }
 
     /// Appends to `values` `[known items]` what each added item's neighbours make probable; 0 for
@@ -188,8 +218,8 @@ impl AddedItems {
     pub(crate) fn extend_by_neighbours(&self, values: &mut Vec<f32>) {
         let sum: f64 = values[..self.known].iter().map(|value| f64::from(*value)).sum();
         let mean = (sum / self.known.max(1) as f64) as f32;
-        for slot in &self.items {
-            let text = slot.as_ref().and_then(|item| item.text.as_ref());
+        for slot in self.slots() {
+            let text = slot.and_then(|item| item.text.as_ref());
             values.push(text.map_or(0.0, |text| text.estimate(&values[..self.known], mean)));
         }
     }
@@ -198,8 +228,8 @@ impl AddedItems {
     /// neighbours' values.
     pub(crate) fn add_of_neighbours(&self, values: &mut [f32], factor: f32) {
         let (known, added) = values.split_at_mut(self.known);
-        for (value, slot) in added.iter_mut().zip(&self.items) {
-            let text = slot.as_ref().and_then(|item| item.text.as_ref());
+        for (value, slot) in added.iter_mut().zip(self.slots()) {
+            let text = slot.and_then(|item| item.text.as_ref());
             *value += factor * text.map_or(0.0, |text| text.mean_of(known));
         }
     }
@@ -273,15 +303,37 @@ mod tests {
         assert_eq!(added.get(first), None);
         assert_eq!(added.get(ItemIndex(0)), None);
         assert_eq!(added.without_text().collect::<Vec<_>>(), [first]);
+        assert!(added.have_texts());
         let mut values = vec![1.0, 9.0, 5.0];
         added.extend_by_neighbours(&mut values);
         // The mean of all is 5, that of the neighbours 2.
         assert_eq!(values, [1.0, 9.0, 5.0, 0.0, 5.0 + 1.5 * (2.0 - 5.0)]);
         added.set(second, None);
         assert_eq!(added.without_item().collect::<Vec<_>>(), [first, second]);
+        assert!(!added.have_texts());
         // A position that was not added.
         added.set(ItemIndex(9), Some(item("other", &[])));
         assert_eq!(added.len(), 2);
+    }
+
+    #[test]
+    fn a_change_leaves_what_lists_use_as_it_is() {
+        let mut added = AddedItems::new(&catalogue(3));
+        let count = 2 * CHUNK + 7;
+        let positions: Vec<ItemIndex> = (0..count).map(|_| added.push()).collect();
+        assert_eq!((added.len(), positions[count - 1].position()), (count, 3 + count - 1));
+        let used = added.clone();
+        for at in [0, CHUNK - 1, CHUNK, count - 1] {
+            added.set(positions[at], Some(item(&format!("new{at}"), &[])));
+        }
+        let found = positions.iter().filter_map(|at| Some(added.get(*at)?.item.id.to_string()));
+        let last = format!("new{}", count - 1);
+        let expected = ["new0", "new511", "new512", &last].map(str::to_owned);
+        assert_eq!(found.collect::<Vec<_>>(), expected);
+        let ids = added.items().map(|item| item.id.to_string());
+        assert_eq!(ids.collect::<Vec<_>>(), expected);
+        assert_eq!(added.without_item().count(), count - 4);
+        assert!(used.items().next().is_none() && used.len() == count);
     }
 
     #[test]

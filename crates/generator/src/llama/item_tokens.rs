@@ -247,6 +247,12 @@ impl ItemTokenGenerator<'_> {
         readable(query.history, query.added, self.catalogue.len())
     }
 
+    /// Number of positions that are scored: those of the catalogue, and those after it if an added
+    /// item can be a candidate.
+    fn scored_positions(&self, query: &Query<'_>) -> usize {
+        scored(query).map_or(self.catalogue.len(), AddedItems::positions)
+    }
+
     /// The answer, if it needs no evaluation. `read` is the history as the model reads it.
     fn answer_without_model(
         &self,
@@ -264,8 +270,9 @@ impl ItemTokenGenerator<'_> {
         let mut generation = self.empty_generation(read);
         if read.is_empty() {
             generation.ranking = Ranking::Popularity;
-            let removed = removed(query, self.repeats, len);
-            let added = len - self.catalogue.len();
+            let scored = self.scored_positions(query);
+            let removed = removed(query, self.repeats, scored);
+            let added = scored - self.catalogue.len();
             generation.candidates = most_popular_items(self.catalogue, added, removed, query.k);
         }
         Ok(Some(generation))
@@ -305,7 +312,7 @@ impl ItemTokenGenerator<'_> {
             let start = Instant::now();
             let logits = &self.context.get_logits_ith(history.row)[..self.catalogue.len()];
             let signals = self.signals.as_deref();
-            let added = query.added.filter(|added| !added.is_empty());
+            let added = scored(query);
             let scored = ScoredHistory { items: query.history, read, added };
             let scores = match signals {
                 _ if explain => self.fused.explained(signals, logits, scored),
@@ -425,14 +432,20 @@ impl Generator for ItemTokenGenerator<'_> {
     }
 }
 
-/// The items that must not be candidates, those that cannot be scored included.
+/// The added items, if one of them can be scored.
+fn scored<'q>(query: &Query<'q>) -> Option<&'q AddedItems> {
+    query.added.filter(|added| added.have_texts())
+}
+
+/// The items of the scored `positions` that must not be candidates, those without a score included.
 fn removed<'q>(
     query: &'q Query<'q>,
     repeats: bool,
     positions: usize,
 ) -> impl Iterator<Item = ItemIndex> {
-    let unscored = query.added.into_iter().flat_map(AddedItems::without_text);
-    query.removed(repeats, positions).chain(unscored)
+    let unscored = scored(query).into_iter().flat_map(AddedItems::without_text);
+    let removed = query.removed(repeats, positions).chain(unscored);
+    removed.filter(move |item| item.position() < positions)
 }
 
 /// Adds the uncached items of a history to a batch and requests the logits of the last one.

@@ -84,6 +84,34 @@ fn ids(list: &[tandem_generator::Ranked]) -> Vec<u32> {
 }
 
 #[test]
+fn added_items_without_a_text_change_no_list() {
+    let shop = shop(TEXT_ONLY);
+    let mut generator = shop.model.generator().unwrap();
+    let mut added = AddedItems::new(&shop.catalogue);
+    let positions = [added.push(), added.push(), added.push()];
+    added.set(positions[0], Some(Arc::new(added_item("other", "Other"))));
+    added.set(positions[1], Some(like(&shop, "gone", 7)));
+    added.set(positions[1], None);
+    let exclude = [items([3]), positions.to_vec()].concat();
+    let only = positions.iter().map(|it| it.0).chain(0..20).collect();
+    for history in [items([7]), Vec::new(), vec![positions[0], positions[1]]] {
+        for (exclude, only) in [(&[][..], None), (&exclude, None), (&exclude, Some(&only))] {
+            let query = Query { history: &history, exclude, only, added: Some(&added), k: 100 };
+            let found = generator.generate(&query).unwrap();
+            let of_known = |items: &[ItemIndex]| -> Vec<ItemIndex> {
+                items.iter().copied().filter(|item| item.0 < ITEMS).collect()
+            };
+            let (history, exclude) = (of_known(&history), of_known(exclude));
+            let known = Query { history: &history, exclude: &exclude, added: None, ..query };
+            let expected = generator.generate(&known).unwrap();
+            assert_eq!(found.ranking, expected.ranking);
+            assert!(!found.candidates.is_empty());
+            assert_same(&found, &expected);
+        }
+    }
+}
+
+#[test]
 fn an_added_item_is_ranked_by_its_text_and_changes_no_other_score() {
     let shop = shop(TEXT_ONLY);
     let mut generator = shop.model.generator().unwrap();
