@@ -32,7 +32,7 @@ impl<T: DeserializeOwned> FromRequest for JsonBody<T> {
         let request = request.clone();
         let payload = payload.take();
         Box::pin(async move {
-            if request.content_type().trim() != "application/json" {
+            if !request.content_type().trim().eq_ignore_ascii_case("application/json") {
                 return Err(ApiError::UnsupportedMediaType);
             }
             check_encoding(request.headers())?;

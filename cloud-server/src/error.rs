@@ -157,13 +157,11 @@ pub enum ApiError {
     #[error("the event log is full, which its operator has to change; events are not logged")]
     EventLogFull,
     /// The disk of the database is full.
-    #[error(
-        "the disk of the server's database is full, which its operator has to change; nothing of the request is stored"
-    )]
+    #[error("the disk of the server's database is full, which its operator has to change")]
     StorageFull,
     /// The file or the tables of the database are gone, or of another version.
     #[error(
-        "the server's database was removed or changed, which its operator has to repair: the log of the server says how; nothing of the request is stored"
+        "the server's database was removed or changed, which its operator has to repair: the log of the server says how"
     )]
     StorageLost,
     /// The file system or the database does not answer.
@@ -174,6 +172,14 @@ pub enum ApiError {
     Timeout {
         /// The deadline in seconds after the arrival of the request.
         seconds: u64,
+    },
+    /// A body of lines was not read to its end.
+    #[error("{error}; {}", stored_lines(*.line))]
+    PartlyStored {
+        /// Why not.
+        error: Box<ApiError>,
+        /// The last line that was read and, unless it was refused, stored; 0 for none.
+        line: u64,
     },
     /// The server failed; the log has the reason.
     #[error("the server failed; its log has the reason")]
@@ -187,6 +193,11 @@ impl ApiError {
     /// The server was started without a place for events.
     pub(crate) const NO_EVENTS: Self =
         Self::NotStarted { lacks: "accepts no events", option: "--store-events or --events" };
+
+    /// The error of a body of lines, whose lines up to `line` were read and stored.
+    pub(crate) fn partly_stored(error: Self, line: u64) -> Self {
+        Self::PartlyStored { error: Box::new(error), line }
+    }
 
     /// The row of this error in the table of errors.
     fn row(&self) -> &'static ErrorRow {
@@ -219,6 +230,7 @@ impl ApiError {
             Self::EventLogFull => &error_table::EVENT_LOG_FULL,
             Self::StorageFull => &error_table::STORAGE_FULL,
             Self::Timeout { .. } => &error_table::TIMEOUT,
+            Self::PartlyStored { error, .. } => error.row(),
             Self::Internal => &error_table::INTERNAL,
         }
     }
@@ -238,6 +250,7 @@ impl ApiError {
             Self::NotReady => "the model was loading",
             Self::NoGenerator => "no server that makes lists answered",
             Self::ShuttingDown => "the server was shutting down",
+            Self::PartlyStored { error, .. } => return error.cause(),
             _ => return None,
         };
         Some(ErrorCause(cause))
@@ -280,9 +293,18 @@ impl ApiError {
             Self::NotReady | Self::NoGenerator => Some(LOADING_RETRY_S),
             Self::Busy | Self::ShuttingDown => Some(BUSY_RETRY_S),
             Self::StorageTimeout => Some(STORAGE_RETRY_S),
+            Self::PartlyStored { error, .. } => error.retry_after_s(),
             Self::EventLogFull | Self::StorageFull | Self::StorageLost => Some(FULL_RETRY_S),
             _ => None,
         }
+    }
+}
+
+/// Says which lines of a body are stored.
+fn stored_lines(line: u64) -> String {
+    match line {
+        0 => "nothing of the request is stored".to_owned(),
+        line => format!("the lines up to {line} are stored; send those after it again"),
     }
 }
 

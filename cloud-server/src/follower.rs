@@ -16,6 +16,7 @@ use crate::{
     artifacts::read_current,
     clock::now,
     live_counts::LiveCounts,
+    priority::in_background,
     recommender::Recommender,
     release_folder::{CURRENT, ModelOptions, read_release},
     start_error::StartError,
@@ -199,7 +200,7 @@ impl Following {
 
     /// Returns the name of the earlier release.
     fn put_in_use(&mut self, name: &str, recommender: Recommender) -> String {
-        if let Err(error) = self.use_items(&recommender.catalogue) {
+        if let Err(error) = in_background(|| self.use_items(&recommender.catalogue)) {
             tracing::warn!(%error, "the database does not have the new items yet");
         }
         // After the items, so that those beside the catalogue are counted, too.
@@ -214,7 +215,7 @@ impl Following {
         };
         let earlier = match &sink {
             Some(sink @ EventSink::Storage(storage)) => {
-                replay(sink, &recommender);
+                in_background(|| replay(sink, &recommender));
                 // Events that arrive meanwhile are counted for the new release.
                 let recommender = Arc::new(recommender);
                 storage.block_on(live_counts.replace(in_use, recommender, counted))
@@ -247,7 +248,8 @@ impl Following {
     /// it stops before.
     fn load(&self, name: &str) -> Result<Option<Recommender>, StartError> {
         let wait = |time| self.activations.pause(time);
-        let parts = read_release(self.activations.folder(), name, self.options.maker)?;
+        let (folder, maker) = (self.activations.folder(), self.options.maker);
+        let parts = in_background(|| read_release(folder, name, maker))?;
         parts.check_embedder(self.options.embedder.as_ref())?;
         if parts.try_models(&self.options.load, &wait)? == Trial::Stopped {
             return Ok(None);

@@ -41,6 +41,7 @@ mod clock;
 mod config;
 mod connection;
 mod content_tags;
+mod embedded_texts;
 mod embedder;
 mod error;
 mod error_table;

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tandem_dataset::{Item, ItemIndex, text_vectors::item_text};
+use tandem_dataset::{Catalogue, Item, ItemIndex, text_vectors::item_text};
 use tandem_generator::{
     GeneratorError,
     added_items::{AddedItem, AddedText, NeighbourOptions},
@@ -23,7 +23,8 @@ use tandem_protocol::ItemId;
 use tandem_storage::{Storage, StorageError, StoredItem};
 
 use crate::{
-    embedder::Embedder, live_items::ChangedTexts, priority::yield_to_requests, state::AppState,
+    embedded_texts::EmbeddedTexts, embedder::Embedder, live_items::ChangedTexts,
+    priority::yield_to_requests, state::AppState,
 };
 
 /// Time between two looks for new items.
@@ -55,7 +56,8 @@ impl NewItems {
         embedder: Option<Embedder>,
     ) -> io::Result<Self> {
         let (stop, stopped) = channel::<()>();
-        let mut reader = Reader { state, storage, embedder, loaded: None };
+        let mut reader =
+            Reader { state, storage, embedder, loaded: None, embedded: EmbeddedTexts::default() };
         let run = move || {
             yield_to_requests();
             let mut wait = POLL;
@@ -109,6 +111,7 @@ struct Reader {
     embedder: Option<Embedder>,
     /// The loaded model.
     loaded: Option<TextEmbedder>,
+    embedded: EmbeddedTexts,
 }
 
 impl Reader {
@@ -155,7 +158,8 @@ impl Reader {
                 items.push((*position, item));
             }
         }
-        let texts = self.texts(signals, items.iter().map(|(_, item)| item.as_ref()))?;
+        let texts = items.iter().map(|(_, item)| item.as_ref());
+        let texts = self.texts(&changed.catalogue, signals, texts)?;
         let added = |((position, item), text): ((_, Option<Item>), _)| {
             (position, item.map(|item| Arc::new(AddedItem { item, text })))
         };
@@ -165,6 +169,7 @@ impl Reader {
     /// The texts of items; `None` for those without one.
     fn texts<'i>(
         &mut self,
+        catalogue: &Arc<Catalogue>,
         signals: Option<&RankingSignals>,
         items: impl Iterator<Item = Option<&'i Item>>,
     ) -> Result<Vec<Option<AddedText>>, ReadError> {
@@ -176,16 +181,22 @@ impl Reader {
         let text =
             |item: Option<&Item>| item.map_or_else(String::new, |it| item_text(it, template));
         let texts: Vec<String> = items.map(text).collect();
-        let model = embedder.load(&mut self.loaded, table.space())?;
         let started = Instant::now();
-        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let vectors = model.embed(&texts, |_| {})?;
+        let (loaded, mut embedded) = (&mut self.loaded, 0);
+        self.embedded.follow(catalogue, &table.space().source.model_sha256);
+        let vectors = self.embedded.vectors(&texts, |unknown| {
+            embedded = unknown.len();
+            let model = embedder.load(loaded, table.space())?;
+            let vectors = model.embed(unknown, |_| {})?;
+            Ok::<_, ReadError>(vectors.chunks_exact(model.dims()).map(Arc::from).collect())
+        })?;
         let added: Vec<Option<AddedText>> =
-            vectors.chunks_exact(model.dims()).map(|vector| added_text(table, vector)).collect();
+            vectors.iter().map(|vector| added_text(table, vector)).collect();
         tracing::debug!(
             items = added.iter().flatten().count(),
+            embedded,
             ms = started.elapsed().as_millis() as u64,
-            "embedded the texts of new items"
+            "read the texts of new items"
         );
         Ok(added)
     }

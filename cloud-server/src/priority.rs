@@ -1,12 +1,28 @@
 //! Work that can wait does not delay requests.
 
+use std::{panic::resume_unwind, thread};
+
+use tandem_storage::lower_priority;
+
+/// Priority of what can wait; that of the storage is higher.
+const NICE: i32 = 10;
+
 /// Lets the threads that answer requests run before the calling thread and those that it starts
-/// from now on, where the system has priorities of threads (Linux).
+/// from now on.
 pub(crate) fn yield_to_requests() {
-    /// Of 0 (usual) to 19 (lowest).
-    #[cfg(target_os = "linux")]
-    const NICE: i32 = 10;
-    // Without it, the work is done as well.
-    #[cfg(target_os = "linux")]
-    let _ = rustix::process::setpriority_process(None, NICE);
+    lower_priority(NICE);
+}
+
+/// Runs a task on a thread that yields to requests, and waits for it. The calling thread, which may
+/// start threads that answer requests, keeps its priority: without privileges it could not raise it
+/// again.
+pub(crate) fn in_background<T: Send>(task: impl FnOnce() -> T + Send) -> T {
+    let done = thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            yield_to_requests();
+            task()
+        });
+        thread.join()
+    });
+    done.unwrap_or_else(|panic| resume_unwind(panic))
 }

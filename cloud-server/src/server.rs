@@ -297,7 +297,7 @@ async fn drain(state: &web::Data<AppState>, handle: &ServerHandle, time: Duratio
     sleep(GRACE).await;
     wait_while(end.checked_sub(REFUSAL_TIME), || state.in_flight() > 0).await;
     if state.in_flight() > 0 {
-        state.recommender.refuse_waiting();
+        state.refuse();
         wait_while(Some(end), || state.in_flight() > 0).await;
     }
     handle.stop(Some(end)).await;

@@ -75,6 +75,7 @@ pub struct AppState {
     pub(crate) large_rows: Semaphore,
     access: RwLock<Arc<AccessControl>>,
     draining: AtomicBool,
+    refusing: AtomicBool,
     in_flight: AtomicUsize,
 }
 
@@ -107,6 +108,7 @@ impl AppState {
             large_rows: Semaphore::new(1),
             access: RwLock::default(),
             draining: AtomicBool::new(false),
+            refusing: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),
             limits,
         }
@@ -166,6 +168,17 @@ impl AppState {
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
+    }
+
+    /// From now on requests that take long are refused, because the server ends soon.
+    pub(crate) fn refuse(&self) {
+        self.refusing.store(true, Ordering::Relaxed);
+        self.recommender.refuse_waiting();
+    }
+
+    /// Whether requests that take long are refused.
+    pub(crate) fn is_refusing(&self) -> bool {
+        self.refusing.load(Ordering::Relaxed)
     }
 
     /// Number of requests that are being answered.

@@ -21,6 +21,10 @@ const content = at('content');
 
 /** Polls the view that is shown. */
 let polling = null;
+/** The server whose key was accepted. */
+let current = null;
+/** Views that have loaded, by their name: they are shown while the server does not answer. */
+const loaded = new Map();
 
 /** Views by the fragment of the page's address: title, and a function that makes the view. */
 function views(server) {
@@ -59,7 +63,8 @@ function views(server) {
 async function guarded(task) {
   try {
     const answer = await task();
-    reached();
+    // Not every task asks the server.
+    if (current?.lastAnswer !== lastAnswer) reached();
     return answer;
   } catch (error) {
     if (error instanceof Refused && error.status === 401) {
@@ -74,7 +79,7 @@ async function guarded(task) {
 let lastAnswer = null;
 
 function reached() {
-  lastAnswer = Date.now();
+  lastAnswer = current.lastAnswer;
   at('gone').hidden = true;
   at('connection').textContent = `Updated ${moment(lastAnswer)}`;
   at('connection').dataset.state = 'online';
@@ -104,22 +109,23 @@ function show(all) {
   let shown = false;
   content.replaceChildren(h('p', { class: 'empty' }, 'Loading …'));
   const look = async () => {
-    const loaded = await guarded(async () => {
+    const isLoaded = await guarded(async () => {
       await view.load();
       return true;
     });
     // Another view has been opened.
     if (polling !== mine) return;
     // Text that is being copied stays.
-    if (loaded && shown && isSelecting()) return;
-    if (loaded) {
+    if (isLoaded && shown && isSelecting()) return;
+    if (isLoaded) {
+      loaded.set(name, view);
       keepPlace(() => content.replaceChildren(...view.page()));
       shown = true;
     } else if (!shown) {
-      content.replaceChildren(
-        h('h1', {}, title),
-        h('p', { class: 'empty' }, 'Nothing was loaded yet.'),
-      );
+      const earlier = loaded.get(name)?.page();
+      const empty = h('p', { class: 'empty' }, 'Nothing was loaded yet.');
+      content.replaceChildren(...(earlier ?? [h('h1', {}, title), empty]));
+      shown = earlier !== undefined;
     }
   };
   const mine = new Polling(look, () => view.interval() ?? 2 ** 31 - 1);
@@ -154,6 +160,8 @@ let opened = null;
 
 /** Shows the views. `overview` was loaded with the key of `server`. */
 function open(server, overview) {
+  current = server;
+  loaded.clear();
   const all = views(server);
   at('name').textContent = `${overview.dataset} – Tandem server`;
   at('views').replaceChildren(
@@ -174,6 +182,8 @@ function forget(message) {
   sessionStorage.removeItem(STORED);
   polling?.stop();
   polling = null;
+  current = null;
+  loaded.clear();
   if (opened !== null) window.removeEventListener('hashchange', opened);
   opened = null;
   for (const id of ['views', 'connection', 'leave', 'gone']) at(id).hidden = true;

@@ -23,6 +23,8 @@ const ACTION_PATIENCE_MS = 660_000;
 
 export class Server {
   #key;
+  /** When the server answered last, in milliseconds since 1970; `null` before that. */
+  lastAnswer = null;
 
   /** `key` is `null` on a server without keys. */
   constructor(key) {
@@ -65,6 +67,7 @@ export class Server {
     } catch {
       throw new Gone();
     }
+    this.lastAnswer = Date.now();
     const answer = parsed(text);
     if (!response.ok) throw new Refused(response.status, answer ?? {});
     return answer;

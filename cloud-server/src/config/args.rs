@@ -81,7 +81,7 @@ pub struct Args {
     /// [default: keep them].
     #[arg(long, value_name = "DAYS", value_parser = RangedU64ValueParser::<u32>::new().range(1..=36_500), help_heading = "Storage")]
     pub keep_events_days: Option<u32>,
-    /// Remove the oldest events of the database beyond this size in MiB, 1 to 1048576; needs
+    /// Remove the oldest events of the database beyond this estimated size in MiB, 1 to 1048576; needs
     /// --store-events [default: keep them].
     #[arg(long, value_name = "MIB", value_parser = number(1, 1 << 20), help_heading = "Storage")]
     pub keep_events_size: Option<usize>,

@@ -49,6 +49,8 @@ pub(crate) struct Activity {
     is_used: Cell<bool>,
     /// Whether the client does not accept all output.
     is_blocked: Cell<bool>,
+    /// Whether the server works on a part of a body before it reads on.
+    is_working: Cell<bool>,
     slot: Arc<Slot>,
 }
 
@@ -58,6 +60,7 @@ impl Activity {
         Self {
             is_used: Cell::new(false),
             is_blocked: Cell::new(false),
+            is_working: Cell::new(false),
             slot,
             requests: Cell::new(0),
             waiting_since: Cell::new(now),
@@ -74,6 +77,7 @@ impl Activity {
         self.requests.set(self.requests.get() + 1);
         self.unused.set(0);
         self.progress.set(Instant::now());
+        self.is_working.set(false);
         self.arriving.set(match self.arriving.get() {
             _ if has_body => Arriving::Body(body),
             // Requests that were sent together share what is read ahead.
@@ -89,6 +93,12 @@ impl Activity {
     pub(crate) fn body_arrived(&self) {
         self.arriving.set(Arriving::Next(HEADS));
         self.set_phase();
+    }
+
+    /// The server begins to work on a part of the body, or goes on to read it.
+    pub(crate) fn set_working(&self, is_working: bool) {
+        self.is_working.set(is_working);
+        self.progress.set(Instant::now());
     }
 
     /// Whether the client does not accept all output.
@@ -148,10 +158,19 @@ impl Activity {
         self.waiting_since.set(now);
     }
 
+    /// Whether the answer, or the next part of the body, waits for the server.
+    fn is_server_busy(&self) -> bool {
+        let has_arrived = matches!(self.arriving.get(), Arriving::Head | Arriving::Next(_));
+        !self.is_blocked.get() && (self.is_working.get() || has_arrived)
+    }
+
     /// When the connection has to be closed if nothing happens.
     pub(super) fn deadline(&self, head: Duration, stalled: Duration) -> Instant {
         if self.requests.get() == 0 {
             self.waiting_since.get() + head
+        } else if self.is_server_busy() {
+            // Nothing is expected of the client.
+            Instant::now() + stalled
         } else {
             self.progress.get() + stalled
         }
@@ -173,5 +192,36 @@ impl Drop for InFlight {
                 waker.wake();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread::sleep;
+
+    use super::*;
+
+    #[test]
+    fn only_a_client_that_is_waited_for_has_a_deadline() {
+        let activity = Rc::new(Activity::new(Arc::new(Slot::new(Instant::now(), false))));
+        let request = activity.begin(true, None);
+        let deadline = || activity.deadline(Duration::from_secs(1), Duration::from_secs(9));
+        let moves = || {
+            let before = deadline();
+            sleep(Duration::from_millis(2));
+            deadline() > before
+        };
+        assert!(!moves(), "the body is expected");
+        activity.set_working(true);
+        assert!(moves(), "a part of the body is being stored");
+        activity.set_working(false);
+        assert!(!moves(), "more of the body is expected");
+        activity.body_arrived();
+        assert!(moves(), "the answer is being made");
+        activity.set_blocked(true);
+        assert!(!moves(), "the client does not read the answer");
+        activity.set_blocked(false);
+        drop(request);
+        assert!(!moves(), "the next request is expected");
     }
 }

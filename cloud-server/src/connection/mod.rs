@@ -36,7 +36,8 @@ pub struct ConnectionLimits {
     pub keep_alive: Duration,
     /// Time in which a client has to accept at least 16 KiB of a response.
     pub write: Duration,
-    /// Maximum time within a request in which no byte is received or sent.
+    /// Maximum time within a request in which no byte is received or sent, while the server waits for
+    /// the client. What the server itself waits for has limits of its own.
     pub stalled: Duration,
 }
 

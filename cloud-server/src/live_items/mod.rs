@@ -23,8 +23,8 @@ use tandem_protocol::{ItemFilter, ItemId};
 use tandem_storage::{ChangedItem, ChangesRead, Storage, StorageError};
 use tokio::{sync::Mutex, task::yield_now};
 
-use added::{Added, placed};
 pub(crate) use added::ChangedTexts;
+use added::{Added, placed};
 pub(crate) use check::check_filter;
 pub(crate) use counts::ItemCounts;
 use fields::Fields;
@@ -121,10 +121,8 @@ impl LiveItems {
         // What the database has told meanwhile.
         let newer = state.ids[positions.len()..].iter();
         positions.extend(newer.map(|id| position(id, catalogue)));
-        _earlier = (
-            mem::replace(&mut state.positions, positions),
-            mem::replace(&mut state.added, added),
-        );
+        _earlier =
+            (mem::replace(&mut state.positions, positions), mem::replace(&mut state.added, added));
         state.catalogue = Arc::clone(catalogue);
         for number in &(&state.stored - &stored) {
             state.add(number, false);
@@ -217,14 +215,15 @@ impl LiveItems {
     }
 
     /// Positions of the items of a catalogue, and of those after it whose title is known, that meet
-    /// a filter and may be recommended.
+    /// a filter and may be recommended; and the number of all items that do.
     pub(crate) fn matching(
         &self,
         catalogue: &Arc<Catalogue>,
         filter: &ItemFilter,
-    ) -> RoaringBitmap {
+    ) -> (RoaringBitmap, usize) {
         let state = self.read();
         let numbers = state.fields.matching(filter, state.visible.clone());
+        let total = numbers.len() as usize;
         let is_in_use = Arc::ptr_eq(&state.catalogue, catalogue);
         let positions = if is_in_use {
             Cow::Borrowed(&state.positions)
@@ -243,7 +242,7 @@ impl LiveItems {
                 bits[position / 8] |= 1 << (position % 8);
             }
         }
-        RoaringBitmap::from_lsb0_bytes(0, &bits)
+        (RoaringBitmap::from_lsb0_bytes(0, &bits), total)
     }
 
     /// Whether an item is in the catalogue or in the database.

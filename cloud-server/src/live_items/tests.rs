@@ -33,7 +33,7 @@ fn of_category(name: &str) -> ItemFilter {
 }
 
 fn matching(items: &LiveItems, catalogue: &Arc<Catalogue>, filter: &ItemFilter) -> Vec<u32> {
-    items.matching(catalogue, filter).iter().collect()
+    items.matching(catalogue, filter).0.iter().collect()
 }
 
 fn excluded(items: &LiveItems, catalogue: &Arc<Catalogue>) -> Vec<u32> {

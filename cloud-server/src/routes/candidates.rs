@@ -158,16 +158,18 @@ async fn make_list(
     };
     let position = |id: &ItemId| state.items.position(catalogue, id).filter(is_read);
     let ResolvedRequest { mut job, ignored } = resolve_request(&request, position, &state.limits)?;
-    if let Some(filter) = &request.filter {
+    let total = if let Some(filter) = &request.filter {
         check_filter(filter, state.storage.is_some())?;
         // Without the hidden items.
-        job.only = Some(state.items.matching(catalogue, filter));
+        let (matching, total) = state.items.matching(catalogue, filter);
+        job.only = Some(matching);
+        Some(total)
     } else {
         state.items.exclude(catalogue, &mut job.exclude);
         job.exclude.retain(|item| item.position() < positions);
-    }
+        None
+    };
     job.added.clone_from(&added);
-    let total = job.only.as_ref().map(|only| only.len() as usize);
     let wanted = request.release.as_deref();
     let (release, for_added) = match (request.rows, wanted) {
         (true, wanted) => (Some(find_release(artifacts, wanted).await?), None),

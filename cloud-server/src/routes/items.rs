@@ -299,9 +299,10 @@ fn id_of(id: web::Path<String>) -> Result<ItemId, ApiError> {
 }
 
 fn checked(id: ItemId) -> Result<ItemId, ApiError> {
-    NewItem::new(id.clone()).check().map_err(|error| ApiError::InvalidField {
-        field: "id".to_owned(),
-        detail: error.to_string(),
+    NewItem::new(id.clone()).check().map_err(|error| {
+        let (field, message) = ("id".to_owned(), error.to_string());
+        let detail = message.strip_prefix("id: ").unwrap_or(&message).to_owned();
+        ApiError::InvalidField { field, detail }
     })?;
     Ok(id)
 }
@@ -329,6 +330,7 @@ struct Refused {
 
 /// A body that is read line by line.
 struct Body {
+    state: web::Data<AppState>,
     payload: actix_web::dev::Payload,
     lines: Lines,
     patience: std::time::Duration,
@@ -337,12 +339,12 @@ struct Body {
 
 impl Body {
     fn new(
-        state: &AppState,
+        state: &web::Data<AppState>,
         http: &HttpRequest,
         payload: web::Payload,
         lines: fn(Format) -> Lines,
     ) -> Result<Self, ApiError> {
-        let format = match http.content_type().trim() {
+        let format = match &*http.content_type().trim().to_ascii_lowercase() {
             "application/x-ndjson" | "application/jsonl" => Format::Json,
             "text/csv" => Format::Csv,
             _ => return Err(ApiError::UnsupportedLines),
@@ -351,23 +353,43 @@ impl Body {
         let activity = http.conn_data::<Rc<Activity>>().cloned();
         let payload = payload.into_inner();
         let patience = state.limits.body_timeout;
-        Ok(Self { payload, lines: lines(format), patience, activity })
+        Ok(Self { state: state.clone(), payload, lines: lines(format), patience, activity })
     }
 
     /// Hands the values of all lines to `write`, at least `size` at a time but for the last ones.
-    /// Returns the lines that have none.
+    /// Returns the lines that have none. An error says which lines were written.
     async fn in_batches<T>(
         &mut self,
         size: usize,
         parse: fn(&mut Lines, &Line) -> Result<Option<T>, Refusal>,
+        write: impl AsyncFnMut(Vec<T>) -> Result<(), StorageError>,
+    ) -> Result<Refused, ApiError> {
+        let mut written = 0;
+        let all = self.write_all(size, parse, write, &mut written).await;
+        all.map_err(|error| ApiError::partly_stored(error, written))
+    }
+
+    /// As [`in_batches`](Self::in_batches). `written` is the number of the last line of the batches
+    /// that were written.
+    async fn write_all<T>(
+        &mut self,
+        size: usize,
+        parse: fn(&mut Lines, &Line) -> Result<Option<T>, Refusal>,
         mut write: impl AsyncFnMut(Vec<T>) -> Result<(), StorageError>,
+        written: &mut u64,
     ) -> Result<Refused, ApiError> {
         let mut refused = Refused::default();
         let mut batch = Vec::new();
+        let mut read = 0;
         loop {
             let lines = self.lines().await?;
+            // The client can send the rest to the next process.
+            if self.state.is_refusing() {
+                return Err(ApiError::ShuttingDown);
+            }
             let is_last = lines.is_none();
             for line in lines.into_iter().flatten() {
+                read = line.0;
                 match parse(&mut self.lines, &line) {
                     Ok(value) => batch.extend(value),
                     Err(Refusal::Rest(error)) => return Err(useless(&error)),
@@ -381,11 +403,21 @@ impl Body {
             }
             if batch.len() >= size || (is_last && !batch.is_empty()) {
                 let batch = std::mem::take(&mut batch);
-                write(batch).await.map_err(|error| refusal(&error))?;
+                self.set_working(true);
+                let wrote = write(batch).await;
+                self.set_working(false);
+                wrote.map_err(|error| refusal(&error))?;
+                *written = read;
             }
             if is_last {
                 return Ok(refused);
             }
+        }
+    }
+
+    fn set_working(&self, is_working: bool) {
+        if let Some(activity) = &self.activity {
+            activity.set_working(is_working);
         }
     }
 

@@ -102,7 +102,7 @@ mod tests {
             categories: vec!["Shoes".to_owned()],
             ..Default::default()
         };
-        let matching: Vec<u32> = items.matching(&catalogue, &filter).iter().collect();
+        let matching: Vec<u32> = items.matching(&catalogue, &filter).0.iter().collect();
         assert_eq!(matching, [0, 3, 4]);
     }
 }

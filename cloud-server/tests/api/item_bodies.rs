@@ -292,3 +292,31 @@ async fn an_event_of_a_deleted_item_is_unknown() {
         assert_eq!(unknown("again").await, counts(0));
     }
 }
+
+#[actix_rt::test]
+async fn prices_are_compared_exactly() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = app(&Fixture::with(storing(folder.path()))).await;
+    let price = 0.1 + 0.2;
+    let items = [
+        json!({ "id": "sum", "categories": ["Z"], "price": price }),
+        json!({ "id": "zero", "categories": ["Z"], "price": -0.0 }),
+        json!({ "id": "none", "categories": ["Z"] }),
+    ];
+    assert_eq!(
+        upsert(&app, "Application/X-NDJSON; Charset=UTF-8", json_lines(&items)).await.json()["added"],
+        3
+    );
+    let total = async |min: f64, max: f64| {
+        let filter = json!({ "categories": ["Z"], "price": { "min": min, "max": max } });
+        let body = json!({ "history": ["1"], "k": 5, "filter": filter }).to_string();
+        let request = TestRequest::post().uri("/v1/candidates").set_payload(body);
+        let request = request.insert_header(("content-type", "Application/JSON"));
+        send(&app, request).await.json()["total"].clone()
+    };
+    assert_eq!(total(0.3, 0.3).await, 0);
+    assert_eq!(total(price, price).await, 1);
+    assert_eq!(total(0.0, 0.0).await, 1);
+    let zero = get(&app, "/v1/items/zero").await.json();
+    assert_eq!(zero["price"].to_string(), "0.0");
+}

@@ -8,6 +8,7 @@ use std::{
     net::TcpStream,
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
+    thread,
     time::Duration,
 };
 
@@ -16,6 +17,7 @@ use tandem_generator::{
     item_tokens::{DecoderConfig, Encoding},
     testing::random_item_tokens,
 };
+use tandem_storage::{Location, Storage};
 
 use crate::{
     fixture::{candidate_ids, catalogue, wait_until},
@@ -421,6 +423,46 @@ fn sigterm_answers_everyone_who_waits() {
         let status = &answer[..answer.len().min(12)];
         assert!(["HTTP/1.1 200", "HTTP/1.1 503"].contains(&status), "{answer}");
     }
+}
+
+#[test]
+fn sigterm_tells_which_lines_of_a_body_are_stored() {
+    let folder = Folder::new();
+    let mut command = folder.command();
+    command.arg("--storage").arg(folder.path("shop.db")).args(["--shutdown-timeout", "1"]);
+    let mut process = Process::start(&folder, &mut command).ready();
+    let mut stream = process.connect();
+    let mut sending = stream.try_clone().unwrap();
+    sending
+        .write_all(
+            b"POST /v1/items HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+              content-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n",
+        )
+        .unwrap();
+    // A body that does not end, until the server reads no more of it.
+    let sender = thread::spawn(move || {
+        for number in 0.. {
+            let id = |at: u32| format!("{{\"id\":\"n{}\"}}\n", 500 * number + at);
+            let lines: String = (0..500).map(id).collect();
+            let chunk = format!("{:x}\r\n{lines}\r\n", lines.len());
+            if sending.write_all(chunk.as_bytes()).is_err() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    });
+    wait_until("some of it is stored", || process.get("/v1/items/n0").0 == 200);
+    assert_eq!(process.stop_with("-TERM").code(), Some(0));
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer);
+    sender.join().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    let (_, rest) = answer.split_once("the lines up to ").unwrap();
+    let lines: u64 = rest.split(' ').next().unwrap().parse().unwrap();
+    let storage = Storage::open(&Location::Sqlite(folder.path("shop.db"))).unwrap();
+    let stored = storage.block_on(storage.sizes()).unwrap().items;
+    // With the catalogue.
+    assert_eq!(stored, lines + 30, "{answer}");
 }
 
 #[cfg(unix)]

@@ -128,9 +128,8 @@ impl AddedItems {
         let Some(chunk) = self.chunks.get_mut(at / CHUNK) else { return };
         if let Some(slot) = Arc::make_mut(chunk).get_mut(at % CHUNK) {
             self.revision += 1;
-            let text = |slot: &Slot| {
-                usize::from(slot.as_ref().is_some_and(|item| item.text.is_some()))
-            };
+            let text =
+                |slot: &Slot| usize::from(slot.as_ref().is_some_and(|item| item.text.is_some()));
             self.texts = self.texts + text(&item) - text(slot);
             *slot = item;
         }
@@ -205,12 +204,9 @@ impl AddedItems {
 
     #[cfg(any(test, feature = "llama"))]
     fn empty(&self, or: impl Fn(&AddedItem) -> bool) -> impl Iterator<Item = ItemIndex> {
-        (self.known as u32..)
-            .map(ItemIndex)
-            .zip(self.slots())
-            .filter_map(move |(position, item)| {
-                item.is_none_or(|item| or(item)).then_some(position)
-            })
+        (self.known as u32..).map(ItemIndex).zip(self.slots()).filter_map(
+            move |(position, item)| item.is_none_or(|item| or(item)).then_some(position),
+        )
     }
 
     /// Appends to `values` `[known items]` what each added item's neighbours make probable; 0 for

@@ -60,8 +60,8 @@ pub struct CandidatesResponse {
     /// Distinct items, best first, none of them in the history or excluded. Fewer than
     /// requested only if no more items remain.
     pub candidates: Vec<Candidate>,
-    /// Number of available items that meet the filter, those of the history and the excluded ones
-    /// included; only if the request has a filter.
+    /// Number of available items that meet the filter, those of the history, the excluded ones and
+    /// new ones that no model can rank yet included; only if the request has a filter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<usize>,
     /// Rows of the known items of the history, if rows were requested.

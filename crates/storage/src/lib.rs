@@ -14,11 +14,14 @@
 //! | `database` | connections and transactions of both databases |
 //! | `migrations` | versions of the tables |
 //! | `postgres` | connections to PostgreSQL, and whether it answers |
+//! | `priority` | work that can wait |
 //! | `sqlite_file` | whether the file of SQLite is still there |
 //!
 //! # Threads
 //! A storage has threads of its own, on which all queries run. Its functions can be awaited on any
-//! executor, and [`Storage::block_on`] waits for them on a thread that may block.
+//! executor, and [`Storage::block_on`] waits for them on a thread that may block. They have a lower
+//! priority than the others of the process ([`lower_priority`]): a large change must not delay what is
+//! answered from memory.
 //!
 //! # Durability
 //! What a function has returned as written is on the disk: SQLite synchronises its write-ahead log
@@ -39,6 +42,7 @@ mod items;
 mod location;
 mod migrations;
 mod postgres;
+mod priority;
 mod retention;
 mod sqlite_file;
 mod storage;
@@ -54,5 +58,6 @@ pub use items::{
     StoredItem, Upserted,
 };
 pub use location::{Location, LocationError};
+pub use priority::lower_priority;
 pub use retention::{Removed, Retention};
 pub use storage::{Sizes, Storage};

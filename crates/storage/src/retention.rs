@@ -10,8 +10,10 @@ use crate::{
 };
 
 /// Bytes that an event takes beside its texts: numbers, the row and its places in the indices. An
-/// estimate; sizes on the disk also have free space.
-const OVERHEAD: i64 = 150;
+/// estimate (80,000 events, `dbstat` and `pg_total_relation_size`); sizes on the disk also have free
+/// space.
+const OVERHEAD_SQLITE: i64 = 55;
+const OVERHEAD_POSTGRES: i64 = 130;
 /// Maximum number of events that are removed in one transaction, so that others can write.
 const STEP: i64 = 20_000;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
@@ -131,9 +133,13 @@ async fn newest_beyond(database: &Database, bytes: u64) -> Result<Option<i64>, S
         2 * LENGTH(session) + 2 * LENGTH(id) + LENGTH(item) + LENGTH(kind) + \
         COALESCE(LENGTH(recommendation), 0)) OVER (ORDER BY number DESC) AS bytes FROM events) \
         AS sizes WHERE bytes > $2";
+    let overhead = match database {
+        Database::Sqlite { .. } => OVERHEAD_SQLITE,
+        Database::Postgres(_) => OVERHEAD_POSTGRES,
+    };
     Ok(with_reader!(database, connection => {
         sqlx::query_scalar(QUERY)
-            .bind(OVERHEAD)
+            .bind(overhead)
             .bind(signed(bytes))
             .fetch_one(connection)
             .await?

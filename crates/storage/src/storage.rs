@@ -12,10 +12,13 @@ use crate::{
     Location, StorageError,
     database::{Database, TURN, constant, with_reader},
     event_queue::EventQueue,
+    priority::lower_priority,
 };
 
 /// Number of threads that wait for the database.
 const THREADS: usize = 2;
+/// Priority of these threads and of the connections'.
+const NICE: i32 = 5;
 /// Maximum time of a short operation. A database that is cut off from the network would otherwise
 /// keep its callers for minutes.
 const SHORT: Duration = Duration::from_secs(10);
@@ -85,13 +88,18 @@ impl Storage {
         let runtime = Builder::new_multi_thread()
             .worker_threads(THREADS)
             .thread_name("storage")
+            .on_thread_start(|| lower_priority(NICE))
             .enable_all()
             .build()
             .map_err(failed)?;
         let handle = runtime.handle().clone();
         // Not on the caller's thread, which may run another executor.
         let opened = std::thread::scope(|scope| {
-            let opening = scope.spawn(|| handle.block_on(open(location, patience)));
+            let opening = scope.spawn(|| {
+                // The connections inherit it.
+                lower_priority(NICE);
+                handle.block_on(open(location, patience))
+            });
             opening.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         });
         let database = match opened {

@@ -138,8 +138,10 @@ impl Lines {
 
     /// Adds a piece of the body and returns the lines that are complete.
     ///
+    /// A line that is too long is cut; it is refused when it is read.
+    ///
     /// # Errors
-    /// If a line is too long, or the body is not UTF-8; the rest cannot be read.
+    /// If the body is not UTF-8; the rest cannot be read.
     pub(crate) fn push(&mut self, piece: &[u8]) -> Result<Vec<Line>, LineError> {
         self.buffer.extend_from_slice(piece);
         if !self.is_begun {
@@ -172,11 +174,8 @@ impl Lines {
             }
         }
         self.buffer.drain(..start);
+        self.buffer.truncate(MAX_LINE + 1);
         self.searched = self.buffer.len();
-        if self.buffer.len() > MAX_LINE {
-            let detail = format!("expected at most {MAX_LINE} bytes; the rest was not read");
-            return Err(LineError { line: self.number, detail });
-        }
         Ok(lines)
     }
 
@@ -245,6 +244,12 @@ impl Lines {
         }
         let is_first = !std::mem::replace(&mut self.is_read, true);
         let useless = |detail| Refusal::Rest(LineError { line: *number, detail });
+        // Whether it arrived in one piece or in several.
+        if text.len() > MAX_LINE && !self.is_unclosed {
+            let detail = format!("expected at most {MAX_LINE} bytes");
+            let is_header = self.format == Format::Csv && self.table.is_none();
+            return Err(if is_header { useless(detail) } else { refused(line, detail) });
+        }
         if self.format == Format::Json {
             if is_first && is_list(text) {
                 let detail = "expected one JSON object per line, found a list; write each object \

@@ -273,3 +273,35 @@ fn damaged_lines_never_panic() {
         check_line,
     );
 }
+
+#[test]
+fn a_line_that_is_too_long_is_refused_alone() {
+    let long = "x".repeat(MAX_LINE);
+    let json =
+        format!("{{\"id\":\"a\"}}\n{{\"id\":\"b\",\"title\":\"{long}\"}}\n{{\"id\":\"c\"}}\n");
+    let csv = format!("id,title\na,\"A\n\"\nb,\"{long}\n{long}\"\nc,C");
+    for (format, text, number) in [(Format::Json, json, 2), (Format::Csv, csv, 4)] {
+        for size in [1_000, 65_536, text.len()] {
+            let mut lines = Lines::of_items(format);
+            let mut found = Vec::new();
+            for piece in text.as_bytes().chunks(size) {
+                found.extend(lines.push(piece).unwrap());
+                assert!(lines.buffer.len() <= MAX_LINE + 1);
+            }
+            found.extend(lines.finish());
+            let (mut ids, mut refused) = (Vec::new(), Vec::new());
+            for line in &found {
+                match lines.item(line) {
+                    Ok(item) => ids.extend(item.map(|item| item.id.to_string())),
+                    Err(refusal) => refused.push(refusal),
+                }
+            }
+            let detail = format!("expected at most {MAX_LINE} bytes");
+            assert_eq!(ids, ["a", "c"], "{format:?}, {size} bytes at a time");
+            assert_eq!(refused, [Refusal::Line(LineError { line: number, detail })]);
+        }
+    }
+    let mut lines = Lines::of_items(Format::Csv);
+    let header = lines.push(format!("id,{long}\na,A\n").as_bytes()).unwrap();
+    assert!(matches!(lines.item(&header[0]), Err(Refusal::Rest(_))));
+}

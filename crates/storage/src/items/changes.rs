@@ -80,7 +80,8 @@ type AvailabilityRow = (i64, i64, ItemId, bool);
 
 const ITEMS_SQLITE: &str = "SELECT json_group_array(json_object('revision', revision, \
     'number', number, 'id', id, 'categories', json(categories), 'brand', brand, \
-    'price', price, 'attributes', json(attributes), \
+    'price', json(CASE WHEN price IS NULL THEN 'null' ELSE printf('%!.17g', price) END), \
+    'attributes', json(attributes), \
     'available', json(CASE COALESCE(available, 1) WHEN 1 THEN 'true' ELSE 'false' END), \
     'deleted', json(CASE WHEN deleted IS NULL THEN 'false' ELSE 'true' END), \
     'created', MAX(created, 0))) \

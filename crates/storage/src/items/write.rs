@@ -161,7 +161,8 @@ fn to_json(items: &[NewItem]) -> String {
         brand: &item.brand,
         description: &item.description,
         year: item.year,
-        price: item.price,
+        // Not -0, which the databases answer differently.
+        price: item.price.map(|price| price + 0.0),
         attributes: &item.attributes,
         search_text: text_of(item),
     });
