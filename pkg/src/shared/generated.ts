@@ -558,8 +558,8 @@ ranking: Ranking,
  */
 candidates: Array<Candidate>, 
 /**
- * Number of available items that meet the filter, those of the history and the excluded ones
- * included; only if the request has a filter.
+ * Number of available items that meet the filter, those of the history, the excluded ones and
+ * new ones that no model can rank yet included; only if the request has a filter.
  */
 total?: number | null, 
 /**
