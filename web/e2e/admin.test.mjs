@@ -377,6 +377,14 @@ test('a server that stops is reported, and found again', async () => {
     await stopped(server);
     await page.getByText('The server does not answer.').waitFor({ timeout: 30_000 });
     await page.getByRole('heading', { name: 'Overview' }).waitFor();
+    // Views that ask nothing of the server do not make what is shown newer.
+    const banner = await page.locator('#gone').textContent();
+    await page.getByRole('link', { name: 'Catalogue' }).click();
+    await page.getByRole('heading', { name: 'Catalogue' }).waitFor();
+    await wait(1_500);
+    assert.equal(await page.locator('#gone').textContent(), banner);
+    await page.getByRole('link', { name: 'Overview' }).click();
+    await page.getByRole('heading', { name: 'Language models' }).waitFor();
     server = await startServer(server.port);
     await page
       .getByText('The server does not answer.')

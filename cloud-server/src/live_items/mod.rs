@@ -114,28 +114,33 @@ impl LiveItems {
             let (positions, added) = placed(&state.ids, &state.stored, catalogue);
             (positions, added, state.stored.clone())
         };
-        // Freed after the lock.
-        let _earlier;
-        let mut state = self.write();
-        let state = &mut *state;
-        // What the database has told meanwhile.
-        let newer = state.ids[positions.len()..].iter();
-        positions.extend(newer.map(|id| position(id, catalogue)));
-        _earlier =
-            (mem::replace(&mut state.positions, positions), mem::replace(&mut state.added, added));
-        state.catalogue = Arc::clone(catalogue);
-        for number in &(&state.stored - &stored) {
-            state.add(number, false);
-        }
-        state.hidden_positions = state.hidden_positions();
-        let gone: Vec<u32> = (&state.visible - &state.stored)
-            .iter()
-            .filter(|number| state.positions[*number as usize] == NOWHERE)
-            .collect();
-        for number in gone {
-            state.visible.remove(number);
-            state.fields.set(number, Fields::default());
-        }
+        let earlier = {
+            let mut state = self.write();
+            let state = &mut *state;
+            // What the database has told meanwhile.
+            let newer = state.ids[positions.len()..].iter();
+            positions.extend(newer.map(|id| position(id, catalogue)));
+            let earlier = (
+                mem::replace(&mut state.positions, positions),
+                mem::replace(&mut state.added, added),
+            );
+            state.catalogue = Arc::clone(catalogue);
+            for number in &(&state.stored - &stored) {
+                state.add(number, false);
+            }
+            state.hidden_positions = state.hidden_positions();
+            let gone: Vec<u32> = (&state.visible - &state.stored)
+                .iter()
+                .filter(|number| state.positions[*number as usize] == NOWHERE)
+                .collect();
+            for number in gone {
+                state.visible.remove(number);
+                state.fields.set(number, Fields::default());
+            }
+            earlier
+        };
+        // Not while lists wait for the lock.
+        drop(earlier);
     }
 
     /// Reads the changes of the database since the last time.

@@ -5,7 +5,7 @@ use tandem_dataset::{Catalogue, ItemIndex};
 use tandem_generator::AddedItems;
 use tandem_protocol::{
     BatchAnswer, BatchRequest, BatchResponse, Candidate, CandidatesRequest, CandidatesResponse,
-    EngineKind, Ignored, ItemId, ItemRow, Problem,
+    EngineKind, Ignored, ItemFilter, ItemId, ItemRow, Problem,
 };
 use tokio::{sync::Semaphore, task::JoinSet};
 
@@ -26,7 +26,7 @@ use crate::{
     models::ServedModel,
     recommender::Recommender,
     state::AppState,
-    worker::{JobOutput, WorkerError},
+    worker::{Job, JobOutput, WorkerError},
 };
 
 /// Number of requests of a batch in the queue at a time.
@@ -158,17 +158,7 @@ async fn make_list(
     };
     let position = |id: &ItemId| state.items.position(catalogue, id).filter(is_read);
     let ResolvedRequest { mut job, ignored } = resolve_request(&request, position, &state.limits)?;
-    let total = if let Some(filter) = &request.filter {
-        check_filter(filter, state.storage.is_some())?;
-        // Without the hidden items.
-        let (matching, total) = state.items.matching(catalogue, filter);
-        job.only = Some(matching);
-        Some(total)
-    } else {
-        state.items.exclude(catalogue, &mut job.exclude);
-        job.exclude.retain(|item| item.position() < positions);
-        None
-    };
+    let total = leave_out_hidden(state, catalogue, request.filter.as_ref(), &mut job, positions)?;
     job.added.clone_from(&added);
     let wanted = request.release.as_deref();
     let (release, for_added) = match (request.rows, wanted) {
@@ -246,6 +236,27 @@ async fn make_list(
     };
     let release = release.map(|release| release.hash().to_owned());
     Ok(List { response, tokens, times, release })
+}
+
+/// Limits a job to the items that may be recommended and meet the filter. Returns the number of all
+/// items that do, if there is a filter.
+fn leave_out_hidden(
+    state: &AppState,
+    catalogue: &Arc<Catalogue>,
+    filter: Option<&ItemFilter>,
+    job: &mut Job,
+    positions: usize,
+) -> Result<Option<usize>, ApiError> {
+    if let Some(filter) = filter {
+        check_filter(filter, state.storage.is_some())?;
+        // Without the hidden items.
+        let (matching, total) = state.items.matching(catalogue, filter);
+        job.only = Some(matching);
+        return Ok(Some(total));
+    }
+    state.items.exclude(catalogue, &mut job.exclude);
+    job.exclude.retain(|item| item.position() < positions);
+    Ok(None)
 }
 
 /// The row of an item: for an added one an estimate by the known items with the most similar texts.
