@@ -45,7 +45,7 @@ impl EmbeddedTexts {
         let keys: Vec<String> = texts.iter().map(|text| sha256_hex(text.as_bytes())).collect();
         let mut found: Vec<Option<Arc<[f32]>>> = keys
             .iter()
-            .map(|key| self.current.get(key).cloned().or_else(|| self.earlier.remove(key)))
+            .map(|key| self.current.get(key).or_else(|| self.earlier.get(key)).cloned())
             .collect();
         let missing: Vec<usize> = (0..texts.len()).filter(|at| found[*at].is_none()).collect();
         if !missing.is_empty() {

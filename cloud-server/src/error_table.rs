@@ -78,7 +78,7 @@ rows! {
         "a file of the event log, or its disk, is full",
         "move the file or free space";
     STORAGE_FULL = 503 StorageFull:
-        "the disk of the database (`--storage`) is full; nothing of the request is stored, of a body of lines those up to the line that `detail` names",
+        "the disk of the database (`--storage`) is full; nothing of the request is stored, except the lines of items that `detail` names",
         "free space";
     TIMEOUT = 504 Timeout:
         "no list within `--timeout`",

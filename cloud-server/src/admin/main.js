@@ -64,7 +64,7 @@ async function guarded(task) {
   try {
     const answer = await task();
     // Not every task asks the server.
-    if (current?.lastAnswer !== lastAnswer) reached();
+    if (current !== null && current.lastAnswer !== lastAnswer) reached();
     return answer;
   } catch (error) {
     if (error instanceof Refused && error.status === 401) {

@@ -62,7 +62,8 @@ error_codes! {
     RateLimited = "rate_limited",
     /// The server's event log, or its disk, is full: events are not logged.
     EventLogFull = "event_log_full",
-    /// The disk of the server's database is full: nothing of the request is stored, of a body of lines not all.
+    /// The disk of the server's database is full: nothing of the request is stored, except the lines
+    /// of items that `detail` names.
     StorageFull = "storage_full",
     /// The state of the resource does not allow this now.
     Conflict = "conflict",
