@@ -11,6 +11,7 @@ use actix_web::{
 use crate::{
     access::{Caller, Cost, Role},
     error::ApiError,
+    messages::shortened,
     state::AppState,
 };
 
@@ -57,5 +58,20 @@ fn admit(access: Access, request: &ServiceRequest) -> Result<Option<Caller>, Api
     if matches!(access, Access::Admin) && caller.role < Role::Admin {
         return Err(ApiError::Forbidden);
     }
+    if matches!(access, Access::Admin) && !request.method().is_safe() {
+        without_parameters(request.query_string())?;
+    }
     Ok(Some(caller))
+}
+
+/// No change takes a query. One that is ignored would do something else than its caller wants
+/// (`?dry_run=1`).
+fn without_parameters(query: &str) -> Result<(), ApiError> {
+    match form_urlencoded::parse(query.as_bytes()).next() {
+        None => Ok(()),
+        Some((name, _)) => Err(ApiError::InvalidField {
+            field: shortened(&name),
+            detail: "expected no parameters in the query of a change".to_owned(),
+        }),
+    }
 }

@@ -95,9 +95,13 @@ impl Default for Trends {
 }
 
 impl Trends {
-    /// Counts an event that is received now.
-    pub(crate) fn count(&self, items: &LiveItems, item: &ItemId) {
-        self.add(items, item, now(), true);
+    /// Counts the items of the events that are received now. All count the same: the events of a
+    /// request have one time of arrival.
+    pub(crate) fn count<'a>(&self, items: &LiveItems, chosen: impl Iterator<Item = &'a ItemId>) {
+        let received = now();
+        for item in chosen {
+            self.add(items, item, received, true);
+        }
     }
 
     /// Counts an event from before the start. `at` is in milliseconds since 1970; a time in the
@@ -264,9 +268,7 @@ mod tests {
         for _ in 0..10 {
             trends.replay(&items, &"a".into(), now() - DAY_MS);
         }
-        for item in ["b", "b", "unknown"] {
-            trends.count(&items, &item.into());
-        }
+        trends.count(&items, ["b", "b", "unknown"].map(ItemId::from).iter());
         let order = |window| {
             let ranked = trends.trending(window).into_iter();
             ranked.map(|(id, _)| id.to_string()).collect::<Vec<_>>()
@@ -274,6 +276,16 @@ mod tests {
         assert_eq!(order(Window::Hour), ["b", "a"]);
         assert_eq!(order(Window::Day), ["a", "b"]);
         assert_eq!(trends.since_start(), [("b".into(), 2)].into());
+    }
+
+    #[test]
+    fn the_items_of_a_request_have_the_same_time() {
+        let (items, trends) = (items(), Trends::default());
+        let chosen = ["b", "a"].map(ItemId::from);
+        // Counting these takes several milliseconds.
+        trends.count(&items, chosen.iter().cycle().take(200_000));
+        let [a, b] = &trends.trending(Window::Hour)[..] else { panic!("two items") };
+        assert!((a.1 - b.1).abs() < f64::EPSILON, "{a:?} {b:?}");
     }
 
     #[test]

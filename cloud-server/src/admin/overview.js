@@ -74,7 +74,7 @@ function tiles({ hour, models, connections }) {
     tile(
       'Lists',
       count(sum('lists')),
-      `in the last hour, ${count(before.lists)} in the last minute`,
+      `in the last hour, ${count(before.lists)} in the last full minute`,
       {
         values: of('lists'),
         label: 'Lists per minute',

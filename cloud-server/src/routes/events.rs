@@ -97,9 +97,8 @@ async fn append(
             let writer = Arc::clone(&log);
             let write = move || {
                 let new = log.append(&session, &events)?;
-                for event in new.iter().filter(|event| is_interaction(event.kind)) {
-                    shared.trends.count(&shared.items, &event.item);
-                }
+                let interactions = new.iter().filter(|event| is_interaction(event.kind));
+                shared.trends.count(&shared.items, interactions.map(|event| &event.item));
                 count(&shared, &session, &new);
                 Ok((new.len(), unknown(&shared, &new)))
             };

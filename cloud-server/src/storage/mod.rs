@@ -24,17 +24,46 @@ use crate::error::ApiError;
 
 /// Time between two lines of the log about refused requests.
 const BETWEEN_LINES: Duration = Duration::from_secs(1);
+/// The same, if the reason is that of the line before.
+const BETWEEN_REPEATED: Duration = Duration::from_secs(30);
+
+/// What the log says of the requests that the storage refused.
+#[derive(Debug)]
+struct RefusalLog {
+    /// The last line.
+    reason: String,
+    at: Instant,
+    /// Number of requests since then.
+    refused: u64,
+}
+
+impl RefusalLog {
+    /// Counts a refused request, and returns the number of those that a line of the log is due for.
+    fn line(log: &mut Option<Self>, reason: &str, now: Instant) -> Option<u64> {
+        let before = log.as_ref().map_or(0, |last| last.refused);
+        if let Some(last) = log {
+            let pause = if last.reason == reason { BETWEEN_REPEATED } else { BETWEEN_LINES };
+            if now.duration_since(last.at) < pause {
+                last.refused += 1;
+                return None;
+            }
+        }
+        *log = Some(Self { reason: reason.to_owned(), at: now, refused: 0 });
+        Some(before + 1)
+    }
+}
 
 /// The answer to a request that the storage could not serve; its reason goes to the log.
 pub(crate) fn refusal(error: &StorageError) -> ApiError {
-    // During an outage every request fails at once: the log has one line a second of them.
-    static LAST: Mutex<Option<Instant>> = Mutex::new(None);
-    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
-    if last.is_none_or(|last| last.elapsed() >= BETWEEN_LINES) {
-        *last = Some(Instant::now());
-        tracing::error!(%error, "the storage refused a request");
+    // During an outage every request fails at once: the log says it from time to time.
+    static LOG: Mutex<Option<RefusalLog>> = Mutex::new(None);
+    let reason = error.to_string();
+    let mut log = LOG.lock().unwrap_or_else(PoisonError::into_inner);
+    let line = RefusalLog::line(&mut log, &reason, Instant::now());
+    drop(log);
+    if let Some(requests) = line {
+        tracing::error!(error = reason, requests, "the storage refused requests");
     }
-    drop(last);
     match error {
         StorageError::Lost { .. } | StorageError::Newer { .. } => ApiError::StorageLost,
         StorageError::Full { .. } => ApiError::StorageFull,
@@ -42,5 +71,24 @@ pub(crate) fn refusal(error: &StorageError) -> ApiError {
             ApiError::StorageTimeout
         }
         _ => ApiError::Internal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_is_in_the_log_at_once_and_then_every_half_minute() {
+        let (mut log, start) = (None, Instant::now());
+        let mut line = |reason: &str, ms| {
+            RefusalLog::line(&mut log, reason, start + Duration::from_millis(ms))
+        };
+        assert_eq!(line("gone", 0), Some(1));
+        assert_eq!(line("gone", 10), None);
+        assert_eq!(line("full", 20), None, "another reason within the second");
+        assert_eq!(line("full", 1_000), Some(3));
+        let repeated: Vec<_> = (1..=60).filter_map(|s| line("full", 1_000 + s * 1_000)).collect();
+        assert_eq!(repeated, [30, 30]);
     }
 }

@@ -190,6 +190,23 @@ async fn a_wrong_attribute_is_named_with_what_was_found_and_what_is_allowed() {
 }
 
 #[actix_rt::test]
+async fn a_parameter_that_would_have_no_effect_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = app(&Fixture::with(storing(folder.path()))).await;
+    let body = b"{\"id\":\"a\"}";
+    for request in [
+        lines(TestRequest::post(), "/v1/items?dry_run=1", JSON, body),
+        lines(TestRequest::put(), "/v1/availability?dry_run=1", JSON, body),
+        TestRequest::delete().uri("/v1/items/a?dry_run=1"),
+    ] {
+        let reply = send(&app, request).await;
+        assert_eq!(reply.refusal(), "400 invalid_field");
+        assert_eq!(reply.problem().field.as_deref(), Some("dry_run"));
+    }
+    assert_eq!(get(&app, "/v1/items").await.json()["items"], json!([]));
+}
+
+#[actix_rt::test]
 async fn a_compressed_body_is_refused() {
     type Method = fn() -> TestRequest;
 

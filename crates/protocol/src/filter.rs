@@ -2,8 +2,11 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{
     Deserialize, Deserializer, Serialize,
-    de::{Error, MapAccess, Visitor},
+    de::{Error, MapAccess, Unexpected, Visitor},
 };
+
+/// The largest whole number below which a floating point number stores each one.
+const LARGEST_EXACT: u64 = 1 << 53;
 
 /// Conditions that candidates must meet: all of those that are given. An empty list is no
 /// condition. Texts are compared exactly.
@@ -52,9 +55,9 @@ pub struct PriceRange {
     pub max: Option<f64>,
 }
 
-/// A value of an attribute.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "expected a text, a number, `true` or `false`")]
+/// A value of an attribute. Whole numbers above 2^53 are refused, as in items: they would be rounded.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum FilterValue {
@@ -64,6 +67,53 @@ pub enum FilterValue {
     Number(f64),
     /// A text, also one of several texts of the item.
     Text(String),
+}
+
+impl FilterValue {
+    fn whole<E: Error>(size: u64, number: f64, found: Unexpected<'_>) -> Result<Self, E> {
+        if size > LARGEST_EXACT {
+            let expected = "a number of at most 16 digits, up to 9007199254740992; \
+                            write a longer one as a text";
+            return Err(E::invalid_value(found, &expected));
+        }
+        Ok(Self::Number(number))
+    }
+}
+
+impl<'de> Deserialize<'de> for FilterValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Value;
+
+        impl Visitor<'_> for Value {
+            type Value = FilterValue;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text, a number, `true` or `false`")
+            }
+
+            fn visit_bool<E>(self, flag: bool) -> Result<Self::Value, E> {
+                Ok(FilterValue::Flag(flag))
+            }
+
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
+                FilterValue::whole(number, number as f64, Unexpected::Unsigned(number))
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
+                FilterValue::whole(number.unsigned_abs(), number as f64, Unexpected::Signed(number))
+            }
+
+            fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
+                Ok(FilterValue::Number(number))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(FilterValue::Text(text.to_owned()))
+            }
+        }
+
+        deserializer.deserialize_any(Value)
+    }
 }
 
 /// Attributes by name. One that is given twice is an error: the other values would have no effect.
@@ -102,9 +152,13 @@ mod tests {
         let filter: ItemFilter =
             serde_json::from_str(r#"{"attributes":{"a":["x",1,true],"b":[]}}"#).unwrap();
         assert_eq!(filter.attributes["a"].len(), 3);
+        let exact = r#"{"attributes":{"a":[9007199254740992,-1,1e300]}}"#;
+        assert_eq!(serde_json::from_str::<ItemFilter>(exact).unwrap().attributes["a"].len(), 3);
         for (json, part) in [
             (r#"{"attributes":{"a":["x"],"b":[],"a":["y"]}}"#, "found one twice"),
             (r#"{"attributes":{"a":[null]}}"#, "a text, a number, `true` or `false`"),
+            (r#"{"attributes":{"a":[9007199254740993]}}"#, "write a longer one as a text"),
+            (r#"{"attributes":{"a":[-9007199254740993]}}"#, "write a longer one as a text"),
             (r#"{"attributes":["a"]}"#, "an object with a list of values"),
         ] {
             let error = serde_json::from_str::<ItemFilter>(json).unwrap_err().to_string();
