@@ -12,6 +12,8 @@ const OUT = 'shop';
 const READ = join(OUT, 'work/quickstart/read.txt');
 /** Rows that could not be read, one a line; missing if there are none. */
 const BAD_ROWS = join(OUT, 'work/quickstart/data/bad-rows.txt');
+/** Share of rows that may be bad. */
+const MAX_BAD_ROWS = '0.1';
 /** Bad rows that the page lists. */
 const SHOWN = 200;
 const FIRST_STEP = 'reading the log';
@@ -124,6 +126,8 @@ export class Run {
       ...['--events', events],
       ...(items === null ? [] : ['--catalogue', items]),
       ...['--out', OUT],
+      // The page lists them. One bad row of a small file must not stop the training.
+      ...['--max-bad-rows', MAX_BAD_ROWS],
       ...(minutes === null ? [] : ['--minutes', minutes]),
     ]);
     const lines = new QuickstartLines();

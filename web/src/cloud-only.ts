@@ -17,7 +17,7 @@ export interface CloudOnlyState {
   calls: number;
   bytesUp: number;
   bytesDown: number;
-  /** Time that visitors waited for a new list, in milliseconds. */
+  /** Time from clicks to the lists that followed them, in milliseconds. */
   waitedMs: number;
 }
 
@@ -41,6 +41,8 @@ export class CloudOnly {
   readonly #set: (changes: Partial<CloudOnlyState>) => void;
   readonly #state: () => CloudOnlyState;
   #underWay: AbortController | null = null;
+  /** Whether the visitor waits for the list after a click. */
+  #followsClick = false;
 
   constructor(
     server: string,
@@ -54,14 +56,18 @@ export class CloudOnly {
     this.#set = set;
   }
 
-  /** Requests the list for a history; `model`: `null` for the server's default. */
+  /**
+   * Requests the list for a history; `model`: `null` for the server's default. `followsClick`: a
+   * click or dislike is the reason, not the start of the page or an undo.
+   */
   async request(
     history: readonly string[],
     exclude: readonly string[],
-    model: string | null,
-    k: number,
+    { model, k, followsClick }: { model: string | null; k: number; followsClick: boolean },
   ): Promise<void> {
     this.#underWay?.abort();
+    this.#followsClick =
+      followsClick || (this.#state().waitingSince !== null && this.#followsClick);
     const controller = new AbortController();
     this.#underWay = controller;
     const { waitingSince, calls, items } = this.#state();
@@ -96,7 +102,7 @@ export class CloudOnly {
         requestedAt: null,
         answeredMs: ms,
         lastMs: now - requestedAt,
-        waitedMs: this.#state().waitedMs + ms,
+        waitedMs: this.#state().waitedMs + (this.#followsClick ? ms : 0),
         problem: null,
       });
     } catch {

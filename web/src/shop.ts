@@ -232,7 +232,7 @@ export class Shop {
     this.#set({ leaving: [...this.#state.leaving, item] });
     await this.#attempt((recommender) => recommender.track({ type, item }));
     this.#set({ leaving: this.#state.leaving.filter((other) => other !== item) });
-    this.#compare();
+    this.#compare(true);
   }
 
   async #trackQueued(): Promise<void> {
@@ -241,11 +241,14 @@ export class Shop {
   }
 
   /** Requests what a shop without a device model would request now. */
-  #compare(): void {
+  #compare(followsClick = false): void {
     const { comparing, update, disliked, model, phase } = this.#state;
     if (!comparing || phase !== 'ready' || update === null) return;
     if (update.connection.state === 'offline') this.#cloud.offline();
-    else void this.#cloud.request(update.history, disliked, model, CLOUD_K);
+    else {
+      const request = { model, k: CLOUD_K, followsClick };
+      void this.#cloud.request(update.history, disliked, request);
+    }
   }
 
   /**

@@ -384,6 +384,24 @@ describe('the comparison', () => {
     expect(state.cloud.bytesDown).toBeGreaterThan(0);
   });
 
+  it('counts the time that visitors wait after clicks, not that of the start or of an undo', async () => {
+    const shop = newShop();
+    await shop.open();
+    const answered = (): Promise<void> =>
+      vi.waitFor(() =>
+        expect([state.cloud.items, state.cloud.waitingSince]).toEqual([['x'], null]),
+      );
+    await answered();
+    expect(state.cloud.waitedMs).toBe(0);
+    await shop.watch('1');
+    await answered();
+    const waited = state.cloud.waitedMs;
+    expect(waited).toBeGreaterThan(0);
+    await shop.undo();
+    await answered();
+    expect(state.cloud.waitedMs).toBe(waited);
+  });
+
   it('sends nothing offline or when it is switched off', async () => {
     const shop = newShop();
     await shop.open();

@@ -59,9 +59,11 @@ export function header(
   );
   return {
     element,
-    render({ phase, update }) {
-      const state =
-        phase === 'failed' ? 'failing' : phase === 'ready' ? update?.connection.state : undefined;
+    render({ phase, update, cloud }) {
+      const connected = phase === 'ready' ? update?.connection.state : undefined;
+      // The cloud-only side makes requests where the package does not need one.
+      const fails = phase === 'failed' || (connected === 'online' && cloud.problem === 'failing');
+      const state = fails ? 'failing' : connected;
       const words = state === undefined ? 'Connecting' : connectionWords[state];
       setText(connection, phase === 'failed' ? 'Not loaded' : words);
       setAttribute(connection, 'data-state', state ?? null);

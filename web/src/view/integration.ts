@@ -2,7 +2,8 @@ import { closeButton, dialog } from './dialog.ts';
 import { h } from './dom.ts';
 
 /** The package is not on npm: it is packed from a checkout. */
-const PACK = `npm pack --workspace @tandem-rec/client    # in a checkout of Tandem
+const PACK = `cargo xtask wasm                              # in a checkout of Tandem
+npm pack --workspace @tandem-rec/client
 npm install ./tandem-rec-client-*.tgz         # in your project`;
 
 const MODULE = `import { createRecommender } from '@tandem-rec/client';
@@ -15,7 +16,7 @@ const ELEMENT = `<script type="module" src="/tandem/dist/adapters/element.js"></
 <tandem-list server="https://rec.example.com"></tandem-list>`;
 
 const SERVER = `tandem quickstart --events clicks.csv --catalogue items.csv --out shop
-cloud-server --release shop`;
+cloud-server --release shop --allow-origin https://shop.example`;
 
 /** How to use the package and the server in a shop of one's own. */
 export function integration(): { element: HTMLElement; open(): void } {
@@ -26,6 +27,12 @@ export function integration(): { element: HTMLElement; open(): void } {
     h('h2', { id: 'integration-title' }, 'Use it in your page'),
     h('h3', {}, '1. A server with your data'),
     code(SERVER),
+    h(
+      'p',
+      { class: 'quiet' },
+      'Both programs are built by cargo xtask demo, in target/release. ',
+      'The origin is that of the pages with the package.',
+    ),
     h('h3', {}, '2. The package in your page'),
     code(PACK),
     code(MODULE),

@@ -41,7 +41,7 @@ const orders: readonly Order[] = [
   {
     id: 'fused',
     name: 'Fused',
-    by: 'the list you see',
+    by: '',
     rank: (_, fusedRank) => fusedRank,
     note: ({ llmRank }, rank) => moved(llmRank, rank),
   },
@@ -82,6 +82,7 @@ export function ordersView(): { element: HTMLElement; render(state: ShopState): 
       if (last !== null) render(last);
     },
   });
+  const fusedBy = h('small', {});
   const columns = h(
     'div',
     {
@@ -96,7 +97,7 @@ export function ordersView(): { element: HTMLElement; render(state: ShopState): 
       const column = h(
         'section',
         { class: 'order', 'data-order': order.id },
-        h('h3', {}, order.name, ' ', h('small', {}, order.by)),
+        h('h3', {}, order.name, ' ', order.id === 'fused' ? fusedBy : h('small', {}, order.by)),
         list,
       );
       const link = links[at];
@@ -121,6 +122,7 @@ export function ordersView(): { element: HTMLElement; render(state: ShopState): 
     last = state;
     const { update, catalogue } = state;
     if (update === null || catalogue === null) return;
+    setText(fusedBy, state.newList ? 'the new list that is ready' : 'the list you see');
     const columnsOf = lists.map(({ order, list }) => {
       const rows = update.items
         .flatMap((item, fusedRank) => {

@@ -5,6 +5,10 @@ import type { ShopState } from '../shop.ts';
 import { closeButton, dialog } from './dialog.ts';
 import { h, setAttribute, setText } from './dom.ts';
 
+const SENT =
+  'What is learnt is never sent. Each request for a list sends the history and the films that you ' +
+  'disliked.';
+
 /** Actions on the visitor's data. */
 export interface PrivacyActions {
   setConsent(granted: boolean): void;
@@ -107,10 +111,9 @@ export function privacy(
         consentText,
         consent
           ? 'History, what the model has learnt, and the model’s files are stored in this browser. ' +
-              'The session survives a reload. Switching this off erases all of it.'
+              `The session survives a reload. Switching this off erases all of it. ${SENT}`
           : 'Nothing about you is stored: history and what is learnt end with this page. Switch ' +
-              'this on to keep them in this browser. What is learnt is never sent; the history is ' +
-              'sent with each request for a list.',
+              `this on to keep them in this browser. ${SENT}`,
       );
       const { calls, bytesUp } = state.cloud;
       setText(
@@ -118,7 +121,7 @@ export function privacy(
         calls === 0
           ? ''
           : `The cloud-only comparison has sent ${calls} more requests with ${bytes(bytesUp)}, ` +
-              'each with your history. Switch “Compare” off to stop them.',
+              'each with your history and dislikes. Switch “Compare” off to stop them.',
       );
     },
   };

@@ -1,6 +1,6 @@
 import type { ShopState } from '../shop.ts';
 import { swatch } from './card.ts';
-import { h } from './dom.ts';
+import { h, setText } from './dom.ts';
 
 const SHOWN = 12;
 
@@ -12,11 +12,7 @@ export function session(actions: { undo(): void; reset(): void; openFilm(item: s
   let shown: string | null = null;
   const list = h('ol', { class: 'history', 'data-testid': 'history', reversed: true });
   const more = h('p', { class: 'quiet' });
-  const empty = h(
-    'p',
-    { class: 'quiet' },
-    'No films watched yet. Your history is sent only when this device requests a new list.',
-  );
+  const empty = h('p', { class: 'quiet' });
   const undo = h(
     'button',
     { type: 'button', class: 'plain', 'data-testid': 'undo', onclick: () => actions.undo() },
@@ -38,8 +34,15 @@ export function session(actions: { undo(): void; reset(): void; openFilm(item: s
   );
   return {
     element,
-    render({ update, catalogue, phase, disliked }) {
+    render({ update, catalogue, phase, disliked, comparing }) {
       element.hidden = phase === 'failed';
+      setText(
+        empty,
+        'No films watched yet. Your history is sent with each request for a list. ' +
+          (comparing
+            ? 'The cloud-only side makes one at every click, this device only when needed.'
+            : 'This device makes one only when needed.'),
+      );
       const history = update?.history ?? [];
       // Dislikes count as clicks and can be undone too.
       const clicks = update?.stats.clicks ?? 0;
