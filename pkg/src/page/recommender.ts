@@ -137,7 +137,7 @@ export class Recommender {
     base: string,
     spawn: () => WorkerLike,
   ): Promise<Recommender> {
-    if (options.signal?.aborted) {
+    if (options?.signal?.aborted) {
       openSettings(options, base);
       throw aborted();
     }
