@@ -8,23 +8,39 @@ const examples = [...document.querySelectorAll('.run')];
 async function start() {
   const response = await fetch(new URL('v1/manifest', demo));
   if (!response.ok) return;
-  const { popular } = await response.json();
+  const manifest = await response.json();
+  const item = manifest.popular[0];
+  const note = `Runs with this demo’s server and ${await nameOf(item, manifest, response)}.`;
   const { createRecommender } = await import(new URL('package/dist/page/index.js', demo).href);
   for (const example of examples) {
     const button = example.querySelector('button');
     const output = example.querySelector('output');
+    example.querySelector('.with').textContent = note;
     example.hidden = false;
     button.addEventListener('click', async () => {
       button.disabled = true;
       output.textContent = 'Running …';
       try {
-        await run(example.dataset.example, { createRecommender, item: popular[0] }, output);
+        await run(example.dataset.example, { createRecommender, item }, output);
       } catch (error) {
         output.textContent = String(error);
       }
       button.disabled = false;
     });
   }
+}
+
+/** The title and the id of an item, or the id alone if the release has no title for it. */
+async function nameOf(item, { items }, { headers }) {
+  try {
+    const path = `artifacts/${headers.get('x-artifacts')}/${items.path}`;
+    const catalogue = await (await fetch(new URL(path, demo))).json();
+    const { title } = catalogue.find((entry) => String(entry.item) === item);
+    if (title) return `the film “${title}” (item ${item})`;
+  } catch {
+    // The note names the id.
+  }
+  return `item ${item}`;
 }
 
 /** Runs one example and shows its items, and its decision or whatever it passes to `show`. */

@@ -71,6 +71,6 @@ export function moduleOf(source) {
 function controls(name) {
   return (
     `<div class="run" data-example="${name}" hidden>` +
-    '<button type="button">Run</button> <output></output></div>'
+    '<button type="button">Run</button> <span class="with"></span> <output></output></div>'
   );
 }

@@ -340,6 +340,17 @@ describe('<tandem-list>', () => {
     anna.remove();
   });
 
+  it('that cannot be ranked says why, once', async () => {
+    const told = vi.spyOn(console, 'error').mockImplementation(() => {});
+    const element = add({ server: '/', k: '0' });
+    await settle();
+    await opened[0]?.recommender.track({ type: 'click', item: 'x' });
+    await settle();
+    expect(told.mock.calls).toEqual([['<tandem-list>: k: expected an integer from 1, found 0']]);
+    told.mockRestore();
+    element.remove();
+  });
+
   it('takes options and content of the page', async () => {
     const element = add({ server: '/' });
     element.options = { filter: ({ item }) => item !== 'a' };
@@ -369,14 +380,18 @@ describe('<tandem-list>', () => {
 
   it('that could not open says why, and the next one tries again', async () => {
     const works = open;
+    const told = vi.spyOn(console, 'error').mockImplementation(() => {});
     refuse();
     const element = add({ server: '/' });
+    const beside = add({ server: '/' });
     await settle();
+    expect(told.mock.calls).toEqual([['<tandem-list>: no route']]);
+    told.mockRestore();
     expect(element.state).toMatchObject({ status: 'failed', error: { code: 'unreachable' } });
     open = works;
     const next = add({ server: '/' });
     await settle();
     expect([shown(next), update().items.length]).toEqual(['a b c d', 4]);
-    for (const made of [element, next]) made.remove();
+    for (const made of [element, beside, next]) made.remove();
   });
 });

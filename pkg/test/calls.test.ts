@@ -1,7 +1,7 @@
 // Calls from the page: order, arguments, errors, the end.
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { Emitter } from '../src/page/emitter.js';
-import { ArtifactError, LifecycleError, type Recommender, UsageError } from '../src/page/index.js';
+import { ArtifactError, LifecycleError, Recommender, UsageError } from '../src/page/index.js';
 import { openSettings } from '../src/page/options.js';
 import type { HistoryChange } from '../src/shared/generated.js';
 import type { ToPage } from '../src/shared/messages.js';
@@ -354,6 +354,34 @@ describe('errors', () => {
         message: expect.stringMatching(`^${named}:`),
       });
     }
+  });
+});
+
+describe('options', () => {
+  it.each([undefined, null, 'http://rec.example'])(
+    'that are no object are refused: %s',
+    async (options) => {
+      const worker = new FakeWorker(() => Promise.reject(new Error('not reached')));
+      const opening = Recommender.open(options as never, 'http://shop.example/', () => worker);
+      await expect(opening).rejects.toMatchObject({
+        name: 'UsageError',
+        code: 'invalid_argument',
+        message: expect.stringMatching('^options: expected an object with the option server'),
+      });
+    },
+  );
+
+  it('that are not known are a warning, with the one that was meant', async () => {
+    const warned = vi.spyOn(console, 'warn').mockImplementation(() => {});
+    const { recommender } = await stand({ consnet: true, colour: 'red' } as object);
+    expect(recommender.state().consent).toBe(false);
+    expect(warned.mock.calls).toEqual([
+      [
+        'createRecommender: the option consnet is not known and has no effect; did you mean consent?',
+      ],
+      ['createRecommender: the option colour is not known and has no effect'],
+    ]);
+    warned.mockRestore();
   });
 });
 

@@ -1,7 +1,7 @@
 // The worker: learning after the paint, requests beside clicks, retries, missing rows.
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Fetched } from '../src/shared/generated.js';
-import { Frames, held, keep, online, request, settle, stand, update } from './stand.js';
+import { Frames, held, keep, online, request, type Stand, settle, stand, update } from './stand.js';
 
 let frames: Frames;
 beforeEach(() => {
@@ -321,6 +321,67 @@ describe('a failing server', () => {
     expect(recommender.state().connection.state).toBe('offline');
     await pass(400);
     expect(client.calls).toEqual(['recommend', 'offline true', 'recommend']);
+  });
+});
+
+describe('a request that the server refuses as invalid', () => {
+  const refused = (message: string) =>
+    ({ ...online, state: 'failing', code: 'invalid_field', message, retryInMs: 300 }) as const;
+
+  /** The server refuses the newest request. */
+  async function refuse({ client }: Stand, message = 'model: expected one of `small`') {
+    client.connection = refused(message);
+    client.requests.at(-1)?.resolve(update([], { items: [], connection: client.connection }));
+    await settle();
+  }
+
+  async function refusedStand(): Promise<Stand & { errors: string[] }> {
+    const made = await stand({ model: 'large' });
+    const errors: string[] = [];
+    made.recommender.on('error', ({ code, message }) => errors.push(`${code} ${message}`));
+    made.client.items = [];
+    made.client.decision = request;
+    await made.recommender.track({ type: 'click', item: 'x' });
+    await settle();
+    await refuse(made);
+    return { ...made, errors };
+  }
+
+  it('is an error event, and is not tried again by itself', async () => {
+    const { client, recommender, errors } = await refusedStand();
+    await pass(60_000);
+    await recommender.recommend();
+    await pass(60_000);
+    expect(client.requests).toHaveLength(1);
+    expect(errors).toEqual(['invalid_field model: expected one of `small`']);
+  });
+
+  it('is made once per event, and the same refusal is reported once', async () => {
+    const made = await refusedStand();
+    for (const requests of [2, 3]) {
+      await made.recommender.track({ type: 'click', item: 'y' });
+      await settle();
+      expect(made.client.requests).toHaveLength(requests);
+      await refuse(made);
+      await pass(60_000);
+    }
+    expect(made.client.requests).toHaveLength(3);
+    expect(made.errors).toHaveLength(1);
+  });
+
+  it('is made again for another model, and reported again after a success', async () => {
+    const made = await refusedStand();
+    const { client, recommender, errors } = made;
+    await recommender.useModel(null);
+    await settle();
+    expect(client.requests).toHaveLength(2);
+    client.connection = online;
+    client.requests[1]?.resolve(update(['x']));
+    await settle();
+    await recommender.track({ type: 'click', item: 'y' });
+    await settle();
+    await refuse(made);
+    expect(errors).toHaveLength(2);
   });
 });
 

@@ -82,8 +82,9 @@ impl<H: Host> Engine<H> {
             return Err(ClientError::new(
                 ErrorCode::UnknownItem,
                 format!(
-                    "event.item: expected an item of the catalogue, found {:?}; export the \
-                     artefacts again if the item is new",
+                    "event.item: expected an item of the catalogue, found {:?}: the server's \
+                     current release does not have it; new items come with the next release or \
+                     through POST /v1/items",
                     event.item.as_str()
                 ),
             ));

@@ -71,6 +71,8 @@ for (const path of ['index', 'package']) {
     await page.goto(`${demo.url}/${path}.html`);
     const before = cloud.posted('/v1/candidates').length;
     const button = page.getByRole('button', { name: 'Run' }).first();
+    const note = page.locator('.run .with').first();
+    await note.getByText('Runs with this demo’s server and the film “i60” (item i60).').waitFor();
     await button.click();
     await page.locator('.run output li').nth(11).waitFor();
     assert.equal(await page.locator('.run output li').count(), 12);

@@ -28,7 +28,8 @@ const Base = (globalThis.HTMLElement ?? class {}) as typeof HTMLElement;
  * with the last of them.
  *
  * Events, which bubble: `tandem-update` (`detail`: a {@link ListState}), also after a failure,
- * and `tandem-click` (`detail`: the item) before the click is tracked.
+ * and `tandem-click` (`detail`: the item) before the click is tracked. The console has the message
+ * of a failure.
  */
 export class TandemListElement extends Base {
   static readonly observedAttributes = [...OPENING, 'consent', 'k', 'placement', 'diversity'];
@@ -113,7 +114,14 @@ export class TandemListElement extends Base {
       opened: (recommender) => {
         const source = new ListSource(recommender, () => this.#listOptions());
         this.#source = source;
-        this.#stop = source.subscribe(() => this.#show(source.state));
+        this.#stop = source.subscribe(() => {
+          const { error } = source.state;
+          // Not again at every ranking.
+          if (error !== null && this.#state.error === null) {
+            console.error(`<tandem-list>: ${error.message}`);
+          }
+          this.#show(source.state);
+        });
       },
       failed: (error) => this.#show(failed(error)),
     });

@@ -8,9 +8,9 @@ import {
 
 /** A list of recommendations for display. */
 export interface ListState {
-  /** Best first; empty until the first list has arrived. */
+  /** Best first; empty until the first ranking, which may be before the first list. */
   readonly items: readonly RecommendedItem[];
-  /** The device's last decision; `null` before the first list. */
+  /** The device's last decision; `null` before the first ranking. */
   readonly decision: Decision | null;
   /** Id of this result; see `Recommendations`. */
   readonly recommendation: string | null;
@@ -19,7 +19,7 @@ export interface ListState {
   readonly error: TandemError | null;
 }
 
-/** The state before the first list. */
+/** The state before the first ranking. */
 export const LOADING: ListState = {
   items: [],
   decision: null,

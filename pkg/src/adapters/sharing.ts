@@ -55,6 +55,8 @@ function open(options: RecommenderOptions, onFailure: () => void): Entry {
         for (const listener of [...listeners]) listener.opened(recommender);
       },
       failed: (error) => {
+        // Once, however many elements share it: they show nothing.
+        console.error(`<tandem-list>: ${error.message}`);
         onFailure();
         for (const listener of [...listeners]) listener.failed(error);
       },

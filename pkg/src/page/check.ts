@@ -86,6 +86,26 @@ function sendable(name: string, item: unknown): string {
   return id;
 }
 
+/** The word that is nearest to `word`, at most two edits from it; `null` if there is none. */
+export function nearest(word: string, words: readonly string[]): string | null {
+  const near = words.filter((other) => edits(word, other) <= 2);
+  return near.sort((a, b) => edits(word, a) - edits(word, b))[0] ?? null;
+}
+
+/** Levenshtein distance: letters to add, remove or replace. */
+function edits(from: string, to: string): number {
+  let row = Array.from({ length: to.length + 1 }, (_, at) => at);
+  for (const letter of from) {
+    const next = [(row[0] ?? 0) + 1];
+    for (let at = 0; at < to.length; at += 1) {
+      const [left = 0, diagonal = 0, above = 0] = [next[at], row[at], row[at + 1]];
+      next.push(Math.min(left + 1, above + 1, diagonal + (letter === to[at] ? 0 : 1)));
+    }
+    row = next;
+  }
+  return row[to.length] ?? 0;
+}
+
 /** The error for an invalid argument. */
 export function argument(name: string, expected: string, found: unknown): UsageError {
   return new UsageError(

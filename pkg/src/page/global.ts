@@ -10,7 +10,7 @@ const base = here === null ? null : new URL(here, document.baseURI);
 
 /** Like the function of the module, with worker and WebAssembly beside this script. */
 export async function createRecommender(options: RecommenderOptions): Promise<Recommender> {
-  if (base === null && (options.workerUrl === undefined || options.wasmUrl === undefined)) {
+  if (base === null && (options?.workerUrl === undefined || options.wasmUrl === undefined)) {
     throw new UsageError(
       'invalid_argument',
       'workerUrl, wasmUrl: expected both, because tandem.global.js was not loaded by a ' +

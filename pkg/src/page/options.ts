@@ -2,7 +2,7 @@ import { UsageError } from '../shared/errors.js';
 import type { Budget, SearchMode } from '../shared/generated.js';
 import type { OpenSettings } from '../shared/messages.js';
 import type { Progress } from '../shared/update.js';
-import { argument, flag } from './check.js';
+import { argument, flag, nearest } from './check.js';
 import type { PersonalStorage } from './storage.js';
 import type { TrustedAddress } from './worker-script.js';
 
@@ -22,7 +22,10 @@ export interface RecommenderOptions {
    * is no GPU; `state().device` is the device in use.
    */
   device?: 'auto' | 'webgpu' | 'cpu';
-  /** The language model for the lists, one of {@link Recommender.models}. */
+  /**
+   * The language model for the lists, one of {@link Recommender.models}. If the server does not
+   * have it, there is an `error` event and no list.
+   */
   model?: string;
   /**
    * Whether the visitor agreed that session, personal delta and the model's files are stored
@@ -89,11 +92,47 @@ export interface RecommenderOptions {
   wasmUrl?: string | URL;
 }
 
+/** The names of all options. The compiler refuses this list if one is missing. */
+const KNOWN = Object.keys({
+  server: 0,
+  key: 0,
+  device: 0,
+  model: 0,
+  consent: 0,
+  storage: 0,
+  events: 0,
+  userId: 0,
+  profile: 0,
+  shadow: 0,
+  budget: 0,
+  search: 0,
+  searchMemory: 0,
+  repeats: 0,
+  timeoutMs: 0,
+  signal: 0,
+  onProgress: 0,
+  fetch: 0,
+  workerUrl: 0,
+  wasmUrl: 0,
+} satisfies Record<keyof RecommenderOptions, 0>);
+
+/** A mistyped option has no effect: the console says so. */
+function warnOfUnknown(options: object): void {
+  for (const name of Object.keys(options)) {
+    if (KNOWN.includes(name)) continue;
+    const meant = nearest(name, KNOWN);
+    const hint = meant === null ? '' : `; did you mean ${meant}?`;
+    console.warn(`createRecommender: the option ${name} is not known and has no effect${hint}`);
+  }
+}
+
 /** Checks the options and makes addresses absolute: the base of a worker is not the page. */
 export function openSettings(options: RecommenderOptions, base: string): OpenSettings {
   if (typeof options !== 'object' || options === null) {
-    throw argument('options', 'an object with the address of the server', options);
+    const expected = "an object with the option server, such as { server: './' }";
+    throw argument('options', expected, options);
   }
+  warnOfUnknown(options);
   const { server, key, device = 'auto', model, budget, timeoutMs, wasmUrl } = options;
   const { search = 'auto', searchMemory } = options;
   // An empty address is that of the page; more often, a setting is missing.

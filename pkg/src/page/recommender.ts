@@ -137,7 +137,7 @@ export class Recommender {
     base: string,
     spawn: () => WorkerLike,
   ): Promise<Recommender> {
-    if (options.signal?.aborted) {
+    if (options?.signal?.aborted) {
       openSettings(options, base);
       throw aborted();
     }
@@ -174,9 +174,11 @@ export class Recommender {
   }
 
   /**
-   * The current recommendations, ranked on the device. Without any, it requests a list and
-   * waits for it ({@link RecommendOptions.wait}); `items` is empty only if that fails or takes
-   * longer, or if the network is forbidden, and `connection` has the cause.
+   * The current recommendations, ranked on the device. Resolves at once if there are any. Before
+   * the first list these are the device's own, such as popular items; the list then arrives with
+   * an `update`. Without any, it requests a list and waits for it ({@link RecommendOptions.wait}).
+   * `items` is empty only if no list arrives in that time, or if none can be requested now, as
+   * after a failure or without a network; `connection` has the cause.
    */
   async recommend(options: RecommendOptions = {}): Promise<Recommendations> {
     const checked = checkOptions(options);
@@ -216,7 +218,7 @@ export class Recommender {
     return this.#call({ type: 'setExcluded', excluded });
   }
 
-  /** Why an item has its rank; `null` if it is not recommended. No network. */
+  /** Why an item has its rank, counted from 0; `null` if it is not recommended. No network. */
   async explain(item: ItemId | number): Promise<DescribedExplanation | null> {
     return this.#call({ type: 'explain', item: itemId('item', item) });
   }

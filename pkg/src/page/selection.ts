@@ -29,8 +29,8 @@ export interface RecommendOptions {
    */
   placement?: string;
   /**
-   * How long to wait for a list if there is nothing to recommend yet, in milliseconds; 0: not
-   * at all. Default: until the request for the list has ended, at most `timeoutMs`.
+   * How long to wait for a list if there is nothing to recommend, in milliseconds; 0: not at
+   * all. Default: until the request for the list has ended, at most `timeoutMs`.
    */
   wait?: number;
 }

@@ -1,4 +1,5 @@
-import type { ClientUpdate } from '../shared/generated.js';
+import { wireError } from '../shared/errors.js';
+import type { ClientUpdate, Connection } from '../shared/generated.js';
 import type { Client } from './engine.js';
 
 /** Shortest pause before a retry, in milliseconds. */
@@ -28,6 +29,10 @@ export class CandidateRequester {
   #retry: ReturnType<typeof setTimeout> | undefined;
   /** Why a list is wanted regardless of the decision; `null` if none is. */
   #wanted: string | null = null;
+  /** The server refused the last request as invalid: the same one would be refused again. */
+  #refused = false;
+  /** The refusal that was reported last. */
+  #reported: string | null = null;
 
   constructor(host: RequesterHost) {
     this.#host = host;
@@ -41,16 +46,20 @@ export class CandidateRequester {
   /** The session has a new event. */
   noteEvent(): void {
     this.#eventsSinceRequest = true;
+    this.#refused = false;
   }
 
   /** A list is wanted as soon as the server may be called, regardless of the decision. */
   want(why: string): void {
     this.#wanted = why;
+    this.#refused = false;
+    this.#reported = null;
   }
 
   /** Acts on the decision of an update. */
   follow(update: ClientUpdate): void {
     const { decision, connection } = update;
+    if (this.#refused) return;
     if (decision.action === 'request') this.#start(decision.reason);
     else if (this.#wanted !== null && mayCall(update)) this.#start(this.#wanted);
     else if (connection.state !== 'offline') this.#retryLater(update);
@@ -69,9 +78,11 @@ export class CandidateRequester {
     this.#request = null;
   }
 
+  /** Forgets a retry that is due later, and a refusal: the session or the network changed. */
   cancelRetry(): void {
     clearTimeout(this.#retry);
     this.#retry = undefined;
+    this.#refused = false;
   }
 
   /**
@@ -102,7 +113,11 @@ export class CandidateRequester {
     const update = await sent.answer;
     if (epoch !== this.#epoch) return;
     this.#request = null;
-    if (update.connection.state === 'online') this.#wanted = null;
+    if (update.connection.state === 'online') {
+      this.#wanted = null;
+      this.#reported = null;
+    }
+    this.#noteRefusal(update.connection);
     const followed = update.connection.state === 'online' && this.#eventsSinceRequest;
     this.#host.answered(update, followed);
     // The two models may disagree about a new list as well. Without a new event, another
@@ -111,12 +126,22 @@ export class CandidateRequester {
     else if (update.connection.code !== 'catalogue_changed') this.#retryLater(update);
   }
 
+  /** A request that the server refuses as invalid is not repeated, and is reported once. */
+  #noteRefusal({ code, message }: Connection): void {
+    if (code !== 'invalid_field' && code !== 'invalid_request') return;
+    this.#refused = true;
+    this.#wanted = null;
+    const text = message ?? 'the server refused the request for a list';
+    if (text !== this.#reported) this.#host.fault(wireError(code, text));
+    this.#reported = text;
+  }
+
   /**
    * Decides again when time may have changed the decision. Not while a list is in use and the
    * server answers: the list must not change without a click.
    */
   #retryLater({ connection, decision, items }: ClientUpdate): void {
-    if (connection.state === 'offline') return;
+    if (connection.state === 'offline' || this.#refused) return;
     if (connection.state !== 'failing' && items.length > 0 && this.#wanted === null) return;
     const wait = decision.waitMs ?? connection.retryInMs;
     // A budget that is never refilled has an infinite wait.

@@ -54,7 +54,8 @@ export function unknownItems(items: readonly string[]): WireError {
   return wireError(
     'unknown_item',
     `expected items of the catalogue, found ${named.join(', ')}` +
-      `${items.length > 3 ? ` and ${items.length - 3} more` : ''}: their events do not change ` +
-      'the recommendations; export the artefacts again if the items are new',
+      `${items.length > 3 ? ` and ${items.length - 3} more` : ''}: the server’s current release ` +
+      'does not have them, and their events do not change the recommendations; new items come ' +
+      'with the next release or through POST /v1/items',
   );
 }

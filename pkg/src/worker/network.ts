@@ -149,10 +149,15 @@ export class Network {
       throw wireError(
         'unreachable',
         `${url} could not be reached (${toWire(error).message}): check that the server is ` +
-          `running and allows this page’s origin`,
+          `running and allows this page’s origin (cloud-server --allow-origin ${origin()})`,
       );
     }
   }
+}
+
+/** The origin of the page, which is that of its worker. */
+function origin(): string {
+  return globalThis.location?.origin ?? 'ORIGIN';
 }
 
 /** A JSON body; `null` if it is none. The session reports what it cannot read. */

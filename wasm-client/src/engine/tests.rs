@@ -543,6 +543,7 @@ fn an_item_that_the_catalogue_lacks_is_refused_and_changes_nothing() {
     let error = block_on(engine.track(&click(ITEMS))).unwrap_err();
     assert_eq!(error.code, ErrorCode::UnknownItem);
     assert!(error.message.contains(r#""i30""#), "{}", error.message);
+    assert!(error.message.ends_with("POST /v1/items"), "{}", error.message);
     assert!(history(&engine).is_empty());
     // A stored session may be older than the catalogue.
     assert!(block_on(engine.replay(&[click(ITEMS)])).is_ok());

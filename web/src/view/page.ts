@@ -133,9 +133,12 @@ function bannerText({ update, switching, backgroundError }: ShopState): string {
       connection.retryInMs === null
         ? ''
         : ` Retrying in ${Math.max(1, Math.round(connection.retryInMs / 1000))}\u00a0s.`;
-    const why = connection.code ?? 'unknown reason';
+    const why =
+      connection.code === 'internal'
+        ? 'The server has failed (internal error).'
+        : `The server is not responding (${connection.code ?? 'unknown reason'}).`;
     const list = update?.ranking == null ? '' : ' The last list is still used.';
-    return `The server is not responding (${why}).${list}${retry}`;
+    return `${why}${list}${retry}`;
   }
   return backgroundError === null ? '' : `Error: ${backgroundError}`;
 }
