@@ -132,7 +132,7 @@ function meterView(): View {
           {},
           h('td', {}),
           h('th', { scope: 'col' }, 'Calls'),
-          h('th', { scope: 'col' }, 'Bytes'),
+          h('th', { scope: 'col' }, 'Bytes of calls'),
           h('th', { scope: 'col' }, 'Time waited'),
         ),
       ),
