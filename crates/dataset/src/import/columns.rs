@@ -352,12 +352,15 @@ mod tests {
             ("user.id,item.id,context.time", "user.id", "item.id", "context.time"),
             ("user_id,anonymous_id,sku,ts", "user_id, not anonymous_id", "sku", "ts"),
             ("household_key,PRODUCT_ID,DAY", "household_key", "PRODUCT_ID", "DAY"),
+            ("who,when,what,user,item", "user", "item", "when"),
         ] {
             check(Role::User, header, user);
             check(Role::Item, header, item);
             check(Role::Time, header, time);
         }
+        check(Role::Time, "when,created_at", "created_at, not when");
         check(Role::Event, "type,event_type", "event_type, not type");
+        check(Role::Event, "user,item,when,kind", "kind");
         check(Role::Rating, "overall,rating", "rating, not overall");
     }
 

@@ -419,6 +419,7 @@ const TIME: Tiers = &[
         "sentat",
         "originaltimestamp",
     ],
+    &["when"],
     &["updatedat", "updated", "modifiedat", "modified", "lastmodified", "lastupdated"],
 ];
 
