@@ -32,8 +32,11 @@ pub enum SessionError {
     /// A cell was passed to a session that does not search cells.
     #[error("this catalogue has no cells; open the session with a cell index")]
     NoCells,
-    /// A saved session cannot be read or written.
-    #[error("saved session is damaged: {0}; import another copy or start a new session")]
+    /// A saved session cannot be read or written, or the bytes are something else.
+    #[error(
+        "this is no saved session of Tandem, or it is damaged: {0}; import another copy or start \
+         a new session"
+    )]
     Damaged(String),
     /// A saved session was written by a newer version.
     #[error("saved session has version {found}, this client reads up to {supported}; update it")]
