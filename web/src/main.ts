@@ -37,6 +37,7 @@ const render = page(
     showNewList: () => shop.showNewList(),
     setConsent: (granted) => void shop.setConsent(granted),
     importData: (bytes) => void shop.importData(bytes),
+    dismissError: () => shop.dismissError(),
     undo: () => void shop.undo(),
     reset: () => void shop.reset(),
     retry: () => void shop.open(),

@@ -133,3 +133,14 @@ export const initialState: ShopState = {
   backgroundError: null,
   announcement: '',
 };
+
+/** What a session has counted and logged, at its start. */
+export const newSession = {
+  decision: null,
+  decisions: [],
+  steps: [],
+  clicks: [],
+  disliked: [],
+  cloud: noCloudList,
+  traffic: initialState.traffic,
+} satisfies Partial<ShopState>;

@@ -9,11 +9,17 @@ import {
 import { announce, described } from './announcements.ts';
 import { loadCatalogue, loadStatus } from './catalogue.ts';
 import { withClick, withLearning, withRequest } from './clicks.ts';
-import { CloudOnly, noCloudList } from './cloud-only.ts';
+import { CloudOnly } from './cloud-only.ts';
 import { strongestReasons } from './reasons.ts';
 import type { ShopRecommender } from './recommender.ts';
 import { differs, shelfOf, waitsForVisitor } from './shelf.ts';
-import { initialState, type LoggedDecision, type Settings, type ShopState } from './shop-state.ts';
+import {
+  initialState,
+  type LoggedDecision,
+  newSession,
+  type Settings,
+  type ShopState,
+} from './shop-state.ts';
 import type { VisitorChoices } from './visitor-choices.ts';
 import { type Exchange, Wire } from './wire.ts';
 
@@ -200,11 +206,15 @@ export class Shop {
   }
 
   async reset(): Promise<void> {
-    this.#set({ decision: null, decisions: [], steps: [], clicks: [], disliked: [] });
-    this.#set({ cloud: noCloudList, traffic: initialState.traffic });
+    this.#set(newSession);
     await this.#attempt((recommender) => recommender.reset());
     this.#set({ announcement: 'History cleared.' });
     this.#compare();
+  }
+
+  /** Takes away the message of the last error. */
+  dismissError(): void {
+    if (this.#state.backgroundError !== null) this.#set({ backgroundError: null });
   }
 
   async setConsent(granted: boolean): Promise<void> {
@@ -217,8 +227,11 @@ export class Shop {
 
   /** Replaces the session by an exported one. */
   async importData(bytes: Uint8Array): Promise<void> {
-    await this.#attempt((recommender) => recommender.importPersonalData(bytes));
-    this.#compare();
+    await this.#attempt(async (recommender) => {
+      await recommender.importPersonalData(bytes);
+      // Not after a refused file: the session is the same.
+      this.#compare();
+    });
   }
 
   /** Loads the names of the language models; the list stays empty if the request fails. */
@@ -346,6 +359,8 @@ export class Shop {
   }
 
   #receive(update: DeliveredUpdate): void {
+    // A session from a file: both sides count from here. A switch of the device goes on counting.
+    if (update.cause === 'import' && !this.#state.switching) this.#set(newSession);
     if (update.cause === 'event') {
       this.#log(update);
       const shownMs = performance.now() - this.#clickedAt;

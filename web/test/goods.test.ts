@@ -4,6 +4,7 @@ import { files } from '../goods/generate.mjs';
 import { catalogueFrom } from '../src/catalogue.ts';
 import { browseGoods, everything, filterOf, type Goods, inStock } from '../src/goods/goods.ts';
 import { type GoodsRecommender, GoodsShop, type GoodsState } from '../src/goods/store.ts';
+import { leadOf } from '../src/goods/view.ts';
 
 const model = { kind: 'sasrec', dims: 8, blocks: 1 };
 const catalogue = catalogueFrom(
@@ -72,6 +73,25 @@ it('waits for the first ranking before it shows an empty shelf', async () => {
   rank({ items: [], connection });
   await opened;
   expect(states.at(-1)?.ranked).toBe(true);
+});
+
+it('says after a click what the click led to', () => {
+  const decision = {
+    action: 'request',
+    code: 'list_not_personal',
+    reason: 'the list is not personal yet',
+    disagreement: null,
+    threshold: 0,
+    waitMs: null,
+  } as const;
+  const ready = { phase: 'ready', problem: null, connection: null } as const;
+  const text = leadOf({ ...ready, rerankMs: 10.6, decision, calls: 2, history: ['a'] });
+  expect(text).toBe(
+    'Re-ranked in 10.6 ms. New list requested (the list is not personal yet). ' +
+      'So far: 1 product, 2 calls.',
+  );
+  const restored = { ...ready, rerankMs: null, decision: null, calls: 0, history: ['a', 'b'] };
+  expect(leadOf(restored)).toBe('So far: 2 products, 0 calls.');
 });
 
 it('generates the same shop every time, with every event on an item of the catalogue', () => {

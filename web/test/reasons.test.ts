@@ -2,6 +2,7 @@
 import type { DescribedExplanation } from '@tandem-rec/client';
 import { expect, it } from 'vitest';
 import { reasonText, strongestReasons } from '../src/reasons.ts';
+import { reasonSentence } from '../src/view/film.ts';
 import { savedShare } from '../src/view/hero.ts';
 import { decisionText } from '../src/view/strip.ts';
 
@@ -61,4 +62,12 @@ it('computes the share of calls that were not made', () => {
   expect(savedShare(2, 21)).toBeCloseTo(0.905, 3);
   expect(savedShare(3, 2)).toBeNull();
   expect(savedShare(0, 0)).toBeNull();
+});
+
+it('a film without reasons is popular only as long as nothing was watched', () => {
+  expect(reasonSentence([], false)).toBe('Popular. You have watched no film yet.');
+  expect(reasonSentence([], true)).toBe(
+    'No film that you watched raises this one above the others.',
+  );
+  expect(reasonSentence(['Alien', 'Brazil'], true)).toBe('Because you watched Alien and Brazil.');
 });

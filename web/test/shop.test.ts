@@ -84,6 +84,7 @@ class FakeRecommender implements ShopRecommender {
     if (this.refuses) throw new TandemError('integrity', 'another model');
     this.imported = bytes;
     this.wasOfflineAtImport = this.offline;
+    this.deliver({ cause: 'import', history: ['1'] });
   }
   async reset(): Promise<void> {}
   async explain(): Promise<null> {
@@ -295,6 +296,14 @@ describe('in use', () => {
     await shop.watch('1');
     expect(state.backgroundError).toBeNull();
   });
+
+  it('takes an error away when a dialog is closed', async () => {
+    const shop = newShop();
+    await shop.open();
+    await shop.watch('bad');
+    shop.dismissError();
+    expect(state.backgroundError).toBeNull();
+  });
 });
 
 function ranked(...items: string[]): RankedItem[] {
@@ -431,6 +440,25 @@ describe('the comparison', () => {
     await vi.waitFor(() => expect(state.cloud.problem).toBe('failing'));
     expect(state.update?.stats.calls).toBe(0);
     expect(meterCalls(state)).toEqual({ tandem: '1', cloud: '4', saved: '75 % fewer calls' });
+  });
+
+  it('counts both sides from an imported session, but not from a refused one', async () => {
+    const shop = newShop();
+    await shop.open();
+    await shop.watch('1');
+    const counts = () => [state.clicks.length, state.cloud.calls];
+    expect(counts()).toEqual([1, 2]);
+    await shop.switchDevice('webgpu');
+    expect(counts()).toEqual([1, 2]);
+    const [, used] = created;
+    if (used === undefined) throw new Error('no second recommender');
+    used.refuses = true;
+    await shop.importData(new Uint8Array([8]));
+    expect(counts()).toEqual([1, 2]);
+    used.refuses = false;
+    await shop.importData(new Uint8Array([7]));
+    expect(counts()).toEqual([0, 1]);
+    expect([state.decisions, state.traffic.calls]).toEqual([[], 0]);
   });
 
   it('counts a request of Tandem as soon as it is made', async () => {

@@ -27,6 +27,7 @@ export interface GoodsState {
   query: string;
   history: readonly string[];
   basket: readonly string[];
+  /** After the last event; `null` before the first. */
   decision: Decision | null;
   /** Duration of the last ranking in milliseconds; `null` before the first click. */
   rerankMs: number | null;
@@ -107,8 +108,11 @@ export class GoodsShop {
       this.#recommender?.dispose();
       this.#recommender = recommender;
       recommender.on('update', ({ cause, decision, timings, stats, history, connection }) => {
-        this.#set({ decision, calls: stats.calls, history, connection });
-        if (cause === 'event') this.#set({ rerankMs: timings.rerankMs, problem: null });
+        this.#set({ calls: stats.calls, history, connection });
+        // The decision after the click: a list that has arrived since is no reason of it.
+        if (cause === 'event') {
+          this.#set({ decision, rerankMs: timings.rerankMs, problem: null });
+        }
         void this.#rank();
       });
       recommender.on('error', ({ message }) => this.#set({ problem: message }));

@@ -2,6 +2,7 @@ import type { Film } from '../catalogue.ts';
 import { milliseconds } from '../figures.ts';
 import type { SiteInfo } from '../site-info.ts';
 import { h, reconcile, setAttribute, setText } from '../view/dom.ts';
+import { decisionText } from '../view/strip.ts';
 import { browseGoods, highestPrice, money } from './goods.ts';
 import { productCard, productGhosts } from './product.ts';
 import { type GoodsShop, type GoodsState, SHELF } from './store.ts';
@@ -207,6 +208,7 @@ export function goodsPage(
     setText(price, choice.price === null ? 'any price' : money(choice.price));
     setAttribute(stock, 'aria-checked', String(choice.inStock));
     const categories = catalogue?.genres.slice(0, 12) ?? [];
+    filters.hidden = site.goods === null && catalogue !== null && categories.length === 0;
     if (categories.join() !== shownChips) {
       shownChips = categories.join();
       chips.replaceChildren(
@@ -281,7 +283,7 @@ function basketOf({ basket, goods }: GoodsState): string {
   return goods === null ? `Basket: ${count}` : `Basket: ${count}, ${money(sum)}`;
 }
 
-function leadOf({
+export function leadOf({
   phase,
   rerankMs,
   decision,
@@ -289,15 +291,19 @@ function leadOf({
   history,
   problem,
   connection,
-}: GoodsState): string {
+}: Pick<
+  GoodsState,
+  'phase' | 'rerankMs' | 'decision' | 'calls' | 'history' | 'problem' | 'connection'
+>): string {
   if (phase === 'loading') return 'Loading the small model …';
   if (problem !== null) return `Error: ${problem}`;
   if (connection?.state === 'failing')
     return 'The server is not responding. The last list is still used.';
   if (history.length === 0) return 'Popular products. Look at one.';
   const ranked = rerankMs === null ? '' : `Re-ranked in ${milliseconds(rerankMs)}. `;
+  const decided = decision === null ? '' : `${sentence(decisionText(decision))} `;
   const called = calls === 1 ? '1 call' : `${calls} calls`;
-  return `${ranked}${called} for ${products(history.length)}. ${sentence(decision?.reason ?? '')}`;
+  return `${ranked}${decided}So far: ${products(history.length)}, ${called}.`;
 }
 
 function sentence(text: string): string {

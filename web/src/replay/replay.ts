@@ -29,6 +29,8 @@ export interface ReplayState {
   clicked: string | null;
   /** Visitors replayed to the end. */
   finished: number;
+  /** Visitors with a click in the scores. */
+  counted: number;
   scores: Readonly<Record<SystemName, Score>>;
   failure: string | null;
 }
@@ -41,6 +43,7 @@ export const idle: ReplayState = {
   clicks: 0,
   clicked: null,
   finished: 0,
+  counted: 0,
   scores: { popularity: noScore, cloud: noScore, small: noScore, tandem: noScore },
   failure: null,
 };
@@ -162,8 +165,10 @@ export class Replay {
     const places = new Map(SYSTEMS.map((name, at) => [name, placeOf(lists[at] ?? [], item)]));
     await Promise.all(SYSTEMS.map((name) => systems[name].click(item)));
     signal.throwIfAborted();
+    const { clicked, counted } = this.#state;
     this.#set({
       clicked: item,
+      counted: clicked === null ? counted + 1 : counted,
       scores: mapScores(this.#state.scores, (name, score) => {
         const before = this.#callsBefore.get(systems[name]) ?? 0;
         this.#callsBefore.set(systems[name], systems[name].calls);

@@ -17,7 +17,7 @@ interface View {
 /** Device, language model, call budget, fusion weight, learning and search. */
 export function controls(actions: ControlActions): View {
   const device = h('strong', { 'data-testid': 'status-device' });
-  const without = h('span', { class: 'quiet' }, ' WebGPU unavailable');
+  const without = h('span', { class: 'quiet field-note' });
   const cpu = deviceButton('cpu', 'CPU');
   const webgpu = deviceButton('webgpu', 'WebGPU');
   const select = h('select', {
@@ -51,8 +51,9 @@ export function controls(actions: ControlActions): View {
     h(
       'div',
       { class: 'field' },
-      h('span', {}, 'Computed on ', device, without),
+      h('span', {}, 'Computed on ', device),
       h('div', { class: 'segmented', role: 'group', 'aria-label': 'Compute backend' }, cpu, webgpu),
+      without,
     ),
     modelField,
     field('budget', 'Calls per minute', budget.input, budget.output),
@@ -85,7 +86,8 @@ export function controls(actions: ControlActions): View {
         focused = activeElement;
       }
       setText(device, used === 'cpu' ? 'CPU' : 'WebGPU');
-      without.hidden = deviceNote === null;
+      // Its line is always there: the settings below must not move.
+      setText(without, deviceNote === null ? '' : 'WebGPU unavailable');
       setAttribute(without, 'title', deviceNote);
       for (const [kind, button] of [
         ['cpu', cpu],

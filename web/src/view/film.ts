@@ -117,12 +117,12 @@ function reasonsOf(explanation: DescribedExplanation | null, { films }: Catalogu
   const title = (watched: string): string => films.get(watched)?.title ?? watched;
   const reasons = strongestReasons(explanation);
   const largest = Math.max(...contributions.map(({ logit }) => Math.abs(logit)), 0.001);
-  const sentence =
-    reasons.length === 0
-      ? 'None of the films that you watched raises this one more than the others.'
-      : `Because you watched ${reasons.map(title).join(' and ')}.`;
   return [
-    h('p', { class: 'film-reason', 'data-testid': 'film-reason' }, sentence),
+    h(
+      'p',
+      { class: 'film-reason', 'data-testid': 'film-reason' },
+      reasonSentence(reasons.map(title), contributions.length > 0),
+    ),
     h(
       'p',
       { class: 'quiet' },
@@ -145,4 +145,12 @@ function reasonsOf(explanation: DescribedExplanation | null, { films }: Catalogu
       }),
     ),
   ];
+}
+
+/** Why a film is ranked, in one sentence. `watched`: whether the visitor has watched a film. */
+export function reasonSentence(reasons: readonly string[], watched: boolean): string {
+  if (!watched) return 'Popular. You have watched no film yet.';
+  return reasons.length === 0
+    ? 'No film that you watched raises this one above the others.'
+    : `Because you watched ${reasons.join(' and ')}.`;
 }

@@ -24,6 +24,7 @@ export type PageActions = Omit<CardActions, 'openFilm'> &
   ControlActions &
   PrivacyActions & {
     showNewList(): void;
+    dismissError(): void;
     undo(): void;
     retry(): void;
   };
@@ -85,6 +86,8 @@ export function page(
     use.element,
     live,
   );
+  // An error of one dialog does not stay for the next. The event does not bubble.
+  root.addEventListener('close', () => given.dismissError(), { capture: true });
   const parts = [top, notice, loading, story, network, ...panes, ...shop, how, bar, data, end];
   return (next) => {
     state = next;
@@ -122,11 +125,20 @@ function banner(): { element: HTMLElement; render(state: ShopState): void } {
   };
 }
 
-function bannerText({ update, switching, backgroundError }: ShopState): string {
+function bannerText({
+  update,
+  switching,
+  backgroundError,
+  settings,
+  catalogue,
+}: ShopState): string {
   if (switching) return 'Switching the compute backend. Your history is kept.';
   const connection = update?.connection;
   if (connection?.state === 'offline') {
-    return 'Offline: the small model keeps ranking the last list. Nothing is sent.';
+    const searches = settings.search !== 'off' && catalogue?.calibration.searches !== false;
+    return searches
+      ? 'Offline: this device ranks the last list and searches the catalogue. Nothing is sent.'
+      : 'Offline: this device ranks the last list. Nothing is sent.';
   }
   if (connection?.state === 'failing') {
     const retry =

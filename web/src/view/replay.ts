@@ -76,7 +76,7 @@ export function replayTile(server: string, address: string): View {
     h(
       'p',
       { class: 'quiet' },
-      'Ratings of other visitors were trained on, of all dates. The weight of the two models and ' +
+      'The models were trained on earlier and later ratings of other visitors. The weight of the two models and ' +
         'the rule for calls were fitted to visitors who are neither trained on nor replayed. ' +
         '“Small model only” learns from the clicks and never calls.',
     ),
@@ -124,9 +124,8 @@ export function replayTile(server: string, address: string): View {
   };
 }
 
-function visitorsOf({ finished, phase }: ReplayState): string {
-  const count = finished + (phase === 'running' ? 1 : 0);
-  return count === 1 ? 'one visitor' : `${Math.max(1, count)} visitors`;
+function visitorsOf({ counted }: ReplayState): string {
+  return counted === 1 ? 'one visitor' : `${counted} visitors`;
 }
 
 function lineOf(
