@@ -199,9 +199,7 @@ async fn a_parameter_that_would_have_no_effect_is_refused() {
         lines(TestRequest::put(), "/v1/availability?dry_run=1", JSON, body),
         TestRequest::delete().uri("/v1/items/a?dry_run=1"),
     ] {
-        let reply = send(&app, request).await;
-        assert_eq!(reply.refusal(), "400 invalid_field");
-        assert_eq!(reply.problem().field.as_deref(), Some("dry_run"));
+        assert_eq!(send(&app, request).await.refusal(), "400 invalid_field dry_run");
     }
     assert_eq!(get(&app, "/v1/items").await.json()["items"], json!([]));
 }
