@@ -64,14 +64,14 @@ fn admit(access: Access, request: &ServiceRequest) -> Result<Option<Caller>, Api
     Ok(Some(caller))
 }
 
-/// No change takes a query. One that is ignored would do something else than its caller wants
-/// (`?dry_run=1`).
+/// No route with a body takes a query. One that is ignored would do something else than its caller
+/// wants (`?dry_run=1`).
 fn without_parameters(query: &str) -> Result<(), ApiError> {
     match form_urlencoded::parse(query.as_bytes()).next() {
         None => Ok(()),
         Some((name, _)) => Err(ApiError::InvalidField {
             field: shortened(&name),
-            detail: "expected no parameters in the query of a change".to_owned(),
+            detail: "expected no parameters: this route reads none from the query".to_owned(),
         }),
     }
 }

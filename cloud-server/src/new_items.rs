@@ -24,7 +24,7 @@ use tandem_storage::{Storage, StorageError, StoredItem};
 
 use crate::{
     embedded_texts::EmbeddedTexts, embedder::Embedder, live_items::ChangedTexts,
-    priority::yield_to_requests, state::AppState,
+    priority::yield_to_requests, state::AppState, storage::RepeatedErrors,
 };
 
 /// Time between two looks for new items.
@@ -60,14 +60,18 @@ impl NewItems {
             Reader { state, storage, embedder, loaded: None, embedded: EmbeddedTexts::default() };
         let run = move || {
             yield_to_requests();
-            let mut wait = POLL;
+            let (mut wait, mut failures) = (POLL, None);
             while matches!(stopped.recv_timeout(wait), Err(RecvTimeoutError::Timeout)) {
                 wait = match reader.read() {
                     // There may be more.
                     Ok(true) => Duration::ZERO,
                     Ok(false) => POLL,
                     Err(error) => {
-                        tracing::warn!(%error, "new items are not candidates yet");
+                        let reason = error.to_string();
+                        // Not at each attempt of an outage.
+                        if RepeatedErrors::line(&mut failures, &reason, Instant::now()).is_some() {
+                            tracing::warn!(error = reason, "new items are not candidates yet");
+                        }
                         RETRY
                     }
                 };

@@ -85,14 +85,21 @@ function reached() {
   at('connection').dataset.state = 'online';
 }
 
+/** The message of such an answer is for programs. */
+function databaseIsAway(error) {
+  return error.status === 503 && /storage does not answer/.test(error.message);
+}
+
 function failed(error) {
   const since = lastAnswer === null ? '' : ` What is shown is of ${moment(lastAnswer)}.`;
+  const silent = error instanceof Gone ? 'server' : databaseIsAway(error) ? 'database' : null;
   at('gone').textContent =
-    error instanceof Gone
-      ? `The server does not answer.${since} The page tries again.`
-      : error.message;
+    silent === null
+      ? error.message
+      : `The ${silent} does not answer.${since} The page tries again.`;
   at('gone').hidden = false;
-  at('connection').textContent = error instanceof Gone ? 'No connection' : 'Refused';
+  at('connection').textContent =
+    silent === null ? 'Refused' : silent === 'server' ? 'No connection' : 'No database';
   at('connection').dataset.state = 'failing';
 }
 

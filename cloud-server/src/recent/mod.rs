@@ -19,7 +19,8 @@ use crate::{error::ErrorCause, worker::JobOutput};
 use errors::RecentErrors;
 use minutes::Minutes;
 
-/// Routes of monitoring and of the admin page itself: they are no work for visitors.
+/// Routes of monitoring and of the admin page itself: they are no work for visitors. Only their
+/// errors count.
 const OWN: [&str; 7] =
     ["/livez", "/readyz", "/metrics", "/admin", "/v1/admin", "/v1/releases", "/v1/status"];
 /// Probes answer with 503 while the server starts and stops, which is no failure.
@@ -73,7 +74,9 @@ impl Recent {
                 request: id,
             });
         }
-        if OWN.contains(&route) {
+        // An upload or an activation that is refused is what an operator looks for.
+        let is_error = status >= 400 && !PROBES.contains(&route);
+        if OWN.contains(&route) && !is_error {
             return;
         }
         let mut minutes = lock(&self.minutes);

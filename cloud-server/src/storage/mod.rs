@@ -22,33 +22,33 @@ use tandem_storage::StorageError;
 
 use crate::error::ApiError;
 
-/// Time between two lines of the log about refused requests.
+/// Time between two lines of the log about failures of the storage.
 const BETWEEN_LINES: Duration = Duration::from_secs(1);
 /// The same, if the reason is that of the line before.
 const BETWEEN_REPEATED: Duration = Duration::from_secs(30);
 
-/// What the log says of the requests that the storage refused.
+/// Failures of which each has the same cause: the log names it from time to time.
 #[derive(Debug)]
-struct RefusalLog {
+pub(crate) struct RepeatedErrors {
     /// The last line.
     reason: String,
     at: Instant,
-    /// Number of requests since then.
-    refused: u64,
+    /// Number of failures since then.
+    since: u64,
 }
 
-impl RefusalLog {
-    /// Counts a refused request, and returns the number of those that a line of the log is due for.
-    fn line(log: &mut Option<Self>, reason: &str, now: Instant) -> Option<u64> {
-        let before = log.as_ref().map_or(0, |last| last.refused);
+impl RepeatedErrors {
+    /// Counts a failure, and returns the number of those that a line of the log is due for.
+    pub(crate) fn line(log: &mut Option<Self>, reason: &str, now: Instant) -> Option<u64> {
+        let before = log.as_ref().map_or(0, |last| last.since);
         if let Some(last) = log {
             let pause = if last.reason == reason { BETWEEN_REPEATED } else { BETWEEN_LINES };
             if now.duration_since(last.at) < pause {
-                last.refused += 1;
+                last.since += 1;
                 return None;
             }
         }
-        *log = Some(Self { reason: reason.to_owned(), at: now, refused: 0 });
+        *log = Some(Self { reason: reason.to_owned(), at: now, since: 0 });
         Some(before + 1)
     }
 }
@@ -56,10 +56,10 @@ impl RefusalLog {
 /// The answer to a request that the storage could not serve; its reason goes to the log.
 pub(crate) fn refusal(error: &StorageError) -> ApiError {
     // During an outage every request fails at once: the log says it from time to time.
-    static LOG: Mutex<Option<RefusalLog>> = Mutex::new(None);
+    static LOG: Mutex<Option<RepeatedErrors>> = Mutex::new(None);
     let reason = error.to_string();
     let mut log = LOG.lock().unwrap_or_else(PoisonError::into_inner);
-    let line = RefusalLog::line(&mut log, &reason, Instant::now());
+    let line = RepeatedErrors::line(&mut log, &reason, Instant::now());
     drop(log);
     if let Some(requests) = line {
         tracing::error!(error = reason, requests, "the storage refused requests");
@@ -82,7 +82,7 @@ mod tests {
     fn an_outage_is_in_the_log_at_once_and_then_every_half_minute() {
         let (mut log, start) = (None, Instant::now());
         let mut line = |reason: &str, ms| {
-            RefusalLog::line(&mut log, reason, start + Duration::from_millis(ms))
+            RepeatedErrors::line(&mut log, reason, start + Duration::from_millis(ms))
         };
         assert_eq!(line("gone", 0), Some(1));
         assert_eq!(line("gone", 10), None);

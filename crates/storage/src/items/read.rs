@@ -77,8 +77,9 @@ impl Storage {
         .await
     }
 
-    /// Lists or searches items. Without a text they are ordered by id (by bytes), with one by how
-    /// well they match; the order of matches differs between the databases.
+    /// Lists or searches items. Without a text they are ordered by id (by bytes). With one, the item
+    /// with this id comes first, then the others by how well they match; the order of matches
+    /// differs between the databases.
     ///
     /// # Errors
     /// See [`StorageError`].
@@ -88,12 +89,14 @@ impl Storage {
             let Some((statement, value)) = find(&database, text.as_deref(), after) else {
                 return Ok(Vec::new());
             };
+            let id = text.as_deref().map_or("", str::trim).to_owned();
             let rows: Vec<ItemRow> = with_reader!(&database, connection => {
                 sqlx::query_as(constant(statement))
                     .bind(category)
                     .bind(available)
                     .bind(value)
                     .bind(i64::from(limit))
+                    .bind(id)
                     .fetch_all(connection)
                     .await?
             });
@@ -133,8 +136,8 @@ impl Storage {
     }
 }
 
-/// The statement of a query and its third value: the text or the last id. `None` if nothing can be
-/// found, because the text has no word.
+/// The statement of a query and its third value: the text or the last id. The fifth is the text as
+/// an id, empty without one. `None` if nothing can be found, because the text has no word.
 fn find(
     database: &Database,
     text: Option<&str>,
@@ -144,21 +147,22 @@ fn find(
         (Database::Sqlite { .. }, None) => Some((
             format!(
                 "SELECT {COLUMNS_SQLITE} FROM items {AVAILABILITY} WHERE {FILTER_SQLITE} \
-                 AND ($3 IS NULL OR id > $3) ORDER BY id LIMIT $4"
+                 AND ($3 IS NULL OR id > $3) AND $5 = '' ORDER BY id LIMIT $4"
             ),
             after,
         )),
         (Database::Postgres(_), None) => Some((
             format!(
                 "SELECT {COLUMNS_POSTGRES} FROM items {AVAILABILITY} WHERE {FILTER_POSTGRES} \
-                 AND ($3::text IS NULL OR id > $3) ORDER BY id LIMIT $4"
+                 AND ($3::text IS NULL OR id > $3) AND $5 = '' ORDER BY id LIMIT $4"
             ),
             after,
         )),
         (Database::Sqlite { .. }, Some(text)) => Some((
             format!(
                 "SELECT {COLUMNS_SQLITE} FROM item_search JOIN items ON number = item_search.rowid \
-                 {AVAILABILITY} WHERE item_search MATCH $3 AND {FILTER_SQLITE} ORDER BY rank, id LIMIT $4"
+                 {AVAILABILITY} WHERE item_search MATCH $3 AND {FILTER_SQLITE} \
+                 ORDER BY id <> $5, rank, id LIMIT $4"
             ),
             Some(sqlite_query(text)?),
         )),
@@ -166,7 +170,7 @@ fn find(
             format!(
                 "SELECT {COLUMNS_POSTGRES} FROM items {AVAILABILITY}, to_tsquery('simple', $3) AS wanted \
                  WHERE search @@ wanted AND {FILTER_POSTGRES} \
-                 ORDER BY ts_rank(search, wanted) DESC, items.id LIMIT $4"
+                 ORDER BY items.id <> $5, ts_rank(search, wanted) DESC, items.id LIMIT $4"
             ),
             Some(postgres_query(text)?),
         )),

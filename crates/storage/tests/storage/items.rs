@@ -94,6 +94,21 @@ fn an_upsert_adds_changes_and_leaves_what_is_the_same() {
 }
 
 #[test]
+fn the_item_with_the_searched_id_is_found_first() {
+    on_each(|database| {
+        let storage = database.open();
+        let items: Vec<NewItem> =
+            (1..200).map(|number| item(&format!("g{number}"), "Shoe", "Shoes")).collect();
+        upsert(&storage, &items);
+        for id in ["g1", "g19"] {
+            let text = Some(format!(" {id} "));
+            let found = find(&storage, ItemQuery { text, limit: 3, ..ItemQuery::default() });
+            assert_eq!((found.len(), found[0].as_str()), (3, id), "{found:?}");
+        }
+    });
+}
+
+#[test]
 fn availability_is_set_in_bulk_and_stays_when_an_item_is_sent_again() {
     on_each(|database| {
         let storage = database.open();
