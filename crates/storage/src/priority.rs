@@ -24,7 +24,7 @@ fn lower(nice: i32) {
         size: size_of::<libc::sched_attr>() as u32,
         sched_policy: 0,
         // The policy that an administrator has given to the process stays.
-        sched_flags: libc::SCHED_FLAG_KEEP_POLICY as u64,
+        sched_flags: u64::from(libc::SCHED_FLAG_KEEP_POLICY.cast_unsigned()),
         sched_nice: nice,
         sched_priority: 0,
         sched_runtime: SLICE,
