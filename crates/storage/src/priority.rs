@@ -42,7 +42,8 @@ fn lower(nice: i32) {
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use std::{fs, thread};
 
