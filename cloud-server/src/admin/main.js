@@ -85,21 +85,21 @@ function reached() {
   at('connection').dataset.state = 'online';
 }
 
-/** The message of such an answer is for programs. */
-function databaseIsAway(error) {
-  return error.status === 503 && /storage does not answer/.test(error.message);
+function capitalised(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 function failed(error) {
   const since = lastAnswer === null ? '' : ` What is shown is of ${moment(lastAnswer)}.`;
-  const silent = error instanceof Gone ? 'server' : databaseIsAway(error) ? 'database' : null;
+  // What programs should do, after the semicolon, the page does.
+  const [cause] = error.message.split(';');
+  const passing =
+    error instanceof Gone ? 'The server does not answer' : error.status === 503 ? cause : null;
   at('gone').textContent =
-    silent === null
-      ? error.message
-      : `The ${silent} does not answer.${since} The page tries again.`;
+    passing === null ? error.message : `${capitalised(passing)}.${since} The page tries again.`;
   at('gone').hidden = false;
   at('connection').textContent =
-    silent === null ? 'Refused' : silent === 'server' ? 'No connection' : 'No database';
+    passing === null ? 'Refused' : error instanceof Gone ? 'No connection' : 'Unavailable';
   at('connection').dataset.state = 'failing';
 }
 

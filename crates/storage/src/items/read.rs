@@ -89,16 +89,18 @@ impl Storage {
             let Some((statement, value)) = find(&database, text.as_deref(), after) else {
                 return Ok(Vec::new());
             };
-            let id = text.as_deref().map_or("", str::trim).to_owned();
+            let id = text.as_deref().map(|text| text.trim().to_owned());
             let rows: Vec<ItemRow> = with_reader!(&database, connection => {
-                sqlx::query_as(constant(statement))
+                let query = sqlx::query_as(constant(statement))
                     .bind(category)
                     .bind(available)
                     .bind(value)
-                    .bind(i64::from(limit))
-                    .bind(id)
-                    .fetch_all(connection)
-                    .await?
+                    .bind(i64::from(limit));
+                let query = match id {
+                    Some(id) => query.bind(id),
+                    None => query,
+                };
+                query.fetch_all(connection).await?
             });
             Ok(rows.into_iter().map(item).collect())
         })
@@ -136,8 +138,8 @@ impl Storage {
     }
 }
 
-/// The statement of a query and its third value: the text or the last id. The fifth is the text as
-/// an id, empty without one. `None` if nothing can be found, because the text has no word.
+/// The statement of a query and its third value: the text or the last id. With a text, the
+/// fifth is the text as an id. `None` if nothing can be found, because the text has no word.
 fn find(
     database: &Database,
     text: Option<&str>,
@@ -147,14 +149,14 @@ fn find(
         (Database::Sqlite { .. }, None) => Some((
             format!(
                 "SELECT {COLUMNS_SQLITE} FROM items {AVAILABILITY} WHERE {FILTER_SQLITE} \
-                 AND ($3 IS NULL OR id > $3) AND $5 = '' ORDER BY id LIMIT $4"
+                 AND ($3 IS NULL OR id > $3) ORDER BY id LIMIT $4"
             ),
             after,
         )),
         (Database::Postgres(_), None) => Some((
             format!(
                 "SELECT {COLUMNS_POSTGRES} FROM items {AVAILABILITY} WHERE {FILTER_POSTGRES} \
-                 AND ($3::text IS NULL OR id > $3) AND $5 = '' ORDER BY id LIMIT $4"
+                 AND ($3::text IS NULL OR id > $3) ORDER BY id LIMIT $4"
             ),
             after,
         )),
