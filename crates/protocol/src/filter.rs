@@ -6,7 +6,7 @@ use serde::{
 };
 
 /// The largest whole number below which a floating point number stores each one.
-const LARGEST_EXACT: u64 = 1 << 53;
+const LARGEST_EXACT: u128 = 1 << 53;
 
 /// Conditions that candidates must meet: all of those that are given. An empty list is no
 /// condition. Texts are compared exactly.
@@ -55,7 +55,8 @@ pub struct PriceRange {
     pub max: Option<f64>,
 }
 
-/// A value of an attribute. Whole numbers above 2^53 are refused, as in items: they would be rounded.
+/// A value of an attribute. Whole numbers above 2^53 are refused, as in items: they would be
+/// rounded.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
@@ -69,15 +70,18 @@ pub enum FilterValue {
     Text(String),
 }
 
-impl FilterValue {
-    fn whole<E: Error>(size: u64, number: f64, found: Unexpected<'_>) -> Result<Self, E> {
-        if size > LARGEST_EXACT {
-            let expected = "a number of at most 16 digits, up to 9007199254740992; \
-                            write a longer one as a text";
-            return Err(E::invalid_value(found, &expected));
-        }
-        Ok(Self::Number(number))
+/// A whole number of JSON as the value of an attribute, in items and in filters.
+///
+/// # Errors
+/// If it is above 2^53: a floating point number would round it.
+pub fn exact_number<E: Error>(number: i128) -> Result<f64, E> {
+    if number.unsigned_abs() > LARGEST_EXACT {
+        let found = format!("integer `{number}`");
+        let expected = "a number of at most 16 digits, up to 9007199254740992; \
+                        write a longer one as a text";
+        return Err(E::invalid_value(Unexpected::Other(&found), &expected));
     }
+    Ok(number as f64)
 }
 
 impl<'de> Deserialize<'de> for FilterValue {
@@ -96,11 +100,11 @@ impl<'de> Deserialize<'de> for FilterValue {
             }
 
             fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
-                FilterValue::whole(number, number as f64, Unexpected::Unsigned(number))
+                exact_number(number.into()).map(FilterValue::Number)
             }
 
             fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
-                FilterValue::whole(number.unsigned_abs(), number as f64, Unexpected::Signed(number))
+                exact_number(number.into()).map(FilterValue::Number)
             }
 
             fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {

@@ -34,7 +34,7 @@ pub use event::{
     DisagreementReport, Event, EventKind, EventsRequest, EventsResponse, ForgetResponse,
     LoggedEvent,
 };
-pub use filter::{FilterValue, ItemFilter, PriceRange};
+pub use filter::{FilterValue, ItemFilter, PriceRange, exact_number};
 pub use item::ItemId;
 pub use manifest::{
     Artifact, CatalogueInfo, Counts, LanguageModelCalibration, LanguageModelInfo, MAX_POPULAR,

@@ -531,7 +531,8 @@ min?: number | null,
 max?: number | null, };
 
 /**
- * A value of an attribute. Whole numbers above 2^53 are refused, as in items: they would be rounded.
+ * A value of an attribute. Whole numbers above 2^53 are refused, as in items: they would be
+ * rounded.
  */
 export type FilterValue = boolean | number | string;
 

@@ -6,12 +6,9 @@ use serde::{
     Deserialize, Deserializer,
     de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor},
 };
-use tandem_protocol::ItemId;
+use tandem_protocol::{ItemId, exact_number};
 
 use super::item::{AttributeValue, NewItem, shown};
-
-/// The largest whole number below which a floating point number stores each one.
-const LARGEST_EXACT: u64 = 1 << 53;
 
 /// The JSON of a [`NewItem`]: `null` is as good as no field, and the fields that only a server sets
 /// are ignored.
@@ -144,17 +141,8 @@ struct Value {
 }
 
 impl Value {
-    fn whole<E: Error>(
-        self,
-        size: u64,
-        number: f64,
-        found: Unexpected<'_>,
-    ) -> Result<Option<AttributeValue>, E> {
-        if self.is_sent && size > LARGEST_EXACT {
-            let expected = "a number of at most 16 digits, up to 9007199254740992; \
-                            write a longer one as a text";
-            return Err(E::invalid_value(found, &expected));
-        }
+    fn whole<E: Error>(self, number: i128) -> Result<Option<AttributeValue>, E> {
+        let number = if self.is_sent { exact_number(number)? } else { number as f64 };
         Ok(Some(AttributeValue::Number(number)))
     }
 }
@@ -183,11 +171,11 @@ impl<'de> Visitor<'de> for Value {
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
-        self.whole(number, number as f64, Unexpected::Unsigned(number))
+        self.whole(number.into())
     }
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
-        self.whole(number.unsigned_abs(), number as f64, Unexpected::Signed(number))
+        self.whole(number.into())
     }
 
     fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
