@@ -27,7 +27,7 @@ const BETWEEN_LINES: Duration = Duration::from_secs(1);
 /// The same, if the reason is that of the line before.
 const BETWEEN_REPEATED: Duration = Duration::from_secs(30);
 
-/// Failures of which each has the same cause: the log names it from time to time.
+/// Failures that repeat, as in an outage: the log names them from time to time.
 #[derive(Debug)]
 pub(crate) struct RepeatedErrors {
     /// The last line.
