@@ -113,8 +113,10 @@ pub(crate) async fn next_chunk(
 /// Parses JSON. The error names the field if there is one.
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     // `serde` would accept an array as the fields of a struct in order.
-    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
-        return Err(ApiError::InvalidRequest { detail: "expected a JSON object".to_owned() });
+    let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
+    if first != Some(&b'{') {
+        let detail = format!("expected a JSON object, found {}", kind_of(first.copied()));
+        return Err(ApiError::InvalidRequest { detail });
     }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
@@ -123,6 +125,17 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     })?;
     json.end().map_err(|error| json_error(None, &error))?;
     Ok(value)
+}
+
+/// What a body is that begins with this byte and is no object.
+fn kind_of(first: Option<u8>) -> &'static str {
+    match first {
+        None => "an empty body",
+        Some(b'[') => "an array",
+        Some(b'"') => "a JSON string",
+        Some(b'-' | b'0'..=b'9') => "a number",
+        Some(_) => "text that is not JSON",
+    }
 }
 
 fn json_error(path: Option<String>, error: &serde_json::Error) -> ApiError {

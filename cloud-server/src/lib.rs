@@ -60,6 +60,7 @@ mod metrics;
 mod models;
 mod new_items;
 mod origin;
+mod popularity;
 mod priority;
 mod problem_json;
 

@@ -19,7 +19,7 @@ use tandem_generator::{
     llama::TextEmbedder,
     ranking_signals::{RankingSignals, TextTable},
 };
-use tandem_protocol::ItemId;
+use tandem_protocol::{EngineKind, ItemId};
 use tandem_storage::{Storage, StorageError, StoredItem};
 
 use crate::{
@@ -56,8 +56,15 @@ impl NewItems {
         embedder: Option<Embedder>,
     ) -> io::Result<Self> {
         let (stop, stopped) = channel::<()>();
-        let mut reader =
-            Reader { state, storage, embedder, loaded: None, embedded: EmbeddedTexts::default() };
+        let mut reader = Reader {
+            state,
+            storage,
+            embedder,
+            loaded: None,
+            embedded: EmbeddedTexts::default(),
+            missing: None,
+            is_missing_told: false,
+        };
         let run = move || {
             yield_to_requests();
             let (mut wait, mut failures) = (POLL, None);
@@ -116,11 +123,16 @@ struct Reader {
     /// The loaded model.
     loaded: Option<TextEmbedder>,
     embedded: EmbeddedTexts,
+    /// What the default model lacks to rank the new items that were read, if it may lack something.
+    missing: Option<&'static str>,
+    /// Whether the log says so.
+    is_missing_told: bool,
 }
 
 impl Reader {
     /// Reads some of the items that changed. Returns whether there were any.
     fn read(&mut self) -> Result<bool, ReadError> {
+        self.tell_missing();
         let recommender = self.state.recommender();
         let table = recommender.signals.as_deref().and_then(RankingSignals::text);
         let batch = if table.is_some() && self.embedder.is_some() { EMBEDDED } else { READ };
@@ -179,6 +191,11 @@ impl Reader {
     ) -> Result<Vec<Option<AddedText>>, ReadError> {
         let table = signals.and_then(RankingSignals::text);
         let (Some(table), Some(embedder)) = (table, &self.embedder) else {
+            self.missing = Some(if table.is_some() {
+                "start the server with --embedder"
+            } else {
+                "the release has no text vectors; make one with an embedding model"
+            });
             return Ok(items.map(|_| None).collect());
         };
         let template = &table.space().source.template;
@@ -203,6 +220,24 @@ impl Reader {
             "read the texts of new items"
         );
         Ok(added)
+    }
+}
+
+impl Reader {
+    /// Says once in the log why the default model ranks no new items, if it needs their texts. The
+    /// model may still be loading when the items are read.
+    fn tell_missing(&mut self) {
+        let Some(missing) = self.missing.filter(|_| !self.is_missing_told) else { return };
+        let models = &self.state.recommender().models;
+        let engine = models.iter().next().and_then(|model| model.status().engine);
+        if engine == Some(EngineKind::ItemTokens) {
+            self.is_missing_told = true;
+            tracing::warn!(
+                missing,
+                "items that the catalogue of the release lacks are on no list: the item-token model \
+                 ranks them by their texts"
+            );
+        }
     }
 }
 

@@ -43,6 +43,8 @@ use crate::{
 const WORKER_PATIENCE: Duration = Duration::from_millis(300);
 /// Time in which the last traces are sent.
 const TRACES_PATIENCE: Duration = Duration::from_secs(2);
+/// Time in which the storage finishes what it writes. A file of SQLite is one file after it.
+const STORAGE_PATIENCE: Duration = Duration::from_secs(2);
 /// Part of the time of a shutdown in which waiting requests are told that they are not served.
 const REFUSAL_TIME: Duration = Duration::from_millis(500);
 /// Time in which requests that were on their way arrive.
@@ -213,12 +215,24 @@ pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, S
     } else {
         Shutdown::GenerationRunning
     };
+    if let Some(storage) = &state.storage {
+        close(storage);
+    }
     match outcome {
         Ok(()) => {
             tracing::info!("stopped");
             Ok(shutdown)
         }
         Err(error) => Err(StartFailure { error, shutdown }),
+    }
+}
+
+/// Closes the storage, unless a long change keeps it open: then it ends with the process, and nothing
+/// of it is stored.
+fn close(storage: &Storage) {
+    let closing = tokio::time::timeout(STORAGE_PATIENCE, storage.close());
+    if storage.block_on(async { closing.await }).is_err() {
+        tracing::info!("a change of the storage was not finished; nothing of it is stored");
     }
 }
 

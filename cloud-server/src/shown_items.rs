@@ -9,7 +9,7 @@ use std::{
 use serde::Serialize;
 use tandem_dataset::{Catalogue, Item};
 use tandem_protocol::ItemId;
-use tandem_storage::{AttributeValue, Storage, StoredItem};
+use tandem_storage::{AttributeValue, Storage, StoredItem, serialize_price};
 
 use crate::{access::Role, live_items::LiveItems};
 
@@ -31,7 +31,7 @@ pub(crate) struct ShownItem {
     brand: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     year: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_price")]
     price: Option<f64>,
     /// The fields of the database that pages do not show, so that the item can be sent back. Absent
     /// for callers with a public key.

@@ -235,7 +235,13 @@ test('a search finds items, and a history has a preview', async () => {
     await logIn(page);
     await open(page, 'Catalogue');
     await page.getByText('The history is empty').waitFor();
-    await page.getByLabel('Search by title or id').fill('number 7');
+    await page.getByText('1 to 12 are shown').waitFor();
+    await page.getByRole('button', { name: 'Next page of items' }).click();
+    await page.getByText('13 to 24 are shown').waitFor();
+    await page.getByRole('button', { name: 'Previous page of items' }).click();
+    await page.getByText('1 to 12 are shown').waitFor();
+    assert.ok(await page.getByRole('button', { name: 'Previous page of items' }).isDisabled());
+    await page.getByLabel('Search by words or id').fill('number 7');
     await page.getByText('1 of 40 items').waitFor();
     await page.getByRole('button', { name: 'Add Lamp number 7 to the history' }).click();
     await page.getByText('ordered by the model language-model').waitFor();
@@ -244,8 +250,8 @@ test('a search finds items, and a history has a preview', async () => {
     assert.ok(!(await rows.allTextContents()).some((text) => text.includes('Lamp number 7i7')));
     await page.getByRole('button', { name: 'Remove Lamp number 7 from the history' }).click();
     await page.getByText('by popularity').waitFor();
-    await page.getByLabel('Search by title or id').fill('<img src=x onerror=alert(1)>');
-    await page.getByText('No item has this text').waitFor();
+    await page.getByLabel('Search by words or id').fill('<img src=x onerror=alert(1)>');
+    await page.getByText('No item has these words').waitFor();
   });
 });
 
@@ -260,10 +266,10 @@ test('all views count the same items, and a deleted one is not called unavailabl
   await call('PUT', 'availability', 'id,available\ni9,no\n');
   await inPage(async (page) => {
     await logIn(page);
-    await page.getByText('40 items (1 only in the database, 1 more deleted).').waitFor();
+    await page.getByText('40 items (1 only in the database, 1 of the release deleted).').waitFor();
     await open(page, 'Catalogue');
     const state = async (title) => {
-      await page.getByLabel('Search by title or id').fill(title);
+      await page.getByLabel('Search by words or id').fill(title);
       const found = page.getByRole('region', { name: 'Items', exact: true }).getByRole('row');
       await found.filter({ hasText: title }).waitFor();
       return found.filter({ hasText: title }).locator('.badge').allTextContents();

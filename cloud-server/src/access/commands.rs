@@ -10,6 +10,9 @@ use super::{
 };
 use crate::{origin::Origin, secrets::Secret};
 
+/// Maximum number of characters of a key's name.
+const MAX_NAME: usize = 100;
+
 /// Makes, lists and revokes keys. A running server reads the file again on SIGHUP.
 #[derive(Debug, Args)]
 pub struct KeysCommand {
@@ -26,7 +29,7 @@ enum Action {
         #[arg(long, value_name = "FILE")]
         file: PathBuf,
         /// Name of the key's user, for example a shop.
-        #[arg(long)]
+        #[arg(long, value_parser = key_name)]
         name: String,
         /// What the key allows.
         #[arg(long, default_value = "public")]
@@ -52,6 +55,24 @@ enum Action {
         /// The key's id, as `list` prints it.
         id: String,
     },
+}
+
+/// A name that lists and the admin page can show in a line.
+fn key_name(text: &str) -> Result<String, String> {
+    let name = text.trim();
+    let found = name.chars().count();
+    if found == 0 {
+        return Err("expected the name of the key's user, found none".to_owned());
+    }
+    if found > MAX_NAME {
+        return Err(format!("expected at most {MAX_NAME} characters, found {found}"));
+    }
+    match name.chars().find(|character| character.is_control()) {
+        Some(control) => {
+            Err(format!("expected no control characters, found {}", control.escape_default()))
+        }
+        None => Ok(name.to_owned()),
+    }
 }
 
 impl KeysCommand {
@@ -148,6 +169,21 @@ mod tests {
         assert!(stored.find(&key[1..]).is_none());
         let admin = keys(&file, &["new", "--name", "shop", "--kind", "admin"]).unwrap();
         assert!(admin.starts_with("tandem_admin_"), "{admin}");
+    }
+
+    #[test]
+    fn a_name_fits_in_a_line() {
+        assert_eq!(key_name(" my shop ").unwrap(), "my shop");
+        assert_eq!(key_name(&"é".repeat(MAX_NAME)).unwrap().chars().count(), MAX_NAME);
+        for (name, expected) in [
+            ("", "found none"),
+            (" ", "found none"),
+            ("a\nb", r"found \n"),
+            (&"x".repeat(MAX_NAME + 1), "found 101"),
+        ] {
+            let refusal = key_name(name).unwrap_err();
+            assert!(refusal.ends_with(expected), "{refusal}");
+        }
     }
 
     #[test]

@@ -11,6 +11,8 @@ export class Catalogue {
   #fail;
   /** The items of the preview's history, oldest first. */
   #history = [];
+  /** Number of items of the pages before. */
+  #offset = 0;
   /** Numbers of the newest search and the newest preview. */
   #searches = 0;
   #previews = 0;
@@ -40,11 +42,25 @@ export class Catalogue {
       autocomplete: 'off',
       oninput: () => {
         clearTimeout(this.#timer);
-        this.#timer = setTimeout(() => void this.#search(), PAUSE_MS);
+        this.#timer = setTimeout(() => this.#turn(0), PAUSE_MS);
       },
     });
     const found = h('p', { class: 'quiet', role: 'status' });
     const items = h('div', { id: 'found' });
+    const step = (text, label, by) =>
+      h(
+        'button',
+        {
+          type: 'button',
+          class: 'plain',
+          'aria-label': label,
+          onclick: () => this.#turn(this.#offset + by),
+        },
+        text,
+      );
+    const previous = step('Previous', 'Previous page of items', -SHOWN);
+    const next = step('Next', 'Next page of items', SHOWN);
+    const pages = h('div', { class: 'buttons', hidden: true }, previous, next);
     const history = h('div', { id: 'history' });
     const preview = h('div', { id: 'preview' });
     const all = [
@@ -52,30 +68,45 @@ export class Catalogue {
       h(
         'p',
         { class: 'lead' },
-        'Find items, and see what a visitor is recommended who has chosen them.',
+        'Find items, and see what a visitor is recommended who has chosen them. Popularity counts the interactions of the training log and those since then.',
       ),
       h(
         'div',
         { class: 'cards' },
-        card('Items', h('label', { for: 'search' }, 'Search by title or id'), input, found, items),
+        card('Items', h('label', { for: 'search' }, 'Search by words or id'), input, found, items, pages),
         card('Recommend for this history', history, preview),
       ),
     ];
-    return { all, input, found, items, history, preview };
+    return { all, input, found, items, pages, previous, next, history, preview };
+  }
+
+  /** Shows the page of items that begins there. */
+  #turn(offset) {
+    this.#offset = offset;
+    void this.#search();
   }
 
   async #search() {
     this.#searches += 1;
     const search = this.#searches;
-    const query = new URLSearchParams({ q: this.#parts.input.value, limit: String(SHOWN) });
+    const query = new URLSearchParams({
+      q: this.#parts.input.value,
+      limit: String(SHOWN),
+      offset: String(this.#offset),
+    });
     const answer = await this.#fail(() => this.#server.get(`admin/items?${query}`));
     // A later search has been sent.
     if (answer === undefined || search !== this.#searches) return;
-    this.#parts.found.textContent = found(answer);
+    const { pages, previous, next } = this.#parts;
+    const all = answer.found + answer.found_deleted;
+    this.#parts.found.textContent = found(answer, this.#offset);
+    pages.hidden = all <= SHOWN;
+    previous.disabled = this.#offset === 0;
+    next.disabled = this.#offset + SHOWN >= all;
     const rows = answer.items.map((item) => [
       [title(item), about(item)],
       state(item),
-      count(item.interactions),
+      count(Math.round(item.popularity)),
       h(
         'button',
         {
@@ -89,8 +120,8 @@ export class Catalogue {
     ]);
     this.#parts.items.replaceChildren(
       rows.length === 0
-        ? empty('No item has this text in its title or id.')
-        : table('Items', [['Item'], ['State'], ['Interactions', 'number'], ['']], rows),
+        ? empty('No item has these words, or this text in its id.')
+        : table('Items', [['Item'], ['State'], ['Popularity', 'number'], ['']], rows),
     );
   }
 
@@ -169,10 +200,13 @@ export class Catalogue {
 }
 
 /** How many items were found, and which of them are shown. */
-function found({ found: number, found_deleted: deleted, items_in_catalogue: all, items }) {
+function found({ found: number, found_deleted: deleted, items_in_catalogue: all, items }, offset) {
   const parts = [`${count(number)} of ${count(all)} items`];
   if (deleted > 0) parts.push(`${count(deleted)} deleted`);
-  if (number + deleted > items.length) parts.push(`the ${items.length} most frequent are shown`);
+  if (number + deleted > items.length) {
+    const [from, to] = [offset + 1, offset + items.length];
+    parts.push(`${count(from)} to ${count(to)} are shown, the most popular first`);
+  }
   return parts.join(', ');
 }
 

@@ -29,11 +29,16 @@ const loaded = new Map();
 /** Views by the fragment of the page's address: title, and a function that makes the view. */
 function views(server) {
   const catalogue = new Catalogue(server, guarded);
-  const simple = (path, page, interval) => () => {
+  const overview = async () => {
+    const answer = await server.get('admin/overview');
+    hasDatabase = answer.storage_answers !== false;
+    return answer;
+  };
+  const simple = (load, page, interval) => () => {
     let answer;
     return {
       load: async () => {
-        answer = await server.get(path);
+        answer = await load();
       },
       page: () => page(answer),
       interval: () => interval,
@@ -48,14 +53,19 @@ function views(server) {
     };
   };
   return {
-    overview: ['Overview', simple('admin/overview', overviewPage, OVERVIEW_MS)],
+    overview: ['Overview', simple(overview, overviewPage, OVERVIEW_MS)],
     releases: ['Releases', releases],
     catalogue: [
       'Catalogue',
-      () => ({ load: async () => {}, page: () => catalogue.page(), interval: () => null }),
+      () => ({
+        // Only for the state of the connection: the view asks by itself.
+        load: overview,
+        page: () => catalogue.page(),
+        interval: () => OVERVIEW_MS,
+      }),
     ],
-    events: ['Events', simple('admin/storage', eventsPage, STORAGE_MS)],
-    keys: ['Keys', simple('admin/keys', keysPage, STORAGE_MS)],
+    events: ['Events', simple(() => server.get('admin/storage'), eventsPage, STORAGE_MS)],
+    keys: ['Keys', simple(() => server.get('admin/keys'), keysPage, STORAGE_MS)],
   };
 }
 
@@ -77,12 +87,15 @@ async function guarded(task) {
 }
 
 let lastAnswer = null;
+/** Whether the server's database answers, if it has one. */
+let hasDatabase = true;
 
 function reached() {
   lastAnswer = current.lastAnswer;
   at('gone').hidden = true;
-  at('connection').textContent = `Updated ${moment(lastAnswer)}`;
-  at('connection').dataset.state = 'online';
+  const updated = `Updated ${moment(lastAnswer)}`;
+  at('connection').textContent = hasDatabase ? updated : `${updated}, without the database`;
+  at('connection').dataset.state = hasDatabase ? 'online' : 'failing';
 }
 
 function capitalised(text) {
@@ -126,7 +139,11 @@ function show(all) {
     if (isLoaded && shown && isSelecting()) return;
     if (isLoaded) {
       loaded.set(name, view);
-      keepPlace(() => content.replaceChildren(...view.page()));
+      const page = view.page();
+      // A view that keeps its elements is not touched: somebody may be typing in it.
+      if (page.some((element) => element.parentNode !== content)) {
+        keepPlace(() => content.replaceChildren(...page));
+      }
       shown = true;
     } else if (!shown) {
       const earlier = loaded.get(name)?.page();

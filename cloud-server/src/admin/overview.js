@@ -41,6 +41,7 @@ export function overviewPage(overview) {
         : ['Release ', h('code', {}, overview.release), ' is in use. '],
       `Version ${overview.version}.`,
     ),
+    ...notes(overview).map((text) => h('p', { class: 'note' }, text)),
     h('div', { class: 'tiles' }, ...tiles(overview)),
     h(
       'div',
@@ -57,9 +58,21 @@ export function overviewPage(overview) {
 function items({ items: all, items_added: added, items_deleted: deleted }) {
   const parts = [
     added === 0 ? null : `${count(added)} only in the database`,
-    deleted === 0 ? null : `${count(deleted)} more deleted`,
+    deleted === 0 ? null : `${count(deleted)} of the release deleted`,
   ].filter((part) => part !== null);
   return `${count(all)} items${parts.length === 0 ? '' : ` (${parts.join(', ')})`}`;
+}
+
+/** What the operator has to know, or to do. */
+function notes({ items_unranked: unranked, storage_answers: answers }) {
+  return [
+    answers === false
+      ? 'The database does not answer. Lists go on with what is known of the items; events and changes of items are refused until it answers.'
+      : null,
+    unranked === 0
+      ? null
+      : `${count(unranked)} items that only the database has are on no list. The language model of this release ranks new items by their texts: this needs the option --embedder and a release with text vectors. Texts are read some time after an item is stored.`,
+  ].filter((text) => text !== null);
 }
 
 function tiles({ hour, models, connections }) {

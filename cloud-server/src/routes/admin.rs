@@ -9,9 +9,9 @@ use actix_web::{
     web::{self, ServiceConfig},
 };
 use serde::{Deserialize, Serialize};
-use tandem_dataset::Item;
+use tandem_dataset::{Item, ItemIndex};
 use tandem_protocol::{EngineKind, HostedModel, ItemId, Problem};
-use tandem_storage::{EventCounts, Sizes};
+use tandem_storage::{EventCounts, SearchWords, Sizes};
 
 use super::{get, get_or_head, not_allowed, only_admin};
 use crate::{
@@ -22,6 +22,7 @@ use crate::{
     error::ApiError,
     files::blocking,
     live_items::ItemCounts,
+    popularity::Popularity,
     query::Query,
     recent::{Hour, RecentError},
     recommender::Recommender,
@@ -68,6 +69,12 @@ pub(crate) struct Overview {
     items_added: usize,
     /// Number of items of the catalogue that were deleted.
     items_deleted: usize,
+    /// Number of those that only the database has and the default model ranks in no list: it is an
+    /// item-token model, and they have no text vector, or not yet. 0 on a server that gets its lists
+    /// from others.
+    items_unranked: usize,
+    /// Whether the database answers; `null` without --storage.
+    storage_answers: Option<bool>,
     /// Name of the release in use; `null` without --release.
     release: Option<String>,
     /// Name of the artefacts in use.
@@ -117,6 +124,8 @@ pub(crate) async fn overview(state: web::Data<AppState>) -> HttpResponse {
         items: all,
         items_added: added,
         items_deleted: deleted,
+        items_unranked: unranked(&state, &recommender, added),
+        storage_answers: state.storage.as_ref().map(|storage| storage.check().is_ok()),
         release: state.releases.as_ref().map(|releases| releases.in_use()),
         artifacts: artifacts.current().hash().to_owned(),
         models: state.hosted_models().into_iter().map(model).collect(),
@@ -124,6 +133,16 @@ pub(crate) async fn overview(state: web::Data<AppState>) -> HttpResponse {
         hour: recent.hour(now),
         errors: recent.errors(),
     })
+}
+
+/// The number of the `added` items that the default model cannot rank.
+fn unranked(state: &AppState, recommender: &Recommender, added: usize) -> usize {
+    let engine = recommender.models.iter().next().and_then(|model| model.status().engine);
+    if engine != Some(EngineKind::ItemTokens) {
+        return 0;
+    }
+    let items = state.items.added(&recommender.catalogue);
+    added.saturating_sub(items.map_or(0, |items| items.texts()))
 }
 
 /// The response of `GET /v1/admin/storage`.
@@ -249,11 +268,15 @@ pub(crate) async fn keys(state: web::Data<AppState>) -> HttpResponse {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ItemsQuery {
-    /// A part of the title or the id, in any case (default: all items).
+    /// Words that title, brand, categories or id must have, the last one as the beginning of a word;
+    /// or a part of the id, in any case (default: all items).
     #[serde(default)]
     q: String,
     /// Maximum number of items, 1 to 100 (default: 30).
     limit: Option<usize>,
+    /// Number of items to leave out: those of the pages before (default: 0).
+    #[serde(default)]
+    offset: usize,
 }
 
 /// The response of `GET /v1/admin/items`.
@@ -265,7 +288,7 @@ pub(crate) struct FoundItems {
     found_deleted: usize,
     /// Number of items of the catalogue and of the database that were not deleted.
     items_in_catalogue: usize,
-    /// The items with the most interactions first.
+    /// The item whose id was searched, then those that were chosen most.
     items: Vec<CatalogueItem>,
 }
 
@@ -276,16 +299,16 @@ pub(crate) struct CatalogueItem {
     title: String,
     year: Option<u16>,
     genres: Vec<String>,
-    /// Number of interactions in the training data.
-    interactions: u32,
+    /// How often it was chosen, in the training log and since then, as in `GET /v1/items/popular`.
+    popularity: f64,
     /// Whether it can be recommended: it is not hidden by the database.
     available: bool,
     /// Whether it was deleted from the database.
     deleted: bool,
 }
 
-/// Items of the catalogue in use, and those that only the database has, by a part of their title or
-/// id.
+/// Items of the catalogue in use, and those that only the database has, by words of their texts or by
+/// a part of their id.
 #[utoipa::path(
     get, path = "/v1/admin/items", tag = "admin", params(ItemsQuery),
     responses(
@@ -298,7 +321,7 @@ pub(crate) async fn find_items(
     state: web::Data<AppState>,
     query: Result<Query<ItemsQuery>, ApiError>,
 ) -> Result<HttpResponse, ApiError> {
-    let Query(ItemsQuery { q, limit }) = query?;
+    let Query(ItemsQuery { q, limit, offset }) = query?;
     let limit = limit.unwrap_or(DEFAULT_FOUND);
     if !(1..=MAX_FOUND).contains(&limit) {
         return Err(ApiError::InvalidField {
@@ -308,32 +331,47 @@ pub(crate) async fn find_items(
     }
     let state = state.into_inner();
     // A large catalogue takes a while.
-    let found = blocking(move || find(&state, &q.trim().to_lowercase(), limit)).await?;
+    let found = blocking(move || find(&state, q.trim(), offset, limit)).await?;
     Ok(uncached(&found))
 }
 
-fn find(state: &Arc<AppState>, wanted: &str, limit: usize) -> FoundItems {
+fn find(state: &Arc<AppState>, wanted: &str, offset: usize, limit: usize) -> FoundItems {
     let recommender = state.recommender();
     let catalogue = &recommender.catalogue;
-    let contains = |text: &str| wanted.is_empty() || text.to_lowercase().contains(wanted);
+    let (words, part_of_id) = (SearchWords::new(wanted), wanted.to_lowercase());
+    let is_found = |item: &Item| {
+        let texts = [item.id.as_str(), &item.title, &item.brand].into_iter();
+        wanted.is_empty()
+            || item.id.as_str().to_lowercase().contains(&part_of_id)
+            || words.are_in(texts.chain(item.genres.iter().map(String::as_str)))
+    };
     let added = state.items.added(catalogue);
     let added: Vec<&Item> = added.iter().flat_map(|added| added.items()).collect();
-    let mut found: Vec<&Item> = catalogue
-        .items()
-        .iter()
-        .chain(added.iter().copied())
-        .filter(|item| contains(&item.title) || contains(item.id.as_str()))
-        .collect();
-    let found_deleted = found.iter().filter(|item| state.items.is_deleted(&item.id)).count();
+    let known = catalogue.indices().map(|index| (Some(index), catalogue.get(index)));
+    let added = added.into_iter().map(|item| (None, item));
+    let found: Vec<(Option<ItemIndex>, &Item)> =
+        known.chain(added).filter(|(_, item)| is_found(item)).collect();
+    let found_deleted = found.iter().filter(|(_, item)| state.items.is_deleted(&item.id)).count();
     let count = found.len() - found_deleted;
-    // Stable: items of equal count stay in the order of the catalogue.
-    found.sort_by_key(|item| std::cmp::Reverse(item.count));
-    found.truncate(limit);
+    // Only now, because events wait for it.
+    let popularity = Popularity::new(&recommender, &state.trends);
+    let chosen = |(index, item): (Option<ItemIndex>, _)| match index {
+        Some(index) => (item, popularity.of_known(index, item)),
+        None => (item, popularity.of_added(&item.id)),
+    };
+    let mut found: Vec<(&Item, f64)> = found.into_iter().map(chosen).collect();
+    drop(popularity);
+    // Stable: items of equal popularity stay in the order of the catalogue.
+    found.sort_by(|(a, chosen_a), (b, chosen_b)| {
+        let is_wanted = |item: &Item| item.id.as_str() == wanted;
+        is_wanted(b).cmp(&is_wanted(a)).then(chosen_b.total_cmp(chosen_a))
+    });
+    let page = found.into_iter().skip(offset).take(limit);
     FoundItems {
         found: count,
         found_deleted,
         items_in_catalogue: state.items.counts(catalogue).all,
-        items: described(state, &recommender, found.into_iter()),
+        items: described(state, &recommender, page),
     }
 }
 
@@ -374,11 +412,15 @@ pub(crate) async fn items(
     let recommender = state.recommender();
     let catalogue = &recommender.catalogue;
     let added = state.items.added(catalogue);
+    let popularity = Popularity::new(&recommender, &state.trends);
     let item = |id: &ItemId| {
         let position = state.items.position(catalogue, id)?;
         match added.as_ref().and_then(|added| added.get(position)) {
-            Some(added) => Some(&added.item),
-            None => catalogue.index_of(id).map(|item| catalogue.get(item)),
+            Some(added) => Some((&added.item, popularity.of_added(id))),
+            None => catalogue.index_of(id).map(|index| {
+                let item = catalogue.get(index);
+                (item, popularity.of_known(index, item))
+            }),
         }
     };
     let known = items.iter().filter_map(item);
@@ -388,7 +430,7 @@ pub(crate) async fn items(
 fn described<'c>(
     state: &AppState,
     recommender: &Recommender,
-    items: impl Iterator<Item = &'c Item>,
+    items: impl Iterator<Item = (&'c Item, f64)>,
 ) -> Vec<CatalogueItem> {
     let mut hidden = Vec::new();
     state.items.exclude(&recommender.catalogue, &mut hidden);
@@ -396,12 +438,12 @@ fn described<'c>(
         let position = state.items.position(&recommender.catalogue, id);
         position.is_some_and(|item| hidden.contains(&item))
     };
-    let describe = |item: &Item| CatalogueItem {
+    let describe = |(item, popularity): (&Item, f64)| CatalogueItem {
         id: item.id.as_str().to_owned(),
         title: item.title.clone(),
         year: item.year,
         genres: item.genres.clone(),
-        interactions: item.count,
+        popularity,
         available: !is_hidden(&item.id),
         deleted: state.items.is_deleted(&item.id),
     };

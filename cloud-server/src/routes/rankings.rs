@@ -11,6 +11,7 @@ use crate::{
     access::Caller,
     error::ApiError,
     files::blocking,
+    popularity::Popularity,
     query::Query,
     recommender::Recommender,
     shown_items::ShownItem,
@@ -117,24 +118,15 @@ pub(crate) async fn popular(
     let RankingQuery { category, limit } = parameters(query)?;
     let page = Page::new(category, limit)?;
     let popularity = |state: &AppState, recommender: &Recommender| {
-        let Recommender { catalogue, signals, .. } = recommender;
-        let mut live = state.trends.since_start();
-        let counts = signals.as_ref().and_then(|signals| signals.counts());
-        let mut ranked: Vec<(ItemId, f64)> = catalogue
-            .indices()
-            .map(|index| {
-                let item = catalogue.get(index);
-                let since_start = live.remove(&item.id).unwrap_or(0);
-                let score = match &counts {
-                    // They have the events since the training, too.
-                    Some(counts) => f64::from(counts.popularity(index)),
-                    None => f64::from(item.count) + since_start as f64,
-                };
-                (item.id.clone(), score)
-            })
-            .collect();
-        // Items that are only in the database.
-        ranked.extend(live.into_iter().map(|(id, count)| (id, count as f64)));
+        let popularity = Popularity::new(recommender, &state.trends);
+        let catalogue = &recommender.catalogue;
+        let known = catalogue.indices().map(|index| {
+            let item = catalogue.get(index);
+            (item.id.clone(), popularity.of_known(index, item))
+        });
+        let added = popularity.chosen_since_start().filter(|id| catalogue.index_of(id).is_none());
+        let added = added.map(|id| (id.clone(), popularity.of_added(id)));
+        let mut ranked: Vec<(ItemId, f64)> = known.chain(added).collect();
         // A stable sort: ties are in the order of the catalogue.
         ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
         ranked

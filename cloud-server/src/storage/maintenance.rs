@@ -75,6 +75,8 @@ fn maintain(storage: &Storage, retention: Retention) {
             tracing::info!(events = removed.events, "removed old events");
         }
         Ok(_) => {}
-        Err(error) => tracing::warn!(%error, "could not remove old events"),
+        Err(error) => {
+            tracing::warn!(%error, "could not remove old rows of the database; trying again in an hour");
+        }
     }
 }

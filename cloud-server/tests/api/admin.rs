@@ -150,6 +150,8 @@ async fn all_views_count_the_same_items_and_deleted_ones_are_no_part() {
     assert_eq!(counts, [json!(30), json!(1), json!(1)]);
     let storage = get(&app, "/v1/admin/storage").await.json();
     assert_eq!(storage["database"]["sizes"]["items"], 30);
+    let unranked = (&overview["items_unranked"], &overview["storage_answers"]);
+    assert_eq!(unranked, (&json!(0), &json!(true)), "a title model ranks all items");
     let found = get(&app, "/v1/admin/items?q=number%20&limit=100").await.json();
     assert_eq!((&found["found"], &found["found_deleted"]), (&json!(29), &json!(1)));
     assert_eq!(found["items_in_catalogue"], 30);
@@ -165,13 +167,23 @@ async fn all_views_count_the_same_items_and_deleted_ones_are_no_part() {
 }
 
 #[actix_rt::test]
-async fn items_of_the_catalogue_are_found_by_title_and_id() {
+async fn items_of_the_catalogue_are_found_by_words_and_id() {
     let app = app(&Fixture::new()).await;
     let found = get(&app, "/v1/admin/items?q=NUMBER%201&limit=3").await.json();
-    // 1 and 10 to 19; the most frequent first.
+    // 1 and 10 to 19; the most popular first.
     assert_eq!((&found["found"], &found["items_in_catalogue"]), (&json!(11), &json!(30)));
     let ids: Vec<&Value> = found["items"].as_array().unwrap().iter().map(|it| &it["id"]).collect();
     assert_eq!(ids, ["1", "10", "11"]);
+    let ids_of = async |query: &str| {
+        let found = get(&app, &format!("/v1/admin/items?{query}")).await.json();
+        let ids = found["items"].as_array().unwrap().iter();
+        ids.map(|it| it["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let page = ids_of("q=number%201&limit=4&offset=3").await;
+    assert_eq!(page, ["12", "13", "14", "15"]);
+    assert_eq!(ids_of("q=number%201&offset=11").await, Vec::<String>::new());
+    assert_eq!(ids_of("q=1%20FILM").await, ["1"], "words in any order");
+    assert_eq!(ids_of("q=3&limit=2").await, ["3", "13"], "the item with this id comes first");
     assert_eq!(get(&app, "/v1/admin/items?q=nothing").await.json()["found"], 0);
     assert_eq!(get(&app, "/v1/admin/items").await.json()["found"], 30);
     for wrong in ["limit=0", "limit=101", "colour=red"] {

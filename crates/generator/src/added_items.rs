@@ -173,6 +173,12 @@ impl AddedItems {
         self.get(position)?.text.as_ref()
     }
 
+    /// Number of items with a text.
+    #[must_use]
+    pub fn texts(&self) -> usize {
+        self.texts
+    }
+
     /// Whether an item has a text. Without one, an engine that scores added items by their texts
     /// can leave them all aside.
     #[must_use]

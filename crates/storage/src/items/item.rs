@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use tandem_protocol::ItemId;
 
 /// Maximum length of an id in bytes.
@@ -15,6 +15,8 @@ const MAX_VALUES: usize = 100;
 const MAX_VALUE: usize = 500;
 /// Maximum length of the name of an attribute in a message, in characters.
 const SHOWN: usize = 100;
+/// Whole numbers up to here are exact (2^53).
+const MAX_WHOLE: f64 = 9_007_199_254_740_992.0;
 const YEARS: std::ops::RangeInclusive<i64> = 0..=9999;
 
 /// An item as the shop sends it. It replaces what is stored under its id: a field that is not
@@ -51,7 +53,8 @@ pub struct NewItem {
 pub enum AttributeValue {
     /// `true` or `false`.
     Flag(bool),
-    /// A number.
+    /// A number. A whole one is written without a decimal point.
+    #[serde(serialize_with = "serialize_number")]
     Number(f64),
     /// A text.
     Text(String),
@@ -78,7 +81,7 @@ pub struct StoredItem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub year: Option<i64>,
     /// Price in the shop's currency.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "serialize_price")]
     pub price: Option<f64>,
     /// Further properties, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -191,6 +194,29 @@ impl NewItem {
     }
 }
 
+/// Writes a whole number as shops send it: `3`, not `3.0`.
+fn serialize_number<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    if number.fract() == 0.0 && number.abs() <= MAX_WHOLE {
+        serializer.serialize_i64(*number as i64)
+    } else {
+        serializer.serialize_f64(*number)
+    }
+}
+
+/// Writes a price as [`AttributeValue::Number`] is written.
+///
+/// # Errors
+/// Those of the serializer.
+pub fn serialize_price<S: Serializer>(
+    price: &Option<f64>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match price {
+        Some(price) => serialize_number(price, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
 fn check_value(name: &str, value: &AttributeValue) -> Result<(), ItemError> {
     // Made for errors only.
     let field = || format!("attributes.{}", shown(name));
@@ -247,6 +273,27 @@ mod tests {
             matches!(&item.attributes["size"], AttributeValue::Texts(sizes) if sizes.len() == 2)
         );
         assert_eq!(item.check(), Ok(()));
+    }
+
+    #[test]
+    fn whole_numbers_are_written_as_they_were_sent() {
+        let values = [3.0, -1.0, 2.5, 9_007_199_254_740_992.0, 1e300].map(AttributeValue::Number);
+        let written = serde_json::to_string(&values).unwrap();
+        assert_eq!(written, "[3,-1,2.5,9007199254740992,1e+300]");
+        let item = StoredItem {
+            id: "a".into(),
+            title: String::new(),
+            categories: Vec::new(),
+            brand: String::new(),
+            description: String::new(),
+            year: None,
+            price: Some(20.0),
+            attributes: BTreeMap::new(),
+            available: true,
+            created: 0,
+            updated: 0,
+        };
+        assert!(serde_json::to_string(&item).unwrap().contains(r#""price":20,"#));
     }
 
     #[test]

@@ -12,8 +12,9 @@ mod write;
 
 pub use availability::Availability;
 pub use changes::{ChangedItem, Changes, ChangesRead};
-pub use item::{AttributeValue, ItemError, NewItem, StoredItem};
+pub use item::{AttributeValue, ItemError, NewItem, StoredItem, serialize_price};
 pub use read::ItemQuery;
+pub use search::SearchWords;
 pub use write::Upserted;
 
 pub(crate) use read::{AVAILABILITY, COLUMNS_POSTGRES, COLUMNS_SQLITE, ItemRow, item};

@@ -10,6 +10,42 @@ const DESCRIPTION: usize = 2_000;
 /// Maximum number of words of a query.
 const WORDS: usize = 10;
 
+/// Words that a text must have, the last one as the beginning of a word: what the search of the
+/// database finds, for items that are in memory.
+///
+/// ```
+/// let words = tandem_storage::SearchWords::new("creme caf");
+/// assert!(words.are_in(["Crème", "Café au lait"]));
+/// assert!(!words.are_in(["Crème brûlée"]));
+/// ```
+#[derive(Clone, Debug)]
+pub struct SearchWords {
+    words: Vec<String>,
+    last: Option<String>,
+}
+
+impl SearchWords {
+    /// The words of a query.
+    #[must_use]
+    pub fn new(query: &str) -> Self {
+        let mut words = words(query);
+        words.truncate(WORDS);
+        let last = words.pop();
+        Self { words, last }
+    }
+
+    /// Whether texts have all words together; never if there are no words.
+    #[must_use]
+    pub fn are_in<'t>(&self, texts: impl IntoIterator<Item = &'t str>) -> bool {
+        let Some(last) = &self.last else { return false };
+        let mut folded = String::new();
+        texts.into_iter().for_each(|text| fold(text, &mut folded));
+        let mut found = folded.split(' ');
+        let has = |word: &String| folded.split(' ').any(|found| found == word);
+        self.words.iter().all(has) && found.any(|found| found.starts_with(last.as_str()))
+    }
+}
+
 /// The searched text of an item.
 pub(crate) fn text_of(item: &NewItem) -> String {
     let end = item.description.char_indices().nth(DESCRIPTION).map(|(at, _)| at);
@@ -75,6 +111,17 @@ mod tests {
     fn words_are_folded() {
         assert_eq!(words("Café Crème, 2-Pack (ＸＬ)"), ["cafe", "creme", "2", "pack", "xl"]);
         assert_eq!(words(" -- "), Vec::<String>::new());
+    }
+
+    #[test]
+    fn items_in_memory_are_found_as_those_of_the_database() {
+        let is_found = |query: &str| SearchWords::new(query).are_in(["b-7", "Red shoe", "Shoes"]);
+        for query in ["red", "RED sho", "sho", "shoe red", "7", "b-7"] {
+            assert!(is_found(query), "{query}");
+        }
+        for query in ["", "!", "re shoe", "blue", "red boot", "hoe"] {
+            assert!(!is_found(query), "{query}");
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ fn fill(storage: &Storage) {
     storage.block_on(storage.append_events("bob", clicks(&["1"]))).unwrap();
     storage.block_on(storage.forget_user("bob")).unwrap();
     storage.block_on(storage.record_activation(&activation("r", None, "server"))).unwrap();
+    storage.block_on(storage.append_disagreement(0.25)).unwrap();
 }
 
 #[test]
@@ -28,8 +29,14 @@ fn a_backup_of_one_database_is_restored_into_the_other() {
     on_each(|database| {
         let storage = database.open();
         fill(&storage);
-        let expected =
-            BackupSummary { items: 5999, deleted: 1, events: 2, forgotten: 1, activations: 1 };
+        let expected = BackupSummary {
+            items: 5999,
+            deleted: 1,
+            events: 2,
+            forgotten: 1,
+            activations: 1,
+            disagreements: 1,
+        };
         let _ = fs::remove_file(&file);
         assert_eq!(storage.block_on(storage.back_up(&file, false)).unwrap(), expected);
         let exists = storage.block_on(storage.back_up(&file, false)).unwrap_err();
@@ -56,6 +63,11 @@ fn a_backup_of_one_database_is_restored_into_the_other() {
                 ItemQuery { text, available: Some(false), limit: 9, ..ItemQuery::default() };
             let found = restored.block_on(restored.find_items(query)).unwrap();
             assert_eq!(found.len(), 1, "restored items can be searched");
+            let copy = folder.path().join("copy");
+            assert_eq!(restored.block_on(restored.back_up(&copy, true)).unwrap(), expected);
+            let text = zstd::decode_all(&*fs::read(&copy).unwrap()).unwrap();
+            assert!(String::from_utf8(text).unwrap().contains(r#""disagreement":0.25"#));
+            fs::remove_file(&copy).unwrap();
             let again = restored.block_on(restored.append_events("ann", clicks(&["2"]))).unwrap();
             assert_eq!(again.new, [0; 0], "restored events are known");
         });
@@ -75,12 +87,12 @@ fn a_damaged_backup_is_refused_and_leaves_nothing() {
     let lines: Vec<&str> = text.lines().collect();
     let without_end = lines[..lines.len() - 1].join("\n");
     let without_a_row = [&lines[..5], &lines[6..]].concat().join("\n");
-    let newer = text.replacen("\"version\":2", "\"version\":3", 1);
+    let newer = text.replacen("\"version\":3", "\"version\":4", 1);
     on_each(|database| {
         for (damaged, reason) in [
             (without_end.as_str(), "the end is missing"),
             (&without_a_row, "rows are missing"),
-            (&newer, "expected at most version 2, found 3"),
+            (&newer, "expected at most version 3, found 4"),
             ("{}\n", "line 1"),
         ] {
             fs::write(&file, zstd::encode_all(damaged.as_bytes(), 1).unwrap()).unwrap();

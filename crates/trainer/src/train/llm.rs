@@ -28,6 +28,9 @@ use crate::{
 
 /// Options of `tandem train llm`.
 #[derive(Args, Debug, Serialize)]
+#[command(mut_arg("batch", |it| it.default_value_if("recipe", "best", "512")))]
+#[command(mut_arg("row_rate", |it| it.default_value_if("recipe", "best", "3e-3")))]
+#[command(mut_arg("loss", |it| it.default_value_if("recipe", "best", "sampled:1024")))]
 pub(crate) struct TrainLlm {
     /// Dataset folder of `tandem import`.
     #[arg(long, value_name = "FOLDER", help_heading = FILES)]
@@ -48,11 +51,11 @@ pub(crate) struct TrainLlm {
     start: Option<PathBuf>,
     /// Width of the model and of an item row.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = values::positive)]
-    #[arg(help_heading = BASIC)]
+    #[arg(help_heading = BASIC, default_value_if("recipe", "best", "128"))]
     dims: usize,
     /// Number of transformer blocks.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = values::positive)]
-    #[arg(help_heading = BASIC)]
+    #[arg(help_heading = BASIC, default_value_if("recipe", "best", "1"))]
     blocks: usize,
     /// Number of query heads.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = values::positive)]
@@ -63,16 +66,18 @@ pub(crate) struct TrainLlm {
     kv_heads: Option<usize>,
     /// Width of the feed-forward network [default: 8/3 of --dims].
     #[arg(long, value_name = "N", value_parser = values::positive, help_heading = ADVANCED)]
+    #[arg(default_value_if("recipe", "best", "128"))]
     feed_forward: Option<usize>,
     /// Standard deviation of the initial item rows.
     #[arg(long, value_name = "STD", default_value_t = 0.05)]
     #[arg(value_parser = values::zero_or_more_f32, help_heading = ADVANCED)]
+    #[arg(default_value_if("recipe", "best", "0.1"))]
     row_std: f32,
     /// Initialise the item rows from co-occurrence in the log.
-    #[arg(long, help_heading = ADVANCED)]
+    #[arg(long, help_heading = ADVANCED, default_value_if("recipe", "best", "true"))]
     co_occurrence: bool,
     /// Use separate input and output item rows.
-    #[arg(long, help_heading = ADVANCED)]
+    #[arg(long, help_heading = ADVANCED, default_value_if("recipe", "best", "true"))]
     untied: bool,
     #[command(flatten)]
     #[serde(flatten)]
@@ -110,7 +115,7 @@ pub(crate) fn train(args: &TrainLlm, dataset: &Dataset) -> Result<Epoch> {
     if let Some(start) = &start {
         start_from_model(&mut trainer, start, dataset)?;
     }
-    if args.co_occurrence {
+    if args.co_occurrence && start.is_none() {
         let log: Vec<&[ItemIndex]> =
             dataset.sequences.iter().map(|sequence| training_part(sequence, &fit_config)).collect();
         let (rows, output) = co_occurrence_rows(&log, items, args.dims, args.row_std);

@@ -1,6 +1,6 @@
 use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde::{Serialize, Serializer};
 use tandem_training::{Objective, TrainingConfig, fit::FitConfig};
 
@@ -11,6 +11,9 @@ use crate::values::{self, ADVANCED, BASIC, FILES, RESEARCH};
 /// training resumes only with the same values.
 #[derive(Args, Clone, Debug, Serialize)]
 pub(crate) struct FitOptions {
+    /// What the other options are if they are not given.
+    #[arg(long, value_enum, default_value_t = Recipe::Quick, help_heading = BASIC)]
+    pub(crate) recipe: Recipe,
     /// Maximum number of epochs.
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = values::positive_u32)]
     #[arg(help_heading = BASIC)]
@@ -18,6 +21,7 @@ pub(crate) struct FitOptions {
     pub(crate) epochs: u32,
     /// Time limit in minutes; the best epoch so far is kept.
     #[arg(long, default_value_t = 3.0, value_parser = values::minutes, help_heading = BASIC)]
+    #[arg(default_value_if("recipe", "best", "600"))]
     #[serde(skip)]
     pub(crate) minutes: f64,
     /// Maximum history length in items.
@@ -50,13 +54,14 @@ pub(crate) struct FitOptions {
     pub(crate) learning_rate: f64,
     /// Learning rate of the item rows [default: --learning-rate].
     #[arg(long, value_name = "RATE", value_parser = values::above_zero, help_heading = ADVANCED)]
+    #[arg(default_value_if("recipe", "best", "2e-3"))]
     pub(crate) row_rate: Option<f64>,
     /// Learning-rate warm-up in steps.
     #[arg(long, value_name = "STEPS", default_value_t = 100, help_heading = ADVANCED)]
     pub(crate) warm_up: u32,
     /// Dropout probability.
     #[arg(long, value_name = "SHARE", default_value_t = 0.2, value_parser = values::share)]
-    #[arg(help_heading = ADVANCED)]
+    #[arg(help_heading = ADVANCED, default_value_if("recipe", "best", "0.5"))]
     pub(crate) dropout: f64,
     /// Weight decay of the network.
     #[arg(long, value_name = "RATE", default_value_t = 0.01)]
@@ -65,13 +70,15 @@ pub(crate) struct FitOptions {
     /// Weight decay of the item rows.
     #[arg(long, value_name = "RATE", default_value_t = 0.01)]
     #[arg(value_parser = values::zero_or_more_f32, help_heading = ADVANCED)]
+    #[arg(default_value_if("recipe", "best", "0"))]
     pub(crate) row_decay: f32,
     /// Span of the moving average of the weights in epochs; 0 for none.
     #[arg(long, value_name = "EPOCHS", default_value_t = 0, help_heading = ADVANCED)]
+    #[arg(default_value_if("recipe", "best", "3"))]
     pub(crate) average: u32,
     /// Maximum number of inputs per step, padding included.
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = values::positive)]
-    #[arg(help_heading = ADVANCED)]
+    #[arg(help_heading = ADVANCED, default_value_if("recipe", "best", "2048"))]
     pub(crate) batch: usize,
     /// Number of users to validate on, sampled by --seed [default: all].
     #[arg(long, value_name = "N", value_parser = values::positive, help_heading = ADVANCED)]
@@ -114,6 +121,18 @@ pub(crate) struct FitOptions {
     #[arg(skip)]
     #[serde(skip)]
     pub(crate) display: Display,
+}
+
+/// A set of defaults.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Recipe {
+    /// Some minutes.
+    #[default]
+    Quick,
+    /// The best that was found on Beauty, Toys and Yelp (docs/quality.md); trains until validation
+    /// does not rise any more, which takes an hour or more.
+    Best,
 }
 
 /// How the progress of a training is shown on the terminal.
