@@ -82,7 +82,14 @@ pub(crate) fn read_source(
             Ok((Parts::read(data, gguf, signals.as_deref(), open)?, None))
         }
         Source::Release(folder) => {
-            let name = read_current(&folder.join(CURRENT))?;
+            let pointer = folder.join(CURRENT);
+            if !pointer.exists() {
+                return Err(StartError::NoReleases {
+                    path: folder.clone(),
+                    found: if folder.is_dir() { "has no file `current`" } else { "does not exist" },
+                });
+            }
+            let name = read_current(&pointer)?;
             Ok((read_release(folder, &name, maker)?, Some((folder.clone(), name))))
         }
     }

@@ -230,8 +230,9 @@ pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, S
 /// Closes the storage, unless a long change keeps it open: then it ends with the process, and nothing
 /// of it is stored.
 fn close(storage: &Storage) {
-    let closing = tokio::time::timeout(STORAGE_PATIENCE, storage.close());
-    if storage.block_on(async { closing.await }).is_err() {
+    // Within the future: a timer belongs to the runtime that it is made on.
+    let closing = async { tokio::time::timeout(STORAGE_PATIENCE, storage.close()).await };
+    if storage.block_on(closing).is_err() {
         tracing::info!("a change of the storage was not finished; nothing of it is stored");
     }
 }

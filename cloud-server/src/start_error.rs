@@ -21,6 +21,16 @@ pub enum StartError {
     /// The dataset folder cannot be read.
     #[error("cannot use the dataset: {0}")]
     Dataset(#[from] DatasetError),
+    /// The folder of `--release` is not one of releases.
+    #[error(
+        "the folder {} of --release {found}; give the folder that `tandem quickstart --out` made", path.display()
+    )]
+    NoReleases {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        found: &'static str,
+    },
     /// The artefacts cannot be read.
     #[error(transparent)]
     Artifacts(#[from] ArtifactError),

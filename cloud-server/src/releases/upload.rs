@@ -41,6 +41,11 @@ pub(crate) enum UploadError {
     /// The stream is not a tar archive.
     #[error("the upload is not a tar archive: {0}")]
     NotTar(String),
+    /// The archive has no files.
+    #[error(
+        "the upload has no files: expected a tar archive with `releases/{name}` and `artifacts/HASH`"
+    )]
+    Empty { name: String },
     /// A path that does not belong to the release.
     #[error(
         "the upload has the path `{path}`: expected plain files below `releases/{name}` and `artifacts/HASH`"
@@ -171,6 +176,9 @@ fn unpack(
         {
             return Err(UploadError::Cell { path, found: sha256 });
         }
+    }
+    if files == 0 {
+        return Err(UploadError::Empty { name: name.to_owned() });
     }
     Ok(())
 }

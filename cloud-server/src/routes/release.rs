@@ -4,6 +4,7 @@ use crate::{
     artifacts::{ArtifactStore, Release, is_release},
     error::ApiError,
     files::blocking,
+    messages::shortened,
 };
 
 /// The release that a request names, or the current one. A device must not get rows of another
@@ -19,8 +20,10 @@ pub(super) async fn find_release(
     if !is_release(name) {
         return Err(ApiError::InvalidField {
             field: "release".to_owned(),
-            detail: "expected 16 hexadecimal digits, the header `x-artifacts` of /v1/manifest"
-                .to_owned(),
+            detail: format!(
+                "expected 16 hexadecimal digits, the header `x-artifacts` of /v1/manifest, found `{}`",
+                shortened(name)
+            ),
         });
     }
     if let Some(held) = artifacts.held(name) {

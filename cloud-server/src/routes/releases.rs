@@ -23,6 +23,7 @@ use crate::{
     connection::Activity,
     error::ApiError,
     files::blocking,
+    messages::shortened,
     release_folder::CURRENT,
     releases::{BodyReader, ReleaseContents, UploadError, contents, exists, hide, receive},
     state::AppState,
@@ -389,7 +390,10 @@ fn checked(name: web::Path<String>) -> Result<String, ApiError> {
     }
     Err(ApiError::InvalidField {
         field: "name".to_owned(),
-        detail: "expected 16 hexadecimal digits, the name of a folder in `releases`".to_owned(),
+        detail: format!(
+            "expected 16 hexadecimal digits, the name of a folder in `releases`, found `{}`",
+            shortened(&name)
+        ),
     })
 }
 

@@ -115,7 +115,7 @@ async fn the_latest_items_are_those_that_the_shop_added_last() {
     assert_eq!((ids(&latest), &latest["by"]), (vec!["new", "old"], &json!(["created"])));
     assert_eq!(
         latest["items"][1],
-        json!({ "id": "old", "title": "Old", "categories": ["Shoes"], "price": 5.0,
+        json!({ "id": "old", "title": "Old", "categories": ["Shoes"], "price": 5,
                 "available": true })
     );
     assert_eq!(ids(&get(&app, "/v1/items/latest?category=Shoes").await.json()), ["old"]);

@@ -309,7 +309,7 @@ fn an_upload_that_is_refused_leaves_nothing_behind() {
         (with("releases/0000000000000009/x", b"x"), 422, "0000000000000009"),
         (good[..good.len() / 2].to_vec(), 422, "not a tar archive"),
         (b"hello".to_vec(), 422, "not a tar archive"),
-        (Vec::new(), 422, "data/dataset.json"),
+        (Vec::new(), 422, "the upload has no files"),
         (huge, 413, "larger than 1048576 bytes"),
         (archive_without(&served, "data/catalogue.jsonl"), 422, "catalogue.jsonl"),
     ] {

@@ -1,6 +1,7 @@
 //! Connections, transactions and migrations of both databases.
 
 use std::{
+    path::Path,
     str::FromStr,
     sync::Arc,
     time::{Duration, Instant},
@@ -143,7 +144,13 @@ impl Database {
             },
             OpenError::Storage(StorageError::Query(error)) => StorageError::Open {
                 location: location.clone(),
-                reason: error.to_string(),
+                reason: if is_damage(&error) {
+                    format!(
+                        "expected a file of SQLite, found another one or a damaged one: {error}"
+                    )
+                } else {
+                    error.to_string()
+                },
                 is_temporary: false,
             },
             OpenError::Storage(StorageError::Unavailable { reason }) => {
@@ -262,7 +269,21 @@ impl From<StorageError> for OpenError {
     }
 }
 
-async fn open_sqlite(path: &std::path::Path) -> Result<Database, OpenError> {
+/// What is wrong with the path of a file of SQLite, which the database itself does not say.
+fn check_path(path: &Path) -> Result<(), StorageError> {
+    let reason = match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        Some(folder) if !folder.is_dir() => {
+            format!("there is no folder {}; make it", folder.display())
+        }
+        _ if path.is_dir() => "expected a file, found a folder".to_owned(),
+        _ => return Ok(()),
+    };
+    let location = Location::Sqlite(path.to_owned());
+    Err(StorageError::Open { location, reason, is_temporary: false })
+}
+
+async fn open_sqlite(path: &Path) -> Result<Database, OpenError> {
+    check_path(path)?;
     let options = SqliteConnectOptions::new()
         .filename(path)
         .busy_timeout(LOCK_PATIENCE)

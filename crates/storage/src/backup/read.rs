@@ -43,6 +43,9 @@ impl Lines {
         match self.reader.read_line(&mut line) {
             Ok(0) => Err(self.invalid("the end is missing")),
             Ok(_) => serde_json::from_str(&line).map_err(|error| self.invalid(&error.to_string())),
+            Err(error) if self.number == 1 => Err(self.invalid(&format!(
+                "expected a file of `cloud-server backup`, compressed with Zstandard: {error}"
+            ))),
             Err(error) => Err(self.invalid(&error.to_string())),
         }
     }

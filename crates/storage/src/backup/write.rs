@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use tandem_dataset::files::FileDraft;
 use tandem_protocol::ItemId;
 
-use super::{BackupSummary, DeletedItem, Disagreement, LEVEL, Line, PAGE, VERSION};
+use super::{BackupSummary, DeletedItem, Disagreement, Line, PAGE, VERSION};
 use crate::{
     StorageError,
     database::{Database, constant, with_snapshot},
