@@ -84,6 +84,10 @@ test('both sides get the same clicks, and the strip says what happened', async (
     assert.equal(await shop.part('cloud-calls').textContent(), '2');
     const cloud = shop.page.locator('[data-testid="cloud-card"]');
     assert.equal(await cloud.count(), 8);
+    const dots = shop.page.getByRole('img', {
+      name: /^Tandem called the cloud at [01] of 1 click$/,
+    });
+    assert.equal(await dots.count(), 1);
   });
 });
 
