@@ -277,6 +277,8 @@ test('the layout is stable on a slow phone', async () => {
       const shift = await layoutShift(shop.page);
       assert.ok(shift < 0.05, `cumulative layout shift ${shift}`);
       assert.equal(await overflow(shop.page), 0);
+      const { x, width } = await shop.part('integration').boundingBox();
+      assert.ok(x >= 0 && x + width <= PHONE.width, `the last link ends at ${x + width}`);
     },
     { viewport: PHONE, prepare: (shop) => slowPhone(shop.page) },
   );
