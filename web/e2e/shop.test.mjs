@@ -300,7 +300,7 @@ for (const colorScheme of ['light', 'dark']) {
           await shop.part(part).click();
           await shop.page.waitForTimeout(300);
           await clean(shop, part);
-          await shop.page.keyboard.press('Escape');
+          await shop.page.locator('dialog[open]').getByTestId('close').click();
         }
         await shop.part('details').first().click();
         await shop.page.locator('[data-testid="similar-card"]').first().waitFor();
