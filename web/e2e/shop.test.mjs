@@ -223,6 +223,38 @@ test('the page of a film shows similar films and can be left with the keyboard',
   });
 });
 
+test('a film has an address: Back closes it, a link and a reload open it, none is a click', async () => {
+  await inShop(async (shop) => {
+    await shop.ready();
+    const address = () => new URL(shop.page.url()).hash;
+    const film = shop.part('film-page');
+    await shop.part('details').first().click();
+    await film.waitFor();
+    const first = address();
+    assert.match(first, /^#film=./);
+    await shop.page.locator('[data-testid="similar-card"]').first().click();
+    await shop.page.waitForURL((url) => url.hash !== first);
+    await shop.page.goBack();
+    assert.equal(address(), first);
+    assert.equal(await film.isVisible(), true);
+    await shop.page.goBack();
+    assert.equal(address(), '');
+    await film.waitFor({ state: 'hidden' });
+
+    await shop.page.goto(`${serverUrl()}/${first}`);
+    await shop.page.reload();
+    await shop.page.locator('[data-testid="similar-card"]').first().waitFor();
+    await shop.ready();
+    assert.deepEqual(
+      (await shop.page.evaluate(() => window.__tandem.recommender.state())).history,
+      [],
+    );
+    await film.getByTestId('close').click();
+    await film.waitFor({ state: 'hidden' });
+    await shop.page.waitForURL((url) => url.hash === '');
+  });
+});
+
 test('the ledger lists what was sent, and an exported session can be imported', async () => {
   await inShop(async (shop) => {
     await shop.ready();
