@@ -158,11 +158,14 @@ test('after one visit the shop opens, ranks and learns without a network', async
     await shop.page.context().setOffline(true);
     await shop.page.reload();
     await shop.ready();
+    const connection = (text) => shop.part('status-connection').filter({ hasText: text });
+    await connection('No connection').waitFor();
     const { update } = await shop.watch((await shop.shelf())[0]);
     assert.ok(update.items.length >= 12);
     const { learn } = await shop.watch((await shop.shelf())[1]);
     assert.ok(learn !== null);
     await shop.page.context().setOffline(false);
+    await connection('Online').waitFor();
   });
 });
 

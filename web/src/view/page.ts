@@ -157,6 +157,7 @@ function bannerText({
   backgroundError,
   settings,
   catalogue,
+  reached,
 }: ShopState): string {
   if (switching) return 'Switching the compute backend. Your history is kept.';
   const connection = update?.connection;
@@ -178,7 +179,8 @@ function bannerText({
     const list = update?.ranking == null ? '' : ' The last list is still used.';
     return `${why}${list}${retry}`;
   }
-  return backgroundError === null ? '' : `Error: ${backgroundError}`;
+  if (backgroundError !== null) return `Error: ${backgroundError}`;
+  return reached === false ? 'The server does not answer. This device ranks without it.' : '';
 }
 
 const failureTitles: Record<string, string> = {
