@@ -84,6 +84,10 @@ test('both sides get the same clicks, and the strip says what happened', async (
     assert.equal(await shop.part('cloud-calls').textContent(), '2');
     const cloud = shop.page.locator('[data-testid="cloud-card"]');
     assert.equal(await cloud.count(), 8);
+    const dots = shop.page.getByRole('img', {
+      name: /^Tandem called the cloud at [01] of 1 click$/,
+    });
+    assert.equal(await dots.count(), 1);
   });
 });
 
@@ -154,11 +158,14 @@ test('after one visit the shop opens, ranks and learns without a network', async
     await shop.page.context().setOffline(true);
     await shop.page.reload();
     await shop.ready();
+    const connection = (text) => shop.part('status-connection').filter({ hasText: text });
+    await connection('No connection').waitFor();
     const { update } = await shop.watch((await shop.shelf())[0]);
     assert.ok(update.items.length >= 12);
     const { learn } = await shop.watch((await shop.shelf())[1]);
     assert.ok(learn !== null);
     await shop.page.context().setOffline(false);
+    await connection('Online').waitFor();
   });
 });
 
@@ -219,6 +226,38 @@ test('the page of a film shows similar films and can be left with the keyboard',
   });
 });
 
+test('a film has an address: Back closes it, a link and a reload open it, none is a click', async () => {
+  await inShop(async (shop) => {
+    await shop.ready();
+    const address = () => new URL(shop.page.url()).hash;
+    const film = shop.part('film-page');
+    await shop.part('details').first().click();
+    await film.waitFor();
+    const first = address();
+    assert.match(first, /^#film=./);
+    await shop.page.locator('[data-testid="similar-card"]').first().click();
+    await shop.page.waitForURL((url) => url.hash !== first);
+    await shop.page.goBack();
+    assert.equal(address(), first);
+    assert.equal(await film.isVisible(), true);
+    await shop.page.goBack();
+    assert.equal(address(), '');
+    await film.waitFor({ state: 'hidden' });
+
+    await shop.page.goto(`${serverUrl()}/${first}`);
+    await shop.page.reload();
+    await shop.page.locator('[data-testid="similar-card"]').first().waitFor();
+    await shop.ready();
+    assert.deepEqual(
+      (await shop.page.evaluate(() => window.__tandem.recommender.state())).history,
+      [],
+    );
+    await film.getByTestId('close').click();
+    await film.waitFor({ state: 'hidden' });
+    await shop.page.waitForURL((url) => url.hash === '');
+  });
+});
+
 test('the ledger lists what was sent, and an exported session can be imported', async () => {
   await inShop(async (shop) => {
     await shop.ready();
@@ -273,6 +312,8 @@ test('the layout is stable on a slow phone', async () => {
       const shift = await layoutShift(shop.page);
       assert.ok(shift < 0.05, `cumulative layout shift ${shift}`);
       assert.equal(await overflow(shop.page), 0);
+      const { x, width } = await shop.part('integration').boundingBox();
+      assert.ok(x >= 0 && x + width <= PHONE.width, `the last link ends at ${x + width}`);
     },
     { viewport: PHONE, prepare: (shop) => slowPhone(shop.page) },
   );
@@ -294,7 +335,7 @@ for (const colorScheme of ['light', 'dark']) {
           await shop.part(part).click();
           await shop.page.waitForTimeout(300);
           await clean(shop, part);
-          await shop.page.keyboard.press('Escape');
+          await shop.page.locator('dialog[open]').getByTestId('close').click();
         }
         await shop.part('details').first().click();
         await shop.page.locator('[data-testid="similar-card"]').first().waitFor();

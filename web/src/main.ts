@@ -67,6 +67,9 @@ function draw(): void {
   if (state !== null) render(state);
 }
 
+for (const change of ['online', 'offline']) {
+  window.addEventListener(change, () => void shop.checkServer());
+}
 installProbe(shop);
 const opened = shop.open();
 // Its files are those of a cloud server.

@@ -10,6 +10,8 @@ const NAME = 'tandem-films-__VERSION__';
 const ANY = { ignoreVary: true };
 /** Artefacts never change; they outlive a new version of the page. */
 const ARTIFACTS = 'tandem-films-artifacts';
+/** Header of a copy in place of an answer; `reachability.ts` reads it. */
+const STORED_COPY = 'x-tandem-stored-copy';
 
 self.addEventListener('install', (event) => {
   event.waitUntil(install());
@@ -73,7 +75,7 @@ async function fromCache(request, name) {
   return response;
 }
 
-/** The newest version, or the stored one without a network. */
+/** The newest version, or the stored one without a network; the page must be able to tell. */
 async function fromNetwork(request, name) {
   const cache = await caches.open(name);
   try {
@@ -84,6 +86,9 @@ async function fromNetwork(request, name) {
     const page = request.mode === 'navigate' ? await cache.match('./', ANY) : undefined;
     const found = (await cache.match(request, ANY)) ?? page;
     if (found === undefined) throw error;
-    return found;
+    const { status, statusText } = found;
+    const headers = new Headers(found.headers);
+    headers.set(STORED_COPY, '1');
+    return new Response(found.body, { status, statusText, headers });
   }
 }

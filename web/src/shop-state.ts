@@ -62,6 +62,8 @@ export interface ShopState {
   failure: { code: string; message: string } | null;
   catalogue: Catalogue | null;
   status: ServiceStatus | null;
+  /** Whether the server answered the newest request that tells; `null` before the first. */
+  reached: boolean | null;
   /** The newest ranking. */
   update: Update | null;
   /** The items of the shelf: the ranking after the last action of the visitor. */
@@ -108,6 +110,7 @@ export const initialState: ShopState = {
   failure: null,
   catalogue: null,
   status: null,
+  reached: null,
   update: null,
   shelf: [],
   newList: false,

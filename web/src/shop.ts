@@ -10,6 +10,7 @@ import { announce, described } from './announcements.ts';
 import { loadCatalogue, loadStatus } from './catalogue.ts';
 import { withClick, withLearning, withRequest } from './clicks.ts';
 import { CloudOnly } from './cloud-only.ts';
+import { Reachability } from './reachability.ts';
 import { strongestReasons } from './reasons.ts';
 import type { ShopRecommender } from './recommender.ts';
 import { differs, shelfOf, waitsForVisitor } from './shelf.ts';
@@ -50,7 +51,7 @@ export class Shop {
   readonly #create: CreateRecommender;
   readonly #choices: VisitorChoices | null;
   readonly #wire: Wire;
-  readonly #send: typeof fetch;
+  readonly #reachability: Reachability;
   readonly #cloud: CloudOnly;
   #state: ShopState = initialState;
   #recommender: ShopRecommender | null = null;
@@ -70,8 +71,13 @@ export class Shop {
     choices: VisitorChoices | null = null,
     send: typeof fetch = (...request) => fetch(...request),
   ) {
-    this.#send = send;
-    this.#wire = new Wire(send);
+    this.#reachability = new Reachability({
+      send,
+      address: `${server}v1/status`,
+      mayAsk: () => this.#state.update?.connection.state !== 'offline',
+      onResult: (reached) => this.#reached(reached),
+    });
+    this.#wire = new Wire(this.#reachability.fetch);
     this.#server = server;
     this.#render = render;
     this.#create = create;
@@ -104,7 +110,9 @@ export class Shop {
           (catalogue) => this.#set({ catalogue }),
         ),
         this.#openRecommender(device),
-        loadStatus(this.#server, signal, (address) => this.#send(address, { signal })).then(
+        loadStatus(this.#server, signal, (address) =>
+          this.#reachability.fetch(address, { signal }),
+        ).then(
           (status) => this.#set({ status }),
           () => undefined,
         ),
@@ -160,6 +168,11 @@ export class Shop {
     await this.#attempt((recommender) => recommender.setOffline(offline));
     if (offline) this.#cloud.offline();
     else this.#compare();
+  }
+
+  /** Asks the server whether it answers: the network has changed. */
+  async checkServer(): Promise<void> {
+    await this.#reachability.check();
   }
 
   setDelay(ms: number): void {
@@ -262,6 +275,14 @@ export class Shop {
       const request = { model, k: CLOUD_K, followsClick };
       void this.#cloud.request(update.history, disliked, request);
     }
+  }
+
+  #reached(reached: boolean): void {
+    const { reached: before, cloud } = this.#state;
+    if (reached !== before) this.#set({ reached });
+    // The package tries again by itself, the other side only at a click.
+    const failed = cloud.problem === 'failing' && cloud.waitingSince === null;
+    if (reached && before === false && failed) this.#compare();
   }
 
   /**

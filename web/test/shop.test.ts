@@ -442,6 +442,26 @@ describe('the comparison', () => {
     expect(meterCalls(state)).toEqual({ tandem: '1', cloud: '4', saved: '75 % fewer calls' });
   });
 
+  it('requests the list again once the server is back, and says whether it answers', async () => {
+    const others = fetch;
+    let down = false;
+    vi.stubGlobal('fetch', async (address: string, init?: RequestInit) => {
+      if (down) throw new TypeError('Failed to fetch');
+      return others(address, init);
+    });
+    const shop = newShop();
+    await shop.open();
+    expect(state.reached).toBe(true);
+    down = true;
+    await shop.watch('1');
+    await vi.waitFor(() => expect(state.cloud.problem).toBe('failing'));
+    expect(state.reached).toBe(false);
+    down = false;
+    await shop.checkServer();
+    await vi.waitFor(() => expect(state.cloud).toMatchObject({ problem: null, calls: 3 }));
+    expect(state.reached).toBe(true);
+  });
+
   it('counts both sides from an imported session, but not from a refused one', async () => {
     const shop = newShop();
     await shop.open();

@@ -2,35 +2,70 @@ import type { DescribedExplanation, SimilarItem } from '@tandem-rec/client';
 import type { Catalogue, Film } from '../catalogue.ts';
 import { strongestReasons } from '../reasons.ts';
 import type { ShopRecommender } from '../recommender.ts';
+import type { ShopState } from '../shop.ts';
 import { type CardActions, card, poster } from './card.ts';
 import { closeButton, dialog } from './dialog.ts';
-import { h } from './dom.ts';
+import { h, setText } from './dom.ts';
 
 const SIMILAR = 6;
 
+/** Actions of the page of a film. */
+export interface FilmActions extends CardActions {
+  /** The visitor has closed the page. */
+  closed(): void;
+}
+
 /** The page of one film: why it is recommended, and similar films. */
 export function filmPage(
-  actions: CardActions,
+  actions: FilmActions,
   recommender: () => Pick<ShopRecommender, 'explain' | 'similar'> | null,
-): { element: HTMLElement; open(film: Film, catalogue: Catalogue): void } {
+): {
+  element: HTMLElement;
+  open(film: Film, catalogue: Catalogue): void;
+  close(): void;
+  render(state: ShopState): void;
+} {
   const body = h('div', { class: 'film' });
   const element = dialog('film-page', 'film-title', body);
-  let openedFor = '';
+  /** `null` while the page is closed. */
+  let opened: { film: Film; catalogue: Catalogue } | null = null;
+  /** Whether the small model is there, and whether it has films to rank. */
+  let ready = false;
+  let ranks = false;
+  let why = h('div');
+  let wait = h('p');
+  let similar = h('ul');
+  let dislike = h('button');
+  element.addEventListener('close', () => {
+    if (opened === null) return;
+    opened = null;
+    actions.closed();
+  });
 
   function act(action: (item: string) => void, item: string): void {
     element.close();
     action(item);
   }
 
-  async function open(film: Film, catalogue: Catalogue): Promise<void> {
-    openedFor = film.item;
-    const why = h('div', { class: 'film-why' });
-    const similar = h('ul', {
+  function open(film: Film, catalogue: Catalogue): void {
+    opened = { film, catalogue };
+    why = h('div', { class: 'film-why' });
+    similar = h('ul', {
       class: 'grid similar',
       'data-testid': 'similar',
       'aria-label': 'Similar films',
     });
-    const wait = h('p', { class: 'quiet' }, 'Looking up similar films …');
+    wait = h('p', { class: 'quiet' }, 'Looking up similar films …');
+    dislike = h(
+      'button',
+      {
+        type: 'button',
+        class: 'plain',
+        disabled: !ready,
+        onclick: () => act(actions.dislike, film.item),
+      },
+      'Not for me',
+    );
     body.replaceChildren(
       h(
         'div',
@@ -56,14 +91,10 @@ export function filmPage(
               },
               'Watch',
             ),
-            h(
-              'button',
-              { type: 'button', class: 'plain', onclick: () => act(actions.dislike, film.item) },
-              'Not for me',
-            ),
+            dislike,
           ),
-          why,
         ),
+        why,
       ),
       h('h3', {}, 'Similar films'),
       wait,
@@ -71,28 +102,44 @@ export function filmPage(
     );
     if (!element.open) element.showModal();
     element.scrollTop = 0;
-    const [explanation, others] = await Promise.all([
-      recommender()
-        ?.explain(film.item)
-        .catch(() => null) ?? null,
-      recommender()
-        ?.similar(film.item, { k: SIMILAR })
-        .catch(() => null) ?? null,
-    ]);
-    if (openedFor !== film.item) return;
-    why.replaceChildren(...reasonsOf(explanation, catalogue));
-    wait.textContent =
-      others === null ? 'Similar films are shown as soon as the small model is here.' : '';
-    wait.hidden = others !== null;
-    similar.replaceChildren(
-      ...cardsOf(others ?? [], catalogue, (item) => {
-        const next = catalogue.films.get(item);
-        if (next !== undefined) void open(next, catalogue);
-      }),
-    );
+    void lookUp(film, catalogue);
   }
 
-  return { element, open: (film, catalogue) => void open(film, catalogue) };
+  /** Asks the small model about the film. */
+  async function lookUp(film: Film, catalogue: Catalogue): Promise<void> {
+    const model = ready ? recommender() : null;
+    if (model === null) {
+      setText(wait, 'Similar films are shown as soon as the small model is here.');
+      return;
+    }
+    const [explanation, others] = await Promise.all([
+      model.explain(film.item).catch(() => null),
+      model.similar(film.item, { k: SIMILAR }).catch(() => null),
+    ]);
+    if (opened?.film !== film) return;
+    why.replaceChildren(...(ranks ? reasonsOf(explanation, catalogue) : []));
+    setText(wait, others === null ? 'This device does not have the data of this film yet.' : '');
+    wait.hidden = others !== null;
+    similar.replaceChildren(...cardsOf(others ?? [], catalogue, actions.openFilm));
+  }
+
+  return {
+    element,
+    open,
+    close() {
+      opened = null;
+      element.close();
+    },
+    render({ phase, update }) {
+      const before = { ready, ranks };
+      ready = phase === 'ready';
+      ranks = ready && (update?.items.length ?? 0) > 0;
+      dislike.disabled = !ready;
+      // A film that is opened by its address may be there before the model and the first list.
+      const more = (ready && !before.ready) || (ranks && !before.ranks);
+      if (more && opened !== null) void lookUp(opened.film, opened.catalogue);
+    },
+  };
 }
 
 /** Similar films; a click opens the page of that film. */

@@ -1,12 +1,7 @@
+import { serverStatus } from '../connection.ts';
 import type { ShopState } from '../shop.ts';
 import type { SiteInfo } from '../site-info.ts';
 import { h, setAttribute, setText } from './dom.ts';
-
-const connectionWords = {
-  online: 'Online',
-  offline: 'Offline',
-  failing: 'Not responding',
-} as const;
 
 /** Shop name, links and the state of the connection. */
 export function header(
@@ -59,14 +54,10 @@ export function header(
   );
   return {
     element,
-    render({ phase, update, cloud }) {
-      const connected = phase === 'ready' ? update?.connection.state : undefined;
-      // The cloud-only side makes requests where the package does not need one.
-      const fails = phase === 'failed' || (connected === 'online' && cloud.problem === 'failing');
-      const state = fails ? 'failing' : connected;
-      const words = state === undefined ? 'Connecting' : connectionWords[state];
-      setText(connection, phase === 'failed' ? 'Not loaded' : words);
-      setAttribute(connection, 'data-state', state ?? null);
+    render(shop) {
+      const { state, words } = serverStatus(shop);
+      setText(connection, words);
+      setAttribute(connection, 'data-state', state);
     },
   };
 }

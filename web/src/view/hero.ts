@@ -1,5 +1,6 @@
 import { bytes, milliseconds } from '../figures.ts';
 import type { ShopState } from '../shop.ts';
+import type { ClickRecord } from '../shop-state.ts';
 import type { SiteInfo } from '../site-info.ts';
 import { Tour, type TourActions } from '../tour.ts';
 import { h, setAttribute, setText } from './dom.ts';
@@ -109,6 +110,7 @@ function tourView(actions: TourActions): View {
 /** Calls, bytes and waiting time of Tandem and of a call at every click. */
 function meterView(): View {
   const dots = Array.from({ length: ROUND }, () => h('span', { class: 'dot' }));
+  const row = h('div', { class: 'dots', role: 'img' }, ...dots);
   const title = h('h2', { id: 'meter-title' });
   const saved = h('strong', { class: 'saved', 'data-testid': 'meter-saved' });
   const cells = {
@@ -120,7 +122,14 @@ function meterView(): View {
     'section',
     { class: 'savings so-far', 'aria-labelledby': 'meter-title' },
     h('div', { class: 'savings-head' }, title, saved),
-    h('div', { class: 'dots', 'aria-hidden': 'true' }, ...dots),
+    row,
+    h(
+      'p',
+      { class: 'dots-legend', 'aria-hidden': 'true' },
+      h('span', {}, 'Tandem at each click:'),
+      h('span', {}, h('span', { class: 'dot', 'data-action': 'request' }), 'cloud called'),
+      h('span', {}, h('span', { class: 'dot', 'data-action': 'keep' }), 'cloud not called'),
+    ),
     h(
       'table',
       {},
@@ -164,11 +173,12 @@ function meterView(): View {
       const { clicks, cloud, traffic, comparing } = state;
       const count = clicks.length;
       setText(title, count === 1 ? '1 click' : `${count} clicks`);
+      // After the first round, the newest clicks.
+      const newest = clicks.slice(-ROUND);
       dots.forEach((dot, at) => {
-        // After the first round, the newest clicks.
-        const record = clicks[Math.max(0, count - ROUND) + at];
-        setAttribute(dot, 'data-action', record?.action ?? null);
+        setAttribute(dot, 'data-action', newest[at]?.action ?? null);
       });
+      setAttribute(row, 'aria-label', dotsLabel(newest));
       const calls = meterCalls(state);
       setText(cells.calls.tandem, calls.tandem);
       setText(cells.traffic.tandem, bytes(traffic.bytesUp + traffic.bytesDown));
@@ -183,6 +193,14 @@ function meterView(): View {
       setText(saved, calls.saved);
     },
   };
+}
+
+/** What the row of dots shows, in words. */
+export function dotsLabel(newest: readonly Pick<ClickRecord, 'action'>[]): string {
+  if (newest.length === 0) return 'No clicks yet';
+  const called = newest.filter(({ action }) => action === 'request').length;
+  const clicks = newest.length === 1 ? '1 click' : `the last ${newest.length} clicks`;
+  return `Tandem called the cloud at ${called} of ${clicks}`;
 }
 
 /** The calls of both sides, answered or not, and what follows from these two numbers. */

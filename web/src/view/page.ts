@@ -1,4 +1,5 @@
 import type { Catalogue, Film } from '../catalogue.ts';
+import { FilmAddress } from '../film-address.ts';
 import type { ShopRecommender } from '../recommender.ts';
 import type { ShopState } from '../shop.ts';
 import type { SiteInfo } from '../site-info.ts';
@@ -38,14 +39,27 @@ export function page(
   site: SiteInfo,
 ): (state: ShopState) => void {
   let state: ShopState | null = null;
-  const film = filmPage({ ...given, openFilm: () => {} }, recommender);
+  /** Whether there are films to display. */
+  let stocked = false;
+  const address = new FilmAddress(window, (item) => showFilm(item));
   const openFilm = (item: string): void => {
-    const found = state?.catalogue?.films.get(item);
-    if (found !== undefined && state?.catalogue != null) film.open(found, state.catalogue);
+    if (state?.catalogue?.films.has(item)) address.open(item);
+  };
+  const film = filmPage({ ...given, openFilm, closed: () => address.close() }, recommender);
+  const showFilm = (item: string | null): void => {
+    const catalogue = state?.catalogue ?? null;
+    const found = catalogue?.films.get(item ?? '');
+    setTitle(found);
+    if (catalogue !== null && found !== undefined) film.open(found, catalogue);
+    else {
+      film.close();
+      // A film that the catalogue does not have.
+      if (item !== null && stocked) address.close();
+    }
   };
   const surprise = (): void => {
     const found = state === null ? null : surpriseOf(state);
-    if (found !== null && state?.catalogue != null) film.open(found, state.catalogue);
+    if (found !== null) openFilm(found.item);
   };
   const actions = { ...given, openFilm, surprise };
 
@@ -88,13 +102,25 @@ export function page(
   );
   // An error of one dialog does not stay for the next. The event does not bubble.
   root.addEventListener('close', () => given.dismissError(), { capture: true });
-  const parts = [top, notice, loading, story, network, ...panes, ...shop, how, bar, data, end];
+  const views = [story, network, ...panes, ...shop, film, how, bar, data, end];
+  const parts = [top, notice, loading, ...views];
   return (next) => {
     state = next;
+    const stockedBefore = stocked;
+    // The message after a failure must not lie behind a film.
+    stocked = next.catalogue !== null && next.phase !== 'failed';
+    if (stocked !== stockedBefore) {
+      if (stocked) address.restore();
+      else film.close();
+    }
     setAttribute(comparison, 'data-comparing', next.comparing ? 'true' : null);
     for (const part of parts) part.render(next);
     setText(live, next.announcement);
   };
+}
+
+function setTitle(film: Film | undefined): void {
+  document.title = film === undefined ? 'Tandem Films' : `${film.title} · Tandem Films`;
 }
 
 /** A film from the lower half of the ranking; without a ranking, any film. */
@@ -131,6 +157,7 @@ function bannerText({
   backgroundError,
   settings,
   catalogue,
+  reached,
 }: ShopState): string {
   if (switching) return 'Switching the compute backend. Your history is kept.';
   const connection = update?.connection;
@@ -152,7 +179,8 @@ function bannerText({
     const list = update?.ranking == null ? '' : ' The last list is still used.';
     return `${why}${list}${retry}`;
   }
-  return backgroundError === null ? '' : `Error: ${backgroundError}`;
+  if (backgroundError !== null) return `Error: ${backgroundError}`;
+  return reached === false ? 'The server does not answer. This device ranks without it.' : '';
 }
 
 const failureTitles: Record<string, string> = {

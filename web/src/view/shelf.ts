@@ -108,7 +108,7 @@ function emptyText(connection: Connection['state']): string {
     : 'No list on this device yet. Go online to request the first one.';
 }
 
-function leadOf({ phase, progress, update, clicks, queued }: ShopState): string {
+function leadOf({ phase, progress, update, shelf, clicks, queued }: ShopState): string {
   if (phase === 'loading') {
     const clicks = queued.length === 0 ? '' : `${queued.length} clicked. `;
     return `${clicks}Loading the ${progress?.phase === 'model' ? 'model' : 'runtime'} …`;
@@ -118,5 +118,6 @@ function leadOf({ phase, progress, update, clicks, queued }: ShopState): string 
   if (last !== undefined && update.history.length > 0) {
     return `Re-ranked in ${milliseconds(last.rerankMs)}`;
   }
+  if (shelf.length === 0) return '';
   return update.history.length === 0 ? 'Popular films. Click one.' : 'Your last list';
 }
