@@ -71,6 +71,8 @@ impl TextTable {
             nearest.select_nth_unstable_by(number - 1, order);
             nearest.truncate(number);
         }
+        // It has held every item of the table, and is kept for as long as the added item.
+        nearest.shrink_to_fit();
         nearest.sort_unstable_by(order);
         let best = nearest.first()?.1;
         for (_, weight) in &mut nearest {
@@ -190,6 +192,7 @@ mod tests {
         let alone = NeighbourOptions { number: 1, ..options };
         let nearest = table.added(&[4.0, 3.0], alone).unwrap();
         assert_eq!(nearest.neighbours(), [(ItemIndex(0), 1.0)]);
+        assert_eq!(nearest.neighbours.capacity(), 1, "its memory grows with the catalogue");
         let text = table.added(&[4.0, 3.0], options).unwrap();
         let far = (-4.0_f32).exp();
         assert_eq!(text.neighbours().len(), 2);
