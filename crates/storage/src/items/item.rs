@@ -195,6 +195,7 @@ impl NewItem {
 }
 
 /// Writes a whole number as shops send it: `3`, not `3.0`.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
 fn serialize_number<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     if number.fract() == 0.0 && number.abs() <= MAX_WHOLE {
         serializer.serialize_i64(*number as i64)
