@@ -234,6 +234,31 @@ impl Serialize for Loss {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(feature = "llama")]
+    use crate::{
+        train::{llm::TrainLlm, srm::TrainSrm},
+        values::parse,
+    };
+
+    #[cfg(feature = "llama")]
+    #[test]
+    fn a_recipe_sets_what_is_not_given() {
+        const FILES: [&str; 4] = ["--data", "d", "--out", "o"];
+        let best = ["--recipe", "best", "--dropout", "0.4"];
+        let small: TrainSrm = parse([&FILES[..], &best].concat()).unwrap();
+        let FitOptions { batch, row_rate, dropout, average, .. } = small.fit;
+        assert_eq!((batch, row_rate, dropout, average), (2048, Some(2e-3), 0.4, 3));
+        assert_eq!(small.fit.loss().to_string(), "full");
+        let language: TrainLlm = parse([&FILES[..], &best].concat()).unwrap();
+        let FitOptions { batch, row_rate, dropout, average, .. } = language.fit;
+        assert_eq!((batch, row_rate, dropout, average), (512, Some(3e-3), 0.4, 3));
+        assert_eq!(language.fit.loss().to_string(), "sampled:1024");
+        let quick: TrainLlm = parse(FILES).unwrap();
+        assert_eq!((quick.fit.batch, quick.fit.row_rate, quick.fit.minutes), (1024, None, 3.0));
+        let other: TrainLlm =
+            parse([&FILES[..], &best, &["--batch", "64", "--loss", "full"]].concat()).unwrap();
+        assert_eq!((other.fit.batch, other.fit.loss().to_string()), (64, "full".to_owned()));
+    }
 
     #[test]
     fn losses_round_trip_through_text() {
