@@ -2,6 +2,7 @@
 
 mod accept_encoding;
 mod admin;
+mod admin_items;
 mod admin_page;
 mod api_docs;
 mod artifacts;
@@ -132,6 +133,7 @@ pub fn create_app(
                 )
                 .configure(releases::configure)
                 .configure(admin::configure)
+                .configure(admin_items::configure)
                 .service(get("/manifest", REQUEST, artifacts::manifest))
                 .service(get("/models", REQUEST, models::models))
                 .service(get("/status", Access::Admin, status::status))

@@ -15,8 +15,8 @@ use utoipa::{
 };
 
 use super::{
-    admin, artifacts, candidates, events, health, items, metrics, models, rankings, releases, rows,
-    status,
+    admin, admin_items, artifacts, candidates, events, health, items, metrics, models, rankings,
+    releases, rows, status,
 };
 use crate::{error::PROBLEM_JSON, error_table};
 
@@ -54,8 +54,8 @@ use crate::{error::PROBLEM_JSON, error_table};
         admin::overview,
         admin::storage,
         admin::keys,
-        admin::find_items,
-        admin::items,
+        admin_items::find_items,
+        admin_items::items,
         health::livez,
         health::readyz,
         metrics::metrics,
