@@ -134,6 +134,7 @@ fn kind_of(first: Option<u8>) -> &'static str {
         Some(b'[') => "an array",
         Some(b'"') => "a JSON string",
         Some(b'-' | b'0'..=b'9') => "a number",
+        Some(b't' | b'f' | b'n') => "`true`, `false`, `null` or text that is not JSON",
         Some(_) => "text that is not JSON",
     }
 }

@@ -234,7 +234,7 @@ impl Reader {
             self.is_missing_told = true;
             tracing::warn!(
                 missing,
-                "items that the catalogue of the release lacks are on no list: the item-token model \
+                "items that the catalogue of the release lacks are no candidates: the item-token model \
                  ranks them by their texts"
             );
         }

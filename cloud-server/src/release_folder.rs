@@ -86,7 +86,11 @@ pub(crate) fn read_source(
             if !pointer.exists() {
                 return Err(StartError::NoReleases {
                     path: folder.clone(),
-                    found: if folder.is_dir() { "has no file `current`" } else { "does not exist" },
+                    found: match folder.metadata() {
+                        Ok(it) if it.is_dir() => "has no file `current`",
+                        Ok(_) => "is a file",
+                        Err(_) => "does not exist",
+                    },
                 });
             }
             let name = read_current(&pointer)?;

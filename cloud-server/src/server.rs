@@ -94,8 +94,8 @@ struct Prepared {
 }
 
 /// Checks options, dataset, artefacts, keys, folders and language models as a start does, without
-/// listening. Creates the folder and files of the event log. Whether host and port can be used is
-/// not checked.
+/// listening. Creates the folder and files of the event log and, as a start does, the tables of the
+/// storage. Whether host and port can be used is not checked.
 ///
 /// # Errors
 /// The error of the start.
@@ -103,7 +103,12 @@ pub fn check(args: &Args) -> Result<(), StartError> {
     if let Some(address) = args.host.parse::<IpAddr>().ok().filter(|it| !it.is_loopback()) {
         check_protection(SocketAddr::new(address, args.port), args)?;
     }
-    try_models(&prepare(args)?.parts, args)
+    let Prepared { parts, storage, .. } = prepare(args)?;
+    let tried = try_models(&parts, args);
+    if let Some(storage) = &storage {
+        close(storage);
+    }
+    tried
 }
 
 /// Refuses an address of other machines without keys, unless the operator insists.

@@ -23,7 +23,7 @@ pub(crate) struct ShownItem {
     id: ItemId,
     /// The number that the list is ordered by. Only its order has a meaning across lists. Absent for
     /// callers with a public key, because the score of an item with few events tells when they were.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_price")]
     score: Option<f64>,
     title: String,
     categories: Vec<String>,

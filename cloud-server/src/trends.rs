@@ -122,7 +122,29 @@ impl Trends {
         items: &LiveItems,
         storage: &Storage,
     ) -> Result<(), StorageError> {
+        self.read_new(&mut *self.read.lock().await, items, storage).await
+    }
+
+    /// As [`refresh`](Self::refresh), unless the event with the number `last` has been read.
+    pub(crate) async fn follow(
+        &self,
+        items: &LiveItems,
+        storage: &Storage,
+        last: i64,
+    ) -> Result<(), StorageError> {
         let mut read = self.read.lock().await;
+        if read.position.includes(last) {
+            return Ok(());
+        }
+        self.read_new(&mut read, items, storage).await
+    }
+
+    async fn read_new(
+        &self,
+        read: &mut Read,
+        items: &LiveItems,
+        storage: &Storage,
+    ) -> Result<(), StorageError> {
         // Before the events: a removal that happens meanwhile is seen the next time.
         let erasures = storage.erasures().await?;
         let recent = now().saturating_sub(HISTORY_MS);

@@ -57,6 +57,17 @@ enum Action {
     },
 }
 
+/// Whether a character is not seen, or changes the order of those that are: a name with it looks
+/// like another one.
+fn is_hidden(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+        )
+}
+
 /// A name that lists and the admin page can show in a line.
 fn key_name(text: &str) -> Result<String, String> {
     let name = text.trim();
@@ -67,9 +78,9 @@ fn key_name(text: &str) -> Result<String, String> {
     if found > MAX_NAME {
         return Err(format!("expected at most {MAX_NAME} characters, found {found}"));
     }
-    match name.chars().find(|character| character.is_control()) {
-        Some(control) => {
-            Err(format!("expected no control characters, found {}", control.escape_default()))
+    match name.chars().find(|character| is_hidden(*character)) {
+        Some(found) => {
+            Err(format!("expected only visible characters, found {}", found.escape_unicode()))
         }
         None => Ok(name.to_owned()),
     }
@@ -178,7 +189,9 @@ mod tests {
         for (name, expected) in [
             ("", "found none"),
             (" ", "found none"),
-            ("a\nb", r"found \n"),
+            ("a\nb", r"found \u{a}"),
+            ("\u{200b}", r"found \u{200b}"),
+            ("\u{202e}live", r"found \u{202e}"),
             (&"x".repeat(MAX_NAME + 1), "found 101"),
         ] {
             let refusal = key_name(name).unwrap_err();

@@ -4,14 +4,16 @@ import { count, duration } from './numbers.js';
 
 /** Milliseconds after the last letter until the search. */
 const PAUSE_MS = 200;
+/** Milliseconds after which a request that failed is repeated. */
+const RETRY_MS = 5_000;
 const SHOWN = 12;
 
 export class Catalogue {
   #server;
-  #fail;
+  #guarded;
   /** The items of the preview's history, oldest first. */
   #history = [];
-  /** Number of items of the pages before. */
+  /** Number of items before those that are shown. */
   #offset = 0;
   /** Numbers of the newest search and the newest preview. */
   #searches = 0;
@@ -19,17 +21,17 @@ export class Catalogue {
   #timer = null;
   #parts = null;
 
-  /** `fail` is called with errors. */
-  constructor(server, fail) {
+  /** `guarded` runs a task by its name and shows its errors. */
+  constructor(server, guarded) {
     this.#server = server;
-    this.#fail = fail;
+    this.#guarded = guarded;
   }
 
   /** The page, which keeps its state while other views are shown. */
   page() {
     if (this.#parts === null) {
       this.#parts = this.#build();
-      void this.#search();
+      void this.#search(0);
       void this.#preview();
     }
     return this.#parts.all;
@@ -42,7 +44,7 @@ export class Catalogue {
       autocomplete: 'off',
       oninput: () => {
         clearTimeout(this.#timer);
-        this.#timer = setTimeout(() => this.#turn(0), PAUSE_MS);
+        this.#timer = setTimeout(() => void this.#search(0), PAUSE_MS);
       },
     });
     const found = h('p', { class: 'quiet', role: 'status' });
@@ -54,7 +56,7 @@ export class Catalogue {
           type: 'button',
           class: 'plain',
           'aria-label': label,
-          onclick: () => this.#turn(this.#offset + by),
+          onclick: () => void this.#search(this.#offset + by),
         },
         text,
       );
@@ -80,29 +82,35 @@ export class Catalogue {
     return { all, input, found, items, pages, previous, next, history, preview };
   }
 
-  /** Shows the page of items that begins there. */
-  #turn(offset) {
-    this.#offset = offset;
-    void this.#search();
-  }
-
-  async #search() {
+  /** Shows the page of found items that begins there. */
+  async #search(offset) {
     this.#searches += 1;
     const search = this.#searches;
     const query = new URLSearchParams({
       q: this.#parts.input.value,
       limit: String(SHOWN),
-      offset: String(this.#offset),
+      offset: String(offset),
     });
-    const answer = await this.#fail(() => this.#server.get(`admin/items?${query}`));
+    const get = () => this.#server.get(`admin/items?${query}`);
+    const answer = await this.#guarded(get, 'search');
     // A later search has been sent.
-    if (answer === undefined || search !== this.#searches) return;
+    if (search !== this.#searches) return;
+    if (answer === undefined) {
+      const again = () => search === this.#searches && void this.#search(offset);
+      setTimeout(again, RETRY_MS);
+      return;
+    }
+    this.#offset = offset;
     const { pages, previous, next } = this.#parts;
     const all = answer.found + answer.found_deleted;
-    this.#parts.found.textContent = found(answer, this.#offset);
+    this.#parts.found.textContent = found(answer, offset);
     pages.hidden = all <= SHOWN;
-    previous.disabled = this.#offset === 0;
-    next.disabled = this.#offset + SHOWN >= all;
+    const focused = document.activeElement;
+    previous.disabled = offset === 0;
+    next.disabled = offset + SHOWN >= all;
+    // A button that is disabled loses the focus.
+    if (focused === next && next.disabled) previous.focus();
+    if (focused === previous && previous.disabled) next.focus();
     const rows = answer.items.map((item) => [
       [title(item), about(item)],
       state(item),
@@ -164,8 +172,12 @@ export class Catalogue {
     this.#previews += 1;
     const preview = this.#previews;
     const history = this.#history.map(({ id }) => id);
-    const answer = await this.#fail(() => this.#recommended(history));
-    if (answer === undefined || preview !== this.#previews) return;
+    const answer = await this.#guarded(() => this.#recommended(history), 'preview');
+    if (preview !== this.#previews) return;
+    if (answer === undefined) {
+      setTimeout(() => preview === this.#previews && void this.#preview(), RETRY_MS);
+      return;
+    }
     this.#parts.preview.replaceChildren(...answer);
   }
 

@@ -21,6 +21,8 @@ const content = at('content');
 
 /** Polls the view that is shown. */
 let polling = null;
+/** Polls the state of the server, for the header of all views. */
+let watching = null;
 /** The server whose key was accepted. */
 let current = null;
 /** Views that have loaded, by their name: they are shown while the server does not answer. */
@@ -29,11 +31,6 @@ const loaded = new Map();
 /** Views by the fragment of the page's address: title, and a function that makes the view. */
 function views(server) {
   const catalogue = new Catalogue(server, guarded);
-  const overview = async () => {
-    const answer = await server.get('admin/overview');
-    hasDatabase = answer.storage_answers !== false;
-    return answer;
-  };
   const simple = (load, page, interval) => () => {
     let answer;
     return {
@@ -53,26 +50,29 @@ function views(server) {
     };
   };
   return {
-    overview: ['Overview', simple(overview, overviewPage, OVERVIEW_MS)],
+    overview: ['Overview', simple(() => server.get('admin/overview'), overviewPage, OVERVIEW_MS)],
     releases: ['Releases', releases],
     catalogue: [
       'Catalogue',
-      () => ({
-        // Only for the state of the connection: the view asks by itself.
-        load: overview,
-        page: () => catalogue.page(),
-        interval: () => OVERVIEW_MS,
-      }),
+      // It asks by itself.
+      () => ({ load: async () => {}, page: () => catalogue.page(), interval: () => null }),
     ],
     events: ['Events', simple(() => server.get('admin/storage'), eventsPage, STORAGE_MS)],
     keys: ['Keys', simple(() => server.get('admin/keys'), keysPage, STORAGE_MS)],
   };
 }
 
-/** Runs a task; `undefined` if the server refused it or is gone, which the page then shows. */
-async function guarded(task) {
+/** Errors of the tasks that failed last, by their names. */
+const failures = new Map();
+
+/**
+ * Runs a task; `undefined` if the server refused it or is gone, which the page shows until the task
+ * of this name succeeds.
+ */
+async function guarded(task, name) {
   try {
     const answer = await task();
+    failures.delete(name);
     // Not every task asks the server.
     if (current !== null && current.lastAnswer !== lastAnswer) reached();
     return answer;
@@ -80,10 +80,21 @@ async function guarded(task) {
     if (error instanceof Refused && error.status === 401) {
       forget('The server does not know this key any more.');
     } else {
+      failures.set(name, error);
       failed(error);
     }
     return undefined;
   }
+}
+
+/** Shows in the header whether the server and its database answer. */
+function watch(server) {
+  const look = () =>
+    guarded(async () => {
+      const { storage_answers: answers } = await server.get('admin/overview');
+      hasDatabase = answers !== false;
+    }, 'state');
+  return new Polling(look, () => OVERVIEW_MS);
 }
 
 let lastAnswer = null;
@@ -92,6 +103,11 @@ let hasDatabase = true;
 
 function reached() {
   lastAnswer = current.lastAnswer;
+  const [failure] = failures.values();
+  if (failure !== undefined) {
+    failed(failure);
+    return;
+  }
   at('gone').hidden = true;
   const updated = `Updated ${moment(lastAnswer)}`;
   at('connection').textContent = hasDatabase ? updated : `${updated}, without the database`;
@@ -120,6 +136,7 @@ function show(all) {
   const name = location.hash.slice(1) in all ? location.hash.slice(1) : 'overview';
   const [title, make] = all[name];
   polling?.stop();
+  for (const task of ['view', 'search', 'preview']) failures.delete(task);
   document.title = `${title} – Tandem server`;
   for (const link of at('views').querySelectorAll('a')) {
     if (link.hash === `#${name}`) link.setAttribute('aria-current', 'page');
@@ -132,7 +149,7 @@ function show(all) {
     const isLoaded = await guarded(async () => {
       await view.load();
       return true;
-    });
+    }, 'view');
     // Another view has been opened.
     if (polling !== mine) return;
     // Text that is being copied stays.
@@ -186,6 +203,11 @@ let opened = null;
 function open(server, overview) {
   current = server;
   loaded.clear();
+  failures.clear();
+  hasDatabase = overview.storage_answers !== false;
+  watching?.stop();
+  watching = watch(server);
+  void watching.start();
   const all = views(server);
   at('name').textContent = `${overview.dataset} – Tandem server`;
   at('views').replaceChildren(
@@ -205,7 +227,9 @@ function open(server, overview) {
 function forget(message) {
   sessionStorage.removeItem(STORED);
   polling?.stop();
+  watching?.stop();
   polling = null;
+  watching = null;
   current = null;
   loaded.clear();
   if (opened !== null) window.removeEventListener('hashchange', opened);

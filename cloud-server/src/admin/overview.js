@@ -71,7 +71,7 @@ function notes({ items_unranked: unranked, storage_answers: answers }) {
       : null,
     unranked === 0
       ? null
-      : `${count(unranked)} items that only the database has are on no list. The language model of this release ranks new items by their texts: this needs the option --embedder and a release with text vectors. Texts are read some time after an item is stored.`,
+      : `${count(unranked)} items that only the database has are no candidates. The language model of this release ranks new items by their texts: this needs the option --embedder and a release with text vectors. Texts are read some time after an item is stored.`,
   ].filter((text) => text !== null);
 }
 

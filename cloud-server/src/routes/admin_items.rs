@@ -1,6 +1,9 @@
 //! The search of the catalogue on the admin page.
 
-use std::sync::Arc;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use actix_web::{
     HttpResponse,
@@ -10,7 +13,7 @@ use actix_web::{
 use serde::{Deserialize, Serialize};
 use tandem_dataset::{Item, ItemIndex};
 use tandem_protocol::{ItemId, Problem};
-use tandem_storage::SearchWords;
+use tandem_storage::{SearchWords, StoredItem};
 
 use super::{admin::uncached, get_or_head, not_allowed, only_admin};
 use crate::{
@@ -40,7 +43,7 @@ pub(super) fn configure(routes: &mut ServiceConfig) {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ItemsQuery {
-    /// Words that title, brand, categories or id must have, the last one as the beginning of a word;
+    /// Words that an item must have, as in `GET /v1/items`, the last one as the beginning of a word;
     /// or a part of the id, in any case (default: all items).
     #[serde(default)]
     q: String,
@@ -101,21 +104,42 @@ pub(crate) async fn find_items(
             detail: format!("expected a whole number from 1 to {MAX_FOUND}, found {limit}"),
         });
     }
-    let state = state.into_inner();
+    let q = q.trim().to_owned();
+    let stored = match &state.storage {
+        Some(storage) if !q.is_empty() => storage.matching_ids(&q).await.ok(),
+        _ => None,
+    };
+    let stored = stored.map(|ids| ids.into_iter().collect());
+    let shared = state.clone().into_inner();
     // A large catalogue takes a while.
-    let found = blocking(move || find(&state, q.trim(), offset, limit)).await?;
+    let mut found = blocking(move || find(&shared, &q, stored.as_ref(), offset, limit)).await?;
+    show_stored(&state, &mut found.items).await;
     Ok(uncached(&found))
 }
 
-fn find(state: &Arc<AppState>, wanted: &str, offset: usize, limit: usize) -> FoundItems {
+/// Finds items: by the texts of the database, of which `stored` are those that it has found. While
+/// it does not answer, and for deleted items, by those of the catalogue.
+fn find(
+    state: &Arc<AppState>,
+    wanted: &str,
+    stored: Option<&HashSet<ItemId>>,
+    offset: usize,
+    limit: usize,
+) -> FoundItems {
     let recommender = state.recommender();
     let catalogue = &recommender.catalogue;
     let (words, part_of_id) = (SearchWords::new(wanted), wanted.to_lowercase());
     let is_found = |item: &Item| {
-        let texts = [item.id.as_str(), &item.title, &item.brand].into_iter();
-        wanted.is_empty()
-            || item.id.as_str().to_lowercase().contains(&part_of_id)
-            || words.are_in(texts.chain(item.genres.iter().map(String::as_str)))
+        if wanted.is_empty() || item.id.as_str().to_lowercase().contains(&part_of_id) {
+            return true;
+        }
+        match stored {
+            Some(stored) if !state.items.is_deleted(&item.id) => stored.contains(&item.id),
+            _ => {
+                let texts = [item.id.as_str(), &item.title, &item.brand].into_iter();
+                words.are_in(texts.chain(item.genres.iter().map(String::as_str)))
+            }
+        }
     };
     let added = state.items.added(catalogue);
     let added: Vec<&Item> = added.iter().flat_map(|added| added.items()).collect();
@@ -135,7 +159,7 @@ fn find(state: &Arc<AppState>, wanted: &str, offset: usize, limit: usize) -> Fou
     drop(popularity);
     // Stable: items of equal popularity stay in the order of the catalogue.
     found.sort_by(|(a, chosen_a), (b, chosen_b)| {
-        let is_wanted = |item: &Item| item.id.as_str() == wanted;
+        let is_wanted = |item: &Item| item.id.as_str().to_lowercase() == part_of_id;
         is_wanted(b).cmp(&is_wanted(a)).then(chosen_b.total_cmp(chosen_a))
     });
     let page = found.into_iter().skip(offset).take(limit);
@@ -196,7 +220,25 @@ pub(crate) async fn items(
         }
     };
     let known = items.iter().filter_map(item);
-    Ok(uncached(&ItemsResponse { items: described(&state, &recommender, known) }))
+    let mut items = described(&state, &recommender, known);
+    drop(popularity);
+    show_stored(&state, &mut items).await;
+    Ok(uncached(&ItemsResponse { items }))
+}
+
+/// Shows items as they are stored; those of the catalogue stay if the database does not answer.
+async fn show_stored(state: &AppState, items: &mut [CatalogueItem]) {
+    let Some(storage) = &state.storage else { return };
+    let ids: Vec<ItemId> = items.iter().map(|item| ItemId::new(item.id.as_str())).collect();
+    let Ok(stored) = storage.items_by_id(&ids).await else { return };
+    let mut stored: HashMap<String, StoredItem> =
+        stored.into_iter().map(|item| (item.id.as_str().to_owned(), item)).collect();
+    for item in items {
+        if let Some(StoredItem { title, categories, year, .. }) = stored.remove(&item.id) {
+            (item.title, item.genres) = (title, categories);
+            item.year = year.and_then(|year| u16::try_from(year).ok());
+        }
+    }
 }
 
 fn described<'c>(

@@ -108,8 +108,11 @@ async fn append(
             let stored = storage.append_events(&session, events.clone()).await;
             let stored = stored.map_err(|error| refusal(&error))?;
             if let Some(last) = stored.last {
-                let AppState { live_counts, recommender, items, .. } = &***state;
-                let counting = live_counts.follow(recommender, items, &storage, Some(last));
+                let AppState { live_counts, recommender, items, trends, .. } = &***state;
+                let counting = async {
+                    live_counts.follow(recommender, items, &storage, Some(last)).await?;
+                    trends.follow(items, &storage, last).await
+                };
                 // They are stored, so a failure is not one of the request: they are counted later.
                 let _ = tokio::time::timeout(COUNTING, counting).await;
             }

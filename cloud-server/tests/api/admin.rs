@@ -155,6 +155,17 @@ async fn all_views_count_the_same_items_and_deleted_ones_are_no_part() {
     let found = get(&app, "/v1/admin/items?q=number%20&limit=100").await.json();
     assert_eq!((&found["found"], &found["found_deleted"]), (&json!(29), &json!(1)));
     assert_eq!(found["items_in_catalogue"], 30);
+    // Titles are those that the shop has stored, also in the search.
+    let request = TestRequest::post().uri("/v1/items").insert_header(("content-type", "text/csv"));
+    let renamed = request.set_payload("id,title,categories\n4,Renamed,Lamps\n");
+    assert_eq!(send(&app, renamed).await.json()["changed"], 1);
+    let renamed = get(&app, "/v1/admin/items?q=renamed").await.json();
+    assert_eq!(renamed["items"][0]["title"], "Renamed");
+    assert_eq!(renamed["items"][0]["genres"], json!(["Lamps"]));
+    assert_eq!(get(&app, "/v1/admin/items?q=number%204").await.json()["found"], 0);
+    let body = json!({ "items": ["4"] }).to_string();
+    let named = post(&app, "/v1/admin/items", body).await.json();
+    assert_eq!(named["items"][0]["title"], "Renamed");
     let state = |id: &str| {
         let items = found["items"].as_array().unwrap();
         let item = items.iter().find(|item| item["id"] == id).unwrap();

@@ -55,7 +55,7 @@ async fn without_a_storage_lists_are_of_the_catalogue_and_the_live_events() {
     assert_eq!((ids(&popular), &popular["by"]), (vec!["1", "2", "3"], &json!(["popularity"])));
     assert_eq!(
         popular["items"][0],
-        json!({ "id": "1", "score": 29.0, "title": "The film of number 1",
+        json!({ "id": "1", "score": 29, "title": "The film of number 1",
                 "categories": ["Drama"], "year": 1990 })
     );
     assert_eq!(ids(&get(&app, "/v1/items/trending").await.json()), [""; 0]);

@@ -68,8 +68,9 @@ mod codes {
     /// `SQLITE_BUSY` and `SQLITE_LOCKED`. `55P03`: `lock_not_available`.
     pub(super) const LOCKED: [&str; 6] = ["5", "6", "261", "517", "262", "55P03"];
     /// Classes of PostgreSQL: connection exception, operator intervention, insufficient resources,
-    /// and for new connections no such database and no such user or another password.
-    pub(super) const UNAVAILABLE: [&str; 5] = ["08", "57", "53", "3D", "28"];
+    /// and for new connections no such database and no such user or another password; and the code
+    /// of a database that accepts no connections.
+    pub(super) const UNAVAILABLE: [&str; 6] = ["08", "57", "53", "3D", "28", "55000"];
 }
 
 /// Whether a query names a table or a column that the database does not have.

@@ -52,6 +52,11 @@ pub enum LocationError {
         "expected `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, found `@` after a `/`, `?` or `#`; write `/` in user and password as %2F, `?` as %3F and `#` as %23"
     )]
     Unescaped,
+    /// The URL names no database. PostgreSQL would use one with the name of the user.
+    #[error(
+        "expected `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, found no database; add its name"
+    )]
+    NoDatabase,
     /// The URL of PostgreSQL cannot be read.
     #[error("expected `postgres://USER:PASSWORD@HOST:PORT/DATABASE`: {reason}")]
     Postgres {
@@ -115,7 +120,9 @@ impl FromStr for Location {
                 // The error of the URL parser names the part, not the URL.
                 reason: error.to_string(),
             })?;
-            let _ = parsed;
+            if parsed.get_database().is_none_or(str::is_empty) {
+                return Err(LocationError::NoDatabase);
+            }
             return Ok(Self::Postgres(text.to_owned()));
         }
         if let Some(parameter) = first_parameter(text) {
@@ -207,9 +214,16 @@ mod tests {
         for text in [
             "postgres://ann:a%2Fb%40secret@db.example/shop",
             "postgres://ann@db.example/shop?options=-c%20search_path%3Da&application_name=a@b",
-            "postgres://db.example",
+            "postgres:///shop",
         ] {
             assert!(text.parse::<Location>().is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_database_is_named() {
+        for text in ["postgres://db.example", "postgres://ann@db.example/", "postgres://"] {
+            assert_eq!(text.parse::<Location>(), Err(LocationError::NoDatabase), "{text}");
         }
     }
 

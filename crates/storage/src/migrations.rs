@@ -12,26 +12,31 @@ use sqlx::{
 use crate::StorageError;
 
 /// Newest version of the tables of SQLite that this program knows.
-pub(crate) const KNOWN_SQLITE: i64 = 2;
+pub(crate) const KNOWN_SQLITE: i64 = 3;
 /// The same of PostgreSQL.
-pub(crate) const KNOWN_POSTGRES: i64 = 3;
+pub(crate) const KNOWN_POSTGRES: i64 = 4;
 
 /// The migrations of one database, oldest first.
-fn migrations(texts: &[&'static str]) -> Migrator {
-    let names =
-        ["items, events, activations", "availability apart from items", "log of availability"];
-    let migration = |(version, (name, text)): (i64, (&'static str, &&'static str))| {
-        let text = SqlStr::from_static(text);
-        Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, text, false)
+fn migrations(texts: &[(&'static str, &'static str)]) -> Migrator {
+    let migration = |(version, (name, text)): (i64, &(&'static str, &'static str))| {
+        let text = SqlStr::from_static(*text);
+        Migration::new(version, Cow::Borrowed(*name), MigrationType::Simple, text, false)
     };
-    Migrator::with_migrations((1..).zip(names.into_iter().zip(texts)).map(migration).collect())
+    Migrator::with_migrations((1..).zip(texts).map(migration).collect())
 }
+
+// Their names must not change: a database has them.
+const FIRST: &str = "items, events, activations";
+const AVAILABILITY: &str = "availability apart from items";
+const AVAILABILITY_LOG: &str = "log of availability";
+const OF_RELEASE: &str = "items of a release";
 
 /// Two processes that start at once wait for each other: the transaction holds the write lock.
 pub(crate) async fn migrate_sqlite(connection: &mut SqliteConnection) -> Result<(), StorageError> {
     let migrator = migrations(&[
-        include_str!("../migrations/sqlite/1.sql"),
-        include_str!("../migrations/sqlite/2.sql"),
+        (FIRST, include_str!("../migrations/sqlite/1.sql")),
+        (AVAILABILITY, include_str!("../migrations/sqlite/2.sql")),
+        (OF_RELEASE, include_str!("../migrations/sqlite/3.sql")),
     ]);
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let done = migrator.run(&mut *transaction).await;
@@ -43,9 +48,10 @@ pub(crate) async fn migrate_sqlite(connection: &mut SqliteConnection) -> Result<
 /// The migrator holds an advisory lock of the database.
 pub(crate) async fn migrate_postgres(connection: &mut PgConnection) -> Result<(), StorageError> {
     let migrator = migrations(&[
-        include_str!("../migrations/postgres/1.sql"),
-        include_str!("../migrations/postgres/2.sql"),
-        include_str!("../migrations/postgres/3.sql"),
+        (FIRST, include_str!("../migrations/postgres/1.sql")),
+        (AVAILABILITY, include_str!("../migrations/postgres/2.sql")),
+        (AVAILABILITY_LOG, include_str!("../migrations/postgres/3.sql")),
+        (OF_RELEASE, include_str!("../migrations/postgres/4.sql")),
     ]);
     let done = migrator.run(connection).await;
     done.map_err(|error| migration_error(error, &migrator))

@@ -227,13 +227,11 @@ pub(crate) fn is_outage(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(database) => {
             let code = database.code().unwrap_or_default();
-            // Connection exceptions, operator intervention, no such database.
-            code.starts_with("08") || code.starts_with("57") || code == "3D000"
+            // Connection exceptions, operator intervention, no such database, and one that accepts no
+            // connections.
+            code.starts_with("08") || code.starts_with("57") || code == "3D000" || code == "55000"
         }
-        sqlx::Error::Io(_)
-        | sqlx::Error::Tls(_)
-        | sqlx::Error::Protocol(_)
-        | sqlx::Error::PoolTimedOut => true,
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::PoolTimedOut => true,
         _ => false,
     }
 }

@@ -50,6 +50,14 @@ impl Lines {
         }
     }
 
+    /// Fails if something follows the last line.
+    fn check_end(&mut self) -> Result<(), BackupError> {
+        match self.reader.fill_buf() {
+            Ok([]) => Ok(()),
+            Ok(_) | Err(_) => Err(self.invalid("expected the end of the file, found more")),
+        }
+    }
+
     fn invalid(&self, reason: &str) -> BackupError {
         BackupError::Invalid {
             path: self.path.clone(),
@@ -210,7 +218,10 @@ pub(super) async fn read_all(
                 }
             }
             if is_end {
-                break;
+                match lines.check_end() {
+                    Ok(()) => break,
+                    Err(error) => return Ok(Err(error)),
+                }
             }
         }
     });

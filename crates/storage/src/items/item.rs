@@ -98,7 +98,7 @@ pub struct StoredItem {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ItemError {
     /// The id is empty, too long or has control characters.
-    #[error("id: expected 1 to {MAX_ID} bytes without control characters")]
+    #[error("id: expected 1 to {MAX_ID} bytes, not only spaces, without control characters")]
     Id,
     /// A text is too long.
     #[error("{field}: expected at most {max} bytes, found {found}")]

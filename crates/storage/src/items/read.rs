@@ -107,6 +107,31 @@ impl Storage {
         .await
     }
 
+    /// The ids of all items that [`find_items`](Self::find_items) finds with a text, in no order.
+    ///
+    /// # Errors
+    /// See [`StorageError`].
+    pub async fn matching_ids(&self, text: &str) -> Result<Vec<ItemId>, StorageError> {
+        const SQLITE: &str = "SELECT id FROM item_search JOIN items ON number = item_search.rowid \
+            WHERE item_search MATCH $1 AND deleted IS NULL";
+        const POSTGRES: &str = "SELECT id FROM items WHERE search @@ to_tsquery('simple', $1) \
+            AND deleted IS NULL";
+        let text = text.to_owned();
+        self.short(move |database| async move {
+            let words = match &database {
+                Database::Sqlite { .. } => sqlite_query(&text),
+                Database::Postgres(_) => postgres_query(&text),
+            };
+            let Some(words) = words else { return Ok(Vec::new()) };
+            let query = database.sql(SQLITE, POSTGRES);
+            let ids: Vec<String> = with_reader!(&database, connection => {
+                sqlx::query_scalar(query).bind(words).fetch_all(connection).await?
+            });
+            Ok(ids.into_iter().map(ItemId::new).collect())
+        })
+        .await
+    }
+
     /// The newest available items, newest first.
     ///
     /// # Errors

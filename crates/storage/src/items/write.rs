@@ -13,7 +13,7 @@ use super::{
 use crate::{
     Storage, StorageError,
     clock::now,
-    database::{Database, with_item_writer},
+    database::{Database, with_item_writer, with_reader, with_writer},
 };
 
 /// What became of a batch of items.
@@ -43,15 +43,15 @@ struct Row<'a> {
 }
 
 const COLUMNS: &str = "id, title, categories, brand, description, year, price, attributes, \
-                       created, updated, deleted, revision, search_text";
+                       created, updated, deleted, revision, search_text, of_release";
 
-/// `$1`: the items, `$2`: now, `$3`: the revision.
+/// `$1`: the items, `$2`: now, `$3`: the revision, `$4`: whether they are of a release.
 const SELECT_SQLITE: &str = "SELECT value ->> 'id', value ->> 'title', value -> 'categories', \
     value ->> 'brand', value ->> 'description', value ->> 'year', value ->> 'price', \
-    value -> 'attributes', $2, $2, NULL, $3, value ->> 'search_text' FROM json_each($1) WHERE true";
+    value -> 'attributes', $2, $2, NULL, $3, value ->> 'search_text', $4 FROM json_each($1) WHERE true";
 
 const SELECT_POSTGRES: &str = "SELECT id, title, categories, brand, description, year, price, \
-    attributes, $2, $2, NULL, $3, search_text FROM json_to_recordset($1::json) AS x (id text, title text, \
+    attributes, $2, $2, NULL, $3, search_text, $4::boolean FROM json_to_recordset($1::json) AS x (id text, title text, \
     categories jsonb, brand text, description text, year bigint, price double precision, \
     attributes jsonb, search_text text)";
 
@@ -61,13 +61,28 @@ const UPDATE: &str = "ON CONFLICT (id) DO UPDATE SET title = excluded.title, \
     attributes = excluded.attributes, \
     created = CASE WHEN items.deleted IS NULL THEN items.created ELSE excluded.created END, \
     updated = excluded.updated, deleted = NULL, revision = excluded.revision, \
-    search_text = excluded.search_text \
+    search_text = excluded.search_text, of_release = excluded.of_release \
     WHERE items.deleted IS NOT NULL OR items.title <> excluded.title \
     OR items.categories <> excluded.categories OR items.brand <> excluded.brand \
     OR items.description <> excluded.description \
     OR items.year IS DISTINCT FROM excluded.year \
     OR items.price IS DISTINCT FROM excluded.price \
     OR items.attributes <> excluded.attributes";
+
+/// As [`UPDATE`], of the texts of items that the shop has not sent.
+const UPDATE_OF_RELEASE: &str = "ON CONFLICT (id) DO UPDATE SET title = excluded.title, \
+    categories = excluded.categories, brand = excluded.brand, \
+    description = excluded.description, year = excluded.year, updated = excluded.updated, \
+    revision = excluded.revision, search_text = excluded.search_text \
+    WHERE items.of_release AND items.deleted IS NULL AND (items.title <> excluded.title \
+    OR items.categories <> excluded.categories OR items.brand <> excluded.brand \
+    OR items.description <> excluded.description OR items.year IS DISTINCT FROM excluded.year)";
+
+/// Items that the shop sends as they are stored are its own from then on, too.
+const TAKE_OVER_SQLITE: &str = "UPDATE items SET of_release = 0 WHERE of_release \
+    AND id IN (SELECT value ->> 'id' FROM json_each($1))";
+const TAKE_OVER_POSTGRES: &str = "UPDATE items SET of_release = false WHERE of_release \
+    AND id IN (SELECT id FROM json_to_recordset($1::json) AS x (id text))";
 
 /// Number of items that exist, but have been written by no statement of this transaction, among
 /// those whose availability has changed in it.
@@ -88,7 +103,7 @@ impl Storage {
     pub async fn upsert_items(&self, items: Vec<NewItem>) -> Result<Upserted, StorageError> {
         let sent = items.len() as u64;
         self.change(move |database| async move {
-            let written = insert(&database, items, UPDATE).await?;
+            let written = insert(&database, items, Sender::Shop).await?;
             let changed = written.items - written.added + written.only_availability;
             Ok(Upserted {
                 added: written.added,
@@ -99,17 +114,49 @@ impl Storage {
         .await
     }
 
-    /// Adds the items whose ids have never been stored, and leaves the others as they are, also
-    /// deleted ones. All are available. Returns the number of added items.
+    /// Copies items of the catalogue of a release: adds those whose ids have never been stored, and
+    /// replaces the texts of those that came from an earlier release. What the shop has sent stays
+    /// as it is, and deleted items stay deleted. New ones are available. Returns the number of items
+    /// that were added or changed.
     ///
     /// # Errors
     /// See [`StorageError`].
-    pub async fn add_missing_items(&self, mut items: Vec<NewItem>) -> Result<u64, StorageError> {
+    pub async fn copy_items(&self, mut items: Vec<NewItem>) -> Result<u64, StorageError> {
         for item in &mut items {
             item.available = None;
         }
         self.change(move |database| async move {
-            Ok(insert(&database, items, "ON CONFLICT (id) DO NOTHING").await?.items)
+            Ok(insert(&database, items, Sender::Release).await?.items)
+        })
+        .await
+    }
+
+    /// The mark of the catalogue that was copied last; 0 if none was.
+    ///
+    /// # Errors
+    /// See [`StorageError`].
+    pub async fn copied_catalogue(&self) -> Result<i64, StorageError> {
+        const MARK: &str = "SELECT value FROM counters WHERE name = 'catalogue'";
+        self.short(|database| async move {
+            let mark: Option<i64> = with_reader!(&database, connection => {
+                sqlx::query_scalar(MARK).fetch_optional(connection).await?
+            });
+            Ok(mark.unwrap_or_default())
+        })
+        .await
+    }
+
+    /// Remembers that a catalogue was copied.
+    ///
+    /// # Errors
+    /// See [`StorageError`].
+    pub async fn set_copied_catalogue(&self, mark: i64) -> Result<(), StorageError> {
+        const SET: &str = "UPDATE counters SET value = $1 WHERE name = 'catalogue'";
+        self.short(move |database| async move {
+            with_writer!(&database, connection => {
+                sqlx::query(SET).bind(mark).execute(connection).await?;
+            });
+            Ok(())
         })
         .await
     }
@@ -170,6 +217,14 @@ fn to_json(items: &[NewItem]) -> String {
     serde_json::to_string(&rows.collect::<Vec<_>>()).unwrap_or_default()
 }
 
+/// Who sends items.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sender {
+    Shop,
+    /// The catalogue of a release.
+    Release,
+}
+
 /// What [`insert`] has done.
 struct Written {
     /// Number of items that did not exist before.
@@ -184,7 +239,7 @@ struct Written {
 async fn insert(
     database: &Database,
     items: Vec<NewItem>,
-    conflict: &str,
+    sender: Sender,
 ) -> Result<Written, StorageError> {
     const EXISTING_SQLITE: &str = "SELECT COUNT(*) FROM json_each($1) AS x JOIN items \
         ON items.id = x.value ->> 'id' WHERE deleted IS NULL";
@@ -199,7 +254,12 @@ async fn insert(
     };
     let (json, told) = spawn_blocking(prepare).await.map_err(|_| StorageError::Closed)?;
     let select = database.sql(SELECT_SQLITE, SELECT_POSTGRES);
+    let (conflict, is_of_release) = match sender {
+        Sender::Shop => (UPDATE, false),
+        Sender::Release => (UPDATE_OF_RELEASE, true),
+    };
     let statement = format!("INSERT INTO items ({COLUMNS}) {select} {conflict}");
+    let take_over = database.sql(TAKE_OVER_SQLITE, TAKE_OVER_POSTGRES);
     let existing = database.sql(EXISTING_SQLITE, EXISTING_POSTGRES);
     let sent = database.sql(SENT_SQLITE, SENT_POSTGRES);
     let only = database.sql(ONLY_AVAILABILITY_SQLITE, ONLY_AVAILABILITY_POSTGRES);
@@ -212,9 +272,13 @@ async fn insert(
             .bind(&json)
             .bind(now())
             .bind(revision)
+            .bind(is_of_release)
             .execute(&mut *connection)
             .await?
             .rows_affected();
+        if !is_of_release {
+            sqlx::query(take_over).bind(&json).execute(&mut *connection).await?;
+        }
         let mut only_availability: i64 = 0;
         for list in told.lists() {
             connection.set_availability(list, revision).await?;

@@ -56,7 +56,7 @@ fn a_backup_of_one_database_is_restored_into_the_other() {
             };
             assert_eq!(all(&restored), all(&storage));
             let of_release = vec![item("00007", "Red shoe", "Shoes")];
-            let added = restored.block_on(restored.add_missing_items(of_release)).unwrap();
+            let added = restored.block_on(restored.copy_items(of_release)).unwrap();
             assert_eq!(added, 0, "a deleted item comes back");
             let text = Some("red sho".to_owned());
             let query =
@@ -93,6 +93,7 @@ fn a_damaged_backup_is_refused_and_leaves_nothing() {
             (without_end.as_str(), "the end is missing"),
             (&without_a_row, "rows are missing"),
             (&newer, "expected at most version 3, found 4"),
+            (&format!("{text}{text}"), "expected the end of the file"),
             ("{}\n", "line 1"),
         ] {
             fs::write(&file, zstd::encode_all(damaged.as_bytes(), 1).unwrap()).unwrap();

@@ -14,6 +14,9 @@ use tempfile::TempDir;
 /// The PostgreSQL of the tests, if `TANDEM_TEST_POSTGRES` names no other.
 const POSTGRES: &str = "postgres://postgres@127.0.0.1:5432/test";
 
+/// Number of schemas and databases that were made.
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
 /// An empty database for one test; removed with it.
 pub(crate) struct TestDatabase {
     pub(crate) location: Location,
@@ -32,7 +35,6 @@ impl TestDatabase {
 
     /// A schema of its own; `None`, with a message, where no PostgreSQL answers.
     pub(crate) fn postgres() -> Option<Self> {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
         if !postgres_answers() {
             eprintln!("skipped on PostgreSQL: none answers at {}", server());
             return None;
@@ -54,7 +56,8 @@ impl TestDatabase {
             eprintln!("skipped on PostgreSQL: none answers at {}", server());
             return None;
         }
-        let name = format!("tandem_test_{}", std::process::id());
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("tandem_test_{}_{number}", std::process::id());
         let url = server();
         let (address, _) = url.split_once('?').unwrap_or((&url, ""));
         let (address, _) = address.rsplit_once('/').unwrap();
@@ -74,6 +77,18 @@ impl TestDatabase {
     pub(crate) fn make_again(&self) {
         self.drop_it();
         execute(format!("CREATE DATABASE {}", self.name.as_ref().unwrap()));
+    }
+
+    /// Whether the database of [`TestDatabase::own_postgres`] accepts connections. If not, those that
+    /// are open are closed.
+    pub(crate) fn accept_connections(&self, accept: bool) {
+        let name = self.name.as_ref().unwrap();
+        execute(format!("ALTER DATABASE {name} ALLOW_CONNECTIONS {accept}"));
+        if !accept {
+            execute(format!(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+            ));
+        }
     }
 
     pub(crate) fn open(&self) -> Storage {

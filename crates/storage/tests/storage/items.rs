@@ -297,15 +297,29 @@ fn a_server_that_has_not_followed_for_long_reads_all_items_again() {
 }
 
 #[test]
-fn missing_items_are_added_and_deleted_ones_stay_deleted() {
+fn items_of_a_release_follow_the_next_one_until_the_shop_sends_them() {
     on_each(|database| {
         let storage = database.open();
-        upsert(&storage, &[item("1", "Old", "A"), item("2", "Old", "A")]);
+        upsert(&storage, &[item("1", "Own", "A"), item("2", "Own", "A")]);
         storage.block_on(storage.delete_items(&["2".into()])).unwrap();
-        let catalogue = ["1", "2", "3"].map(|id| item(id, "From the catalogue", "A"));
-        assert_eq!(storage.block_on(storage.add_missing_items(catalogue.to_vec())).unwrap(), 1);
-        assert_eq!(get(&storage, "1").unwrap().title, "Old");
+        let copy = |title: &str| {
+            let catalogue = ["1", "2", "3", "4", "5"].map(|id| item(id, title, "A"));
+            storage.block_on(storage.copy_items(catalogue.to_vec())).unwrap()
+        };
+        let titles = || ["1", "3", "4", "5"].map(|id| get(&storage, id).unwrap().title);
+        assert_eq!(copy("First"), 3);
+        assert_eq!(get(&storage, "2"), None, "a deleted item comes back");
+        assert_eq!(titles(), ["Own", "First", "First", "First"]);
+        assert_eq!(copy("First"), 0);
+        // One with other texts, and one as it is.
+        upsert(&storage, &[item("4", "Own", "A"), item("5", "First", "A")]);
+        storage.block_on(storage.set_availability(vec![("3".into(), false)])).unwrap();
+        assert_eq!(copy("Second"), 1);
+        assert_eq!(titles(), ["Own", "Second", "Own", "First"]);
         assert_eq!(get(&storage, "2"), None);
-        assert_eq!(get(&storage, "3").unwrap().title, "From the catalogue");
+        assert!(!get(&storage, "3").unwrap().available, "the shop's availability stays");
+        assert_eq!(storage.block_on(storage.copied_catalogue()).unwrap(), 0);
+        storage.block_on(storage.set_copied_catalogue(-7)).unwrap();
+        assert_eq!(storage.block_on(storage.copied_catalogue()).unwrap(), -7);
     });
 }

@@ -66,6 +66,26 @@ fn while_an_outage_is_known_nothing_waits_and_afterwards_it_goes_on_by_itself() 
 }
 
 #[test]
+fn a_database_that_accepts_no_connections_is_away_until_it_does() {
+    let Some(database) = TestDatabase::own_postgres() else { return };
+    let storage = database.open();
+    let read = || storage.block_on(storage.user_events("s"));
+    storage.block_on(storage.append_events("s", clicks(&["1"]))).unwrap();
+    database.accept_connections(false);
+    wait_until("the outage is noticed", || {
+        if let Err(error) = read() {
+            assert!(matches!(error, StorageError::Unavailable { .. }), "{error:?}");
+        }
+        storage.check().is_err()
+    });
+    let error = Storage::open_within(&database.location, Duration::from_millis(1)).unwrap_err();
+    assert!(matches!(error, StorageError::Open { is_temporary: true, .. }), "{error:?}");
+    database.accept_connections(true);
+    wait_until("the end is noticed", || storage.check().is_ok());
+    assert_eq!(read().unwrap().len(), 1);
+}
+
+#[test]
 fn the_cause_of_a_connection_that_is_refused_is_named_and_a_wrong_user_is_not_waited_for() {
     // Nothing listens on port 1.
     let nobody: Location = "postgres://ann:secret@127.0.0.1:1/shop".parse().unwrap();
