@@ -19,8 +19,8 @@ pub(crate) const KNOWN_POSTGRES: i64 = 4;
 /// The migrations of one database, oldest first.
 fn migrations(texts: &[(&'static str, &'static str)]) -> Migrator {
     let migration = |(version, (name, text)): (i64, &(&'static str, &'static str))| {
-        let text = SqlStr::from_static(*text);
-        Migration::new(version, Cow::Borrowed(*name), MigrationType::Simple, text, false)
+        let text = SqlStr::from_static(text);
+        Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, text, false)
     };
     Migrator::with_migrations((1..).zip(texts).map(migration).collect())
 }
