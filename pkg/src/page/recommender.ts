@@ -23,6 +23,7 @@ import {
   flag,
   itemId,
   itemIds,
+  optionsOf,
   type TrackableEvent,
   trackedEvent,
 } from './check.js';
@@ -211,8 +212,9 @@ export class Recommender {
    */
   async setExcluded(
     items: Iterable<ItemId | number>,
-    { send = false }: { send?: boolean } = {},
+    options: { send?: boolean } = {},
   ): Promise<Update> {
+    const { send = false } = optionsOf('setExcluded', options, ['send'], '{ send: true }');
     const excluded = { items: itemIds('items', items), send };
     this.#supervisor.remember({ excluded });
     return this.#call({ type: 'setExcluded', excluded });
@@ -230,8 +232,9 @@ export class Recommender {
    */
   async similar(
     item: ItemId | number,
-    { k = 10 }: { k?: number } = {},
+    options: { k?: number } = {},
   ): Promise<SimilarItem[] | null> {
+    const { k = 10 } = optionsOf('similar', options, ['k'], '{ k: 10 }');
     if (!(Number.isInteger(k) && k > 0)) throw argument('k', 'an integer from 1', k);
     return this.#call({ type: 'similar', item: itemId('item', item), k });
   }
