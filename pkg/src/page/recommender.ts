@@ -1,15 +1,10 @@
 import { errorFrom, LifecycleError, type WireError, wireError } from '../shared/errors.js';
-import type {
-  HostedModel,
-  ItemId,
-  LearnReport,
-  SimilarItem,
-  TrackedEvent,
-} from '../shared/generated.js';
+import type { HostedModel, ItemId, LearnReport, TrackedEvent } from '../shared/generated.js';
 import type { Command, Delivery, Opened, Results } from '../shared/messages.js';
 import { CACHE_NAME } from '../shared/names.js';
 import type {
   DescribedExplanation,
+  DescribedSimilarItem,
   Device,
   DeviceTrial,
   Ledger,
@@ -228,12 +223,13 @@ export class Recommender {
   /**
    * The most similar items by the small model, best first, among the items whose rows are on
    * the device: the whole catalogue if the item table was loaded, else the items of downloaded
-   * cells, lists and history. `null` if this item's own row is not on the device. No network.
+   * cells, lists and history. `null` if this item's own row is not on the device. With
+   * their titles and fields where {@link recommend} has them. No network.
    */
   async similar(
     item: ItemId | number,
     options: { k?: number } = {},
-  ): Promise<SimilarItem[] | null> {
+  ): Promise<DescribedSimilarItem[] | null> {
     const { k = 10 } = optionsOf('similar', options, ['k'], '{ k: 10 }');
     if (!(Number.isInteger(k) && k > 0)) throw argument('k', 'an integer from 1', k);
     return this.#call({ type: 'similar', item: itemId('item', item), k });

@@ -1,5 +1,5 @@
 import { toWire, wireError } from '../shared/errors.js';
-import type { ClientUpdate, RankedItem, TrackedEvent } from '../shared/generated.js';
+import type { ClientUpdate, TrackedEvent } from '../shared/generated.js';
 import { Ledger } from '../shared/ledger.js';
 import type {
   Command,
@@ -148,7 +148,11 @@ export class Host {
           (found) => [found.item],
         );
       case 'similar':
-        return this.#enter((client) => client.similar(command.item, command.k));
+        return this.#described(
+          id,
+          (client) => client.similar(command.item, command.k),
+          (found) => found,
+        );
       case 'compare':
         return this.#compare(command.items);
       case 'models':
@@ -314,7 +318,7 @@ export class Host {
   async #described<T>(
     id: number,
     job: (client: Client) => Promise<T | null>,
-    itemsOf: (value: T) => RankedItem[],
+    itemsOf: (value: T) => readonly { item: string }[],
   ): Promise<unknown> {
     const value = await this.#enter(job);
     const described = value === null ? [] : this.#catalogue.describe(itemsOf(value));
