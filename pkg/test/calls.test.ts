@@ -117,6 +117,24 @@ describe('calls', () => {
     await second.recommender.importPersonalData(bytes);
     expect(second.recommender.state().history).toEqual(['x']);
   });
+
+  it.each([
+    ['<html>', 'this file is no export of @tandem-rec/client'],
+    ['{"version":1,"catalogue_hash":"c","hist', 'this file is no export of @tandem-rec/client'],
+    ['{"name":"shop","version":1}', 'this file is no export of @tandem-rec/client'],
+    // Of an export that is damaged within, the session says what is wrong.
+    ['{"version":1,"catalogue_hash":"c","history":[],"delta":7}', 'the parser’s text'],
+  ])('say what a file is that cannot be imported: %s', async (text, message) => {
+    const { recommender } = await stand();
+    await recommender.track({ type: 'click', item: 'x' });
+    const refused = recommender.importPersonalData(new TextEncoder().encode(text));
+    await expect(refused).rejects.toMatchObject({
+      name: 'ArtifactError',
+      code: 'invalid_artifact',
+      message: expect.stringContaining(message),
+    });
+    expect(recommender.state().history).toEqual(['x']);
+  });
 });
 
 describe('updates', () => {

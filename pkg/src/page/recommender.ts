@@ -300,7 +300,7 @@ export class Recommender {
 
   /**
    * Replaces the session by an exported one. Rejects, and changes nothing, if the bytes are
-   * damaged or belong to another model.
+   * no export or damaged (`invalid_artifact`), or belong to another model.
    */
   async importPersonalData(bytes: Uint8Array): Promise<void> {
     if (!(bytes instanceof Uint8Array)) throw argument('bytes', 'a Uint8Array', bytes);
