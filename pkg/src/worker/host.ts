@@ -17,7 +17,7 @@ import { trialDue } from './choice.js';
 import type { Client, Engine, EngineLoader } from './engine.js';
 import { Learning } from './learning.js';
 import { LifeLock } from './life-lock.js';
-import { checkModel, hostedModels } from './models.js';
+import { canMakeLists, checkModel, hostedModels } from './models.js';
 import { Network, ownFetch } from './network.js';
 import { PageFetcher } from './page-fetch.js';
 import { JobQueue } from './queue.js';
@@ -72,6 +72,14 @@ export class Host {
       answered: (update, decided) => this.#answered(update, decided),
       retry: () =>
         this.#enter(async (client) => this.#publish('retry', await client.recommend(), null)),
+      reachable: () => canMakeLists(this.#opened(), this.#model),
+      probed: (reached, current) =>
+        this.#enter(async (client) => {
+          if (!current() || this.#offline) return;
+          // The only way to tell the session that the failure is over.
+          if (reached) client.setOffline(false);
+          this.#publish('retry', await client.recommend(), null);
+        }),
       fault: (error) => this.#fault(error),
     });
   }
@@ -303,7 +311,8 @@ export class Host {
     call: { id: number; value: unknown } | null,
     delivery: Delivery | null,
   ): typeof POSTED {
-    const sent = { ...update, history: this.#opened().historyChange() };
+    const connection = this.#requester.connection(update.connection);
+    const sent = { ...update, connection, history: this.#opened().historyChange() };
     const described = this.#catalogue.describe(update.items);
     if (call !== null) {
       const delivered = delivery === null ? {} : { delivery };
