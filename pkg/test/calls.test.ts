@@ -117,6 +117,24 @@ describe('calls', () => {
     await second.recommender.importPersonalData(bytes);
     expect(second.recommender.state().history).toEqual(['x']);
   });
+
+  it.each([
+    ['<html>', 'this file is no export of @tandem-rec/client'],
+    ['{"version":1,"catalogue_hash":"c","hist', 'this file is no export of @tandem-rec/client'],
+    ['{"name":"shop","version":1}', 'this file is no export of @tandem-rec/client'],
+    // Of an export that is damaged within, the session says what is wrong.
+    ['{"version":1,"catalogue_hash":"c","history":[],"delta":7}', 'the parser’s text'],
+  ])('say what a file is that cannot be imported: %s', async (text, message) => {
+    const { recommender } = await stand();
+    await recommender.track({ type: 'click', item: 'x' });
+    const refused = recommender.importPersonalData(new TextEncoder().encode(text));
+    await expect(refused).rejects.toMatchObject({
+      name: 'ArtifactError',
+      code: 'invalid_artifact',
+      message: expect.stringContaining(message),
+    });
+    expect(recommender.state().history).toEqual(['x']);
+  });
 });
 
 describe('updates', () => {
@@ -246,6 +264,7 @@ describe('arguments', () => {
     ['track without an event', (rec) => rec.track(any(undefined)), 'event: .* found undefined'],
     ['track with an id', (rec) => rec.track(any('sku-42')), 'event: .* found "sku-42"'],
     ['recommend with null', (rec) => rec.recommend(any(null)), 'options: expected an object'],
+    ['similar with a number', (rec) => rec.similar('a', any(3)), 'options: expected an object'],
     ['a BigInt for k', (rec) => rec.recommend({ k: any(5n) }), 'k: .* found 5n'],
     [
       'a circular exclude',
@@ -380,6 +399,31 @@ describe('options', () => {
         'createRecommender: the option consnet is not known and has no effect; did you mean consent?',
       ],
       ['createRecommender: the option colour is not known and has no effect'],
+    ]);
+    warned.mockRestore();
+  });
+
+  it('of calls, rules and events that are not known are a warning, once', async () => {
+    const warned = vi.spyOn(console, 'warn').mockImplementation(() => {});
+    const { recommender } = await stand({
+      budget: { burst: 1, perMinute: 1, perHour: 2 } as never,
+    });
+    const mistyped = { k: 3, placment: 'side' } as object;
+    expect((await recommender.recommend(mistyped)).items).toHaveLength(3);
+    await recommender.recommend(mistyped);
+    await recommender.recommend({ rules: [{ type: 'first', items: ['d'], item: 1 } as never] });
+    await recommender.similar('a', { K: 3 } as object);
+    await recommender.setExcluded([], { sent: true } as object);
+    await recommender.track({ type: 'click', item: 'x', recomendation: 'y' } as never);
+    await recommender.track({ type: 'click', item: 'x', recommendation: null });
+    const none = 'is not known and has no effect';
+    expect(warned.mock.calls.map(([text]) => text)).toEqual([
+      `createRecommender: the option budget.perHour ${none}`,
+      `recommend: the option placment ${none}; did you mean placement?`,
+      `recommend: the option rules[0].item ${none}; did you mean rules[0].items?`,
+      `similar: the option K ${none}; did you mean k?`,
+      `setExcluded: the option sent ${none}; did you mean send?`,
+      `track: the field recomendation ${none}; did you mean recommendation?`,
     ]);
     warned.mockRestore();
   });

@@ -55,7 +55,7 @@ it.each([
   [429, 'overloaded'],
   [500, 'internal'],
 ])('a server that answers %i is an error of code %s', async (status, code) => {
-  const { fetch } = cloud(() => new Response('{"detail":"why"}', { status }));
+  const { fetch } = cloud(() => Response.json({ detail: 'why', code }, { status }));
   const { recommender } = await stand({ fetch });
   await expect(recommender.models()).rejects.toMatchObject({
     code,

@@ -324,6 +324,132 @@ describe('a failing server', () => {
   });
 });
 
+describe('a failing server of which no list is wanted', () => {
+  const failing = { ...online, state: 'failing', code: 'not_ready', retryInMs: null } as const;
+
+  /**
+   * The server failed, and the page has clicks after which its list is good enough. `answers`: the
+   * statuses of its answers to probes, one after the other; the last one for ever.
+   */
+  async function failed(answers: (number | 'loading')[], options = {}) {
+    const asked: string[] = [];
+    let answer: number | 'loading' = 503;
+    const fetch = async (url: string | URL | Request): Promise<Response> => {
+      const { pathname } = new URL(String(url));
+      // A service worker has the models, whether the server answers or not.
+      if (pathname === '/v1/models') {
+        return Response.json({ models: [{ name: 'small', ready: answer !== 'loading' }] });
+      }
+      asked.push(pathname);
+      answer = (answers.length > 1 ? answers.shift() : answers[0]) ?? 503;
+      return answer === 200 || answer === 'loading'
+        ? Response.json({ rows_hash: 'h', rows: [], unknown: 0 })
+        : Response.json({ code: 'not_ready', detail: 'why' }, { status: answer });
+    };
+    const made = await stand({ fetch, ...options });
+    const states: string[] = [];
+    made.recommender.on('offline', ({ state }) => states.push(state));
+    made.client.connection = { ...failing, retryInMs: 300 };
+    await made.recommender.track({ type: 'click', item: 'x' });
+    await settle();
+    return { ...made, asked, states };
+  }
+
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+  });
+
+  it('is asked once after the back-off, and the connection is online again', async () => {
+    const { client, recommender, asked, states } = await failed([200]);
+    await pass(290);
+    expect(asked).toEqual([]);
+    client.connection = failing;
+    await pass(20);
+    expect(asked).toEqual(['/v1/rows']);
+    expect(recommender.state().connection.state).toBe('online');
+    expect(states).toEqual(['failing', 'online']);
+    await pass(600_000);
+    expect([asked.length, client.requests.length]).toEqual([1, 0]);
+    expect((await recommender.ledger()).entries).toMatchObject([
+      { method: 'POST', body: '{"items":[]}' },
+      { method: 'GET', why: 'whether the server answers again after a failure' },
+    ]);
+  });
+
+  it('is asked again with increasing delays, which the state has', async () => {
+    vi.spyOn(Math, 'random').mockReturnValue(0);
+    const { client, recommender, asked } = await failed([503, 'loading', 500, 200]);
+    const retryInMs = () => recommender.state().connection.retryInMs;
+    client.connection = failing;
+    await pass(300);
+    expect([asked.length, retryInMs()]).toEqual([1, 1_000]);
+    // Clicks meanwhile do not ask earlier.
+    await recommender.track({ type: 'click', item: 'y' });
+    await pass(999);
+    expect(asked).toHaveLength(1);
+    await pass(1);
+    expect([asked.length, retryInMs()]).toEqual([2, 2_000]);
+    await pass(2_000);
+    expect([asked.length, retryInMs()]).toEqual([3, 4_000]);
+    await pass(4_000);
+    expect([asked.length, recommender.state().connection.state]).toEqual([4, 'online']);
+    vi.mocked(Math.random).mockRestore();
+  });
+
+  it('is not asked after more than a minute', async () => {
+    const { client, asked } = await failed([503]);
+    client.connection = failing;
+    await pass(300);
+    for (let minute = 0; minute < 20; minute += 1) await pass(60_000);
+    expect(asked.length).toBeGreaterThan(20);
+  });
+
+  it('is not asked while a list is requested, which tells as much', async () => {
+    const { client, recommender, asked } = await failed([503, 200]);
+    client.connection = failing;
+    await pass(300);
+    client.decision = request;
+    await recommender.track({ type: 'click', item: 'y' });
+    await settle();
+    expect([asked.length, client.requests.length]).toEqual([1, 1]);
+    await pass(60_000);
+    expect(asked).toHaveLength(1);
+  });
+
+  it('is not asked while the network is forbidden, nor is a late answer heard', async () => {
+    const answer = held<Response>();
+    const { client, recommender, states } = await failed([200], { fetch: () => answer.promise });
+    client.connection = failing;
+    await pass(300);
+    await recommender.setOffline(true);
+    answer.resolve(Response.json({ models: [{ name: 'small', ready: true }] }));
+    await pass(60_000);
+    expect(client.calls).not.toContain('offline false');
+    expect(states).toEqual(['failing', 'offline']);
+  });
+
+  it('is not asked if it has refused the request: that failure is not over', async () => {
+    const { client, asked } = await failed([200]);
+    client.connection = { ...failing, code: 'catalogue_changed' };
+    await pass(60_000);
+    expect(asked).toEqual([]);
+  });
+
+  it('answers also if it refuses the probe', async () => {
+    const { client, recommender } = await failed([400]);
+    client.connection = failing;
+    await pass(300);
+    expect(recommender.state().connection.state).toBe('online');
+  });
+
+  it('is asked for the selected model', async () => {
+    const { client, recommender, asked } = await failed([200], { model: 'large' });
+    client.connection = failing;
+    await pass(300);
+    expect([asked.length, recommender.state().connection.state]).toEqual([1, 'failing']);
+  });
+});
+
 describe('a request that the server refuses as invalid', () => {
   const refused = (message: string) =>
     ({ ...online, state: 'failing', code: 'invalid_field', message, retryInMs: 300 }) as const;

@@ -66,6 +66,34 @@ function network(fetcher: Fetcher, { consent = false, key = null as string | nul
 const never: Fetcher = (_, signal) =>
   new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
 
+describe('a response with status 404', () => {
+  const own = { type: 'about:blank', title: 'Not Found', status: 404, code: 'not_found' };
+  const reason = async (body: string, changes: Partial<HttpRequest>): Promise<string> => {
+    const { network: net } = network(async () => new Response(body, { status: 404 }));
+    const response = await send(net, call(changes));
+    expect(response.status).toBe(404);
+    return text(response.body);
+  };
+  const manifest = { url: 'http://cloud.example/shop/v1/manifest' };
+
+  it.each(['<!doctype html>', '', 'null', '{"error":"Not found"}'])(
+    'of another server has the reason: %s',
+    async (body) => {
+      expect(JSON.parse(await reason(body, manifest))).toEqual({
+        ...own,
+        detail:
+          'there is probably no Tandem server at http://cloud.example/shop: check the option server',
+      });
+    },
+  );
+
+  it('of a Tandem server, or for a file, is not changed', async () => {
+    const body = JSON.stringify({ ...own, detail: 'start it with --events' });
+    expect(await reason(body, { ...manifest, body: '{}' })).toBe(body);
+    expect(await reason('<html>', { sha256: HASH })).toBe('<html>');
+  });
+});
+
 describe('the ledger', () => {
   it('has every request with time, address, purpose, body and status', async () => {
     const { network: net, ledger } = network(async () => new Response('', { status: 500 }));

@@ -105,6 +105,14 @@ describe('titles', () => {
     expect(items[1]).not.toHaveProperty('fields');
     expect(items[2]).not.toHaveProperty('fields');
     expect((await recommender.explain('a'))?.item).toEqual(items[0]);
+    client.similar = async () => [
+      { item: 'e', similarity: 0.9 },
+      { item: 'b', similarity: 0.5 },
+    ];
+    expect(await recommender.similar('a')).toEqual([
+      { item: 'e', similarity: 0.9, title: 'Eraserhead', fields: { price: 3 } },
+      { item: 'b', similarity: 0.5 },
+    ]);
     client.exhausted = false;
     const filter = ({ title }: { title?: string }) => title !== undefined;
     expect((await recommender.recommend({ k: 9, filter })).items.map(({ title }) => title)).toEqual(

@@ -248,7 +248,9 @@ export class FakeClient implements Client {
   importPersonal(bytes: Uint8Array): Promise<ClientUpdate> {
     return this.#one('import', () => {
       if (bytes.length === 0) throw { code: 'integrity', message: 'damaged' };
-      this.history = new TextDecoder().decode(bytes).split(',');
+      const text = new TextDecoder().decode(bytes);
+      if (/[{<]/.test(text)) throw { code: 'invalid_artifact', message: 'the parser’s text' };
+      this.history = text.split(',');
       return this.#now();
     });
   }

@@ -9,7 +9,7 @@ import type {
   ToPage,
   ToWorker,
 } from '../shared/messages.js';
-import type { ItemDetails, RecommendedItem, Update } from '../shared/update.js';
+import type { ItemDetails, Update } from '../shared/update.js';
 
 /** The part of `Worker` that is used; tests replace it. */
 export interface WorkerLike {
@@ -123,8 +123,10 @@ export class Channel {
     return { ...update, items: this.#described(items), history: [...this.#history] };
   }
 
-  /** The result of a call; a ranking or an explanation with the descriptions of its items. */
+  /** The result of a call; its items, if it has any, with their descriptions. */
   #withDetails(value: unknown): unknown {
+    // Language models are a list as well, and have no descriptions.
+    if (Array.isArray(value)) this.#described(value as { item: string }[]);
     const { items, item } = (value ?? {}) as { items?: RankedItem[]; item?: RankedItem | string };
     if (items !== undefined) this.#described(items);
     if (typeof item === 'object') this.#described([item]);
@@ -136,7 +138,7 @@ export class Channel {
   }
 
   /** Adds to the items of a message, which are this page's own: copies would be garbage. */
-  #described(items: readonly RankedItem[]): RecommendedItem[] {
+  #described<T extends { item: string }>(items: readonly T[]): (T & ItemDetails)[] {
     return items.map((item) => Object.assign(item, this.#details.get(item.item)));
   }
 

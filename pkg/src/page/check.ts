@@ -42,6 +42,8 @@ export type TrackableEvent =
   | { type: EventKind; item: ItemId | number; recommendation?: string | null }
   | { type: 'undo' };
 
+const EVENT_FIELDS: readonly string[] = ['type', 'item', 'recommendation'];
+
 /** What {@link Outbox} logs beside an event. */
 export interface Attribution {
   recommendation?: string;
@@ -65,6 +67,7 @@ export function trackedEvent(event: TrackableEvent): TrackedEvent | 'undo' {
   if (typeof event !== 'object' || event === null) {
     throw argument('event', "an object such as { type: 'click', item: 'sku-42' }", event);
   }
+  warnOfUnknown('track', event, EVENT_FIELDS, { kind: 'field' });
   if (event.type === 'undo') return 'undo';
   if (!eventKinds.includes(event.type)) {
     throw argument('event.type', [...eventKinds, 'undo'].join(', '), event.type);
@@ -90,6 +93,44 @@ function sendable(name: string, item: unknown): string {
 export function nearest(word: string, words: readonly string[]): string | null {
   const near = words.filter((other) => edits(word, other) <= 2);
   return near.sort((a, b) => edits(word, a) - edits(word, b))[0] ?? null;
+}
+
+/** Warnings that the console has already: lists are often ranked with the same options. */
+const warned = new Set<string>();
+
+/**
+ * A mistyped option or field has no effect: the console says so, once. `path` is the place of the
+ * object in the arguments of the method `of`, such as `budget.`.
+ */
+export function warnOfUnknown(
+  of: string,
+  given: object,
+  known: readonly string[],
+  { kind = 'option', path = '' }: { kind?: 'option' | 'field'; path?: string } = {},
+): void {
+  for (const name of Object.keys(given)) {
+    if (known.includes(name)) continue;
+    const meant = nearest(name, known);
+    const hint = meant === null ? '' : `; did you mean ${path}${meant}?`;
+    const text = `${of}: the ${kind} ${path}${name} is not known and has no effect${hint}`;
+    if (warned.has(text)) continue;
+    warned.add(text);
+    console.warn(text);
+  }
+}
+
+/** The options of a call as an object, or an error. Names that are not known are a warning. */
+export function optionsOf<T extends object>(
+  of: string,
+  options: T,
+  known: readonly string[],
+  example: string,
+): T {
+  if (typeof options !== 'object' || options === null) {
+    throw argument('options', `an object such as ${example}`, options);
+  }
+  warnOfUnknown(of, options, known);
+  return options;
 }
 
 /** Levenshtein distance: letters to add, remove or replace. */

@@ -36,6 +36,7 @@ export type {
 export type {
   DeliveredUpdate,
   DescribedExplanation,
+  DescribedSimilarItem,
   Device,
   DeviceTrial,
   ItemDetails,

@@ -2,7 +2,7 @@ import { UsageError } from '../shared/errors.js';
 import type { Budget, SearchMode } from '../shared/generated.js';
 import type { OpenSettings } from '../shared/messages.js';
 import type { Progress } from '../shared/update.js';
-import { argument, flag, nearest } from './check.js';
+import { argument, flag, warnOfUnknown } from './check.js';
 import type { PersonalStorage } from './storage.js';
 import type { TrustedAddress } from './worker-script.js';
 
@@ -116,23 +116,13 @@ const KNOWN = Object.keys({
   wasmUrl: 0,
 } satisfies Record<keyof RecommenderOptions, 0>);
 
-/** A mistyped option has no effect: the console says so. */
-function warnOfUnknown(options: object): void {
-  for (const name of Object.keys(options)) {
-    if (KNOWN.includes(name)) continue;
-    const meant = nearest(name, KNOWN);
-    const hint = meant === null ? '' : `; did you mean ${meant}?`;
-    console.warn(`createRecommender: the option ${name} is not known and has no effect${hint}`);
-  }
-}
-
 /** Checks the options and makes addresses absolute: the base of a worker is not the page. */
 export function openSettings(options: RecommenderOptions, base: string): OpenSettings {
   if (typeof options !== 'object' || options === null) {
     const expected = "an object with the option server, such as { server: './' }";
     throw argument('options', expected, options);
   }
-  warnOfUnknown(options);
+  warnOfUnknown('createRecommender', options, KNOWN);
   const { server, key, device = 'auto', model, budget, timeoutMs, wasmUrl } = options;
   const { search = 'auto', searchMemory } = options;
   // An empty address is that of the page; more often, a setting is missing.
@@ -170,6 +160,7 @@ export function openSettings(options: RecommenderOptions, base: string): OpenSet
   }
   if (budget !== undefined) {
     const { burst, perMinute } = budget ?? {};
+    warnOfUnknown('createRecommender', budget ?? {}, ['burst', 'perMinute'], { path: 'budget.' });
     if (!(Number.isInteger(burst) && burst >= 1)) {
       throw argument('budget.burst', 'an integer from 1', burst);
     }

@@ -1,4 +1,4 @@
-import type { TandemError, WireError } from '../shared/errors.js';
+import { errorFrom, type TandemError, type WireError, wireError } from '../shared/errors.js';
 import type { TrackedEvent } from '../shared/generated.js';
 import type { Command, OpenSettings, Results } from '../shared/messages.js';
 import type { Update } from '../shared/update.js';
@@ -163,7 +163,9 @@ export class PersonalData {
 
   async import(bytes: Uint8Array): Promise<void> {
     await this.journal.replace(async () => {
-      await this.#host.call({ type: 'import', bytes });
+      await this.#host.call({ type: 'import', bytes }).catch((error: TandemError) => {
+        throw asImportError(error, bytes);
+      });
       return { value: null, snapshot: await this.#host.call({ type: 'export' }) };
     });
   }
@@ -232,6 +234,26 @@ export class PersonalData {
     if (this.#consent) return;
     this.#pageEvents.push(event);
     if (this.#pageEvents.length > REMEMBERED) this.#pageEvents.shift();
+  }
+}
+
+/** The error of an import. The session's own message for a foreign file is that of a JSON parser. */
+function asImportError(error: TandemError, bytes: Uint8Array): TandemError {
+  if (error.code !== 'invalid_artifact' || isExport(bytes)) return error;
+  const text =
+    'this file is no export of @tandem-rec/client, or only a part of one: expected the bytes of ' +
+    'exportPersonalData(); choose the exported file, or export it again. The session is unchanged';
+  return errorFrom(wireError(error.code, text));
+}
+
+/** Whether the bytes are JSON with the fields that every export has. */
+function isExport(bytes: Uint8Array): boolean {
+  try {
+    const content: unknown = JSON.parse(new TextDecoder().decode(bytes));
+    if (typeof content !== 'object' || content === null) return false;
+    return ['version', 'catalogue_hash', 'history', 'delta'].every((name) => name in content);
+  } catch {
+    return false;
   }
 }
 

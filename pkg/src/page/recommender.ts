@@ -1,15 +1,10 @@
 import { errorFrom, LifecycleError, type WireError, wireError } from '../shared/errors.js';
-import type {
-  HostedModel,
-  ItemId,
-  LearnReport,
-  SimilarItem,
-  TrackedEvent,
-} from '../shared/generated.js';
+import type { HostedModel, ItemId, LearnReport, TrackedEvent } from '../shared/generated.js';
 import type { Command, Delivery, Opened, Results } from '../shared/messages.js';
 import { CACHE_NAME } from '../shared/names.js';
 import type {
   DescribedExplanation,
+  DescribedSimilarItem,
   Device,
   DeviceTrial,
   Ledger,
@@ -23,6 +18,7 @@ import {
   flag,
   itemId,
   itemIds,
+  optionsOf,
   type TrackableEvent,
   trackedEvent,
 } from './check.js';
@@ -211,8 +207,9 @@ export class Recommender {
    */
   async setExcluded(
     items: Iterable<ItemId | number>,
-    { send = false }: { send?: boolean } = {},
+    options: { send?: boolean } = {},
   ): Promise<Update> {
+    const { send = false } = optionsOf('setExcluded', options, ['send'], '{ send: true }');
     const excluded = { items: itemIds('items', items), send };
     this.#supervisor.remember({ excluded });
     return this.#call({ type: 'setExcluded', excluded });
@@ -226,12 +223,14 @@ export class Recommender {
   /**
    * The most similar items by the small model, best first, among the items whose rows are on
    * the device: the whole catalogue if the item table was loaded, else the items of downloaded
-   * cells, lists and history. `null` if this item's own row is not on the device. No network.
+   * cells, lists and history. `null` if this item's own row is not on the device. With
+   * their titles and fields where {@link recommend} has them. No network.
    */
   async similar(
     item: ItemId | number,
-    { k = 10 }: { k?: number } = {},
-  ): Promise<SimilarItem[] | null> {
+    options: { k?: number } = {},
+  ): Promise<DescribedSimilarItem[] | null> {
+    const { k = 10 } = optionsOf('similar', options, ['k'], '{ k: 10 }');
     if (!(Number.isInteger(k) && k > 0)) throw argument('k', 'an integer from 1', k);
     return this.#call({ type: 'similar', item: itemId('item', item), k });
   }
@@ -301,7 +300,7 @@ export class Recommender {
 
   /**
    * Replaces the session by an exported one. Rejects, and changes nothing, if the bytes are
-   * damaged or belong to another model.
+   * no export or damaged (`invalid_artifact`), or belong to another model.
    */
   async importPersonalData(bytes: Uint8Array): Promise<void> {
     if (!(bytes instanceof Uint8Array)) throw argument('bytes', 'a Uint8Array', bytes);

@@ -1,5 +1,5 @@
 import type { ItemId } from '../shared/generated.js';
-import { argument, itemIds } from './check.js';
+import { argument, itemIds, warnOfUnknown } from './check.js';
 
 /** A rule of the page or the visitor for the shown items; evaluated on the page, never sent. */
 export type Rule =
@@ -17,11 +17,21 @@ export type CheckedRule =
   | { type: 'never' | 'first' | 'last'; items: ReadonlySet<string> }
   | { type: 'atMost'; count: number; group: (item: ItemId) => string | null };
 
+/** The fields of each type of rule. */
+const FIELDS: Readonly<Record<Rule['type'], readonly string[] | undefined>> = {
+  never: ['type', 'items'],
+  atMost: ['type', 'count', 'group'],
+  first: ['type', 'items'],
+  last: ['type', 'items'],
+};
+
 /** Checks rules and reads their iterators, which can be read only once. */
 export function checkRules(rules: readonly Rule[]): CheckedRule[] {
   if (!Array.isArray(rules)) throw argument('rules', 'an array of rules', rules);
   return rules.map((rule: Rule, at): CheckedRule => {
     const name = `rules[${at}]`;
+    const known = FIELDS[rule?.type];
+    if (known !== undefined) warnOfUnknown('recommend', rule, known, { path: `${name}.` });
     switch (rule?.type) {
       case 'never':
       case 'first':

@@ -1,6 +1,6 @@
 import type { ItemId } from '../shared/generated.js';
 import type { RecommendedItem } from '../shared/update.js';
-import { argument, itemIds } from './check.js';
+import { argument, itemIds, optionsOf } from './check.js';
 import { diversified, type Neighbours } from './diversity.js';
 import { applyRules, type CheckedRule, checkRules, type Rule } from './rules.js';
 
@@ -35,6 +35,17 @@ export interface RecommendOptions {
   wait?: number;
 }
 
+/** The names of all options. The compiler refuses this list if one is missing. */
+const KNOWN = Object.keys({
+  k: 0,
+  exclude: 0,
+  filter: 0,
+  rules: 0,
+  diversity: 0,
+  placement: 0,
+  wait: 0,
+} satisfies Record<keyof RecommendOptions, 0>);
+
 /** Items of the first longer ranking, and the factor to the next. */
 const DEEPER = { first: 400, factor: 4 };
 
@@ -63,9 +74,7 @@ export interface SelectionSource {
 
 /** Checks the options and reads their iterators, which can be read only once. */
 export function checkOptions(options: RecommendOptions): CheckedOptions {
-  if (typeof options !== 'object' || options === null) {
-    throw argument('options', 'an object such as { k: 12 }', options);
-  }
+  optionsOf('recommend', options, KNOWN, '{ k: 12 }');
   const { k, exclude = [], filter, rules = [], diversity = 0, placement, wait } = options;
   if (k !== undefined && !(Number.isInteger(k) && k > 0)) {
     throw argument('k', 'an integer from 1', k);

@@ -7,11 +7,11 @@ import type {
   HostedModel,
   LearnReport,
   SearchMode,
-  SimilarItem,
   TrackedEvent,
 } from './generated.js';
 import type {
   DescribedExplanation,
+  DescribedSimilarItem,
   Device,
   DeviceTrial,
   ItemDetails,
@@ -123,7 +123,7 @@ export interface Results {
   setAvailable: Update;
   setExcluded: Update;
   explain: DescribedExplanation | null;
-  similar: SimilarItem[] | null;
+  similar: DescribedSimilarItem[] | null;
   compare: number | null;
   models: HostedModel[];
   useModel: Update;

@@ -1,4 +1,4 @@
-import type { ClientUpdate, Explanation, RankedItem } from './generated.js';
+import type { ClientUpdate, Explanation, RankedItem, SimilarItem } from './generated.js';
 
 /** The device on which the small model runs. */
 export type Device = 'cpu' | 'webgpu';
@@ -50,6 +50,9 @@ export interface RecommendedItem extends RankedItem, ItemDetails {}
 export interface DescribedExplanation extends Explanation {
   item: RecommendedItem;
 }
+
+/** A {@link SimilarItem} with its title. */
+export interface DescribedSimilarItem extends SimilarItem, ItemDetails {}
 
 /** The state of the recommendations after an event. */
 export interface Update extends ClientUpdate {

@@ -1,6 +1,7 @@
 import { wireError } from '../shared/errors.js';
 import type { ClientUpdate, Connection } from '../shared/generated.js';
 import type { Client } from './engine.js';
+import { ServerProbe } from './server-probe.js';
 
 /** Shortest pause before a retry, in milliseconds. */
 const MIN_RETRY_MS = 250;
@@ -15,6 +16,10 @@ export interface RequesterHost {
   answered(update: ClientUpdate, decided: boolean): void;
   /** A retry is due: decides again and shows the result. */
   retry(): Promise<unknown>;
+  /** Whether the server can make lists, by a small request; may reject. */
+  reachable(): Promise<boolean>;
+  /** The server answered a probe or not: shows the connection, if `current()` is still true. */
+  probed(reached: boolean, current: () => boolean): Promise<unknown>;
   fault(error: unknown): void;
 }
 
@@ -34,8 +39,22 @@ export class CandidateRequester {
   /** The refusal that was reported last. */
   #reported: string | null = null;
 
+  readonly #probe: ServerProbe;
+
   constructor(host: RequesterHost) {
     this.#host = host;
+    this.#probe = new ServerProbe({
+      ask: () => host.reachable(),
+      probed: (reached, current) => {
+        host.probed(reached, current).catch((error: unknown) => host.fault(error));
+      },
+    });
+  }
+
+  /** The connection with the time of the next probe, if it is a probe that is next. */
+  connection(connection: Connection): Connection {
+    if (connection.state !== 'failing' || connection.retryInMs !== null) return connection;
+    return { ...connection, retryInMs: this.#probe.inMs };
   }
 
   /** Resolves when the request in flight has ended; `null` without one. */
@@ -59,6 +78,7 @@ export class CandidateRequester {
   /** Acts on the decision of an update. */
   follow(update: ClientUpdate): void {
     const { decision, connection } = update;
+    if (connection.state === 'online') this.#probe.succeeded();
     if (this.#refused) return;
     if (decision.action === 'request') this.#start(decision.reason);
     else if (this.#wanted !== null && mayCall(update)) this.#start(this.#wanted);
@@ -83,6 +103,7 @@ export class CandidateRequester {
     clearTimeout(this.#retry);
     this.#retry = undefined;
     this.#refused = false;
+    this.#probe.stop();
   }
 
   /**
@@ -91,6 +112,7 @@ export class CandidateRequester {
    */
   #start(why: string): void {
     if (this.#request !== null || this.#retry !== undefined) return;
+    this.#probe.stop();
     const epoch = this.#epoch;
     const request = this.#send(epoch, why).catch((error: unknown) => {
       if (epoch === this.#epoch) this.#host.fault(error);
@@ -116,6 +138,7 @@ export class CandidateRequester {
     if (update.connection.state === 'online') {
       this.#wanted = null;
       this.#reported = null;
+      this.#probe.succeeded();
     }
     this.#noteRefusal(update.connection);
     const followed = update.connection.state === 'online' && this.#eventsSinceRequest;
@@ -138,15 +161,22 @@ export class CandidateRequester {
 
   /**
    * Decides again when time may have changed the decision. Not while a list is in use and the
-   * server answers: the list must not change without a click.
+   * server answers: the list must not change without a click. If no time is known, because no
+   * list is wanted or the budget is not refilled by time, a probe finds out when a failing server
+   * answers again.
    */
   #retryLater({ connection, decision, items }: ClientUpdate): void {
     if (connection.state === 'offline' || this.#refused) return;
     if (connection.state !== 'failing' && items.length > 0 && this.#wanted === null) return;
-    const wait = decision.waitMs ?? connection.retryInMs;
-    // A budget that is never refilled has an infinite wait.
-    if (wait === null || !Number.isFinite(wait)) return;
     if (this.#retry !== undefined || this.#request !== null) return;
+    const { code, retryInMs, state } = connection;
+    if (retryInMs !== null) this.#probe.notePause(retryInMs);
+    const wait = decision.waitMs ?? retryInMs;
+    // A budget that is never refilled has an infinite wait.
+    if (wait === null || !Number.isFinite(wait)) {
+      if (state === 'failing' && !ANSWERED.has(code)) this.#probe.start();
+      return;
+    }
     this.#retry = setTimeout(
       () => {
         this.#retry = undefined;
@@ -156,6 +186,13 @@ export class CandidateRequester {
     );
   }
 }
+
+/** Codes of a server that answers, but not with a list: a probe would hide the failure. */
+const ANSWERED: ReadonlySet<string | null> = new Set([
+  'invalid_field',
+  'invalid_request',
+  'catalogue_changed',
+]);
 
 /** Whether the server may be called now, although the decision is to keep the list. */
 function mayCall({ connection, decision }: ClientUpdate): boolean {

@@ -1,5 +1,5 @@
 import { toWire, wireError } from '../shared/errors.js';
-import type { ClientUpdate, RankedItem, TrackedEvent } from '../shared/generated.js';
+import type { ClientUpdate, TrackedEvent } from '../shared/generated.js';
 import { Ledger } from '../shared/ledger.js';
 import type {
   Command,
@@ -17,7 +17,7 @@ import { trialDue } from './choice.js';
 import type { Client, Engine, EngineLoader } from './engine.js';
 import { Learning } from './learning.js';
 import { LifeLock } from './life-lock.js';
-import { checkModel, hostedModels } from './models.js';
+import { canMakeLists, checkModel, hostedModels } from './models.js';
 import { Network, ownFetch } from './network.js';
 import { PageFetcher } from './page-fetch.js';
 import { JobQueue } from './queue.js';
@@ -72,6 +72,14 @@ export class Host {
       answered: (update, decided) => this.#answered(update, decided),
       retry: () =>
         this.#enter(async (client) => this.#publish('retry', await client.recommend(), null)),
+      reachable: () => canMakeLists(this.#opened(), this.#model),
+      probed: (reached, current) =>
+        this.#enter(async (client) => {
+          if (!current() || this.#offline) return;
+          // The only way to tell the session that the failure is over.
+          if (reached) client.setOffline(false);
+          this.#publish('retry', await client.recommend(), null);
+        }),
       fault: (error) => this.#fault(error),
     });
   }
@@ -148,7 +156,11 @@ export class Host {
           (found) => [found.item],
         );
       case 'similar':
-        return this.#enter((client) => client.similar(command.item, command.k));
+        return this.#described(
+          id,
+          (client) => client.similar(command.item, command.k),
+          (found) => found,
+        );
       case 'compare':
         return this.#compare(command.items);
       case 'models':
@@ -299,7 +311,8 @@ export class Host {
     call: { id: number; value: unknown } | null,
     delivery: Delivery | null,
   ): typeof POSTED {
-    const sent = { ...update, history: this.#opened().historyChange() };
+    const connection = this.#requester.connection(update.connection);
+    const sent = { ...update, connection, history: this.#opened().historyChange() };
     const described = this.#catalogue.describe(update.items);
     if (call !== null) {
       const delivered = delivery === null ? {} : { delivery };
@@ -314,7 +327,7 @@ export class Host {
   async #described<T>(
     id: number,
     job: (client: Client) => Promise<T | null>,
-    itemsOf: (value: T) => RankedItem[],
+    itemsOf: (value: T) => readonly { item: string }[],
   ): Promise<unknown> {
     const value = await this.#enter(job);
     const described = value === null ? [] : this.#catalogue.describe(itemsOf(value));

@@ -1,5 +1,11 @@
 import { toWire, wireError } from '../shared/errors.js';
-import type { HttpRequest, HttpResponse, RowsRequest, RowsResponse } from '../shared/generated.js';
+import type {
+  HttpRequest,
+  HttpResponse,
+  Problem,
+  RowsRequest,
+  RowsResponse,
+} from '../shared/generated.js';
 import type { Ledger } from '../shared/ledger.js';
 import type { PageFetch } from '../shared/messages.js';
 import type { FileCache } from './cache.js';
@@ -58,7 +64,7 @@ export class Network {
 
   /** Sends a request and reads the whole response. Rejects with a `WireError`, `unreachable`. */
   async send(request: HttpRequest, signal: AbortSignal): Promise<HttpResponse> {
-    const response = await this.#answer(request, signal);
+    const response = withReason(request, await this.#answer(request, signal));
     if (this.#observer !== null && response.status === 200) {
       this.#observe(this.#observer, request, response.body);
     }
@@ -158,6 +164,24 @@ export class Network {
 /** The origin of the page, which is that of its worker. */
 function origin(): string {
   return globalThis.location?.origin ?? 'ORIGIN';
+}
+
+/**
+ * A 404 for a route of the protocol without a problem document is that of another server. The
+ * session reads the reason from the body, so this adds one.
+ */
+function withReason({ url, sha256 }: HttpRequest, response: HttpResponse): HttpResponse {
+  if (response.status !== 404 || sha256 !== null) return response;
+  if (typeof jsonOf<Partial<Problem>>(response.body)?.code === 'string') return response;
+  const server = url.replace(/\/v1\/.*$/, '');
+  const problem: Problem = {
+    type: 'about:blank',
+    title: 'Not Found',
+    status: 404,
+    detail: `there is probably no Tandem server at ${server}: check the option server`,
+    code: 'not_found',
+  };
+  return { ...response, body: new TextEncoder().encode(JSON.stringify(problem)) };
 }
 
 /** A JSON body; `null` if it is none. The session reports what it cannot read. */
