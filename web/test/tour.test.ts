@@ -10,7 +10,7 @@ function shop(shelf: readonly string[] = ['a', 'b', 'c', 'd']) {
   const done: string[] = [];
   const click = (): ClickRecord => ({
     ...{ click: 1, action: 'keep', reason: '', rerankMs: 0, shownMs: 1 },
-    ...{ learnMs: null, requestMs: null },
+    ...{ learnMs: null, requestMs: null, alone: false },
   });
   let clicks: readonly ClickRecord[] = [];
   let offline = false;

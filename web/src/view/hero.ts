@@ -1,3 +1,4 @@
+import { waitedMs } from '../clicks.ts';
 import { bytes, milliseconds } from '../figures.ts';
 import type { ShopState } from '../shop.ts';
 import type { ClickRecord } from '../shop-state.ts';
@@ -182,8 +183,7 @@ function meterView(): View {
       const calls = meterCalls(state);
       setText(cells.calls.tandem, calls.tandem);
       setText(cells.traffic.tandem, bytes(traffic.bytesUp + traffic.bytesDown));
-      const waited = clicks.reduce((sum, { shownMs }) => sum + shownMs, 0);
-      setText(cells.waited.tandem, milliseconds(count === 0 ? null : waited));
+      setText(cells.waited.tandem, milliseconds(count === 0 ? null : waitedMs(clicks)));
       setText(cells.calls.cloud, calls.cloud);
       setText(cells.traffic.cloud, comparing ? bytes(cloud.bytesUp + cloud.bytesDown) : '–');
       setText(
@@ -203,7 +203,7 @@ export function dotsLabel(newest: readonly Pick<ClickRecord, 'action'>[]): strin
   return `Tandem called the cloud at ${called} of ${clicks}`;
 }
 
-/** The calls of both sides, answered or not, and what follows from these two numbers. */
+/** The calls of both sides, without those that failed, and what follows from these two numbers. */
 export function meterCalls({
   clicks,
   cloud,
@@ -214,7 +214,10 @@ export function meterCalls({
   cloud: string;
   saved: string;
 } {
-  const share = comparing && clicks.length > 0 ? savedShare(traffic.calls, cloud.calls) : null;
+  // Without an answer there is nothing to compare with.
+  const answered = cloud.answeredMs !== null && cloud.problem !== 'failing';
+  const share =
+    comparing && answered && clicks.length > 0 ? savedShare(traffic.calls, cloud.calls) : null;
   return {
     tandem: String(traffic.calls),
     cloud: comparing ? String(cloud.calls) : '–',
