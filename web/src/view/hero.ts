@@ -205,7 +205,7 @@ function meterView(): View {
       const calls = meterCalls(state);
       setText(cells.calls.tandem, calls.tandem);
       setText(cells.traffic.tandem, bytes(traffic.bytesUp + traffic.bytesDown));
-      setText(cells.waited.tandem, milliseconds(count === 0 ? null : waitedMs(clicks)));
+      setText(cells.waited.tandem, milliseconds(waitedMs(clicks) || null));
       setText(cells.calls.cloud, calls.cloud);
       setText(cells.traffic.cloud, comparing ? bytes(cloud.bytesUp + cloud.bytesDown) : '–');
       setText(
