@@ -143,12 +143,9 @@ test('without the server the page keeps the last list and shows the problem', as
     assert.match(await shop.part('banner').textContent(), /server is not responding/);
     const { update } = await watchFirst(shop);
     assert.ok(update.items.length > 0);
-    // Failed calls are in the table, and the share follows from its two numbers.
-    const text = (part) => shop.part(part).textContent();
-    const [tandem, cloud] = [await text('status-calls'), await text('cloud-calls')].map(Number);
-    assert.ok(tandem > update.stats.calls, `${tandem} calls`);
-    const share = Math.round((1 - tandem / cloud) * 100);
-    assert.equal(await text('meter-saved'), share > 0 ? `${share} % fewer calls` : '');
+    // Without an answer there is nothing to compare with.
+    await shop.page.getByText('No answer', { exact: true }).waitFor();
+    assert.equal(await shop.part('meter-saved').textContent(), '');
     await shop.screenshot('server-gone');
   });
 });

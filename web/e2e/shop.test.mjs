@@ -103,7 +103,7 @@ test('the tour shows both sides, then clicks without a network, and stops for th
     await shop.page.getByText('Your turn').waitFor({ timeout: 30_000 });
     assert.equal(await shop.part('status-connection').getAttribute('data-state'), 'online');
     const played = (await shop.lastUpdate()).history;
-    assert.equal(played.length, 4);
+    assert.equal(played.length, 9);
 
     await shop.part('tour').click();
     await shop.page.getByText(/^A click on/).waitFor();

@@ -7,12 +7,21 @@ export function described(error: unknown): { code: string; message: string } {
   return { code: 'unreachable', message };
 }
 
+function newList(items: DeliveredUpdate['items']): string {
+  const listed = items.filter((item) => item.listed).length;
+  const found = items.length - listed;
+  const films = listed === 1 ? '1 film' : `${listed} films`;
+  return found === 0
+    ? `New list of ${films} from the cloud.`
+    : `New list of ${films} from the cloud, and ${found} found on this device.`;
+}
+
 /** Description of an update, for screen readers. */
 export function announce({ cause, connection, decision, items }: DeliveredUpdate): string {
   switch (cause) {
     case 'request':
       return connection.state === 'online'
-        ? `New list of ${items.length} films from the cloud.`
+        ? newList(items)
         : `The server did not respond. ${items.length} films of the last list remain.`;
     case 'connection':
       return connection.state === 'offline' ? 'Offline.' : 'Online.';

@@ -1,3 +1,4 @@
+import { SentLog } from './sent-log.ts';
 import type { Exchange, Wire } from './wire.ts';
 
 /** A shop without a device model: a list is requested at every click, shown as it arrives. */
@@ -13,7 +14,7 @@ export interface CloudOnlyState {
   /** Time that the last answer took, from the last click. */
   lastMs: number | null;
   problem: 'offline' | 'failing' | null;
-  /** Requests that were made, answered or not. */
+  /** Requests that were answered, are under way, or were given up for a newer click. */
   calls: number;
   bytesUp: number;
   bytesDown: number;
@@ -36,6 +37,8 @@ export const noCloudList: CloudOnlyState = {
 
 /** Makes the requests of the comparison. A newer click aborts the request before it. */
 export class CloudOnly {
+  /** What this side has sent since the page was opened. */
+  readonly sent = new SentLog();
   readonly #address: string;
   readonly #wire: Wire;
   readonly #set: (changes: Partial<CloudOnlyState>) => void;
@@ -58,13 +61,13 @@ export class CloudOnly {
 
   /**
    * Requests the list for a history; `model`: `null` for the server's default. `followsClick`: a
-   * click or dislike is the reason, not the start of the page or an undo.
+   * click or dislike is the reason, not the start of the page or an undo. Resolves with whether the request failed.
    */
   async request(
     history: readonly string[],
     exclude: readonly string[],
     { model, k, followsClick }: { model: string | null; k: number; followsClick: boolean },
-  ): Promise<void> {
+  ): Promise<boolean> {
     this.#underWay?.abort();
     this.#followsClick =
       followsClick || (this.#state().waitingSince !== null && this.#followsClick);
@@ -86,11 +89,18 @@ export class CloudOnly {
     });
     const headers = { 'content-type': 'application/json' };
     const init = { method: 'POST', headers, body, signal: controller.signal };
+    let answered: (status: number) => void = () => {};
     try {
-      const response = await this.#wire.candidates(this.#address, init, (exchange) =>
-        this.#count(exchange),
+      const response = await this.#wire.candidates(
+        this.#address,
+        init,
+        (exchange) => this.#count(exchange, controller.signal.aborted),
+        () => {
+          answered = this.sent.note(this.#address, body);
+        },
       );
-      if (controller.signal.aborted) return;
+      answered(response.status);
+      if (controller.signal.aborted) return false;
       if (!response.ok) throw new Error(`HTTP status ${response.status}`);
       const { candidates } = (await response.json()) as { candidates: { item: string }[] };
       const since = this.#state().waitingSince;
@@ -105,9 +115,16 @@ export class CloudOnly {
         waitedMs: this.#state().waitedMs + (this.#followsClick ? ms : 0),
         problem: null,
       });
+      return false;
     } catch {
-      if (controller.signal.aborted) return;
-      this.#set({ waitingSince: null, requestedAt: null, problem: 'failing' });
+      const { calls, problem } = this.#state();
+      if (controller.signal.aborted) {
+        // Given up for a newer click: it would have been answered if the server answers.
+        if (problem !== null) this.#set({ calls: calls - 1 });
+        return false;
+      }
+      this.#set({ waitingSince: null, requestedAt: null, problem: 'failing', calls: calls - 1 });
+      return true;
     }
   }
 
@@ -117,7 +134,9 @@ export class CloudOnly {
     this.#set({ waitingSince: null, requestedAt: null, problem: 'offline' });
   }
 
-  #count({ bytesUp, bytesDown }: Exchange): void {
+  #count({ bytesUp, bytesDown, status }: Exchange, givenUp: boolean): void {
+    // A request that failed carried nothing to the server.
+    if (status === null && !givenUp) return;
     const state = this.#state();
     this.#set({ bytesUp: state.bytesUp + bytesUp, bytesDown: state.bytesDown + bytesDown });
   }

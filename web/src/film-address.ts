@@ -32,6 +32,8 @@ export function addressOf(item: string): string {
 export class FilmAddress {
   readonly #window: AddressWindow;
   readonly #show: (item: string | null) => void;
+  /** Called when the URL names a film in a way that cannot be read. */
+  onUnreadable: () => void = () => {};
   /** The visitor has closed the page of a film, and the browser is still going back. */
   #closing = false;
 
@@ -50,6 +52,7 @@ export class FilmAddress {
 
   /** Displays what the URL names. */
   restore(): void {
+    this.#tidy();
     this.#show(this.item);
   }
 
@@ -79,13 +82,21 @@ export class FilmAddress {
     return this.item === null ? 0 : ((state as { films?: number } | null)?.films ?? 0);
   }
 
+  /** Removes a fragment that names a film in a way that cannot be read. */
+  #tidy(): void {
+    const { history, location } = this.#window;
+    if (!location.hash.startsWith(PREFIX) || this.item !== null) return;
+    history.replaceState(null, '', location.pathname + location.search);
+    this.onUnreadable();
+  }
+
   #follow(): void {
     if (this.#closing) {
       this.#closing = false;
       const { history, location } = this.#window;
       // The entry of a link to a film becomes that of the shop.
       if (this.item !== null) history.replaceState(null, '', location.pathname + location.search);
-    }
+    } else this.#tidy();
     this.#show(this.item);
   }
 }

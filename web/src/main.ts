@@ -40,6 +40,7 @@ const render = page(
     dismissError: () => shop.dismissError(),
     undo: () => void shop.undo(),
     reset: () => void shop.reset(),
+    sent: () => shop.sent(),
     retry: () => void shop.open(),
   },
   () => shop.recommender,

@@ -30,6 +30,8 @@ export interface ClickRecord {
   learnMs: number | null;
   /** Duration of the request that the click led to; `null` without one. */
   requestMs: number | null;
+  /** Whether the cloud could not answer this click: its time is not compared. */
+  alone: boolean;
 }
 
 /** Settings of the recommender that the visitor of the demo can change. */
@@ -48,7 +50,7 @@ export const defaultSettings: Settings = {
 
 /** Requests of Tandem for lists. */
 export interface Traffic {
-  /** Requests that were made since the page was opened or cleared, answered or not. */
+  /** Requests since the page was opened or cleared that were answered or are under way. */
   calls: number;
   bytesUp: number;
   /** Before compression. */

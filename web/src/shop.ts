@@ -8,11 +8,12 @@ import {
 } from '@tandem-rec/client';
 import { announce, described } from './announcements.ts';
 import { loadCatalogue, loadStatus } from './catalogue.ts';
-import { withClick, withLearning, withRequest } from './clicks.ts';
+import { withClick, withLearning, withoutAnswer, withRequest } from './clicks.ts';
 import { CloudOnly } from './cloud-only.ts';
 import { Reachability } from './reachability.ts';
 import { strongestReasons } from './reasons.ts';
 import type { ShopRecommender } from './recommender.ts';
+import { joined, nothingSent, type Sent } from './sent-log.ts';
 import { differs, shelfOf, waitsForVisitor } from './shelf.ts';
 import {
   initialState,
@@ -59,6 +60,8 @@ export class Shop {
   #opening = new AbortController();
   /** Number of the newest shelf, so that reasons of an older one are dropped. */
   #shelfNumber = 0;
+  /** What recommenders sent that are disposed of. */
+  #sentBefore = nothingSent;
   /** Time of the last click, in milliseconds of `performance.now()`. */
   #clickedAt = 0;
   /** Called with every event; used by the probe for browser tests. */
@@ -94,6 +97,16 @@ export class Shop {
 
   get recommender(): ShopRecommender | null {
     return this.#recommender;
+  }
+
+  /** Everything that was sent since the page was opened. */
+  async sent(): Promise<Sent> {
+    const own = await this.#recommender?.ledger().catch(() => null);
+    const known = own ?? (this.#sentBefore.entries.length === 0 ? null : nothingSent);
+    return {
+      tandem: known === null ? null : joined(this.#sentBefore, known),
+      comparison: this.#cloud.sent.read(),
+    };
   }
 
   /** Loads the catalogue and creates the recommender; called again after a failure. */
@@ -273,7 +286,9 @@ export class Shop {
     if (update.connection.state === 'offline') this.#cloud.offline();
     else {
       const request = { model, k: CLOUD_K, followsClick };
-      void this.#cloud.request(update.history, disliked, request);
+      void this.#cloud.request(update.history, disliked, request).then((failed) => {
+        if (failed && followsClick) this.#set({ clicks: withoutAnswer(this.#state.clicks) });
+      });
     }
   }
 
@@ -342,6 +357,7 @@ export class Shop {
       recommender.dispose();
       throw error;
     }
+    if (before !== undefined) await this.#keepSent(before);
     this.#recommender = recommender;
     before?.dispose();
     const state = recommender.state();
@@ -372,6 +388,12 @@ export class Shop {
       this.onEvent({ name: 'learn', payload: report });
     });
     recommender.on('error', (error) => this.#report(error));
+  }
+
+  /** Keeps what a recommender has sent, before it is disposed of. */
+  async #keepSent(recommender: ShopRecommender): Promise<void> {
+    const ledger = await recommender.ledger().catch(() => nothingSent);
+    this.#sentBefore = joined(this.#sentBefore, ledger);
   }
 
   #closeRecommender(): void {
@@ -440,10 +462,12 @@ export class Shop {
 
   #countExchange({ bytesUp, bytesDown, ms, status }: Exchange): void {
     const { traffic, clicks } = this.#state;
+    const failed = status === null || status >= 400;
     this.#set({
       traffic: {
-        ...traffic,
-        bytesUp: traffic.bytesUp + bytesUp,
+        // A request that failed is no call that was answered.
+        calls: traffic.calls - (failed ? 1 : 0),
+        bytesUp: traffic.bytesUp + (status === null ? 0 : bytesUp),
         bytesDown: traffic.bytesDown + bytesDown,
       },
       clicks: status === null ? clicks : withRequest(clicks, ms),

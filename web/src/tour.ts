@@ -6,15 +6,21 @@ export interface TourActions {
   setOffline(offline: boolean): void;
 }
 
-/** Films of the shelf that the tour clicks on, by position. */
-const POSITIONS = [0, 2, 1] as const;
+/** Films of the shelf that the tour clicks on slowly, by position. */
+const SLOW = [0] as const;
+/** Those that it then clicks on one after another. */
+const QUICK = [2, 1, 0, 3, 1, 0, 2] as const;
 /** Longest wait for an answer of either side, in milliseconds. */
 const PATIENCE_MS = 4000;
 const POLL_MS = 50;
 /** How long each step can be read. */
-const READ_MS = 1300;
+const READ_MS = 1150;
+/** Pause after each answer of the quick clicks. */
+const QUICK_MS = 150;
 
-/** Plays the story of the page: clicks that both sides answer, then clicks without a network. */
+const QUICKLY = 'More clicks: Tandem calls the cloud only when a new list is expected to help.';
+
+/** Plays the story of the page: clicks that both sides answer, then a click without a network. */
 export class Tour {
   readonly #actions: TourActions;
   readonly #state: () => ShopState | null;
@@ -64,9 +70,14 @@ export class Tour {
   }
 
   *#steps(): Generator<() => Promise<void>> {
-    for (const position of POSITIONS) {
+    for (const position of SLOW) {
       yield () => this.#click(position, 'Tandem has its new list. The server is still working …');
-      yield () => this.#answered();
+      yield () => this.#answered(READ_MS / 2);
+    }
+    yield async () => this.#say(QUICKLY, true);
+    for (const position of QUICK) {
+      yield () => this.#watch(position);
+      yield () => this.#answered(QUICK_MS);
     }
     yield () => this.#act('Now without a network.', () => this.#actions.setOffline(true));
     yield () => this.#click(0, 'Tandem still follows every click. The cloud-only list is stuck.');
@@ -80,24 +91,30 @@ export class Tour {
     await this.#pause(READ_MS);
   }
 
-  /** Clicks on the film at this position and waits until the device has answered. */
+  /** Announces a click on the film at this position, makes it, and says what follows. */
   async #click(position: number, then: string): Promise<void> {
-    const before = this.#state()?.clicks.length ?? 0;
     const item = this.#state()?.shelf[position]?.item;
     if (item === undefined) return;
     const title = this.#state()?.catalogue?.films.get(item)?.title ?? item;
     this.#say(`A click on ${title}.`, true);
     await this.#pause(READ_MS / 2);
-    if (!this.#running) return;
-    this.#actions.watch(item);
-    await this.#until((state) => state.clicks.length > before);
+    await this.#watch(position);
     if (this.#running) this.#say(then, true);
   }
 
-  /** Waits until the cloud-only side has its list. */
-  async #answered(): Promise<void> {
+  /** Clicks on the film at this position and waits until the device has answered. */
+  async #watch(position: number): Promise<void> {
+    const state = this.#state();
+    const item = state?.shelf[position]?.item;
+    if (!this.#running || state === null || item === undefined) return;
+    this.#actions.watch(item);
+    await this.#until(({ clicks }) => clicks.length > state.clicks.length);
+  }
+
+  /** Waits until the cloud-only side has its list, and then for a moment. */
+  async #answered(ms: number): Promise<void> {
     await this.#until(({ cloud }) => cloud.waitingSince === null);
-    await this.#pause(READ_MS / 2);
+    await this.#pause(ms);
   }
 
   async #until(condition: (state: ShopState) => boolean): Promise<void> {

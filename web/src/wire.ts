@@ -76,11 +76,15 @@ export class Wire {
     return href.endsWith('/v1/manifest') && response.ok ? this.#changed(response) : response;
   };
 
-  /** Makes a request for a list with the chosen delay; reads the whole response. */
+  /**
+   * Makes a request for a list with the chosen delay; reads the whole response. `onSend`: called
+   * after the delay, when the request leaves the page.
+   */
   async candidates(
     href: string,
     init: RequestInit,
     report: (exchange: Exchange) => void,
+    onSend: () => void = () => {},
   ): Promise<Response> {
     const started = performance.now();
     const bytesUp = new TextEncoder().encode(String(init.body ?? '')).length;
@@ -88,6 +92,7 @@ export class Wire {
       report({ bytesUp, bytesDown, ms: performance.now() - started, status });
     try {
       await pause(this.delayMs, init.signal ?? null);
+      onSend();
       const response = await this.#send(href, init);
       const stored = await store(response);
       done(stored.status, stored.body.byteLength);

@@ -2,7 +2,7 @@
 import type { Decision, Stats } from '@tandem-rec/client';
 import { expect, it } from 'vitest';
 import { disagreementText, meterText } from '../src/view/decision.ts';
-import { decisionText } from '../src/view/strip.ts';
+import { currentDecision, decisionText } from '../src/view/strip.ts';
 
 const kept: Decision = {
   action: 'keep',
@@ -89,4 +89,20 @@ it('says in one line whether the cloud was called, with the figures of the reaso
   );
   const first = { ...asked, code: 'no_candidates' as const, reason: 'no candidates yet' };
   expect(decisionText(first)).toBe('new list requested (no candidates yet)');
+});
+
+it('drops what no longer holds once the connection has changed', () => {
+  const failed: Decision = { ...kept, code: 'last_call_failed', reason: 'last call failed' };
+  const latest = (state: 'online' | 'offline' | 'failing', decision: Decision) => ({
+    connection: { ...{ code: null, message: null, retryInMs: null }, state },
+    decision,
+  });
+  expect(currentDecision(failed, latest('failing', failed))).toBe(failed);
+  expect(currentDecision(failed, latest('online', failed))).toBeNull();
+  expect(currentDecision(asked, latest('online', kept))).toBe(asked);
+  expect(currentDecision(asked, latest('offline', kept))).toMatchObject({ code: 'offline' });
+  expect(currentDecision({ ...kept, code: 'offline' }, latest('online', kept))).toBeNull();
+  const busy: Decision = { ...kept, code: 'call_under_way' };
+  expect(currentDecision(busy, latest('online', busy))).toBe(busy);
+  expect(currentDecision(busy, latest('online', kept))).toBeNull();
 });

@@ -111,3 +111,13 @@ it('still knows the way to the shop after a reload', () => {
   reloaded.close();
   expect(window.at).toBe(0);
 });
+
+it('removes a fragment that cannot be read, and says so', () => {
+  const { window, shown, address } = opened('/shop/#film=abc%ZZ');
+  let notices = 0;
+  address.onUnreadable = () => {
+    notices += 1;
+  };
+  address.restore();
+  expect([window.entries[0]?.url, shown.at(-1), notices]).toEqual(['/shop/?delay=0', null, 1]);
+});

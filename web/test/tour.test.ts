@@ -10,7 +10,7 @@ function shop(shelf: readonly string[] = ['a', 'b', 'c', 'd']) {
   const done: string[] = [];
   const click = (): ClickRecord => ({
     ...{ click: 1, action: 'keep', reason: '', rerankMs: 0, shownMs: 1 },
-    ...{ learnMs: null, requestMs: null },
+    ...{ learnMs: null, requestMs: null, alone: false },
   });
   let clicks: readonly ClickRecord[] = [];
   let offline = false;
@@ -44,7 +44,7 @@ it('clicks with a network, then without one, and switches it on again', async ()
     () => Promise.resolve(),
   );
   await tour.play();
-  expect(done).toEqual(['a', 'c', 'b', 'off', 'a offline', 'on']);
+  expect(done).toEqual(['a', 'c', 'b', 'a', 'd', 'b', 'a', 'c', 'off', 'a offline', 'on']);
   expect(said[0]).toEqual(['A click on a.', true]);
   expect(said.at(-1)).toEqual(['Your turn: click any film.', false]);
   expect(tour.running).toBe(false);
@@ -61,7 +61,7 @@ it('ends at once when the visitor takes over, with the network on', async () => 
     () => Promise.resolve(),
   );
   await tour.play();
-  expect(done).toEqual(['a', 'c', 'b', 'off', 'on']);
+  expect(done).toEqual(['a', 'c', 'b', 'a', 'd', 'b', 'a', 'c', 'off', 'on']);
   expect(tour.running).toBe(false);
 });
 

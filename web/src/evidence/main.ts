@@ -66,6 +66,12 @@ function show(main: HTMLElement, points: readonly Point[]): void {
   const current = h('output', { class: 'current', 'data-testid': 'point' });
   const alone = h('div', {});
   const searching = h('div', {});
+  const searched = h(
+    'section',
+    {},
+    h('h2', {}, 'Without any call: search on the device'),
+    searching,
+  );
   const choices = [
     choice('Data', Object.entries(datasets), dataset, (value) => {
       dataset = value;
@@ -113,7 +119,9 @@ function show(main: HTMLElement, points: readonly Point[]): void {
         ...series.map(({ name, style }) => h('li', { 'data-style': style }, name)),
       ),
     );
-    searching.replaceChildren(...searchBars(own, metric));
+    const found = searchBars(own, metric);
+    searching.replaceChildren(...found);
+    searched.hidden = found.length === 0;
     alone.replaceChildren(...aloneBars(own, metric));
   }
 
@@ -137,7 +145,7 @@ function show(main: HTMLElement, points: readonly Point[]): void {
     h(
       'div',
       { class: 'two' },
-      h('section', {}, h('h2', {}, 'Without any call: search on the device'), searching),
+      searched,
       h(
         'section',
         {},
@@ -205,7 +213,8 @@ function searchBars(own: readonly Point[], metric: Metric): HTMLElement[] {
   ];
   const known = rows.flatMap(([name, point]) => (point === undefined ? [] : [{ name, point }]));
   if (!known.some(({ point }) => point.search)) {
-    return [h('p', { class: 'quiet' }, 'Measured on Beauty, Toys and Yelp.')];
+    // Not measured on this data.
+    return [];
   }
   return barsOf(known, metric, ({ search }) => search);
 }

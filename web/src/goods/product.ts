@@ -1,5 +1,5 @@
 import type { Film } from '../catalogue.ts';
-import { h, s } from '../view/dom.ts';
+import { h, s, setAttribute, setText } from '../view/dom.ts';
 import { money, type Product } from './goods.ts';
 
 /** Line drawings of the categories, 24 units wide. */
@@ -22,17 +22,10 @@ export interface ProductActions {
   buy(item: string): void;
 }
 
-/** A product with its price. `details`: `null` if the shop has no prices. */
-export function productCard(
-  product: Film,
-  details: Product | null,
-  actions: ProductActions,
-  testId: string,
-): HTMLLIElement {
+/** A product without its price and maker, which {@link showDetails} adds. */
+export function productCard(product: Film, actions: ProductActions, testId: string): HTMLLIElement {
   const category = product.genres[0] ?? '';
-  const sold = details?.stock === false;
-  const shade = sold ? 'product-picture product-sold' : 'product-picture';
-  const picture = h('span', { class: shade, 'aria-hidden': 'true' });
+  const picture = h('span', { class: 'product-picture', 'aria-hidden': 'true' });
   picture.style.setProperty('--hue', String(hueOf(category)));
   picture.append(s('svg', { viewBox: '0 0 24 24' }, s('path', { d: drawings[category] ?? box })));
   return h(
@@ -49,30 +42,46 @@ export function productCard(
       },
       picture,
       h('span', { class: 'product-title' }, product.title),
-      h(
-        'span',
-        { class: 'quiet' },
-        [details?.maker, category].filter((text) => text !== undefined && text !== '').join(' · '),
-      ),
+      h('span', { class: 'product-facts quiet' }, category),
     ),
     h(
       'div',
       { class: 'product-row' },
-      details === null ? null : h('strong', { class: 'product-price' }, money(details.price)),
-      sold
-        ? h('span', { class: 'quiet' }, 'Sold out')
-        : h(
-            'button',
-            {
-              type: 'button',
-              class: 'plain',
-              'aria-label': `Add to basket: ${product.title}`,
-              onclick: () => actions.buy(product.item),
-            },
-            'Add',
-          ),
+      h('strong', { class: 'product-price', hidden: true }),
+      h('span', { class: 'product-out quiet', hidden: true }, 'Sold out'),
+      h(
+        'button',
+        {
+          type: 'button',
+          class: 'plain',
+          'aria-label': `Add to basket: ${product.title}`,
+          onclick: () => actions.buy(product.item),
+        },
+        'Add',
+      ),
     ),
   );
+}
+
+/**
+ * Shows price, maker and stock on the card of a product, which may arrive after the card was made.
+ * `details`: `null` if they are not known, or if the shop has none.
+ */
+export function showDetails(card: Element, product: Film, details: Product | null): void {
+  const facts = [details?.maker, product.genres[0]].filter((text) => text);
+  const sold = details?.stock === false;
+  const part = (selector: string, show: (element: Element) => void): void => {
+    const element = card.querySelector(selector);
+    if (element !== null) show(element);
+  };
+  part('.product-facts', (element) => setText(element, facts.join(' · ')));
+  part('.product-picture', (element) => element.classList.toggle('product-sold', sold));
+  part('.product-price', (element) => {
+    setText(element, details === null ? '' : money(details.price));
+    setAttribute(element, 'hidden', details === null);
+  });
+  part('.product-out', (element) => setAttribute(element, 'hidden', !sold));
+  part('.product-row .plain', (element) => setAttribute(element, 'hidden', sold));
 }
 
 /** A colour of the category, the same everywhere. */

@@ -4,7 +4,7 @@ import type { SiteInfo } from '../site-info.ts';
 import { h, reconcile, setAttribute, setText } from '../view/dom.ts';
 import { decisionText } from '../view/strip.ts';
 import { browseGoods, highestPrice, money } from './goods.ts';
-import { productCard, productGhosts } from './product.ts';
+import { productCard, productGhosts, showDetails } from './product.ts';
 import { type GoodsShop, type GoodsState, SHELF } from './store.ts';
 
 /** Products below the shelf. */
@@ -168,15 +168,19 @@ export function goodsPage(
   ): void {
     for (const ghost of parent.querySelectorAll('.ghost')) ghost.remove();
     const byId = new Map(products.map((product) => [product.item, product]));
+    const actions = {
+      look: (id: string) => void shop.look(id),
+      buy: (id: string) => void shop.buy(id),
+    };
     reconcile(parent, existing, [...byId.keys()], (item) => {
       const product = byId.get(item);
-      const details = state?.goods?.products[item] ?? null;
-      const actions = {
-        look: (id: string) => void shop.look(id),
-        buy: (id: string) => void shop.buy(id),
-      };
-      return product === undefined ? h('li') : productCard(product, details, actions, testId);
+      return product === undefined ? h('li') : productCard(product, actions, testId);
     });
+    for (const [item, product] of byId) {
+      const card = existing.get(item);
+      // Prices may arrive after the card was made.
+      if (card !== undefined) showDetails(card, product, state?.goods?.products[item] ?? null);
+    }
   }
 
   return (next) => {

@@ -3,7 +3,7 @@ import type { ShopState } from '../shop.ts';
 import type { SiteInfo } from '../site-info.ts';
 import { isThisMachine } from '../starting-delay.ts';
 import { type CardActions, card, ghosts } from './card.ts';
-import { h, reconcile, setAttribute, setText } from './dom.ts';
+import { h, liftMoved, reconcile, setAttribute, setText } from './dom.ts';
 
 const SHOWN = 8;
 
@@ -132,6 +132,7 @@ export function cloudPane(actions: CardActions): View {
       const items = (cloud.items.length > 0 ? cloud.items : catalogue.popular)
         .filter((item) => catalogue.films.has(item))
         .slice(0, SHOWN);
+      liftMoved(grid, cards, items);
       reconcile(grid, cards, items, (item) => {
         const film = catalogue.films.get(item);
         return film === undefined ? h('li') : card(film, actions, 'cloud-card');

@@ -55,6 +55,24 @@ export function setText(element: Element, text: string): void {
 }
 
 /**
+ * Takes out the elements that get another position, for {@link reconcile} to insert anew: an
+ * animation shows the move, so the browser need not count it as a layout shift. The element with
+ * the focus stays, and keeps it.
+ */
+export function liftMoved<T extends Element>(
+  parent: Element,
+  existing: ReadonlyMap<string, T>,
+  keys: readonly string[],
+): void {
+  const places = new Map([...parent.children].map((element, place) => [element, place]));
+  keys.forEach((key, place) => {
+    const element = existing.get(key);
+    if (element === undefined || places.get(element) === place) return;
+    if (!element.contains(document.activeElement)) element.remove();
+  });
+}
+
+/**
  * Updates the children of `parent` to match `keys`: creates missing elements, removes
  * obsolete ones, reorders the rest. Remaining elements keep their focus and state.
  */

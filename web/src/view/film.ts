@@ -32,6 +32,9 @@ export function filmPage(
   /** Whether the small model is there, and whether it has films to rank. */
   let ready = false;
   let ranks = false;
+  /** The ranking that the open page shows. */
+  let shown: ShopState['update'] = null;
+  let lookUps = 0;
   let why = h('div');
   let wait = h('p');
   let similar = h('ul');
@@ -107,17 +110,23 @@ export function filmPage(
 
   /** Asks the small model about the film. */
   async function lookUp(film: Film, catalogue: Catalogue): Promise<void> {
+    lookUps += 1;
+    const number = lookUps;
     const model = ready ? recommender() : null;
     if (model === null) {
       setText(wait, 'Similar films are shown as soon as the small model is here.');
       return;
     }
+    const known = similar.childElementCount > 0;
     const [explanation, others] = await Promise.all([
       model.explain(film.item).catch(() => null),
-      model.similar(film.item, { k: SIMILAR }).catch(() => null),
+      // A new list changes the reasons, not what is similar.
+      known ? null : model.similar(film.item, { k: SIMILAR }).catch(() => null),
     ]);
-    if (opened?.film !== film) return;
+    // Closed, or a newer look-up is under way.
+    if (opened?.film !== film || number !== lookUps) return;
     why.replaceChildren(...(ranks ? reasonsOf(explanation, catalogue) : []));
+    if (known) return;
     setText(wait, others === null ? 'This device does not have the data of this film yet.' : '');
     wait.hidden = others !== null;
     similar.replaceChildren(...cardsOf(others ?? [], catalogue, actions.openFilm));
@@ -131,12 +140,14 @@ export function filmPage(
       element.close();
     },
     render({ phase, update }) {
-      const before = { ready, ranks };
+      const readyBefore = ready;
       ready = phase === 'ready';
       ranks = ready && (update?.items.length ?? 0) > 0;
       dislike.disabled = !ready;
       // A film that is opened by its address may be there before the model and the first list.
-      const more = (ready && !before.ready) || (ranks && !before.ranks);
+      // A list may arrive while it is open: ranks and reasons follow.
+      const more = ready && (!readyBefore || update !== shown);
+      shown = update;
       if (more && opened !== null) void lookUp(opened.film, opened.catalogue);
     },
   };

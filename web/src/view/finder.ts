@@ -3,7 +3,8 @@ import type { ShopState } from '../shop.ts';
 import { type CardActions, card } from './card.ts';
 import { h, setAttribute, setText } from './dom.ts';
 
-const SHOWN = 24;
+/** Films at first, and with each further step. */
+const STEP = 24;
 
 /** Search by title, and genres with their most popular films first. */
 export function finder(actions: CardActions): {
@@ -13,6 +14,8 @@ export function finder(actions: CardActions): {
   let catalogue: Catalogue | null = null;
   let genre: string | null = null;
   let shown = '';
+  let count = STEP;
+  let wanted = '';
   const heading = h('h2', { id: 'finder-title' }, 'All films');
   const note = h('p', { class: 'quiet' });
   const input = h('input', {
@@ -30,6 +33,24 @@ export function finder(actions: CardActions): {
     'data-testid': 'browse',
     'aria-label': 'Films',
   });
+  const cards = new Map<string, HTMLLIElement>();
+  const more = h(
+    'button',
+    {
+      type: 'button',
+      class: 'plain finder-more',
+      'data-testid': 'browse-more',
+      hidden: true,
+      onclick: () => {
+        const next = count;
+        count += STEP;
+        find();
+        // To the first of the new films, so that the keyboard goes on from there.
+        results.children[next]?.querySelector('button')?.focus({ preventScroll: true });
+      },
+    },
+    'Show more',
+  );
   const none = h('p', { class: 'empty', role: 'status' });
   const element = h(
     'section',
@@ -38,6 +59,7 @@ export function finder(actions: CardActions): {
     genres,
     note,
     results,
+    more,
     none,
   );
 
@@ -45,14 +67,24 @@ export function finder(actions: CardActions): {
     if (catalogue === null) return;
     const query = input.value;
     if (query.trim() !== '') choose(null);
-    const films =
+    const what = `${genre ?? ''} ${query.trim()}`;
+    if (what !== wanted) count = STEP;
+    wanted = what;
+    const found =
       query.trim() === ''
-        ? browse(catalogue, genre, SHOWN)
-        : search(catalogue.films.values(), query, SHOWN);
+        ? browse(catalogue, genre, count + 1)
+        : search(catalogue.films.values(), query, count + 1);
+    const films = found.slice(0, count);
+    more.hidden = found.length <= count;
     const key = films.map(({ item }) => item).join();
     if (key !== shown) {
       shown = key;
-      results.replaceChildren(...films.map((film) => card(film, actions, 'browse-card')));
+      const before = new Map([...cards]);
+      cards.clear();
+      for (const film of films) {
+        cards.set(film.item, before.get(film.item) ?? card(film, actions, 'browse-card'));
+      }
+      results.replaceChildren(...cards.values());
     }
     results.hidden = films.length === 0;
     const nothing = films.length === 0 && query.trim() !== '';

@@ -1,3 +1,4 @@
+import { waitedMs } from '../clicks.ts';
 import { bytes, milliseconds } from '../figures.ts';
 import type { ShopState } from '../shop.ts';
 import type { ClickRecord } from '../shop-state.ts';
@@ -8,6 +9,8 @@ import { race } from './race.ts';
 
 const PLAY = 'Show me in 10 seconds';
 const INVITATION = 'Or click a film below: both sides get the same click.';
+const NOTE =
+  'Bytes before compression. Tandem requests a longer list (50 films as a rule) than the cloud-only side (12), to re-rank it on the device. Clicks that the cloud could not answer count in neither time.';
 /** Number of clicks of the first comparison. */
 const ROUND = 20;
 
@@ -74,11 +77,16 @@ function tourView(actions: TourActions): View {
       'data-testid': 'tour',
       onclick: () => {
         if (tour.running) tour.stop();
-        else void tour.play();
+        else {
+          void tour.play();
+          showShelves();
+        }
       },
     },
     PLAY,
   );
+  const bar = h('div', { class: 'tour-bar' }, button, caption);
+  let ending: ReturnType<typeof setTimeout> | undefined;
   const tour = new Tour(
     actions,
     () => state,
@@ -86,6 +94,11 @@ function tourView(actions: TourActions): View {
       setText(caption, text === '' ? INVITATION : text);
       setAttribute(caption, 'data-idle', text === '' ? 'true' : null);
       setText(button, running ? 'Stop' : PLAY);
+      clearTimeout(ending);
+      if (running) setAttribute(bar, 'data-running', 'true');
+      // The last words stay for a moment.
+      else
+        ending = setTimeout(() => setAttribute(bar, 'data-running', null), text === '' ? 0 : 4000);
     },
   );
   setText(caption, INVITATION);
@@ -97,7 +110,7 @@ function tourView(actions: TourActions): View {
     if (isTrusted && films) tour.stop();
   });
   return {
-    element: h('div', { class: 'tour' }, button, caption),
+    element: h('div', { class: 'tour' }, bar),
     render(next) {
       state = next;
       const ready = next.phase === 'ready' && next.shelf.length > 0 && next.comparing;
@@ -105,6 +118,15 @@ function tourView(actions: TourActions): View {
       if (next.phase === 'failed') tour.stop();
     },
   };
+}
+
+/** On a phone, where the lists are below the fold: scrolls to them. */
+function showShelves(): void {
+  if (!matchMedia('(max-width: 45.99rem)').matches) return;
+  const still = matchMedia('(prefers-reduced-motion: reduce)').matches;
+  document
+    .querySelector('.comparison')
+    ?.scrollIntoView({ behavior: still ? 'instant' : 'smooth', block: 'start' });
 }
 
 /** Calls, bytes and waiting time of Tandem and of a call at every click. */
@@ -166,6 +188,7 @@ function meterView(): View {
         ),
       ),
     ),
+    h('p', { class: 'savings-note', 'data-testid': 'meter-note' }, NOTE),
   );
   return {
     element,
@@ -182,8 +205,7 @@ function meterView(): View {
       const calls = meterCalls(state);
       setText(cells.calls.tandem, calls.tandem);
       setText(cells.traffic.tandem, bytes(traffic.bytesUp + traffic.bytesDown));
-      const waited = clicks.reduce((sum, { shownMs }) => sum + shownMs, 0);
-      setText(cells.waited.tandem, milliseconds(count === 0 ? null : waited));
+      setText(cells.waited.tandem, milliseconds(waitedMs(clicks) || null));
       setText(cells.calls.cloud, calls.cloud);
       setText(cells.traffic.cloud, comparing ? bytes(cloud.bytesUp + cloud.bytesDown) : '–');
       setText(
@@ -203,7 +225,7 @@ export function dotsLabel(newest: readonly Pick<ClickRecord, 'action'>[]): strin
   return `Tandem called the cloud at ${called} of ${clicks}`;
 }
 
-/** The calls of both sides, answered or not, and what follows from these two numbers. */
+/** The calls of both sides, without those that failed, and what follows from these two numbers. */
 export function meterCalls({
   clicks,
   cloud,
@@ -214,7 +236,10 @@ export function meterCalls({
   cloud: string;
   saved: string;
 } {
-  const share = comparing && clicks.length > 0 ? savedShare(traffic.calls, cloud.calls) : null;
+  // Without an answer there is nothing to compare with.
+  const answered = cloud.answeredMs !== null && cloud.problem !== 'failing';
+  const share =
+    comparing && answered && clicks.length > 0 ? savedShare(traffic.calls, cloud.calls) : null;
   return {
     tandem: String(traffic.calls),
     cloud: comparing ? String(cloud.calls) : '–',

@@ -19,6 +19,9 @@ import { session } from './session.ts';
 import { shelf } from './shelf.ts';
 import { strip } from './strip.ts';
 
+/** How long a notice is shown, in milliseconds. */
+const NOTICE_MS = 8000;
+
 /** Actions of the page that change the shop. */
 export type PageActions = Omit<CardActions, 'openFilm'> &
   Omit<CompareActions, 'openFilm' | 'surprise' | 'watch' | 'dislike'> &
@@ -45,6 +48,21 @@ export function page(
   const openFilm = (item: string): void => {
     if (state?.catalogue?.films.has(item)) address.open(item);
   };
+  const missing = h('p', {
+    class: 'missing',
+    role: 'status',
+    'data-testid': 'missing',
+    hidden: true,
+  });
+  /** Says for a moment that the address names no film of this shop. */
+  const notFound = (): void => {
+    setText(missing, 'The film of this address is not in the catalogue.');
+    missing.hidden = false;
+    setTimeout(() => {
+      missing.hidden = true;
+    }, NOTICE_MS);
+  };
+  address.onUnreadable = notFound;
   const film = filmPage({ ...given, openFilm, closed: () => address.close() }, recommender);
   const showFilm = (item: string | null): void => {
     const catalogue = state?.catalogue ?? null;
@@ -54,7 +72,10 @@ export function page(
     else {
       film.close();
       // A film that the catalogue does not have.
-      if (item !== null && stocked) address.close();
+      if (item !== null && stocked) {
+        address.close();
+        notFound();
+      }
     }
   };
   const surprise = (): void => {
@@ -76,7 +97,7 @@ export function page(
   const how = internals(actions, visitors === null ? null : { server, address: visitors });
   const bar = strip(actions, how.element);
   // Above the strip, where it moves no films.
-  bar.element.prepend(notice.element);
+  bar.element.prepend(h('div', { class: 'notices' }, missing, notice.element));
   const live = h('p', { class: 'sr-only', 'aria-live': 'polite', 'data-testid': 'live' });
   const end = footer();
   const comparison = h('div', { class: 'comparison' }, ...panes.map(({ element }) => element));

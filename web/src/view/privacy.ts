@@ -1,6 +1,7 @@
-import type { LedgerEntry } from '@tandem-rec/client';
+import type { Ledger, LedgerEntry } from '@tandem-rec/client';
 import { bytes } from '../figures.ts';
 import type { ShopRecommender } from '../recommender.ts';
+import { joined, nothingSent, type Sent } from '../sent-log.ts';
 import type { ShopState } from '../shop.ts';
 import { closeButton, dialog } from './dialog.ts';
 import { h, setAttribute, setText } from './dom.ts';
@@ -14,12 +15,14 @@ export interface PrivacyActions {
   setConsent(granted: boolean): void;
   importData(bytes: Uint8Array): void;
   reset(): void;
+  /** Everything that was sent since the page was opened. */
+  sent(): Promise<Sent>;
 }
 
 /** What was sent, what is stored, and the visitor's own copy of it. */
 export function privacy(
   actions: PrivacyActions,
-  recommender: () => Pick<ShopRecommender, 'exportPersonalData' | 'ledger'> | null,
+  recommender: () => Pick<ShopRecommender, 'exportPersonalData'> | null,
 ): { element: HTMLElement; open(): void; render(state: ShopState): void } {
   let consent = false;
   const consentSwitch = h(
@@ -86,15 +89,23 @@ export function privacy(
   }
 
   async function list(): Promise<void> {
-    const ledger = await recommender()?.ledger();
-    if (ledger === undefined) {
-      setText(total, 'Nothing yet: the small model is still being loaded.');
-      return;
-    }
-    const { entries, bytes: sent, dropped } = ledger;
-    const older = dropped === 0 ? '' : ` ${dropped} older requests are not listed.`;
-    setText(total, `${entries.length} requests with ${bytes(sent)} of content.${older}`);
-    rows.replaceChildren(...[...entries].reverse().map(entryOf));
+    const { tandem, comparison: other } = await actions.sent();
+    setText(
+      total,
+      tandem === null
+        ? 'Nothing yet: the small model is still being loaded.'
+        : `${requestsOf(tandem)} of content.${omitted(tandem)}`,
+    );
+    const compared = other.entries.length + other.dropped > 0;
+    setText(
+      comparison,
+      compared
+        ? `The cloud-only comparison has sent ${requestsOf(other, 'more ')}, each with your ` +
+            `history and dislikes. Switch “Compare” off to stop them.${omitted(other)}`
+        : '',
+    );
+    const all = joined(tandem ?? nothingSent, other).entries;
+    rows.replaceChildren(...[...all].reverse().map(entryOf));
   }
 
   return {
@@ -115,16 +126,19 @@ export function privacy(
           : 'Nothing about you is stored: history and what is learnt end with this page. Switch ' +
               `this on to keep them in this browser. ${SENT}`,
       );
-      const { calls, bytesUp } = state.cloud;
-      setText(
-        comparison,
-        calls === 0
-          ? ''
-          : `The cloud-only comparison has sent ${calls} more requests with ${bytes(bytesUp)}, ` +
-              'each with your history and dislikes. Switch “Compare” off to stop them.',
-      );
     },
   };
+}
+
+/** `1 request with 21 B`. */
+export function requestsOf({ entries, dropped, bytes: sent }: Ledger, more = ''): string {
+  const count = entries.length + dropped;
+  return `${count} ${more}${count === 1 ? 'request' : 'requests'} with ${bytes(sent)}`;
+}
+
+function omitted({ dropped }: Ledger): string {
+  if (dropped === 0) return '';
+  return dropped === 1 ? ' The oldest is not listed.' : ` The oldest ${dropped} are not listed.`;
 }
 
 function button(name: string, testId: string, act: () => void): HTMLButtonElement {
@@ -132,7 +146,7 @@ function button(name: string, testId: string, act: () => void): HTMLButtonElemen
 }
 
 function entryOf({ at, method, url, why, body, bytes: sent, status }: LedgerEntry): HTMLElement {
-  const { pathname } = new URL(url);
+  const { pathname } = new URL(url, document.baseURI);
   const time = new Date(at).toLocaleTimeString('en-GB');
   return h(
     'li',

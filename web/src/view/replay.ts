@@ -92,6 +92,8 @@ export function replayTile(server: string, address: string): View {
       ({ Replay }) => new Replay(server, address, popular, show),
     );
     void replay.then((ready) => ready.start(everyone));
+    const still = matchMedia('(prefers-reduced-motion: reduce)').matches;
+    table.scrollIntoView({ behavior: still ? 'instant' : 'smooth', block: 'nearest' });
   }
 
   function show(state: ReplayState): void {
@@ -145,9 +147,9 @@ function row(name: SystemName, title: string): Row {
   const words = h('span', { class: 'sr-only' });
   const dots = h('span', { class: 'replay-dots', 'aria-hidden': 'true' });
   marks.append(dots, words);
-  const hr = h('td', { 'data-testid': `replay-hr-${name}` }, '–');
-  const gain = h('td', { 'data-testid': `replay-ndcg-${name}` }, '–');
-  const calls = h('td', { 'data-testid': `replay-calls-${name}` }, '–');
+  const hr = h('td', { 'data-name': `HR@${SHOWN}`, 'data-testid': `replay-hr-${name}` }, '–');
+  const gain = h('td', { 'data-name': `NDCG@${SHOWN}`, 'data-testid': `replay-ndcg-${name}` }, '–');
+  const calls = h('td', { 'data-name': 'Calls', 'data-testid': `replay-calls-${name}` }, '–');
   const element = h(
     'tr',
     { 'data-system': name },

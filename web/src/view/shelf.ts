@@ -4,7 +4,7 @@ import { reasonText } from '../reasons.ts';
 import { SHELF } from '../shelf.ts';
 import type { ShopState } from '../shop.ts';
 import { type CardActions, card, ghosts, setCaption } from './card.ts';
-import { h, reconcile, setAttribute, setText } from './dom.ts';
+import { h, liftMoved, reconcile, setAttribute, setText } from './dom.ts';
 import { glide } from './motion.ts';
 
 /** Films beside the cloud-only list. */
@@ -57,6 +57,7 @@ export function shelf(actions: CardActions & { showNewList(): void }): {
         const hadFocus = grid.contains(document.activeElement);
         glide(cards, () => {
           for (const ghost of grid.querySelectorAll('.ghost')) ghost.remove();
+          liftMoved(grid, cards, items);
           reconcile(grid, cards, items, (item) => {
             const film = catalogue?.films.get(item);
             return film === undefined ? h('li') : card(film, actions);

@@ -1,4 +1,4 @@
-import type { Decision } from '@tandem-rec/client';
+import type { Decision, Update } from '@tandem-rec/client';
 import { milliseconds } from '../figures.ts';
 import type { ShopState } from '../shop.ts';
 import { h, setAttribute, setText } from './dom.ts';
@@ -84,15 +84,35 @@ export function strip(
       }
       const step = steps.at(-1);
       setText(rerank, `Re-ranked in ${milliseconds(record.rerankMs)}`);
-      setText(decision, decisionText(last));
+      const now = currentDecision(last, update);
+      setText(decision, now === null ? '' : decisionText(now));
       setText(learnt, step === undefined || record.learnMs === null ? '' : 'learnt');
-      setAttribute(element, 'data-action', last.action);
+      setAttribute(element, 'data-action', now?.action ?? null);
     },
   };
 }
 
 /** Reasons for which the cloud was not called although a list might help. */
 const PREVENTED = new Set(['call_under_way', 'offline', 'last_call_failed', 'budget_spent']);
+
+/**
+ * The decision of the last click as far as it still holds: nothing is requested without a network,
+ * and what prevented a call may be over.
+ */
+export function currentDecision(
+  decision: Decision,
+  latest: Pick<Update, 'connection' | 'decision'> | null,
+): Decision | null {
+  const connection = latest?.connection.state;
+  if (connection === 'offline' && decision.action === 'request') {
+    return { ...decision, action: 'keep', code: 'offline', reason: 'offline' };
+  }
+  const over =
+    (PREVENTED.has(decision.code) && latest !== null && latest.decision.code !== decision.code) ||
+    (decision.code === 'offline' && connection !== 'offline') ||
+    (decision.code === 'last_call_failed' && connection !== 'failing');
+  return over ? null : decision;
+}
 
 /** `cloud not needed (expected gain 0.004 ≤ 0.020)`. */
 export function decisionText(decision: Decision): string {
