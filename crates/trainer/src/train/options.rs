@@ -54,7 +54,6 @@ pub(crate) struct FitOptions {
     pub(crate) learning_rate: f64,
     /// Learning rate of the item rows [default: --learning-rate].
     #[arg(long, value_name = "RATE", value_parser = values::above_zero, help_heading = ADVANCED)]
-    #[arg(default_value_if("recipe", "best", "2e-3"))]
     pub(crate) row_rate: Option<f64>,
     /// Learning-rate warm-up in steps.
     #[arg(long, value_name = "STEPS", default_value_t = 100, help_heading = ADVANCED)]
@@ -78,7 +77,7 @@ pub(crate) struct FitOptions {
     pub(crate) average: u32,
     /// Maximum number of inputs per step, padding included.
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = values::positive)]
-    #[arg(help_heading = ADVANCED, default_value_if("recipe", "best", "2048"))]
+    #[arg(help_heading = ADVANCED)]
     pub(crate) batch: usize,
     /// Number of users to validate on, sampled by --seed [default: all].
     #[arg(long, value_name = "N", value_parser = values::positive, help_heading = ADVANCED)]
