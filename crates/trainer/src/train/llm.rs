@@ -28,8 +28,6 @@ use crate::{
 
 /// Options of `tandem train llm`.
 #[derive(Args, Debug, Serialize)]
-#[command(mut_arg("batch", |it| it.default_value_if("recipe", "best", "512")))]
-#[command(mut_arg("row_rate", |it| it.default_value_if("recipe", "best", "3e-3")))]
 #[command(mut_arg("loss", |it| it.default_value_if("recipe", "best", "sampled:1024")))]
 pub(crate) struct TrainLlm {
     /// Dataset folder of `tandem import`.

@@ -54,6 +54,7 @@ pub(crate) struct FitOptions {
     pub(crate) learning_rate: f64,
     /// Learning rate of the item rows [default: --learning-rate].
     #[arg(long, value_name = "RATE", value_parser = values::above_zero, help_heading = ADVANCED)]
+    #[arg(default_value_if("recipe", "best", "2e-3"))]
     pub(crate) row_rate: Option<f64>,
     /// Learning-rate warm-up in steps.
     #[arg(long, value_name = "STEPS", default_value_t = 100, help_heading = ADVANCED)]
@@ -77,7 +78,7 @@ pub(crate) struct FitOptions {
     pub(crate) average: u32,
     /// Maximum number of inputs per step, padding included.
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = values::positive)]
-    #[arg(help_heading = ADVANCED)]
+    #[arg(help_heading = ADVANCED, default_value_if("recipe", "best", "2048"))]
     pub(crate) batch: usize,
     /// Number of users to validate on, sampled by --seed [default: all].
     #[arg(long, value_name = "N", value_parser = values::positive, help_heading = ADVANCED)]
@@ -250,7 +251,7 @@ mod tests {
         assert_eq!(small.fit.loss().to_string(), "full");
         let language: TrainLlm = parse([&FILES[..], &best].concat()).unwrap();
         let FitOptions { batch, row_rate, dropout, average, .. } = language.fit;
-        assert_eq!((batch, row_rate, dropout, average), (512, Some(3e-3), 0.4, 3));
+        assert_eq!((batch, row_rate, dropout, average), (2048, Some(2e-3), 0.4, 3));
         assert_eq!(language.fit.loss().to_string(), "sampled:1024");
         let quick: TrainLlm = parse(FILES).unwrap();
         assert_eq!((quick.fit.batch, quick.fit.row_rate, quick.fit.minutes), (1024, None, 3.0));

@@ -29,8 +29,6 @@ use crate::{
 
 /// Options of `tandem train srm`.
 #[derive(Args, Debug, Serialize)]
-#[command(mut_arg("batch", |it| it.default_value_if("recipe", "best", "2048")))]
-#[command(mut_arg("row_rate", |it| it.default_value_if("recipe", "best", "2e-3")))]
 pub(crate) struct TrainSrm {
     /// Dataset folder of `tandem import`.
     #[arg(long, value_name = "FOLDER", help_heading = FILES)]
