@@ -232,10 +232,12 @@ function aloneBars(own: readonly Point[], metric: Metric): HTMLElement[] {
     'llm-item-tokens-text': 'Language model, text in training',
     'llm-item-tokens-signals': 'Language model with counts and text',
     'llm-item-tokens-text-signals': 'Language model with all of these',
+    'llm-text-signals-srm': 'The same, and the small model',
+    'srm-sasrec best': 'Small model, best recipe',
+    'srm-sasrec best-text-part': 'Small model, best recipe, text in rows',
     'llm-item-tokens-best': 'Language model, best recipe',
     'llm-item-tokens-best-signals': 'Best recipe with counts and text',
     'llm-item-tokens-best-signals-small-model': 'Best recipe with counts, text and small model',
-    'llm-text-signals-srm': 'The same, and the small model',
   };
   const standard = own.filter(({ protocol }) => protocol === 'standard');
   const rows = Object.entries(names).flatMap(([id, name]) =>
