@@ -51,7 +51,8 @@ export interface Point {
  */
 export function summarise(file: string, rows: readonly ResultRow[]): Point[] {
   const match = /^(.+)-(standard|paper|session)(-search|-signals|-best)?\.json$/.exec(file);
-  if (match === null) throw new Error(`${file}: expected DATASET-PROTOCOL[-search|-signals|-best].json`);
+  if (match === null)
+    throw new Error(`${file}: expected DATASET-PROTOCOL[-search|-signals|-best].json`);
   const [, dataset = '', protocol] = match;
   const groups = new Map<string, ResultRow[]>();
   for (const row of rows) {

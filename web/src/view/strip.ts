@@ -97,7 +97,7 @@ const PREVENTED = new Set(['call_under_way', 'offline', 'last_call_failed', 'bud
 
 /**
  * The decision of the last click as far as it still holds: nothing is requested without a network,
- * and what prevented a call may be over.
+ * and what prevented a call may be over. Then it is the newest decision.
  */
 export function currentDecision(
   decision: Decision,
@@ -111,7 +111,10 @@ export function currentDecision(
     (PREVENTED.has(decision.code) && latest !== null && latest.decision.code !== decision.code) ||
     (decision.code === 'offline' && connection !== 'offline') ||
     (decision.code === 'last_call_failed' && connection !== 'failing');
-  return over ? null : decision;
+  if (!over) return decision;
+  // What the device has decided since then, such as about the list that was on its way.
+  const now = latest?.decision ?? null;
+  return now === null || PREVENTED.has(now.code) ? null : now;
 }
 
 /** `cloud not needed (expected gain 0.004 ≤ 0.020)`. */
