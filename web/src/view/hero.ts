@@ -10,7 +10,7 @@ import { race } from './race.ts';
 const PLAY = 'Show me in 10 seconds';
 const INVITATION = 'Or click a film below: both sides get the same click.';
 const NOTE =
-  'Bytes before compression. Tandem requests a longer list (50 films as a rule) than the cloud-only side (12), to re-rank it on the device. Clicks that the cloud could not answer count in neither time.';
+  'Bytes before compression. Tandem requests a longer list (50 films as a rule) than the cloud-only side (12), to re-rank it on the device. Clicks that the cloud could not answer are left out of both times.';
 /** Number of clicks of the first comparison. */
 const ROUND = 20;
 
