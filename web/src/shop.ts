@@ -22,6 +22,7 @@ import {
   type Settings,
   type ShopState,
 } from './shop-state.ts';
+import { withCall, withExchange } from './traffic.ts';
 import type { VisitorChoices } from './visitor-choices.ts';
 import { type Exchange, Wire } from './wire.ts';
 
@@ -454,23 +455,16 @@ export class Shop {
     this.onEvent({ name: 'decision', payload: logged });
   }
 
-  /** Counts a request of the package for a list, as the other side counts its own: at its start. */
+  /** Counts a request of the package for a list. */
   #countRequest(): void {
-    const { traffic } = this.#state;
-    this.#set({ traffic: { ...traffic, calls: traffic.calls + 1 } });
+    this.#set({ traffic: withCall(this.#state.traffic) });
   }
 
-  #countExchange({ bytesUp, bytesDown, ms, status }: Exchange): void {
+  #countExchange(exchange: Exchange): void {
     const { traffic, clicks } = this.#state;
-    const failed = status === null || status >= 400;
     this.#set({
-      traffic: {
-        // A request that failed is no call that was answered.
-        calls: traffic.calls - (failed ? 1 : 0),
-        bytesUp: traffic.bytesUp + (status === null ? 0 : bytesUp),
-        bytesDown: traffic.bytesDown + bytesDown,
-      },
-      clicks: status === null ? clicks : withRequest(clicks, ms),
+      traffic: withExchange(traffic, exchange),
+      clicks: exchange.status === null ? clicks : withRequest(clicks, exchange.ms),
     });
   }
 
