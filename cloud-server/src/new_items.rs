@@ -221,9 +221,7 @@ impl Reader {
         );
         Ok(added)
     }
-}
 
-impl Reader {
     /// Says once in the log why the default model ranks no new items, if it needs their texts. The
     /// model may still be loading when the items are read.
     fn tell_missing(&mut self) {

@@ -232,13 +232,15 @@ pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, S
     }
 }
 
-/// Closes the storage, unless a long change keeps it open: then it ends with the process, and nothing
-/// of it is stored.
+/// Closes the storage, unless a long change keeps it open: then it ends with the process, and the
+/// database takes back what was not committed.
 fn close(storage: &Storage) {
     // Within the future: a timer belongs to the runtime that it is made on.
     let closing = async { tokio::time::timeout(STORAGE_PATIENCE, storage.close()).await };
     if storage.block_on(closing).is_err() {
-        tracing::info!("a change of the storage was not finished; nothing of it is stored");
+        tracing::info!(
+            "a change of the storage was not finished; what was not committed is not stored"
+        );
     }
 }
 

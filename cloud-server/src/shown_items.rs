@@ -9,7 +9,7 @@ use std::{
 use serde::Serialize;
 use tandem_dataset::{Catalogue, Item};
 use tandem_protocol::ItemId;
-use tandem_storage::{AttributeValue, Storage, StoredItem, serialize_price};
+use tandem_storage::{AttributeValue, Storage, StoredItem, serialize_optional_number};
 
 use crate::{access::Role, live_items::LiveItems};
 
@@ -23,7 +23,7 @@ pub(crate) struct ShownItem {
     id: ItemId,
     /// The number that the list is ordered by. Only its order has a meaning across lists. Absent for
     /// callers with a public key, because the score of an item with few events tells when they were.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_price")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_optional_number")]
     score: Option<f64>,
     title: String,
     categories: Vec<String>,
@@ -31,7 +31,7 @@ pub(crate) struct ShownItem {
     brand: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     year: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_price")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_optional_number")]
     price: Option<f64>,
     /// The fields of the database that pages do not show, so that the item can be sent back. Absent
     /// for callers with a public key.

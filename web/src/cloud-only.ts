@@ -61,7 +61,8 @@ export class CloudOnly {
 
   /**
    * Requests the list for a history; `model`: `null` for the server's default. `followsClick`: a
-   * click or dislike is the reason, not the start of the page or an undo. Resolves with whether the request failed.
+   * click or dislike is the reason, not the start of the page or an undo. Resolves with whether the
+   * request failed.
    */
   async request(
     history: readonly string[],

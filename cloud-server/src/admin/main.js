@@ -21,7 +21,7 @@ const content = at('content');
 
 /** Polls the view that is shown. */
 let polling = null;
-/** Polls the state of the server, for the header of all views. */
+/** Polls the state of the server for the header, in views that do not say it. */
 let watching = null;
 /** The server whose key was accepted. */
 let current = null;
@@ -50,7 +50,7 @@ function views(server) {
     };
   };
   return {
-    overview: ['Overview', simple(() => server.get('admin/overview'), overviewPage, OVERVIEW_MS)],
+    overview: ['Overview', simple(() => overviewOf(server), overviewPage, OVERVIEW_MS)],
     releases: ['Releases', releases],
     catalogue: [
       'Catalogue',
@@ -87,14 +87,11 @@ async function guarded(task, name) {
   }
 }
 
-/** Shows in the header whether the server and its database answer. */
-function watch(server) {
-  const look = () =>
-    guarded(async () => {
-      const { storage_answers: answers } = await server.get('admin/overview');
-      hasDatabase = answers !== false;
-    }, 'state');
-  return new Polling(look, () => OVERVIEW_MS);
+/** The overview, which also says whether the database answers, for the header of all views. */
+async function overviewOf(server) {
+  const overview = await server.get('admin/overview');
+  hasDatabase = overview.storage_answers !== false;
+  return overview;
 }
 
 let lastAnswer = null;
@@ -136,7 +133,10 @@ function show(all) {
   const name = location.hash.slice(1) in all ? location.hash.slice(1) : 'overview';
   const [title, make] = all[name];
   polling?.stop();
-  for (const task of ['view', 'search', 'preview']) failures.delete(task);
+  for (const task of ['view', 'search', 'preview', 'state']) failures.delete(task);
+  watching?.stop();
+  // The overview says it by itself.
+  if (name !== 'overview') void watching?.start();
   document.title = `${title} – Tandem server`;
   for (const link of at('views').querySelectorAll('a')) {
     if (link.hash === `#${name}`) link.setAttribute('aria-current', 'page');
@@ -206,8 +206,7 @@ function open(server, overview) {
   failures.clear();
   hasDatabase = overview.storage_answers !== false;
   watching?.stop();
-  watching = watch(server);
-  void watching.start();
+  watching = new Polling(() => guarded(() => overviewOf(server), 'state'), () => OVERVIEW_MS);
   const all = views(server);
   at('name').textContent = `${overview.dataset} – Tandem server`;
   at('views').replaceChildren(

@@ -55,7 +55,7 @@ pub use event_queue::AppendedEvents;
 pub use events::{EventCounts, EventPage, EventPosition, NewEvents, StoredEvent};
 pub use items::{
     AttributeValue, Availability, ChangedItem, Changes, ChangesRead, ItemError, ItemQuery, NewItem,
-    SearchWords, StoredItem, Upserted, serialize_price,
+    SearchWords, StoredItem, Upserted, serialize_optional_number,
 };
 pub use location::{Location, LocationError};
 pub use priority::lower_priority;

@@ -15,7 +15,8 @@ const MAX_VALUES: usize = 100;
 const MAX_VALUE: usize = 500;
 /// Maximum length of the name of an attribute in a message, in characters.
 const SHOWN: usize = 100;
-/// Whole numbers up to here are exact (2^53).
+/// Whole numbers up to here are exact (2^53): those beyond are refused as whole numbers
+/// ([`tandem_protocol::exact_number`]), so they are written with an exponent.
 const MAX_WHOLE: f64 = 9_007_199_254_740_992.0;
 const YEARS: std::ops::RangeInclusive<i64> = 0..=9999;
 
@@ -81,7 +82,11 @@ pub struct StoredItem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub year: Option<i64>,
     /// Price in the shop's currency.
-    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "serialize_price")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "serialize_optional_number"
+    )]
     pub price: Option<f64>,
     /// Further properties, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -204,16 +209,16 @@ fn serialize_number<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok,
     }
 }
 
-/// Writes a price as [`AttributeValue::Number`] is written.
+/// Writes a number, if there is one, as [`AttributeValue::Number`] is written.
 ///
 /// # Errors
 /// Those of the serializer.
-pub fn serialize_price<S: Serializer>(
-    price: &Option<f64>,
+pub fn serialize_optional_number<S: Serializer>(
+    number: &Option<f64>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    match price {
-        Some(price) => serialize_number(price, serializer),
+    match number {
+        Some(number) => serialize_number(number, serializer),
         None => serializer.serialize_none(),
     }
 }

@@ -12,7 +12,7 @@ mod write;
 
 pub use availability::Availability;
 pub use changes::{ChangedItem, Changes, ChangesRead};
-pub use item::{AttributeValue, ItemError, NewItem, StoredItem, serialize_price};
+pub use item::{AttributeValue, ItemError, NewItem, StoredItem, serialize_optional_number};
 pub use read::ItemQuery;
 pub use search::SearchWords;
 pub use write::Upserted;

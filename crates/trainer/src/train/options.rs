@@ -130,8 +130,8 @@ pub(crate) enum Recipe {
     /// Some minutes.
     #[default]
     Quick,
-    /// The best that was found on Beauty, Toys and Yelp (docs/quality.md); trains until validation
-    /// does not rise any more, which takes an hour or more.
+    /// The best that was found on Beauty's validation targets (docs/quality.md); trains until
+    /// validation does not rise any more.
     Best,
 }
 
