@@ -1,7 +1,7 @@
 use std::{
     future::{Future, poll_fn},
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     str::FromStr,
     sync::Arc,
     task::Poll,
@@ -9,8 +9,12 @@ use std::{
 };
 
 use tandem_dataset::Catalogue;
-use tandem_generator::{LoadOptions, Model, ranking_signals::RankingSignals};
-use tandem_protocol::HostedModel;
+use tandem_generator::{
+    LoadOptions, Model,
+    catalogue_index::{CatalogueIndex, IndexOptions},
+    ranking_signals::RankingSignals,
+};
+use tandem_protocol::{EngineKind, HostedModel};
 
 use crate::{
     error::ApiError,
@@ -122,11 +126,14 @@ impl Models {
             let (catalogue, path) = (Arc::clone(catalogue), path.clone());
             let options = LoadOptions { name: Some(name.clone()), ..options.clone() };
             let load = move || {
-                let model = Model::load(&path, catalogue, &options)?;
-                match signals {
-                    Some(signals) => model.with_signals(signals),
-                    None => Ok(model),
+                let mut model = Model::load(&path, catalogue, &options)?;
+                if let Some(signals) = signals {
+                    model = model.with_signals(signals)?;
                 }
+                if model.catalogue().len() >= options.index_from {
+                    index(&mut model, &path);
+                }
+                Ok(model)
             };
             Ok(ServedModel { name: name.clone(), worker: Worker::start(load, capacity)? })
         });
@@ -241,6 +248,28 @@ pub(crate) fn check_names<'a>(names: impl Iterator<Item = &'a str>) -> Result<()
     match names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
         Some((_, name)) => Err(ModelsError::SameName { name: (*name).to_owned() }),
         None => Ok(()),
+    }
+}
+
+/// Makes the index of a large catalogue. Without one, lists are exact and take longer.
+fn index(model: &mut Model, path: &Path) {
+    if model.kind() != EngineKind::ItemTokens {
+        return;
+    }
+    let start = Instant::now();
+    match model.build_index(path, IndexOptions::default()) {
+        Ok(()) => tracing::info!(
+            model = model.info().name,
+            items = model.catalogue().len(),
+            cells = model.index().map_or(0, CatalogueIndex::cells),
+            seconds = start.elapsed().as_secs_f64(),
+            "made the index of the catalogue"
+        ),
+        Err(error) => tracing::warn!(
+            model = model.info().name,
+            %error,
+            "the catalogue has no index, so lists take longer"
+        ),
     }
 }
 

@@ -431,6 +431,9 @@ fn load_options(args: &Args) -> LoadOptions {
     if let Some(threads) = args.threads {
         options.threads = threads;
     }
+    if args.index_from > 0 {
+        options.index_from = args.index_from;
+    }
     options
 }
 

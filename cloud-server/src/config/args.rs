@@ -144,6 +144,11 @@ pub struct Args {
     /// be replaced by renaming, never overwritten, while the server runs.
     #[arg(long, help_heading = "Models")]
     pub no_mmap: bool,
+    /// Number of items from which lists of item-token models come from an index: they take a
+    /// fraction of the time, and lack a few of the exact best items. 0 for exact lists of any
+    /// catalogue.
+    #[arg(long, value_name = "N", default_value = "200000", value_parser = number(0, 4_000_000_000), help_heading = "Models")]
+    pub index_from: usize,
 
     /// Maximum number of requests waiting for each language model, 1 to 10000; further
     /// requests get 503.

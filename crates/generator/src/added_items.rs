@@ -89,6 +89,11 @@ impl AddedText {
         self.spread
     }
 
+    /// The text vector of length 1, padded as the rows of the table are.
+    pub(crate) fn row(&self) -> &[f32] {
+        &self.row
+    }
+
     /// The value that the neighbours' `values`, `[items]` or longer with the mean `mean`, make
     /// probable.
     fn estimate(&self, values: &[f32], mean: f32) -> f32 {
@@ -196,8 +201,13 @@ impl AddedItems {
         self.chunks.iter().flat_map(|chunk| chunk.iter()).map(Option::as_ref)
     }
 
+    /// The items that have a text, with their positions.
+    pub(crate) fn with_text(&self) -> impl Iterator<Item = (ItemIndex, &AddedText)> {
+        let positions = (self.known as u32..).map(ItemIndex);
+        positions.zip(self.slots()).filter_map(|(at, item)| Some((at, item?.text.as_ref()?)))
+    }
+
     /// Positions of the items that have no text.
-    #[cfg(any(test, feature = "llama"))]
     pub(crate) fn without_text(&self) -> impl Iterator<Item = ItemIndex> {
         self.empty(|item| item.text.is_none())
     }
@@ -208,7 +218,6 @@ impl AddedItems {
         self.empty(|_| false)
     }
 
-    #[cfg(any(test, feature = "llama"))]
     fn empty(&self, or: impl Fn(&AddedItem) -> bool) -> impl Iterator<Item = ItemIndex> {
         (self.known as u32..).map(ItemIndex).zip(self.slots()).filter_map(
             move |(position, item)| item.is_none_or(|item| or(item)).then_some(position),

@@ -15,6 +15,7 @@
 //! | [`branch_scores`] | the distribution over a node's children: language model × popularity |
 //! | [`search`] | best-first search for the `k` most probable items, over any [`LogitsSource`](search::LogitsSource) |
 //! | [`item_tokens`] | decoders with one token per item: their GGUF files, and exact top-k selection from logits |
+//! | [`catalogue_index`] | an index for catalogues of hundreds of thousands of items |
 //! | [`added_items`] | items that were added after the models were trained |
 //! | [`popularity`] | the ranking for an empty history |
 //! | [`ranking_signals`] | counts and text similarity, combined with the language model |
@@ -50,6 +51,7 @@
 pub mod added_items;
 pub mod bert;
 pub mod branch_scores;
+pub mod catalogue_index;
 mod error;
 pub mod gguf;
 pub mod item_tokens;

@@ -22,7 +22,6 @@ pub struct Query<'a> {
     pub k: usize,
 }
 
-#[cfg(feature = "llama")]
 impl Query<'_> {
     /// The items that must not become candidates, of `items` positions, with or without
     /// those of the history. An item may come twice.

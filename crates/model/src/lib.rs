@@ -21,6 +21,8 @@ mod attention;
 mod body;
 pub mod cells;
 mod checkpoint;
+#[cfg(feature = "clusters")]
+pub mod clusters;
 mod count_rows;
 #[cfg(feature = "webgpu")]
 mod device_model;

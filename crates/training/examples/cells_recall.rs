@@ -11,7 +11,7 @@
 //!
 //! At the first click the measurement loads the index and the nearest cells within a number of
 //! bytes (`first_limit`); at each later click those of the nearest `later_cells` that it lacks. A
-//! device first loads the nearest four, or 128 KB of cells, then those of the nearest two, or of
+//! device first loads the nearest four, or 192 KB of cells, then those of the nearest two, or of
 //! 64 KB, that it lacks. Recall is the share of the true ten best items that are in loaded cells; `found` is the share that the
 //! search of these cells has among its own ten best, which the precision of their rows limits.
 //! One line of JSON per measurement.

@@ -190,19 +190,28 @@ impl CountTable {
     ///
     /// Items beyond `scores` get no score, and items that were never counted give none.
     pub fn add_scores(&self, history: &[ItemIndex], scores: &mut [f32]) -> bool {
+        let mut any = false;
+        self.for_each_score(history, |item, score| {
+            if let Some(sum) = scores.get_mut(item.position()) {
+                *sum += score;
+                any = true;
+            }
+        });
+        any
+    }
+
+    /// Calls `add` with parts of the scores for a history, oldest first: an item's score, as in
+    /// [`add_scores`](Self::add_scores), is the sum of its parts.
+    pub fn for_each_score(&self, history: &[ItemIndex], mut add: impl FnMut(ItemIndex, f32)) {
         let now = self.weight_of_newest();
         let mut worth = now;
-        let mut any = false;
         for item in history.iter().rev().take(CoOccurrence::MAX_AGE) {
             for &(to, weight) in self.rows.get(item.position()).map_or(&[][..], Vec::as_slice) {
-                let Some(score) = scores.get_mut(to.position()) else { continue };
                 let rarity = (self.popularity[to.position()] * now + 1.0).sqrt().recip();
-                *score += worth * weight * rarity;
-                any = true;
+                add(to, worth * weight * rarity);
             }
             worth *= CoOccurrence::DECAY;
         }
-        any
     }
 }
 

@@ -76,20 +76,36 @@ impl Encoding {
 
     /// The inverse of [`encode`](Self::encode). An incomplete last block is ignored.
     pub(crate) fn decode(self, bytes: &[u8]) -> Vec<f32> {
+        let mut values = Vec::new();
+        self.decode_into(bytes, &mut values);
+        values
+    }
+
+    /// Appends what [`decode`](Self::decode) returns to `out`.
+    pub(crate) fn decode_into(self, bytes: &[u8], out: &mut Vec<f32>) {
         let short = |bytes: &[u8]| f16_to_f32(u16::from_le_bytes([bytes[0], bytes[1]]));
         match self {
-            Self::F32 => bytes
-                .chunks_exact(4)
-                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-                .collect(),
-            Self::F16 => bytes.chunks_exact(2).map(short).collect(),
-            Self::Q8_0 => bytes
-                .chunks_exact(34)
-                .flat_map(|block| {
+            Self::F32 => out.extend(
+                bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])),
+            ),
+            Self::F16 => out.extend(bytes.chunks_exact(2).map(short)),
+            Self::Q8_0 => {
+                for block in bytes.chunks_exact(34) {
                     let scale = short(block);
-                    block[2..].iter().map(move |&byte| scale * f32::from(byte.cast_signed()))
-                })
-                .collect(),
+                    out.extend(
+                        block[2..].iter().map(|&byte| scale * f32::from(byte.cast_signed())),
+                    );
+                }
+            }
+        }
+    }
+
+    /// Bytes of `values` values, which fill whole blocks.
+    pub(crate) fn bytes_of(self, values: usize) -> usize {
+        match self {
+            Self::F32 => 4 * values,
+            Self::F16 => 2 * values,
+            Self::Q8_0 => values / 32 * 34,
         }
     }
 }

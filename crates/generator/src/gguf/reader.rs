@@ -83,6 +83,19 @@ impl Metadata {
     /// If there is no tensor of that name, its storage format is not one of [`Encoding`], or
     /// the file cannot be read.
     pub fn tensor(&self, path: &Path, name: &str) -> Result<Vec<f32>, GgufError> {
+        let (encoding, data) = self.stored_tensor(path, name)?;
+        Ok(encoding.decode(&data))
+    }
+
+    /// As [`tensor`](Self::tensor), in the storage format of the file.
+    ///
+    /// # Errors
+    /// As [`tensor`](Self::tensor).
+    pub(crate) fn stored_tensor(
+        &self,
+        path: &Path,
+        name: &str,
+    ) -> Result<(Encoding, Vec<u8>), GgufError> {
         let to_error = |expected: &str, found: String| GgufError::Format {
             path: path.to_owned(),
             expected: expected.to_owned(),
@@ -101,7 +114,7 @@ impl Metadata {
         file.seek(SeekFrom::Start(self.data + info.offset)).map_err(GgufError::read(path))?;
         let mut data = Vec::new();
         file.take(size).read_to_end(&mut data).map_err(GgufError::read(path))?;
-        Ok(encoding.decode(&data))
+        Ok((encoding, data))
     }
 }
 

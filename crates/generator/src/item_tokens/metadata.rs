@@ -1,5 +1,7 @@
 use std::path::Path;
 
+use tandem_dataset::Catalogue;
+
 use crate::{GeneratorError, gguf::Metadata};
 
 /// The key whose value names the engine of a file.
@@ -58,5 +60,32 @@ impl ItemTokenMetadata {
         }
         let max_length = number("llama.context_length")?;
         Ok(Self { catalogue_hash, items, vocabulary, max_length })
+    }
+
+    /// As [`read`](Self::read), for a file whose tokens are the items of this catalogue.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), and [`GeneratorError::OtherCatalogue`].
+    pub(crate) fn read_for(
+        metadata: &Metadata,
+        path: &Path,
+        catalogue: &Catalogue,
+    ) -> Result<Self, GeneratorError> {
+        let described = Self::read(metadata, path)?;
+        if described.catalogue_hash != catalogue.hash() {
+            return Err(GeneratorError::OtherCatalogue {
+                path: path.to_owned(),
+                expected: catalogue.hash().to_owned(),
+                found: described.catalogue_hash,
+            });
+        }
+        if described.items != catalogue.len() {
+            return Err(GeneratorError::Unsupported {
+                path: path.to_owned(),
+                expected: format!("{} items", catalogue.len()),
+                found: described.items.to_string(),
+            });
+        }
+        Ok(described)
     }
 }

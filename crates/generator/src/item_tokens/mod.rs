@@ -16,19 +16,26 @@
 //! | `tandem.special_tokens` | names of the tokens after the items |
 //! | `tandem.training.*` | provenance of the weights, as text |
 
+mod answers;
 mod decoder_config;
+mod forward;
 mod metadata;
 mod model;
+pub(crate) mod prefix_cache;
 mod read;
 pub mod selection;
 mod write;
 
 pub use crate::gguf::Encoding;
+pub(crate) use answers::{Answers, scored};
 pub use decoder_config::{Block, DecoderConfig, DecoderConfigError};
+pub(crate) use forward::{Decoder, DecoderState, dot};
 pub use metadata::ENGINE;
+pub(crate) use metadata::ItemTokenMetadata;
 #[cfg(feature = "llama")]
-pub(crate) use metadata::{ItemTokenMetadata, engine_of};
+pub(crate) use metadata::engine_of;
 pub use model::{ItemTokenModel, SPECIAL_TOKENS};
+pub(crate) use read::read_decoder;
 
 #[cfg(test)]
 mod tests;

@@ -16,19 +16,17 @@ use llama_cpp_2::{
     token::LlamaToken,
 };
 use tandem_dataset::{Catalogue, ItemIndex};
-use tandem_protocol::Ranking;
 
-use super::{
-    backend::new_context,
-    context::SEQUENCES,
-    prefix_cache::{CacheSlot, PrefixCache},
-};
+use super::{backend::new_context, context::SEQUENCES};
 use crate::{
-    AddedItems, Generation, Generator, GeneratorError, Query,
-    added_items::readable,
+    Generation, Generator, GeneratorError, Query,
     gguf::Metadata,
-    item_tokens::{ItemTokenMetadata, selection::TopKSelector},
-    popularity::most_popular_items,
+    item_tokens::{
+        Answers, ItemTokenMetadata,
+        prefix_cache::{CacheSlot, PrefixCache},
+        scored,
+        selection::TopKSelector,
+    },
     ranking_signals::{FusedScores, RankingSignals, ScoredHistory},
 };
 
@@ -65,21 +63,7 @@ impl ItemTokenEngine {
         metadata: &Metadata,
         catalogue: &Catalogue,
     ) -> Result<Self, GeneratorError> {
-        let described = ItemTokenMetadata::read(metadata, path)?;
-        if described.catalogue_hash != catalogue.hash() {
-            return Err(GeneratorError::OtherCatalogue {
-                path: path.to_owned(),
-                expected: catalogue.hash().to_owned(),
-                found: described.catalogue_hash,
-            });
-        }
-        if described.items != catalogue.len() {
-            return Err(GeneratorError::Unsupported {
-                path: path.to_owned(),
-                expected: format!("{} items", catalogue.len()),
-                found: described.items.to_string(),
-            });
-        }
+        let described = ItemTokenMetadata::read_for(metadata, path, catalogue)?;
         // The second dimension of the key and value matrices is the width of keys and values.
         let width = |tensor: &&crate::gguf::TensorInfo| {
             tensor.name.ends_with(".attn_k.weight") || tensor.name.ends_with(".attn_v.weight")
@@ -135,8 +119,7 @@ impl ItemTokenEngine {
         let context = new_context(model, params, name)?;
         Ok(ItemTokenGenerator {
             name,
-            catalogue,
-            max_length,
+            answers: Answers::new(catalogue, max_length),
             threads,
             context,
             batch: LlamaBatch::new(batch, 1),
@@ -144,7 +127,6 @@ impl ItemTokenEngine {
             selector: TopKSelector::default(),
             signals: None,
             fused: FusedScores::default(),
-            repeats: false,
         })
     }
 }
@@ -158,8 +140,7 @@ impl ItemTokenEngine {
 #[derive(Debug)]
 pub struct ItemTokenGenerator<'m> {
     name: &'m str,
-    catalogue: &'m Catalogue,
-    max_length: usize,
+    answers: Answers<'m>,
     threads: usize,
     context: LlamaContext<'m>,
     batch: LlamaBatch<'static>,
@@ -167,7 +148,6 @@ pub struct ItemTokenGenerator<'m> {
     selector: TopKSelector,
     signals: Option<Arc<RankingSignals>>,
     fused: FusedScores,
-    repeats: bool,
 }
 
 /// An evaluated history.
@@ -183,7 +163,7 @@ struct EvaluatedHistory {
 impl ItemTokenGenerator<'_> {
     /// Whether items of the history can be candidates.
     pub(super) fn with_repeats(mut self, repeats: bool) -> Self {
-        self.repeats = repeats;
+        self.answers = self.answers.with_repeats(repeats);
         self
     }
 
@@ -200,11 +180,11 @@ impl ItemTokenGenerator<'_> {
     /// model.
     pub fn logits(&mut self, history: &[ItemIndex]) -> Result<Vec<f32>, GeneratorError> {
         let query = Query { history, exclude: &[], only: None, added: None, k: 1 };
-        self.answer_without_model(&query, history)?;
-        let newest = &history[history.len().saturating_sub(self.max_length)..];
+        self.answers.without_model(&query, history)?;
+        let newest = &history[history.len().saturating_sub(self.answers.max_length())..];
         let (evaluated, _) = self.decode(&[newest]).inspect_err(|_| self.clear_cache())?;
         let row = evaluated.first().map_or(0, |history| history.row);
-        Ok(self.context.get_logits_ith(row)[..self.catalogue.len()].to_vec())
+        Ok(self.context.get_logits_ith(row)[..self.answers.items()].to_vec())
     }
 
     /// Number of evaluation threads.
@@ -232,7 +212,7 @@ impl ItemTokenGenerator<'_> {
     /// If the model fails.
     pub fn raw_decode_ms(&mut self, history: &[ItemIndex]) -> Result<f64, GeneratorError> {
         self.clear_cache();
-        let newest = &history[history.len().saturating_sub(self.max_length)..];
+        let newest = &history[history.len().saturating_sub(self.answers.max_length())..];
         self.batch.clear();
         let uncached = CacheSlot { sequence: 0, cached: 0 };
         add_history(&mut self.batch, uncached, newest).map_err(|error| evaluation_error(&error))?;
@@ -240,57 +220,6 @@ impl ItemTokenGenerator<'_> {
         self.context.decode(&mut self.batch).map_err(|error| evaluation_error(&error))?;
         self.context.synchronize();
         Ok(start.elapsed().as_secs_f64() * 1e3)
-    }
-
-    /// The history as the model reads it.
-    fn readable<'q>(&self, query: &Query<'q>) -> Cow<'q, [ItemIndex]> {
-        readable(query.history, query.added, self.catalogue.len())
-    }
-
-    /// Number of positions that are scored: those of the catalogue, and those after it if an added
-    /// item can be a candidate.
-    fn scored_positions(&self, query: &Query<'_>) -> usize {
-        scored(query).map_or(self.catalogue.len(), AddedItems::positions)
-    }
-
-    /// The answer, if it needs no evaluation. `read` is the history as the model reads it.
-    fn answer_without_model(
-        &self,
-        query: &Query<'_>,
-        read: &[ItemIndex],
-    ) -> Result<Option<Generation>, GeneratorError> {
-        let len = query.positions(self.catalogue.len());
-        let mut named = query.history.iter().chain(query.exclude);
-        if let Some(item) = named.find(|item| item.position() >= len) {
-            return Err(GeneratorError::UnknownItem { index: item.0, items: len });
-        }
-        if !read.is_empty() && query.k > 0 && !query.admits_nothing() {
-            return Ok(None);
-        }
-        let mut generation = self.empty_generation(read);
-        if read.is_empty() {
-            generation.ranking = Ranking::Popularity;
-            let scored = self.scored_positions(query);
-            let removed = removed(query, self.repeats, scored);
-            let added = scored - self.catalogue.len();
-            generation.candidates = most_popular_items(self.catalogue, added, removed, query.k);
-        }
-        Ok(Some(generation))
-    }
-
-    fn empty_generation(&self, read: &[ItemIndex]) -> Generation {
-        Generation {
-            candidates: Vec::new(),
-            explanations: Vec::new(),
-            ranking: Ranking::LanguageModel,
-            truncated: read.len().saturating_sub(self.max_length),
-            prompt_ms: 0.0,
-            decode_ms: 0.0,
-            evaluate_ms: 0.0,
-            prompt_tokens: 0,
-            cached_tokens: 0,
-            decoded_tokens: 0,
-        }
     }
 
     /// Answers at most as many queries as there are sequences, each with the history that the model
@@ -303,14 +232,14 @@ impl ItemTokenGenerator<'_> {
         let start = Instant::now();
         let newest: Vec<&[ItemIndex]> = queries
             .iter()
-            .map(|(_, read)| &read[read.len().saturating_sub(self.max_length)..])
+            .map(|(_, read)| &read[read.len().saturating_sub(self.answers.max_length())..])
             .collect();
         let (histories, evaluating) = self.decode(&newest).inspect_err(|_| self.clear_cache())?;
         let evaluate_ms = evaluating.as_secs_f64() * 1e3 / queries.len() as f64;
         let prompt_ms = start.elapsed().as_secs_f64() * 1e3;
         let answers = queries.iter().zip(histories).map(|(&(query, read), history)| {
             let start = Instant::now();
-            let logits = &self.context.get_logits_ith(history.row)[..self.catalogue.len()];
+            let logits = &self.context.get_logits_ith(history.row)[..self.answers.items()];
             let signals = self.signals.as_deref();
             let added = scored(query);
             let scored = ScoredHistory { items: query.history, read, added };
@@ -319,7 +248,7 @@ impl ItemTokenGenerator<'_> {
                 None if added.is_none() => logits,
                 _ => self.fused.of(signals, logits, scored),
             };
-            let removed = removed(query, self.repeats, scores.len());
+            let removed = self.answers.removed(query, scores.len());
             let candidates = self.selector.select(scores, removed, query.k)?;
             let explained = candidates.iter().filter(|_| explain);
             let explanations = explained.map(|it| self.fused.explanation(it.item)).collect();
@@ -331,7 +260,7 @@ impl ItemTokenGenerator<'_> {
                 evaluate_ms,
                 prompt_tokens: history.evaluated,
                 cached_tokens: history.cached,
-                ..self.empty_generation(read)
+                ..self.answers.empty(read)
             })
         });
         Ok(answers.collect())
@@ -377,16 +306,16 @@ impl Generator for ItemTokenGenerator<'_> {
     }
 
     fn generate(&mut self, query: &Query<'_>) -> Result<Generation, GeneratorError> {
-        let read = self.readable(query);
-        if let Some(answer) = self.answer_without_model(query, &read)? {
+        let read = self.answers.readable(query);
+        if let Some(answer) = self.answers.without_model(query, &read)? {
             return Ok(answer);
         }
         self.evaluate(&[(query, &read)], false)?.remove(0)
     }
 
     fn explain(&mut self, query: &Query<'_>) -> Result<Generation, GeneratorError> {
-        let read = self.readable(query);
-        if let Some(answer) = self.answer_without_model(query, &read)? {
+        let read = self.answers.readable(query);
+        if let Some(answer) = self.answers.without_model(query, &read)? {
             return Ok(answer);
         }
         self.evaluate(&[(query, &read)], true)?.remove(0)
@@ -400,12 +329,12 @@ impl Generator for ItemTokenGenerator<'_> {
         let mut answers = Vec::with_capacity(queries.len());
         let mut pending = Vec::new();
         let read: Vec<Cow<'_, [ItemIndex]>> =
-            queries.iter().map(|query| self.readable(query)).collect();
+            queries.iter().map(|query| self.answers.readable(query)).collect();
         for (at, query) in queries.iter().enumerate() {
-            match self.answer_without_model(query, &read[at]) {
+            match self.answers.without_model(query, &read[at]) {
                 Ok(None) => {
                     pending.push(at);
-                    answers.push(Ok(self.empty_generation(&read[at])));
+                    answers.push(Ok(self.answers.empty(&read[at])));
                 }
                 Ok(Some(answer)) => answers.push(Ok(answer)),
                 Err(error) => answers.push(Err(error)),
@@ -430,22 +359,6 @@ impl Generator for ItemTokenGenerator<'_> {
         }
         answers
     }
-}
-
-/// The added items, if one of them can be scored.
-fn scored<'q>(query: &Query<'q>) -> Option<&'q AddedItems> {
-    query.added.filter(|added| added.have_texts())
-}
-
-/// The items of the scored `positions` that must not be candidates, those without a score included.
-fn removed<'q>(
-    query: &'q Query<'q>,
-    repeats: bool,
-    positions: usize,
-) -> impl Iterator<Item = ItemIndex> {
-    let unscored = scored(query).into_iter().flat_map(AddedItems::without_text);
-    let removed = query.removed(repeats, positions).chain(unscored);
-    removed.filter(move |item| item.position() < positions)
 }
 
 /// Adds the uncached items of a history to a batch and requests the logits of the last one.

@@ -6,7 +6,6 @@ mod embedding;
 mod item_tokens;
 mod model;
 mod options;
-mod prefix_cache;
 mod requantise;
 mod titles;
 mod trial;

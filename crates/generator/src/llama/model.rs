@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     Generator, GeneratorError,
+    catalogue_index::{CatalogueIndex, IndexOptions, IndexedGenerator},
     gguf::Metadata,
     item_tokens::{ENGINE, engine_of},
     ranking_signals::RankingSignals,
@@ -35,6 +36,7 @@ pub struct Model {
     info: LanguageModelInfo,
     options: LoadOptions,
     signals: Option<Arc<RankingSignals>>,
+    index: Option<CatalogueIndex>,
     /// Held while a context is created, because llama.cpp then modifies the model.
     context_creation: Mutex<()>,
 }
@@ -113,6 +115,7 @@ impl Model {
             info,
             options: options.clone(),
             signals: None,
+            index: None,
             context_creation: Mutex::new(()),
         };
         if options.unconditional_histories > 0 && matches!(loaded.engine, Engine::Titles(_)) {
@@ -137,6 +140,31 @@ impl Model {
         signals.check_language_model(&self.info.sha256)?;
         self.signals = Some(signals);
         Ok(self)
+    }
+
+    /// Makes an index of an item-token model, so that lists of a large catalogue take less time and
+    /// have most of the exact best items instead of all. Signals come
+    /// [before](Self::with_signals). `gguf` is the file that the model was loaded from.
+    ///
+    /// # Errors
+    /// [`GeneratorError::OtherEngine`] for a text model, and as [`CatalogueIndex::build`].
+    pub fn build_index(
+        &mut self,
+        gguf: &Path,
+        options: IndexOptions,
+    ) -> Result<(), GeneratorError> {
+        if matches!(self.engine, Engine::Titles(_)) {
+            return Err(self.other_engine(ENGINE));
+        }
+        let index = CatalogueIndex::build(gguf, &self.catalogue, self.signals.clone(), options)?;
+        self.index = Some(index);
+        Ok(())
+    }
+
+    /// The index, if there is one.
+    #[must_use]
+    pub fn index(&self) -> Option<&CatalogueIndex> {
+        self.index.as_ref()
     }
 
     /// The signals that take part in the scores.
@@ -171,9 +199,16 @@ impl Model {
     /// # Errors
     /// [`GeneratorError::Context`] if there is not enough memory for the context.
     pub fn generator(&self) -> Result<Box<dyn Generator + '_>, GeneratorError> {
-        match &self.engine {
-            Engine::Titles(_) => Ok(Box::new(self.titles()?)),
-            Engine::ItemTokens(_) => Ok(Box::new(self.item_tokens()?)),
+        match (&self.engine, &self.index) {
+            (Engine::Titles(_), _) => Ok(Box::new(self.titles()?)),
+            (Engine::ItemTokens(_), None) => Ok(Box::new(self.item_tokens()?)),
+            (Engine::ItemTokens(_), Some(index)) => {
+                let LoadOptions { sequences, repeats, .. } = self.options;
+                let name = &self.info.name;
+                let generator =
+                    IndexedGenerator::new(name, index, &self.catalogue, sequences, repeats);
+                Ok(Box::new(generator))
+            }
         }
     }
 

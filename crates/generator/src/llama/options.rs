@@ -31,6 +31,9 @@ pub struct LoadOptions {
     /// Item tokens: number of histories kept in the prefix cache, also the maximum batch. At
     /// most 256, and fewer if the cache would exceed 128 MiB.
     pub sequences: usize,
+    /// Item tokens: number of items from which the server makes an
+    /// [index](crate::catalogue_index); lists of smaller catalogues are exact.
+    pub index_from: usize,
     /// Whether items of the history can be candidates, for shops where things are bought again.
     pub repeats: bool,
     /// Whether the file is mapped into memory instead of read. Processes share the pages of a
@@ -53,6 +56,7 @@ impl Default for LoadOptions {
             item_prefix: "-".to_owned(),
             include_years: true,
             sequences: 32,
+            index_from: usize::MAX,
             repeats: false,
             mapped: true,
         }

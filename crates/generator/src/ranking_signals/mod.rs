@@ -35,6 +35,7 @@ use std::{
 };
 
 pub use folder::{FILES, SignalParts, SignalsInfo, TEXT_FILE};
+pub(crate) use scores::ROUNDING;
 pub use scores::{FusedScores, ScoredHistory, standard_deviation};
 use serde::{Deserialize, Serialize};
 pub use small_model::SmallModelTable;
@@ -44,7 +45,7 @@ pub use text::TextTable;
 use crate::GeneratorError;
 
 /// Share of the neighbours' counts that an added item has beside its own.
-const COUNTS_OF_NEIGHBOURS: f32 = 0.5;
+pub(crate) const COUNTS_OF_NEIGHBOURS: f32 = 0.5;
 
 /// Weights of the standardised signals.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -197,7 +197,7 @@ fn add(sums: &mut [f32], values: &[f32], factor: f32) {
 }
 
 /// Differences relative to the mean that are rounding.
-const ROUNDING: f32 = 1e-5;
+pub(crate) const ROUNDING: f32 = 1e-5;
 
 /// The standard deviation of values; 0 for none and for values that differ by rounding only, such
 /// as the similarities of equal texts.

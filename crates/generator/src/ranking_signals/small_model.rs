@@ -57,10 +57,26 @@ impl SmallModelTable {
     /// # Panics
     /// If the history has an item outside the catalogue.
     pub fn scores(&self, history: &[ItemIndex], scores: &mut Vec<f32>) -> bool {
-        let Ok(Some(user)) = self.user(history) else { return false };
+        let Some(user) = self.visitor(history) else { return false };
         scores.clear();
         scores.extend(self.rows.chunks_exact(self.width).map(|row| dot(row, &user)));
         true
+    }
+
+    /// The vector of a history, `[width]`, whose dot products with rows are the scores; `None` for
+    /// an empty history.
+    pub(crate) fn visitor(&self, history: &[ItemIndex]) -> Option<Vec<f32>> {
+        self.user(history).ok().flatten()
+    }
+
+    /// Numbers of a row.
+    pub(crate) fn width(&self) -> usize {
+        self.width
+    }
+
+    /// The row of an item of the catalogue, `[width]`.
+    pub(crate) fn row(&self, item: usize) -> &[f32] {
+        &self.rows[item * self.width..(item + 1) * self.width]
     }
 
     /// The visitor's vector `[width]`; `None` for a model that has none.

@@ -92,6 +92,33 @@ impl TextTable {
         known.or_else(|| Some(added?.text(item)?.row.as_slice()))
     }
 
+    /// The vector of a history, `[width]`, whose dot products with rows are the scores; `None` if no
+    /// item of the history has a text.
+    pub(crate) fn visitor(
+        &self,
+        history: &[ItemIndex],
+        added: Option<&AddedItems>,
+    ) -> Option<Vec<f32>> {
+        let mut visitor = vec![0.0; self.width];
+        let mut worth = 1.0;
+        for item in history.iter().rev().take(MAX_AGE) {
+            let row = self.row(*item, added).unwrap_or_default();
+            visitor.iter_mut().zip(row).for_each(|(sum, value)| *sum += worth * value);
+            worth *= DECAY;
+        }
+        visitor.iter().any(|value| *value != 0.0).then_some(visitor)
+    }
+
+    /// Numbers of a row.
+    pub(crate) fn width(&self) -> usize {
+        self.width
+    }
+
+    /// The row of an item of the catalogue, `[width]`.
+    pub(crate) fn known_row(&self, item: usize) -> &[f32] {
+        &self.rows[item * self.width..(item + 1) * self.width]
+    }
+
     /// Writes the similarity of every item to a history, oldest first, to `scores` `[items]`, those
     /// of `added` after those of the table; 0 for items without text. Returns `false`, and leaves
     /// `scores` as they are, if no item of the history has a text.
@@ -101,16 +128,7 @@ impl TextTable {
         added: Option<&AddedItems>,
         scores: &mut Vec<f32>,
     ) -> bool {
-        let mut visitor = vec![0.0; self.width];
-        let mut worth = 1.0;
-        for item in history.iter().rev().take(MAX_AGE) {
-            let row = self.row(*item, added).unwrap_or_default();
-            visitor.iter_mut().zip(row).for_each(|(sum, value)| *sum += worth * value);
-            worth *= DECAY;
-        }
-        if visitor.iter().all(|value| *value == 0.0) {
-            return false;
-        }
+        let Some(visitor) = self.visitor(history, added) else { return false };
         scores.clear();
         scores.extend(self.rows.chunks_exact(self.width).map(|row| dot(row, &visitor)));
         if let Some(added) = added {

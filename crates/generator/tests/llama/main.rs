@@ -6,6 +6,7 @@
 
 mod added_items;
 mod bad_files;
+mod catalogue_index;
 mod embedding;
 mod filters;
 mod fuzz;

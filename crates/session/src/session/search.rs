@@ -54,7 +54,7 @@ pub const FIRST_CELLS: usize = 4;
 
 /// More cells are fetched first while the files of all of them are within this number of bytes:
 /// of a catalogue that is not much too large for a device, a good part.
-pub const FIRST_BYTES: usize = 131_072;
+pub const FIRST_BYTES: usize = 196_608;
 
 /// Number of nearest cells that are here after each later click, at least. Most of them are here
 /// already, so that about half a cell is fetched per click.

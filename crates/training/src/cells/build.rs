@@ -2,13 +2,13 @@ use rayon::prelude::*;
 use tandem_model::{
     ItemTable, ModelError, QuantisedRow,
     cells::{Cell, CellEntry, CellIndex},
+    clusters::{centroids, nearest},
     search::Hit,
 };
 use tandem_protocol::ItemId;
 
 use super::{
     CellRows, CellsConfig,
-    kmeans::{centroids, nearest},
     merge::Merger,
     split::Splitter,
     vectors::{Target, train},

@@ -25,7 +25,7 @@ pub struct CellsConfig {
     pub max_bytes: usize,
     /// Number of nearest cells in which a query should find its best items. The index is trained
     /// for it, and the number of clusters minimises the bytes of the index and of this number of
-    /// cells of mean size. A device loads the nearest four first, or 128 KB of them, and after
+    /// cells of mean size. A device loads the nearest four first, or 192 KB of them, and after
     /// each later click those of the nearest two, or of 64 KB, that it lacks.
     pub probes: usize,
     /// How the rows in cells are stored.

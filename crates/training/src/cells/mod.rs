@@ -11,7 +11,6 @@
 
 mod build;
 mod config;
-mod kmeans;
 mod merge;
 mod split;
 mod vectors;

@@ -1,4 +1,4 @@
-use super::kmeans::{centroids, gather, nearest};
+use tandem_model::clusters::{centroids, gather, nearest};
 
 /// Splits groups of rows in two until each is small enough.
 pub(super) struct Splitter<'a> {

@@ -3,7 +3,7 @@ use tandem_dataset::ItemIndex;
 /// Records which history each sequence of the key-value cache stores, and assigns sequences
 /// to new histories (least recently used first).
 #[derive(Debug)]
-pub(super) struct PrefixCache {
+pub(crate) struct PrefixCache {
     entries: Vec<CacheEntry>,
     clock: u64,
 }
@@ -17,23 +17,23 @@ struct CacheEntry {
 
 /// The sequence assigned to a history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct CacheSlot {
-    pub(super) sequence: usize,
+pub(crate) struct CacheSlot {
+    pub(crate) sequence: usize,
     /// Number of leading items that the sequence already stores. It is less than the length
     /// of the history, because the logits of the last item must be computed.
-    pub(super) cached: usize,
+    pub(crate) cached: usize,
 }
 
 impl PrefixCache {
-    pub(super) fn new(sequences: usize) -> Self {
+    pub(crate) fn new(sequences: usize) -> Self {
         Self { entries: vec![CacheEntry::default(); sequences], clock: 0 }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.entries.fill(CacheEntry::default());
     }
 
@@ -43,7 +43,7 @@ impl PrefixCache {
     /// A history reuses the sequence with the longest common prefix if that prefix covers at
     /// least half of the history: a shorter one is not worth evicting another visitor's
     /// history. Otherwise the history gets the least recently used sequence.
-    pub(super) fn assign(&mut self, histories: &[&[ItemIndex]]) -> Vec<CacheSlot> {
+    pub(crate) fn assign(&mut self, histories: &[&[ItemIndex]]) -> Vec<CacheSlot> {
         debug_assert!(histories.len() <= self.entries.len());
         let mut taken = vec![false; self.entries.len()];
         let mut slots: Vec<Option<CacheSlot>> = vec![None; histories.len()];

@@ -1,3 +1,5 @@
+//! Clusters of points by k-means, computed on all cores.
+
 use burn::{
     Tensor,
     tensor::{Device, TensorData},
@@ -16,7 +18,8 @@ const CHUNK: usize = 4096;
 /// and without replacement. The same seed gives the same centroids.
 ///
 /// Returns at most `k` centroids, `[k, dims]`; fewer if there are fewer points.
-pub(super) fn centroids(points: &[f32], dims: usize, k: usize, seed: u64) -> Vec<f32> {
+#[must_use]
+pub fn centroids(points: &[f32], dims: usize, k: usize, seed: u64) -> Vec<f32> {
     let mut rng = StdRng::seed_from_u64(seed);
     let count = points.len() / dims;
     let k = k.min(count);
@@ -31,7 +34,8 @@ pub(super) fn centroids(points: &[f32], dims: usize, k: usize, seed: u64) -> Vec
 }
 
 /// The centroid nearest to each point in Euclidean distance; ties by the lower centroid.
-pub(super) fn nearest(points: &[f32], dims: usize, centroids: &[f32]) -> Vec<u32> {
+#[must_use]
+pub fn nearest(points: &[f32], dims: usize, centroids: &[f32]) -> Vec<u32> {
     let k = centroids.len() / dims;
     let device = Device::flex();
     let matrix = TensorData::new(centroids.to_vec(), [k, dims]);
@@ -100,7 +104,8 @@ fn sample(points: &[f32], dims: usize, size: usize, rng: &mut impl Rng) -> Vec<f
 }
 
 /// The points at these positions.
-pub(super) fn gather(points: &[f32], dims: usize, at: impl Iterator<Item = usize>) -> Vec<f32> {
+#[must_use]
+pub fn gather(points: &[f32], dims: usize, at: impl Iterator<Item = usize>) -> Vec<f32> {
     at.flat_map(|at| &points[at * dims..][..dims]).copied().collect()
 }
 
