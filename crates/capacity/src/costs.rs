@@ -9,6 +9,10 @@ pub struct Costs {
     pub list_ms: f64,
     /// Milliseconds of a list for each 1,000 items of the catalogue.
     pub list_ms_per_1000_items: f64,
+    /// Items from which lists come from an index.
+    pub indexed_items: f64,
+    /// Milliseconds of a list from an index.
+    pub indexed_list_ms: f64,
     /// Milliseconds of HTTP and JSON for a list.
     pub list_http_ms: f64,
     /// Milliseconds to accept and store the event of a click.
@@ -47,6 +51,8 @@ impl Default for Costs {
         Self {
             list_ms: 0.33,
             list_ms_per_1000_items: 0.031,
+            indexed_items: 200_000.0,
+            indexed_list_ms: 2.5,
             list_http_ms: 0.38,
             event_ms: 0.22,
             database_events_per_s: 6629.0,
@@ -70,7 +76,11 @@ impl Costs {
     /// Processor time of the model for one list, in milliseconds.
     #[must_use]
     pub fn list_ms_for(&self, items: f64) -> f64 {
-        self.list_ms + self.list_ms_per_1000_items * items / 1000.0
+        if items >= self.indexed_items {
+            self.indexed_list_ms
+        } else {
+            self.list_ms + self.list_ms_per_1000_items * items / 1000.0
+        }
     }
 
     /// Bytes that a device loads with a release: weights, and the whole item table or the index

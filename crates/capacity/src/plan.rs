@@ -135,6 +135,8 @@ mod tests {
     const COSTS: Costs = Costs {
         list_ms: 1.0,
         list_ms_per_1000_items: 0.1,
+        indexed_items: 200_000.0,
+        indexed_list_ms: 3.0,
         list_http_ms: 0.5,
         event_ms: 0.2,
         database_events_per_s: 1000.0,
@@ -196,6 +198,8 @@ mod tests {
         let plan = plan(&large, &COSTS, &Machine::default()).unwrap();
         let per_visitor = 300_000.0 + 100_000.0 + 150_000.0 + 2.0 * 500_000.0;
         near(plan.cdn_bytes_per_month, 129_600.0 * per_visitor);
+        near(plan.list_ms, 3.0);
+        near(COSTS.list_ms_for(199_999.0), 1.0 + 19.9999);
     }
 
     #[test]

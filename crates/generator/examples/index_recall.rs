@@ -7,7 +7,7 @@
 //! `tandem fit-signals`, or `-` for none. The catalogue is enlarged to `ITEMS` by noisy copies:
 //! each value of a row of the language model, of a text vector and of a row of the small model is
 //! multiplied by `1 + NOISE·ε` with `ε` from `N(0, 1)`. Counts are those of the original items.
-//! Queries are the histories of 200 users; exact and indexed lists take turns. One line of JSON for
+//! Queries are the histories of 200 users; exact and indexed lists take turns, on one thread. One line of JSON for
 //! each number of visited rows.
 
 use std::{collections::HashSet, error::Error, path::Path, sync::Arc, time::Instant};
@@ -64,8 +64,9 @@ fn main() -> Result<(), Failure> {
     let signals = (signals != "-")
         .then(|| large_signals(Path::new(signals), &dataset, &enlarge, &catalogue))
         .transpose()?;
+    let one_thread = LoadOptions { threads: 1, ..LoadOptions::default() };
     let load = || -> Result<Model, Failure> {
-        let model = Model::load(&path, catalogue.clone(), &LoadOptions::default())?;
+        let model = Model::load(&path, catalogue.clone(), &one_thread)?;
         Ok(match &signals {
             Some(signals) => model.with_signals(signals.clone())?,
             None => model,
@@ -106,6 +107,7 @@ fn main() -> Result<(), Failure> {
                 "logprob_error": figures.logprob_error,
                 "exact_ms": median(figures.exact_ms),
                 "indexed_ms": median(figures.indexed_ms),
+                "forward_ms": median(figures.forward_ms),
             })
         );
     }
@@ -179,6 +181,8 @@ struct Figures {
     logprob_error: f64,
     exact_ms: Vec<f64>,
     indexed_ms: Vec<f64>,
+    /// Of the indexed time, the forward pass.
+    forward_ms: Vec<f64>,
 }
 
 fn compare(
@@ -196,6 +200,7 @@ fn compare(
         let start = Instant::now();
         let found = indexed.generate(&query)?;
         figures.indexed_ms.push(start.elapsed().as_secs_f64() * 1e3);
+        figures.forward_ms.push(found.prompt_ms);
         figures.recall_10 += recall(&expected, &found, 10) / count;
         figures.recall_50 += recall(&expected, &found, CANDIDATES) / count;
         let best = expected.candidates.first();

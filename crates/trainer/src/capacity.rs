@@ -108,6 +108,7 @@ pub(crate) fn run(args: &Capacity) -> Result<()> {
             );
         }
         (costs.list_ms, costs.list_ms_per_1000_items) = (list_ms, 0.0);
+        costs.indexed_list_ms = list_ms;
     }
     let prices =
         Prices { core_hour: args.core_hour, cdn_gigabyte: args.cdn_gigabyte, ..Prices::default() };
