@@ -14,6 +14,7 @@ use super::{
     list::{List, timings},
     release::find_release,
     remote_list::{RemoteQuery, remote_list},
+    shared_list::{read_shared, write_shared},
 };
 use crate::{
     access::{Caller, Role},
@@ -25,6 +26,7 @@ use crate::{
     live_items::check_filter,
     models::ServedModel,
     recommender::Recommender,
+    shared::{ListMaker, ListUse, SharedList},
     state::AppState,
     worker::{Job, JobOutput, WorkerError},
 };
@@ -158,6 +160,12 @@ async fn make_list(
     };
     let position = |id: &ItemId| state.items.position(catalogue, id).filter(is_read);
     let ResolvedRequest { mut job, ignored } = resolve_request(&request, position, &state.limits)?;
+    let sharable = state.shared.as_ref().and_then(|shared| {
+        let (catalogue, artifacts) = (catalogue.hash(), artifacts.current());
+        let artifacts = artifacts.hash();
+        let maker = ListMaker { is_remote: false, model: model.status(), catalogue, artifacts };
+        shared.sharable(&request, &maker)
+    });
     let total = leave_out_hidden(state, catalogue, request.filter.as_ref(), &mut job, positions)?;
     job.added.clone_from(&added);
     let wanted = request.release.as_deref();
@@ -175,30 +183,43 @@ async fn make_list(
     }
     let history = job.history.clone();
     let deadline = arrived + state.limits.timeout;
-    let output = model.worker.generate(caller.client, job, deadline).await;
-    let output = output.map_err(|error| match error {
-        WorkerError::NotReady => ApiError::NotReady,
-        WorkerError::Full { retry_after_s } => ApiError::Overloaded { retry_after_s },
-        WorkerError::Timeout => ApiError::Timeout { seconds: state.limits.timeout.as_secs() },
-        WorkerError::Stopping => ApiError::ShuttingDown,
-        WorkerError::Failed => ApiError::Internal,
-    })?;
-    state.metrics.list(&model.name, model.worker.engine(), &output);
+    let make = async {
+        let output = model.worker.generate(caller.client, job, deadline).await;
+        let output = output.map_err(|error| match error {
+            WorkerError::NotReady => ApiError::NotReady,
+            WorkerError::Full { retry_after_s } => ApiError::Overloaded { retry_after_s },
+            WorkerError::Timeout => ApiError::Timeout { seconds: state.limits.timeout.as_secs() },
+            WorkerError::Stopping => ApiError::ShuttingDown,
+            WorkerError::Failed => ApiError::Internal,
+        })?;
+        state.metrics.list(&model.name, model.worker.engine(), &output);
+        Ok(output)
+    };
+    let id = |item: ItemIndex| match added.as_deref().and_then(|added| added.get(item)) {
+        Some(added) => added.item.id.clone(),
+        None => catalogue.get(item).id.clone(),
+    };
+    let output = match sharable {
+        None => make.await?,
+        Some(sharable) => {
+            let read = |list: SharedList| read_shared(list, &state.items, position);
+            let write = |output: &JobOutput| write_shared(output, &model.name, ignored, id);
+            let within = (deadline, state.limits.timeout);
+            let list = ListUse { read, make, write };
+            sharable.get(within, || state.is_refusing(), list).await?
+        }
+    };
     let tokens = output.generation.prompt_tokens + output.generation.decoded_tokens;
     let times = ListTimes {
         queue_s: output.queue_ms / 1e3,
         prompt_s: output.generation.prompt_ms / 1e3,
         decode_s: output.generation.decode_ms / 1e3,
     };
-    let timings = timings(&output, caller.role, arrived);
+    let timings = timings(&output, caller.role, arrived, state.shares_lists());
     let added = added.as_deref();
     let row = |item: ItemIndex| {
         let for_added = for_added.as_ref().filter(|_| item.position() >= catalogue.len());
         row_of(release.as_ref().or(for_added)?, catalogue, added, item)
-    };
-    let id = |item: ItemIndex| match added.and_then(|added| added.get(item)) {
-        Some(added) => added.item.id.clone(),
-        None => catalogue.get(item).id.clone(),
     };
     let JobOutput { generation, .. } = output;
     let explanation = |at: usize| {
