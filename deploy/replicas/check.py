@@ -203,7 +203,7 @@ class Check:
 
     def fault(self, name, act, may_refuse_events=False):
         """Runs `act` under load and reports what the clients saw."""
-        if self.options.only and self.options.only not in name:
+        if not self.is_wanted(name):
             return
         load = Load(self.port, self.items)
         time.sleep(2)
@@ -229,6 +229,9 @@ class Check:
               f"lists: half within {times[len(times) // 2] * 1000:.1f} ms, 99 % within {p99:.1f} ms; "
               f"events: {sum(map(len, load.acknowledged.values()))} acknowledged, {stored} stored, "
               f"{lost} lost, {doubled} twice: {'passed' if is_good else 'FAILED'}", flush=True)
+
+    def is_wanted(self, *names):
+        return not self.options.only or any(self.options.only in name for name in names)
 
     def kill(self):
         self.servers[1].kill()
@@ -299,9 +302,11 @@ class Check:
         self.start_redis()
         time.sleep(4)
 
-    def pause(self, process, seconds=10):
+    @staticmethod
+    def pause(process, host, port, seconds=10):
         """The process accepts connections and answers nothing."""
         process.send_signal(signal.SIGSTOP)
+        require_silence(host, port)
         time.sleep(seconds)
         process.send_signal(signal.SIGCONT)
         time.sleep(4)
@@ -320,7 +325,8 @@ class Check:
         print(f"  {', '.join(f'{name} {count}' for name, count in sorted(totals.items()))}", flush=True)
 
     def start_generator(self, host, database, prefix=()):
-        """A server that makes lists for the others, with the host and port of the database."""
+        """A server that makes lists for the others, with the host and port of the database. Returns
+        its process and port."""
         port = free_port()
         storage = f"postgres://{self.options.user}@{database}/{self.database}"
         log = open(self.folder / "generators.log", "a")
@@ -331,7 +337,7 @@ class Check:
         self.servers.append(process)
         self.wait_until_answers(host, port)
         self.generators.append(f"http://{host}:{port}")
-        return process
+        return process, port
 
     def add_network(self):
         """A network namespace with one host, 10.213.7.2. Returns whether the system permits it."""
@@ -350,15 +356,20 @@ class Check:
             return False
         return True
 
-    def cut_network(self, seconds=10):
+    def cut_network(self, host, port, seconds=10):
         """What is sent to the network, and from it, is lost."""
         interface = ["ip", "-n", self.network, "link", "set", "eth0"]
         subprocess.run([*interface, "down"], check=True)
+        require_silence(host, port)
         time.sleep(seconds)
         subprocess.run([*interface, "up"], check=True)
         time.sleep(4)
 
     def run_redis(self):
+        names = ("shared rates and lists, no fault", "kill -9 of Redis, started again after 3 s",
+                 "Redis is stopped for 10 s and does not answer")
+        if not self.is_wanted(*names):
+            return
         try:
             self.start_redis()
         except FileNotFoundError:
@@ -366,21 +377,26 @@ class Check:
             return
         self.rolling_restart()
         time.sleep(3)
-        self.fault("shared rates and lists, no fault", lambda: time.sleep(3))
-        self.fault("kill -9 of Redis, started again after 3 s", self.restart_redis)
-        self.fault("Redis is stopped for 10 s and does not answer", lambda: self.pause(self.redis))
+        self.fault(names[0], lambda: time.sleep(3))
+        self.fault(names[1], self.restart_redis)
+        self.fault(names[2], lambda: self.pause(self.redis, "127.0.0.1", self.redis_port))
         self.report_sharing()
         self.redis.kill()
         self.redis.wait()
         self.redis = None
 
     def run_generators(self):
+        names = ("lists of two generators, no fault",
+                 "a generator of two is stopped for 10 s and does not answer",
+                 "a generator of two is cut off from the network for 10 s")
+        if not self.is_wanted(*names):
+            return
         database = f"127.0.0.1:{self.proxy.port}"
         self.start_generator("127.0.0.1", database)
-        other = self.start_generator("127.0.0.1", database)
+        other, port = self.start_generator("127.0.0.1", database)
         self.rolling_restart()
-        self.fault("lists of two generators, no fault", lambda: time.sleep(3))
-        self.fault("a generator of two is stopped for 10 s and does not answer", lambda: self.pause(other))
+        self.fault(names[0], lambda: time.sleep(3))
+        self.fault(names[1], lambda: self.pause(other, "127.0.0.1", port))
         if not self.add_network():
             print("generator in a network of its own: skipped, needs root and `ip`")
             return
@@ -388,9 +404,9 @@ class Check:
         other.terminate()
         proxy = Proxy(self.proxy.target, "10.213.7.1")
         inside = ["ip", "netns", "exec", self.network]
-        self.start_generator("10.213.7.2", f"10.213.7.1:{proxy.port}", inside)
+        _, port = self.start_generator("10.213.7.2", f"10.213.7.1:{proxy.port}", inside)
         self.rolling_restart()
-        self.fault("a generator of two is cut off from the network for 10 s", self.cut_network)
+        self.fault(names[2], lambda: self.cut_network("10.213.7.2", port))
 
     def run(self):
         # All three make the tables at once.
@@ -413,10 +429,8 @@ class Check:
         else:
             print("clocks an hour apart: skipped, there is no libfaketime")
         self.fault(f"database gone for {self.options.cut_seconds} s", self.cut_database, True)
-        if not self.options.only or "edis" in self.options.only or "shared" in self.options.only:
-            self.run_redis()
-        if not self.options.only or "generator" in self.options.only:
-            self.run_generators()
+        self.run_redis()
+        self.run_generators()
 
     def stop(self):
         for process in [*self.servers, self.redis, getattr(self, "nginx", None)]:
@@ -426,6 +440,17 @@ class Check:
         if self.network in subprocess.run(["ip", "netns", "list"], capture_output=True, text=True).stdout:
             subprocess.run(["ip", "netns", "del", self.network], check=False)
         subprocess.run(["dropdb", "--force", *self.client_options, self.database], check=False)
+
+
+def require_silence(host, port):
+    """Ends the check if a server answers that must not."""
+    try:
+        connection = socket.create_connection((host, port), timeout=1)
+        connection.sendall(b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        if connection.recv(1):
+            sys.exit(f"{host}:{port} answers, although it was cut off")
+    except OSError:
+        pass
 
 
 def free_port():

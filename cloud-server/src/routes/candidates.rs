@@ -1,4 +1,8 @@
-use std::{rc::Rc, sync::Arc, time::Instant};
+use std::{
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError, web};
 use tandem_dataset::{Catalogue, ItemIndex};
@@ -14,7 +18,7 @@ use super::{
     list::{List, timings},
     release::find_release,
     remote_list::{RemoteQuery, remote_list},
-    shared_list::{read_shared, write_shared},
+    shared_list::{read_shared, sharable_list, write_shared},
 };
 use crate::{
     access::{Caller, Role},
@@ -24,9 +28,8 @@ use crate::{
     error::ApiError,
     item_ids::{ResolvedRequest, resolve_request},
     live_items::check_filter,
-    models::ServedModel,
     recommender::Recommender,
-    shared::{ListMaker, ListUse, SharedList},
+    shared::{ListUse, SharedList},
     state::AppState,
     worker::{Job, JobOutput, WorkerError},
 };
@@ -160,12 +163,7 @@ async fn make_list(
     };
     let position = |id: &ItemId| state.items.position(catalogue, id).filter(is_read);
     let ResolvedRequest { mut job, ignored } = resolve_request(&request, position, &state.limits)?;
-    let sharable = state.shared.as_ref().and_then(|shared| {
-        let (catalogue, artifacts) = (catalogue.hash(), artifacts.current());
-        let artifacts = artifacts.hash();
-        let maker = ListMaker { is_remote: false, model: model.status(), catalogue, artifacts };
-        shared.sharable(&request, &maker)
-    });
+    let sharable = sharable_list(state, recommender, &request, || Some(model.status()));
     let total = leave_out_hidden(state, catalogue, request.filter.as_ref(), &mut job, positions)?;
     job.added.clone_from(&added);
     let wanted = request.release.as_deref();
@@ -185,13 +183,7 @@ async fn make_list(
     let deadline = arrived + state.limits.timeout;
     let make = async {
         let output = model.worker.generate(caller.client, job, deadline).await;
-        let output = output.map_err(|error| match error {
-            WorkerError::NotReady => ApiError::NotReady,
-            WorkerError::Full { retry_after_s } => ApiError::Overloaded { retry_after_s },
-            WorkerError::Timeout => ApiError::Timeout { seconds: state.limits.timeout.as_secs() },
-            WorkerError::Stopping => ApiError::ShuttingDown,
-            WorkerError::Failed => ApiError::Internal,
-        })?;
+        let output = output.map_err(|error| refusal(error, state.limits.timeout))?;
         state.metrics.list(&model.name, model.worker.engine(), &output);
         Ok(output)
     };
@@ -244,9 +236,8 @@ async fn make_list(
         .iter()
         .filter_map(|&item| Some(ItemRow { row: row(item)?, item: id(item) }))
         .collect();
-    let ServedModel { name, .. } = model;
     let response = CandidatesResponse {
-        model: name.clone(),
+        model: model.name.clone(),
         catalogue_hash: catalogue.hash().to_owned(),
         ranking: generation.ranking,
         candidates,
@@ -257,6 +248,17 @@ async fn make_list(
     };
     let release = release.map(|release| release.hash().to_owned());
     Ok(List { response, tokens, times, release })
+}
+
+/// The answer to a request without a list, which may take `time`.
+fn refusal(error: WorkerError, time: Duration) -> ApiError {
+    match error {
+        WorkerError::NotReady => ApiError::NotReady,
+        WorkerError::Full { retry_after_s } => ApiError::Overloaded { retry_after_s },
+        WorkerError::Timeout => ApiError::Timeout { seconds: time.as_secs() },
+        WorkerError::Stopping => ApiError::ShuttingDown,
+        WorkerError::Failed => ApiError::Internal,
+    }
 }
 
 /// Limits a job to the items that may be recommended and meet the filter. Returns the number of all

@@ -11,7 +11,7 @@ use tandem_protocol::{
 use super::{
     list::{List, timings},
     release::find_release,
-    shared_list::{read_shared_response, write_shared_response},
+    shared_list::{read_shared_response, sharable_list, write_shared_response},
 };
 use crate::{
     access::{Caller, Role},
@@ -21,7 +21,7 @@ use crate::{
     item_ids::resolve_request,
     live_items::check_filter,
     recommender::Recommender,
-    shared::{ListMaker, ListUse},
+    shared::ListUse,
     state::AppState,
     worker::JobOutput,
 };
@@ -67,13 +67,9 @@ pub(super) async fn remote_list(
         state.metrics.list(&response.model, engine, &output(&response));
         Ok(response)
     };
-    let sharable = state.shared.as_ref().and_then(|shared| {
-        let mut models = generators.models().into_iter();
-        let model = models.find(|it| request.model.as_ref().is_none_or(|name| *name == it.name))?;
-        let (catalogue, artifacts) = (catalogue.hash(), artifacts.current());
-        let artifacts = artifacts.hash();
-        let maker = ListMaker { is_remote: true, model, catalogue, artifacts };
-        shared.sharable(&request, &maker)
+    let sharable = sharable_list(state, recommender, &request, || {
+        let is_named = |name: &str| request.model.as_deref().is_none_or(|wanted| wanted == name);
+        generators.models().into_iter().find(|model| is_named(&model.name))
     });
     let mut response = match sharable {
         None => make.await?,

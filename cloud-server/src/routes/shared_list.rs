@@ -2,9 +2,35 @@
 
 use tandem_dataset::ItemIndex;
 use tandem_generator::{Generation, Ranked};
-use tandem_protocol::{Candidate, CandidatesResponse, Ignored, ItemId, Timings};
+use tandem_protocol::{
+    Candidate, CandidatesRequest, CandidatesResponse, HostedModel, Ignored, ItemId, Timings,
+};
 
-use crate::{live_items::LiveItems, shared::SharedList, worker::JobOutput};
+use crate::{
+    live_items::LiveItems,
+    recommender::Recommender,
+    shared::{ListMaker, SharableList, SharedList},
+    state::AppState,
+    worker::JobOutput,
+};
+
+/// The list of a request by this model, if it is shared. Without a model it is not.
+pub(super) fn sharable_list<'s>(
+    state: &'s AppState,
+    recommender: &Recommender,
+    request: &CandidatesRequest,
+    model: impl FnOnce() -> Option<HostedModel>,
+) -> Option<SharableList<'s>> {
+    let shared = state.shared.as_ref().filter(|shared| shared.has_lists())?;
+    let artifacts = recommender.artifacts.current();
+    let maker = ListMaker {
+        is_remote: state.generators.is_some(),
+        model: model()?,
+        catalogue: recommender.catalogue.hash(),
+        artifacts: artifacts.hash(),
+    };
+    shared.sharable(request, &maker)
+}
 
 /// A shared list as this server would have made it, in no time; `None` if one of its items must not
 /// be recommended now, or has no position.

@@ -16,7 +16,7 @@ use prometheus_client::registry::Registry;
 
 pub(crate) use link::Unavailable;
 pub use lists::ListSharing;
-pub(crate) use lists::{ListMaker, ListUse, SharedList};
+pub(crate) use lists::{ListMaker, ListUse, SharableList, SharedList};
 pub(crate) use rates::Quota;
 pub use url::{RedisUrl, RedisUrlError};
 
