@@ -212,6 +212,42 @@ async fn the_rate_of_a_key_and_events_are_counted_together() {
     assert!((1..=60).contains(&refused.header("retry-after").parse::<u64>().unwrap()));
 }
 
+#[test]
+fn what_is_no_rate_is_replaced() {
+    let Some(user) = User::new() else { return };
+    let folder = Folder::new();
+    let before = user.keys();
+    let mut command = behind_a_proxy(&folder, &user.url(6379), "1");
+    let server = start("one", &folder, command.args(["--rate-requests", "0"]));
+    wait_until_connected(&server);
+    let client = "192.0.2.99";
+    assert_eq!(list_for(&server, client), 200);
+    let keys = user.keys();
+    let mut new = keys.difference(&before).filter(|key| key.starts_with("tandem:rate:"));
+    let key = new.next().unwrap();
+    let mut connection = user.connection();
+    for (value, status) in [
+        ("", 200),
+        ("x", 200),
+        ("nan", 200),
+        ("-1", 200),
+        // A clock that was ahead: the client waits for a minute at most.
+        ("inf", 429),
+        ("9007199254740991", 429),
+    ] {
+        let () = connection.set(key, value).unwrap();
+        assert_eq!(list_for(&server, client), status, "{value:?}");
+    }
+    let () = connection.del(key).unwrap();
+    let () = connection.rpush(key, "x").unwrap();
+    assert_eq!(list_for(&server, client), 200);
+    assert_eq!(list_for(&server, client), 429, "it is a number again");
+    assert_eq!(metric_of(&server, "tandem_rate_checks_total", "\"server\""), 0);
+    assert_eq!(metric_of(&server, "tandem_redis_failures_total", ""), 0);
+    // Nothing of the values above may stay without an end.
+    let () = connection.del(key).unwrap();
+}
+
 /// Lists of at most three items, for ten minutes.
 const SHARING: ListSharing = ListSharing { lifetime: Duration::from_mins(10), items: 3 };
 
@@ -434,11 +470,11 @@ async fn what_is_no_list_is_a_miss_and_is_replaced() {
     let made = fixture.script.started();
     assert_eq!(ask().await, right);
     assert_eq!(fixture.script.started(), made, "it is used");
-    assert_eq!(metric_text(&app).await, 0, "nothing of that is a failure of Redis");
+    assert_eq!(failures_of(&app).await, 0, "nothing of that is a failure of Redis");
 }
 
 /// Number of failures of Redis.
-async fn metric_text<S>(app: &S) -> u64
+async fn failures_of<S>(app: &S) -> u64
 where
     S: actix_web::dev::Service<
             actix_http::Request,
