@@ -12,11 +12,10 @@ for at, key in ipairs(KEYS) do
   local burst = unit * tonumber(ARGV[at * 3 - 1])
   local stored = redis.pcall('GET', key)
   local arrival = type(stored) == 'string' and tonumber(stored)
-  -- What is no number, or one of another clock or rate, is replaced.
-  if not (arrival and arrival > now) then
+  -- A rate begins anew after what is no number, and after one that is too late for the clock, which
+  -- may have been set back; one microsecond is for rounding.
+  if not (arrival and arrival > now and arrival <= now + burst + 1) then
     arrival = now
-  elseif arrival > now + burst then
-    arrival = now + burst
   end
   arrival = arrival + unit * tonumber(ARGV[at * 3])
   if arrival - now > burst then
