@@ -1,11 +1,13 @@
 //! Load test: requests per second and latencies of a running server by number of clients.
 //!
 //! `load --url 127.0.0.1:8080 --data DIR [--model NAME]… [--clients 1,4,16] [--seconds 5]
-//! [--history 50] [--k 50] [--server 127.0.0.1:8081]…`
+//! [--history 50] [--k 50] [--server 127.0.0.1:8081]… [--zipf EXPONENT] [--public]`
 //!
 //! Every client keeps one connection and sends the next request when it has the response.
 //! Consecutive requests use the newest items of different users, so that no history is
-//! cached. Latencies are measured by the client, from the first byte sent to the last byte
+//! cached. With `--zipf` each request draws its history instead, the one of rank n with a probability
+//! proportional to n to the power of minus EXPONENT: some histories come again and again. With
+//! `--public` each client has the rates of a visitor, by the header of a proxy. Latencies are measured by the client, from the first byte sent to the last byte
 //! read. The clients run on the same machine and take processor time from the server.
 //!
 //! The last column is the share of the time in which the server was not within `llama_decode`,
@@ -21,6 +23,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::json;
 use tandem_dataset::Dataset;
 
@@ -55,18 +58,23 @@ fn main() -> Result<(), Failure> {
         models.push(None);
     }
 
+    let exponent = value("--zipf").map(|text| text.parse::<f64>()).transpose()?;
+    let is_public = arguments.iter().any(|argument| argument == "--public");
+
     let dataset = Dataset::load(Path::new(&data))?;
     println!(
         "model | clients | requests/s | p50 ms | p95 ms | p99 ms | refused | outside llama_decode"
     );
     for model in models {
         let bodies = bodies(&dataset, model.as_deref(), length, k);
+        let load =
+            Load { address, ranks: exponent.map(|it| ranks(bodies.len(), it)), bodies, is_public };
         let name = model.as_deref().unwrap_or("default");
         // A warm-up that is not reported.
-        measure(address, &bodies, 1, time / 10)?;
+        measure(&load, 1, time / 10)?;
         for &clients in &clients {
             let before = decode_seconds()?;
-            let Measured { mut ms, refused, seconds } = measure(address, &bodies, clients, time)?;
+            let Measured { mut ms, refused, seconds } = measure(&load, clients, time)?;
             let within = (decode_seconds()? - before) / servers.len() as f64;
             let outside = 1.0 - within / seconds;
             ms.sort_by(f64::total_cmp);
@@ -95,6 +103,27 @@ fn bodies(dataset: &Dataset, model: Option<&str>, length: usize, k: usize) -> Ve
         .collect()
 }
 
+/// What the clients send.
+struct Load<'a> {
+    address: &'a str,
+    bodies: Vec<String>,
+    /// The probability that a body or one before it is drawn; `None` if they take turns.
+    ranks: Option<Vec<f64>>,
+    /// Whether the server is to see visitors instead of a program on its machine.
+    is_public: bool,
+}
+
+/// Cumulative probabilities of Zipf's law.
+fn ranks(len: usize, exponent: f64) -> Vec<f64> {
+    let weights = (1..=len).map(|rank| (rank as f64).powf(-exponent));
+    let sum: f64 = weights.clone().sum();
+    let add = |total: &mut f64, weight: f64| {
+        *total += weight / sum;
+        Some(*total)
+    };
+    weights.scan(0.0, add).collect()
+}
+
 /// The results of all clients.
 struct Measured {
     /// Latency of each successful request in milliseconds.
@@ -105,17 +134,13 @@ struct Measured {
     seconds: f64,
 }
 
-fn measure(
-    address: &str,
-    bodies: &[String],
-    clients: usize,
-    time: Duration,
-) -> Result<Measured, Failure> {
+fn measure(load: &Load<'_>, clients: usize, time: Duration) -> Result<Measured, Failure> {
     let next = AtomicUsize::new(0);
     let start = Instant::now();
     let results = thread::scope(|scope| {
+        let next = &next;
         let clients: Vec<_> = (0..clients)
-            .map(|_| scope.spawn(|| client(address, bodies, &next, start + time)))
+            .map(|number| scope.spawn(move || client(load, number, next, start + time)))
             .collect();
         let joined = clients.into_iter().map(thread::ScopedJoinHandle::join);
         joined
@@ -129,19 +154,33 @@ fn measure(
 
 /// Sends requests until the given time. Returns latencies and the number of refusals.
 fn client(
-    address: &str,
-    bodies: &[String],
+    load: &Load<'_>,
+    number: usize,
     next: &AtomicUsize,
     until: Instant,
 ) -> Result<(Vec<f64>, usize), Failure> {
+    let Load { address, bodies, ranks, is_public } = load;
+    let mut random = StdRng::seed_from_u64(number as u64);
+    let visitor = if *is_public {
+        format!("x-forwarded-for: 192.0.2.{}\r\n", number % 256)
+    } else {
+        String::new()
+    };
     let mut stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream.try_clone()?);
     let (mut ms, mut refused) = (Vec::new(), 0);
     while Instant::now() < until {
-        let body = &bodies[next.fetch_add(1, Ordering::Relaxed) % bodies.len()];
+        let at = match ranks {
+            None => next.fetch_add(1, Ordering::Relaxed) % bodies.len(),
+            Some(ranks) => {
+                let drawn = random.random::<f64>();
+                ranks.partition_point(|total| *total < drawn).min(bodies.len() - 1)
+            }
+        };
+        let body = &bodies[at];
         let request = format!(
-            "POST /v1/candidates HTTP/1.1\r\nhost: {address}\r\n\
+            "POST /v1/candidates HTTP/1.1\r\nhost: {address}\r\n{visitor}\
              content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         );

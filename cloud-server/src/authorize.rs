@@ -32,7 +32,7 @@ pub(crate) async fn authorize<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    match admit(access, &request) {
+    match admit(access, &request).await {
         Ok(caller) => {
             if let Some(caller) = caller {
                 request.extensions_mut().insert(caller);
@@ -44,7 +44,7 @@ pub(crate) async fn authorize<B: MessageBody + 'static>(
     }
 }
 
-fn admit(access: Access, request: &ServiceRequest) -> Result<Option<Caller>, ApiError> {
+async fn admit(access: Access, request: &ServiceRequest) -> Result<Option<Caller>, ApiError> {
     let cost = match access {
         Access::Open => return Ok(None),
         Access::Public(cost) => cost,
@@ -54,7 +54,7 @@ fn admit(access: Access, request: &ServiceRequest) -> Result<Option<Caller>, Api
     let rules = state.access();
     let peer = request.peer_addr().map(|peer| peer.ip());
     let caller = rules.caller(peer, request.version(), request.headers())?;
-    rules.charge(&caller, cost)?;
+    rules.charge(&caller, cost, state.shared.as_ref()).await?;
     if matches!(access, Access::Admin) && caller.role < Role::Admin {
         return Err(ApiError::Forbidden);
     }

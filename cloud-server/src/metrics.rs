@@ -241,6 +241,11 @@ impl Metrics {
         );
     }
 
+    /// Adds metrics that not every server has.
+    pub(crate) fn extend(&mut self, register: impl FnOnce(&mut Registry)) {
+        register(&mut self.registry);
+    }
+
     /// Counts a response.
     pub(crate) fn request(&self, answered: Answered<'_>) {
         self.recent.answered(now(), answered);

@@ -174,6 +174,9 @@ pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, S
     let traces = args.otlp_endpoint.as_ref();
     let traces = traces.map(|endpoint| Traces::start(endpoint, args.otlp_sample)).transpose();
     state.traces = traces.map_err(StartError::from)?;
+    if let Some(url) = &args.redis {
+        state.share(url, args.list_sharing()).map_err(StartError::from)?;
+    }
     state.events = events;
     state.storage = storage;
     state.store_events = args.store_events;

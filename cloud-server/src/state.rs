@@ -1,4 +1,5 @@
 use std::{
+    io,
     path::PathBuf,
     sync::{
         Arc, PoisonError, RwLock,
@@ -24,6 +25,7 @@ use crate::{
     metrics::Metrics,
     models::ServedModel,
     recommender::{CurrentRecommender, Recommender},
+    shared::{ListSharing, RedisUrl, Shared},
     shown_items::ShownItems,
     storage::EventSink,
     traces::Traces,
@@ -49,6 +51,8 @@ pub struct AppState {
     pub releases: Option<Arc<Activations>>,
     /// The servers that make the lists, if this one has no language model.
     pub generators: Option<Arc<Generators>>,
+    /// What this server shares with others, if it uses Redis.
+    pub(crate) shared: Option<Shared>,
     /// Where the spans of requests are sent, if anywhere.
     pub traces: Option<Traces>,
     /// The event log, if one is kept.
@@ -93,6 +97,7 @@ impl AppState {
             admin: true,
             releases: None,
             generators: None,
+            shared: None,
             traces: None,
             events: None,
             storage: None,
@@ -112,6 +117,18 @@ impl AppState {
             in_flight: AtomicUsize::new(0),
             limits,
         }
+    }
+
+    /// Counts rates together with other servers that use the same Redis, and shares lists with them
+    /// if `lists` says so. Redis need not answer.
+    ///
+    /// # Errors
+    /// If the system cannot create a thread.
+    pub fn share(&mut self, url: &RedisUrl, lists: Option<ListSharing>) -> io::Result<()> {
+        let shared = Shared::start(url, lists)?;
+        self.metrics.extend(|registry| shared.register(registry));
+        self.shared = Some(shared);
+        Ok(())
     }
 
     /// The recommender in use. A handler takes it once, so that all parts of its answer belong
@@ -137,6 +154,11 @@ impl AppState {
             Some(generators) => generators.models(),
             None => self.recommender().models.iter().map(ServedModel::status).collect(),
         }
+    }
+
+    /// Whether a list may be one that another request has made.
+    pub(crate) fn shares_lists(&self) -> bool {
+        self.shared.as_ref().is_some_and(Shared::has_lists)
     }
 
     /// Keys, origins and rates.

@@ -6,14 +6,12 @@ use std::{
     sync::Arc,
 };
 
-use governor::DefaultDirectRateLimiter;
 use serde::{Deserialize, Serialize};
 use tandem_dataset::files::sha256_hex;
 
-use super::rates;
+use super::rates::KeyRate;
 use crate::{
     artifacts::is_sha256,
-    error::ApiError,
     files::check_regular,
     origin::{Origin, OriginError},
 };
@@ -72,14 +70,7 @@ pub struct Key {
     pub origins: Vec<Origin>,
     /// The day on which it was made (`2026-11-27`, UTC), if that is known.
     pub created: Option<String>,
-    rate: Option<DefaultDirectRateLimiter>,
-}
-
-impl Key {
-    /// Charges a request to the rate of the key.
-    pub(super) fn charge(&self) -> Result<(), ApiError> {
-        rates::charge_key(self.rate.as_ref())
-    }
+    pub(super) rate: Option<KeyRate>,
 }
 
 /// The keys of a file. Only their hashes are known.
@@ -129,7 +120,7 @@ impl KeyFile {
             let origins: Result<_, OriginError> =
                 entry.origins.iter().map(|origin| origin.parse()).collect();
             let origins = origins.map_err(|error| invalid(format!("key {}: {error}", entry.id)))?;
-            let rate = rates::of_key(entry.requests_per_minute);
+            let rate = entry.requests_per_minute.map(KeyRate::new);
             let Entry { id, name, kind, created, .. } = entry.clone();
             let key = Arc::new(Key { id, name, kind, origins, created, rate });
             if by_sha256.insert(entry.sha256.clone(), key).is_some() {

@@ -11,7 +11,7 @@ mod key_store;
 mod local;
 mod rates;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, slice, sync::Arc};
 
 use actix_web::http::{
     Version,
@@ -27,6 +27,7 @@ use crate::{
     client::{Client, TrustedProxies},
     error::ApiError,
     origin::Origin,
+    shared::{Quota, Shared, Unavailable},
 };
 use local::is_local_program;
 use rates::ClientRates;
@@ -147,33 +148,69 @@ impl AccessControl {
         Ok(Caller { role, client, key: Some(Arc::clone(key)) })
     }
 
-    /// Charges a request to the rates of its key and its client.
+    /// Charges a request to the rates of its key and its client, which servers with the same
+    /// Redis count together.
     ///
     /// # Errors
     /// [`ApiError::RateLimited`] if a rate is exceeded.
-    pub(crate) fn charge(&self, caller: &Caller, cost: Cost) -> Result<(), ApiError> {
-        if let Some(key) = &caller.key {
-            key.charge()?;
+    pub(crate) async fn charge(
+        &self,
+        caller: &Caller,
+        cost: Cost,
+        shared: Option<&Shared>,
+    ) -> Result<(), ApiError> {
+        let key = caller.key.as_ref().and_then(|key| Some((key.rate.as_ref()?, &key.id)));
+        let client = (caller.role == Role::Public).then_some(caller.client);
+        if let Some(shared) = shared {
+            let key = key.map(|(rate, id)| rate.quota(id));
+            let client = client.into_iter().flat_map(|client| self.rates.quotas(client, cost));
+            let quotas: Vec<_> = key.into_iter().chain(client).collect();
+            if let Ok(charged) = charge_together(shared, &quotas).await {
+                return charged;
+            }
         }
-        if caller.role == Role::Admin {
-            return Ok(());
-        }
-        self.rates.charge(caller.client, cost)
+        key.map_or(Ok(()), |(rate, _)| rate.charge())?;
+        client.map_or(Ok(()), |client| self.rates.charge(client, cost))
     }
 
     /// Charges events to the rates of their client.
     ///
     /// # Errors
     /// As [`AccessControl::charge`].
-    pub(crate) fn charge_events(&self, caller: &Caller, events: usize) -> Result<(), ApiError> {
+    pub(crate) async fn charge_events(
+        &self,
+        caller: &Caller,
+        events: usize,
+        shared: Option<&Shared>,
+    ) -> Result<(), ApiError> {
         if caller.role == Role::Admin {
             return Ok(());
         }
-        self.rates.charge_events(caller.client, events)
+        let Some(quota) = self.rates.event_quota(caller.client, events)? else { return Ok(()) };
+        if let Some(shared) = shared
+            && let Ok(charged) = charge_together(shared, slice::from_ref(&quota)).await
+        {
+            return charged;
+        }
+        self.rates.charge_events(caller.client, &quota)
     }
 
     /// Forgets clients that have not called for a while.
     pub(crate) fn forget_idle_clients(&self) {
         self.rates.forget_idle_clients();
     }
+}
+
+/// Charges a request in Redis.
+async fn charge_together(
+    shared: &Shared,
+    quotas: &[Quota],
+) -> Result<Result<(), ApiError>, Unavailable> {
+    if quotas.is_empty() {
+        return Ok(Ok(()));
+    }
+    Ok(match shared.charge(quotas).await? {
+        None => Ok(()),
+        Some(retry_after_s) => Err(ApiError::RateLimited { retry_after_s }),
+    })
 }

@@ -9,8 +9,15 @@ use tandem_storage::{Location, Retention};
 
 use super::Limits;
 use crate::{
-    access::Rates, connection::ConnectionLimits, events::MAX_FILE_BYTES, generators::GeneratorUrl,
-    models::ModelFile, origin::Origin, secrets::Secret, traces::OtlpEndpoint,
+    access::Rates,
+    connection::ConnectionLimits,
+    events::MAX_FILE_BYTES,
+    generators::GeneratorUrl,
+    models::ModelFile,
+    origin::Origin,
+    secrets::Secret,
+    shared::{ListSharing, RedisUrl},
+    traces::OtlpEndpoint,
 };
 
 /// Time that is added to the longest wait of a request before its connection counts as stalled.
@@ -20,6 +27,8 @@ const MIB: usize = 1 << 20;
 pub(super) const RELEASE_MAX_MIB: usize = 8192;
 /// Default of `--otlp-sample`.
 pub(super) const ALL_TRACES: u8 = 100;
+/// Default of `--shared-lists-items`.
+pub(super) const SHARED_ITEMS: usize = 3;
 /// The script of the npm package for pages without a bundler, in its folder.
 pub(crate) const CLIENT_SCRIPT: &str = "dist/tandem.global.js";
 
@@ -137,6 +146,20 @@ pub struct Args {
     /// (`TANDEM_GENERATOR_KEY`) [default: they have no keys].
     #[arg(long, value_name = "KEY", hide_env_values = true, help_heading = "Models")]
     pub generator_key: Option<String>,
+    /// Redis server with which several servers count the rates of clients together,
+    /// `redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]` without TLS. While it does not answer, each
+    /// server counts by itself [default: each server counts by itself].
+    #[arg(long, value_name = "URL", value_parser = Secret::<RedisUrl>::new(), hide_env_values = true, help_heading = "Several servers")]
+    pub redis: Option<RedisUrl>,
+    /// Make the list of equal requests once for all servers of --redis and keep it for this time in
+    /// seconds, 1 to 3600. Events and new items are on such a list after this time at the latest
+    /// [default: lists are not shared].
+    #[arg(long, value_name = "SECONDS", value_parser = seconds(1, 3_600), help_heading = "Several servers")]
+    pub shared_lists: Option<Duration>,
+    /// Maximum number of items in history and exclusions of a request whose list is shared, 0 to 100:
+    /// the time of a shared list tells others that somebody has the same items.
+    #[arg(long, value_name = "N", default_value_t = SHARED_ITEMS, value_parser = number(0, 100), help_heading = "Several servers")]
+    pub shared_lists_items: usize,
     /// Threads of each language model, 1 to 512 [default: number of cores].
     #[arg(long, value_name = "N", value_parser = number(1, 512), help_heading = "Models")]
     pub threads: Option<usize>,
@@ -274,6 +297,12 @@ impl Args {
     #[must_use]
     pub fn release_max_bytes(&self) -> u64 {
         (self.release_max_size * MIB) as u64
+    }
+
+    /// Which lists are shared, if any.
+    pub(crate) fn list_sharing(&self) -> Option<ListSharing> {
+        let items = self.shared_lists_items;
+        self.shared_lists.map(|lifetime| ListSharing { lifetime, items })
     }
 
     /// How long events stay in the database.

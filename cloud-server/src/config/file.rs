@@ -12,7 +12,7 @@ use tandem_storage::Location;
 use toml::{Table, Value};
 
 use super::{Args, OptionsError};
-use crate::{secrets::toml_reason, traces::OtlpEndpoint};
+use crate::{secrets::toml_reason, shared::RedisUrl, traces::OtlpEndpoint};
 
 /// Options that are not part of a configuration.
 const CONTROL: [&str; 5] = ["config", "print_config", "check", "help", "version"];
@@ -216,6 +216,7 @@ fn shown(id: &str, value: &str) -> String {
             Ok(location @ Location::Postgres(_)) => Some(location.to_string()),
             _ => None,
         },
+        "redis" => value.parse::<RedisUrl>().ok().map(|url| url.to_string()),
         "otlp_endpoint" => {
             value.parse::<OtlpEndpoint>().ok().map(|endpoint| endpoint.shown().to_owned())
         }
@@ -252,10 +253,16 @@ mod tests {
     fn a_printed_configuration_has_no_key_and_no_password() {
         let line = "cloud-server --data d --artifacts a --generator http://models \
             --generator-key tdm_secret --storage postgres://anna:tdm_secret@host/shop \
-            --otlp-endpoint http://anna:tdm_secret@collector:4318/v1/traces";
+            --otlp-endpoint http://anna:tdm_secret@collector:4318/v1/traces \
+            --redis redis://anna:tdm_secret@cache/1";
         let (_, matches) = load(&line.split_whitespace().collect::<Vec<_>>()).unwrap();
         let text = Args::describe(&matches);
-        for part in ["http://models", "host:5432/shop", "http://collector:4318/v1/traces"] {
+        for part in [
+            "http://models",
+            "host:5432/shop",
+            "http://collector:4318/v1/traces",
+            "redis://cache:6379/1",
+        ] {
             assert!(text.contains(part), "{part} is not in: {text}");
         }
         assert!(!text.contains("tdm_secret") && !text.contains("anna"), "{text}");
@@ -271,6 +278,8 @@ mod tests {
             ("--otlp-endpoint", "http://u:tdm_secret@:1x/", "http://127.0.0.1:4318"),
             ("--otlp-endpoint", "http://u:1/tdm_secret@h/", "http://127.0.0.1:4318"),
             ("--generator", "http://u:tdm_secret@models", "http://HOST:PORT"),
+            ("--redis", "redis://u:1/tdm_secret@cache", "%2F"),
+            ("--redis", "rediss://u:tdm_secret@cache", "TLS"),
         ] {
             let error = with(&[option, value]).unwrap_err().to_string();
             assert!(!error.contains("tdm_secret"), "{option} {value}: {error}");
@@ -449,6 +458,8 @@ mod tests {
             (release, ["--events-max-size 5", "--events"]),
             (release, ["--otlp-sample 5", "--otlp-endpoint"]),
             (release, ["--embedder e", "--storage"]),
+            (release, ["--shared-lists 5", "--redis"]),
+            (release, ["--redis redis://h --shared-lists-items 5", "--shared-lists"]),
             (release, ["--store-events", "--storage"]),
             (release, ["--keep-events-days 5", "--store-events"]),
             (generator, ["--embedder e --storage s", "--generator"]),

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use super::{
     Args,
-    args::{ALL_TRACES, RELEASE_MAX_MIB},
+    args::{ALL_TRACES, RELEASE_MAX_MIB, SHARED_ITEMS},
 };
 use crate::{events::MAX_FILE_BYTES, models::ModelFile};
 
@@ -139,6 +139,13 @@ impl Args {
                 self.generator_key.is_some(),
                 "--generator",
                 !self.generator.is_empty(),
+            ),
+            ("--shared-lists", self.shared_lists.is_some(), "--redis", self.redis.is_some()),
+            (
+                "--shared-lists-items",
+                self.shared_lists_items != SHARED_ITEMS,
+                "--shared-lists",
+                self.shared_lists.is_some(),
             ),
             ("--store-events", self.store_events, "--storage", self.storage.is_some()),
             ("--embedder", self.embedder.is_some(), "--storage", self.storage.is_some()),

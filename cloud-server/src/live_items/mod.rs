@@ -250,6 +250,15 @@ impl LiveItems {
         (RoaringBitmap::from_lsb0_bytes(0, &bits), total)
     }
 
+    /// Whether all of these items may be recommended.
+    pub(crate) fn are_visible<'i>(&self, ids: impl IntoIterator<Item = &'i ItemId>) -> bool {
+        let state = self.read();
+        let is_visible = |id: &ItemId| {
+            state.numbers.get(id).is_some_and(|number| state.visible.contains(*number))
+        };
+        ids.into_iter().all(is_visible)
+    }
+
     /// Whether an item is in the catalogue or in the database.
     pub(crate) fn knows(&self, id: &ItemId) -> bool {
         self.read().numbers.contains_key(id)

@@ -1,4 +1,8 @@
-use std::{rc::Rc, sync::Arc, time::Instant};
+use std::{
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, ResponseError, web};
 use tandem_dataset::{Catalogue, ItemIndex};
@@ -14,6 +18,7 @@ use super::{
     list::{List, timings},
     release::find_release,
     remote_list::{RemoteQuery, remote_list},
+    shared_list::{read_shared, sharable_list, write_shared},
 };
 use crate::{
     access::{Caller, Role},
@@ -23,8 +28,8 @@ use crate::{
     error::ApiError,
     item_ids::{ResolvedRequest, resolve_request},
     live_items::check_filter,
-    models::ServedModel,
     recommender::Recommender,
+    shared::{ListUse, SharedList},
     state::AppState,
     worker::{Job, JobOutput, WorkerError},
 };
@@ -158,6 +163,7 @@ async fn make_list(
     };
     let position = |id: &ItemId| state.items.position(catalogue, id).filter(is_read);
     let ResolvedRequest { mut job, ignored } = resolve_request(&request, position, &state.limits)?;
+    let sharable = sharable_list(state, recommender, &request, || Some(model.status()));
     let total = leave_out_hidden(state, catalogue, request.filter.as_ref(), &mut job, positions)?;
     job.added.clone_from(&added);
     let wanted = request.release.as_deref();
@@ -175,30 +181,37 @@ async fn make_list(
     }
     let history = job.history.clone();
     let deadline = arrived + state.limits.timeout;
-    let output = model.worker.generate(caller.client, job, deadline).await;
-    let output = output.map_err(|error| match error {
-        WorkerError::NotReady => ApiError::NotReady,
-        WorkerError::Full { retry_after_s } => ApiError::Overloaded { retry_after_s },
-        WorkerError::Timeout => ApiError::Timeout { seconds: state.limits.timeout.as_secs() },
-        WorkerError::Stopping => ApiError::ShuttingDown,
-        WorkerError::Failed => ApiError::Internal,
-    })?;
-    state.metrics.list(&model.name, model.worker.engine(), &output);
+    let make = async {
+        let output = model.worker.generate(caller.client, job, deadline).await;
+        let output = output.map_err(|error| refusal(error, state.limits.timeout))?;
+        state.metrics.list(&model.name, model.worker.engine(), &output);
+        Ok(output)
+    };
+    let id = |item: ItemIndex| match added.as_deref().and_then(|added| added.get(item)) {
+        Some(added) => added.item.id.clone(),
+        None => catalogue.get(item).id.clone(),
+    };
+    let output = match sharable {
+        None => make.await?,
+        Some(sharable) => {
+            let read = |list: SharedList| read_shared(list, &state.items, position);
+            let write = |output: &JobOutput| write_shared(output, &model.name, ignored, id);
+            let within = (deadline, state.limits.timeout);
+            let list = ListUse { read, make, write };
+            sharable.get(within, || state.is_refusing(), list).await?
+        }
+    };
     let tokens = output.generation.prompt_tokens + output.generation.decoded_tokens;
     let times = ListTimes {
         queue_s: output.queue_ms / 1e3,
         prompt_s: output.generation.prompt_ms / 1e3,
         decode_s: output.generation.decode_ms / 1e3,
     };
-    let timings = timings(&output, caller.role, arrived);
+    let timings = timings(&output, caller.role, arrived, state.shares_lists());
     let added = added.as_deref();
     let row = |item: ItemIndex| {
         let for_added = for_added.as_ref().filter(|_| item.position() >= catalogue.len());
         row_of(release.as_ref().or(for_added)?, catalogue, added, item)
-    };
-    let id = |item: ItemIndex| match added.and_then(|added| added.get(item)) {
-        Some(added) => added.item.id.clone(),
-        None => catalogue.get(item).id.clone(),
     };
     let JobOutput { generation, .. } = output;
     let explanation = |at: usize| {
@@ -223,9 +236,8 @@ async fn make_list(
         .iter()
         .filter_map(|&item| Some(ItemRow { row: row(item)?, item: id(item) }))
         .collect();
-    let ServedModel { name, .. } = model;
     let response = CandidatesResponse {
-        model: name.clone(),
+        model: model.name.clone(),
         catalogue_hash: catalogue.hash().to_owned(),
         ranking: generation.ranking,
         candidates,
@@ -236,6 +248,17 @@ async fn make_list(
     };
     let release = release.map(|release| release.hash().to_owned());
     Ok(List { response, tokens, times, release })
+}
+
+/// The answer to a request without a list, which may take `time`.
+fn refusal(error: WorkerError, time: Duration) -> ApiError {
+    match error {
+        WorkerError::NotReady => ApiError::NotReady,
+        WorkerError::Full { retry_after_s } => ApiError::Overloaded { retry_after_s },
+        WorkerError::Timeout => ApiError::Timeout { seconds: time.as_secs() },
+        WorkerError::Stopping => ApiError::ShuttingDown,
+        WorkerError::Failed => ApiError::Internal,
+    }
 }
 
 /// Limits a job to the items that may be recommended and meet the filter. Returns the number of all

@@ -76,7 +76,7 @@ pub(crate) async fn events(
         event.at = plausible(event.at);
     }
     let sent = events.len();
-    state.access().charge_events(&caller, sent)?;
+    state.access().charge_events(&caller, sent, state.shared.as_ref()).await?;
     let written = append(&state, sink, session, events).await;
     let (accepted, unknown) = written.inspect_err(|_| state.metrics.events_refused(sent))?;
     let response = EventsResponse { accepted, repeated: sent - accepted, unknown };
@@ -279,7 +279,7 @@ pub(crate) async fn disagreements(
             detail: format!("expected a number from 0 to 1, found {}", report.disagreement),
         });
     }
-    state.access().charge_events(&caller, 1)?;
+    state.access().charge_events(&caller, 1, state.shared.as_ref()).await?;
     match sink {
         EventSink::Files(log) => {
             write_off_thread(move || log.append_disagreement(report)).await?;

@@ -21,11 +21,18 @@ const PUBLIC_MS: f64 = 10.0;
 
 /// What a caller is told of the time of a list. Time and tokens of the prompt tell whether its
 /// history is in the prefix cache, and so does an exact difference between the total time and that
-/// in the queue: a public key is told the total time only, in steps of ten milliseconds.
-pub(super) fn timings(output: &JobOutput, role: Role, arrived: Instant) -> Timings {
+/// in the queue: a public key is told the total time only, in steps of ten milliseconds. If lists
+/// are shared, it is told no time, which would tell whether somebody has requested the same list.
+pub(super) fn timings(
+    output: &JobOutput,
+    role: Role,
+    arrived: Instant,
+    are_shared: bool,
+) -> Timings {
     let generation = &output.generation;
     let total_ms = arrived.elapsed().as_secs_f64() * 1e3;
     match role {
+        Role::Public if are_shared => Timings::default(),
         Role::Public => {
             Timings { total_ms: (total_ms / PUBLIC_MS).ceil() * PUBLIC_MS, ..Timings::default() }
         }

@@ -21,6 +21,7 @@ mod release;
 mod releases;
 mod remote_list;
 mod rows;
+mod shared_list;
 mod site;
 mod status;
 

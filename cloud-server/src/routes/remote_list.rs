@@ -11,6 +11,7 @@ use tandem_protocol::{
 use super::{
     list::{List, timings},
     release::find_release,
+    shared_list::{read_shared_response, sharable_list, write_shared_response},
 };
 use crate::{
     access::{Caller, Role},
@@ -20,6 +21,7 @@ use crate::{
     item_ids::resolve_request,
     live_items::check_filter,
     recommender::Recommender,
+    shared::ListUse,
     state::AppState,
     worker::JobOutput,
 };
@@ -58,7 +60,26 @@ pub(super) async fn remote_list(
     let k = Some(request.k.unwrap_or(state.limits.default_candidates));
     let request = CandidatesRequest { rows: false, release: None, k, ..request };
     let deadline = arrived + state.limits.timeout;
-    let mut response = generators.list(&request, caller.client, catalogue.hash(), deadline).await?;
+    let make = async {
+        let response = generators.list(&request, caller.client, catalogue.hash(), deadline).await?;
+        let hosted = generators.models().into_iter().find(|model| model.name == response.model);
+        let engine = hosted.and_then(|model| model.engine);
+        state.metrics.list(&response.model, engine, &output(&response));
+        Ok(response)
+    };
+    let sharable = sharable_list(state, recommender, &request, || {
+        let is_named = |name: &str| request.model.as_deref().is_none_or(|wanted| wanted == name);
+        generators.models().into_iter().find(|model| is_named(&model.name))
+    });
+    let mut response = match sharable {
+        None => make.await?,
+        Some(sharable) => {
+            let read = |list| read_shared_response(list, &state.items, catalogue.hash());
+            let list = ListUse { read, make, write: write_shared_response };
+            let within = (deadline, state.limits.timeout);
+            sharable.get(within, || state.is_refusing(), list).await?
+        }
+    };
     let row = |item: ItemIndex| Some(release.as_ref()?.row(item));
     for candidate in &mut response.candidates {
         candidate.row = catalogue.index_of(&candidate.item).and_then(row);
@@ -73,9 +94,7 @@ pub(super) async fn remote_list(
         .filter_map(|&item| Some(ItemRow { item: id(item), row: row(item)? }))
         .collect();
     let output = output(&response);
-    let hosted = generators.models().into_iter().find(|model| model.name == response.model);
-    state.metrics.list(&response.model, hosted.and_then(|model| model.engine), &output);
-    response.timings = timings(&output, caller.role, arrived);
+    response.timings = timings(&output, caller.role, arrived, state.shares_lists());
     let Timings { queue_ms, prompt_ms, decode_ms, .. } = response.timings;
     Ok(List {
         tokens: output.generation.prompt_tokens + output.generation.decoded_tokens,

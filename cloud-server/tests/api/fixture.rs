@@ -13,7 +13,8 @@ use std::{
 use actix_web::web;
 use cloud_server::{
     AccessControl, AppState, ArtifactStore, DatasetInfo, EventLog, GeneratorFactory, KeyFile,
-    Limits, Models, Readiness, Recommender, ServedModel, Traces, TrustedProxies, Worker,
+    Limits, ListSharing, Models, Readiness, Recommender, RedisUrl, ServedModel, Traces,
+    TrustedProxies, Worker,
 };
 use serde_json::{Value, json};
 use tandem_dataset::{Catalogue, Dataset, Item, ItemIndex, Sequence, files::sha256_hex};
@@ -265,6 +266,8 @@ pub(crate) struct Options {
     pub(crate) no_api_docs: bool,
     /// Without the admin page.
     pub(crate) no_admin: bool,
+    /// Redis, and which lists are shared.
+    pub(crate) redis: Option<(RedisUrl, Option<ListSharing>)>,
     /// Where the spans of requests are sent.
     pub(crate) traces: Option<Traces>,
     /// Maximum batch of the generators; 1 if absent.
@@ -330,6 +333,9 @@ impl Fixture {
         state.events = events;
         state.storage = options.storage;
         state.store_events = options.store_events;
+        if let Some((url, lists)) = &options.redis {
+            state.share(url, *lists).unwrap();
+        }
         state.set_access(access);
         let state = web::Data::new(state);
         let script = Arc::clone(&scripts[0]);

@@ -28,6 +28,7 @@ mod proxy;
 mod queue;
 mod ranking_signals;
 mod rankings;
+mod redis;
 mod release_routes;
 mod releases;
 mod request_log;

@@ -1,4 +1,4 @@
-//! A connection to PostgreSQL that can be cut. The tests of the server use this file as well.
+//! A connection to a database that can be cut, or hang. The tests of the server use this file as well.
 
 use std::{
     io::{self, Read, Write},
@@ -11,45 +11,61 @@ use std::{
     time::Duration,
 };
 
-/// Forwards connections to PostgreSQL until it is cut.
+/// Forwards connections until it is cut.
 pub(crate) struct Proxy {
     pub(crate) port: u16,
-    is_cut: Arc<AtomicBool>,
+    faults: Arc<Faults>,
+}
+
+#[derive(Default)]
+struct Faults {
+    is_cut: AtomicBool,
+    hangs: AtomicBool,
 }
 
 impl Proxy {
     pub(crate) fn start(target: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let is_cut = Arc::new(AtomicBool::new(false));
-        let cut = Arc::clone(&is_cut);
+        let faults = Arc::new(Faults::default());
+        let shared = Arc::clone(&faults);
         thread::spawn(move || {
             for client in listener.incoming() {
                 let Ok(client) = client else { return };
-                if cut.load(Ordering::SeqCst) {
+                if shared.is_cut.load(Ordering::SeqCst) {
                     continue;
                 }
                 let Ok(server) = TcpStream::connect(target) else { continue };
                 let pairs =
                     [(client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client)];
                 for (from, to) in pairs {
-                    let cut = Arc::clone(&cut);
-                    thread::spawn(move || forward(from, to, &cut));
+                    let faults = Arc::clone(&shared);
+                    thread::spawn(move || forward(from, to, &faults));
                 }
             }
         });
-        Self { port, is_cut }
+        Self { port, faults }
     }
 
     pub(crate) fn cut(&self, cut: bool) {
-        self.is_cut.store(cut, Ordering::SeqCst);
+        self.faults.is_cut.store(cut, Ordering::SeqCst);
+    }
+
+    /// Whether connections stay open, but nothing is forwarded.
+    #[allow(dead_code, reason = "the tests of the storage only cut connections")]
+    pub(crate) fn hang(&self, hangs: bool) {
+        self.faults.hangs.store(hangs, Ordering::SeqCst);
     }
 }
 
-fn forward(mut from: TcpStream, mut to: TcpStream, cut: &AtomicBool) {
+fn forward(mut from: TcpStream, mut to: TcpStream, faults: &Faults) {
     let _ = from.set_read_timeout(Some(Duration::from_millis(20)));
     let mut buffer = vec![0; 65_536];
-    while !cut.load(Ordering::SeqCst) {
+    while !faults.is_cut.load(Ordering::SeqCst) {
+        if faults.hangs.load(Ordering::SeqCst) {
+            thread::sleep(Duration::from_millis(5));
+            continue;
+        }
         match from.read(&mut buffer) {
             Ok(0) => break,
             Ok(read) => {

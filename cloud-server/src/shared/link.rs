@@ -1,0 +1,215 @@
+//! The connection to Redis: one for all threads, made and kept by a thread of its own.
+//!
+//! No request waits for a connection. A command that fails or is not answered in time closes the
+//! connection; until there is a new one, commands fail at once, and the server does without Redis.
+
+use std::{
+    io,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use redis::{
+    AsyncConnectionConfig, Client, FromRedisValue, RedisError, ScriptInvocation,
+    aio::MultiplexedConnection,
+};
+use tokio::{
+    runtime::{Builder, Handle},
+    sync::{Notify, oneshot},
+    time::{sleep, timeout},
+};
+
+use super::{RedisUrl, counters::Counters};
+
+/// Maximum time of a command: a request waits for it.
+const COMMAND_TIMEOUT: Duration = Duration::from_millis(100);
+/// Maximum time to connect, which no request waits for.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Time for which Redis is left alone after a failure.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Redis did not answer. The log has the reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unavailable;
+
+/// Why Redis did not answer.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("no answer within {} ms", COMMAND_TIMEOUT.as_millis())]
+    Timeout,
+    #[error(transparent)]
+    Redis(#[from] RedisError),
+}
+
+/// The connection.
+#[derive(Debug)]
+pub(super) struct Link {
+    inner: Arc<Inner>,
+    /// The runtime of the thread.
+    runtime: Handle,
+    /// Dropped to end the thread.
+    _stop: oneshot::Sender<()>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    connection: Mutex<Current>,
+    /// Wakes the thread when the connection was closed.
+    is_closed: Notify,
+    /// Whether the log says that Redis does not answer.
+    is_told: AtomicBool,
+    counters: Counters,
+    /// The address without password.
+    address: String,
+}
+
+#[derive(Debug, Default)]
+struct Current {
+    /// `None` while Redis is left alone.
+    connection: Option<MultiplexedConnection>,
+    /// Number of connections that were made.
+    number: u64,
+}
+
+impl Link {
+    /// Starts the thread, which connects. Redis need not answer.
+    ///
+    /// # Errors
+    /// If the system cannot create a thread.
+    pub(super) fn start(url: &RedisUrl, counters: Counters) -> io::Result<Self> {
+        let inner = Arc::new(Inner {
+            connection: Mutex::default(),
+            is_closed: Notify::new(),
+            is_told: AtomicBool::new(false),
+            counters,
+            address: url.to_string(),
+        });
+        let client = Client::open(url.info().clone()).map_err(io::Error::other)?;
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let keep = Arc::clone(&inner);
+        thread::Builder::new().name("redis".to_owned()).spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    _ = stopped => {}
+                    () = keep.stay_connected(&client) => {}
+                }
+            });
+        })?;
+        Ok(Self { inner, runtime: handle, _stop: stop })
+    }
+
+    /// Runs a script.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if Redis is left alone, does not answer in time, or refuses the command.
+    pub(super) async fn run<T: FromRedisValue>(
+        &self,
+        script: &ScriptInvocation<'_>,
+    ) -> Result<T, Unavailable> {
+        self.inner.run(script).await
+    }
+
+    /// Runs a script whose result nobody waits for, also when the request has ended.
+    pub(super) fn run_later(&self, script: ScriptInvocation<'static>) {
+        let inner = Arc::clone(&self.inner);
+        self.runtime.spawn(async move {
+            // A failure is counted, and the log has it.
+            let _ = inner.run::<redis::Value>(&script).await;
+        });
+    }
+}
+
+impl Inner {
+    async fn run<T: FromRedisValue>(
+        &self,
+        script: &ScriptInvocation<'_>,
+    ) -> Result<T, Unavailable> {
+        let (number, mut connection) = {
+            let current = self.current();
+            (current.number, current.connection.clone().ok_or(Unavailable)?)
+        };
+        let answer = timeout(COMMAND_TIMEOUT, script.invoke_async(&mut connection)).await;
+        let failure = match answer {
+            Ok(Ok(value)) => {
+                if self.is_told.load(Ordering::Relaxed)
+                    && self.is_told.swap(false, Ordering::Relaxed)
+                {
+                    tracing::info!(redis = self.address, "Redis answers again");
+                }
+                return Ok(value);
+            }
+            Ok(Err(error)) => Failure::Redis(error),
+            Err(_) => Failure::Timeout,
+        };
+        self.close(number);
+        self.tell(&failure);
+        self.counters.failed();
+        Err(Unavailable)
+    }
+
+    /// Makes a connection whenever there is none.
+    async fn stay_connected(&self, client: &Client) {
+        loop {
+            match connect(client).await {
+                Ok(connection) => {
+                    {
+                        let mut current = self.current();
+                        current.number += 1;
+                        current.connection = Some(connection);
+                    }
+                    self.counters.set_up(true);
+                    tracing::debug!(redis = self.address, "connected to Redis");
+                    self.is_closed.notified().await;
+                }
+                Err(error) => {
+                    self.tell(&error);
+                    self.counters.failed();
+                }
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// Closes a connection, unless there is another one by now.
+    fn close(&self, number: u64) {
+        let mut current = self.current();
+        if current.number == number && current.connection.take().is_some() {
+            drop(current);
+            self.counters.set_up(false);
+            self.is_closed.notify_one();
+        }
+    }
+
+    /// Says once in the log that Redis does not answer, until it has answered a command.
+    fn tell(&self, failure: &Failure) {
+        if !self.is_told.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                redis = self.address,
+                error = %failure,
+                "Redis does not answer: this server counts rates and makes lists by itself"
+            );
+        }
+    }
+
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection on which Redis has answered as fast as it has to answer commands.
+async fn connect(client: &Client) -> Result<MultiplexedConnection, Failure> {
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(CONNECT_TIMEOUT))
+        .set_response_timeout(Some(COMMAND_TIMEOUT));
+    let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+    let ping = redis::cmd("PING");
+    let answer = timeout(COMMAND_TIMEOUT, ping.query_async::<()>(&mut connection)).await;
+    answer.map_err(|_| Failure::Timeout)??;
+    Ok(connection)
+}
