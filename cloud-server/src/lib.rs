@@ -50,6 +50,7 @@ mod files;
 mod follower;
 mod generators;
 mod item_ids;
+mod listen;
 mod live_counts;
 mod live_items;
 mod log_fields;
@@ -68,6 +69,7 @@ mod query;
 mod recent;
 mod recommender;
 mod release_folder;
+mod release_store;
 mod releases;
 mod request_id;
 mod request_log;
@@ -92,7 +94,9 @@ pub use access::{
 pub use activations::Activations;
 pub use artifacts::{ArtifactError, ArtifactStore, Release};
 pub use client::{Client, TrustedProxies};
-pub use config::{Args, ConfigError, Limits, LogFormat, OptionsError, UnknownVariable};
+pub use config::{
+    Args, ConfigError, Limits, LogFormat, OptionsError, ReleasePlace, UnknownVariable,
+};
 pub use connection::ConnectionLimits;
 pub use embedder::EmbedderError;
 pub use error::ApiError;

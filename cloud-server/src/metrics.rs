@@ -73,6 +73,11 @@ struct FileLabel {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StoreLabel {
+    store: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReleaseLabel {
     release: String,
 }
@@ -101,6 +106,7 @@ pub(crate) struct Metrics {
     event_log_max_bytes: Number,
     release: Family<ReleaseLabel, Number>,
     release_refusals: Counter<u64, AtomicU64>,
+    release_store: Family<StoreLabel, Number>,
     log_lines_dropped: Counter<u64, AtomicU64>,
 }
 
@@ -113,6 +119,8 @@ pub(crate) struct Snapshot {
     pub(crate) event_log: Option<([(&'static str, u64); 3], u64)>,
     pub(crate) release: String,
     pub(crate) release_refusals: u64,
+    /// Address of the object store of releases and whether it answers, if there is one.
+    pub(crate) release_store: Option<(String, bool)>,
     pub(crate) log_lines_dropped: u64,
 }
 
@@ -149,6 +157,7 @@ impl Default for Metrics {
             event_log_max_bytes: Number::default(),
             release: Family::default(),
             release_refusals: Counter::default(),
+            release_store: Family::default(),
             log_lines_dropped: Counter::default(),
         };
         metrics.register();
@@ -233,6 +242,11 @@ impl Metrics {
             "release_refusals",
             "Attempts to use a new release that failed",
             self.release_refusals.clone(),
+        );
+        registry.register(
+            "release_store_ready",
+            "1 if the object store of releases has answered the last request",
+            self.release_store.clone(),
         );
         registry.register(
             "log_lines_dropped",
@@ -323,6 +337,10 @@ impl Metrics {
         self.release_refusals
             .inner()
             .store(now.release_refusals, std::sync::atomic::Ordering::Relaxed);
+        if let Some((store, answers)) = &now.release_store {
+            let label = StoreLabel { store: store.clone() };
+            self.release_store.get_or_create(&label).set(i64::from(*answers));
+        }
         self.log_lines_dropped
             .inner()
             .store(now.log_lines_dropped, std::sync::atomic::Ordering::Relaxed);

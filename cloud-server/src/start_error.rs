@@ -2,6 +2,7 @@ use std::{io, net::SocketAddr, path::PathBuf};
 
 use tandem_dataset::DatasetError;
 use tandem_generator::GeneratorError;
+use tandem_release_store::ReleaseStoreError;
 use tandem_storage::StorageError;
 
 use crate::storage::ReplayError;
@@ -31,6 +32,9 @@ pub enum StartError {
         /// What is wrong with it.
         found: &'static str,
     },
+    /// The object store of `--release` has no release to start with.
+    #[error("{0}; see --release")]
+    ReleaseStore(#[from] ReleaseStoreError),
     /// The artefacts cannot be read.
     #[error(transparent)]
     Artifacts(#[from] ArtifactError),

@@ -7,7 +7,7 @@ use clap::{
 use ipnet::IpNet;
 use tandem_storage::{Location, Retention};
 
-use super::Limits;
+use super::{Limits, ReleasePlace};
 use crate::{
     access::Rates, connection::ConnectionLimits, events::MAX_FILE_BYTES, generators::GeneratorUrl,
     models::ModelFile, origin::Origin, secrets::Secret, traces::OtlpEndpoint,
@@ -42,9 +42,15 @@ Commands, each with its own --help:
 #[expect(clippy::struct_excessive_bools, reason = "each flag of the command line is one")]
 pub struct Args {
     /// Folder of a recommender written by `tandem quickstart`; a new release of `tandem retrain`
-    /// is used without a restart. Replaces --data, --artifacts and --gguf.
+    /// is used without a restart. Or an object store to which `tandem publish` uploads:
+    /// `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`, `az://CONTAINER/PREFIX` or `file:///FOLDER`, with
+    /// credentials in the environment. Replaces --data, --artifacts and --gguf.
+    #[arg(long, value_name = "DIR|URL", value_parser = Secret::<ReleasePlace>::new(), help_heading = "Input and output")]
+    pub release: Option<ReleasePlace>,
+    /// Folder in which this server keeps the releases of an object store [required with the URL of
+    /// one].
     #[arg(long, value_name = "DIR", help_heading = "Input and output")]
-    pub release: Option<PathBuf>,
+    pub release_cache: Option<PathBuf>,
     /// Maximum size of a release that is uploaded in MiB, 1 to 1048576.
     #[arg(long, value_name = "MIB", default_value_t = RELEASE_MAX_MIB, value_parser = number(1, 1 << 20), help_heading = "Input and output")]
     pub release_max_size: usize,
@@ -70,8 +76,8 @@ pub struct Args {
     /// `postgres://USER:PASSWORD@HOST/DATABASE` [default: none].
     #[arg(long, value_name = "URL", value_parser = Secret::<Location>::new(), hide_env_values = true, help_heading = "Storage")]
     pub storage: Option<Location>,
-    /// Maximum time in seconds to wait at the start for a database that does not answer, 0 to 3600;
-    /// then the start fails.
+    /// Maximum time in seconds to wait at the start for a database or an object store that does not
+    /// answer, 0 to 3600; then the start fails.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = RangedU64ValueParser::<u64>::new().range(0..=3_600), help_heading = "Storage")]
     pub storage_wait: u64,
     /// Accept events and store them in the database of --storage instead of files of --events.

@@ -236,6 +236,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::config::ReleasePlace;
 
     const REQUIRED: [&str; 7] = ["cloud-server", "--gguf", "g", "--data", "d", "--artifacts", "a"];
 
@@ -464,7 +465,7 @@ mod tests {
     fn a_release_and_a_client_may_be_set_in_a_file() {
         let (_folder, path) = file("release = \"shop\"\nclient = \"pkg\"\n");
         let (args, matches) = load(&["cloud-server", "--config", &path]).unwrap();
-        assert_eq!(args.release.as_deref(), Some(Path::new("shop")));
+        assert_eq!(args.release, Some(ReleasePlace::Folder("shop".into())));
         assert_eq!(args.client.as_deref(), Some(Path::new("pkg")));
         assert!(Args::describe(&matches).contains("release = \"shop\"  # file\n"));
         // Options of other sources contradict it as those of the file do.

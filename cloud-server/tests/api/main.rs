@@ -29,8 +29,11 @@ mod queue;
 mod ranking_signals;
 mod rankings;
 mod release_routes;
+mod release_store;
 mod releases;
 mod request_log;
+#[path = "../../../crates/release-store/tests/store/s3_server.rs"]
+mod s3_server;
 mod site;
 mod soak;
 mod start;
