@@ -45,6 +45,7 @@ mod embedded_texts;
 mod embedder;
 mod error;
 mod error_table;
+mod event_stream;
 mod events;
 mod files;
 mod follower;
@@ -100,6 +101,10 @@ pub use config::{
 pub use connection::ConnectionLimits;
 pub use embedder::EmbedderError;
 pub use error::ApiError;
+pub use event_stream::{
+    ConsumeCommand, ConsumeError, EventStream, EventStreamError, EventStreamUrl,
+    EventStreamUrlError,
+};
 pub use events::{EventLog, EventLogError};
 pub use generators::{GeneratorUrl, GeneratorUrlError, Generators};
 pub use log_writer::LogWriter;

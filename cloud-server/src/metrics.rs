@@ -73,6 +73,11 @@ struct FileLabel {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StreamLabel {
+    stream: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StoreLabel {
     store: String,
 }
@@ -107,6 +112,8 @@ pub(crate) struct Metrics {
     release: Family<ReleaseLabel, Number>,
     release_refusals: Counter<u64, AtomicU64>,
     release_store: Family<StoreLabel, Number>,
+    event_stream: Family<StreamLabel, Number>,
+    event_stream_messages: Family<StreamLabel, Number>,
     log_lines_dropped: Counter<u64, AtomicU64>,
 }
 
@@ -121,6 +128,9 @@ pub(crate) struct Snapshot {
     pub(crate) release_refusals: u64,
     /// Address of the object store of releases and whether it answers, if there is one.
     pub(crate) release_store: Option<(String, bool)>,
+    /// Address of the event stream, whether it answers, and number of messages that wait for a
+    /// consumer, if there is one.
+    pub(crate) event_stream: Option<(String, bool, u64)>,
     pub(crate) log_lines_dropped: u64,
 }
 
@@ -158,6 +168,8 @@ impl Default for Metrics {
             release: Family::default(),
             release_refusals: Counter::default(),
             release_store: Family::default(),
+            event_stream: Family::default(),
+            event_stream_messages: Family::default(),
             log_lines_dropped: Counter::default(),
         };
         metrics.register();
@@ -247,6 +259,16 @@ impl Metrics {
             "release_store_ready",
             "1 if the object store of releases has answered the last request",
             self.release_store.clone(),
+        );
+        registry.register(
+            "event_stream_ready",
+            "1 if the event stream answers",
+            self.event_stream.clone(),
+        );
+        registry.register(
+            "event_stream_messages",
+            "Messages of the event stream that no consumer has stored",
+            self.event_stream_messages.clone(),
         );
         registry.register(
             "log_lines_dropped",
@@ -340,6 +362,11 @@ impl Metrics {
         if let Some((store, answers)) = &now.release_store {
             let label = StoreLabel { store: store.clone() };
             self.release_store.get_or_create(&label).set(i64::from(*answers));
+        }
+        if let Some((stream, answers, waiting)) = &now.event_stream {
+            let label = StreamLabel { stream: stream.clone() };
+            self.event_stream.get_or_create(&label).set(i64::from(*answers));
+            self.event_stream_messages.get_or_create(&label).set(number(*waiting as usize));
         }
         self.log_lines_dropped
             .inner()

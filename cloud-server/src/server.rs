@@ -15,6 +15,7 @@ use actix_web::{
 };
 use tandem_generator::LoadOptions;
 use tandem_protocol::ItemId;
+use tandem_release_store::ReleaseStoreError;
 use tandem_storage::Storage;
 
 use crate::{
@@ -24,6 +25,7 @@ use crate::{
     client::TrustedProxies,
     config::{Args, CLIENT_SCRIPT},
     embedder::Embedder,
+    event_stream::EventStream,
     events::EventLog,
     follower::Follower,
     generators::Generators,
@@ -88,6 +90,7 @@ struct Prepared {
     release_store: Option<Arc<FollowedStore>>,
     events: Option<Arc<EventLog>>,
     storage: Option<Storage>,
+    event_stream: Option<Arc<EventStream>>,
     access: AccessControl,
 }
 
@@ -101,7 +104,7 @@ pub fn check(args: &Args) -> Result<(), StartError> {
     if let Some(address) = args.host.parse::<IpAddr>().ok().filter(|it| !it.is_loopback()) {
         check_protection(SocketAddr::new(address, args.port), args)?;
     }
-    let Prepared { parts, storage, .. } = prepare(args)?;
+    let Prepared { parts, storage, .. } = prepare(args, Purpose::Check)?;
     let tried = try_models(&parts, args);
     if let Some(storage) = &storage {
         close(storage);
@@ -130,8 +133,8 @@ fn check_protection(address: SocketAddr, args: &Args) -> Result<(), StartError> 
 pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, StartFailure> {
     let system = System::new();
     let hang_ups = system.block_on(async { HangUps::wait_for() }).map_err(StartError::from)?;
-    let Prepared { parts, embedder, release, release_store, events, storage, access } =
-        prepare(args)?;
+    let Prepared { parts, embedder, release, release_store, events, storage, event_stream, access } =
+        prepare(args, Purpose::Start)?;
     try_models(&parts, args)?;
     let mut limits = args.limits();
     limits.connections.total = connections(args.max_connections);
@@ -173,6 +176,7 @@ pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, S
     state.events = events;
     state.storage = storage;
     state.store_events = args.store_events;
+    state.event_stream = event_stream;
     if let Some(storage) = &state.storage {
         // Before the first list, so that none has an item that must not be recommended, and before
         // events are counted, so that those of items beside the catalogue are, too.
@@ -362,13 +366,25 @@ fn reload_access(started: &Args, new: &Args, state: &AppState) {
     }
 }
 
-fn prepare(args: &Args) -> Result<Prepared, StartError> {
+/// What options and files are read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Start,
+    /// Perhaps beside a server that runs with them.
+    Check,
+}
+
+fn prepare(args: &Args, purpose: Purpose) -> Result<Prepared, StartError> {
     let source = args.source()?;
     let patience = Duration::from_secs(args.storage_wait);
     let release_store = args.release_store();
-    let release_store = release_store
-        .map(|(url, folder)| FollowedStore::open(url, folder, patience).map(Arc::new))
-        .transpose()?;
+    let release_store =
+        release_store.map(|(url, folder)| FollowedStore::open(url, folder, patience).map(Arc::new));
+    let release_store = match release_store.transpose() {
+        // The server's folder has what it uses.
+        Err(ReleaseStoreError::InUse { .. }) if purpose == Purpose::Check => None,
+        opened => opened?,
+    };
     let (parts, release) = read_source(&source, maker(args))?;
     let embedder =
         args.embedder.as_deref().map(|path| Embedder::open(path, embedder_threads(args)));
@@ -384,9 +400,12 @@ fn prepare(args: &Args) -> Result<Prepared, StartError> {
     let events =
         events.map(|folder| EventLog::open(folder, args.events_max_bytes())).transpose()?;
     let storage = args.storage.as_ref().map(|it| Storage::open_within(it, patience)).transpose()?;
+    let event_stream = args.event_stream.as_ref();
+    let event_stream =
+        event_stream.map(|it| EventStream::open(it, patience).map(Arc::new)).transpose()?;
     let access = access(args)?;
     let events = events.map(Arc::new);
-    Ok(Prepared { parts, embedder, release, release_store, events, storage, access })
+    Ok(Prepared { parts, embedder, release, release_store, events, storage, event_stream, access })
 }
 
 fn maker(args: &Args) -> ListMaker {

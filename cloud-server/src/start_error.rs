@@ -11,6 +11,7 @@ use crate::{
     artifacts::ArtifactError,
     config::{CLIENT_SCRIPT, OptionsError},
     embedder::EmbedderError,
+    event_stream::EventStreamError,
     events::EventLogError,
     models::ModelsError,
     trial::TrialError,
@@ -85,6 +86,9 @@ pub enum StartError {
     /// The event log cannot be written.
     #[error("cannot log events: {0}; give a writable folder with --events")]
     Events(#[from] EventLogError),
+    /// The event stream cannot be used.
+    #[error("{0}; see --event-stream")]
+    EventStream(#[from] EventStreamError),
     /// The storage cannot be used.
     #[error("{0}; see --storage")]
     Storage(#[from] StorageError),

@@ -9,8 +9,9 @@ use tandem_storage::{Location, Retention};
 
 use super::{Limits, ReleasePlace};
 use crate::{
-    access::Rates, connection::ConnectionLimits, events::MAX_FILE_BYTES, generators::GeneratorUrl,
-    models::ModelFile, origin::Origin, secrets::Secret, traces::OtlpEndpoint,
+    access::Rates, connection::ConnectionLimits, event_stream::EventStreamUrl,
+    events::MAX_FILE_BYTES, generators::GeneratorUrl, models::ModelFile, origin::Origin,
+    secrets::Secret, traces::OtlpEndpoint,
 };
 
 /// Time that is added to the longest wait of a request before its connection counts as stalled.
@@ -28,6 +29,7 @@ const COMMANDS: &str = "\
 Commands, each with its own --help:
   keys      Make, list and revoke keys
   releases  List, upload, activate, roll back and delete the releases of a running server
+  consume   Store the events of an event stream in a database
   export    Write the events of the storage to a file for `tandem import`
   backup    Write the storage to one file
   restore   Read such a file into an empty storage";
@@ -76,13 +78,19 @@ pub struct Args {
     /// `postgres://USER:PASSWORD@HOST/DATABASE` [default: none].
     #[arg(long, value_name = "URL", value_parser = Secret::<Location>::new(), hide_env_values = true, help_heading = "Storage")]
     pub storage: Option<Location>,
-    /// Maximum time in seconds to wait at the start for a database or an object store that does not
-    /// answer, 0 to 3600; then the start fails.
+    /// Maximum time in seconds to wait at the start for a database, an object store or an event stream
+    /// that does not answer, 0 to 3600; then the start fails.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = RangedU64ValueParser::<u64>::new().range(0..=3_600), help_heading = "Storage")]
     pub storage_wait: u64,
     /// Accept events and store them in the database of --storage instead of files of --events.
     #[arg(long, help_heading = "Storage")]
     pub store_events: bool,
+    /// Stream of NATS `JetStream` to which events are published instead:
+    /// `nats://USER:PASSWORD@HOST:PORT/NAME`, of which user, password, port and name may be left out.
+    /// `cloud-server consume` stores them in the database of --storage; needs --store-events
+    /// [default: events are stored at once].
+    #[arg(long, value_name = "URL", value_parser = Secret::<EventStreamUrl>::new(), hide_env_values = true, help_heading = "Storage")]
+    pub event_stream: Option<EventStreamUrl>,
     /// Remove events of the database after this number of days, 1 to 36500; needs --store-events
     /// [default: keep them].
     #[arg(long, value_name = "DAYS", value_parser = RangedU64ValueParser::<u32>::new().range(1..=36_500), help_heading = "Storage")]

@@ -12,7 +12,7 @@ use tandem_storage::Location;
 use toml::{Table, Value};
 
 use super::{Args, OptionsError};
-use crate::{secrets::toml_reason, traces::OtlpEndpoint};
+use crate::{event_stream::EventStreamUrl, secrets::toml_reason, traces::OtlpEndpoint};
 
 /// Options that are not part of a configuration.
 const CONTROL: [&str; 5] = ["config", "print_config", "check", "help", "version"];
@@ -216,6 +216,7 @@ fn shown(id: &str, value: &str) -> String {
             Ok(location @ Location::Postgres(_)) => Some(location.to_string()),
             _ => None,
         },
+        "event_stream" => value.parse::<EventStreamUrl>().ok().map(|stream| stream.to_string()),
         "otlp_endpoint" => {
             value.parse::<OtlpEndpoint>().ok().map(|endpoint| endpoint.shown().to_owned())
         }
@@ -253,10 +254,16 @@ mod tests {
     fn a_printed_configuration_has_no_key_and_no_password() {
         let line = "cloud-server --data d --artifacts a --generator http://models \
             --generator-key tdm_secret --storage postgres://anna:tdm_secret@host/shop \
+            --store-events --event-stream nats://anna:tdm_secret@nats \
             --otlp-endpoint http://anna:tdm_secret@collector:4318/v1/traces";
         let (_, matches) = load(&line.split_whitespace().collect::<Vec<_>>()).unwrap();
         let text = Args::describe(&matches);
-        for part in ["http://models", "host:5432/shop", "http://collector:4318/v1/traces"] {
+        for part in [
+            "http://models",
+            "host:5432/shop",
+            "nats://nats/tandem",
+            "http://collector:4318/v1/traces",
+        ] {
             assert!(text.contains(part), "{part} is not in: {text}");
         }
         assert!(!text.contains("tdm_secret") && !text.contains("anna"), "{text}");
@@ -272,6 +279,7 @@ mod tests {
             ("--otlp-endpoint", "http://u:tdm_secret@:1x/", "http://127.0.0.1:4318"),
             ("--otlp-endpoint", "http://u:1/tdm_secret@h/", "http://127.0.0.1:4318"),
             ("--generator", "http://u:tdm_secret@models", "http://HOST:PORT"),
+            ("--event-stream", "nats://u:1/tdm_secret@h", "nats://USER:PASSWORD@HOST"),
         ] {
             let error = with(&[option, value]).unwrap_err().to_string();
             assert!(!error.contains("tdm_secret"), "{option} {value}: {error}");
@@ -452,6 +460,9 @@ mod tests {
             (release, ["--embedder e", "--storage"]),
             (release, ["--store-events", "--storage"]),
             (release, ["--keep-events-days 5", "--store-events"]),
+            (release, ["--event-stream nats://n --storage s", "--store-events"]),
+            (release, ["--release-cache c", "URL of an object store"]),
+            ("cloud-server --release s3://shop", ["--queue 4", "--release-cache"]),
             (generator, ["--embedder e --storage s", "--generator"]),
         ] {
             let line = format!("{line} {}", options[0]);

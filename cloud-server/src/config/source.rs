@@ -166,6 +166,7 @@ impl Args {
                 !self.generator.is_empty(),
             ),
             ("--store-events", self.store_events, "--storage", self.storage.is_some()),
+            ("--event-stream", self.event_stream.is_some(), "--store-events", self.store_events),
             ("--embedder", self.embedder.is_some(), "--storage", self.storage.is_some()),
             (
                 "--keep-events-days",

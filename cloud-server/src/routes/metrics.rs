@@ -40,6 +40,10 @@ pub(crate) async fn metrics(state: web::Data<AppState>) -> Result<HttpResponse, 
         release: recommender.artifacts.current().hash().to_owned(),
         release_refusals: release_refusals + state.recommender.refusals(),
         release_store: release_store.map(|store| (store.url().to_string(), store.answers())),
+        event_stream: state
+            .event_stream
+            .as_ref()
+            .map(|stream| (stream.url().to_string(), stream.answers(), stream.waiting())),
         log_lines_dropped: lines_dropped(),
     });
     let text = text.map_err(|_| ApiError::Internal)?;

@@ -11,6 +11,7 @@ mod candidates;
 mod connections;
 mod crafted;
 mod erasure;
+mod event_stream;
 mod events;
 mod filters;
 mod fixture;

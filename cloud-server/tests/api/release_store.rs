@@ -149,7 +149,7 @@ fn two_servers_follow_uploads_and_activations() {
     wait_until("older releases are removed", || {
         fs::read_dir(shop.at("one/releases")).unwrap().count() == 2
     });
-    for server in servers {
+    for mut server in servers {
         assert_eq!(server.stop_with("-TERM").code(), Some(0));
     }
 }
@@ -158,7 +158,7 @@ fn two_servers_follow_uploads_and_activations() {
 fn a_damaged_upload_is_refused_and_a_repaired_one_is_used() {
     let shop = Shop::new();
     shop.publish(FIRST, 20);
-    let server = shop.start("one");
+    let mut server = shop.start("one");
     shop.upload(SECOND, 25);
     let model = shop.at(&format!("store/releases/{SECOND}/language-model.gguf"));
     let mut bytes = fs::read(&model).unwrap();
@@ -172,7 +172,7 @@ fn a_damaged_upload_is_refused_and_a_repaired_one_is_used() {
     assert_eq!(candidates(&server), 19);
     // A new start uses the earlier one, too.
     assert_eq!(server.stop_with("-TERM").code(), Some(0));
-    let server = shop.start("one");
+    let mut server = shop.start("one");
     assert_eq!(candidates(&server), 19);
     shop.publish(SECOND, 25);
     wait_until("the repaired release is used", || candidates(&server) == 24);
@@ -201,7 +201,7 @@ fn without_the_store_a_server_goes_on_and_starts_with_what_it_has() {
     };
     shop.publish(FIRST, 20);
     send();
-    let server = shop.start_with("one", &mut command("one"));
+    let mut server = shop.start_with("one", &mut command("one"));
     assert_eq!(candidates(&server), 19);
     proxy.cut(true);
     wait_until("the outage is known", || metric(&server, "tandem_release_store_ready") == "0");
@@ -212,7 +212,7 @@ fn without_the_store_a_server_goes_on_and_starts_with_what_it_has() {
     assert_eq!((status, &problem["code"]), (503, &json!("overloaded")), "{problem}");
     // At a start, with and without a copy.
     assert_eq!(server.stop_with("-TERM").code(), Some(0));
-    let server = shop.start_with("one", &mut command("one"));
+    let mut server = shop.start_with("one", &mut command("one"));
     assert_eq!(candidates(&server), 19);
     let refused = command("other").args(["--storage-wait", "1"]).output().unwrap();
     check_refusal(&refused, &["s3://shop/eu", "does not answer"]);
@@ -256,7 +256,9 @@ fn wrong_stores_are_refused_in_one_sentence() {
     check_refusal(&output, &["--release-cache needs --release with the URL"]);
     // Two servers with one folder.
     shop.publish(FIRST, 20);
-    let server = shop.start("one");
+    let mut server = shop.start("one");
     refused(&shop.url(), &["another process uses the folder"]);
+    let checked = shop.command(&shop.url(), "one").arg("--check").output().unwrap();
+    assert_eq!(checked.status.code(), Some(0), "{}", String::from_utf8_lossy(&checked.stderr));
     assert_eq!(server.stop_with("-TERM").code(), Some(0));
 }
