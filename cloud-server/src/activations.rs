@@ -12,7 +12,7 @@ use serde::Serialize;
 use tandem_storage::Activation;
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::clock::now;
+use crate::{clock::now, release_store::FollowedStore};
 
 /// Number of activations and of refused releases that are kept in memory.
 const MAX_KEPT: usize = 50;
@@ -24,6 +24,8 @@ pub struct Activations {
     folder: PathBuf,
     /// Maximum size of an uploaded release in bytes.
     max_bytes: u64,
+    /// The object store of which the folder is a copy, if it is one.
+    store: Option<Arc<FollowedStore>>,
     /// One upload at a time.
     pub(crate) uploads: Arc<Semaphore>,
     shared: Mutex<Shared>,
@@ -37,6 +39,8 @@ struct Shared {
     wanted: Option<Wanted>,
     loading: Option<Loading>,
     stopped: bool,
+    /// Whether `current` has changed.
+    changed: bool,
     /// The last refusal of each release, the newest at the end.
     refused: VecDeque<Refusal>,
     /// The newest at the front.
@@ -123,13 +127,25 @@ impl Activations {
             wanted: None,
             loading: None,
             stopped: false,
+            changed: false,
             refused: VecDeque::new(),
             history: VecDeque::new(),
             stored: None,
             unstored: VecDeque::new(),
         };
         let (shared, changed) = (Mutex::new(shared), Condvar::new());
-        Self { folder, max_bytes, uploads: Arc::new(Semaphore::new(1)), shared, changed }
+        let uploads = Arc::new(Semaphore::new(1));
+        Self { folder, max_bytes, store: None, uploads, shared, changed }
+    }
+
+    /// The same for a folder that is the copy of an object store.
+    pub(crate) fn of_store(self, store: Option<Arc<FollowedStore>>) -> Self {
+        Self { store, ..self }
+    }
+
+    /// The object store of which the folder is a copy, if it is one.
+    pub(crate) fn store(&self) -> Option<&Arc<FollowedStore>> {
+        self.store.as_ref()
     }
 
     /// The folder with `releases`, `artifacts` and `current`.
@@ -198,7 +214,8 @@ impl Activations {
 
     /// For the thread: waits at most `time` for something to do.
     pub(crate) fn next(&self, time: Duration) -> Next {
-        let idle = |shared: &mut Shared| !shared.stopped && shared.wanted.is_none();
+        let idle =
+            |shared: &mut Shared| !shared.stopped && !shared.changed && shared.wanted.is_none();
         let waited = self.changed.wait_timeout_while(self.lock(), time, idle);
         let mut shared = waited.unwrap_or_else(PoisonError::into_inner).0;
         if shared.stopped {
@@ -209,8 +226,17 @@ impl Activations {
                 shared.loading = Some(Loading::now(&wanted.release));
                 Next::Activate(wanted)
             }
-            None => Next::Look,
+            None => {
+                shared.changed = false;
+                Next::Look
+            }
         }
+    }
+
+    /// Lets the thread look at `current` at once.
+    pub(crate) fn look_now(&self) {
+        self.lock().changed = true;
+        self.changed.notify_all();
     }
 
     /// For the thread: waits for `time` and returns whether to continue.

@@ -24,6 +24,7 @@ pub(crate) fn start(state: &web::Data<AppState>) {
     spawn(keep_up(state.clone()));
     spawn(follow_items(state.clone()));
     spawn(follow_generators(state.clone()));
+    spawn(follow_event_stream(state.clone()));
     spawn(tell_when_ready(state.clone()));
 }
 
@@ -84,6 +85,15 @@ async fn follow_generators(state: web::Data<AppState>) {
     let Some(generators) = state.generators.clone() else { return };
     loop {
         generators.look().await;
+        sleep(REFRESH).await;
+    }
+}
+
+/// Follows whether the event stream answers, as long as the server runs.
+async fn follow_event_stream(state: web::Data<AppState>) {
+    let Some(stream) = state.event_stream.clone() else { return };
+    loop {
+        stream.look().await;
         sleep(REFRESH).await;
     }
 }

@@ -51,7 +51,7 @@ rows! {
         "the route has other methods; see `Allow`",
         "use an allowed method";
     CONFLICT = 409 Conflict:
-        "the release is in use, exists already, or another one is being loaded or uploaded",
+        "the release is in use, exists already, another one is being loaded or uploaded, or an object store has the releases",
         "wait, or see `GET /v1/releases`";
     CATALOGUE_CHANGED = 409 CatalogueChanged:
         "the server does not have the release that the request names",
@@ -75,8 +75,8 @@ rows! {
         "the queue is full (answered at once), there are too many connections or large bodies, or the storage does not answer",
         "retry after `Retry-After` seconds";
     EVENT_LOG_FULL = 503 EventLogFull:
-        "a file of the event log, or its disk, is full",
-        "move the file or free space";
+        "a file of the event log, its disk, or the event stream is full",
+        "move the file, free space, or start consumers of the stream";
     STORAGE_FULL = 503 StorageFull:
         "the disk of the database (`--storage`) is full; nothing of the request is stored, except the lines of items that `detail` names",
         "free space";

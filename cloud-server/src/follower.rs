@@ -159,6 +159,9 @@ impl Following {
     }
 
     fn take_up(&mut self, name: &str, caller: &str) -> Outcome {
+        if let Err(reason) = self.fetch(name) {
+            return self.refuse(name, &reason);
+        }
         let loaded = match self.load(name) {
             Ok(Some(recommender)) if recommender.models.are_ready() => recommender,
             stopped @ Ok(_) => {
@@ -187,8 +190,18 @@ impl Following {
         Outcome::Refused(reason.to_owned())
     }
 
-    /// Other servers of the folder, and the next start, use the release that the file names.
+    /// Downloads the release, if the folder is the copy of an object store and does not have it.
+    fn fetch(&self, name: &str) -> Result<(), String> {
+        let Some(store) = self.activations.store() else { return Ok(()) };
+        store.fetch(name).map_err(|error| error.to_string())
+    }
+
+    /// Other servers of the folder or of the object store, and the next start, use the release that
+    /// `current` names.
     fn write_current(&self, name: &str) -> Result<(), String> {
+        if let Some(store) = self.activations.store() {
+            return store.put_in_use(name).map_err(|error| error.to_string());
+        }
         if read_current(&self.current).is_ok_and(|current| current == name) {
             return Ok(());
         }

@@ -45,11 +45,13 @@ mod embedded_texts;
 mod embedder;
 mod error;
 mod error_table;
+mod event_stream;
 mod events;
 mod files;
 mod follower;
 mod generators;
 mod item_ids;
+mod listen;
 mod live_counts;
 mod live_items;
 mod log_fields;
@@ -68,6 +70,7 @@ mod query;
 mod recent;
 mod recommender;
 mod release_folder;
+mod release_store;
 mod releases;
 mod request_id;
 mod request_log;
@@ -93,10 +96,16 @@ pub use access::{
 pub use activations::Activations;
 pub use artifacts::{ArtifactError, ArtifactStore, Release};
 pub use client::{Client, TrustedProxies};
-pub use config::{Args, ConfigError, Limits, LogFormat, OptionsError, UnknownVariable};
+pub use config::{
+    Args, ConfigError, Limits, LogFormat, OptionsError, ReleasePlace, UnknownVariable,
+};
 pub use connection::ConnectionLimits;
 pub use embedder::EmbedderError;
 pub use error::ApiError;
+pub use event_stream::{
+    ConsumeCommand, ConsumeError, EventStream, EventStreamError, EventStreamUrl,
+    EventStreamUrlError,
+};
 pub use events::{EventLog, EventLogError};
 pub use generators::{GeneratorUrl, GeneratorUrlError, Generators};
 pub use log_writer::LogWriter;

@@ -11,8 +11,8 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use cloud_server::{
-    Args, ConfigError, KeysCommand, LogFormat, LogWriter, ReleasesCommand, Shutdown,
-    StorageCommand, TrialCommand, UnknownVariable,
+    Args, ConfigError, ConsumeCommand, KeysCommand, LogFormat, LogWriter, ReleasesCommand,
+    Shutdown, StorageCommand, TrialCommand, UnknownVariable,
 };
 
 /// Exit status of a server that could not start.
@@ -41,6 +41,9 @@ fn main() -> ExitCode {
     if line.get(1).is_some_and(|first| ["export", "backup", "restore"].iter().any(|it| first == it))
     {
         return storage();
+    }
+    if line.get(1).is_some_and(|first| first == "consume") {
+        return consume();
     }
     if line.get(1).is_some_and(|first| TrialCommand::is_named(first)) {
         return try_model();
@@ -133,6 +136,38 @@ fn storage() -> ExitCode {
     }
 }
 
+/// `cloud-server consume`, which has a log as the server does.
+fn consume() -> ExitCode {
+    let ConsumeLine { command: ConsumeLineCommand::Consume(command) } = ConsumeLine::parse();
+    let log = match LogWriter::start(io::stderr(), LOG_CAPACITY) {
+        Ok(log) => log,
+        Err(error) => {
+            report(&format!("cannot create a thread for the log: {error}"));
+            return ExitCode::from(CANNOT_START);
+        }
+    };
+    start_log(&log, command.log_format());
+    let consumed = command.run();
+    log.flush(LOG_PATIENCE);
+    match consumed {
+        Ok(text) => print(&text),
+        Err(error) => refuse(&error),
+    }
+}
+
+/// The command line of `cloud-server consume`.
+#[derive(Parser)]
+#[command(name = "cloud-server")]
+struct ConsumeLine {
+    #[command(subcommand)]
+    command: ConsumeLineCommand,
+}
+
+#[derive(Subcommand)]
+enum ConsumeLineCommand {
+    Consume(ConsumeCommand),
+}
+
 /// The command line of the commands on the storage.
 #[derive(Parser)]
 #[command(name = "cloud-server")]
@@ -146,6 +181,7 @@ fn manual() -> ExitCode {
     let ManualLine { command: ManualLineCommand::Manual { share } } = ManualLine::parse();
     let command = KeysLineCommand::augment_subcommands(Args::with_environment());
     let command = ReleasesLineCommand::augment_subcommands(command);
+    let command = ConsumeLineCommand::augment_subcommands(command);
     let command = StorageCommand::augment_subcommands(command)
         .subcommand_required(false)
         .arg_required_else_help(false);

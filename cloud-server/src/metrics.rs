@@ -73,6 +73,16 @@ struct FileLabel {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StreamLabel {
+    stream: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StoreLabel {
+    store: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReleaseLabel {
     release: String,
 }
@@ -101,6 +111,9 @@ pub(crate) struct Metrics {
     event_log_max_bytes: Number,
     release: Family<ReleaseLabel, Number>,
     release_refusals: Counter<u64, AtomicU64>,
+    release_store: Family<StoreLabel, Number>,
+    event_stream: Family<StreamLabel, Number>,
+    event_stream_messages: Family<StreamLabel, Number>,
     log_lines_dropped: Counter<u64, AtomicU64>,
 }
 
@@ -113,6 +126,11 @@ pub(crate) struct Snapshot {
     pub(crate) event_log: Option<([(&'static str, u64); 3], u64)>,
     pub(crate) release: String,
     pub(crate) release_refusals: u64,
+    /// Address of the object store of releases and whether it answers, if there is one.
+    pub(crate) release_store: Option<(String, bool)>,
+    /// Address of the event stream, whether it answers, and number of messages that wait for a
+    /// consumer, if there is one.
+    pub(crate) event_stream: Option<(String, bool, u64)>,
     pub(crate) log_lines_dropped: u64,
 }
 
@@ -149,6 +167,9 @@ impl Default for Metrics {
             event_log_max_bytes: Number::default(),
             release: Family::default(),
             release_refusals: Counter::default(),
+            release_store: Family::default(),
+            event_stream: Family::default(),
+            event_stream_messages: Family::default(),
             log_lines_dropped: Counter::default(),
         };
         metrics.register();
@@ -233,6 +254,21 @@ impl Metrics {
             "release_refusals",
             "Attempts to use a new release that failed",
             self.release_refusals.clone(),
+        );
+        registry.register(
+            "release_store_ready",
+            "1 if the object store of releases has answered the last request",
+            self.release_store.clone(),
+        );
+        registry.register(
+            "event_stream_ready",
+            "1 if the event stream answers",
+            self.event_stream.clone(),
+        );
+        registry.register(
+            "event_stream_messages",
+            "Messages of the event stream that no consumer has stored",
+            self.event_stream_messages.clone(),
         );
         registry.register(
             "log_lines_dropped",
@@ -328,6 +364,15 @@ impl Metrics {
         self.release_refusals
             .inner()
             .store(now.release_refusals, std::sync::atomic::Ordering::Relaxed);
+        if let Some((store, answers)) = &now.release_store {
+            let label = StoreLabel { store: store.clone() };
+            self.release_store.get_or_create(&label).set(i64::from(*answers));
+        }
+        if let Some((stream, answers, waiting)) = &now.event_stream {
+            let label = StreamLabel { stream: stream.clone() };
+            self.event_stream.get_or_create(&label).set(i64::from(*answers));
+            self.event_stream_messages.get_or_create(&label).set(number(*waiting as usize));
+        }
         self.log_lines_dropped
             .inner()
             .store(now.log_lines_dropped, std::sync::atomic::Ordering::Relaxed);

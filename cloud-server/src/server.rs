@@ -1,7 +1,7 @@
 //! The life of the server: checks, start, reload and shutdown.
 
 use std::{
-    io::{self, Write},
+    io,
     net::{IpAddr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     sync::Arc,
@@ -13,9 +13,9 @@ use actix_web::{
     rt::{System, time::sleep},
     web,
 };
-use tandem_dataset::files::FileDraft;
 use tandem_generator::LoadOptions;
 use tandem_protocol::ItemId;
+use tandem_release_store::ReleaseStoreError;
 use tandem_storage::Storage;
 
 use crate::{
@@ -25,12 +25,15 @@ use crate::{
     client::TrustedProxies,
     config::{Args, CLIENT_SCRIPT},
     embedder::Embedder,
+    event_stream::EventStream,
     events::EventLog,
     follower::Follower,
     generators::Generators,
+    listen::{connections, listen, write_port},
     new_items::NewItems,
     recommender::Recommender,
     release_folder::{ListMaker, ModelOptions, Parts, read_source},
+    release_store::{FollowedStore, StoreFollower},
     serve::{ServerHandle, serve},
     signals::{HangUps, Signal, Signals},
     start_error::StartError,
@@ -51,11 +54,6 @@ const REFUSAL_TIME: Duration = Duration::from_millis(500);
 const GRACE: Duration = Duration::from_millis(100);
 /// Time between two looks at what is waited for.
 const POLL: Duration = Duration::from_millis(10);
-/// Connections that may wait to be accepted (`listen` backlog); the system may limit it.
-const BACKLOG: i32 = 4096;
-/// Files that are open beside those of connections.
-const OTHER_FILES: u64 = 256;
-
 /// How [`run`] ended. It decides how the caller has to end the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shutdown {
@@ -88,8 +86,11 @@ struct Prepared {
     embedder: Option<Embedder>,
     /// Folder of releases and name of the release, if the parts are from such a folder.
     release: Option<(PathBuf, String)>,
+    /// The object store whose copy that folder is, if it is one.
+    release_store: Option<Arc<FollowedStore>>,
     events: Option<Arc<EventLog>>,
     storage: Option<Storage>,
+    event_stream: Option<Arc<EventStream>>,
     access: AccessControl,
 }
 
@@ -103,7 +104,7 @@ pub fn check(args: &Args) -> Result<(), StartError> {
     if let Some(address) = args.host.parse::<IpAddr>().ok().filter(|it| !it.is_loopback()) {
         check_protection(SocketAddr::new(address, args.port), args)?;
     }
-    let Prepared { parts, storage, .. } = prepare(args)?;
+    let Prepared { parts, storage, .. } = prepare(args, Purpose::Check)?;
     let tried = try_models(&parts, args);
     if let Some(storage) = &storage {
         close(storage);
@@ -132,13 +133,11 @@ fn check_protection(address: SocketAddr, args: &Args) -> Result<(), StartError> 
 pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, StartFailure> {
     let system = System::new();
     let hang_ups = system.block_on(async { HangUps::wait_for() }).map_err(StartError::from)?;
-    let Prepared { parts, embedder, release, events, storage, access } = prepare(args)?;
+    let Prepared { parts, embedder, release, release_store, events, storage, event_stream, access } =
+        prepare(args, Purpose::Start)?;
     try_models(&parts, args)?;
     let mut limits = args.limits();
-    limits.connections.total = connections_within(
-        raise_file_limit(args.max_connections as u64 + OTHER_FILES),
-        args.max_connections,
-    );
+    limits.connections.total = connections(args.max_connections);
     let (listener, address) = listen(&args.host, args.port)?;
     check_protection(address, args)?;
     if !address.ip().is_loopback() && args.keys.is_none() {
@@ -169,7 +168,7 @@ pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, S
     state.admin = !args.no_admin;
     let max_bytes = args.release_max_bytes();
     let activations = release.map(|(folder, name)| Activations::new(folder, name, max_bytes));
-    let activations = activations.map(Arc::new);
+    let activations = activations.map(|it| Arc::new(it.of_store(release_store.clone())));
     state.releases.clone_from(&activations);
     let traces = args.otlp_endpoint.as_ref();
     let traces = traces.map(|endpoint| Traces::start(endpoint, args.otlp_sample)).transpose();
@@ -180,6 +179,7 @@ pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, S
     state.events = events;
     state.storage = storage;
     state.store_events = args.store_events;
+    state.event_stream = event_stream;
     if let Some(storage) = &state.storage {
         // Before the first list, so that none has an item that must not be recommended, and before
         // events are counted, so that those of items beside the catalogue are, too.
@@ -199,6 +199,11 @@ pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, S
     let maintenance = maintenance.transpose().map_err(StartError::from)?;
     state.set_access(access);
     let state = web::Data::new(state);
+    let store_follower = release_store.zip(activations.clone());
+    let store_follower = store_follower
+        .map(|(store, it)| StoreFollower::start(store, it, state.clone().into_inner()))
+        .transpose()
+        .map_err(StartError::from)?;
     let follower = activations
         .map(|activations| Follower::start(activations, state.clone().into_inner(), models))
         .transpose()
@@ -216,7 +221,13 @@ pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, S
     if let Some(maintenance) = maintenance {
         maintenance.stop();
     }
+    if let Some(follower) = &store_follower {
+        follower.end_download();
+    }
     let followed = follower.is_none_or(|follower| follower.stop(WORKER_PATIENCE));
+    if let Some(follower) = store_follower {
+        follower.stop(WORKER_PATIENCE);
+    }
     let embedded = new_items.is_none_or(|new_items| new_items.stop(WORKER_PATIENCE));
     let shutdown = if state.recommender().models.stop(WORKER_PATIENCE) && followed && embedded {
         Shutdown::Complete
@@ -358,8 +369,26 @@ fn reload_access(started: &Args, new: &Args, state: &AppState) {
     }
 }
 
-fn prepare(args: &Args) -> Result<Prepared, StartError> {
-    let (parts, release) = read_source(&args.source()?, maker(args))?;
+/// What options and files are read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Start,
+    /// Perhaps beside a server that runs with them.
+    Check,
+}
+
+fn prepare(args: &Args, purpose: Purpose) -> Result<Prepared, StartError> {
+    let source = args.source()?;
+    let patience = Duration::from_secs(args.storage_wait);
+    let release_store = args.release_store();
+    let release_store =
+        release_store.map(|(url, folder)| FollowedStore::open(url, folder, patience).map(Arc::new));
+    let release_store = match release_store.transpose() {
+        // The server's folder has what it uses.
+        Err(ReleaseStoreError::InUse { .. }) if purpose == Purpose::Check => None,
+        opened => opened?,
+    };
+    let (parts, release) = read_source(&source, maker(args))?;
     let embedder =
         args.embedder.as_deref().map(|path| Embedder::open(path, embedder_threads(args)));
     let embedder = embedder.transpose()?;
@@ -373,10 +402,13 @@ fn prepare(args: &Args) -> Result<Prepared, StartError> {
     let events = args.events.as_deref();
     let events =
         events.map(|folder| EventLog::open(folder, args.events_max_bytes())).transpose()?;
-    let patience = Duration::from_secs(args.storage_wait);
     let storage = args.storage.as_ref().map(|it| Storage::open_within(it, patience)).transpose()?;
+    let event_stream = args.event_stream.as_ref();
+    let event_stream =
+        event_stream.map(|it| EventStream::open(it, patience).map(Arc::new)).transpose()?;
     let access = access(args)?;
-    Ok(Prepared { parts, embedder, release, events: events.map(Arc::new), storage, access })
+    let events = events.map(Arc::new);
+    Ok(Prepared { parts, embedder, release, release_store, events, storage, event_stream, access })
 }
 
 fn maker(args: &Args) -> ListMaker {
@@ -395,33 +427,6 @@ fn access(args: &Args) -> Result<AccessControl, StartError> {
     let keys = args.keys.as_deref().map(KeyFile::read).transpose()?;
     let proxies = TrustedProxies::new(args.trusted_proxy.clone());
     Ok(AccessControl::new(keys, args.allow_origin.clone(), proxies, &args.limits().rates))
-}
-
-/// Raises the limit of open files as far as the system allows. Returns the limit, if it is known.
-fn raise_file_limit(wanted: u64) -> Option<u64> {
-    #[cfg(unix)]
-    match rlimit::increase_nofile_limit(wanted) {
-        Ok(limit) => return Some(limit),
-        Err(error) => tracing::warn!(%error, wanted, "could not raise the limit of open files"),
-    }
-    None
-}
-
-/// The number of connections up to `wanted` for which the limit of open files is high enough.
-/// Beyond it the server could neither accept nor refuse a connection.
-fn connections_within(files: Option<u64>, wanted: usize) -> usize {
-    let Some(files) = files else { return wanted };
-    // At least a quarter, if the limit is lower than the number of other files.
-    let possible = files.saturating_sub(OTHER_FILES).max(files / 4).max(1) as usize;
-    if possible < wanted {
-        tracing::warn!(
-            files,
-            wanted,
-            connections = possible,
-            "the system limits open files, so fewer connections are accepted; raise the limit"
-        );
-    }
-    wanted.min(possible)
 }
 
 /// Half of the threads of a language model: lists do not wait for new items.
@@ -453,42 +458,5 @@ fn check_client(path: &Path) -> Result<(), StartError> {
         Ok(())
     } else {
         Err(StartError::Client { path: path.to_owned() })
-    }
-}
-
-fn listen(host: &str, port: u16) -> Result<(TcpListener, SocketAddr), StartError> {
-    let opened = TcpListener::bind((host, port)).and_then(|listener| {
-        // The standard library listens with a backlog of 128; a second `listen` replaces it.
-        socket2::SockRef::from(&listener).listen(BACKLOG)?;
-        let address = listener.local_addr()?;
-        Ok((listener, address))
-    });
-    opened.map_err(|source| match source.kind() {
-        io::ErrorKind::AddrInUse => StartError::PortInUse { host: host.to_owned(), port },
-        _ => StartError::Listen { host: host.to_owned(), port, source },
-    })
-}
-
-/// Writes the port file atomically, so that a reader never sees a partial number.
-fn write_port(path: &Path, port: u16) -> Result<(), StartError> {
-    let write = || {
-        let mut draft = FileDraft::new(path)?;
-        writeln!(draft, "{port}")?;
-        draft.publish()
-    };
-    write().map_err(|source| StartError::PortFile { path: path.to_owned(), source })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn connections_are_limited_by_open_files() {
-        for (files, connections) in
-            [(None, 1000), (Some(5000), 1000), (Some(1024), 768), (Some(300), 75), (Some(1), 1)]
-        {
-            assert_eq!(connections_within(files, 1000), connections, "{files:?}");
-        }
     }
 }

@@ -2,6 +2,7 @@ use std::{io, net::SocketAddr, path::PathBuf};
 
 use tandem_dataset::DatasetError;
 use tandem_generator::GeneratorError;
+use tandem_release_store::ReleaseStoreError;
 use tandem_storage::StorageError;
 
 use crate::storage::ReplayError;
@@ -10,6 +11,7 @@ use crate::{
     artifacts::ArtifactError,
     config::{CLIENT_SCRIPT, OptionsError},
     embedder::EmbedderError,
+    event_stream::EventStreamError,
     events::EventLogError,
     models::ModelsError,
     trial::TrialError,
@@ -31,6 +33,9 @@ pub enum StartError {
         /// What is wrong with it.
         found: &'static str,
     },
+    /// The object store of `--release` has no release to start with.
+    #[error("{0}; see --release")]
+    ReleaseStore(#[from] ReleaseStoreError),
     /// The artefacts cannot be read.
     #[error(transparent)]
     Artifacts(#[from] ArtifactError),
@@ -81,6 +86,9 @@ pub enum StartError {
     /// The event log cannot be written.
     #[error("cannot log events: {0}; give a writable folder with --events")]
     Events(#[from] EventLogError),
+    /// The event stream cannot be used.
+    #[error("{0}; see --event-stream")]
+    EventStream(#[from] EventStreamError),
     /// The storage cannot be used.
     #[error("{0}; see --storage")]
     Storage(#[from] StorageError),

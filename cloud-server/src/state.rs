@@ -18,6 +18,7 @@ use crate::{
     config::Limits,
     connection::Admission,
     content_tags::ContentTags,
+    event_stream::EventStream,
     events::EventLog,
     generators::Generators,
     live_counts::LiveCounts,
@@ -61,6 +62,8 @@ pub struct AppState {
     pub storage: Option<Storage>,
     /// Whether events go to the database.
     pub store_events: bool,
+    /// The stream through which they go, if there is one.
+    pub event_stream: Option<Arc<EventStream>>,
     /// Which items may be recommended, and their fields.
     pub(crate) items: LiveItems,
     /// Entity tags of files of the site.
@@ -102,6 +105,7 @@ impl AppState {
             events: None,
             storage: None,
             store_events: false,
+            event_stream: None,
             items,
             content_tags: Arc::default(),
             bodies: BodyBudget::new(limits.body_memory),

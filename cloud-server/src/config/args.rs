@@ -7,10 +7,11 @@ use clap::{
 use ipnet::IpNet;
 use tandem_storage::{Location, Retention};
 
-use super::Limits;
+use super::{Limits, ReleasePlace};
 use crate::{
     access::Rates,
     connection::ConnectionLimits,
+    event_stream::EventStreamUrl,
     events::MAX_FILE_BYTES,
     generators::GeneratorUrl,
     models::ModelFile,
@@ -37,6 +38,7 @@ const COMMANDS: &str = "\
 Commands, each with its own --help:
   keys      Make, list and revoke keys
   releases  List, upload, activate, roll back and delete the releases of a running server
+  consume   Store the events of an event stream in a database
   export    Write the events of the storage to a file for `tandem import`
   backup    Write the storage to one file
   restore   Read such a file into an empty storage";
@@ -51,9 +53,15 @@ Commands, each with its own --help:
 #[expect(clippy::struct_excessive_bools, reason = "each flag of the command line is one")]
 pub struct Args {
     /// Folder of a recommender written by `tandem quickstart`; a new release of `tandem retrain`
-    /// is used without a restart. Replaces --data, --artifacts and --gguf.
+    /// is used without a restart. Or an object store to which `tandem publish` uploads:
+    /// `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`, `az://CONTAINER/PREFIX` or `file:///FOLDER`, with
+    /// credentials in the environment. Replaces --data, --artifacts and --gguf.
+    #[arg(long, value_name = "DIR|URL", value_parser = Secret::<ReleasePlace>::new(), help_heading = "Input and output")]
+    pub release: Option<ReleasePlace>,
+    /// Folder in which this server keeps the releases of an object store [required with the URL of
+    /// one].
     #[arg(long, value_name = "DIR", help_heading = "Input and output")]
-    pub release: Option<PathBuf>,
+    pub release_cache: Option<PathBuf>,
     /// Maximum size of a release that is uploaded in MiB, 1 to 1048576.
     #[arg(long, value_name = "MIB", default_value_t = RELEASE_MAX_MIB, value_parser = number(1, 1 << 20), help_heading = "Input and output")]
     pub release_max_size: usize,
@@ -79,13 +87,19 @@ pub struct Args {
     /// `postgres://USER:PASSWORD@HOST/DATABASE` [default: none].
     #[arg(long, value_name = "URL", value_parser = Secret::<Location>::new(), hide_env_values = true, help_heading = "Storage")]
     pub storage: Option<Location>,
-    /// Maximum time in seconds to wait at the start for a database that does not answer, 0 to 3600;
-    /// then the start fails.
+    /// Maximum time in seconds to wait at the start for a database, an object store or an event stream
+    /// that does not answer, 0 to 3600; then the start fails.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = RangedU64ValueParser::<u64>::new().range(0..=3_600), help_heading = "Storage")]
     pub storage_wait: u64,
     /// Accept events and store them in the database of --storage instead of files of --events.
     #[arg(long, help_heading = "Storage")]
     pub store_events: bool,
+    /// Stream of NATS `JetStream` to which events are published instead:
+    /// `nats://USER:PASSWORD@HOST:PORT/NAME`, of which user, password, port and name may be left out.
+    /// `cloud-server consume` stores them in the database of --storage; needs --store-events
+    /// [default: events are stored at once].
+    #[arg(long, value_name = "URL", value_parser = Secret::<EventStreamUrl>::new(), hide_env_values = true, help_heading = "Storage")]
+    pub event_stream: Option<EventStreamUrl>,
     /// Remove events of the database after this number of days, 1 to 36500; needs --store-events
     /// [default: keep them].
     #[arg(long, value_name = "DAYS", value_parser = RangedU64ValueParser::<u32>::new().range(1..=36_500), help_heading = "Storage")]

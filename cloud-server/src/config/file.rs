@@ -12,7 +12,9 @@ use tandem_storage::Location;
 use toml::{Table, Value};
 
 use super::{Args, OptionsError};
-use crate::{secrets::toml_reason, shared::RedisUrl, traces::OtlpEndpoint};
+use crate::{
+    event_stream::EventStreamUrl, secrets::toml_reason, shared::RedisUrl, traces::OtlpEndpoint,
+};
 
 /// Options that are not part of a configuration.
 const CONTROL: [&str; 5] = ["config", "print_config", "check", "help", "version"];
@@ -217,6 +219,7 @@ fn shown(id: &str, value: &str) -> String {
             _ => None,
         },
         "redis" => value.parse::<RedisUrl>().ok().map(|url| url.to_string()),
+        "event_stream" => value.parse::<EventStreamUrl>().ok().map(|stream| stream.to_string()),
         "otlp_endpoint" => {
             value.parse::<OtlpEndpoint>().ok().map(|endpoint| endpoint.shown().to_owned())
         }
@@ -237,6 +240,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::config::ReleasePlace;
 
     const REQUIRED: [&str; 7] = ["cloud-server", "--gguf", "g", "--data", "d", "--artifacts", "a"];
 
@@ -253,6 +257,7 @@ mod tests {
     fn a_printed_configuration_has_no_key_and_no_password() {
         let line = "cloud-server --data d --artifacts a --generator http://models \
             --generator-key tdm_secret --storage postgres://anna:tdm_secret@host/shop \
+            --store-events --event-stream nats://anna:tdm_secret@nats \
             --otlp-endpoint http://anna:tdm_secret@collector:4318/v1/traces \
             --redis redis://anna:tdm_secret@cache/1";
         let (_, matches) = load(&line.split_whitespace().collect::<Vec<_>>()).unwrap();
@@ -260,6 +265,7 @@ mod tests {
         for part in [
             "http://models",
             "host:5432/shop",
+            "nats://nats/tandem",
             "http://collector:4318/v1/traces",
             "redis://cache:6379/1",
         ] {
@@ -280,6 +286,7 @@ mod tests {
             ("--generator", "http://u:tdm_secret@models", "http://HOST:PORT"),
             ("--redis", "redis://u:1/tdm_secret@cache", "%2F"),
             ("--redis", "rediss://u:tdm_secret@cache", "TLS"),
+            ("--event-stream", "nats://u:1/tdm_secret@h", "nats://USER:PASSWORD@HOST"),
         ] {
             let error = with(&[option, value]).unwrap_err().to_string();
             assert!(!error.contains("tdm_secret"), "{option} {value}: {error}");
@@ -462,6 +469,9 @@ mod tests {
             (release, ["--redis redis://h --shared-lists-items 5", "--shared-lists"]),
             (release, ["--store-events", "--storage"]),
             (release, ["--keep-events-days 5", "--store-events"]),
+            (release, ["--event-stream nats://n --storage s", "--store-events"]),
+            (release, ["--release-cache c", "URL of an object store"]),
+            ("cloud-server --release s3://shop", ["--queue 4", "--release-cache"]),
             (generator, ["--embedder e --storage s", "--generator"]),
         ] {
             let line = format!("{line} {}", options[0]);
@@ -475,7 +485,7 @@ mod tests {
     fn a_release_and_a_client_may_be_set_in_a_file() {
         let (_folder, path) = file("release = \"shop\"\nclient = \"pkg\"\n");
         let (args, matches) = load(&["cloud-server", "--config", &path]).unwrap();
-        assert_eq!(args.release.as_deref(), Some(Path::new("shop")));
+        assert_eq!(args.release, Some(ReleasePlace::Folder("shop".into())));
         assert_eq!(args.client.as_deref(), Some(Path::new("pkg")));
         assert!(Args::describe(&matches).contains("release = \"shop\"  # file\n"));
         // Options of other sources contradict it as those of the file do.

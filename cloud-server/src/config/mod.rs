@@ -4,6 +4,7 @@ mod args;
 mod changes;
 mod file;
 mod limits;
+mod release_place;
 mod source;
 mod variables;
 
@@ -11,6 +12,7 @@ pub(crate) use args::CLIENT_SCRIPT;
 pub use args::{Args, LogFormat};
 pub use file::ConfigError;
 pub use limits::Limits;
+pub use release_place::ReleasePlace;
 pub use source::OptionsError;
 pub(crate) use source::Source;
 pub use variables::UnknownVariable;

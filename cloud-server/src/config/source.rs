@@ -1,7 +1,9 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use tandem_release_store::StoreUrl;
 
 use super::{
-    Args,
+    Args, ReleasePlace,
     args::{ALL_TRACES, RELEASE_MAX_MIB, SHARED_ITEMS},
 };
 use crate::{events::MAX_FILE_BYTES, models::ModelFile};
@@ -11,7 +13,7 @@ use crate::{events::MAX_FILE_BYTES, models::ModelFile};
 pub(crate) enum Source {
     /// Dataset folder, artefact folder, language models and ranking signals of the first one.
     Files { data: PathBuf, artifacts: PathBuf, gguf: Vec<ModelFile>, signals: Option<PathBuf> },
-    /// A folder of `tandem quickstart`: `releases/<name>/` with `data/`, `language-model.gguf`
+    /// A folder of `tandem quickstart`, or the copy of an object store: `releases/<name>/` with `data/`, `language-model.gguf`
     /// and a file `artifacts` that names a folder of `artifacts/`; `current` names the release
     /// in use.
     Release(PathBuf),
@@ -54,6 +56,11 @@ pub enum OptionsError {
     },
 }
 
+const STORE_NEEDS_CACHE: OptionsError = OptionsError::Needs {
+    one: "--release with the URL of an object store",
+    other: "--release-cache",
+};
+
 impl Args {
     /// Where the parts come from.
     ///
@@ -70,7 +77,11 @@ impl Args {
         if has_generators && !gguf.is_empty() {
             return Err(OptionsError::Both { one: "--generator", other: "--gguf" });
         }
-        if let Some(folder) = release {
+        if let Some(place) = release {
+            let folder = match place {
+                ReleasePlace::Folder(folder) => folder.clone(),
+                ReleasePlace::Store(_) => self.release_cache.clone().ok_or(STORE_NEEDS_CACHE)?,
+            };
             let in_release = [
                 ("--data", "a dataset", data.is_some()),
                 ("--artifacts", "artefacts", artifacts.is_some()),
@@ -79,7 +90,7 @@ impl Args {
             ];
             return match in_release.into_iter().find(|(.., is_set)| *is_set) {
                 Some((other, part, _)) => Err(OptionsError::InRelease { other, part }),
-                None => Ok(Source::Release(folder.clone())),
+                None => Ok(Source::Release(folder)),
             };
         }
         match (data, artifacts) {
@@ -97,6 +108,14 @@ impl Args {
                 let missing: Vec<_> = missing.map(|(name, _)| name).collect();
                 Err(OptionsError::Missing { missing: missing.join(", ") })
             }
+        }
+    }
+
+    /// The object store of `--release` and the folder of its copy, if the releases are in one.
+    pub(crate) fn release_store(&self) -> Option<(&StoreUrl, &Path)> {
+        match (&self.release, &self.release_cache) {
+            (Some(ReleasePlace::Store(url)), Some(folder)) => Some((url, folder)),
+            _ => None,
         }
     }
 
@@ -129,6 +148,12 @@ impl Args {
                 self.release.is_some(),
             ),
             (
+                "--release-cache",
+                self.release_cache.is_some(),
+                "--release with the URL of an object store",
+                matches!(self.release, Some(ReleasePlace::Store(_))),
+            ),
+            (
                 "--otlp-sample",
                 self.otlp_sample != ALL_TRACES,
                 "--otlp-endpoint",
@@ -148,6 +173,7 @@ impl Args {
                 self.shared_lists.is_some(),
             ),
             ("--store-events", self.store_events, "--storage", self.storage.is_some()),
+            ("--event-stream", self.event_stream.is_some(), "--store-events", self.store_events),
             ("--embedder", self.embedder.is_some(), "--storage", self.storage.is_some()),
             (
                 "--keep-events-days",

@@ -1,5 +1,6 @@
 //! The event log: append-only files of JSON lines.
 
+mod check;
 mod device_time;
 mod file;
 mod known;
@@ -21,6 +22,7 @@ use tandem_dataset::event_log::{self, DISAGREEMENTS, INTERACTIONS, LOCK, SIGNALS
 use tandem_protocol::{EventKind, ItemId, LoggedEvent};
 use tandem_storage::StoredEvent;
 
+pub(crate) use check::{MAX_EVENTS, MAX_ID, MAX_ITEM, is_id, is_item};
 pub(crate) use device_time::plausible;
 use file::LogFile;
 use known::{KnownEvents, Tail};

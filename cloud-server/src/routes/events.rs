@@ -12,19 +12,17 @@ use crate::{
     background::follow_events,
     body::JsonBody,
     error::ApiError,
-    events::{EventLog, EventLogError, is_interaction, plausible},
+    event_stream::{EventMessage, EventStream, EventStreamError},
+    events::{
+        EventLog, EventLogError, MAX_EVENTS, MAX_ID, MAX_ITEM, is_id, is_interaction, is_item,
+        plausible,
+    },
     files::blocking,
     live_counts::Recount,
     state::AppState,
     storage::{EventSink, refusal},
 };
 
-/// Maximum length of a session id or an event id in bytes.
-const MAX_ID: usize = 64;
-/// Maximum length of an item id in bytes.
-const MAX_ITEM: usize = 256;
-/// Maximum number of events in one request.
-const MAX_EVENTS: usize = 500;
 /// Maximum time that the removal of a visitor waits until events are counted anew.
 const ERASING: Duration = Duration::from_secs(10);
 /// Maximum time that a request waits until its stored events are counted.
@@ -77,7 +75,10 @@ pub(crate) async fn events(
     }
     let sent = events.len();
     state.access().charge_events(&caller, sent, state.shared.as_ref()).await?;
-    let written = append(&state, sink, session, events).await;
+    let written = match state.event_stream.as_deref() {
+        Some(stream) => publish(&state, stream, session, events).await,
+        None => append(&state, sink, session, events).await,
+    };
     let (accepted, unknown) = written.inspect_err(|_| state.metrics.events_refused(sent))?;
     let response = EventsResponse { accepted, repeated: sent - accepted, unknown };
     state.metrics.events(&response);
@@ -119,6 +120,41 @@ async fn append(
             let new: Vec<&LoggedEvent> =
                 stored.new.iter().filter_map(|&at| events.get(at)).collect();
             Ok((new.len(), unknown(state, &new)))
+        }
+    }
+}
+
+/// Publishes the events; they are counted when a consumer has stored them. Returns as [`append`], with
+/// all events as new unless the same request was published shortly before.
+async fn publish(
+    state: &web::Data<AppState>,
+    stream: &EventStream,
+    session: String,
+    events: Vec<LoggedEvent>,
+) -> Result<(usize, usize), ApiError> {
+    if events.is_empty() {
+        return Ok((0, 0));
+    }
+    let message = EventMessage { session, events };
+    if stream.publish(&message).await.map_err(|error| stream_refusal(&error))? {
+        return Ok((0, 0));
+    }
+    let events: Vec<&LoggedEvent> = message.events.iter().collect();
+    Ok((events.len(), unknown(state, &events)))
+}
+
+/// The answer to a request that the event stream did not serve.
+fn stream_refusal(error: &EventStreamError) -> ApiError {
+    match error {
+        // The log says so when the outage begins.
+        EventStreamError::Unavailable { .. } => ApiError::StorageTimeout,
+        EventStreamError::Full { .. } => {
+            tracing::error!(%error, "the event stream refused events");
+            ApiError::EventLogFull
+        }
+        EventStreamError::Refused { .. } => {
+            tracing::error!(%error, "the event stream refused events");
+            ApiError::Internal
         }
     }
 }
@@ -222,7 +258,15 @@ pub(crate) async fn forget(
             forgotten.map_err(|_| ApiError::Internal)?.map_err(|error| log_refusal(&error))?
         }
         EventSink::Storage(storage) => {
-            let removed = storage.forget_user(&name).await.map_err(|error| refusal(&error))?;
+            let removed = match state.event_stream.as_deref() {
+                Some(stream) => {
+                    // Those in the stream are not stored later, either.
+                    let end = stream.end().await.map_err(|error| stream_refusal(&error))?;
+                    storage.forget_streamed_user(&name, end).await
+                }
+                None => storage.forget_user(&name).await,
+            };
+            let removed = removed.map_err(|error| refusal(&error))?;
             let (shared, of) = (state.clone().into_inner(), storage.clone());
             // Runs on if the caller does not wait.
             let erasing = storage.run(async move { follow_events(&shared, &of).await });
@@ -294,8 +338,7 @@ pub(crate) async fn disagreements(
 
 /// Items are checked here because unknown ones are logged, too.
 fn check_item(field: &str, item: &ItemId) -> Result<(), ApiError> {
-    let text = item.as_str();
-    if !text.trim().is_empty() && text.len() <= MAX_ITEM && !text.chars().any(char::is_control) {
+    if is_item(item) {
         return Ok(());
     }
     Err(ApiError::InvalidField {
@@ -305,8 +348,7 @@ fn check_item(field: &str, item: &ItemId) -> Result<(), ApiError> {
 }
 
 fn check_id(field: &str, id: &str) -> Result<(), ApiError> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    if !id.is_empty() && id.len() <= MAX_ID && id.chars().all(plain) {
+    if is_id(id) {
         return Ok(());
     }
     Err(ApiError::InvalidField {

@@ -17,7 +17,7 @@ pub(crate) async fn livez() -> impl Responder {
 /// not shutting down.
 ///
 /// With `--storage` the field `storage` says whether the database is `ready` or `unavailable`: lists go
-/// on while it does not answer. 503 if its file or tables were removed, which does not end by itself.
+/// on while it does not answer. The field `event_stream` says the same of `--event-stream`. 503 if its file or tables were removed, which does not end by itself.
 #[utoipa::path(
     get, path = "/readyz", tag = "operation",
     responses(
@@ -41,6 +41,10 @@ pub(crate) async fn readyz(state: web::Data<AppState>) -> Result<impl Responder,
             // It may answer soon, and lists go on.
             Err(_) => "unavailable".into(),
         };
+    }
+    if let Some(stream) = &state.event_stream {
+        // Lists go on.
+        body["event_stream"] = if stream.answers() { "ready" } else { "unavailable" }.into();
     }
     Ok(uncached(&body))
 }

@@ -32,12 +32,18 @@ pub(crate) async fn metrics(state: web::Data<AppState>) -> Result<HttpResponse, 
         .models
         .iter()
         .map(|model| (model.name.clone(), model.worker.queued(), model.worker.engine().is_some()));
+    let release_store = state.releases.as_ref().and_then(|releases| releases.store());
     let text = state.metrics.text(&Snapshot {
         models: models.collect(),
         connections: state.connections.open(),
         event_log,
         release: recommender.artifacts.current().hash().to_owned(),
         release_refusals: release_refusals + state.recommender.refusals(),
+        release_store: release_store.map(|store| (store.url().to_string(), store.answers())),
+        event_stream: state
+            .event_stream
+            .as_ref()
+            .map(|stream| (stream.url().to_string(), stream.answers(), stream.waiting())),
         log_lines_dropped: lines_dropped(),
     });
     let text = text.map_err(|_| ApiError::Internal)?;

@@ -10,6 +10,7 @@ use actix_web::{
 };
 use serde::Serialize;
 use tandem_protocol::Problem;
+use tandem_release_store::ReleaseStoreError;
 use tandem_storage::Activation;
 use tokio::sync::{TryAcquireError, mpsc};
 
@@ -223,7 +224,7 @@ async fn put_in_use(
     responses(
         (status = 201, description = "It is in the folder"),
         (status = 404, description = "The server has no folder of releases", body = Problem),
-        (status = 409, description = "It exists, or another upload is running", body = Problem),
+        (status = 409, description = "It exists, another upload is running, or the releases are in an object store", body = Problem),
         (status = 413, description = "It is larger than --release-max-size", body = Problem),
         (status = 422, description = "The upload is no release that can be used", body = Problem),
         (status = 503, description = "The disk is full", body = Problem),
@@ -238,6 +239,7 @@ pub(crate) async fn upload(
 ) -> Result<HttpResponse, ApiError> {
     let releases = folder(&state)?;
     let name = checked(name)?;
+    check_own_folder(&releases)?;
     check_encoding(http.headers())?;
     let limit = releases.max_bytes();
     let length = http.headers().get(header::CONTENT_LENGTH);
@@ -322,7 +324,7 @@ async fn forward(
     responses(
         (status = 204, description = "Deleted"),
         (status = 404, description = "No such release", body = Problem),
-        (status = 409, description = "It is in use or being loaded", body = Problem),
+        (status = 409, description = "It is in use or being loaded, or the releases are in an object store", body = Problem),
     ),
     security(("key" = [])),
 )]
@@ -332,6 +334,7 @@ pub(crate) async fn delete(
 ) -> Result<HttpResponse, ApiError> {
     let releases = folder(&state)?;
     let name = checked(name)?;
+    check_own_folder(&releases)?;
     check_exists(&releases, &name).await?;
     let place = alone(&releases)?;
     let deleted = name.clone();
@@ -397,12 +400,33 @@ fn checked(name: web::Path<String>) -> Result<String, ApiError> {
     })
 }
 
+/// Refuses uploads and deletions in the copy of an object store: other servers would not see them.
+fn check_own_folder(releases: &Activations) -> Result<(), ApiError> {
+    let Some(store) = releases.store() else { return Ok(()) };
+    let url = store.url();
+    let detail = format!(
+        "the releases of this server are in {url}; upload with `tandem publish --to {url}`, and remove older ones with its option --keep"
+    );
+    Err(ApiError::Conflict { detail })
+}
+
 async fn check_exists(releases: &Activations, name: &str) -> Result<(), ApiError> {
     let (path, wanted) = (releases.folder().to_owned(), name.to_owned());
-    if blocking(move || exists(&path, &wanted)).await? {
+    let store = releases.store().cloned();
+    let exists = blocking(move || match store {
+        Some(store) => store.has(&wanted),
+        None => Ok(exists(&path, &wanted)),
+    });
+    if exists.await?.map_err(|error| store_refusal(&error))? {
         return Ok(());
     }
     Err(ApiError::ReleaseNotFound { release: name.to_owned() })
+}
+
+/// The answer to a request that the object store did not serve; its reason goes to the log.
+fn store_refusal(error: &ReleaseStoreError) -> ApiError {
+    tracing::error!(%error, "the object store refused a request");
+    if error.is_temporary() { ApiError::StorageTimeout } else { ApiError::Internal }
 }
 
 fn exists_already(name: &str) -> ApiError {

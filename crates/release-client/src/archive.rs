@@ -83,6 +83,12 @@ impl Archive {
         entries.map(|entry| BLOCK + entry.bytes.next_multiple_of(BLOCK)).sum::<u64>() + END
     }
 
+    /// Path in the archive, file and size in bytes of each file.
+    pub fn files(&self) -> impl Iterator<Item = (&str, &Path, u64)> {
+        let entries = self.entries.iter();
+        entries.map(|entry| (entry.name.as_str(), entry.path.as_path(), entry.bytes))
+    }
+
     /// The stream. A file that is shorter than it was fails.
     #[must_use]
     pub fn reader(&self) -> impl Read + use<> {

@@ -48,13 +48,26 @@ struct Waiting {
 
 /// An event as the query reads it.
 #[derive(Serialize)]
-struct Row<'a> {
+pub(crate) struct Row<'a> {
     session: &'a str,
     id: &'a str,
     kind: EventKind,
     item: &'a str,
     at: i64,
     recommendation: Option<&'a str>,
+}
+
+impl<'a> Row<'a> {
+    pub(crate) fn new(session: &'a str, event: &'a LoggedEvent) -> Self {
+        Self {
+            session,
+            id: &event.id,
+            kind: event.kind,
+            item: event.item.as_str(),
+            at: i64::try_from(event.at).unwrap_or(i64::MAX),
+            recommendation: event.recommendation.as_deref(),
+        }
+    }
 }
 
 impl EventQueue {
@@ -125,21 +138,27 @@ async fn write(
     group: &[Waiting],
 ) -> Result<Vec<AppendedEvents>, StorageError> {
     database.check()?;
-    let rows = group.iter().flat_map(|waiting| {
-        waiting.events.iter().map(|event| Row {
-            session: &waiting.session,
-            id: &event.id,
-            kind: event.kind,
-            item: event.item.as_str(),
-            at: i64::try_from(event.at).unwrap_or(i64::MAX),
-            recommendation: event.recommendation.as_deref(),
-        })
+    let rows = group
+        .iter()
+        .flat_map(|waiting| waiting.events.iter().map(|event| Row::new(&waiting.session, event)));
+    let json = json(&rows.collect::<Vec<_>>())?;
+    let new: Vec<NewEvent> = with_writer!(database, connection => {
+        sqlx::query_as(insert(database)).bind(&json).bind(now()).fetch_all(connection).await?
     });
-    let rows: Vec<Row<'_>> = rows.collect();
-    let json = serde_json::to_string(&rows).map_err(|error| StorageError::Unavailable {
+    Ok(divide(group, &new))
+}
+
+/// The text of a parameter with many values.
+pub(crate) fn json(value: &impl Serialize) -> Result<String, StorageError> {
+    serde_json::to_string(value).map_err(|error| StorageError::Unavailable {
         reason: format!("the events cannot be written as JSON: {error}"),
-    })?;
-    let insert = database.sql(
+    })
+}
+
+/// Stores the events of a JSON array of [`Row`]s that are new, and returns [`NewEvent`]s. The second
+/// parameter is the time.
+pub(crate) fn insert(database: &Database) -> &'static str {
+    database.sql(
         "INSERT INTO events (session, id, kind, item, at, received, recommendation) \
          SELECT value ->> 'session', value ->> 'id', value ->> 'kind', value ->> 'item', \
          value ->> 'at', $2, value ->> 'recommendation' FROM json_each($1) \
@@ -148,15 +167,11 @@ async fn write(
          SELECT session, id, kind, item, at, $2, recommendation FROM json_to_recordset($1::json) \
          AS x (session text, id text, kind text, item text, at bigint, recommendation text) \
          ON CONFLICT (session, id) DO NOTHING RETURNING session, id, number",
-    );
-    let new: Vec<NewEvent> = with_writer!(database, connection => {
-        sqlx::query_as(insert).bind(&json).bind(now()).fetch_all(connection).await?
-    });
-    Ok(divide(group, &new))
+    )
 }
 
 /// Session, id and number of an event that is new.
-type NewEvent = (String, String, i64);
+pub(crate) type NewEvent = (String, String, i64);
 
 /// Assigns the new events to the requests: an event of two requests to the earlier one.
 fn divide(group: &[Waiting], new: &[NewEvent]) -> Vec<AppendedEvents> {

@@ -5,7 +5,7 @@
 //!
 //! | module | contents |
 //! |---|---|
-//! | `events` | events, each once per session and id; written in groups; disagreements |
+//! | `events` | events, each once per session and id; written in groups, also from a stream; disagreements |
 //! | `items` | items: upsert, availability, deletion, list, text search, changes since a revision |
 //! | `users` | export and removal of a visitor |
 //! | `retention` | removal of old events by days and bytes, and compaction |
@@ -52,7 +52,9 @@ pub use activations::Activation;
 pub use backup::{BackupError, BackupSummary, check_backup};
 pub use error::StorageError;
 pub use event_queue::AppendedEvents;
-pub use events::{EventCounts, EventPage, EventPosition, NewEvents, StoredEvent};
+pub use events::{
+    EventCounts, EventPage, EventPosition, NewEvents, StoredEvent, StreamPosition, StreamedEvents,
+};
 pub use items::{
     AttributeValue, Availability, ChangedItem, Changes, ChangesRead, ItemError, ItemQuery, NewItem,
     SearchWords, StoredItem, Upserted, serialize_optional_number,

@@ -3,10 +3,10 @@
 use tandem_dataset::files::sha256_hex;
 
 use crate::{
-    Storage, StorageError, StoredEvent,
+    Storage, StorageError, StoredEvent, StreamPosition,
     clock::now,
     database::{constant, with_reader, with_writer},
-    events::{COLUMNS, EventRow, event},
+    events::{COLUMNS, EventRow, LOCK, erased, event, signed},
 };
 
 impl Storage {
@@ -33,9 +33,29 @@ impl Storage {
     /// # Errors
     /// See [`StorageError`].
     pub async fn forget_user(&self, session: &str) -> Result<u64, StorageError> {
-        let session = session.to_owned();
+        self.forget(session.to_owned(), None).await
+    }
+
+    /// `stream` is the place up to which a stream may have events of the visitor.
+    pub(crate) async fn forget(
+        &self,
+        session: String,
+        stream: Option<StreamPosition>,
+    ) -> Result<u64, StorageError> {
         self.short(move |database| async move {
+            let lock = database.sql("SELECT 1", LOCK);
             let removed = with_writer!(&database, connection => {
+                sqlx::query(lock).execute(&mut *connection).await?;
+                if let Some(StreamPosition { stream, sequence }) = stream {
+                    sqlx::query(
+                        "INSERT INTO counters (name, value) VALUES ($1, $2) \
+                         ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                    )
+                    .bind(erased(stream, &session))
+                    .bind(signed(sequence))
+                    .execute(&mut *connection)
+                    .await?;
+                }
                 let removed = sqlx::query("DELETE FROM events WHERE session = $1")
                     .bind(&session)
                     .execute(&mut *connection)

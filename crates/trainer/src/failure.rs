@@ -5,6 +5,7 @@ use tandem_evaluation::EvaluationError;
 use tandem_generator::{GeneratorError, gguf::GgufError};
 use tandem_model::ModelError;
 use tandem_release_client::ReleaseClientError;
+use tandem_release_store::ReleaseStoreError;
 use tandem_training::TrainingError;
 
 /// Unusable input; the text says what was expected, what was found and what to do.
@@ -28,6 +29,7 @@ pub(crate) fn exit_status(error: &anyhow::Error) -> u8 {
             || cause.downcast_ref().is_some_and(GeneratorError::blames_input)
             || cause.downcast_ref().is_some_and(GgufError::blames_input)
             || cause.downcast_ref().is_some_and(ReleaseClientError::blames_input)
+            || cause.downcast_ref().is_some_and(ReleaseStoreError::blames_input)
             || cause.downcast_ref().is_some_and(|model| !matches!(model, ModelError::Device(_)))
     });
     if bad_input { 2 } else { 1 }

@@ -31,7 +31,7 @@ const RESTRICTED: [&str; 10] = [
     "web-sys",
 ];
 
-const RULES: [Rule; 17] = [
+const RULES: [Rule; 18] = [
     Rule { package: "tandem-capacity", workspace: &[], external: &[] },
     Rule { package: "tandem-manual", workspace: &[], external: &[] },
     Rule { package: "tandem-fuzzing", workspace: &[], external: &[] },
@@ -43,6 +43,8 @@ const RULES: [Rule; 17] = [
         workspace: &["tandem-protocol", "tandem-dataset"],
         external: &[],
     },
+    // The clients of object stores run on tokio.
+    Rule { package: "tandem-release-store", workspace: &["tandem-dataset"], external: &["tokio"] },
     Rule {
         package: "tandem-storage",
         workspace: &["tandem-protocol", "tandem-dataset"],
@@ -95,6 +97,7 @@ const RULES: [Rule; 17] = [
             "tandem-evaluation",
             "tandem-manual",
             "tandem-release-client",
+            "tandem-release-store",
         ],
         external: &["burn*"],
     },
@@ -112,6 +115,7 @@ const RULES: [Rule; 17] = [
             "tandem-generator",
             "tandem-manual",
             "tandem-release-client",
+            "tandem-release-store",
         ],
         external: &["actix-*", "tokio"],
     },

@@ -2,12 +2,15 @@
 
 mod follow;
 mod read;
+mod stream;
 
 use tandem_protocol::LoggedEvent;
 
 pub use follow::{EventPosition, NewEvents};
 pub(crate) use read::{COLUMNS, EventRow, event, signed};
 pub use read::{EventCounts, EventPage, StoredEvent};
+pub(crate) use stream::{LOCK, erased};
+pub use stream::{StreamPosition, StreamedEvents};
 
 use crate::{AppendedEvents, Storage, StorageError, clock::now, database::with_writer};
 

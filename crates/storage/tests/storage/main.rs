@@ -11,3 +11,4 @@ mod lost;
 mod outage;
 mod proxy;
 mod retention;
+mod stream;

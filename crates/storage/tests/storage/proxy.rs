@@ -24,7 +24,8 @@ struct Faults {
 }
 
 impl Proxy {
-    pub(crate) fn start(target: &'static str) -> Self {
+    pub(crate) fn start(target: impl Into<String>) -> Self {
+        let target = target.into();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let faults = Arc::new(Faults::default());
@@ -35,7 +36,7 @@ impl Proxy {
                 if shared.is_cut.load(Ordering::SeqCst) {
                     continue;
                 }
-                let Ok(server) = TcpStream::connect(target) else { continue };
+                let Ok(server) = TcpStream::connect(&target) else { continue };
                 let pairs =
                     [(client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client)];
                 for (from, to) in pairs {

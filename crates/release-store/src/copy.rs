@@ -1,0 +1,350 @@
+//! The copy of a store on the disk of a server.
+
+use std::{
+    fs::{self, File, TryLockError},
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant, SystemTime},
+};
+
+use tandem_dataset::files::{sha256_hex_of_file, write_atomically};
+
+use crate::{
+    ReleaseStore, ReleaseStoreError,
+    files::{ReleaseFile, is_name},
+    store::CURRENT,
+};
+
+const RELEASES: &str = "releases";
+const ARTIFACTS: &str = "artifacts";
+/// Held as long as a server uses the folder.
+const LOCK: &str = ".lock";
+/// Beginning of the name of a folder with an incomplete release.
+const STAGING: &str = ".download-";
+/// Folder of incomplete files within it.
+const DRAFTS: &str = "drafts";
+/// Number of files that are downloaded at once.
+const AT_ONCE: usize = 8;
+/// Time until a release that could not be downloaded is tried again; it doubles up to the maximum.
+const RETRY: Duration = Duration::from_secs(1);
+const MAX_RETRY: Duration = Duration::from_mins(1);
+/// Time between two attempts at the start.
+const START_RETRY: Duration = Duration::from_millis(500);
+
+/// A folder with the releases of a store that a server needs, in the layout of `tandem quickstart`.
+///
+/// A release appears in `releases/` when all of its files have arrived and were verified. A download
+/// that breaks off continues with the file at which it stopped.
+#[derive(Debug)]
+pub struct LocalCopy {
+    store: ReleaseStore,
+    folder: PathBuf,
+    /// What is known of `current` in the store. Held while `current` of the store and of the folder
+    /// are written, so that both name the same release.
+    seen: Mutex<Seen>,
+    /// One download at a time.
+    downloading: Mutex<()>,
+    stopped: AtomicBool,
+    _lock: File,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    /// The tag of the object whose release is in the folder.
+    tag: Option<String>,
+    /// The release that could not be downloaded.
+    failed: Option<Failed>,
+}
+
+#[derive(Debug)]
+struct Failed {
+    name: String,
+    /// When it is tried again.
+    at: Instant,
+    wait: Duration,
+}
+
+/// What the start found.
+#[derive(Debug)]
+pub enum Start {
+    /// The release of the store is in the folder.
+    Current,
+    /// It is not, for this reason, but the folder has an earlier one.
+    Earlier(ReleaseStoreError),
+}
+
+impl LocalCopy {
+    /// Uses the folder, which is made if it does not exist.
+    ///
+    /// # Errors
+    /// [`ReleaseStoreError::Disk`] or [`ReleaseStoreError::InUse`].
+    pub fn open(store: ReleaseStore, folder: &Path) -> Result<Self, ReleaseStoreError> {
+        fs::create_dir_all(folder.join(RELEASES))
+            .and_then(|()| fs::create_dir_all(folder.join(ARTIFACTS)))
+            .map_err(ReleaseStoreError::disk("make the folder", folder))?;
+        let path = folder.join(LOCK);
+        let lock = File::create(&path).map_err(ReleaseStoreError::disk("write", &path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(ReleaseStoreError::InUse { path: folder.to_owned() });
+            }
+            Err(TryLockError::Error(error)) => {
+                return Err(ReleaseStoreError::disk("lock", &path)(error));
+            }
+        }
+        Ok(Self {
+            store,
+            folder: folder.to_owned(),
+            seen: Mutex::default(),
+            downloading: Mutex::default(),
+            stopped: AtomicBool::new(false),
+            _lock: lock,
+        })
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> &ReleaseStore {
+        &self.store
+    }
+
+    /// Downloads the release in use. Waits for as long as `patience` if the store does not answer and
+    /// the folder has no release; `waiting` is told the reason once.
+    ///
+    /// # Errors
+    /// If there is no release to start with; see [`ReleaseStoreError`].
+    pub fn start(
+        &self,
+        patience: Duration,
+        waiting: impl Fn(&ReleaseStoreError),
+    ) -> Result<Start, ReleaseStoreError> {
+        let until = Instant::now() + patience;
+        let mut is_told = false;
+        loop {
+            let error = match self.follow() {
+                Ok(_) => return Ok(Start::Current),
+                Err(error) => error,
+            };
+            if self.current().is_some_and(|name| self.has(&name)) {
+                return Ok(Start::Earlier(error));
+            }
+            if !error.is_temporary() || Instant::now() >= until {
+                return Err(error);
+            }
+            if !is_told {
+                is_told = true;
+                waiting(&error);
+            }
+            self.lock().failed = None;
+            thread::sleep(START_RETRY);
+        }
+    }
+
+    /// Looks at `current` of the store once, and downloads its release if it is a new one. Returns its
+    /// name if `current` of the folder has changed.
+    ///
+    /// A release that cannot be downloaded is tried again after a while: until then this does nothing.
+    ///
+    /// # Errors
+    /// See [`ReleaseStoreError`]. The folder still names the earlier release.
+    pub fn follow(&self) -> Result<Option<String>, ReleaseStoreError> {
+        loop {
+            let tag = self.lock().tag.clone();
+            let Some(current) = self.store.current(tag.as_deref())? else { return Ok(None) };
+            let failed = |seen: &Seen| {
+                let failed = seen.failed.as_ref().filter(|failed| failed.name == current.name);
+                failed.map(|failed| (failed.at, failed.wait))
+            };
+            let before = failed(&self.lock());
+            if before.is_some_and(|(at, _)| Instant::now() < at) {
+                return Ok(None);
+            }
+            if let Err(error) = self.fetch(&current.name) {
+                let wait = before.map_or(RETRY, |(_, wait)| (wait * 2).min(MAX_RETRY));
+                let at = Instant::now() + wait;
+                self.lock().failed = Some(Failed { name: current.name, at, wait });
+                return Err(error);
+            }
+            let mut seen = self.lock();
+            // Meanwhile another release may have been put in use, here or elsewhere.
+            let now = self.store.current(current.tag.as_deref());
+            let is_unchanged = match now? {
+                None => true,
+                Some(now) => now == current,
+            };
+            if is_unchanged {
+                let changed = self.write_current(&current.name)?;
+                *seen = Seen { tag: current.tag, failed: None };
+                return Ok(changed.then_some(current.name));
+            }
+        }
+    }
+
+    /// Whether the folder has the release.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        is_name(name) && self.folder.join(RELEASES).join(name).is_dir()
+    }
+
+    /// Downloads a release, unless it is in the folder.
+    ///
+    /// # Errors
+    /// See [`ReleaseStoreError`]. What has arrived is used by the next attempt.
+    pub fn fetch(&self, name: &str) -> Result<(), ReleaseStoreError> {
+        let _alone = self.downloading.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.has(name) {
+            return Ok(());
+        }
+        let list = self.store.files(name)?;
+        let staging = self.folder.join(format!("{STAGING}{name}"));
+        let drafts = staging.join(DRAFTS);
+        fs::create_dir_all(&drafts).map_err(ReleaseStoreError::disk("make the folder", &drafts))?;
+        let shared = list.check(name).ok().map(|hash| Path::new(ARTIFACTS).join(hash));
+        let has_shared = shared.as_ref().is_some_and(|it| self.folder.join(it).is_dir());
+        let wanted: Vec<(usize, &ReleaseFile)> = list
+            .files
+            .iter()
+            .enumerate()
+            .filter(|(_, file)| !(has_shared && file.is_artifact()))
+            .filter(|(_, file)| !is_complete(&staging.join(&file.path), file))
+            .collect();
+        let goes_on = || !self.stopped.load(Ordering::Relaxed);
+        self.store.for_each(&wanted, AT_ONCE, async |(number, file)| {
+            if !goes_on() {
+                return Err(ReleaseStoreError::Stopped);
+            }
+            let draft = drafts.join(number.to_string());
+            self.store.download(file, (&draft, &staging.join(&file.path)), &goes_on).await
+        })?;
+        let release = Path::new(RELEASES).join(name);
+        // The release last: whoever finds it finds its artefacts.
+        for part in shared.into_iter().filter(|_| !has_shared).chain([release]) {
+            let target = self.folder.join(&part);
+            fs::rename(staging.join(&part), &target)
+                .map_err(ReleaseStoreError::disk("write", &target))?;
+        }
+        fs::remove_dir_all(&staging).map_err(ReleaseStoreError::disk("remove", &staging))
+    }
+
+    /// Makes every server of the store use a release of the folder.
+    ///
+    /// # Errors
+    /// See [`ReleaseStoreError`]. The store then names the earlier release.
+    pub fn put_in_use(&self, name: &str) -> Result<(), ReleaseStoreError> {
+        let mut seen = self.lock();
+        self.store.activate(name)?;
+        // The next look reads the new tag.
+        *seen = Seen::default();
+        self.write_current(name).map(drop)
+    }
+
+    /// Removes what is not needed any more: all releases but `in_use`, the one that `current` names
+    /// and the one before it, artefacts that none of these has, and what incomplete downloads of
+    /// other releases have left.
+    ///
+    /// # Errors
+    /// [`ReleaseStoreError::Disk`].
+    pub fn remove_older(&self, in_use: &str) -> Result<(), ReleaseStoreError> {
+        let _alone = self.downloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let current = self.current();
+        let is_used = |name: &str| name == in_use || current.as_deref() == Some(name);
+        let mut others = Vec::new();
+        for (name, path) in self.entries(RELEASES)? {
+            if !is_used(&name) {
+                let written = fs::metadata(&path).and_then(|it| it.modified());
+                others.push((written.unwrap_or(SystemTime::UNIX_EPOCH), path));
+            }
+        }
+        others.sort();
+        others.pop();
+        for (_, path) in others {
+            remove(&path)?;
+        }
+        let kept: Vec<String> = self
+            .entries(RELEASES)?
+            .into_iter()
+            .filter_map(|(_, path)| fs::read_to_string(path.join(ARTIFACTS)).ok())
+            .map(|text| text.trim().to_owned())
+            .collect();
+        for (hash, path) in self.entries(ARTIFACTS)? {
+            if !kept.contains(&hash) {
+                remove(&path)?;
+            }
+        }
+        // The one that is tried again continues.
+        let pending = self.lock().failed.as_ref().map(|failed| failed.name.clone());
+        for (name, path) in self.entries("")? {
+            let release = name.strip_prefix(STAGING);
+            if release.is_some_and(|release| pending.as_deref() != Some(release)) {
+                remove(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a download that is going on, and lets none begin.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// The release that `current` of the folder names.
+    fn current(&self) -> Option<String> {
+        let text = fs::read_to_string(self.folder.join(CURRENT)).ok()?;
+        Some(text.trim().to_owned()).filter(|name| is_name(name))
+    }
+
+    /// Returns whether the file has changed.
+    fn write_current(&self, name: &str) -> Result<bool, ReleaseStoreError> {
+        let before = self.current();
+        if before.as_deref() == Some(name) {
+            return Ok(false);
+        }
+        if let Some(before) = before {
+            // Makes it the one before: the newest of those that are not in use.
+            let folder = File::open(self.folder.join(RELEASES).join(before));
+            // It may have been removed by hand.
+            let _ = folder.and_then(|folder| folder.set_modified(SystemTime::now()));
+        }
+        let path = self.folder.join(CURRENT);
+        write_atomically(&path, name.as_bytes())
+            .map_err(ReleaseStoreError::disk("write", &path))?;
+        Ok(true)
+    }
+
+    /// Names and paths of what a folder contains.
+    fn entries(&self, folder: &str) -> Result<Vec<(String, PathBuf)>, ReleaseStoreError> {
+        let path = self.folder.join(folder);
+        let failed = || ReleaseStoreError::disk("read", &path);
+        let entries = fs::read_dir(&path).map_err(failed())?;
+        let named = entries.map(|entry| {
+            entry.map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry.path()))
+        });
+        named.collect::<io::Result<_>>().map_err(failed())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether an earlier attempt has downloaded the file.
+fn is_complete(path: &Path, file: &ReleaseFile) -> bool {
+    fs::metadata(path).is_ok_and(|it| it.len() == file.bytes)
+        && sha256_hex_of_file(path).is_ok_and(|sha256| sha256 == file.sha256)
+}
+
+fn remove(path: &Path) -> Result<(), ReleaseStoreError> {
+    fs::remove_dir_all(path).map_err(ReleaseStoreError::disk("remove", path))
+}

@@ -1,0 +1,40 @@
+//! Releases in an object store: what `tandem publish` uploads, and the copy that each server keeps
+//! on its disk.
+//!
+//! A store is `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`, `az://CONTAINER/PREFIX` or
+//! `file:///FOLDER`. Its layout is that of the folder of `tandem quickstart`, without what only
+//! trainings need, and with one list of files for each release:
+//!
+//! ```text
+//! current                          the name of the release in use
+//! releases/NAME/files.json         all files of the release, with sizes and SHA-256
+//! releases/NAME/…                  dataset without interactions, language model, signals
+//! artifacts/HASH/…                 what devices load
+//! ```
+//!
+//! Objects never change, except `current`. An upload writes the files, then `files.json`, then
+//! `current`, so whoever finds a name finds everything that belongs to it. A copy uses a file only
+//! if its size and SHA-256 are those of `files.json`.
+//!
+//! | module | contents |
+//! |---|---|
+//! | `address` | the URL of a store |
+//! | `store` | the connection, and reading and writing of objects |
+//! | `files` | the list of the files of a release |
+//! | `publish` | uploads, and removal of older releases |
+//! | `copy` | the folder of a server that follows a store |
+//!
+//! Everything blocks; the requests run on a thread of the store.
+
+mod address;
+mod copy;
+mod error;
+mod files;
+mod publish;
+mod store;
+
+pub use address::{StoreUrl, StoreUrlError};
+pub use copy::{LocalCopy, Start};
+pub use error::ReleaseStoreError;
+pub use publish::{LocalFile, Published};
+pub use store::ReleaseStore;
