@@ -10,7 +10,6 @@ use std::{
         atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
     },
     thread,
-    time::Duration,
 };
 
 use async_nats::jetstream::{
@@ -132,7 +131,7 @@ fn consume(stream: &str, storage: &str) -> Command {
 /// A server that publishes events to a stream.
 struct Served {
     server: Process,
-    folder: Folder,
+    _folder: Folder,
     storage: String,
 }
 
@@ -148,7 +147,7 @@ impl Served {
         command.args(["--storage", &storage, "--store-events", "--rate-events", "0"]);
         command.args(["--event-stream", stream]);
         let server = Process::start_with(folder.root.path(), &mut command).ready();
-        Self { server, folder, storage }
+        Self { server, _folder: folder, storage }
     }
 
     fn send(&self, session: &str, ids: &[&str]) -> (u16, Value) {
