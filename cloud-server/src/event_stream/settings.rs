@@ -66,7 +66,6 @@ async fn make(context: &Context, url: &EventStreamUrl) -> Result<Stream<Info>, E
     // Does not change one that another process has made meanwhile.
     context.create_stream(config).await.map_err(|error| match error.kind() {
         CreateStreamErrorKind::JetStream(reason) => by_code(url, &reason),
-        CreateStreamErrorKind::JetStreamUnavailable => unavailable(url, sentence(&error)),
         _ => unavailable(url, sentence(&error)),
     })
 }

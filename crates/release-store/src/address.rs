@@ -1,4 +1,4 @@
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use object_store::path::Path;
 use url::Url;
@@ -14,7 +14,10 @@ use url::Url;
 /// # Ok::<(), tandem_release_store::StoreUrlError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoreUrl {
+pub struct StoreUrl(Arc<Parts>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Parts {
     kind: Kind,
     /// The URL without a slash at its end.
     text: String,
@@ -55,11 +58,11 @@ impl StoreUrl {
     }
 
     pub(crate) fn kind(&self) -> Kind {
-        self.kind
+        self.0.kind
     }
 
     pub(crate) fn prefix(&self) -> &Path {
-        &self.prefix
+        &self.0.prefix
     }
 }
 
@@ -105,13 +108,13 @@ impl FromStr for StoreUrl {
         let prefix = Path::from_url_path(url.path())
             .map_err(|error| refused(&format!("a path that cannot be used ({error})")))?;
         let text = url.as_str().trim_end_matches('/').to_owned();
-        Ok(Self { kind, text, prefix })
+        Ok(Self(Arc::new(Parts { kind, text, prefix })))
     }
 }
 
 impl fmt::Display for StoreUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(&self.0.text)
     }
 }
 

@@ -133,10 +133,7 @@ impl LocalCopy {
         let until = Instant::now() + patience;
         let mut is_told = false;
         loop {
-            let error = match self.follow() {
-                Ok(_) => return Ok(Start::Current),
-                Err(error) => error,
-            };
+            let Err(error) = self.follow() else { return Ok(Start::Current) };
             if self.current().is_some_and(|name| self.has(&name)) {
                 return Ok(Start::Earlier(error));
             }

@@ -324,7 +324,7 @@ impl ReleaseStore {
 
     fn at(&self, path: &str) -> Path {
         let below = path.split('/').filter(|part| !part.is_empty());
-        below.fold(self.url.prefix().clone(), |path, part| path.join(part))
+        below.fold(self.url.prefix().clone(), Path::join)
     }
 
     fn block_on<T>(&self, task: impl Future<Output = T>) -> T {
@@ -370,7 +370,7 @@ impl ReleaseStore {
 
     fn failed(&self, path: &str, error: &Error) -> ReleaseStoreError {
         let store = self.url.clone();
-        let mut reason = reason(error);
+        let reason = reason(error);
         let has_no_bucket = ["NoSuchBucket", "ContainerNotFound", "bucket does not exist"]
             .iter()
             .any(|text| reason.contains(text));
@@ -380,8 +380,8 @@ impl ReleaseStore {
         }
         match error {
             Error::NotFound { .. } if has_no_bucket => {
-                reason = "there is no such bucket; create it, or correct the address".to_owned();
-                ReleaseStoreError::Refused { store, reason }
+                let reason = "there is no such bucket; create it, or correct the address";
+                ReleaseStoreError::Refused { store, reason: reason.to_owned() }
             }
             Error::NotFound { .. } => ReleaseStoreError::Missing { store, object: path.to_owned() },
             Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {

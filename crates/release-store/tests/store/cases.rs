@@ -6,9 +6,11 @@ use tandem_release_store::{LocalCopy, Published, ReleaseStore, ReleaseStoreError
 
 use crate::shop::{FIRST, SECOND, Shop, THIRD, artifacts_of, model_of, names};
 
+type Case = fn(&Shop);
+
 /// All cases, each in a folder of its own below `url`.
 pub(crate) fn all(url: &str) {
-    let cases: [(&str, fn(&Shop)); 7] = [
+    let cases: [(&str, Case); 7] = [
         ("copies", copies_follow_an_upload),
         ("resumed", an_upload_continues_and_sends_a_changed_dataset_again),
         ("broken", an_upload_that_broke_off_is_not_used),

@@ -71,7 +71,7 @@ impl Shop {
     /// Replaces an object by what `change` makes of it, or deletes it.
     pub(crate) fn damage(&self, path: &str, change: impl FnOnce(Vec<u8>) -> Option<Vec<u8>>) {
         let (store, prefix) = self.objects();
-        let at = path.split('/').fold(prefix, |at, part| at.join(part));
+        let at = path.split('/').fold(prefix, object_store::path::Path::join);
         self.runtime.block_on(async {
             let bytes = store.get(&at).await.unwrap().bytes().await.unwrap().to_vec();
             match change(bytes) {
@@ -84,7 +84,7 @@ impl Shop {
     /// Whether an object is in the store.
     pub(crate) fn has(&self, path: &str) -> bool {
         let (store, prefix) = self.objects();
-        let at = path.split('/').fold(prefix, |at, part| at.join(part));
+        let at = path.split('/').fold(prefix, object_store::path::Path::join);
         self.runtime.block_on(async { store.head(&at).await.is_ok() })
     }
 
