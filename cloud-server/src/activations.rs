@@ -12,7 +12,7 @@ use serde::Serialize;
 use tandem_storage::Activation;
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::{clock::now, release_store::FollowedStore};
+use crate::{clock::now, followed_store::FollowedStore};
 
 /// Number of activations and of refused releases that are kept in memory.
 const MAX_KEPT: usize = 50;

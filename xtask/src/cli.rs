@@ -145,6 +145,10 @@ pub(crate) struct TestOptions {
     /// packages of their own.
     #[arg(long, conflicts_with = "no_browser")]
     pub(crate) all_examples: bool,
+    /// Fail if PostgreSQL, Redis or NATS does not answer on this machine, instead of skipping their
+    /// tests.
+    #[arg(long)]
+    pub(crate) services: bool,
 }
 
 /// Options of `tidy`.

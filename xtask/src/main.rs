@@ -29,6 +29,7 @@ mod results;
 mod second_shop;
 mod served;
 mod server;
+mod services;
 mod setup;
 mod site;
 mod soak;

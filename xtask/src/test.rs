@@ -10,7 +10,7 @@ use crate::{
     failure::Failure,
     node,
     progress::say,
-    setup, site, static_site,
+    services, setup, site, static_site,
     tally::Tally,
     wasm::{self, Purpose},
     workspace::Workspace,
@@ -63,6 +63,9 @@ impl Summary {
 
 /// `cargo xtask test`
 pub(crate) fn run(workspace: &Workspace, options: &TestOptions) -> Result<(), Failure> {
+    if options.services {
+        services::require()?;
+    }
     let assets = setup::everything(workspace, !options.no_browser)?;
     let mut summary = Summary::default();
 
@@ -163,12 +166,15 @@ fn in_browser(
 /// Tests all native packages in one call, so that Burn and llama.cpp are compiled once.
 fn rust(workspace: &Workspace, assets: &Assets) -> Result<Tally, Failure> {
     cargo::build_programs(workspace)?;
-    let (output, status) = cargo::native(workspace, "cargo test", "test")
+    let mut tests = cargo::native(workspace, "cargo test", "test")
         .arg("--no-fail-fast")
         .env("TEST_GGUF", assets.language_model(workspace)?)
         .env("TEST_EMBEDDER", assets::embedder(workspace)?)
-        .env("OMP_WAIT_POLICY", "passive")
-        .tee()?;
+        .env("OMP_WAIT_POLICY", "passive");
+    if let Some(program) = services::s3_server(workspace)? {
+        tests = tests.env("MOTO_SERVER", program);
+    }
+    let (output, status) = tests.tee()?;
     Ok(Tally::of_cargo(&output).with_status("cargo test", status))
 }
 

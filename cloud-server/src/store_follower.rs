@@ -3,79 +3,20 @@
 
 use std::{
     io,
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
-use tandem_release_store::{LocalCopy, ReleaseStore, ReleaseStoreError, Start, StoreUrl};
+use tandem_release_store::ReleaseStoreError;
 
-use crate::{activations::Activations, priority::in_background, state::AppState};
+use crate::{
+    activations::Activations, followed_store::FollowedStore, priority::in_background,
+    state::AppState,
+};
 
 /// Time between two looks at `current` of the store.
 const POLL: Duration = Duration::from_secs(1);
-
-/// An object store, its copy on the disk, and whether it answers.
-#[derive(Debug)]
-pub(crate) struct FollowedStore {
-    copy: LocalCopy,
-    answers: AtomicBool,
-}
-
-impl FollowedStore {
-    /// Downloads the release in use into the folder of the copy. If the store does not answer, waits
-    /// for it as long as `patience`, unless the folder has a release to start with.
-    ///
-    /// # Errors
-    /// If there is no release to start with.
-    pub(crate) fn open(
-        url: &StoreUrl,
-        folder: &Path,
-        patience: Duration,
-    ) -> Result<Self, ReleaseStoreError> {
-        let copy = LocalCopy::open(ReleaseStore::open(url.clone())?, folder)?;
-        let seconds = patience.as_secs();
-        let waiting = |error: &ReleaseStoreError| {
-            tracing::warn!(%error, "waiting up to {seconds} s for the object store");
-        };
-        let answers = match copy.start(patience, waiting)? {
-            Start::Current => true,
-            Start::Earlier(error) => {
-                tracing::warn!(%error, "the server starts with the release that its folder has");
-                !error.is_temporary()
-            }
-        };
-        Ok(Self { copy, answers: AtomicBool::new(answers) })
-    }
-
-    pub(crate) fn url(&self) -> &StoreUrl {
-        self.copy.store().url()
-    }
-
-    /// Whether the last request was answered.
-    pub(crate) fn answers(&self) -> bool {
-        self.answers.load(Ordering::Relaxed)
-    }
-
-    /// Whether the store or the folder has the release. Blocks.
-    pub(crate) fn has(&self, name: &str) -> Result<bool, ReleaseStoreError> {
-        if self.copy.has(name) { Ok(true) } else { self.copy.store().has(name) }
-    }
-
-    /// Downloads a release unless the folder has it. Blocks.
-    pub(crate) fn fetch(&self, name: &str) -> Result<(), ReleaseStoreError> {
-        in_background(|| self.copy.fetch(name))
-    }
-
-    /// Makes all servers of the store use a release. Blocks.
-    pub(crate) fn put_in_use(&self, name: &str) -> Result<(), ReleaseStoreError> {
-        self.copy.put_in_use(name)
-    }
-}
 
 /// The thread.
 #[derive(Debug)]
@@ -135,7 +76,7 @@ impl Following {
     fn look(&mut self) {
         let followed = in_background(|| self.store.copy.follow());
         let answers = !followed.as_ref().is_err_and(ReleaseStoreError::is_temporary);
-        self.store.answers.store(answers, Ordering::Relaxed);
+        self.store.note(answers);
         if answers && self.trouble.as_ref().is_some_and(|(_, is_outage)| *is_outage) {
             tracing::info!(store = %self.store.url(), "the object store answers again");
             self.trouble = None;
