@@ -71,7 +71,9 @@ fn cells(rows: &JoinedRows, options: &IndexOptions) -> Result<Vec<IndexCell>, Mo
     for first in (0..rows.items()).step_by(CHUNK) {
         points.clear();
         let items = first..rows.items().min(first + CHUNK);
-        items.clone().for_each(|item| rows.append_joined(item, &mut points));
+        for item in items.clone() {
+            rows.append_joined(item, &mut points);
+        }
         for (item, group) in items.zip(nearest(&points, width, &group_centroids)) {
             groups[group as usize].push(item as u32);
         }
@@ -79,7 +81,9 @@ fn cells(rows: &JoinedRows, options: &IndexOptions) -> Result<Vec<IndexCell>, Mo
     let mut cells = Vec::new();
     for (seed, items) in (options.seed..).zip(groups) {
         points.clear();
-        items.iter().for_each(|item| rows.append_joined(*item as usize, &mut points));
+        for item in &items {
+            rows.append_joined(*item as usize, &mut points);
+        }
         let centroids = centroids(&points, width, items.len().div_ceil(cell_items), seed);
         let mut members = vec![Vec::new(); centroids.len() / width];
         for (at, cell) in nearest(&points, width, &centroids).into_iter().enumerate() {

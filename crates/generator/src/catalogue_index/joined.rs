@@ -119,7 +119,9 @@ impl JoinedRows {
         for part in &self.parts {
             let start = out.len();
             self.append(part.kind, item, out);
-            out[start..].iter_mut().for_each(|value| *value *= part.scale);
+            for value in &mut out[start..] {
+                *value *= part.scale;
+            }
         }
     }
 

@@ -127,7 +127,9 @@ impl Decoder {
                         *sum += weight * value;
                     }
                 }
-                attended.iter_mut().for_each(|value| *value /= sum);
+                for value in attended {
+                    *value /= sum;
+                }
             }
         }
         attended
