@@ -221,15 +221,12 @@ impl Activations {
         if shared.stopped {
             return Next::Stop;
         }
-        match shared.wanted.take() {
-            Some(wanted) => {
-                shared.loading = Some(Loading::now(&wanted.release));
-                Next::Activate(wanted)
-            }
-            None => {
-                shared.changed = false;
-                Next::Look
-            }
+        if let Some(wanted) = shared.wanted.take() {
+            shared.loading = Some(Loading::now(&wanted.release));
+            Next::Activate(wanted)
+        } else {
+            shared.changed = false;
+            Next::Look
         }
     }
 

@@ -35,7 +35,7 @@ pub enum StartError {
     },
     /// The object store of `--release` has no release to start with.
     #[error("{0}; see --release")]
-    ReleaseStore(#[from] ReleaseStoreError),
+    ReleaseStore(Box<ReleaseStoreError>),
     /// The artefacts cannot be read.
     #[error(transparent)]
     Artifacts(#[from] ArtifactError),
@@ -88,7 +88,7 @@ pub enum StartError {
     Events(#[from] EventLogError),
     /// The event stream cannot be used.
     #[error("{0}; see --event-stream")]
-    EventStream(#[from] EventStreamError),
+    EventStream(Box<EventStreamError>),
     /// The storage cannot be used.
     #[error("{0}; see --storage")]
     Storage(#[from] StorageError),
@@ -136,6 +136,18 @@ pub enum StartError {
     /// The operating system refused a thread or a socket.
     #[error("the server failed: {0}")]
     System(#[from] io::Error),
+}
+
+impl From<ReleaseStoreError> for StartError {
+    fn from(error: ReleaseStoreError) -> Self {
+        Self::ReleaseStore(Box::new(error))
+    }
+}
+
+impl From<EventStreamError> for StartError {
+    fn from(error: EventStreamError) -> Self {
+        Self::EventStream(Box::new(error))
+    }
 }
 
 impl From<ReplayError> for StartError {

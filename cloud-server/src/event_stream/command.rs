@@ -46,13 +46,19 @@ pub struct ConsumeCommand {
 pub enum ConsumeError {
     /// The stream cannot be used.
     #[error("{0}; see --event-stream")]
-    Stream(#[from] EventStreamError),
+    Stream(Box<EventStreamError>),
     /// The storage cannot be used.
     #[error("{0}; see --storage")]
     Storage(#[from] StorageError),
     /// The operating system refused to tell signals.
     #[error("the program failed: {0}")]
     System(#[from] io::Error),
+}
+
+impl From<EventStreamError> for ConsumeError {
+    fn from(error: EventStreamError) -> Self {
+        Self::Stream(Box::new(error))
+    }
 }
 
 impl ConsumeCommand {

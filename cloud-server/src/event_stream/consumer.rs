@@ -156,20 +156,16 @@ impl<'c> Consuming<'c> {
             let (messages, batches): (Vec<Message>, Vec<StreamedEvents>) =
                 received.into_iter().map(|Received { message, batch }| (message, batch)).unzip();
             let sent: usize = batches.iter().map(|batch| batch.events.len()).sum();
-            match self.append(identity, batches, &messages).await {
-                Some(stored) => {
-                    self.counts.messages += messages.len() as u64;
-                    self.counts.stored += stored;
-                    self.counts.left_out += (sent as u64).saturating_sub(stored);
-                    self.answer(&messages, AckKind::Ack).await;
-                }
+            let Some(stored) = self.append(identity, batches, &messages).await else {
                 // Other processes take them at once.
-                None => {
-                    self.answer(&messages, AckKind::Nak(None)).await;
-                    let rest: Vec<Message> = rest.into_iter().map(|it| it.message).collect();
-                    return self.answer(&rest, AckKind::Nak(None)).await;
-                }
-            }
+                self.answer(&messages, AckKind::Nak(None)).await;
+                let rest: Vec<Message> = rest.into_iter().map(|it| it.message).collect();
+                return self.answer(&rest, AckKind::Nak(None)).await;
+            };
+            self.counts.messages += messages.len() as u64;
+            self.counts.stored += stored;
+            self.counts.left_out += (sent as u64).saturating_sub(stored);
+            self.answer(&messages, AckKind::Ack).await;
             received = rest;
         }
     }

@@ -11,7 +11,7 @@ pub enum EventStreamError {
         /// What failed.
         reason: String,
     },
-    /// NATS refuses the user, has no `JetStream`, or the stream has other settings.
+    /// NATS refuses the user, has no JetStream, or the stream has other settings.
     #[error("cannot use the event stream {stream}: {reason}")]
     Refused {
         /// The stream.

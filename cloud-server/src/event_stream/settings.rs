@@ -154,7 +154,8 @@ mod tests {
             ..Config::default()
         };
         assert_eq!(wrong(&right, &url), None);
-        let changes: [(fn(&mut Config), &str); 6] = [
+        type Change = fn(&mut Config);
+        let changes: [(Change, &str); 6] = [
             (|config| config.retention = RetentionPolicy::Limits, "WorkQueue"),
             (|config| config.storage = StorageType::Memory, "files"),
             (|config| config.discard = DiscardPolicy::Old, "discards new"),

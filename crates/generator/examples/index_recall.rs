@@ -21,7 +21,7 @@ use tandem_dataset::{
 };
 use tandem_generator::{
     Generation, Generator, LoadOptions, Model, Query,
-    catalogue_index::IndexOptions,
+    catalogue_index::{CatalogueIndex, IndexOptions},
     gguf::Encoding,
     item_tokens::ItemTokenModel,
     llama::passive_threads,
@@ -57,7 +57,7 @@ fn main() -> Result<(), Failure> {
     let dims = model.shape.dims;
     model.token_embedding = enlarge.rows(&model.token_embedding, dims);
     model.output = model.output.map(|rows| enlarge.rows(&rows, dims));
-    model.catalogue_hash = catalogue.hash().to_owned();
+    catalogue.hash().clone_into(&mut model.catalogue_hash);
     model.item_ids = catalogue.items().iter().map(|item| item.id.clone()).collect();
     model.write(&path, Encoding::Q8_0)?;
     drop(model);
@@ -91,7 +91,7 @@ fn main() -> Result<(), Failure> {
         let mut indexed = load()?;
         indexed.build_index(&path, options)?;
         let build_s = start.elapsed().as_secs_f64();
-        let cells = indexed.index().map_or(0, |index| index.cells());
+        let cells = indexed.index().map_or(0, CatalogueIndex::cells);
         let mut generator = indexed.generator()?;
         let figures = compare(&mut exact, generator.as_mut(), &histories)?;
         println!(
@@ -169,7 +169,7 @@ fn large_signals(
     let dims = small_model.items.dims();
     let rows = enlarge.rows(&small_model.items.values()?, dims);
     small_model.items = ItemTable::quantise(&rows, dims)?;
-    small_model.catalogue_hash = catalogue.hash().to_owned();
+    catalogue.hash().clone_into(&mut small_model.catalogue_hash);
     Ok(Arc::new(signals.with_small_model(SmallModelTable::new(&small_model, catalogue)?)))
 }
 
