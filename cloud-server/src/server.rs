@@ -181,21 +181,7 @@ pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, S
     state.storage = storage;
     state.store_events = args.store_events;
     state.event_stream = event_stream;
-    if let Some(storage) = &state.storage {
-        // Before the first list, so that none has an item that must not be recommended, and before
-        // events are counted, so that those of items beside the catalogue are, too.
-        storage.block_on(state.items.refresh(storage)).map_err(StartError::from)?;
-    }
-    if let Some(sink) = state.event_sink() {
-        let mut counted = None;
-        let replayed = sink.replay(&state.live_counts, &first, &state.items, &mut counted);
-        replayed.map_err(StartError::from)?;
-        state.live_counts.begin(counted);
-    }
-    if let Some(EventSink::Files(log)) = state.event_sink() {
-        let replay = |_: &str, item: &ItemId, at| state.trends.replay(&state.items, item, at);
-        log.for_each_interaction(replay).map_err(StartError::from)?;
-    }
+    read_stored(&mut state, &first)?;
     let maintenance = state.storage.clone().map(|it| Maintenance::start(it, args.retention()));
     let maintenance = maintenance.transpose().map_err(StartError::from)?;
     state.set_access(access);
@@ -245,6 +231,25 @@ pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, S
         }
         Err(error) => Err(StartFailure { error, shutdown }),
     }
+}
+
+/// Reads the items of the storage and counts the stored events.
+fn read_stored(state: &mut AppState, first: &Recommender) -> Result<(), StartError> {
+    if let Some(storage) = &state.storage {
+        // Before the first list, so that none has an item that must not be recommended, and before
+        // events are counted, so that those of items beside the catalogue are, too.
+        storage.block_on(state.items.refresh(storage))?;
+    }
+    if let Some(sink) = state.event_sink() {
+        let mut counted = None;
+        sink.replay(&state.live_counts, first, &state.items, &mut counted)?;
+        state.live_counts.begin(counted);
+    }
+    if let Some(EventSink::Files(log)) = state.event_sink() {
+        let replay = |_: &str, item: &ItemId, at| state.trends.replay(&state.items, item, at);
+        log.for_each_interaction(replay)?;
+    }
+    Ok(())
 }
 
 /// Closes the storage, unless a long change keeps it open: then it ends with the process, and the

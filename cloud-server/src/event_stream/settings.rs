@@ -144,6 +144,8 @@ mod tests {
     #[test]
     fn a_stream_that_would_lose_events_is_refused() {
         let url: EventStreamUrl = "nats://host/shop".parse().unwrap();
+        type Change = fn(&mut Config);
+
         let right = Config {
             name: "shop".to_owned(),
             subjects: vec!["shop.events".to_owned()],
@@ -154,7 +156,6 @@ mod tests {
             ..Config::default()
         };
         assert_eq!(wrong(&right, &url), None);
-        type Change = fn(&mut Config);
         let changes: [(Change, &str); 6] = [
             (|config| config.retention = RetentionPolicy::Limits, "WorkQueue"),
             (|config| config.storage = StorageType::Memory, "files"),
