@@ -143,9 +143,9 @@ mod tests {
 
     #[test]
     fn a_stream_that_would_lose_events_is_refused() {
-        let url: EventStreamUrl = "nats://host/shop".parse().unwrap();
         type Change = fn(&mut Config);
 
+        let url: EventStreamUrl = "nats://host/shop".parse().unwrap();
         let right = Config {
             name: "shop".to_owned(),
             subjects: vec!["shop.events".to_owned()],
