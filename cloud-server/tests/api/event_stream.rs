@@ -44,8 +44,9 @@ impl Stream {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.unwrap();
-        let client = runtime.block_on(async_nats::connect(SERVER)).unwrap();
-        let context = jetstream::new(client);
+        // The context starts a task, so it is made within the runtime.
+        let connect = async { jetstream::new(async_nats::connect(SERVER).await.unwrap()) };
+        let context = runtime.block_on(connect);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("tandem_api_{}_{number}", std::process::id());
         Some(Self { name, runtime, context })
