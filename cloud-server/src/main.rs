@@ -19,7 +19,8 @@ use cloud_server::{
 const CANNOT_START: u8 = 2;
 /// Variable of the levels of the log, and the levels without it.
 const LOG_VARIABLE: &str = "RUST_LOG";
-const LOG_LEVELS: &str = "info,actix_http=off,llama-cpp-2=error";
+const LOG_LEVELS: &str =
+    "info,actix_http=off,llama-cpp-2=error,async_nats=warn,sqlx::postgres::notice=warn";
 /// Maximum number of log lines waiting to be written to stderr.
 const LOG_CAPACITY: usize = 1024;
 /// Maximum time to wait for stderr at the end.

@@ -201,12 +201,14 @@ test('after one visit the package opens, recommends and learns without a network
   await fixture.visitor.context.setOffline(false);
   await next.page.evaluate(() => window.dispatchEvent(new Event('online')));
   await next.page.waitForTimeout(3_000);
+  // A request whose answer the closed page did not get is sent again, with the same ids: a server
+  // stores each once.
   const sent = fixture.server.posted('/v1/events').flatMap(({ events }) => events);
+  const stored = [...new Map(sent.map((event) => [event.id, event])).values()];
   assert.deepEqual(
-    sent.map(({ item }) => item),
+    stored.map(({ item }) => item),
     ['i60', 'i61', offline.items[0].item],
   );
-  assert.equal(new Set(sent.map(({ id }) => id)).size, 3);
 });
 
 test('in shadow mode only the disagreement is sent', async () => {

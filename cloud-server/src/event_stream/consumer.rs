@@ -11,7 +11,7 @@ use async_nats::jetstream::{
 };
 use futures_lite::StreamExt;
 use tandem_storage::{Storage, StorageError, StreamedEvents};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::{EventMessage, EventStream, EventStreamError, settings};
 
@@ -24,6 +24,8 @@ const GATHERING: Duration = Duration::from_millis(200);
 const EVENTS: usize = 10_000;
 /// Time between two attempts after a failure.
 const RETRY: Duration = Duration::from_millis(500);
+/// Maximum time at the end for acknowledgements to be sent.
+const FLUSH: Duration = Duration::from_secs(1);
 /// Time between two lines of the log with what was done.
 const REPORT: Duration = Duration::from_mins(1);
 
@@ -83,8 +85,9 @@ impl<'c> Consuming<'c> {
                 sleep(RETRY).await;
             }
         }
-        // Acknowledgements that are on their way; without them the messages come again.
-        let _ = self.stream.client.flush().await;
+        // Acknowledgements that are on their way; without them the messages come again. Without a
+        // connection they would wait for the next one.
+        let _ = timeout(FLUSH, self.stream.client.flush()).await;
         self.report();
         Ok(self.counts)
     }

@@ -64,10 +64,15 @@ async fn make(context: &Context, url: &EventStreamUrl) -> Result<Stream<Info>, E
         ..Config::default()
     };
     // Does not change one that another process has made meanwhile.
-    context.create_stream(config).await.map_err(|error| match error.kind() {
+    let made = context.create_stream(config).await.map_err(|error| match error.kind() {
         CreateStreamErrorKind::JetStream(reason) => by_code(url, &reason),
         _ => unavailable(url, sentence(&error)),
-    })
+    })?;
+    tracing::info!(
+        stream = %url,
+        "there was no such stream, so it was made; servers and consumers need the same name"
+    );
+    Ok(made)
 }
 
 /// What is wrong with the settings of a stream.
@@ -89,7 +94,7 @@ fn wrong(config: &Config, url: &EventStreamUrl) -> Option<String> {
         return None;
     };
     Some(format!(
-        "the stream `{name}` has other settings: expected {expected}, found {found}; change it with `nats stream edit`, or use another name"
+        "the stream `{name}` has other settings: expected {expected}, found {found}; use another name, or change it with `nats stream edit`, which cannot change retention and storage"
     ))
 }
 
