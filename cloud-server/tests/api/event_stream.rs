@@ -265,7 +265,7 @@ fn while_nats_is_gone_events_are_refused_and_none_is_lost() {
     let Some(stream) = Stream::new() else { return };
     let proxy = Proxy::start(SERVER);
     let served = Served::start(&stream.url_at(proxy.port));
-    let consumer = Consumer::start(&stream.url_at(proxy.port), &served.storage);
+    let mut consumer = Consumer::start(&stream.url_at(proxy.port), &served.storage);
     let (done, refused) = (AtomicBool::new(false), AtomicUsize::new(0));
     let acknowledged: Mutex<BTreeSet<String>> = Mutex::default();
     thread::scope(|scope| {
@@ -311,7 +311,10 @@ fn while_nats_is_gone_events_are_refused_and_none_is_lost() {
     let missing: Vec<_> = acknowledged.iter().filter(|it| !found.contains(it)).collect();
     assert!(missing.is_empty(), "lost: {missing:?}");
     println!("{} acknowledged, {all} stored, {} refused", acknowledged.len(), refused.into_inner());
-    consumer.stop();
+    // A consumer does not wait for NATS to end.
+    proxy.cut(true);
+    consumer.signal("-TERM");
+    wait_until("the consumer ends", || consumer.0.try_wait().unwrap().is_some());
 }
 
 #[test]
