@@ -47,15 +47,7 @@ pub(super) fn read_shared(
         |(id, logprob): &(ItemId, f32)| Some(Ranked { item: position(id)?, logprob: *logprob });
     let generation = Generation {
         candidates: candidates.iter().map(ranked).collect::<Option<_>>()?,
-        explanations: Vec::new(),
-        ranking,
-        truncated: ignored.truncated,
-        prompt_ms: 0.0,
-        decode_ms: 0.0,
-        evaluate_ms: 0.0,
-        prompt_tokens: 0,
-        cached_tokens: 0,
-        decoded_tokens: 0,
+        ..Generation::empty(ranking, ignored.truncated)
     };
     Some(JobOutput { generation, queue_ms: 0.0, batch: 1 })
 }

@@ -58,6 +58,7 @@ pub mod item_tokens;
 #[cfg(feature = "llama")]
 pub mod llama;
 pub mod popularity;
+mod products;
 mod query;
 pub mod ranking_signals;
 pub mod search;

@@ -87,6 +87,26 @@ pub struct Generation {
     pub decoded_tokens: usize,
 }
 
+impl Generation {
+    /// An answer without candidates that took no time, after a history of which the `truncated`
+    /// oldest items were not read.
+    #[must_use]
+    pub fn empty(ranking: Ranking, truncated: usize) -> Self {
+        Self {
+            candidates: Vec::new(),
+            explanations: Vec::new(),
+            ranking,
+            truncated,
+            prompt_ms: 0.0,
+            decode_ms: 0.0,
+            evaluate_ms: 0.0,
+            prompt_tokens: 0,
+            cached_tokens: 0,
+            decoded_tokens: 0,
+        }
+    }
+}
+
 /// Makes candidate lists.
 ///
 /// A generator owns the evaluation state (a llama.cpp context), so it takes `&mut self` and

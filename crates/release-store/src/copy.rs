@@ -226,7 +226,7 @@ impl LocalCopy {
             self.store.download(file, (&draft, &staging.join(&file.path)), &goes_on).await
         })?;
         let release = Path::new(RELEASES).join(name);
-        // The release last: whoever finds it finds its artefacts.
+        // The release last, so that its artefacts are there when it appears.
         for part in shared.into_iter().filter(|_| !has_shared).chain([release]) {
             let target = self.folder.join(&part);
             fs::rename(staging.join(&part), &target)

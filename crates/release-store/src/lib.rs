@@ -13,8 +13,8 @@
 //! ```
 //!
 //! Objects never change, except `current`. An upload writes the files, then `files.json`, then
-//! `current`, so whoever finds a name finds everything that belongs to it. A copy uses a file only
-//! if its size and SHA-256 are those of `files.json`.
+//! `current`, so a name never appears before its files. A copy uses a file only if its size and
+//! SHA-256 are those of `files.json`.
 //!
 //! | module | contents |
 //! |---|---|

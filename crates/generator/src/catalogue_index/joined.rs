@@ -3,7 +3,7 @@ use std::sync::Arc;
 use tandem_dataset::ItemIndex;
 
 use super::stored_rows::StoredRows;
-use crate::{item_tokens::dot, ranking_signals::RankingSignals};
+use crate::{products::dot, ranking_signals::RankingSignals};
 
 /// Number of rows from which mean and covariance are computed; all rows if there are fewer.
 const MOMENT_ROWS: usize = 131_072;
@@ -71,7 +71,11 @@ impl JoinedRows {
                 small.map(|small| (PartKind::SmallModel, weights.small_model, small.width()));
             kinds.extend(text.into_iter().chain(small));
         }
-        let used = kinds.into_iter().filter(|(_, weight, width)| *weight > 0.0 && *width > 0);
+        // The language model stays even without a weight: a row needs at least one number.
+        let is_used = |(kind, weight, width): &(PartKind, f32, usize)| {
+            *width > 0 && (*weight > 0.0 || *kind == PartKind::LanguageModel)
+        };
+        let used = kinds.into_iter().filter(is_used);
         let parts = used.map(|(kind, weight, width)| joined.part(kind, weight, width)).collect();
         joined.parts = parts;
         joined

@@ -11,7 +11,8 @@ use super::{
 use crate::{
     AddedItems, GeneratorError, Query, Ranked,
     added_items::AddedText,
-    item_tokens::{dot, scored},
+    item_tokens::scored,
+    products::dot,
     ranking_signals::{COUNTS_OF_NEIGHBOURS, ROUNDING, RankingSignals},
 };
 

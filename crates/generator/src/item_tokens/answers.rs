@@ -74,18 +74,7 @@ impl<'m> Answers<'m> {
 
     /// An answer without candidates.
     pub(crate) fn empty(&self, read: &[ItemIndex]) -> Generation {
-        Generation {
-            candidates: Vec::new(),
-            explanations: Vec::new(),
-            ranking: Ranking::LanguageModel,
-            truncated: read.len().saturating_sub(self.max_length),
-            prompt_ms: 0.0,
-            decode_ms: 0.0,
-            evaluate_ms: 0.0,
-            prompt_tokens: 0,
-            cached_tokens: 0,
-            decoded_tokens: 0,
-        }
+        Generation::empty(Ranking::LanguageModel, read.len().saturating_sub(self.max_length))
     }
 
     /// The items of the scored `positions` that must not be candidates, those without a score

@@ -5,6 +5,7 @@
 //! state alone.
 
 use super::decoder_config::{Block, DecoderConfig};
+use crate::products::dot;
 
 /// A decoder without its item rows.
 #[derive(Debug)]
@@ -165,20 +166,6 @@ fn product(matrix: &[f32], rows: &[f32], inputs: usize) -> Vec<f32> {
         result.extend(matrix.chunks_exact(inputs).map(|weights| dot(weights, row)));
     }
     result
-}
-
-/// Several sums, so that the compiler can use vector registers.
-pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
-    const LANES: usize = 16;
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
-    let mut sums = [0.0_f32; LANES];
-    for (a, b) in a.iter().zip(b) {
-        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
-            *sum += a * b;
-        }
-    }
-    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
-    sums.iter().sum::<f32>() + rest
 }
 
 fn add(sums: &mut [f32], values: &[f32]) {

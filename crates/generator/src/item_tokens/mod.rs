@@ -29,7 +29,7 @@ mod write;
 pub use crate::gguf::Encoding;
 pub(crate) use answers::{Answers, scored};
 pub use decoder_config::{Block, DecoderConfig, DecoderConfigError};
-pub(crate) use forward::{Decoder, DecoderState, dot};
+pub(crate) use forward::{Decoder, DecoderState};
 pub use metadata::ENGINE;
 pub(crate) use metadata::ItemTokenMetadata;
 #[cfg(feature = "llama")]

@@ -265,18 +265,7 @@ impl Generator for TitleGenerator<'_> {
         let newer = (positions as u32..trie.items() as u32).map(ItemIndex);
         let gone = query.added.into_iter().flat_map(AddedItems::without_item).chain(newer);
         let mask = trie.mask(query.removed(self.repeats, positions).chain(gone));
-        let mut generation = Generation {
-            candidates: Vec::new(),
-            explanations: Vec::new(),
-            ranking: Ranking::LanguageModel,
-            truncated: 0,
-            prompt_ms: 0.0,
-            decode_ms: 0.0,
-            evaluate_ms: 0.0,
-            prompt_tokens: 0,
-            cached_tokens: 0,
-            decoded_tokens: 0,
-        };
+        let mut generation = Generation::empty(Ranking::LanguageModel, 0);
         if query.history.is_empty() {
             generation.ranking = Ranking::Popularity;
             generation.candidates = most_popular(trie, &mask, query.k);

@@ -2,8 +2,8 @@ use futures_lite::future::block_on;
 use tandem_dataset::{Catalogue, ItemIndex};
 use tandem_model::{Checkpoint, ModelError, Scorer};
 
-use super::text::{dot, padded_rows};
-use crate::GeneratorError;
+use super::text::padded_rows;
+use crate::{GeneratorError, products::dot};
 
 /// A small model that scores a whole catalogue with the 8-bit rows that devices have.
 #[derive(Debug)]

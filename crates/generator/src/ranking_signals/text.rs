@@ -6,14 +6,13 @@ use tandem_dataset::{
 use crate::{
     AddedItems,
     added_items::{AddedText, NeighbourOptions},
+    products::{LANES, dot},
 };
 
 /// Number of newest items of a history whose texts are compared.
 const MAX_AGE: usize = 10;
 /// Weight of an item's text relative to the next newer one.
 const DECAY: f32 = 0.7;
-/// Values multiplied in parallel.
-const LANES: usize = 16;
 
 /// Text vectors for scoring a whole catalogue: each row is padded to a multiple of 16 numbers.
 #[derive(Clone, Debug, PartialEq)]
@@ -150,17 +149,6 @@ pub(super) fn padded_rows(values: &[f32], dims: usize) -> (usize, Vec<f32>) {
         rows.resize(rows.len() + width - dims, 0.0);
     }
     (width, rows)
-}
-
-/// Several sums, so that the compiler can use vector registers.
-pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0.0_f32; LANES];
-    for (a, b) in a.as_chunks::<LANES>().0.iter().zip(b.as_chunks::<LANES>().0) {
-        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
-            *sum += a * b;
-        }
-    }
-    sums.iter().sum()
 }
 
 #[cfg(test)]

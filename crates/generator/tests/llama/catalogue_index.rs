@@ -260,6 +260,28 @@ fn added_items_and_explanations_are_those_of_the_exact_lists() {
 }
 
 #[test]
+fn counts_alone_rank_as_in_the_exact_lists() {
+    let case = Case::new(false, Encoding::Q8_0);
+    let mut counts = CountTable::new(ITEMS as usize, CountOptions::default());
+    counts.add(&[ItemIndex(5)], ItemIndex(40), 0);
+    counts.add(&[ItemIndex(6), ItemIndex(5)], ItemIndex(41), 0);
+    let weights = SignalWeights {
+        language_model: 0.0,
+        counts: 1.0,
+        text: 0.0,
+        small_model: 0.0,
+        temperature: 1.0,
+    };
+    let signals = Arc::new(RankingSignals::new(weights, None, Some(counts)));
+    let exact = case.model(Some(signals.clone()));
+    let indexed = case.indexed(Some(signals), EXHAUSTIVE);
+    let query = Query { k: 2, ..query(&[ItemIndex(5)]) };
+    let expected = exact.generator().unwrap().generate(&query).unwrap();
+    let found = indexed.generator().unwrap().generate(&query).unwrap();
+    assert_alike(&expected, &found, 0.01);
+}
+
+#[test]
 fn queries_without_an_answer_of_the_model_are_answered_alike() {
     let case = Case::new(false, Encoding::Q8_0);
     let model = case.indexed(None, IndexOptions::default());
