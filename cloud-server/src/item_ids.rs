@@ -71,13 +71,14 @@ pub(crate) fn resolve_request(
 /// The positions of the known ids, in order, and the number of unknown ids.
 ///
 /// # Errors
-/// [`ApiError::InvalidField`] if there are too many ids.
+/// [`ApiError::InvalidField`] if `field` has more than `most` ids.
 pub(crate) fn resolve_ids(
+    field: &str,
     ids: &[ItemId],
     position: impl Fn(&ItemId) -> Option<ItemIndex>,
-    limits: &Limits,
+    most: usize,
 ) -> Result<(Vec<ItemIndex>, usize), ApiError> {
-    check_length("items", ids, limits.rows)?;
+    check_length(field, ids, most)?;
     let known: Vec<_> = ids.iter().filter_map(position).collect();
     let unknown = ids.len() - known.len();
     Ok((known, unknown))

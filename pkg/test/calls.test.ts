@@ -353,6 +353,7 @@ describe('errors', () => {
       [{ timeoutMs: 0 }, 'timeoutMs'],
       [{ search: 'all' as never }, 'search'],
       [{ searchMemory: 0 }, 'searchMemory'],
+      [{ counts: 1 as unknown as boolean }, 'counts'],
       [{ server: 'http://[' }, 'server'],
       [{ key: '' }, 'key'],
       [{ model: 7 as never }, 'model'],

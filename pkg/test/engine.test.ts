@@ -17,6 +17,7 @@ const settings: OpenSettings = {
   budget: null,
   search: 'auto',
   searchMemory: null,
+  counts: null,
   repeats: false,
   available: null,
   excluded: { items: [], send: false },
@@ -101,8 +102,9 @@ describe('on the CPU', () => {
   });
 
   it('passes timeout, budget and search on', async () => {
-    await open({ timeoutMs: 500, budget: { burst: 2, perMinute: 1 }, searchMemory: 9 });
+    await open({ timeoutMs: 500, budget: { burst: 2, perMinute: 1 }, searchMemory: 9, counts: false });
     expect(log.calls[1]).toContain('"searchMemory":9');
+    expect(log.calls[1]).toContain('"counts":false');
     expect(log.calls[1]).toContain('"timeoutMs":500');
     expect(log.calls[1]).toContain('"budget":{"burst":2,"perMinute":1}');
   });

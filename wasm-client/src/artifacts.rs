@@ -109,8 +109,8 @@ impl Release {
         }
     }
 
-    /// The co-occurrence counts, for a device with the whole item table.
-    pub(crate) fn counts(&self) -> Option<&Counts> {
+    /// The file of co-occurrence counts, for a device with the whole item table.
+    pub(crate) fn counts_file(&self) -> Option<&Counts> {
         self.manifest.counts.as_ref().filter(|_| matches!(self.table(), Table::Whole(())))
     }
 
@@ -127,6 +127,7 @@ impl Release {
         config: &OpenConfig,
     ) -> Result<Session, ClientError> {
         let searches = self.search.is_some();
+        let in_cells = matches!(self.table(), Table::Cells(_));
         let manifest = self.manifest;
         let scorer = device
             .scorer(&manifest.model, &files.body)
@@ -163,6 +164,9 @@ impl Release {
         };
         let mut session = Session::new(scorer, rows, settings)?;
         session.calibrate(manifest.language_models)?;
+        if let Some(counts) = manifest.counts.filter(|_| in_cells && config.counts()) {
+            session.use_sent_counts(counts.weight)?;
+        }
         Ok(session)
     }
 }

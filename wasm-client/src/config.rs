@@ -33,6 +33,9 @@ pub(crate) struct OpenConfig {
     /// Memory for cells of the item table, in bytes (8 MB).
     #[serde(default)]
     pub(crate) search_memory: Option<usize>,
+    /// Whether the counts of the release take part in the ranking (yes).
+    #[serde(default)]
+    counts: Option<bool>,
     /// Whether items of the history may be recommended again (as the manifest says).
     #[serde(default)]
     pub(crate) repeats: Option<bool>,
@@ -53,6 +56,11 @@ impl OpenConfig {
     /// The server's address without a slash at the end.
     pub(crate) fn server(&self) -> &str {
         self.server.trim_end_matches('/')
+    }
+
+    /// Whether the counts of the release take part in the ranking.
+    pub(crate) fn counts(&self) -> bool {
+        self.counts.unwrap_or(true)
     }
 
     /// How long a request may take, in milliseconds.

@@ -51,6 +51,10 @@ mod backend {
     /// Name of the backend, as `Client.open` knows it.
     pub(crate) const NAME: &str = "webgpu";
 
+    /// Operations that Burn queues before it submits them by itself. More than a click takes, so
+    /// that a click is submitted once, when its result is read.
+    const MAX_TASKS: usize = 1_024;
+
     /// A GPU.
     #[derive(Clone, Debug)]
     pub(crate) struct ComputeDevice(Device);
@@ -69,12 +73,16 @@ mod backend {
             if let Some(device) = OPENED.with_borrow(Clone::clone) {
                 return Ok(device);
             }
-            let device = Device::wgpu_options().init_async().await.map_err(|error| {
-                ClientError::new(
-                    ErrorCode::NoAdapter,
-                    format!("WebGPU is not usable in this browser ({error}); use the device 'cpu'"),
-                )
-            })?;
+            let device = Device::wgpu_options().tasks_max(MAX_TASKS).init_async().await.map_err(
+                |error| {
+                    ClientError::new(
+                        ErrorCode::NoAdapter,
+                        format!(
+                            "WebGPU is not usable in this browser ({error}); use the device 'cpu'"
+                        ),
+                    )
+                },
+            )?;
             OPENED.set(Some(Self(device.clone())));
             Ok(Self(device))
         }

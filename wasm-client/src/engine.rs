@@ -54,7 +54,7 @@ impl<H: Host> Engine<H> {
         let manifest = loader.get("/v1/manifest", "manifest of the small model").await?;
         let release = Release::read(&manifest.body, manifest.artifacts.as_deref(), config.search)?;
         let files = loader.files(&release).await?;
-        let missing = Missing::new(&release);
+        let missing = Missing::new(&release, config.counts());
         let mut session = release.session(files, device, config)?;
         if let Some(budget) = budget {
             session.set_call_budget(budget)?;

@@ -13,9 +13,10 @@ use tandem_model::LearningConfig;
 use tandem_protocol::{
     Artifact, Candidate, CandidatesRequest, CandidatesResponse, CatalogueInfo, Counts,
     DisagreementReport, EngineKind, ErrorCode, Event, EventKind, EventsRequest, EventsResponse,
-    FilterValue, HostedModel, Ignored, ItemFilter, ItemId, ItemRow, LanguageModelCalibration,
-    LanguageModelInfo, LoggedEvent, Manifest, ModelConfig, ModelKind, ModelsResponse, PriceRange,
-    Problem, Ranking, RowsRequest, RowsResponse, ScoreExplanation, SearchConfig, TextPart,
+    FilterValue, HostedModel, Ignored, ItemCounts, ItemFilter, ItemId, ItemRow,
+    LanguageModelCalibration, LanguageModelInfo, LoggedEvent, Manifest, ModelConfig, ModelKind,
+    ModelsResponse, NearItem, PriceRange, Problem, Ranking, RowsRequest, RowsResponse,
+    ScoreExplanation, SearchConfig, TextPart,
 };
 use tandem_session::{Contribution, Explanation, RankedItem, SearchMode, Similar};
 use ts_rs::{Config, TS};
@@ -79,7 +80,7 @@ fn generated() -> String {
         OpenConfig, SearchMode, Budget, HttpRequest, Received, ErrorCode,
         // Wire format.
         ItemId, Event, EventKind, Ranking, CandidatesRequest, ItemFilter, PriceRange, FilterValue, CandidatesResponse, Candidate,
-        ScoreExplanation, ItemRow, Ignored, tandem_protocol::Timings, RowsRequest, RowsResponse, ModelsResponse, HostedModel,
+        ScoreExplanation, ItemRow, ItemCounts, NearItem, Ignored, tandem_protocol::Timings, RowsRequest, RowsResponse, ModelsResponse, HostedModel,
         EngineKind, EventsRequest, LoggedEvent, EventsResponse, DisagreementReport, Problem,
         // Manifest.
         Manifest<Fusion, Policy, LearningConfig>, LanguageModelCalibration<Fusion, Policy>,

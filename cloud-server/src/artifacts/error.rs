@@ -65,6 +65,14 @@ pub enum ArtifactError {
         /// The hash in the manifest.
         found: String,
     },
+    /// The counts are not those of the catalogue.
+    #[error("the counts {} cannot be used: {reason}; export them again with `tandem export`", path.display())]
+    Counts {
+        /// The file.
+        path: PathBuf,
+        /// What was expected and found.
+        reason: String,
+    },
     /// The rows file does not have one row per item.
     #[error("the item rows {} do not match the catalogue: expected {items} rows of {dims} dimensions, found {bytes} bytes; export them again with `tandem export`", path.display())]
     Rows {

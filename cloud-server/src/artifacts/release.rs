@@ -4,7 +4,8 @@ use actix_web::web::Bytes;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::Value;
 use tandem_dataset::{Catalogue, ItemIndex, files::sha256_hex};
-use tandem_protocol::{Artifact, Manifest, PROTOCOL_VERSION};
+use tandem_model::CountRows;
+use tandem_protocol::{Artifact, Counts, Manifest, PROTOCOL_VERSION};
 
 use super::{
     error::ArtifactError,
@@ -19,13 +20,15 @@ const ROWS_HEADER: usize = 8;
 /// Bytes of the scale before the values of a row, `f32` little-endian.
 const ROW_SCALE: usize = 4;
 
-/// One exported release: the manifest as bytes, and the item rows in memory.
+/// One exported release: the manifest as bytes, and the item rows and counts in memory.
 pub struct Release {
     hash: String,
     manifest: Bytes,
     rows_sha256: String,
     rows: Vec<u8>,
     row_bytes: usize,
+    /// Co-occurrence counts for devices, if the release has any.
+    counts: Option<CountRows>,
     /// The mean of all rows, made when it is needed.
     mean_row: OnceLock<Vec<f32>>,
 }
@@ -107,6 +110,17 @@ impl Release {
         values.iter().map(|value| value.cast_signed())
     }
 
+    /// Whether there are counts for an item of the catalogue.
+    pub(crate) fn has_counts(&self, item: ItemIndex) -> bool {
+        self.counts.as_ref().is_some_and(|counts| item.position() < counts.items())
+    }
+
+    /// The items that were most often chosen near an item, with their weights.
+    pub(crate) fn near(&self, item: ItemIndex) -> impl Iterator<Item = (ItemIndex, f32)> + '_ {
+        let rows = self.counts.iter().flat_map(move |counts| counts.row(item.position()));
+        rows.map(|(position, weight)| (ItemIndex(position), weight))
+    }
+
     /// Reads and verifies a release. Blocks.
     ///
     /// # Errors
@@ -145,12 +159,14 @@ impl Release {
                 bytes: rows.len(),
             });
         }
+        let counts = read_counts(&folder, &manifest, catalogue)?;
         Ok(Self {
             hash: hash.to_owned(),
             manifest: Bytes::from(bytes),
             rows_sha256: manifest.rows.sha256,
             rows,
             row_bytes,
+            counts,
             mean_row: OnceLock::new(),
         })
     }
@@ -178,8 +194,25 @@ fn read_manifest(path: &Path, hash: &str) -> Result<(Vec<u8>, ServerManifest), A
 /// The files that the server does not interpret.
 fn opaque_files(manifest: &ServerManifest) -> impl Iterator<Item = &Artifact> {
     let cell_index = manifest.search.as_ref().and_then(|search| search.cells.as_ref());
-    let counts = manifest.counts.as_ref().map(|counts| &counts.rows);
-    [&manifest.body, &manifest.items].into_iter().chain(cell_index).chain(counts)
+    [&manifest.body, &manifest.items].into_iter().chain(cell_index)
+}
+
+/// The counts of a release, if it has any.
+fn read_counts(
+    folder: &Path,
+    manifest: &ServerManifest,
+    catalogue: &Catalogue,
+) -> Result<Option<CountRows>, ArtifactError> {
+    let Some(Counts { rows, .. }) = &manifest.counts else { return Ok(None) };
+    let path = || folder.join(&rows.path);
+    let counts = CountRows::from_bytes(read_verified(folder, rows)?)
+        .map_err(|source| ArtifactError::Counts { path: path(), reason: source.to_string() })?;
+    if counts.items() != catalogue.len() {
+        let reason =
+            format!("expected rows of {} items, found {}", catalogue.len(), counts.items());
+        return Err(ArtifactError::Counts { path: path(), reason });
+    }
+    Ok(Some(counts))
 }
 
 /// SHA-256 of all files of a release by name, also of a release of another catalogue.
@@ -191,7 +224,8 @@ pub(super) fn hashes_of_files(
     hash: &str,
 ) -> Result<HashMap<String, String>, ArtifactError> {
     let (bytes, manifest) = read_manifest(&root.join(hash).join("manifest.json"), hash)?;
-    let named = opaque_files(&manifest).chain([&manifest.rows]);
+    let counts = manifest.counts.as_ref().map(|counts| &counts.rows);
+    let named = opaque_files(&manifest).chain([&manifest.rows]).chain(counts);
     let mut files: HashMap<_, _> =
         named.map(|artifact| (artifact.path.clone(), artifact.sha256.clone())).collect();
     files.insert("manifest.json".to_owned(), sha256_hex(&bytes));

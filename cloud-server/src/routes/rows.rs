@@ -1,9 +1,11 @@
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use actix_web::{HttpResponse, http::header::ContentType, web};
 use tandem_dataset::{Catalogue, ItemIndex};
 use tandem_generator::AddedItems;
-use tandem_protocol::{ItemId, ItemRow, Problem, RowsRequest, RowsResponse};
+use tandem_protocol::{
+    Counts, ItemCounts, ItemId, ItemRow, NearItem, Problem, RowsRequest, RowsResponse,
+};
 
 use super::{artifacts::RELEASE_HEADER, candidates::row_of, release::find_release};
 use crate::{
@@ -17,7 +19,7 @@ const MAX_INLINE_ROWS: usize = 100;
 /// Time that a large request waits for those before it.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Rows of the small model's item table.
+/// Rows of the small model's item table, and co-occurrence counts.
 #[utoipa::path(
     post, path = "/v1/rows", tag = "public", request_body = RowsRequest,
     responses(
@@ -40,17 +42,32 @@ pub(crate) async fn rows(
             || added.as_ref().is_some_and(|added| added.text(*item).is_some())
     };
     let position = |id: &ItemId| state.items.position(catalogue, id).filter(has_row);
-    let (items, unknown) = resolve_ids(&request.items, position, &state.limits)?;
+    let (items, unknown_items) = resolve_ids("items", &request.items, position, state.limits.rows)?;
+    let (counted, unknown_counted) =
+        resolve_ids("counts", &request.counts, position, Counts::NEWEST)?;
     let release = find_release(&recommender.artifacts, request.release.as_deref()).await?;
     let name = release.hash().to_owned();
-    let json = if items.len() <= MAX_INLINE_ROWS {
-        encode(catalogue, added.as_deref(), &release, &items, unknown)?
+    // Those that the shop has hidden would not be shown.
+    let neighbours = |&item: &ItemIndex| {
+        let near = release.near(item);
+        let near = near.map(|(near, weight)| (catalogue.get(near).id.clone(), (near, weight)));
+        (item, state.items.first_visible(near, None, usize::MAX))
+    };
+    let counted = counted.iter().filter(|item| release.has_counts(**item)).map(neighbours);
+    let wanted = Wanted {
+        counted: counted.collect(),
+        catalogue: Arc::clone(catalogue),
+        added,
+        release,
+        items,
+        unknown: unknown_items + unknown_counted,
+    };
+    let json = if wanted.items.len() <= MAX_INLINE_ROWS {
+        wanted.encode()?
     } else {
         let turn = tokio::time::timeout(PATIENCE, state.large_rows.acquire()).await;
         let _turn = turn.map_err(|_| ApiError::Busy)?;
-        let catalogue = Arc::clone(catalogue);
-        let encode = move || encode(&catalogue, added.as_deref(), &release, &items, unknown);
-        blocking(encode).await??
+        blocking(move || wanted.encode()).await??
     };
     Ok(HttpResponse::Ok()
         .content_type(ContentType::json())
@@ -58,24 +75,46 @@ pub(crate) async fn rows(
         .body(json))
 }
 
-fn encode(
-    catalogue: &Catalogue,
-    added: Option<&AddedItems>,
-    release: &Release,
-    items: &[ItemIndex],
+/// What a response has.
+struct Wanted {
+    catalogue: Arc<Catalogue>,
+    added: Option<Arc<AddedItems>>,
+    release: Arc<Release>,
+    items: Vec<ItemIndex>,
+    /// Items with the ids, positions and weights of their neighbours.
+    counted: Vec<(ItemIndex, Vec<Neighbour>)>,
     unknown: usize,
-) -> Result<Vec<u8>, ApiError> {
-    let rows = items
-        .iter()
-        .filter_map(|&item| {
-            let row = row_of(release, catalogue, added, item)?;
-            let id = match added.and_then(|added| added.get(item)) {
-                Some(added) => added.item.id.clone(),
-                None => catalogue.get(item).id.clone(),
-            };
-            Some(ItemRow { item: id, row })
-        })
-        .collect();
-    let response = RowsResponse { rows_hash: release.rows_hash().to_owned(), rows, unknown };
-    serde_json::to_vec(&response).map_err(|_| ApiError::Internal)
+}
+
+type Neighbour = (ItemId, (ItemIndex, f32));
+
+impl Wanted {
+    fn encode(&self) -> Result<Vec<u8>, ApiError> {
+        let row = |&item: &ItemIndex| Some(ItemRow { item: self.id(item), row: self.row(item)? });
+        let rows = self.items.iter().filter_map(row).collect();
+        let mut sent: HashSet<ItemIndex> = self.items.iter().copied().collect();
+        let mut near = |(id, (position, weight)): &Neighbour| {
+            let row = if sent.insert(*position) { self.row(*position) } else { None };
+            NearItem { item: id.clone(), weight: *weight, row }
+        };
+        let counts = self.counted.iter().map(|(item, neighbours)| ItemCounts {
+            item: self.id(*item),
+            near: neighbours.iter().map(&mut near).collect(),
+        });
+        let counts = counts.collect();
+        let rows_hash = self.release.rows_hash().to_owned();
+        let response = RowsResponse { rows_hash, rows, counts, unknown: self.unknown };
+        serde_json::to_vec(&response).map_err(|_| ApiError::Internal)
+    }
+
+    fn row(&self, item: ItemIndex) -> Option<String> {
+        row_of(&self.release, &self.catalogue, self.added.as_deref(), item)
+    }
+
+    fn id(&self, item: ItemIndex) -> ItemId {
+        match self.added.as_ref().and_then(|added| added.get(item)) {
+            Some(added) => added.item.id.clone(),
+            None => self.catalogue.get(item).id.clone(),
+        }
+    }
 }

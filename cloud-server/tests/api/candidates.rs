@@ -107,6 +107,32 @@ async fn rows_of_candidates_and_history_are_included_on_request() {
     assert_eq!(reply["rows_hash"], manifest["rows"]["sha256"]);
 }
 
+#[actix_rt::test]
+async fn counts_come_with_the_rows_of_the_neighbours_each_once() {
+    let fixture = Fixture::new();
+    let app = app(&fixture).await;
+    let request = json!({ "items": ["2"], "counts": ["1", "2", "nobody"] });
+    let reply = post(&app, "/v1/rows", request.to_string()).await.json();
+    assert_eq!(reply["unknown"], 1);
+    let near = |at: usize| reply["counts"][at]["near"].as_array().unwrap().clone();
+    let items = |at: usize| near(at).iter().map(|it| it["item"].clone()).collect::<Vec<_>>();
+    assert_eq!((items(0), items(1)), (vec![json!("2"), json!("3")], vec![json!("3"), json!("4")]));
+    // Weights of 8 bits.
+    let weight = |at: usize, near_at: usize| near(at)[near_at]["weight"].as_f64().unwrap();
+    assert!((weight(0, 0) - 2.0).abs() < 1e-6 && (weight(0, 1) - 1.0).abs() < 0.01);
+    let has_row = |at: usize, near_at: usize| near(at)[near_at]["row"].is_string();
+    assert!(!has_row(0, 0) && has_row(0, 1) && !has_row(1, 0) && has_row(1, 1));
+
+    let eleven: Vec<_> = (1..=11).map(|item| item.to_string()).collect();
+    let request = json!({ "items": [], "counts": eleven });
+    let reply = post(&app, "/v1/rows", request.to_string()).await;
+    assert_eq!(reply.refusal(), "400 invalid_field counts");
+    assert!(reply.problem().detail.contains("expected at most 10 ids, found 11"));
+    // Those who do not ask get none.
+    let reply = post(&app, "/v1/rows", json!({ "items": ["2"] }).to_string()).await.json();
+    assert_eq!(reply.get("counts"), None);
+}
+
 /// More rows than are encoded on the HTTP thread.
 #[actix_rt::test]
 async fn many_rows_are_returned_in_the_order_of_the_request() {

@@ -19,6 +19,7 @@ use cloud_server::{
 use serde_json::{Value, json};
 use tandem_dataset::{Catalogue, Dataset, Item, ItemIndex, Sequence, files::sha256_hex};
 use tandem_generator::{Generation, Generator, GeneratorError, Query, Ranked};
+use tandem_model::CountRows;
 use tandem_protocol::{EngineKind, ItemId, LanguageModelInfo, Ranking, ScoreExplanation};
 use tempfile::TempDir;
 
@@ -56,6 +57,8 @@ pub(crate) fn write_dataset(folder: &Path) {
 
 /// Writes a release with the rows `[position, 1, 2, mark]` at scale 0.5, of which the last number
 /// is the text part, and the cells [`CELLS`], makes it the current release and returns its hash.
+///
+/// The item after each one was chosen near it twice as often as the next.
 pub(crate) fn write_artifacts(root: &Path, catalogue: &Catalogue, mark: u8) -> String {
     let mut rows = Vec::new();
     rows.extend((catalogue.len() as u32).to_le_bytes());
@@ -69,7 +72,7 @@ pub(crate) fn write_artifacts(root: &Path, catalogue: &Catalogue, mark: u8) -> S
         ("rows.bin", rows),
         ("items.json", b"[]".to_vec()),
         ("cells.bin", b"index of the cells".to_vec()),
-        ("counts.bin", b"counts".to_vec()),
+        ("counts.bin", count_rows(catalogue.len()).as_bytes().to_vec()),
     ];
     let artifact = |index: usize| {
         let (path, bytes) = &files[index];
@@ -99,6 +102,12 @@ pub(crate) fn write_artifacts(root: &Path, catalogue: &Catalogue, mark: u8) -> S
     fs::write(folder.join("manifest.json"), manifest).unwrap();
     fs::write(root.join("current"), &hash).unwrap();
     hash
+}
+
+fn count_rows(items: usize) -> CountRows {
+    let near = |item: usize, by: usize| ((item + by) % items) as u32;
+    let row = |item| vec![(near(item, 1), 2.0), (near(item, 2), 1.0)];
+    CountRows::new(&(0..items).map(row).collect::<Vec<_>>()).unwrap()
 }
 
 /// Shared state of a test and the scripted generator.

@@ -48,6 +48,19 @@ async fn events_are_stored_once_exported_and_removed() {
 }
 
 #[actix_rt::test]
+async fn hidden_items_are_no_neighbours() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = app(&Fixture::with(storing(folder.path()))).await;
+    let sold_out = r#"{"id":"2","available":false}"#;
+    let request = lines(TestRequest::post(), "/v1/items", "application/x-ndjson", sold_out);
+    assert_eq!(send(&app, request).await.status, 200);
+    let request = json!({ "items": [], "counts": ["1"] }).to_string();
+    let reply = post(&app, "/v1/rows", request).await.json();
+    let near = reply["counts"][0]["near"].as_array().unwrap();
+    assert_eq!(near.iter().map(|it| it["item"].clone()).collect::<Vec<_>>(), ["3"]);
+}
+
+#[actix_rt::test]
 async fn without_store_events_nothing_about_visitors_is_stored() {
     let folder = tempfile::tempdir().unwrap();
     let app = app(&Fixture::with(storing(folder.path()))).await;

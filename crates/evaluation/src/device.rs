@@ -1,12 +1,12 @@
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use tandem_collaboration::Trigger;
 use tandem_dataset::{Dataset, ItemIndex};
 use tandem_model::{CountsPart, ItemTable, Scorer};
 use tandem_protocol::{
-    Candidate, CandidatesResponse, Ignored, ItemId, ItemRow, Ranking, RowsRequest, RowsResponse,
-    Timings,
+    Candidate, CandidatesResponse, Ignored, ItemCounts, ItemId, ItemRow, NearItem, Ranking,
+    RowsRequest, RowsResponse, Timings,
 };
 use tandem_session::{Ranked, RowStore, Session, Settings, encode_row};
 
@@ -44,7 +44,7 @@ pub struct SimulatedDevice<'a> {
     pub rows: &'a RowStore,
     /// What a device without the whole table fetches.
     pub cells: Option<&'a CellFiles>,
-    /// Co-occurrence counts, on devices with the whole table.
+    /// Co-occurrence counts. A device without the whole table fetches those of its history.
     pub counts: Option<&'a CountsPart>,
     /// Fusion, policy and learning.
     pub settings: &'a Settings,
@@ -84,7 +84,11 @@ impl SimulatedDevice<'_> {
         }
         let mut session = Session::new(self.scorer.clone(), self.rows.clone(), settings)?;
         if let Some(counts) = self.counts {
-            session.set_counts(Arc::clone(&counts.rows), counts.weight)?;
+            if self.rows.is_whole() {
+                session.set_counts(Arc::clone(&counts.rows), counts.weight)?;
+            } else {
+                session.use_sent_counts(counts.weight)?;
+            }
         }
         session.prepend_history(before.iter().map(|&item| id(dataset, item)));
         Ok(session)
@@ -136,11 +140,14 @@ impl SimulatedDevice<'_> {
         let mut ranked = session.rank().await?;
         let mut traffic = Traffic::default();
         let Some(cells) = self.cells else { return Ok((ranked, traffic)) };
-        let request = RowsRequest { items: session.missing_rows(), release: None };
-        if !request.items.is_empty() {
+        let (items, counts) = (session.missing_rows(), session.missing_counts());
+        let request = RowsRequest { items, counts, release: None };
+        if !(request.items.is_empty() && request.counts.is_empty()) {
             let rows = self.rows_of(dataset, &request.items)?;
-            let response = RowsResponse { rows, ..RowsResponse::default() };
+            let counts = self.counts_of(dataset, &request)?;
+            let response = RowsResponse { rows, counts, ..RowsResponse::default() };
             traffic += Traffic { up: json_bytes(&request), down: json_bytes(&response) };
+            session.accept_counts(&request.counts, &response)?;
             session.accept_rows(&request.items, &response)?;
             // The cells are chosen for a history with these rows.
             ranked = session.rank().await?;
@@ -164,6 +171,33 @@ impl SimulatedDevice<'_> {
         items: &[ItemId],
     ) -> Result<Vec<ItemRow>, EvaluationError> {
         items.iter().filter_map(|item| self.row(dataset, item)).collect()
+    }
+
+    /// The counts that the server answers with; each row once.
+    fn counts_of(
+        &self,
+        dataset: &Dataset,
+        request: &RowsRequest,
+    ) -> Result<Vec<ItemCounts>, EvaluationError> {
+        let Some(counts) = self.counts else { return Ok(Vec::new()) };
+        let mut sent: HashSet<ItemId> = request.items.iter().cloned().collect();
+        let mut near_item = |position: u32, weight: f32| {
+            let item = id(dataset, ItemIndex(position));
+            let is_new = sent.insert(item.clone());
+            let row = is_new.then(|| self.row(dataset, &item)).flatten().transpose()?;
+            Ok(NearItem { item, weight, row: row.map(|row| row.row) })
+        };
+        let known = request
+            .counts
+            .iter()
+            .filter_map(|item| Some((item, dataset.catalogue.index_of(item)?.position())));
+        known
+            .map(|(item, position)| {
+                let near = counts.rows.row(position).map(|(near, weight)| near_item(near, weight));
+                let near = near.collect::<Result<_, EvaluationError>>()?;
+                Ok(ItemCounts { item: item.clone(), near })
+            })
+            .collect()
     }
 
     fn row(&self, dataset: &Dataset, item: &ItemId) -> Option<Result<ItemRow, EvaluationError>> {
@@ -196,6 +230,7 @@ pub(crate) fn last_logprob(list: &[(ItemIndex, f32)]) -> f32 {
 mod tests {
     use futures_lite::future::block_on;
     use tandem_collaboration::Trigger;
+    use tandem_model::CountRows;
     use tandem_protocol::{Event, EventKind};
 
     use super::*;
@@ -238,6 +273,34 @@ mod tests {
         assert_eq!(expected, found);
         assert_eq!(nothing, [Traffic::default(); 2]);
         assert_eq!(traffic, [Traffic { up: 0, down: bytes }, Traffic::default()]);
+    }
+
+    #[test]
+    fn a_device_with_all_cells_ranks_with_the_counts_of_the_whole_catalogue() {
+        let dataset = dataset();
+        let before: Vec<ItemIndex> = (0..3).map(ItemIndex).collect();
+        // The small model's order, which the fusion of these tests leaves out.
+        let order = |parts: &Parts| {
+            let device = parts.device();
+            let mut session = device.begin(&dataset, 0, &before).unwrap();
+            let (ranked, traffic) = block_on(device.rank(&dataset, &mut session)).unwrap();
+            let mut items: Vec<_> =
+                ranked.items.into_iter().map(|item| (item.srm_rank, item.item)).collect();
+            items.sort();
+            (items, traffic)
+        };
+        let (mut whole, mut cells) = (searching(), searching());
+        cells.divide(4, 1 << 20);
+        let (plain, _) = order(&whole);
+        for parts in [&mut whole, &mut cells] {
+            let rows: Vec<Vec<(u32, f32)>> = (0..12).map(|at| vec![((at + 5) % 12, 1.0)]).collect();
+            let rows = Arc::new(CountRows::new(&rows).unwrap());
+            parts.count(CountsPart { rows, weight: 50.0 });
+        }
+        let ((expected, _), (found, traffic)) = (order(&whole), order(&cells));
+        assert_eq!(expected, found);
+        assert_ne!(expected, plain);
+        assert!(traffic.up > 0, "{traffic:?}");
     }
 
     #[test]

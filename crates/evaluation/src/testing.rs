@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use tandem_collaboration::{Fusion, LanguageModelScore, Normalisation, Policy, Trigger};
 use tandem_dataset::{Catalogue, Dataset, Item, ItemIndex, Sequence};
 use tandem_model::{
-    Body, Device, ItemTable, QuantisedRow, Scorer,
+    Body, CountsPart, Device, ItemTable, QuantisedRow, Scorer,
     cells::{Cell, CellEntry, CellIndex},
 };
 use tandem_protocol::{ItemId, ModelConfig, ModelKind};
@@ -49,6 +49,7 @@ pub(crate) struct Parts {
     scorer: Scorer,
     rows: RowStore,
     cells: Option<CellFiles>,
+    counts: Option<CountsPart>,
     settings: Settings,
 }
 
@@ -69,12 +70,17 @@ impl Parts {
             ..Settings::default()
         };
         let scorer = Scorer::new(&config, &bytes).unwrap();
-        Self { scorer, rows: rows.unwrap(), cells: None, settings }
+        Self { scorer, rows: rows.unwrap(), cells: None, counts: None, settings }
     }
 
     /// Lets the device search for its best `k` items.
     pub(crate) fn search(&mut self, k: usize) {
         self.settings.search_k = k;
+    }
+
+    /// Ranks with counts.
+    pub(crate) fn count(&mut self, counts: CountsPart) {
+        self.counts = Some(counts);
     }
 
     /// Divides the item table into `count` cells of consecutive items, for which the device has
@@ -99,7 +105,7 @@ impl Parts {
     }
 
     pub(crate) fn device(&self) -> SimulatedDevice<'_> {
-        let Self { scorer, rows, cells, settings } = self;
-        SimulatedDevice { scorer, rows, cells: cells.as_ref(), counts: None, settings }
+        let Self { scorer, rows, cells, counts, settings } = self;
+        SimulatedDevice { scorer, rows, cells: cells.as_ref(), counts: counts.as_ref(), settings }
     }
 }

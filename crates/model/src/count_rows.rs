@@ -186,20 +186,29 @@ impl CountRows {
     /// the history. See [`Counts`].
     #[must_use]
     pub fn direction(&self, newest_first: impl IntoIterator<Item = usize>) -> Vec<(u32, f32)> {
-        let mut sums: BTreeMap<u32, f32> = BTreeMap::new();
-        let mut worth = 1.0;
-        for item in newest_first.into_iter().take(Counts::NEWEST) {
-            for (position, weight) in self.row(item) {
-                *sums.entry(position).or_default() += worth * weight;
-            }
-            worth *= Counts::DECAY;
-        }
-        let length = sums.values().map(|sum| sum * sum).sum::<f32>().sqrt();
-        if !(length.is_finite() && length > 0.0) {
-            return Vec::new();
-        }
-        sums.into_iter().map(|(position, sum)| (position, sum / length)).collect()
+        counts_direction(newest_first.into_iter().map(|item| self.row(item)))
     }
+}
+
+/// As [`CountRows::direction`], of the rows of a history's items, newest first. `K` is what names
+/// an item.
+#[must_use]
+pub fn counts_direction<K: Ord, R: IntoIterator<Item = (K, f32)>>(
+    newest_first: impl IntoIterator<Item = R>,
+) -> Vec<(K, f32)> {
+    let mut sums: BTreeMap<K, f32> = BTreeMap::new();
+    let mut worth = 1.0;
+    for row in newest_first.into_iter().take(Counts::NEWEST) {
+        for (item, weight) in row {
+            *sums.entry(item).or_default() += worth * weight;
+        }
+        worth *= Counts::DECAY;
+    }
+    let length = sums.values().map(|sum| sum * sum).sum::<f32>().sqrt();
+    if !(length.is_finite() && length > 0.0) {
+        return Vec::new();
+    }
+    sums.into_iter().map(|(item, sum)| (item, sum / length)).collect()
 }
 
 /// Bytes of a position in a catalogue of this size.

@@ -48,7 +48,7 @@ pub use attention::causal_mask;
 pub use body::Body;
 pub use burn::tensor::Device;
 pub use checkpoint::{Checkpoint, CountsPart};
-pub use count_rows::{CountRows, MAX_NEIGHBOURS};
+pub use count_rows::{CountRows, MAX_NEIGHBOURS, counts_direction};
 pub use din::Din;
 pub use dropout::{Dropout, draw_dropout_on_device, seed_dropout};
 pub use error::ModelError;

@@ -204,13 +204,19 @@ pub struct RowsRequest {
     /// The items, at most 1,000.
     #[cfg_attr(feature = "openapi", schema(max_items = 1_000))]
     pub items: Vec<ItemId>,
+    /// Items of the history whose co-occurrence counts are wanted, at most
+    /// [`Counts::NEWEST`](crate::Counts::NEWEST). For devices that do not have the counts of the
+    /// whole catalogue.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(max_items = 10))]
+    pub counts: Vec<ItemId>,
     /// As [`CandidatesRequest::release`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<String>,
 }
 
 /// Response of `POST /v1/rows`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RowsResponse {
@@ -218,8 +224,37 @@ pub struct RowsResponse {
     pub rows_hash: String,
     /// Rows of the known items, in the order of the request.
     pub rows: Vec<ItemRow>,
+    /// Counts of the known items of [`RowsRequest::counts`], in their order. Empty if the release
+    /// has no counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub counts: Vec<ItemCounts>,
     /// Number of requested ids that are not in the catalogue.
     pub unknown: usize,
+}
+
+/// The count row of an item: the items that were most often chosen near it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ItemCounts {
+    /// The item.
+    pub item: ItemId,
+    /// Its neighbours.
+    pub near: Vec<NearItem>,
+}
+
+/// An item that was chosen near another one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct NearItem {
+    /// The item.
+    pub item: ItemId,
+    /// How often it was chosen near the other item, relative to its popularity; at least 0.
+    pub weight: f32,
+    /// Its row, as [`ItemRow::row`]. Absent if an earlier part of the response has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row: Option<String>,
 }
 
 /// Body of `POST /v1/candidates/batch`: several requests for candidate lists, for programs of the

@@ -27,7 +27,8 @@ mod models;
 
 pub use candidates::{
     BatchAnswer, BatchRequest, BatchResponse, Candidate, CandidatesRequest, CandidatesResponse,
-    Ignored, ItemRow, Ranking, RowsRequest, RowsResponse, ScoreExplanation, Timings,
+    Ignored, ItemCounts, ItemRow, NearItem, Ranking, RowsRequest, RowsResponse, ScoreExplanation,
+    Timings,
 };
 pub use error::{ErrorCode, Problem};
 pub use event::{

@@ -190,7 +190,9 @@ impl TextPart {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct Counts {
-    /// The count rows of all items. The device loads the file after the first click.
+    /// The count rows of all items. A device with the whole item table loads the file after the
+    /// first click; one that searches in cells asks the server for the rows of its history
+    /// ([`RowsRequest::counts`](crate::RowsRequest::counts)).
     pub rows: Artifact,
     /// Weight of the counts relative to the model's score, at least 0.
     pub weight: f32,

@@ -76,7 +76,7 @@ impl CellStore {
         query: &[f32],
         near: Nearest,
     ) -> Result<Vec<CellId>, ModelError> {
-        let mut nearest = self.index.nearest(query, near.cells.max(MAX_NEAREST), |_| false)?;
+        let mut nearest = self.index.nearest(query, near.cells.max(MAX_NEAREST))?;
         // Cells that do not fit would be dropped and fetched again and again.
         let mut bytes = near.bytes.min(self.max_bytes / MEMORY_PER_FILE);
         let mut count = 0;
@@ -133,8 +133,7 @@ impl CellStore {
 
     /// The cells that are here, the nearest to `query` first.
     pub(crate) fn nearest_held(&self, query: &[f32]) -> Result<Vec<(CellId, &Cell)>, ModelError> {
-        let skip = |id| !self.held.contains_key(&id);
-        let nearest = self.index.nearest(query, self.held.len(), skip)?;
+        let nearest = self.index.sorted(query, self.held.keys().copied())?;
         Ok(nearest.iter().filter_map(|id| Some((*id, &*self.held.get(id)?.cell))).collect())
     }
 

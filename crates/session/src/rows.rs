@@ -25,6 +25,8 @@ pub struct RowStore {
     cells: Option<CellStore>,
     /// Rows that the server sent or that were copied out of cells, by item.
     kept_rows: BTreeMap<ItemId, QuantisedRow>,
+    /// Rows of items that were chosen near the newest ones of the history.
+    counted_rows: HashMap<ItemId, QuantisedRow>,
     /// Items for which the server has no row.
     unknown: HashSet<ItemId>,
 }
@@ -42,7 +44,14 @@ impl RowStore {
     /// An empty store of rows with `dims` values each.
     #[must_use]
     pub fn new(dims: usize) -> Self {
-        Self { dims, whole: None, cells: None, kept_rows: BTreeMap::new(), unknown: HashSet::new() }
+        Self {
+            dims,
+            whole: None,
+            cells: None,
+            kept_rows: BTreeMap::new(),
+            counted_rows: HashMap::new(),
+            unknown: HashSet::new(),
+        }
     }
 
     /// The whole table, for small catalogues and for work without a network. `items` are the
@@ -93,10 +102,26 @@ impl RowStore {
 
     /// Keeps rows that came from the server, or none of them if one cannot be read.
     pub(crate) fn add_all(&mut self, rows: &[ItemRow]) -> Result<(), SessionError> {
-        let decode = |row: &ItemRow| Ok((row.item.clone(), decode_row(row, self.dims)?));
-        let decoded: Vec<_> = rows.iter().map(decode).collect::<Result<_, SessionError>>()?;
+        let decoded = self.decode(rows)?;
         self.kept_rows.extend(decoded);
         Ok(())
+    }
+
+    /// Keeps rows of items that were chosen near the history, or none of them if one cannot be
+    /// read. They are no finds of a search.
+    pub(crate) fn add_counted(&mut self, rows: &[ItemRow]) -> Result<(), SessionError> {
+        let decoded = self.decode(rows)?;
+        self.counted_rows.extend(decoded);
+        Ok(())
+    }
+
+    /// Drops the other rows of items that were chosen near the history.
+    pub(crate) fn retain_counted(&mut self, is_used: impl Fn(&ItemId) -> bool) {
+        self.counted_rows.retain(|item, _| is_used(item));
+    }
+
+    fn decode(&self, rows: &[ItemRow]) -> Result<Vec<(ItemId, QuantisedRow)>, SessionError> {
+        rows.iter().map(|row| Ok((row.item.clone(), decode_row(row, self.dims)?))).collect()
     }
 
     /// Marks those of the requested items that still have no row as unknown to the server.
@@ -114,7 +139,9 @@ impl RowStore {
     /// Whether the item's row is here.
     #[must_use]
     pub fn contains(&self, item: &ItemId) -> bool {
-        self.is_in_table(item) || self.kept_rows.contains_key(item)
+        self.is_in_table(item)
+            || self.kept_rows.contains_key(item)
+            || self.counted_rows.contains_key(item)
     }
 
     /// At most [`SAMPLE`] of the items whose rows are here, the same each time: spread evenly
@@ -162,9 +189,14 @@ impl RowStore {
         self.cells.as_mut()
     }
 
-    /// Copies the item's row out of its cell, so that it stays when the cell is dropped.
+    /// Copies the item's row out of its cell or the rows of counted items, so that it stays when
+    /// these are dropped.
     pub(crate) fn keep(&mut self, item: &ItemId) {
         if self.kept_rows.contains_key(item) {
+            return;
+        }
+        if let Some(row) = self.counted_rows.get(item) {
+            self.kept_rows.insert(item.clone(), row.clone());
             return;
         }
         let found = self.cells.as_ref().and_then(|cells| cells.find(item));
@@ -186,7 +218,7 @@ impl RowStore {
 
     /// Appends the item's values `[dims]` to `out`. Returns whether its row is here.
     pub(crate) fn gather(&self, item: &ItemId, out: &mut Vec<f32>) -> bool {
-        if let Some(row) = self.kept_rows.get(item) {
+        if let Some(row) = self.kept_rows.get(item).or_else(|| self.counted_rows.get(item)) {
             out.extend(row.values());
             return true;
         }

@@ -153,6 +153,7 @@ impl Session {
         self.encoding_cache = EncodingCache::default();
         self.shown.clear();
         self.requested_state = RequestedState::default();
+        self.forget_sent_counts();
         self.generation += 1;
     }
 

@@ -158,16 +158,17 @@ fn copies<'a>(files: impl Iterator<Item = &'a File<'a>>) -> Result<Vec<(String, 
     Ok(copies.context("cannot compress a file")?.into_iter().flatten().collect())
 }
 
-/// The counts for the manifest, and their file. A device that does not search the whole item table
-/// does not know the order of the catalogue, and gets none.
+/// The counts for the manifest, and their file. A device with the whole item table loads the file;
+/// one that searches in cells asks the server for the counts of its history. One that does not
+/// search gets none.
 fn counts_file(
     part: Option<CountsPart>,
     search: Option<&SearchConfig>,
 ) -> (Option<Counts>, Option<File<'static>>) {
     let Some(CountsPart { rows, weight }) = part else { return (None, None) };
-    if search.is_none_or(|search| search.cells.is_some()) {
+    if search.is_none() {
         eprintln!(
-            "the counts of the small model are left out: they are for devices that search the whole item table (--search whole)"
+            "the counts of the small model are left out: they are for devices that search (--search whole or cells)"
         );
         return (None, None);
     }

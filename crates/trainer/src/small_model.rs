@@ -80,10 +80,6 @@ impl SmallModel {
     ) -> Result<Self> {
         self.settings.search_k = search.k();
         if search == Search::Cells {
-            if self.counts.is_some() {
-                let text = "expected a small model without counts for a search in cells: only devices with the whole item table have counts; use the model that `tandem train counts-part` read";
-                return Err(BadInput(text.to_owned()).into());
-            }
             let cells = options.divide(dataset, &self.scorer, &self.quantised)?;
             self.rows = RowStore::with_cells(cells.index, DEFAULT_CELL_MEMORY);
             self.cells = Some(CellFiles { table: self.quantised.clone(), files: cells.files });

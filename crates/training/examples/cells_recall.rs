@@ -198,14 +198,14 @@ fn measure(
             let mut bytes = 0;
             if click == 0 {
                 bytes = index_bytes;
-                for cell in cells.index.nearest(query, 64, |_| false)? {
+                for cell in cells.index.nearest(query, 64)? {
                     if loaded.is_empty() || bytes + size(cell) <= first_bytes {
                         bytes += size(cell);
                         loaded.insert(cell);
                     }
                 }
             } else {
-                for cell in cells.index.nearest(query, later_cells, |_| false)? {
+                for cell in cells.index.nearest(query, later_cells)? {
                     if loaded.insert(cell) {
                         bytes += size(cell);
                     }

@@ -71,6 +71,11 @@ export interface RecommenderOptions {
   /** Memory for cells of the item table, in bytes (8 MB). */
   searchMemory?: number;
   /**
+   * Whether co-occurrence counts take part in the ranking, if the release has any (`true`). In
+   * catalogues in cells, the device asks the server what others chose near each clicked item.
+   */
+  counts?: boolean;
+  /**
    * Whether items of the history may be recommended again, for repeated purchases (as the manifest
    * says).
    */
@@ -107,6 +112,7 @@ const KNOWN = Object.keys({
   budget: 0,
   search: 0,
   searchMemory: 0,
+  counts: 0,
   repeats: 0,
   timeoutMs: 0,
   signal: 0,
@@ -146,7 +152,7 @@ export function openSettings(options: RecommenderOptions, base: string): OpenSet
   if (timeoutMs !== undefined && !(Number.isFinite(timeoutMs) && timeoutMs > 0)) {
     throw argument('timeoutMs', 'a positive number of milliseconds', timeoutMs);
   }
-  for (const name of ['consent', 'events', 'shadow', 'repeats'] as const) {
+  for (const name of ['consent', 'events', 'shadow', 'repeats', 'counts'] as const) {
     if (options[name] !== undefined) flag(name, options[name]);
   }
   for (const name of ['fetch', 'onProgress'] as const) {
@@ -188,6 +194,7 @@ export function openSettings(options: RecommenderOptions, base: string): OpenSet
     budget: budget === undefined ? null : { ...budget },
     search,
     searchMemory: searchMemory ?? null,
+    counts: options.counts ?? null,
     repeats: options.repeats ?? null,
     available: null,
     excluded: { items: [], send: false },

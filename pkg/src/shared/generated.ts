@@ -344,6 +344,10 @@ search: SearchMode,
  */
 searchMemory?: number, 
 /**
+ * Whether the counts of the release take part in the ranking (yes).
+ */
+counts?: boolean, 
+/**
  * Whether items of the history may be recommended again (as the manifest says).
  */
 repeats?: boolean, };
@@ -650,6 +654,36 @@ item: ItemId,
 row: string, };
 
 /**
+ * The count row of an item: the items that were most often chosen near it.
+ */
+export type ItemCounts = { 
+/**
+ * The item.
+ */
+item: ItemId, 
+/**
+ * Its neighbours.
+ */
+near: Array<NearItem>, };
+
+/**
+ * An item that was chosen near another one.
+ */
+export type NearItem = { 
+/**
+ * The item.
+ */
+item: ItemId, 
+/**
+ * How often it was chosen near the other item, relative to its popularity; at least 0.
+ */
+weight: number, 
+/**
+ * Its row, as `ItemRow::row`. Absent if an earlier part of the response has it.
+ */
+row?: string | null, };
+
+/**
  * Number of items of a request that the server did not use.
  */
 export type Ignored = { 
@@ -707,6 +741,12 @@ export type RowsRequest = {
  */
 items: Array<ItemId>, 
 /**
+ * Items of the history whose co-occurrence counts are wanted, at most
+ * `Counts::NEWEST`. For devices that do not have the counts of the
+ * whole catalogue.
+ */
+counts?: Array<ItemId>, 
+/**
  * As `CandidatesRequest::release`.
  */
 release?: string | null, };
@@ -723,6 +763,11 @@ rows_hash: string,
  * Rows of the known items, in the order of the request.
  */
 rows: Array<ItemRow>, 
+/**
+ * Counts of the known items of `RowsRequest::counts`, in their order. Empty if the release
+ * has no counts.
+ */
+counts?: Array<ItemCounts>, 
 /**
  * Number of requested ids that are not in the catalogue.
  */
@@ -1031,7 +1076,9 @@ weight: number, };
  */
 export type Counts = { 
 /**
- * The count rows of all items. The device loads the file after the first click.
+ * The count rows of all items. A device with the whole item table loads the file after the
+ * first click; one that searches in cells asks the server for the rows of its history
+ * (`RowsRequest::counts`).
  */
 rows: Artifact, 
 /**

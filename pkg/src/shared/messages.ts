@@ -35,6 +35,8 @@ export interface OpenSettings {
   search: SearchMode;
   /** Memory for cells in bytes; `null`: the default. */
   searchMemory: number | null;
+  /** Counts take part in the ranking; `null`: they do. */
+  counts: boolean | null;
   /** Items of the history may be recommended again; `null`: as the manifest says. */
   repeats: boolean | null;
   /** The items that can be recommended; `null`: all. */

@@ -140,12 +140,13 @@ async function open(
         `(${toWire(error).message})`,
     );
   }
-  const { server, timeoutMs, budget, search, searchMemory, repeats } = settings;
+  const { server, timeoutMs, budget, search, searchMemory, counts, repeats } = settings;
   const config: OpenConfig = {
     server,
     device,
     search,
     ...(repeats === null ? {} : { repeats }),
+    ...(counts === null ? {} : { counts }),
     ...(searchMemory === null ? {} : { searchMemory }),
     ...(timeoutMs === null ? {} : { timeoutMs }),
     ...(budget === null ? {} : { budget }),

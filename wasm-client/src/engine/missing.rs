@@ -1,4 +1,5 @@
-//! Rows that the session lacks: cells near the visitor's state, rows of clicked items, and co-occurrence counts.
+//! What the session lacks: cells near the visitor's state, rows of clicked items, and
+//! co-occurrence counts, as a file or near clicked items.
 
 use std::{cell::RefCell, collections::HashSet, sync::Arc};
 
@@ -33,20 +34,21 @@ pub(super) struct Missing<A> {
     index: Option<String>,
     /// Cells that cannot be used. They are not requested again.
     unusable: RefCell<HashSet<CellId>>,
-    /// The counts, until they are here or turn out to be unusable.
+    /// The file of counts, until it is here or turns out to be unusable.
     counts: RefCell<Option<Counts>>,
     /// Aborts the requests in flight; `None` if there are none.
     in_flight: RefCell<Option<A>>,
 }
 
 impl<A: Abort> Missing<A> {
-    pub(super) fn new(release: &Release) -> Self {
+    /// `counts`: whether counts take part in the ranking.
+    pub(super) fn new(release: &Release, counts: bool) -> Self {
         Self {
             release: release.hash.clone(),
             rows_hash: release.manifest.rows.sha256.clone(),
             index: release.cells().map(|index| index.sha256.clone()),
             unusable: RefCell::default(),
-            counts: RefCell::new(release.counts().cloned()),
+            counts: RefCell::new(release.counts_file().filter(|_| counts).cloned()),
             in_flight: RefCell::new(None),
         }
     }
@@ -63,23 +65,36 @@ impl<A: Abort> Missing<A> {
 /// What to fetch.
 struct Wanted {
     cells: Vec<(CellId, CellEntry)>,
+    /// Items whose rows are wanted.
     items: Vec<ItemId>,
+    /// Items whose neighbours are wanted.
+    counted: Vec<ItemId>,
+    /// The file of counts.
     counts: Option<Counts>,
 }
 
+impl Wanted {
+    fn is_empty(&self) -> bool {
+        let Self { cells, items, counted, counts } = self;
+        cells.is_empty() && items.is_empty() && counted.is_empty() && counts.is_none()
+    }
+}
+
 impl<H: Host> Engine<H> {
-    /// Fetches the cells that the search wants next, the rows of clicked items and, once, the
-    /// co-occurrence counts, and ranks again. Only one call at a time requests something; nothing is requested while offline, and
-    /// no rows during the back-off of the server.
+    /// Fetches the cells that the search wants next, the rows of clicked items, and the
+    /// co-occurrence counts: once, or of clicked items. Then ranks again. Only one call at a time
+    /// requests something; nothing is requested while offline, and no rows during the back-off of
+    /// the server.
     ///
     /// A failure of the network is not reported: the next call tries again.
     ///
     /// # Errors
     /// Those of the device.
     pub(crate) async fn fetch_missing(&self) -> Result<Fetched, ClientError> {
-        let Some((Wanted { cells, items, counts }, abort)) = self.start_fetch().await? else {
+        let Some((wanted, abort)) = self.start_fetch().await? else {
             return Ok(Fetched { update: None, rows: false, errors: Vec::new(), more: false });
         };
+        let Wanted { cells, items, counted, counts } = wanted;
         let loader = Loader {
             host: &self.host,
             link: &self.link,
@@ -89,7 +104,7 @@ impl<H: Host> Engine<H> {
         let files = join_all(cells.iter().map(|(_, entry)| self.fetch_cell(&loader, entry)));
         let (files, rows, count_rows) = futures_util::future::join3(
             files,
-            self.fetch_rows(&items, &abort),
+            self.fetch_rows(&items, &counted, &abort),
             self.fetch_counts(&loader, counts.as_ref()),
         )
         .await;
@@ -108,15 +123,21 @@ impl<H: Host> Engine<H> {
             results.push(accepted);
         }
         let mut more = false;
-        if !items.is_empty() {
-            let accepted = rows
-                .map_err(ClientError::from)
-                .and_then(|rows| session.accept_rows(&items, &rows).map_err(ClientError::from));
+        if !(items.is_empty() && counted.is_empty()) {
+            let accepted = rows.map_err(ClientError::from).and_then(|rows| {
+                session.accept_counts(&counted, &rows)?;
+                Ok(session.accept_rows(&items, &rows)?)
+            });
             if accepted.as_ref().is_err_and(is_final) {
-                // Without rows in the answer these items count as unknown.
-                session.accept_rows(&items, &RowsResponse::default())?;
+                if counted.is_empty() {
+                    // Without rows in the answer these items count as unknown.
+                    session.accept_rows(&items, &RowsResponse::default())?;
+                } else {
+                    // The server may have rows alone.
+                    session.remove_counts();
+                }
             }
-            more = accepted.is_ok() && !chosen;
+            more = accepted.is_ok() && !items.is_empty() && !chosen;
             results.push(accepted);
         }
         if let Some((counts, file)) = counts.zip(count_rows) {
@@ -149,7 +170,7 @@ impl<H: Host> Engine<H> {
             return Ok(None);
         }
         let wanted = self.wanted(&mut session)?;
-        if wanted.cells.is_empty() && wanted.items.is_empty() && wanted.counts.is_none() {
+        if wanted.is_empty() {
             return Ok(None);
         }
         let abort = self.host.new_abort();
@@ -164,12 +185,16 @@ impl<H: Host> Engine<H> {
         let cells =
             usable.map(|id| Ok((id, session.cell(id)?))).collect::<Result<_, ClientError>>()?;
         let backs_off = self.link.borrow().status(self.host.now_ms()).retry_in_ms.is_some();
-        let mut items = if backs_off { Vec::new() } else { session.missing_rows() };
+        let (mut items, counted) = if backs_off {
+            (Vec::new(), Vec::new())
+        } else {
+            (session.missing_rows(), session.missing_counts())
+        };
         items.truncate(MAX_ROWS);
         // The first list does not wait for the counts, which say nothing without a history.
         let has_history = !session.history().is_empty();
         let counts = self.missing.counts.borrow().clone().filter(|_| has_history);
-        Ok(Wanted { cells, items, counts })
+        Ok(Wanted { cells, items, counted, counts })
     }
 
     async fn fetch_cell(
@@ -182,7 +207,7 @@ impl<H: Host> Engine<H> {
         loader.file(&self.missing.release, &artifact, self.missing.index.as_deref()).await
     }
 
-    /// The file of the counts; `None` if none is wanted.
+    /// The content of the file of counts; `None` if none is wanted.
     async fn fetch_counts(
         &self,
         loader: &Loader<'_, H>,
@@ -194,14 +219,20 @@ impl<H: Host> Engine<H> {
     async fn fetch_rows(
         &self,
         items: &[ItemId],
+        counted: &[ItemId],
         abort: &H::Abort,
     ) -> Result<RowsResponse, Failure> {
-        if items.is_empty() {
+        if items.is_empty() && counted.is_empty() {
             return Ok(RowsResponse::default());
         }
         let release = Some(self.missing.release.clone());
-        let request = RowsRequest { items: items.to_vec(), release };
-        let response = self.post("/v1/rows", &request, "rows of clicked items", abort).await?;
+        let request = RowsRequest { items: items.to_vec(), counts: counted.to_vec(), release };
+        let why = if counted.is_empty() {
+            "rows of clicked items"
+        } else {
+            "what others chose near clicked items"
+        };
+        let response = self.post("/v1/rows", &request, why, abort).await?;
         response::expect_ok(&response, "POST /v1/rows")?;
         let rows: RowsResponse = response::json(&response.body, "rows of items")?;
         let expected = &self.missing.rows_hash;

@@ -7,7 +7,7 @@ use super::{
     four_bits::{self, fits, pack, unpack},
     reader::Reader,
 };
-use crate::{ItemTable, ModelError, QuantisedRow};
+use crate::{ItemTable, ModelError, QuantisedRow, products::dot};
 
 /// Version 1 stores 8 bits per value of a centroid, version 2 stores 4 bits.
 const MAGIC: [u8; 8] = *b"TNDMCIX2";
@@ -39,7 +39,7 @@ pub struct CellEntry {
 /// let centroid = QuantisedRow::quantise(&[0.95, 0.05])?;
 /// let index = CellIndex::new(2, vec![CellEntry::new(centroid, 2, &file)])?;
 ///
-/// let near = index.nearest(&[1.0, 0.0], 3, |_| false)?;
+/// let near = index.nearest(&[1.0, 0.0], 3)?;
 /// assert_eq!(near, [CellId(0)]);
 /// assert_eq!(index.open(CellId(0), &file)?.ids()[1].as_str(), "b");
 /// # Ok::<(), tandem_model::ModelError>(())
@@ -149,18 +149,42 @@ impl CellIndex {
     }
 
     /// The `n` cells whose centroids have the largest inner product with `query` `[dims]`,
-    /// best first, without those that `skip` is true for.
+    /// best first.
     ///
     /// # Errors
     /// As [`ItemTable::top_k`].
-    pub fn nearest(
+    pub fn nearest(&self, query: &[f32], n: usize) -> Result<Vec<CellId>, ModelError> {
+        let hits = self.centroids.top_k(query, n, |_| true)?;
+        Ok(hits.iter().map(|hit| CellId(hit.position as u32)).collect())
+    }
+
+    /// These cells in the order of [`nearest`](Self::nearest). Reads no other centroids, so it
+    /// costs the less the fewer cells there are.
+    ///
+    /// # Errors
+    /// [`ModelError::Length`] for a query of another width, [`ModelError::UnknownCell`] if there
+    /// is no such cell.
+    pub fn sorted(
         &self,
         query: &[f32],
-        n: usize,
-        skip: impl Fn(CellId) -> bool,
+        cells: impl IntoIterator<Item = CellId>,
     ) -> Result<Vec<CellId>, ModelError> {
-        let hits = self.centroids.top_k(query, n, |at| !skip(CellId(at as u32)))?;
-        Ok(hits.iter().map(|hit| CellId(hit.position as u32)).collect())
+        if query.len() != self.dims() {
+            let (expected, found) = (self.dims(), query.len());
+            return Err(ModelError::Length { what: "values of a query", expected, found });
+        }
+        let mut centroid = Vec::with_capacity(self.dims());
+        let mut scored = Vec::new();
+        for id in cells {
+            centroid.clear();
+            if !self.centroids.append_row(id.0 as usize, &mut centroid) {
+                return Err(ModelError::UnknownCell { cell: id.0, cells: self.files.len() });
+            }
+            // Adding 0 turns −0 into 0: they are equal scores.
+            scored.push((dot(query, &centroid) + 0.0, id));
+        }
+        scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        Ok(scored.into_iter().map(|(_, id)| id).collect())
     }
 
     /// Reads the file of a cell after a check against the index.

@@ -108,11 +108,16 @@ fn an_index_of_version_1_is_read() {
 fn the_nearest_cells_have_the_largest_inner_product() {
     let (index, _) = index();
     // (2, 1) with the centroids: 3, −3, 2.
-    let nearest = |n, skip: &dyn Fn(CellId) -> bool| index.nearest(&[2.0, 1.0], n, skip).unwrap();
-    assert_eq!(nearest(2, &|_| false), [CellId(0), CellId(2)]);
-    assert_eq!(nearest(9, &|id| id == CellId(0)), [CellId(2), CellId(1)]);
-    assert_eq!(nearest(0, &|_| false), []);
-    assert!(matches!(index.nearest(&[1.0], 2, |_| false), Err(ModelError::Length { .. })));
+    let query = [2.0, 1.0];
+    assert_eq!(index.nearest(&query, 2).unwrap(), [CellId(0), CellId(2)]);
+    assert_eq!(index.nearest(&query, 9).unwrap(), [CellId(0), CellId(2), CellId(1)]);
+    assert_eq!(index.nearest(&query, 0).unwrap(), []);
+    assert_eq!(index.sorted(&query, [CellId(1), CellId(2)]).unwrap(), [CellId(2), CellId(1)]);
+    let unknown = index.sorted(&query, [CellId(3)]);
+    assert!(matches!(unknown, Err(ModelError::UnknownCell { cell: 3, .. })));
+    for refused in [index.nearest(&[1.0], 2), index.sorted(&[1.0], [CellId(0)])] {
+        assert!(matches!(refused, Err(ModelError::Length { .. })));
+    }
 }
 
 #[test]

@@ -147,7 +147,7 @@ impl Session {
         counts: &'a CountScores,
     ) -> impl Iterator<Item = &'a ItemId> {
         let found: Vec<&ItemId> = found.items.iter().map(|(item, _)| item).collect();
-        let counted: Vec<&ItemId> = if found.is_empty() || counts.near().is_empty() {
+        let counted: Vec<&ItemId> = if self.settings.search_k == 0 || counts.is_empty() {
             Vec::new()
         } else {
             let known: HashSet<&ItemId> = found.iter().copied().collect();

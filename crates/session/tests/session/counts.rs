@@ -4,11 +4,12 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use futures_lite::future::block_on;
 use tandem_model::CountRows;
-use tandem_protocol::ItemId;
-use tandem_session::{Ranked, Session, Settings};
+use tandem_protocol::{ItemCounts, ItemId, NearItem, RowsResponse};
+use tandem_session::{Ranked, RowStore, Session, Settings};
 
 use crate::support::{
-    ITEMS, give, id, learn, row, scorer, session, session_with, settings, thin_session, track,
+    DIMS, ITEMS, give, id, learn, row, scorer, session, session_with, settings, thin_session,
+    track, wire,
 };
 
 /// Item `at` was chosen near the items `at + 17` and, half as often, `at + 5`.
@@ -155,4 +156,112 @@ fn counts_of_another_catalogue_are_refused() {
     for weight in [-1.0, f32::NAN, f32::INFINITY] {
         assert!(session().set_counts(counts(), weight).is_err());
     }
+}
+
+/// The server's answer about the neighbours of these items, with their rows, and the rows of
+/// `items`.
+fn answer(items: &[usize], counted: &[ItemId]) -> RowsResponse {
+    let number = |item: &ItemId| (0..ITEMS).find(|at| id(*at) == *item).unwrap();
+    let near = |(position, weight): (u32, f32)| NearItem {
+        item: id(position as usize),
+        weight,
+        row: Some(wire(position as usize).row),
+    };
+    let counts = counted.iter().map(|item| ItemCounts {
+        item: item.clone(),
+        near: counts().row(number(item)).map(near).collect(),
+    });
+    RowsResponse {
+        rows: items.iter().map(|item| wire(*item)).collect(),
+        counts: counts.collect(),
+        ..RowsResponse::default()
+    }
+}
+
+/// A session without the item table, whose server sends counts.
+fn asking(weight: f32) -> Session {
+    let settings = Settings { search_k: ITEMS, ..settings() };
+    let mut session = Session::new(scorer(), RowStore::new(DIMS), settings).unwrap();
+    session.use_sent_counts(weight).unwrap();
+    session
+}
+
+/// A click, and the answer of the server.
+fn track_with_counts(session: &mut Session, item: usize) -> Vec<ItemId> {
+    track(session, item);
+    let missing = session.missing_counts();
+    let response = answer(&[item], &missing);
+    session.accept_counts(&missing, &response).unwrap();
+    session.accept_rows(&[id(item)], &response).unwrap();
+    missing
+}
+
+#[test]
+fn sent_counts_score_as_those_of_the_whole_catalogue() {
+    let mut whole = with_counts(Settings { search_k: ITEMS, ..settings() }, 0.5);
+    let mut sent = asking(0.5);
+    for item in [3, 9, 3, 14] {
+        track(&mut whole, item);
+        track_with_counts(&mut sent, item);
+        let (expected, found) = (scores(&rank(&whole)), scores(&rank(&sent)));
+        assert!(found.len() >= 2, "the neighbours are ranked without a list or a table");
+        for (item, score) in found {
+            assert!((score - expected[&item]).abs() < 1e-4, "{item}");
+        }
+    }
+}
+
+#[test]
+fn counts_are_missing_until_they_are_sent_and_only_those_of_the_newest_items_stay() {
+    let mut session = asking(0.5);
+    assert!(session.missing_counts().is_empty());
+    track(&mut session, 3);
+    track(&mut session, 9);
+    assert_eq!(session.missing_counts(), [id(9), id(3)]);
+    // The server has counts of one of them: the other one has none.
+    let response = answer(&[3, 9], &[id(9)]);
+    session.accept_counts(&[id(9), id(3)], &response).unwrap();
+    session.accept_rows(&[id(3), id(9)], &response).unwrap();
+    assert!(session.missing_counts().is_empty());
+    for item in 20..30 {
+        assert_eq!(track_with_counts(&mut session, item), [id(item)]);
+    }
+    track(&mut session, 9);
+    assert_eq!(session.missing_counts(), [id(9)], "dropped ten clicks later");
+    // Items near item 9 that nothing newer is near.
+    let near = scores(&rank(&session));
+    assert!(!near.contains_key(&id(14)) && near.contains_key(&id(38)));
+    session.reset();
+    assert!(session.missing_counts().is_empty() && rank(&session).items.is_empty());
+}
+
+#[test]
+fn a_click_on_a_neighbour_needs_no_row() {
+    let mut session = asking(0.5);
+    track_with_counts(&mut session, 3);
+    track(&mut session, 20);
+    assert!(session.missing_rows().is_empty());
+    // Its row stays when the counts of item 3 are dropped.
+    for item in 21..35 {
+        track_with_counts(&mut session, item);
+    }
+    assert!(session.missing_rows().is_empty());
+}
+
+#[test]
+fn an_unusable_answer_leaves_the_session_as_it_was() {
+    let mut session = asking(0.5);
+    track(&mut session, 3);
+    for weight in [f32::NAN, -1.0, f32::INFINITY] {
+        let mut response = answer(&[3], &[id(3)]);
+        response.counts[0].near[1].weight = weight;
+        assert!(session.accept_counts(&[id(3)], &response).is_err());
+    }
+    let mut response = answer(&[3], &[id(3)]);
+    response.counts[0].near[0].row = Some("?".into());
+    assert!(session.accept_counts(&[id(3)], &response).is_err());
+    assert_eq!(session.missing_counts(), [id(3)]);
+    session.remove_counts();
+    assert!(session.missing_counts().is_empty() && !session.has_counts());
+    assert!(asking(0.5).use_sent_counts(f32::NAN).is_err());
 }

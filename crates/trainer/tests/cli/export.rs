@@ -99,7 +99,7 @@ fn a_release_is_what_its_manifest_says() {
 }
 
 #[test]
-fn counts_are_a_file_of_releases_that_search_the_whole_table() {
+fn counts_are_a_file_of_releases_that_search() {
     let bench = bench();
     let said = bench.done(
         "train counts-part --data set --srm srm.safetensors --out counted.safetensors --weight 0.25 --device-neighbours 2",
@@ -118,6 +118,11 @@ fn counts_are_a_file_of_releases_that_search_the_whole_table() {
     assert_eq!(rows.items(), 6);
     assert!((0..6).all(|item| rows.row(item).count() <= 2));
     assert!((0..6).any(|item| rows.row(item).count() > 0));
+
+    // Devices ask a server for those that they need.
+    bench.done("export --data set --srm counted.safetensors --out artifacts --search cells");
+    assert_eq!(manifest().counts, Some(counts));
+    assert!(manifest().search.unwrap().cells.is_some());
 
     bench.done("export --data set --srm counted.safetensors --out artifacts --search none");
     assert_eq!(manifest().counts, None);

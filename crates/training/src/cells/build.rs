@@ -48,7 +48,7 @@ pub struct Cells {
 /// // Two items fill a cell of 40 bytes.
 /// let config = CellsConfig { max_bytes: 40, ..CellsConfig::default() };
 /// let cells = build_cells(&ids, &table, &[], &config)?;
-/// let near = cells.index.nearest(&[1.0, 0.0], 1, |_| false)?[0];
+/// let near = cells.index.nearest(&[1.0, 0.0], 1)?[0];
 /// let cell = cells.index.open(near, &cells.files[near.0 as usize])?;
 /// assert_eq!(cell.ids(), &ids[..2]);
 /// # Ok::<(), tandem_model::ModelError>(())

@@ -4,7 +4,7 @@ use tandem_model::{
     CountRows, QuantisedRow,
     cells::{Cell, CellEntry, CellIndex},
 };
-use tandem_protocol::{Counts, ItemRow, RowsResponse, SearchConfig};
+use tandem_protocol::{Counts, ItemCounts, ItemRow, NearItem, RowsResponse, SearchConfig};
 use tandem_session::encode_row;
 
 use super::*;
@@ -23,7 +23,13 @@ fn whole_shop() -> Script {
 
 /// A catalogue in cells, without its item table.
 fn cell_shop() -> Script {
+    cell_shop_with(None)
+}
+
+/// As [`cell_shop`], with counts in the manifest.
+fn cell_shop_with(counts: Option<Counts>) -> Script {
     let script = shop_with(|manifest, files| {
+        manifest.counts = counts;
         let values = row_values();
         let cells = values.chunks(CELL * DIMS).enumerate().map(|(number, rows)| {
             let ids = (number * CELL..(number + 1) * CELL).map(item).collect();
@@ -52,14 +58,26 @@ fn rows_hash() -> String {
 
 /// The server's response to a request for the rows of these items.
 fn rows(items: &[usize]) -> HttpResponse {
-    let values = row_values();
-    let row = |number: &usize| {
-        let row = QuantisedRow::quantise(&values[number * DIMS..][..DIMS]).unwrap();
-        encode_row(item(*number), &row)
-    };
-    let rows: Vec<ItemRow> = items.iter().map(row).collect();
-    let response = RowsResponse { rows_hash: rows_hash(), rows, unknown: 0 };
+    response(items, Vec::new())
+}
+
+fn response(items: &[usize], counts: Vec<ItemCounts>) -> HttpResponse {
+    let rows = items.iter().map(|number| row(*number)).collect();
+    let response = RowsResponse { rows_hash: rows_hash(), rows, counts, unknown: 0 };
     ok(serde_json::to_vec(&response).unwrap())
+}
+
+/// The row of an item as the server sends it.
+fn row(number: usize) -> ItemRow {
+    let row = QuantisedRow::quantise(&row_values()[number * DIMS..][..DIMS]).unwrap();
+    encode_row(item(number), &row)
+}
+
+/// The server's response with the row of an item and its one neighbour, the item after it.
+fn row_and_counts(number: usize) -> HttpResponse {
+    let near = row(number + 1);
+    let near = NearItem { item: near.item, weight: 1.0, row: Some(near.row) };
+    response(&[number], vec![ItemCounts { item: item(number), near: vec![near] }])
 }
 
 fn fetch(engine: &Engine<Script>) -> Fetched {
@@ -143,6 +161,61 @@ fn damaged_counts_are_reported_once_and_not_used() {
     assert_eq!(fetched.errors[0].code, ErrorCode::Integrity);
     assert!(fetched.update.is_none() && fetch(&engine).errors.is_empty());
     assert_eq!(counts_requests(&script), 1);
+}
+
+fn counts_in_cells() -> Option<Counts> {
+    Some(Counts { rows: artifact("counts.bin", b"not loaded"), weight: 100.0 })
+}
+
+#[test]
+fn in_cells_the_server_sends_what_was_chosen_near_clicked_items() {
+    let script = cell_shop_with(counts_in_cells());
+    let engine = open(&script);
+    track(&engine, 2);
+    script.lists.borrow_mut().push_back(Ok(row_and_counts(2)));
+    let fetched = fetch(&engine);
+    assert!(fetched.errors.is_empty(), "{:?}", fetched.errors);
+    assert_eq!(fetched.update.unwrap().items[0].item, item(3), "before any cell is here");
+    assert!(script.asked.borrow()[0].contains(r#""items":["i2"],"counts":["i2"]"#));
+    fetch(&engine);
+    assert_eq!(cell_requests(&script), ITEMS / CELL);
+    script.asked.borrow_mut().clear();
+    // Its row is here, its neighbours are not.
+    track(&engine, 9);
+    script.lists.borrow_mut().push_back(Ok(row_and_counts(9)));
+    assert_eq!(fetch(&engine).update.unwrap().items[0].item, item(10));
+    assert!(script.asked.borrow()[0].contains(r#""items":[],"counts":["i9"]"#));
+    assert_eq!(counts_requests(&script), 0, "the file of all counts is not loaded");
+}
+
+#[test]
+fn a_server_that_refuses_counts_is_asked_for_rows_alone() {
+    let script = cell_shop_with(counts_in_cells());
+    let engine = open(&script);
+    track(&engine, 2);
+    let refusal = HttpResponse { status: 400, ..HttpResponse::default() };
+    script.lists.borrow_mut().push_back(Ok(refusal));
+    assert_eq!(fetch(&engine).errors.len(), 1);
+    script.asked.borrow_mut().clear();
+    script.lists.borrow_mut().push_back(Ok(rows(&[2])));
+    assert!(fetch(&engine).rows);
+    assert!(script.asked.borrow()[0].contains(r#""items":["i2"]"#));
+    assert!(!script.asked.borrow()[0].contains("counts"));
+}
+
+#[test]
+fn the_page_can_switch_the_counts_off() {
+    let script = cell_shop_with(counts_in_cells());
+    let engine = open_as(&script, r#""counts":false"#).unwrap_or_else(|e| panic!("{e}"));
+    track(&engine, 2);
+    script.lists.borrow_mut().push_back(Ok(rows(&[2])));
+    fetch(&engine);
+    assert!(!script.asked.borrow()[0].contains("counts"));
+    let script = counted_shop();
+    let engine = open_as(&script, r#""counts":false"#).unwrap_or_else(|e| panic!("{e}"));
+    track(&engine, 5);
+    assert!(fetch(&engine).update.is_none());
+    assert_eq!(counts_requests(&script), 0);
 }
 
 #[test]
