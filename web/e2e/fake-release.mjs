@@ -15,10 +15,11 @@ const WIDTH = 4 + shape.dims;
 /**
  * A release in the format of `tandem export`, with an untrained small model.
  *
- * @param {{ seed?: number, prefix?: string, count?: number, search?: object, cells?: boolean, popular?: string[] }}
+ * @param {{ seed?: number, prefix?: string, count?: number, search?: object, cells?: boolean, counts?: boolean, popular?: string[] }}
  *   [changes] `seed` selects the weights, `prefix` and `count` the catalogue. `search`: the
  *   search configuration of the manifest, absent for a release without on-device search;
- *   `cells`: whether the rows are in cells instead of one table; `popular`: items to show first
+ *   `cells`: whether the rows are in cells instead of one table; `counts`: whether it has
+ *   co-occurrence counts, whose file is not served; `popular`: items to show first
  */
 export function release({
   seed = 1,
@@ -26,6 +27,7 @@ export function release({
   count = 200,
   search,
   cells = false,
+  counts = false,
   popular = [],
 } = {}) {
   const items = Array.from({ length: count }, (_, number) => `${prefix}${number}`);
@@ -71,6 +73,7 @@ export function release({
       policy: { bucket: null },
       learning: {},
       search: searchConfig,
+      counts: counts ? { rows: { ...rows, path: 'counts.bin' }, weight: 100 } : undefined,
       popular,
     }),
   );

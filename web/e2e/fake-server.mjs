@@ -142,10 +142,20 @@ export class FakeServer {
     return wanted ? { row: this.#release.rowOf(item) } : {};
   }
 
-  #rows({ items }) {
+  /** Rows, and as the one neighbour of an item the one after it in the catalogue. */
+  #rows({ items, counts = [] }) {
     const found = items.map((item) => ({ item, row: this.#release.rowOf(item) }));
     const rows = found.filter(({ row }) => row !== null);
-    return { rows_hash: this.#release.rowsHash, rows, unknown: items.length - rows.length };
+    const near = (item) => {
+      const next = this.items[this.items.indexOf(item) + 1];
+      return [{ item: next, weight: 1, ...this.#row(true, next) }];
+    };
+    return {
+      rows_hash: this.#release.rowsHash,
+      rows,
+      counts: counts.map((item) => ({ item, near: near(item) })),
+      unknown: items.length - rows.length,
+    };
   }
 
   /** Fifty unseen items in the format of a candidate list. */

@@ -1,6 +1,6 @@
 //! A small dataset and a device with random weights, ranked by the language model alone.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::OnceLock};
 
 use tandem_collaboration::{Fusion, LanguageModelScore, Normalisation, Policy, Trigger};
 use tandem_dataset::{Catalogue, Dataset, Item, ItemIndex, Sequence};
@@ -44,6 +44,17 @@ fn item_table() -> ItemTable {
     ItemTable::quantise(&values, DIMS).unwrap()
 }
 
+/// The same random weights for all devices: the generator is shared with tests that run beside
+/// this one.
+fn weights(config: &ModelConfig) -> &'static [u8] {
+    static WEIGHTS: OnceLock<Vec<u8>> = OnceLock::new();
+    WEIGHTS.get_or_init(|| {
+        let device = Device::flex();
+        device.seed(7);
+        Body::new(config, 0.0, &device).unwrap().to_bytes(&HashMap::new()).unwrap()
+    })
+}
+
 /// The parts of a simulated device.
 pub(crate) struct Parts {
     scorer: Scorer,
@@ -57,9 +68,6 @@ impl Parts {
     pub(crate) fn new(trigger: Trigger) -> Self {
         let config =
             ModelConfig { kind: ModelKind::Sasrec, dims: DIMS, blocks: 1, heads: 1, max_length: 4 };
-        let device = Device::flex();
-        device.seed(7);
-        let bytes = Body::new(&config, 0.0, &device).unwrap().to_bytes(&HashMap::new()).unwrap();
         let rows = RowStore::whole(item_table(), (0..ITEMS).map(|id| ItemId::new(id.to_string())));
         let settings = Settings {
             // The language model alone, so that ranks can be computed by hand.
@@ -69,7 +77,7 @@ impl Parts {
             catalogue_hash: "catalogue".into(),
             ..Settings::default()
         };
-        let scorer = Scorer::new(&config, &bytes).unwrap();
+        let scorer = Scorer::new(&config, weights(&config)).unwrap();
         Self { scorer, rows: rows.unwrap(), cells: None, counts: None, settings }
     }
 
