@@ -114,6 +114,7 @@ const RULES: [Rule; 18] = [
             "tandem-storage",
             "tandem-generator",
             "tandem-manual",
+            "tandem-model",
             "tandem-release-client",
             "tandem-release-store",
         ],
