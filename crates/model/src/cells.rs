@@ -11,15 +11,17 @@
 //!
 //! | bytes | index | cell |
 //! |---|---|---|
-//! | 8 | `TNDMCIX1` or `TNDMCIX2` | `TNDMCEL1` or `TNDMCEL2` |
+//! | 8 | `TNDMCIX1` or `TNDMCIX2` | `TNDMCEL1` to `TNDMCEL3` |
 //! | 4 | `u32` dimensions | `u32` dimensions |
 //! | 4 | `u32` number of cells | `u32` number of items |
 //! | 4 | `u32` number of items in all cells | – |
-//! | rest | per cell: centroid (version 1: as a row of an [`ItemTable`]; version 2: `f32` scale, then 4 bits per value, the first of two in the lower bits), `u32` items, `u32` bytes of the file, SHA-256 of the file | per item: `u16` length and UTF-8 bytes of its id; then one row per item, in version 1 as in an [`ItemTable`], in version 2 as a centroid of version 2 |
+//! | rest | per cell: centroid (version 1: as a row of an [`ItemTable`]; version 2: `f32` scale, then 4 bits per value, the first of two in the lower bits), `u32` items, `u32` bytes of the file, SHA-256 of the file | per item: `u16` length and UTF-8 bytes of its id; then one row per item, in version 1 as in an [`ItemTable`], in version 2 as a centroid of version 2; in version 3 the ids by what they do not share, then the rows as differences from their mean, 5 bits per value |
 
 mod cell;
 mod four_bits;
+mod ids;
 mod index;
+mod packed;
 mod reader;
 
 pub use cell::Cell;

@@ -62,8 +62,8 @@ pub(crate) struct CellOptions {
     #[arg(long, value_name = "BYTES", default_value_t = CELL_BYTES, value_parser = values::cell_bytes)]
     #[arg(help_heading = ADVANCED)]
     cell_bytes: usize,
-    /// Precision of the rows in cells: 4 bits per value almost halve the cells, at some cost in
-    /// quality.
+    /// Bits per value of a row in cells: with 5, cells have about two thirds of the bytes that they
+    /// have with 8, at some cost in quality.
     #[arg(long, value_name = "BITS", value_enum, default_value_t = CellBits::Eight)]
     #[arg(help_heading = ADVANCED)]
     cell_bits: CellBits,
@@ -72,8 +72,8 @@ pub(crate) struct CellOptions {
 /// Bits per value of a row in a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum CellBits {
-    #[value(name = "4")]
-    Four,
+    #[value(name = "5")]
+    Five,
     #[value(name = "8")]
     Eight,
 }
@@ -81,7 +81,7 @@ enum CellBits {
 impl From<CellBits> for CellRows {
     fn from(bits: CellBits) -> Self {
         match bits {
-            CellBits::Four => Self::FourBits,
+            CellBits::Five => Self::FiveBits,
             CellBits::Eight => Self::EightBits,
         }
     }

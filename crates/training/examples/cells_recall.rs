@@ -3,7 +3,7 @@
 //! `cargo run --release -p tandem-training --example cells_recall -- SRM DATA ITEMS NOISE BITS
 //! PROBES CELL_BYTES…`
 //!
-//! `BITS` is the precision of the rows in cells, 4 or 8, and `PROBES` and `CELL_BYTES` are
+//! `BITS` is the precision of the rows in cells, 5 or 8, and `PROBES` and `CELL_BYTES` are
 //! settings of the cells (`CellsConfig`). `SRM` is a trained small model and `DATA` its dataset folder. The catalogue is enlarged to
 //! `ITEMS` by noisy copies: each value of a row is multiplied by `1 + NOISE·ε` with `ε` from
 //! `N(0, 1)`. Queries are the states of users after each of their newest clicks. The index is
@@ -87,7 +87,7 @@ fn main() -> Result<(), Failure> {
         let config = CellsConfig {
             max_bytes: size.parse()?,
             probes: probes.parse()?,
-            rows: if bits == "4" { CellRows::FourBits } else { CellRows::EightBits },
+            rows: if bits == "5" { CellRows::FiveBits } else { CellRows::EightBits },
             ..CellsConfig::default()
         };
         let cells = build_cells(&ids, &table, &queries, &config)?;

@@ -50,6 +50,10 @@ impl<'a> Reader<'a> {
         Ok(array)
     }
 
+    pub(super) fn u8(&mut self) -> Result<u8, ModelError> {
+        Ok(u8::from_le_bytes(self.array()?))
+    }
+
     pub(super) fn u16(&mut self) -> Result<u16, ModelError> {
         Ok(u16::from_le_bytes(self.array()?))
     }

@@ -92,6 +92,11 @@ pub fn build_cells(
     let merger = Merger { rows: &rows, dims, bytes: &bytes, room, hits: &hits };
     let mut items = merger.merge(splitter.split(groups, config.seed));
     items.sort_unstable();
+    if config.rows == CellRows::FiveBits {
+        // Sorted ids take fewer bytes.
+        let id = |item: &u32| &ids[*item as usize];
+        items.iter_mut().for_each(|members| members.sort_unstable_by(|a, b| id(a).cmp(id(b))));
+    }
 
     let vectors = items.iter().flat_map(|members| cell_vector(&rows, dims, members)).collect();
     let targets = targets(dims, queries, &best, table.len(), &items);
@@ -102,17 +107,14 @@ pub fn build_cells(
     for (members, vector) in items.iter().zip(vectors.chunks_exact(dims)) {
         let mut part = ItemTable::new(dims)?;
         for &item in members {
-            let row = &quantised[item as usize];
-            match config.rows {
-                CellRows::FourBits => {
-                    let values: Vec<f32> = row.values().collect();
-                    part.push(&QuantisedRow::quantise_to_4_bits(&values)?)?;
-                }
-                CellRows::EightBits => part.push(row)?,
-            }
+            part.push(&quantised[item as usize])?;
         }
         let part_ids = members.iter().map(|&item| ids[item as usize].clone()).collect();
-        let file = Cell::new(part_ids, part)?.to_bytes();
+        let cell = Cell::new(part_ids, part)?;
+        let file = match config.rows {
+            CellRows::FiveBits => cell.to_packed_bytes()?,
+            CellRows::EightBits => cell.to_bytes(),
+        };
         let centroid = QuantisedRow::quantise_to_4_bits(vector)?;
         entries.push(CellEntry::new(centroid, members.len() as u32, &file));
         files.push(file);

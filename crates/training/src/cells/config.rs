@@ -1,9 +1,12 @@
+use tandem_model::cells::Cell;
+
 /// Precision of the rows in cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CellRows {
-    /// 4 bits per value: cells of almost half the size, whose items change places with others
-    /// that score nearly alike.
-    FourBits,
+    /// 5 bits per value, of the difference from the mean row of the cell
+    /// ([`Cell::to_packed_bytes`]): cells of two thirds of the size, whose items change places
+    /// with others that score nearly alike.
+    FiveBits,
     /// 8 bits per value, as in the item table.
     EightBits,
 }
@@ -11,9 +14,9 @@ pub enum CellRows {
 impl CellRows {
     /// Bytes of a row of `dims` values.
     pub(super) fn width(self, dims: usize) -> usize {
-        4 + match self {
-            Self::FourBits => dims.div_ceil(2),
-            Self::EightBits => dims,
+        match self {
+            Self::FiveBits => Cell::packed_row_bytes(dims),
+            Self::EightBits => 4 + dims,
         }
     }
 }

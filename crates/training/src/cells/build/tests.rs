@@ -50,21 +50,23 @@ proptest! {
 }
 
 #[test]
-fn rows_of_4_bits_are_near_those_of_the_table() {
+fn rows_of_5_bits_are_near_those_of_the_table() {
     let table = table(50, 3);
-    let config = CellsConfig { rows: CellRows::FourBits, ..CellsConfig::default() };
-    let cells = build_cells(&ids(50), &table, &[], &config).unwrap();
+    let config = CellsConfig { rows: CellRows::FiveBits, ..CellsConfig::default() };
+    let ids = ids(50);
+    let cells = build_cells(&ids, &table, &[], &config).unwrap();
+    let largest = table.values().unwrap().iter().fold(0.0_f32, |max, value| max.max(value.abs()));
     for (at, items) in (0..).zip(&cells.items) {
         let cell = cells.index.open(CellId(at), &cells.files[at as usize]).unwrap();
         for (place, item) in items.iter().enumerate() {
+            assert_eq!(cell.ids()[place], ids[*item as usize]);
             let values = |row: Option<Result<QuantisedRow, ModelError>>| -> Vec<f32> {
                 row.unwrap().unwrap().values().collect()
             };
             let (found, exact) =
                 (values(cell.rows().row(place)), values(table.row(*item as usize)));
-            let largest = exact.iter().fold(0.0_f32, |max, value| max.max(value.abs()));
             for (found, exact) in found.iter().zip(&exact) {
-                assert!((found - exact).abs() <= largest / 14.0 + 1e-6, "{found} {exact}");
+                assert!((found - exact).abs() <= largest / 14.0, "{found} {exact}");
             }
         }
     }
