@@ -15,9 +15,10 @@
 //!   child gives it probability 1 and is never evaluated.
 //! - The division by the unconditional probability applies only if [`UnconditionalScores`]
 //!   are given. It removes the model's preference for the words themselves.
-//! - `prior(child)` is the sum of `count + 1` over the remaining items below the child.
-//! - Items that share a leaf (equal titles) split its probability in proportion to
-//!   `count + 1`.
+//! - `prior(child)` is the sum of `count + 1` over the remaining items below the child. With
+//!   [signals](crate::ranking_signals), counts, texts and the small model are part of the prior: see
+//!   the title engine's `companion`.
+//! - Items that share a leaf (equal titles) split its probability in proportion to their prior.
 //!
 //! The log-probability of an item is the sum of `ln p` along its path. The probabilities sum
 //! to 1 over the remaining items. They are *not* the model's probabilities of the titles as
@@ -25,7 +26,7 @@
 
 use std::collections::HashMap;
 
-use crate::trie::{Mask, NodeId, Token, Trie};
+use crate::trie::{NodeId, Token, Trie};
 
 /// Exponents of the product of experts.
 ///
@@ -123,12 +124,12 @@ impl UnconditionalScores {
 /// `ln p(child | node)` in nats for each of `children`: the children of one node that have
 /// remaining items.
 ///
-/// `logit` returns the language model's score of a child's first token, up to a constant
-/// (nats). Without it, popularity alone decides.
+/// `prior` returns the prior of a child, that is, of the remaining items below it. `logit` returns
+/// the language model's score of a child's first token, up to a constant (nats). Without it, the
+/// prior alone decides.
 #[must_use]
 pub fn branch_logprobs(
-    trie: &Trie,
-    mask: &Mask,
+    prior: &dyn Fn(NodeId) -> f64,
     weights: &ExpertWeights,
     unconditional: Option<&UnconditionalScores>,
     children: &[NodeId],
@@ -137,7 +138,7 @@ pub fn branch_logprobs(
     let mut scores: Vec<f64> = children
         .iter()
         .map(|&child| {
-            let prior = weights.prior * (trie.weight(child, mask) as f64).ln();
+            let prior = weights.prior * prior(child).ln();
             let Some(logit) = logit else { return prior };
             // Siblings are either all measured or not measured at all.
             let mean = unconditional.map_or(Some(0.0), |scores| scores.mean(child));
@@ -166,6 +167,7 @@ fn log_sum_exp(values: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trie::Mask;
 
     /// Items with first tokens 1, 2, 3 and counts 0, 1, 7: weights 1, 2, 8.
     fn trie() -> Trie {
@@ -181,7 +183,8 @@ mod tests {
         let children: Vec<NodeId> = trie.children(NodeId::ROOT).collect();
         let of_child = |child| first_token_logit(&trie, logits.unwrap_or_default(), child);
         let of_child: Option<&dyn Fn(NodeId) -> f64> = logits.map(|_| &of_child as _);
-        branch_logprobs(&trie, &Mask::default(), &weights, unconditional, &children, of_child)
+        let prior = |child| trie.weight(child, &Mask::default()) as f64;
+        branch_logprobs(&prior, &weights, unconditional, &children, of_child)
             .into_iter()
             .map(f64::exp)
             .collect()

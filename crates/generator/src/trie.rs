@@ -71,6 +71,13 @@ pub struct Mask {
     weight: Vec<u64>,
 }
 
+/// Weights of the items for one query, in place of their popularity.
+#[derive(Clone, Debug)]
+pub struct ItemWeights {
+    /// Prefix sums in sorted order, `[items + 1]`. Removed items add nothing.
+    sums: Vec<f64>,
+}
+
 impl Trie {
     /// Builds the trie. `titles[i]` are the tokens of item `i` without end marker, `counts[i]`
     /// is its number of interactions.
@@ -286,10 +293,51 @@ impl Trie {
         })
     }
 
+    /// The weights of items for a query: `weights[i]`, which must be positive, of each item that the
+    /// mask does not remove.
+    ///
+    /// # Panics
+    /// If there are fewer weights than items.
+    #[must_use]
+    pub fn item_weights(&self, mask: &Mask, weights: &[f64]) -> ItemWeights {
+        let mut removed = mask.positions.iter().copied().peekable();
+        let mut sums = Vec::with_capacity(self.sorted.len() + 1);
+        let mut sum = 0.0;
+        sums.push(sum);
+        for (rank, item) in (0..).zip(&self.sorted) {
+            if removed.next_if_eq(&rank).is_none() {
+                sum += weights[item.position()];
+            }
+            sums.push(sum);
+        }
+        ItemWeights { sums }
+    }
+
     /// The token sequence at a position of the sorted order.
     fn sequence(&self, rank: u32) -> &[Token] {
         let rank = rank as usize;
         &self.tokens[self.starts[rank] as usize..self.starts[rank + 1] as usize]
+    }
+}
+
+impl ItemWeights {
+    /// Sum of the weights below a node, above 0.
+    #[must_use]
+    pub fn below(&self, trie: &Trie, node: NodeId) -> f64 {
+        let range = &trie.nodes[node.position()].range;
+        self.between(range.start, range.end)
+    }
+
+    /// The weight of an item that is not removed, above 0.
+    #[must_use]
+    pub fn of_item(&self, trie: &Trie, item: ItemIndex) -> f64 {
+        let rank = trie.position[item.position()];
+        self.between(rank, rank + 1)
+    }
+
+    /// A small weight may vanish in the sums, but an item that remains has a probability.
+    fn between(&self, start: u32, end: u32) -> f64 {
+        (self.sums[end as usize] - self.sums[start as usize]).max(f64::MIN_POSITIVE)
     }
 }
 

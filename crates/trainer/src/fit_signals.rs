@@ -9,19 +9,23 @@ use std::{
 use anyhow::{Context, Result};
 use clap::Args;
 use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
-use tandem_dataset::{Dataset, HeldOutTarget, counts::CountTable, text_vectors::TextVectors};
+use tandem_dataset::{
+    Catalogue, Dataset, HeldOutTarget, ItemIndex, counts::CountTable, text_vectors::TextVectors,
+};
 use tandem_evaluation::{
     History, Part, StandardProtocol,
     fitting::{FittedSignals, SignalSample, fit_signals},
 };
 use tandem_generator::{
     LoadOptions, Model,
+    llama::ItemTokenGenerator,
     ranking_signals::{
         RankingSignals, SignalParts, SignalWeights, SignalsInfo, SmallModelTable, TextTable,
         standard_deviation,
     },
 };
 use tandem_model::Checkpoint;
+use tandem_protocol::EngineKind;
 use tandem_training::initial::principal_axes;
 
 use crate::{
@@ -46,7 +50,8 @@ pub(crate) struct FitSignals {
     /// Dataset folder of `tandem import`.
     #[arg(long, value_name = "FOLDER", help_heading = FILES)]
     data: PathBuf,
-    /// Language model of item tokens (.gguf), not trained on the validation targets.
+    /// Language model (.gguf), not trained on the validation targets: of item tokens, or a text
+    /// model, beside which the signals and popularity rank the titles.
     #[arg(long, value_name = "GGUF", help_heading = FILES)]
     gguf: PathBuf,
     /// Text vectors of `tandem embed` [default: no text].
@@ -78,9 +83,13 @@ pub(crate) struct FitSignals {
 
 pub(crate) fn run(args: &FitSignals) -> Result<()> {
     let dataset = Dataset::load(&args.data)?;
-    let (fitted, weights) = fit(args, &dataset)?;
+    let (fitted, weights, kind) = fit(args, &dataset)?;
+    let first = match kind {
+        EngineKind::ItemTokens => "language model",
+        EngineKind::Titles => "popularity",
+    };
     println!(
-        "{}: language model {}, counts {}, text {}, small model {}, temperature {:.3}; validation NDCG@10 {:.4} (language model alone {:.4}), {:.3} nats",
+        "{}: {first} {}, counts {}, text {}, small model {}, temperature {:.3}; validation NDCG@10 {:.4} ({first} alone {:.4}), {:.3} nats",
         args.out.display(),
         weights.language_model,
         weights.counts,
@@ -95,8 +104,11 @@ pub(crate) fn run(args: &FitSignals) -> Result<()> {
 }
 
 /// Fits the weights on validation targets of `dataset`, which is that of `--data`, and writes the
-/// folder.
-pub(crate) fn fit(args: &FitSignals, dataset: &Dataset) -> Result<(FittedSignals, SignalWeights)> {
+/// folder. The first weight is that of the language model, or of popularity for a model of titles.
+pub(crate) fn fit(
+    args: &FitSignals,
+    dataset: &Dataset,
+) -> Result<(FittedSignals, SignalWeights, EngineKind)> {
     if let Some(left_out) = left_out(&args.gguf)?.filter(|left_out| *left_out < HOLD_OUT) {
         let text = format!(
             "{}: expected a model that was trained without the newest {HOLD_OUT} items of each user, found one that left out {left_out}; the weights would be fitted on targets that it knows",
@@ -116,7 +128,9 @@ pub(crate) fn fit(args: &FitSignals, dataset: &Dataset) -> Result<(FittedSignals
     });
     let text = text.transpose()?;
     let catalogue = Arc::new(dataset.catalogue.clone());
-    let options = LoadOptions { repeats: dataset.repeats, ..Default::default() };
+    // The model itself makes no list here, so a text model is not measured without a history.
+    let options =
+        LoadOptions { repeats: dataset.repeats, unconditional_histories: 0, ..Default::default() };
     let model = Model::load(&args.gguf, catalogue, &options)?;
     let counts = CountTable::of_dataset(dataset, HOLD_OUT, args.counts.options());
     let table = small_model
@@ -148,7 +162,7 @@ pub(crate) fn fit(args: &FitSignals, dataset: &Dataset) -> Result<(FittedSignals
         small_model: small_model.as_ref(),
     };
     RankingSignals::write(&args.out, &dataset.catalogue, &info, parts)?;
-    Ok((fitted, weights))
+    Ok((fitted, weights, model.kind()))
 }
 
 /// The small model of `path`.
@@ -189,14 +203,17 @@ fn samples(
     let count =
         2 + usize::from(signals.text.is_some()) + usize::from(signals.small_model.is_some());
     targets.truncate(args.users.min((MAX_SCORES / (count * items.max(1))).max(MIN_USERS)));
-    let mut generator = model.item_tokens()?;
+    let mut first = match model.kind() {
+        EngineKind::ItemTokens => First::LanguageModel(Box::new(model.item_tokens()?)),
+        EngineKind::Titles => First::Popularity(popularity(&dataset.catalogue)),
+    };
     let bar = bar(targets.len(), "signals");
     let samples = targets.iter().map(|held| {
         let read = distinct(held.history);
-        let logits = generator.logits(&read)?;
+        let first = first.scores(&read)?;
         let mut counted = vec![0.0; items];
         signals.counts.add_scores(&read, &mut counted);
-        let mut scores = vec![logits, counted];
+        let mut scores = vec![first, counted];
         if let Some(text) = &signals.text {
             let mut similar = vec![0.0; items];
             text.scores(&read, None, &mut similar);
@@ -217,6 +234,27 @@ fn samples(
     let samples = samples.collect::<Result<Vec<_>>>()?;
     bar.finish_and_clear();
     Ok(samples)
+}
+
+/// The signal whose weight is 1.
+enum First<'m> {
+    LanguageModel(Box<ItemTokenGenerator<'m>>),
+    /// `ln(count + 1)` of each item, beside a model of titles.
+    Popularity(Vec<f32>),
+}
+
+impl First<'_> {
+    /// Scores of all items after a history.
+    fn scores(&mut self, history: &[ItemIndex]) -> Result<Vec<f32>> {
+        match self {
+            Self::LanguageModel(generator) => Ok(generator.logits(history)?),
+            Self::Popularity(scores) => Ok(scores.clone()),
+        }
+    }
+}
+
+fn popularity(catalogue: &Catalogue) -> Vec<f32> {
+    catalogue.items().iter().map(|item| (item.count as f32).ln_1p()).collect()
 }
 
 /// Divided by the standard deviation, which is what the server does. The mean is the same for all

@@ -128,15 +128,12 @@ impl Model {
         Ok(loaded)
     }
 
-    /// Combines the scores of an item-token model with further signals.
+    /// Combines the scores of the model with further signals. Beside a text model, they and
+    /// popularity are the prior of the titles.
     ///
     /// # Errors
-    /// [`GeneratorError::OtherEngine`] for a text model, [`GeneratorError::OtherSignals`] if the
-    /// weights were fitted for another model.
+    /// [`GeneratorError::OtherSignals`] if the weights were fitted for another model.
     pub fn with_signals(mut self, signals: Arc<RankingSignals>) -> Result<Self, GeneratorError> {
-        if matches!(self.engine, Engine::Titles(_)) {
-            return Err(self.other_engine(ENGINE));
-        }
         signals.check_language_model(&self.info.sha256)?;
         self.signals = Some(signals);
         Ok(self)
@@ -239,7 +236,7 @@ impl Model {
         let (name, weights) = (&self.info.name, self.options.weights);
         let generator =
             TitleGenerator::new(name, (&self.weights, titles), evaluator, limits, weights);
-        Ok(generator.with_repeats(self.options.repeats))
+        Ok(generator.with_repeats(self.options.repeats).with_signals(self.signals.clone()))
     }
 
     /// Creates a context of the size that the title engine uses.

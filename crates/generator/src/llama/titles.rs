@@ -1,18 +1,20 @@
 mod added;
+mod companion;
 
-use std::{path::Path, time::Instant};
+use std::{path::Path, sync::Arc, time::Instant};
 
 use llama_cpp_2::{model::LlamaModel, token::LlamaToken, vocab::LlamaVocab};
 use tandem_dataset::{Catalogue, Item, ItemIndex};
 use tandem_protocol::Ranking;
 
-use self::added::AddedTitles;
+use self::{added::AddedTitles, companion::Companion};
 use super::{context::Evaluator, options::LoadOptions};
 use crate::{
     AddedItems, Generation, Generator, GeneratorError, Query,
     branch_scores::{ExpertWeights, UnconditionalScores},
     gguf::Metadata,
     popularity::most_popular,
+    ranking_signals::RankingSignals,
     search::{Search, SearchLimits, SearchResult},
     titles::{Prompt, build_prompt, label},
     trie::{MAX_TITLE_TOKENS, Mask, NodeId, Token, Trie},
@@ -136,6 +138,8 @@ pub struct TitleGenerator<'m> {
     limits: SearchLimits,
     weights: ExpertWeights,
     repeats: bool,
+    signals: Option<Arc<RankingSignals>>,
+    companion: Companion,
 }
 
 impl<'m> TitleGenerator<'m> {
@@ -147,12 +151,28 @@ impl<'m> TitleGenerator<'m> {
         weights: ExpertWeights,
     ) -> Self {
         let added = AddedTitles::new(model, titles);
-        Self { name, titles, added, evaluator, limits, weights, repeats: false }
+        Self {
+            name,
+            titles,
+            added,
+            evaluator,
+            limits,
+            weights,
+            repeats: false,
+            signals: None,
+            companion: Companion::default(),
+        }
     }
 
     /// Whether items of the history can be candidates.
     pub(crate) fn with_repeats(mut self, repeats: bool) -> Self {
         self.repeats = repeats;
+        self
+    }
+
+    /// Ranks by signals as well as by popularity.
+    pub(crate) fn with_signals(mut self, signals: Option<Arc<RankingSignals>>) -> Self {
+        self.signals = signals;
         self
     }
 
@@ -201,6 +221,7 @@ impl<'m> TitleGenerator<'m> {
         let search = Search {
             trie: &self.titles.trie,
             weights: &self.weights,
+            prior: None,
             unconditional: None,
             limits: SearchLimits { token_budget: tokens, ..self.limits },
         };
@@ -252,6 +273,21 @@ impl Generator for TitleGenerator<'_> {
     }
 
     fn generate(&mut self, query: &Query<'_>) -> Result<Generation, GeneratorError> {
+        self.generate_list(query, false)
+    }
+
+    fn explain(&mut self, query: &Query<'_>) -> Result<Generation, GeneratorError> {
+        self.generate_list(query, true)
+    }
+}
+
+impl TitleGenerator<'_> {
+    /// `explain`: whether the list has explanations, which only signals give.
+    fn generate_list(
+        &mut self,
+        query: &Query<'_>,
+        explain: bool,
+    ) -> Result<Generation, GeneratorError> {
         let titles = self.titles;
         let positions = query.positions(titles.trie.items());
         check_items(query.history, positions)?;
@@ -280,12 +316,28 @@ impl Generator for TitleGenerator<'_> {
             self.read_prompt(&self.prompt_of(trie, query.history))?;
         generation.prompt_ms = start.elapsed().as_secs_f64() * 1e3;
         let start = Instant::now();
-        let search = Search { trie, weights: &self.weights, unconditional, limits: self.limits };
+        let prior = self.signals.as_deref().map(|signals| {
+            let history = (query.history, titles.trie.items());
+            self.companion.prior(signals, (trie, &mask), history, query.added)
+        });
+        let search = Search {
+            trie,
+            weights: &self.weights,
+            prior: prior.as_ref(),
+            unconditional,
+            limits: self.limits,
+        };
         let result = search.run(&mask, query.k, &mut self.evaluator, &mut |_, _| {})?;
         generation.decode_ms = start.elapsed().as_secs_f64() * 1e3;
         generation.evaluate_ms = self.evaluator.take_evaluating().as_secs_f64() * 1e3;
         generation.decoded_tokens = result.tokens;
         generation.candidates = result.candidates;
+        if explain && prior.is_some() {
+            let remaining = trie.remaining(NodeId::ROOT, &mask);
+            let explained = generation.candidates.iter();
+            generation.explanations =
+                explained.map(|it| self.companion.explanation(it, remaining)).collect();
+        }
         tracing::debug!(
             tokens = result.tokens,
             exact = result.exact,

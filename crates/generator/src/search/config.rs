@@ -1,6 +1,6 @@
 use crate::{
     branch_scores::{ExpertWeights, UnconditionalScores},
-    trie::Trie,
+    trie::{ItemWeights, Mask, NodeId, Trie},
 };
 
 /// Resource limits of a search.
@@ -27,8 +27,20 @@ pub struct Search<'a> {
     pub trie: &'a Trie,
     /// Exponents of the branch distribution.
     pub weights: &'a ExpertWeights,
+    /// The prior of each item for this query; `None` for popularity.
+    pub prior: Option<&'a ItemWeights>,
     /// The model's scores without a history, if they are divided out.
     pub unconditional: Option<&'a UnconditionalScores>,
     /// Resource limits.
     pub limits: SearchLimits,
+}
+
+impl Search<'_> {
+    /// The prior of the remaining items below a node.
+    pub(super) fn prior(&self, node: NodeId, mask: &Mask) -> f64 {
+        match self.prior {
+            Some(weights) => weights.below(self.trie, node),
+            None => self.trie.weight(node, mask) as f64,
+        }
+    }
 }

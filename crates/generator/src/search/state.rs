@@ -119,9 +119,13 @@ impl<'a> SearchState<'a> {
                 }
             }
         }
-        let total = trie.weight(node, mask) as f64;
-        for (item, weight) in trie.items_below(node, mask) {
-            self.best.push(item, logprob + (weight as f64 / total).ln());
+        let total = self.search.prior(node, mask);
+        for (item, popularity) in trie.items_below(node, mask) {
+            let weight = match self.search.prior {
+                Some(weights) => weights.of_item(trie, item),
+                None => popularity as f64,
+            };
+            self.best.push(item, logprob + (weight / total).ln());
         }
     }
 
@@ -286,8 +290,8 @@ impl<'a> SearchState<'a> {
             .collect();
         let of_child = |child| first_token_logit(trie, logits.unwrap_or_default(), child);
         let of_child: Option<&dyn Fn(NodeId) -> f64> = logits.map(|_| &of_child as _);
-        let logprobs =
-            branch_logprobs(trie, self.mask, weights, unconditional, &children, of_child);
+        let prior = |child| self.search.prior(child, self.mask);
+        let logprobs = branch_logprobs(&prior, weights, unconditional, &children, of_child);
         if logprobs.iter().any(|logprob| !logprob.is_finite()) {
             return Err(GeneratorError::NotFinite);
         }

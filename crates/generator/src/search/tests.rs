@@ -121,7 +121,7 @@ fn exhaustive(trie: &Trie, mask: &Mask, weights: &ExpertWeights) -> Vec<Ranked> 
 
 fn run(trie: &Trie, mask: &Mask, k: usize, limits: SearchLimits) -> SearchResult {
     let weights = ExpertWeights { lm: 0.7, prior: 0.9, unconditional: 0.0 };
-    Search { trie, weights: &weights, unconditional: None, limits }
+    Search { trie, weights: &weights, prior: None, unconditional: None, limits }
         .run(mask, k, &mut HashModel::new(limits), &mut |_, _| {})
         .unwrap()
 }
@@ -175,6 +175,7 @@ fn nan_logits_are_an_error() {
     let search = Search {
         trie: &trie,
         weights: &ExpertWeights::default(),
+        prior: None,
         unconditional: None,
         limits: AMPLE,
     };
@@ -189,6 +190,29 @@ fn catalogues() -> impl Strategy<Value = (Vec<Vec<Token>>, Vec<u32>)> {
 }
 
 proptest! {
+    #[test]
+    fn a_prior_of_the_query_replaces_the_counts(
+        (titles, counts) in catalogues(), removed in prop::collection::vec(0..60_usize, 0..5), k in 1..20_usize,
+    ) {
+        let weights = ExpertWeights { lm: 0.7, prior: 0.9, unconditional: 0.0 };
+        let trie = Trie::new(&titles, &counts, END);
+        let removed = removed.into_iter().filter(|item| *item < titles.len());
+        let mask = trie.mask(removed.map(|item| ItemIndex(item as u32)));
+        let expected = run(&trie, &mask, k, AMPLE);
+        // Other counts, and a prior that is ten times that of the counts above.
+        let others = Trie::new(&titles, &vec![3; titles.len()], END);
+        let tenfold: Vec<f64> = counts.iter().map(|count| 10.0 * f64::from(count + 1)).collect();
+        let prior = others.item_weights(&mask, &tenfold);
+        let search = Search {
+            trie: &others, weights: &weights, prior: Some(&prior), unconditional: None, limits: AMPLE,
+        };
+        let found = search.run(&mask, k, &mut HashModel::new(AMPLE), &mut |_, _| {}).unwrap();
+        prop_assert_eq!(found.candidates.len(), expected.candidates.len());
+        for (found, expected) in found.candidates.iter().zip(&expected.candidates) {
+            prop_assert!((found.logprob - expected.logprob).abs() < 1e-5);
+        }
+    }
+
     #[test]
     fn the_search_finds_the_exact_top(
         (titles, counts) in catalogues(),

@@ -15,3 +15,4 @@ mod real;
 mod reference;
 mod support;
 mod tiny;
+mod title_signals;
