@@ -86,15 +86,15 @@ impl Args {
         command: Command,
         line: &[OsString],
     ) -> Result<ArgMatches, ConfigError> {
-        let only_config = Command::new("config").arg(Self::config_option());
-        let config = only_config
-            .mut_args(with_variable)
+        let command = command.mut_args(with_variable);
+        let config = command
+            .clone()
             .ignore_errors(true)
             .disable_help_flag(true)
+            .disable_version_flag(true)
             .try_get_matches_from(line)?
             .get_one::<PathBuf>("config")
             .cloned();
-        let command = command.mut_args(with_variable);
         let command = match config {
             Some(path) => with_file(command, &path)?,
             None => command,

@@ -485,6 +485,8 @@ fn a_consumer_reads_options_as_the_server_does() {
     let (_, said) =
         run(&["--config", &path], &[("TANDEM_EVENT_STREAM", "nats://127.0.0.1:9/of-env")]);
     assert!(said.contains("nats://127.0.0.1:9/of-env does not answer"), "{said}");
+    let (_, said) = run(&["--metrics-listen", "127.0.0.1:0", "--config", &path], &[]);
+    assert!(said.contains("nats://127.0.0.1:9/of-file does not answer"), "{said}");
     let wrong = file("wrong.toml", &format!("queueu = 3\n{nowhere}"));
     let (status, said) = run(&["--config", &wrong], &[]);
     assert_eq!(status, Some(2), "{said}");
