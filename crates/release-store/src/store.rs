@@ -374,7 +374,7 @@ impl ReleaseStore {
     /// leaves an empty folder.
     fn vanished(&self) -> Option<String> {
         let folder = self.folder.as_deref()?;
-        let found = match fs::read_dir(folder).map(|entries| entries.count()) {
+        let found = match fs::read_dir(folder).map(Iterator::count) {
             Ok(0) => "the folder is empty".to_owned(),
             Ok(_) => return None,
             Err(error) => format!("the folder cannot be read ({error})"),

@@ -64,7 +64,7 @@ fn a_folder_that_has_vanished_is_an_outage() {
     // Without a release, the start waits for the store.
     let waiting = shop.copy("other");
     let put_back = || fs::rename(&away, &folder).unwrap();
-    let started = waiting.start(Duration::from_secs(60), |error| {
+    let started = waiting.start(Duration::from_mins(1), |error| {
         assert!(error.is_temporary(), "{error}");
         put_back();
     });
