@@ -167,6 +167,9 @@ pub enum ApiError {
     /// The file system or the database does not answer.
     #[error("the server's storage does not answer; retry after `Retry-After` seconds")]
     StorageTimeout,
+    /// NATS does not answer.
+    #[error("the server's event stream does not answer; retry after `Retry-After` seconds")]
+    EventStreamTimeout,
     /// The deadline passed.
     #[error("the language model did not answer within {seconds} s; retry later")]
     Timeout {
@@ -224,9 +227,11 @@ impl ApiError {
                 &error_table::UNSUPPORTED_MEDIA_TYPE
             }
             Self::NotReady | Self::NoGenerator | Self::ShuttingDown => &error_table::NOT_READY,
-            Self::Overloaded { .. } | Self::Busy | Self::StorageTimeout | Self::StorageLost => {
-                &error_table::OVERLOADED
-            }
+            Self::Overloaded { .. }
+            | Self::Busy
+            | Self::StorageTimeout
+            | Self::EventStreamTimeout
+            | Self::StorageLost => &error_table::OVERLOADED,
             Self::EventLogFull => &error_table::EVENT_LOG_FULL,
             Self::StorageFull => &error_table::STORAGE_FULL,
             Self::Timeout { .. } => &error_table::TIMEOUT,
@@ -247,6 +252,7 @@ impl ApiError {
             Self::Overloaded { .. } => "the queue of the model was full",
             Self::Busy => "there were too many connections or large bodies",
             Self::StorageTimeout => "the storage did not answer",
+            Self::EventStreamTimeout => "the event stream did not answer",
             Self::NotReady => "the model was loading",
             Self::NoGenerator => "no server that makes lists answered",
             Self::ShuttingDown => "the server was shutting down",
@@ -292,7 +298,7 @@ impl ApiError {
             }
             Self::NotReady | Self::NoGenerator => Some(LOADING_RETRY_S),
             Self::Busy | Self::ShuttingDown => Some(BUSY_RETRY_S),
-            Self::StorageTimeout => Some(STORAGE_RETRY_S),
+            Self::StorageTimeout | Self::EventStreamTimeout => Some(STORAGE_RETRY_S),
             Self::PartlyStored { error, .. } => error.retry_after_s(),
             Self::EventLogFull | Self::StorageFull | Self::StorageLost => Some(FULL_RETRY_S),
             _ => None,

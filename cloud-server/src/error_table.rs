@@ -72,7 +72,7 @@ rows! {
         "the language model is loading, or the server is shutting down",
         "retry after `Retry-After` seconds";
     OVERLOADED = 503 Overloaded:
-        "the queue is full (answered at once), there are too many connections or large bodies, or the storage does not answer",
+        "the queue is full (answered at once), there are too many connections or large bodies, or the storage or the event stream does not answer",
         "retry after `Retry-After` seconds";
     EVENT_LOG_FULL = 503 EventLogFull:
         "a file of the event log, its disk, or the event stream is full",

@@ -40,6 +40,7 @@ mod client;
 mod clock;
 mod config;
 mod connection;
+mod consume;
 mod content_tags;
 mod embedded_texts;
 mod embedder;
@@ -101,12 +102,10 @@ pub use config::{
     Args, ConfigError, Limits, LogFormat, OptionsError, ReleasePlace, UnknownVariable,
 };
 pub use connection::ConnectionLimits;
+pub use consume::{ConsumeCommand, ConsumeError};
 pub use embedder::EmbedderError;
 pub use error::ApiError;
-pub use event_stream::{
-    ConsumeCommand, ConsumeError, EventStream, EventStreamError, EventStreamUrl,
-    EventStreamUrlError,
-};
+pub use event_stream::{EventStream, EventStreamError, EventStreamUrl, EventStreamUrlError};
 pub use events::{EventLog, EventLogError};
 pub use generators::{GeneratorUrl, GeneratorUrlError, Generators};
 pub use log_writer::LogWriter;
@@ -117,7 +116,7 @@ pub use releases::ReleasesCommand;
 pub use routes::create_app;
 pub use serve::{Server, ServerHandle, serve};
 pub use server::{Shutdown, StartFailure, check, run};
-pub use shared::{ListSharing, RedisUrl, RedisUrlError};
+pub use shared::{ListSharing, RedisFailure, RedisUrl, RedisUrlError};
 pub use start_error::StartError;
 pub use state::AppState;
 pub use storage::{StorageCommand, StorageCommandError};

@@ -44,7 +44,7 @@ fn main() -> ExitCode {
         return storage();
     }
     if line.get(1).is_some_and(|first| first == "consume") {
-        return consume();
+        return consume(&line);
     }
     if line.get(1).is_some_and(|first| TrialCommand::is_named(first)) {
         return try_model();
@@ -54,17 +54,7 @@ fn main() -> ExitCode {
     }
     let (args, matches) = match Args::load(&line) {
         Ok(loaded) => loaded,
-        // Prints help and version, too, and ends the process.
-        Err(ConfigError::Options(error)) => {
-            if error.use_stderr() {
-                report_misspelled();
-            }
-            error.exit()
-        }
-        Err(error) => {
-            report_misspelled();
-            return refuse(&error);
-        }
+        Err(error) => return refuse_options(error),
     };
     if args.print_config {
         report_misspelled();
@@ -78,9 +68,7 @@ fn main() -> ExitCode {
         }
     };
     start_log(&log, args.log_format);
-    for variable in Args::unknown_variables(variables()) {
-        tracing::warn!("{variable}");
-    }
+    warn_of_unknown_variables();
     if args.check {
         let checked = cloud_server::check(&args);
         log.flush(LOG_PATIENCE);
@@ -137,9 +125,12 @@ fn storage() -> ExitCode {
     }
 }
 
-/// `cloud-server consume`, which has a log as the server does.
-fn consume() -> ExitCode {
-    let ConsumeLine { command: ConsumeLineCommand::Consume(command) } = ConsumeLine::parse();
+/// `cloud-server consume`, which reads options and has a log as the server does.
+fn consume(line: &[OsString]) -> ExitCode {
+    let command = match ConsumeCommand::load(line) {
+        Ok(command) => command,
+        Err(error) => return refuse_options(error),
+    };
     let log = match LogWriter::start(io::stderr(), LOG_CAPACITY) {
         Ok(log) => log,
         Err(error) => {
@@ -148,25 +139,13 @@ fn consume() -> ExitCode {
         }
     };
     start_log(&log, command.log_format());
+    warn_of_unknown_variables();
     let consumed = command.run();
     log.flush(LOG_PATIENCE);
     match consumed {
         Ok(text) => print(&text),
         Err(error) => refuse(&error),
     }
-}
-
-/// The command line of `cloud-server consume`.
-#[derive(Parser)]
-#[command(name = "cloud-server")]
-struct ConsumeLine {
-    #[command(subcommand)]
-    command: ConsumeLineCommand,
-}
-
-#[derive(Subcommand)]
-enum ConsumeLineCommand {
-    Consume(ConsumeCommand),
 }
 
 /// The command line of the commands on the storage.
@@ -182,7 +161,7 @@ fn manual() -> ExitCode {
     let ManualLine { command: ManualLineCommand::Manual { share } } = ManualLine::parse();
     let command = KeysLineCommand::augment_subcommands(Args::with_environment());
     let command = ReleasesLineCommand::augment_subcommands(command);
-    let command = ConsumeLineCommand::augment_subcommands(command);
+    let command = command.subcommand(ConsumeCommand::command());
     let command = StorageCommand::augment_subcommands(command)
         .subcommand_required(false)
         .arg_required_else_help(false);
@@ -300,6 +279,29 @@ fn start_log(log: &LogWriter, format: LogFormat) {
     }
     // The default hook writes to stderr directly and would block a thread if stderr is blocked.
     std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
+}
+
+/// Says why options cannot be used. Prints help and version, too, and ends the process then.
+fn refuse_options(error: ConfigError) -> ExitCode {
+    match error {
+        ConfigError::Options(error) => {
+            if error.use_stderr() {
+                report_misspelled();
+            }
+            error.exit()
+        }
+        error => {
+            report_misspelled();
+            refuse(&error)
+        }
+    }
+}
+
+/// Names variables that look like options and have no effect in the log.
+fn warn_of_unknown_variables() {
+    for variable in Args::unknown_variables(variables()) {
+        tracing::warn!("{variable}");
+    }
 }
 
 /// Names of the variables of the environment.

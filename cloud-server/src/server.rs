@@ -15,7 +15,7 @@ use actix_web::{
 };
 use tandem_generator::LoadOptions;
 use tandem_protocol::ItemId;
-use tandem_release_store::ReleaseStoreError;
+use tandem_release_store::{ReleaseStoreError, verify_copy};
 use tandem_storage::Storage;
 
 use crate::{
@@ -35,6 +35,7 @@ use crate::{
     recommender::Recommender,
     release_folder::{ListMaker, ModelOptions, Parts, read_source},
     serve::{ServerHandle, serve},
+    shared::{RedisUrl, try_redis},
     signals::{HangUps, Signal, Signals},
     start_error::StartError,
     state::AppState,
@@ -97,13 +98,17 @@ struct Prepared {
 
 /// Checks options, dataset, artefacts, keys, folders and language models as a start does, without
 /// listening. Creates the folder and files of the event log and, as a start does, the tables of the
-/// storage. Whether host and port can be used is not checked.
+/// storage. Whether host and port can be used is not checked. A Redis that does not answer is a
+/// warning, because a server does without it.
 ///
 /// # Errors
-/// The error of the start.
+/// The error of the start, and [`StartError::Redis`] if Redis refuses the server.
 pub fn check(args: &Args) -> Result<(), StartError> {
     if let Some(address) = args.host.parse::<IpAddr>().ok().filter(|it| !it.is_loopback()) {
         check_protection(SocketAddr::new(address, args.port), args)?;
+    }
+    if let Some(url) = &args.redis {
+        check_redis(url)?;
     }
     let Prepared { parts, storage, .. } = prepare(args, Purpose::Check)?;
     let tried = try_models(&parts, args);
@@ -111,6 +116,19 @@ pub fn check(args: &Args) -> Result<(), StartError> {
         close(storage);
     }
     tried
+}
+
+fn check_redis(url: &RedisUrl) -> Result<(), StartError> {
+    match try_redis(url) {
+        Err(reason) if reason.is_refusal() => {
+            Err(StartError::Redis { address: url.to_string(), reason })
+        }
+        Err(error) => {
+            tracing::warn!(redis = %url, %error, "Redis does not answer: a server would do without it");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
 }
 
 /// Refuses an address of other machines without keys, unless the operator insists.
@@ -391,7 +409,10 @@ fn prepare(args: &Args, purpose: Purpose) -> Result<Prepared, StartError> {
         release_store.map(|(url, folder)| FollowedStore::open(url, folder, patience).map(Arc::new));
     let release_store = match release_store.transpose() {
         // The server's folder has what it uses.
-        Err(ReleaseStoreError::InUse { .. }) if purpose == Purpose::Check => None,
+        Err(ReleaseStoreError::InUse { path }) if purpose == Purpose::Check => {
+            verify_copy(&path)?;
+            None
+        }
         opened => opened?,
     };
     let (parts, release) = read_source(&source, maker(args))?;

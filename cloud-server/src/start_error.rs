@@ -14,6 +14,7 @@ use crate::{
     event_stream::EventStreamError,
     events::EventLogError,
     models::ModelsError,
+    shared::RedisFailure,
     trial::TrialError,
 };
 
@@ -92,6 +93,14 @@ pub enum StartError {
     /// The storage cannot be used.
     #[error("{0}; see --storage")]
     Storage(#[from] StorageError),
+    /// Redis refuses the server. Found by `--check` only: a server does without Redis.
+    #[error("cannot use Redis at {address}: {reason}; see --redis")]
+    Redis {
+        /// The address, without user and password.
+        address: String,
+        /// What it refuses.
+        reason: RedisFailure,
+    },
     /// The key file cannot be used.
     #[error(transparent)]
     Keys(#[from] KeyFileError),

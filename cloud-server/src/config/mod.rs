@@ -2,6 +2,7 @@
 
 mod args;
 mod changes;
+mod describe;
 mod file;
 mod limits;
 mod release_place;

@@ -6,8 +6,8 @@ use super::{Args, file::variable_of};
 
 /// Beginning of the names of all variables.
 const PREFIX: &str = "TANDEM_";
-/// Variables of the commands (`cloud-server releases`).
-const OF_COMMANDS: [&str; 2] = ["TANDEM_KEY", "TANDEM_SERVER"];
+/// Variables of the commands (`cloud-server releases` and `consume`).
+const OF_COMMANDS: [&str; 3] = ["TANDEM_KEY", "TANDEM_SERVER", "TANDEM_METRICS_LISTEN"];
 /// Similarity (Jaro-Winkler) from which an option is proposed.
 const SIMILAR: f64 = 0.9;
 
@@ -45,10 +45,10 @@ impl Args {
     /// The variables among `names` that are not those of an option.
     pub fn unknown_variables(names: impl IntoIterator<Item = OsString>) -> Vec<UnknownVariable> {
         let command = Self::with_environment();
-        let known: Vec<String> = command.get_arguments().filter_map(variable_of).collect();
-        let is_known = |name: &str| {
-            OF_COMMANDS.contains(&name) || known.iter().any(|variable| variable == name)
-        };
+        let of_commands = OF_COMMANDS.map(str::to_owned);
+        let options = command.get_arguments().filter_map(variable_of);
+        let known: Vec<String> = options.chain(of_commands).collect();
+        let is_known = |name: &str| known.iter().any(|variable| variable == name);
         let names = names.into_iter().filter_map(|name| name.into_string().ok());
         let mut unknown: Vec<String> =
             names.filter(|name| name.starts_with(PREFIX) && !is_known(name)).collect();

@@ -1,7 +1,7 @@
 use std::{fmt, str::FromStr};
 
 use percent_encoding::percent_decode_str;
-use url::Url;
+use url::{ParseError, Url};
 
 /// Name of the stream, if the address has none.
 const DEFAULT_NAME: &str = "tandem";
@@ -61,7 +61,19 @@ impl FromStr for EventStreamUrl {
 
     fn from_str(text: &str) -> Result<Self, EventStreamUrlError> {
         let refused = |found: &str| EventStreamUrlError { found: found.to_owned() };
-        let url = Url::parse(text).map_err(|error| refused(&format!("no URL ({error})")))?;
+        let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        if rest[end..].contains('@') {
+            return Err(refused(
+                "`@` after a `/`, `?` or `#`; write `/` in user and password as %2F, `?` as %3F and `#` as %23",
+            ));
+        }
+        let url = Url::parse(text).map_err(|error| match error {
+            ParseError::InvalidPort => refused("a port that is not a number from 0 to 65535"),
+            ParseError::RelativeUrlWithoutBase => refused("a text without `nats://`"),
+            ParseError::EmptyHost => refused("no host"),
+            error => refused(&format!("no URL ({error})")),
+        })?;
         let scheme = url.scheme();
         if !matches!(scheme, "nats" | "tls") {
             return Err(refused(&format!("the scheme `{scheme}`")));
@@ -69,7 +81,7 @@ impl FromStr for EventStreamUrl {
         let host = url.host_str().filter(|host| !host.is_empty());
         let host = host.ok_or_else(|| refused("no host"))?;
         if url.query().is_some() || url.fragment().is_some() {
-            return Err(refused("a `?` or `#`; write them as %3F and %23 in a password"));
+            return Err(refused("a `?` or `#`"));
         }
         let name = match url.path().trim_matches('/') {
             "" => DEFAULT_NAME,
@@ -78,7 +90,7 @@ impl FromStr for EventStreamUrl {
         let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
         if name.len() > MAX_NAME || !name.bytes().all(is_plain) {
             return Err(refused(
-                "a name of a stream that is not 1 to 64 letters, digits, `-` or `_`; write `/` in a password as %2F",
+                "a name of a stream that is not 1 to 64 letters, digits, `-` or `_`",
             ));
         }
         let decoded = |text: &str| {
@@ -140,18 +152,21 @@ mod tests {
 
     #[test]
     fn other_texts_are_refused_without_repeating_them() {
-        for text in [
-            "",
-            "nats",
-            "http://anna:tdm_secret@nats",
-            "nats://",
-            "nats://anna:tdm_secret#@nats",
-            "nats://anna:1/tdm_secret@nats",
-            "nats://nats/tdm_secret.events",
-            "nats://nats?token=tdm_secret",
+        for (text, part) in [
+            ("", "without `nats://`"),
+            ("nats", "without `nats://`"),
+            ("http://anna:tdm_secret@nats", "the scheme `http`"),
+            ("nats://", "no host"),
+            ("nats://anna:tdm_secret#@nats", "`#` as %23"),
+            ("nats://anna:1/tdm_secret@nats", "`/` in user and password as %2F"),
+            ("nats://anna:pa/tdm_secret@nats", "`/` in user and password as %2F"),
+            ("nats://nats/tdm_secret.events", "a name of a stream"),
+            ("nats://nats?token=tdm_secret", "a `?`"),
+            ("nats://nats:99999/x", "a port that is not a number"),
         ] {
             let error = text.parse::<EventStreamUrl>().unwrap_err().to_string();
             assert!(!error.contains("tdm_secret"), "{text}: {error}");
+            assert!(error.contains(part), "{text}: {error}");
         }
     }
 }

@@ -10,10 +10,10 @@ use async_nats::jetstream::{
     consumer::{Consumer, pull},
 };
 use futures_lite::StreamExt;
-use tandem_storage::{Storage, StorageError, StreamedEvents};
+use tandem_storage::{Storage, StorageError, StreamedCounts, StreamedEvents};
 use tokio::time::{sleep, timeout};
 
-use super::{EventMessage, EventStream, EventStreamError, settings};
+use super::{Counters, Counts, EventMessage, EventStream, EventStreamError, settings};
 
 /// Maximum number of messages that are taken at once, and their size in bytes.
 const MESSAGES: usize = 5_000;
@@ -29,18 +29,6 @@ const FLUSH: Duration = Duration::from_secs(1);
 /// Time between two lines of the log with what was done.
 const REPORT: Duration = Duration::from_mins(1);
 
-/// What a consumer has done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Counts {
-    pub(super) messages: u64,
-    /// Events that were not in the database before.
-    pub(super) stored: u64,
-    /// Events that were, or whose visitor was removed.
-    pub(super) left_out: u64,
-    /// Messages that were no events.
-    pub(super) refused: u64,
-}
-
 /// A message and its events.
 struct Received {
     message: Message,
@@ -48,32 +36,32 @@ struct Received {
 }
 
 /// Takes messages from the stream until it is told to stop.
-pub(super) struct Consuming<'c> {
+pub(crate) struct Consuming<'c> {
     stream: &'c EventStream,
     storage: &'c Storage,
     stopped: &'c AtomicBool,
-    counts: Counts,
+    counters: Counters,
     reported: (Instant, Counts),
     /// The last warning of the log, so that it is not repeated.
     warned: Option<String>,
 }
 
 impl<'c> Consuming<'c> {
-    pub(super) fn new(
+    pub(crate) fn new(
         stream: &'c EventStream,
         storage: &'c Storage,
         stopped: &'c AtomicBool,
+        counters: Counters,
     ) -> Self {
-        let counts = Counts::default();
-        let reported = (Instant::now(), counts);
-        Self { stream, storage, stopped, counts, reported, warned: None }
+        let reported = (Instant::now(), Counts::default());
+        Self { stream, storage, stopped, counters, reported, warned: None }
     }
 
     /// Returns what was done.
     ///
     /// # Errors
     /// If stream or consumer have settings that lose events. Outages are waited for.
-    pub(super) async fn run(mut self) -> Result<Counts, EventStreamError> {
+    pub(crate) async fn run(mut self) -> Result<Counts, EventStreamError> {
         while self.goes_on() {
             let (context, url) = (&self.stream.context, &self.stream.url);
             match settings::consumer(context, url).await {
@@ -89,7 +77,7 @@ impl<'c> Consuming<'c> {
         // connection they would wait for the next one.
         let _ = timeout(FLUSH, self.stream.client.flush()).await;
         self.report();
-        Ok(self.counts)
+        Ok(self.counters.counts())
     }
 
     /// Takes messages until it is told to stop or the stream fails.
@@ -129,8 +117,7 @@ impl<'c> Consuming<'c> {
                 Some(Received { message, batch: StreamedEvents { session, events, sequence } })
             }
             (read, _) => {
-                self.counts.refused += 1;
-                if self.counts.refused == 1 {
+                if self.counters.refused() {
                     let reason = read.err().unwrap_or_else(|| "it has no number".to_owned());
                     tracing::warn!(
                         sequence,
@@ -159,28 +146,25 @@ impl<'c> Consuming<'c> {
             let (messages, batches): (Vec<Message>, Vec<StreamedEvents>) =
                 received.into_iter().map(|Received { message, batch }| (message, batch)).unzip();
             let sent: usize = batches.iter().map(|batch| batch.events.len()).sum();
-            let Some(stored) = self.append(identity, batches, &messages).await else {
+            let Some(counts) = self.append(identity, batches, &messages).await else {
                 // Other processes take them at once.
                 self.answer(&messages, AckKind::Nak(None)).await;
                 let rest: Vec<Message> = rest.into_iter().map(|it| it.message).collect();
                 return self.answer(&rest, AckKind::Nak(None)).await;
             };
-            self.counts.messages += messages.len() as u64;
-            self.counts.stored += stored;
-            self.counts.left_out += (sent as u64).saturating_sub(stored);
+            self.counters.stored(messages.len(), sent, counts);
             self.answer(&messages, AckKind::Ack).await;
             received = rest;
         }
     }
 
-    /// Stores events, and waits for a database that does not answer. Returns the number of new ones;
-    /// `None` if it is told to stop before they are stored.
+    /// Stores events, and waits for a database that does not answer. `None` if it is told to stop before they are stored.
     async fn append(
         &mut self,
         identity: i64,
         batches: Vec<StreamedEvents>,
         messages: &[Message],
-    ) -> Option<u64> {
+    ) -> Option<StreamedCounts> {
         loop {
             match self.storage.append_streamed(identity, batches.clone()).await {
                 Ok(stored) => {
@@ -222,10 +206,18 @@ impl<'c> Consuming<'c> {
     }
 
     fn report(&mut self) {
-        let Counts { messages, stored, left_out, refused } = self.counts;
-        if self.reported.1 != self.counts {
-            tracing::info!(messages, stored, left_out, refused, "stored events of the stream");
+        let counts = self.counters.counts();
+        if self.reported.1 != counts {
+            let Counts { messages, stored, duplicates, forgotten, refused } = counts;
+            tracing::info!(
+                messages,
+                stored,
+                duplicates,
+                forgotten,
+                refused,
+                "stored events of the stream"
+            );
         }
-        self.reported = (Instant::now(), self.counts);
+        self.reported = (Instant::now(), counts);
     }
 }

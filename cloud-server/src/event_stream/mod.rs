@@ -10,8 +10,8 @@
 //! messages instead of dropping old ones.
 
 mod address;
-mod command;
 mod consumer;
+mod counters;
 mod error;
 mod message;
 mod settings;
@@ -42,12 +42,15 @@ use tokio::{
 
 pub(crate) use address::Credentials;
 pub use address::{EventStreamUrl, EventStreamUrlError};
-pub use command::{ConsumeCommand, ConsumeError};
+pub(crate) use consumer::Consuming;
+pub(crate) use counters::{Counters, Counts};
 pub use error::EventStreamError;
 pub(crate) use message::EventMessage;
 
 /// Maximum time to connect.
 const CONNECT: Duration = Duration::from_secs(5);
+/// Time that an attempt to open the stream has in any case.
+const ATTEMPT: Duration = Duration::from_secs(5);
 /// Maximum time of a request, also until JetStream has acknowledged a message.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Time between two signs of life of the connection.
@@ -151,7 +154,7 @@ impl EventStream {
 
     /// Asks for the state of the stream, and makes it if it is gone. For the log and the metrics.
     pub(crate) async fn look(&self) {
-        let looked = self.state().await.map(|info| info.state.messages);
+        let looked = self.count_waiting().await;
         let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
         self.answers.store(looked.is_ok(), Ordering::Relaxed);
         match looked {
@@ -169,6 +172,14 @@ impl EventStream {
                 }
             }
         }
+    }
+
+    /// Asks how many messages wait for a consumer.
+    ///
+    /// # Errors
+    /// See [`EventStreamError`].
+    pub(crate) async fn count_waiting(&self) -> Result<u64, EventStreamError> {
+        Ok(self.state().await?.state.messages)
     }
 
     /// The end of the stream: all events that were acknowledged before are up to it.
@@ -218,7 +229,7 @@ impl EventStream {
         }
     }
 
-    fn block_on<T>(&self, task: impl Future<Output = T>) -> T {
+    pub(crate) fn block_on<T>(&self, task: impl Future<Output = T>) -> T {
         match &self.runtime {
             Some(runtime) => runtime.block_on(task),
             None => unreachable!("the runtime is there until the stream is dropped"),
@@ -232,9 +243,9 @@ async fn open(
     patience: Duration,
 ) -> Result<(Client, Context), EventStreamError> {
     let until = Instant::now() + patience;
-    let mut is_told = false;
+    let mut last: Option<EventStreamError> = None;
     loop {
-        let opened = async {
+        let opening = async {
             let client = connect(url).await?;
             let context = ContextBuilder::new()
                 .timeout(PATIENCE)
@@ -244,13 +255,21 @@ async fn open(
             settings::stream(&context, url).await?;
             Ok((client, context))
         };
-        match opened.await {
+        // What is no NATS may never answer. The first attempt has the time of one in any case.
+        let left = until.saturating_duration_since(Instant::now());
+        let limit = if last.is_none() { left.max(ATTEMPT) } else { left };
+        let opened = match timeout(limit, opening).await {
+            Ok(opened) => opened,
+            // The last attempt may be short, so what the one before has found says more.
+            Err(_) => Err(last.take().unwrap_or_else(|| silent(url, limit))),
+        };
+        match opened {
             Err(error @ EventStreamError::Unavailable { .. }) if Instant::now() < until => {
-                if !is_told {
-                    is_told = true;
+                if last.is_none() {
                     let seconds = patience.as_secs();
                     tracing::warn!(%error, "waiting up to {seconds} s for the event stream");
                 }
+                last = Some(error);
                 sleep(RETRY).await;
             }
             opened => return opened,
@@ -273,12 +292,12 @@ async fn connect(url: &EventStreamUrl) -> Result<Client, EventStreamError> {
         Some(Credentials::Password { user, password }) => options.user_and_password(user, password),
     };
     let client = options.connect(url.server()).await.map_err(|error| match error.kind() {
-        ConnectErrorKind::Authentication
-        | ConnectErrorKind::AuthorizationViolation
-        | ConnectErrorKind::ServerParse => refused(
+        ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => refused(
             url,
             format!("{}; correct user and password of --event-stream", sentence(&error)),
         ),
+        ConnectErrorKind::ServerParse => refused(url, sentence(&error)),
+        ConnectErrorKind::TimedOut => silent(url, CONNECT),
         _ => EventStreamError::Unavailable { stream: url.clone(), reason: sentence(&error) },
     })?;
     let max_payload = client.server_info().max_payload;
@@ -291,6 +310,15 @@ async fn connect(url: &EventStreamUrl) -> Result<Client, EventStreamError> {
         ));
     }
     Ok(client)
+}
+
+/// What listens at the port says nothing, as a program that is no NATS.
+fn silent(url: &EventStreamUrl, time: Duration) -> EventStreamError {
+    let seconds = time.as_secs_f64();
+    let reason = format!(
+        "no answer of a NATS server within {seconds:.0} s; another program may use this port"
+    );
+    EventStreamError::Unavailable { stream: url.clone(), reason }
 }
 
 /// A number that a stream keeps and another one of its name does not have: when it was made.

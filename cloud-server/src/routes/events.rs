@@ -42,7 +42,7 @@ const COUNTING: Duration = Duration::from_secs(1);
         (status = 400, description = "A field is missing, unknown or out of range", body = Problem),
         (status = 404, description = "The server keeps no event log", body = Problem),
         (status = 429, description = "Too many events of this client", body = Problem),
-        (status = 503, description = "The event log or its disk is full", body = Problem),
+        (status = 503, description = "The event log or its disk is full, or the event stream does not answer", body = Problem),
     ),
     security(("key" = [])),
 )]
@@ -147,7 +147,7 @@ async fn publish(
 fn stream_refusal(error: &EventStreamError) -> ApiError {
     match error {
         // The log says so when the outage begins.
-        EventStreamError::Unavailable { .. } => ApiError::StorageTimeout,
+        EventStreamError::Unavailable { .. } => ApiError::EventStreamTimeout,
         EventStreamError::Full { .. } => {
             tracing::error!(%error, "the event stream refused events");
             ApiError::EventLogFull

@@ -14,7 +14,7 @@ use std::{
 };
 
 use redis::{
-    AsyncConnectionConfig, Client, FromRedisValue, RedisError, ScriptInvocation,
+    AsyncConnectionConfig, Client, FromRedisValue, Script, ScriptInvocation,
     aio::MultiplexedConnection,
 };
 use tokio::{
@@ -23,10 +23,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{RedisUrl, counters::Counters};
+use super::{RedisFailure, RedisUrl, counters::Counters};
 
 /// Maximum time of a command: a request waits for it.
-const COMMAND_TIMEOUT: Duration = Duration::from_millis(100);
+pub(super) const COMMAND_TIMEOUT: Duration = Duration::from_millis(100);
 /// Maximum time to connect, which no request waits for.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time for which Redis is left alone after a failure.
@@ -35,15 +35,6 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// Redis did not answer. The log has the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unavailable;
-
-/// Why Redis did not answer.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error("no answer within {} ms", COMMAND_TIMEOUT.as_millis())]
-    Timeout,
-    #[error(transparent)]
-    Redis(#[from] RedisError),
-}
 
 /// The connection.
 #[derive(Debug)]
@@ -65,6 +56,8 @@ struct Inner {
     counters: Counters,
     /// The address without password.
     address: String,
+    /// Number of the database.
+    database: i64,
 }
 
 #[derive(Debug, Default)]
@@ -87,6 +80,7 @@ impl Link {
             is_told: AtomicBool::new(false),
             counters,
             address: url.to_string(),
+            database: url.database(),
         });
         let client = Client::open(url.info().clone()).map_err(io::Error::other)?;
         let runtime = Builder::new_current_thread().enable_all().build()?;
@@ -144,8 +138,8 @@ impl Inner {
                 }
                 return Ok(value);
             }
-            Ok(Err(error)) => Failure::Redis(error),
-            Err(_) => Failure::Timeout,
+            Ok(Err(error)) => RedisFailure::new(&error, self.database),
+            Err(_) => RedisFailure::timeout(),
         };
         self.close(number);
         self.tell(&failure);
@@ -156,7 +150,7 @@ impl Inner {
     /// Makes a connection whenever there is none.
     async fn stay_connected(&self, client: &Client) {
         loop {
-            match connect(client).await {
+            match connect(client, self.database).await {
                 Ok(connection) => {
                     {
                         let mut current = self.current();
@@ -186,12 +180,22 @@ impl Inner {
         }
     }
 
-    /// Says once in the log that Redis does not answer, until it has answered a command.
-    fn tell(&self, failure: &Failure) {
-        if !self.is_told.swap(true, Ordering::Relaxed) {
+    /// Says once in the log that Redis does not answer or refuses, until it has answered a command.
+    fn tell(&self, failure: &RedisFailure) {
+        if self.is_told.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (redis, error) = (&self.address, failure);
+        if failure.is_refusal() {
             tracing::warn!(
-                redis = self.address,
-                error = %failure,
+                redis,
+                %error,
+                "Redis refuses this server, which counts rates and makes lists by itself"
+            );
+        } else {
+            tracing::warn!(
+                redis,
+                %error,
                 "Redis does not answer: this server counts rates and makes lists by itself"
             );
         }
@@ -203,13 +207,33 @@ impl Inner {
 }
 
 /// A connection on which Redis has answered as fast as it has to answer commands.
-async fn connect(client: &Client) -> Result<MultiplexedConnection, Failure> {
+async fn connect(client: &Client, database: i64) -> Result<MultiplexedConnection, RedisFailure> {
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
         .set_response_timeout(Some(COMMAND_TIMEOUT));
-    let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+    let failed = |error| RedisFailure::to_connect(&error, database);
+    let connected = client.get_multiplexed_async_connection_with_config(&config).await;
+    let mut connection = connected.map_err(failed)?;
     let ping = redis::cmd("PING");
     let answer = timeout(COMMAND_TIMEOUT, ping.query_async::<()>(&mut connection)).await;
-    answer.map_err(|_| Failure::Timeout)??;
+    answer.map_err(|_| RedisFailure::timeout())?.map_err(failed)?;
     Ok(connection)
+}
+
+/// Connects once and runs a script, as a server does for each request. Blocks.
+///
+/// # Errors
+/// What a server would log.
+pub(crate) fn try_redis(url: &RedisUrl) -> Result<(), RedisFailure> {
+    let failed = |error| RedisFailure::new(&error, url.database());
+    let client = Client::open(url.info().clone()).map_err(failed)?;
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| RedisFailure::Unreachable(error.to_string()))?;
+    runtime.block_on(async {
+        let mut connection = connect(&client, url.database()).await?;
+        let script = Script::new("return 1");
+        let script = script.prepare_invoke();
+        let answer = timeout(COMMAND_TIMEOUT, script.invoke_async::<()>(&mut connection)).await;
+        answer.map_err(|_| RedisFailure::timeout())?.map_err(failed)
+    })
 }

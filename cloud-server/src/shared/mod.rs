@@ -4,6 +4,7 @@
 //! while it does not answer, each server counts and makes lists by itself.
 
 mod counters;
+mod failure;
 mod link;
 mod lists;
 mod names;
@@ -14,7 +15,8 @@ use std::io;
 
 use prometheus_client::registry::Registry;
 
-pub(crate) use link::Unavailable;
+pub use failure::RedisFailure;
+pub(crate) use link::{Unavailable, try_redis};
 pub use lists::ListSharing;
 pub(crate) use lists::{ListMaker, ListUse, SharableList, SharedList};
 pub(crate) use rates::Quota;

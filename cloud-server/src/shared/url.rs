@@ -40,6 +40,11 @@ impl RedisUrl {
         &self.0
     }
 
+    /// Number of the database.
+    pub(super) fn database(&self) -> i64 {
+        self.0.redis_settings().db()
+    }
+
     /// The password; empty without one.
     pub(super) fn password(&self) -> &str {
         self.0.redis_settings().password().unwrap_or_default()

@@ -2,8 +2,9 @@
 
 use std::{
     collections::BTreeSet,
-    env,
-    net::TcpStream,
+    env, fs,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
     process::{Child, Command, Output, Stdio},
     sync::{
         Mutex,
@@ -227,7 +228,10 @@ fn check_stored_once(stream: &Stream, postgres: Option<String>) {
     );
     assert!(metrics.contains(&ready), "{metrics}");
     let printed = consumer.stop();
-    assert!(printed.contains("4 events of 3 messages stored, 2 left out, 0"), "{printed}");
+    assert!(
+        printed.contains("4 events of 3 messages stored, 2 duplicates and 0 of removed"),
+        "{printed}"
+    );
     assert_eq!(served.server.stop_with("-TERM").code(), Some(0));
 }
 
@@ -296,6 +300,12 @@ fn while_nats_is_gone_events_are_refused_and_none_is_lost() {
         assert_eq!((status, &ready["event_stream"]), (200, &json!("unavailable")), "{ready}");
         let (status, problem) = json_of(served.server.send("DELETE", "/v1/users/x", "", b""));
         assert_eq!((status, &problem["code"]), (503, &json!("overloaded")), "{problem}");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains("event stream") && !detail.contains("storage"), "{detail}");
+        let (status, problem) = served.send("eve", &["1"]);
+        assert_eq!(status, 503, "{problem}");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains("event stream") && !detail.contains("storage"), "{detail}");
         let before = count();
         proxy.cut(false);
         wait_until("events are acknowledged again", || count() > before + 20);
@@ -376,7 +386,8 @@ fn events_of_a_visitor_who_was_removed_do_not_come_back() {
     let (_, removed) = json_of(served.server.send("DELETE", "/v1/users/ann", "", b""));
     assert_eq!(removed["removed"], 1);
     assert_eq!(stored(&storage), ["bob 1"]);
-    consumer.stop();
+    let printed = consumer.stop();
+    assert!(printed.contains("0 duplicates and 2 of removed visitors left out"), "{printed}");
 }
 
 /// Checks that a start has failed with one sentence that has these parts, and no password.
@@ -409,14 +420,15 @@ fn wrong_streams_are_refused_and_no_password_is_shown() {
     for (stream, parts) in [
         ("nats://anna:tdm_secret@127.0.0.1:9/x", &["nats://127.0.0.1:9/x does not answer"][..]),
         ("http://anna:tdm_secret@nats", &["event-stream", "nats://USER:PASSWORD@HOST"]),
+        ("nats://anna:pa/tdm_secret@nats", &["event-stream", "%2F"]),
     ] {
         check_refusal(&server(stream).output().unwrap(), parts);
         check_refusal(&consumer(stream).output().unwrap(), parts);
     }
     let printed = server("nats://anna:tdm_secret@nats").arg("--print-config").output().unwrap();
     let text = String::from_utf8(printed.stdout).unwrap();
-    assert!(text.contains("event-stream = \"nats://nats/tandem\""), "{text}");
-    assert!(!text.contains("tdm_secret") && !text.contains("anna"), "{text}");
+    assert!(text.contains("event-stream = \"nats://anna:***@nats/tandem\""), "{text}");
+    assert!(!text.contains("tdm_secret"), "{text}");
 
     let Some(stream) = Stream::new() else { return };
     let config = Config {
@@ -429,6 +441,109 @@ fn wrong_streams_are_refused_and_no_password_is_shown() {
     let parts = ["other settings", "WorkQueue", "Limits"];
     check_refusal(&server(&stream.url()).output().unwrap(), &parts);
     check_refusal(&consumer(&stream.url()).output().unwrap(), &parts);
+}
+
+/// A port at which something listens that never says anything.
+#[test]
+fn a_start_does_not_wait_forever_for_what_is_no_nats() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("nats://127.0.0.1:{}", listener.local_addr().unwrap().port());
+    let folder = Folder::new();
+    let mut command = consume(&url, folder.path("shop.db").to_str().unwrap());
+    let mut consumer = command.args(["--storage-wait", "6"]).spawn().unwrap();
+    wait_until("the consumer ends", || consumer.try_wait().unwrap().is_some());
+    let output = consumer.wait_with_output().unwrap();
+    check_refusal(&output, &["does not answer", "no answer of a NATS server"]);
+}
+
+#[test]
+fn a_consumer_reads_options_as_the_server_does() {
+    let folder = Folder::new();
+    let run = |options: &[&str], variables: &[(&str, &str)]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cloud-server"));
+        command.arg("consume").args(options).envs(variables.iter().copied());
+        command.args(["--storage-wait", "0", "--log-format", "text"]).env("RUST_LOG", "warn");
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), said + &String::from_utf8_lossy(&output.stdout))
+    };
+    let file = |name: &str, text: &str| {
+        let path = folder.path(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let storage = folder.path("shop.db").to_str().unwrap().to_owned();
+    let nowhere =
+        format!("storage = \"{storage}\"\nevent-stream = \"nats://127.0.0.1:9/of-file\"\n");
+    // The file of a server.
+    let path = file("tandem.toml", &format!("queue = 3\n{nowhere}"));
+    let (status, said) = run(&["--config", &path], &[]);
+    assert_eq!(status, Some(2), "{said}");
+    assert!(said.contains("nats://127.0.0.1:9/of-file does not answer"), "{said}");
+    let (_, said) = run(&[], &[("TANDEM_CONFIG", &path)]);
+    assert!(said.contains("nats://127.0.0.1:9/of-file does not answer"), "{said}");
+    let (_, said) =
+        run(&["--config", &path], &[("TANDEM_EVENT_STREAM", "nats://127.0.0.1:9/of-env")]);
+    assert!(said.contains("nats://127.0.0.1:9/of-env does not answer"), "{said}");
+    let (_, said) = run(&["--metrics-listen", "127.0.0.1:0", "--config", &path], &[]);
+    assert!(said.contains("nats://127.0.0.1:9/of-file does not answer"), "{said}");
+    let wrong = file("wrong.toml", &format!("queueu = 3\n{nowhere}"));
+    let (status, said) = run(&["--config", &wrong], &[]);
+    assert_eq!(status, Some(2), "{said}");
+    assert!(said.contains("`queueu`, which is not an option"), "{said}");
+    let (status, said) = run(&[], &[("TANDEM_EVENT_STREM", "nats://127.0.0.1:9")]);
+    assert_eq!(status, Some(2), "{said}");
+    assert!(said.contains("did you mean TANDEM_EVENT_STREAM?"), "{said}");
+    assert!(said.contains("--event-stream <URL>"), "{said}");
+    let (_, said) = run(&["--config", &path], &[("TANDEM_STORAGE_WIAT", "5")]);
+    assert!(said.contains("did you mean TANDEM_STORAGE_WAIT?"), "{said}");
+
+    let Some(stream) = Stream::new() else { return };
+    let url = stream.url();
+    let (status, said) = run(&["--check", "--storage", &storage, "--event-stream", &url], &[]);
+    assert_eq!(status, Some(0), "{said}");
+    assert_eq!(said, "the configuration can be used\n");
+    let (status, said) = run(&["--check", "--config", &path], &[]);
+    assert_eq!(status, Some(2), "{said}");
+}
+
+#[test]
+fn a_consumer_has_metrics() {
+    let Some(stream) = Stream::new() else { return };
+    let served = Served::start(&stream.url());
+    assert_eq!(served.send("ann", &["1", "2"]).0, 200);
+    assert_eq!(served.send("ann", &["2", "3"]).0, 200);
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut command = consume(&stream.url(), &served.storage);
+    command.args(["--metrics-listen", &address.to_string()]);
+    let consumer = Consumer(command.spawn().unwrap());
+    let metrics = || {
+        let mut connection = TcpStream::connect(address).ok()?;
+        let request = "GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+        connection.write_all(request.as_bytes()).ok()?;
+        let mut text = String::new();
+        connection.read_to_string(&mut text).ok()?;
+        Some(text)
+    };
+    let has = |line: &str| metrics().is_some_and(|text| text.lines().any(|it| it == line));
+    wait_until("the events are counted", || has("tandem_consumer_messages_total 2"));
+    for line in [
+        "tandem_consumer_events_total{result=\"stored\"} 3",
+        "tandem_consumer_events_total{result=\"duplicate\"} 1",
+        "tandem_consumer_events_total{result=\"forgotten\"} 0",
+        "tandem_consumer_refused_messages_total 0",
+    ] {
+        assert!(has(line), "{line} is not in: {}", metrics().unwrap());
+    }
+    wait_until("nothing waits", || {
+        has("tandem_event_stream_messages 0") && has("tandem_event_stream_ready 1")
+    });
+    stream.publish("no events");
+    wait_until("it is counted", || has("tandem_consumer_refused_messages_total 1"));
+    // The address is in use.
+    let output = command.output().unwrap();
+    check_refusal(&output, &["cannot serve metrics", "--metrics-listen"]);
+    consumer.stop();
 }
 
 #[test]

@@ -624,11 +624,12 @@ fn a_refused_password_is_told_without_showing_it() {
     command.stderr(fs::File::create(&log).unwrap());
     let server = Process::start_with(&ports, &mut command).ready();
     let text = || fs::read_to_string(&log).unwrap();
-    wait_until("the log tells it", || text().contains("Redis does not answer"));
+    wait_until("the log tells it", || text().contains("Redis refuses this server"));
     assert_eq!(list_for(&server, "192.0.2.1"), 200);
     drop(server);
     let text = text();
-    assert!(text.contains("WRONGPASS") || text.contains("authentication"), "{text}");
+    assert!(text.contains("refuses user or password"), "{text}");
+    assert!(!text.contains("Redis does not answer"), "{text}");
     assert!(text.contains("redis://127.0.0.1:6379/"), "{text}");
     assert!(!text.contains("secret") && !text.contains(&user.name), "{text}");
 }
@@ -645,4 +646,62 @@ fn an_address_that_is_none_is_refused_without_showing_it() {
         assert!(said.contains(part) && said.contains("--redis"), "{said}");
         assert!(!said.contains("pass-word"), "{said}");
     }
+}
+
+/// What `--check` says with this Redis, and its status.
+fn check(folder: &Folder, url: &str) -> (Option<i32>, String) {
+    let mut command = folder.command();
+    command.args(["--check", "--log-format", "text"]).env("RUST_LOG", "warn");
+    let output = command.env("TANDEM_REDIS", url).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code(), said)
+}
+
+/// A server that answers each connection with these bytes, or closes it if there are none.
+fn answering(bytes: &'static [u8]) -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let mut stream = stream;
+            let mut read = [0; 1024];
+            let _ = std::io::Read::read(&mut stream, &mut read);
+            let _ = std::io::Write::write_all(&mut stream, bytes);
+        }
+    });
+    port
+}
+
+#[test]
+fn a_check_tries_redis_and_says_what_it_refuses() {
+    let folder = Folder::new();
+    let refused = |url: &str, part: &str| {
+        let (status, said) = check(&folder, url);
+        assert_eq!(status, Some(2), "{said}");
+        assert_eq!(said.trim().lines().count(), 1, "{said}");
+        assert!(said.contains(part) && said.contains("--redis"), "{part}: {said}");
+        assert!(!said.contains("secret"), "{said}");
+    };
+    let warned = |url: &str, part: &str| {
+        let (status, said) = check(&folder, url);
+        assert_eq!(status, Some(0), "{said}");
+        assert!(said.contains("Redis does not answer") && said.contains(part), "{part}: {said}");
+        assert!(!said.contains("secret"), "{said}");
+    };
+    warned("redis://u:secret@127.0.0.1:9", "onnection refused");
+    let http = answering(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
+    refused(&format!("redis://u:secret@127.0.0.1:{http}"), "not a Redis server");
+    // An alert of TLS: expected a handshake.
+    let tls = answering(&[0x15, 3, 1, 0, 2, 2, 70]);
+    refused(&format!("redis://u:secret@127.0.0.1:{tls}"), "not a Redis server without TLS");
+    let closed = answering(b"");
+    warned(&format!("redis://u:secret@127.0.0.1:{closed}"), "without TLS");
+
+    let Some(user) = User::new() else { return };
+    let (status, said) = check(&folder, &user.url(6379));
+    assert_eq!((status, said.as_str()), (Some(0), ""));
+    refused(&user.url(6379).replace("secret", "secret-2"), "refuses user or password");
+    let url = user.url(6379);
+    let (server, _) = url.rsplit_once('/').unwrap();
+    refused(&format!("{server}/999"), "no database 999");
 }

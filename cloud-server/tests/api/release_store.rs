@@ -244,12 +244,21 @@ fn wrong_stores_are_refused_in_one_sentence() {
         command.args(["--storage-wait", "0"]);
         check_refusal(&command.output().unwrap(), parts);
     };
+    refused(&shop.url(), &["does not answer", "cannot be read", "tandem publish --to file://"]);
+    fs::create_dir_all(shop.at("store")).unwrap();
+    refused(&shop.url(), &["the folder is empty; mount it", "tandem publish --to file://"]);
+    fs::write(shop.at("store/x"), "").unwrap();
     refused(&shop.url(), &["no object `current`", "tandem publish --to file://", "--release"]);
     refused("ftp://host/x", &["s3://BUCKET/PREFIX", "`ftp`"]);
     refused("s3://key:tdm_secret@shop/x", &["AWS_ACCESS_KEY_ID"]);
     refused("s3://", &["no bucket"]);
+    refused("s3:/tdm_secret/x", &["s3://BUCKET/PREFIX", "no two slashes after `s3:`"]);
+    let mut own = shop.command(&shop.url(), "store");
+    check_refusal(&own.output().unwrap(), &["is that of the store file://", "--release"]);
     refused("s3://shop/x", &["no credentials", "AWS_SECRET_ACCESS_KEY"]);
     let program = || Command::new(env!("CARGO_BIN_EXE_cloud-server"));
+    let output = program().args(["--release", "s3:/tdm_secret"]).output().unwrap();
+    check_refusal(&output, &["no two slashes after `s3:`"]);
     let output = program().args(["--release", "s3://shop"]).output().unwrap();
     check_refusal(&output, &["--release-cache"]);
     let output = program().args(["--release", "shop", "--release-cache", "x"]).output().unwrap();
@@ -260,5 +269,67 @@ fn wrong_stores_are_refused_in_one_sentence() {
     refused(&shop.url(), &["another process uses the folder"]);
     let checked = shop.command(&shop.url(), "one").arg("--check").output().unwrap();
     assert_eq!(checked.status.code(), Some(0), "{}", String::from_utf8_lossy(&checked.stderr));
+    assert_eq!(server.stop_with("-TERM").code(), Some(0));
+}
+
+#[test]
+fn a_damaged_copy_is_repaired_at_the_start_and_found_by_a_check() {
+    let shop = Shop::new();
+    shop.publish(FIRST, 20);
+    let mut server = shop.start("one");
+    let model = shop.at(&format!("one/releases/{FIRST}/language-model.gguf"));
+    let whole = fs::read(&model).unwrap();
+    let mut flipped = whole.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    let check = || {
+        let output = shop.command(&shop.url(), "one").arg("--check").output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    // By a rename, so that the running server keeps what it has mapped.
+    let replace = |bytes: &[u8]| {
+        let draft = shop.at("draft");
+        fs::write(&draft, bytes).unwrap();
+        fs::rename(&draft, &model).unwrap();
+    };
+    replace(&flipped);
+    let (status, said) = check();
+    assert_eq!(status, Some(2), "{said}");
+    assert!(said.contains("language-model.gguf is") || said.contains("is damaged"), "{said}");
+    assert!(said.contains("SHA-256") && said.contains("restart the server"), "{said}");
+    assert_eq!(fs::read(&model).unwrap(), flipped, "a check beside a server changes nothing");
+    assert_eq!(server.stop_with("-TERM").code(), Some(0));
+
+    let (status, said) = check();
+    assert_eq!(status, Some(0), "{said}");
+    assert!(said.contains("is damaged; downloading it again"), "{said}");
+    assert_eq!(fs::read(&model).unwrap(), whole);
+
+    replace(&whole[..whole.len() - 10]);
+    let mut server = shop.start("one");
+    assert_eq!(candidates(&server), 19);
+    assert_eq!(fs::read(&model).unwrap(), whole);
+    assert_eq!(server.stop_with("-TERM").code(), Some(0));
+
+    // Without the store it is not used.
+    replace(&flipped);
+    fs::rename(shop.at("store"), shop.at("away")).unwrap();
+    let mut command = shop.command(&shop.url(), "one");
+    let output = command.args(["--storage-wait", "0"]).output().unwrap();
+    check_refusal(&output, &["is damaged", "cannot be downloaded again", "does not answer"]);
+}
+
+#[test]
+fn a_vanished_folder_is_an_outage_of_the_store() {
+    let shop = Shop::new();
+    shop.publish(FIRST, 20);
+    let mut server = shop.start("one");
+    fs::rename(shop.at("store"), shop.at("away")).unwrap();
+    wait_until("the outage is known", || metric(&server, "tandem_release_store_ready") == "0");
+    assert_eq!((candidates(&server), server.get("/readyz").0), (19, 200));
+    assert_eq!(metric(&server, "tandem_release_refusals"), "0");
+    fs::rename(shop.at("away"), shop.at("store")).unwrap();
+    wait_until("the store answers", || metric(&server, "tandem_release_store_ready") == "1");
+    shop.publish(SECOND, 25);
+    wait_until("the new release is used", || candidates(&server) == 24);
     assert_eq!(server.stop_with("-TERM").code(), Some(0));
 }

@@ -13,6 +13,16 @@ pub enum ReleaseClientError {
         /// The error of the operating system.
         source: io::Error,
     },
+    /// A folder has no release in use.
+    #[error(
+        "{}: expected the folder of a recommender with the file `current`, as `tandem quickstart --out` writes it; it {found}", path.display()
+    )]
+    NoRecommender {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        found: &'static str,
+    },
     /// The dataset of the release cannot be read or copied.
     #[error(transparent)]
     Dataset(#[from] DatasetError),

@@ -8,7 +8,7 @@ mod archive;
 mod client;
 mod error;
 
-use std::{env, fs, path::Path};
+use std::{env, fs, io, path::Path};
 
 pub use address::without_credentials;
 pub use archive::Archive;
@@ -32,9 +32,20 @@ pub fn key(file: Option<&Path>) -> Result<Option<String>, ReleaseClientError> {
 /// The release that the file `current` of a folder of releases names.
 ///
 /// # Errors
-/// [`ReleaseClientError::File`] if the file cannot be read.
+/// [`ReleaseClientError::NoRecommender`] if there is no such file, [`ReleaseClientError::File`] if it
+/// cannot be read.
 pub fn current(folder: &Path) -> Result<String, ReleaseClientError> {
-    read_line(&folder.join("current"))
+    let file = folder.join("current");
+    let found = match folder.metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Some("does not exist"),
+        Ok(found) if !found.is_dir() => Some("is a file"),
+        Ok(_) if !file.exists() => Some("has no such file"),
+        _ => None,
+    };
+    match found {
+        Some(found) => Err(ReleaseClientError::NoRecommender { path: folder.to_owned(), found }),
+        None => read_line(&file),
+    }
 }
 
 /// A text of one line.

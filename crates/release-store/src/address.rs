@@ -1,7 +1,7 @@
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{fmt, path::PathBuf, str::FromStr, sync::Arc};
 
 use object_store::path::Path;
-use url::Url;
+use url::{ParseError, Url};
 
 /// The address of an object store with releases.
 ///
@@ -48,13 +48,21 @@ impl StoreUrl {
     /// Whether a text is meant as a URL, not as a folder.
     #[must_use]
     pub fn is_url(text: &str) -> bool {
-        text.contains("://")
+        text.contains("://") || Self::is_store(text)
     }
 
-    /// Whether a text is meant as the address of an object store, not of a server.
+    /// Whether a text is meant as the address of an object store, not of a server. One with a slash too
+    /// few is, so that the mistake is named.
     #[must_use]
     pub fn is_store(text: &str) -> bool {
-        text.split_once("://").is_some_and(|(scheme, _)| kind(scheme).is_some())
+        text.split_once(':').is_some_and(|(scheme, _)| kind(scheme).is_some())
+    }
+
+    /// The folder of a `file://` store.
+    #[must_use]
+    pub fn folder(&self) -> Option<PathBuf> {
+        let url = Url::parse(&self.0.text).ok().filter(|_| self.kind() == Kind::Folder)?;
+        url.to_file_path().ok()
     }
 
     pub(crate) fn kind(&self) -> Kind {
@@ -76,12 +84,30 @@ fn kind(scheme: &str) -> Option<Kind> {
     })
 }
 
+/// What a text is that is no URL.
+pub(crate) fn no_url(error: ParseError) -> String {
+    match error {
+        ParseError::InvalidPort => "a port that is not a number from 0 to 65535".to_owned(),
+        ParseError::RelativeUrlWithoutBase => {
+            "a text without a scheme such as `https://`".to_owned()
+        }
+        ParseError::EmptyHost => "no host".to_owned(),
+        error => format!("no URL ({error})"),
+    }
+}
+
 impl FromStr for StoreUrl {
     type Err = StoreUrlError;
 
     fn from_str(text: &str) -> Result<Self, StoreUrlError> {
         let refused = |found: &str| StoreUrlError { found: found.to_owned() };
-        let url = Url::parse(text).map_err(|error| refused(&format!("no URL ({error})")))?;
+        if let Some((scheme, rest)) = text.split_once(':')
+            && kind(scheme).is_some()
+            && !rest.starts_with("//")
+        {
+            return Err(refused(&format!("no two slashes after `{scheme}:`")));
+        }
+        let url = Url::parse(text).map_err(|error| refused(&no_url(error)))?;
         let scheme = url.scheme();
         let kind = kind(scheme).ok_or_else(|| refused(&format!("the scheme `{scheme}`")))?;
         if !url.username().is_empty() || url.password().is_some() {
@@ -135,12 +161,19 @@ mod tests {
         assert_eq!(read("az://box/a"), expected(Kind::Azure, "az://box/a", "a"));
         let folder = read("file:///srv/my%20shop");
         assert_eq!(folder, expected(Kind::Folder, "file:///srv/my%20shop", "srv/my shop"));
+        let folder = |text: &str| text.parse::<StoreUrl>().unwrap().folder();
+        assert_eq!(folder("file:///srv/my%20shop/"), Some("/srv/my shop".into()));
+        assert_eq!(folder("s3://shop/a"), None);
     }
 
     #[test]
     fn other_texts_are_refused_without_repeating_them() {
         for (text, found) in [
-            ("shop", "no URL"),
+            ("shop", "without a scheme"),
+            ("s3:/tdm_secret/x", "no two slashes after `s3:`"),
+            ("s3:tdm_secret", "no two slashes after `s3:`"),
+            ("file:/srv/shop", "no two slashes after `file:`"),
+            ("s3://shop:99999/x", "a port that is not a number"),
             ("ftp://tdm_secret/x", "the scheme `ftp`"),
             ("s3://", "no bucket"),
             ("s3:///x", "no bucket"),
@@ -155,5 +188,6 @@ mod tests {
             assert!(!error.contains("tdm_secret"), "{text}: {error}");
         }
         assert!(StoreUrl::is_store("az://x") && !StoreUrl::is_store("https://rec.example"));
+        assert!(StoreUrl::is_url("s3:/x") && !StoreUrl::is_url("a:b") && !StoreUrl::is_url("s3/x"));
     }
 }

@@ -12,12 +12,13 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use tandem_dataset::files::{sha256_hex_of_file, write_atomically};
+use tandem_dataset::files::write_atomically;
 
 use crate::{
     ReleaseStore, ReleaseStoreError,
-    files::{ReleaseFile, is_name},
+    files::{ReleaseFile, ReleaseFiles, is_name, list_of},
     store::CURRENT,
+    verify::{NoList, current_of, fault, is_within, kept_list},
 };
 
 const RELEASES: &str = "releases";
@@ -39,7 +40,8 @@ const START_RETRY: Duration = Duration::from_millis(500);
 /// A folder with the releases of a store that a server needs, in the layout of `tandem quickstart`.
 ///
 /// A release appears in `releases/` when all of its files have arrived and were verified. A download
-/// that breaks off continues with the file at which it stopped.
+/// that breaks off continues with the file at which it stopped. The list of files stays with the
+/// release: a start verifies all of them again, and downloads those that have changed.
 #[derive(Debug)]
 pub struct LocalCopy {
     store: ReleaseStore,
@@ -82,8 +84,12 @@ impl LocalCopy {
     /// Uses the folder, which is made if it does not exist.
     ///
     /// # Errors
-    /// [`ReleaseStoreError::Disk`] or [`ReleaseStoreError::InUse`].
+    /// [`ReleaseStoreError::Disk`], [`ReleaseStoreError::InUse`] or [`ReleaseStoreError::OwnFolder`].
     pub fn open(store: ReleaseStore, folder: &Path) -> Result<Self, ReleaseStoreError> {
+        if store.url().folder().is_some_and(|other| is_within(folder, &other)) {
+            let (store, path) = (store.url().clone(), folder.to_owned());
+            return Err(ReleaseStoreError::OwnFolder { store, path });
+        }
         fs::create_dir_all(folder.join(RELEASES))
             .and_then(|()| fs::create_dir_all(folder.join(ARTIFACTS)))
             .map_err(ReleaseStoreError::disk("make the folder", folder))?;
@@ -120,8 +126,9 @@ impl LocalCopy {
         &self.store
     }
 
-    /// Downloads the release in use. Waits for as long as `patience` if the store does not answer and
-    /// the folder has no release; `waiting` is told the reason once.
+    /// Downloads the release in use, and verifies the files that the folder has. Waits for as long as
+    /// `patience` if the store does not answer and the folder has no whole release; `waiting` is told
+    /// the reason once.
     ///
     /// # Errors
     /// If there is no release to start with; see [`ReleaseStoreError`].
@@ -133,9 +140,12 @@ impl LocalCopy {
         let until = Instant::now() + patience;
         let mut is_told = false;
         loop {
-            let Err(error) = self.follow() else { return Ok(Start::Current) };
-            if self.current().is_some_and(|name| self.has(&name)) {
-                return Ok(Start::Earlier(error));
+            let Err(mut error) = self.follow() else { return Ok(Start::Current) };
+            if let Some(name) = current_of(&self.folder).filter(|name| self.has(name)) {
+                match self.fetch(&name) {
+                    Ok(()) => return Ok(Start::Earlier(error)),
+                    Err(damaged) => error = damaged,
+                }
             }
             if !error.is_temporary() || Instant::now() >= until {
                 return Err(error);
@@ -195,36 +205,28 @@ impl LocalCopy {
         is_name(name) && self.folder.join(RELEASES).join(name).is_dir()
     }
 
-    /// Downloads a release, unless it is in the folder.
+    /// Downloads a release, or those of its files that have changed since they were downloaded.
     ///
     /// # Errors
     /// See [`ReleaseStoreError`]. What has arrived is used by the next attempt.
     pub fn fetch(&self, name: &str) -> Result<(), ReleaseStoreError> {
         let _alone = self.downloading.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.has(name) {
-            return Ok(());
-        }
+        if self.has(name) { self.repair(name) } else { self.download(name) }
+    }
+
+    fn download(&self, name: &str) -> Result<(), ReleaseStoreError> {
         let list = self.store.files(name)?;
-        let staging = self.folder.join(format!("{STAGING}{name}"));
-        let drafts = staging.join(DRAFTS);
-        fs::create_dir_all(&drafts).map_err(ReleaseStoreError::disk("make the folder", &drafts))?;
+        let staging = self.staging(name);
         let shared = list.check(name).ok().map(|hash| Path::new(ARTIFACTS).join(hash));
         let has_shared = shared.as_ref().is_some_and(|it| self.folder.join(it).is_dir());
-        let wanted: Vec<(usize, &ReleaseFile)> = list
-            .files
-            .iter()
-            .enumerate()
-            .filter(|(_, file)| !(has_shared && file.is_artifact()))
-            .filter(|(_, file)| !is_complete(&staging.join(&file.path), file))
-            .collect();
-        let goes_on = || !self.stopped.load(Ordering::Relaxed);
-        self.store.for_each(&wanted, AT_ONCE, async |(number, file)| {
-            if !goes_on() {
-                return Err(ReleaseStoreError::Stopped);
-            }
-            let draft = drafts.join(number.to_string());
-            self.store.download(file, (&draft, &staging.join(&file.path)), &goes_on).await
-        })?;
+        let missing = list.files.iter().filter_map(|file| {
+            // Those that another release has, too, may have changed since.
+            let is_here = has_shared && file.is_artifact();
+            let target = if is_here { &self.folder } else { &staging }.join(&file.path);
+            fault(&target, file).map(|_| (file, target))
+        });
+        self.get(&staging, &missing.collect::<Vec<_>>())?;
+        keep_list(&staging, name, &list)?;
         let release = Path::new(RELEASES).join(name);
         // The release last, so that its artefacts are there when it appears.
         for part in shared.into_iter().filter(|_| !has_shared).chain([release]) {
@@ -232,7 +234,78 @@ impl LocalCopy {
             fs::rename(staging.join(&part), &target)
                 .map_err(ReleaseStoreError::disk("write", &target))?;
         }
-        fs::remove_dir_all(&staging).map_err(ReleaseStoreError::disk("remove", &staging))
+        remove(&staging)
+    }
+
+    /// Verifies the files of a release of the folder, and downloads those that have changed.
+    fn repair(&self, name: &str) -> Result<(), ReleaseStoreError> {
+        let list = match kept_list(&self.folder, name) {
+            Ok(list) => list,
+            Err(reason) => match self.store.files(name) {
+                Ok(list) => {
+                    keep_list(&self.folder, name, &list)?;
+                    list
+                }
+                Err(error) if reason == NoList::Missing => {
+                    tracing::warn!(
+                        release = name,
+                        %error,
+                        "cannot verify a release that an earlier version has downloaded: only the object store has its list of files"
+                    );
+                    return Ok(());
+                }
+                Err(cause) => {
+                    let (path, found) = (self.folder.join(list_of(name)), "no list of files");
+                    let (found, cause) = (found.to_owned(), Box::new(cause));
+                    return Err(ReleaseStoreError::DamagedCopy { path, found, cause });
+                }
+            },
+        };
+        let faulty = list.files.iter().filter_map(|file| {
+            let path = self.folder.join(&file.path);
+            let found = fault(&path, file)?;
+            tracing::warn!(
+                file = %path.display(),
+                found,
+                "a file of a downloaded release is damaged; downloading it again"
+            );
+            Some((file, path, found))
+        });
+        let faulty: Vec<_> = faulty.collect();
+        let Some((_, path, found)) = faulty.first().cloned() else { return Ok(()) };
+        let targets: Vec<_> = faulty.into_iter().map(|(file, path, _)| (file, path)).collect();
+        let staging = self.staging(name);
+        self.get(&staging, &targets).map_err(|cause| ReleaseStoreError::DamagedCopy {
+            path,
+            found,
+            cause: Box::new(cause),
+        })?;
+        tracing::info!(release = name, files = targets.len(), "downloaded damaged files again");
+        remove(&staging)
+    }
+
+    /// Downloads files, each to its target when it is complete.
+    fn get(
+        &self,
+        staging: &Path,
+        files: &[(&ReleaseFile, PathBuf)],
+    ) -> Result<(), ReleaseStoreError> {
+        let drafts = staging.join(DRAFTS);
+        fs::create_dir_all(&drafts).map_err(ReleaseStoreError::disk("make the folder", &drafts))?;
+        let goes_on = || !self.stopped.load(Ordering::Relaxed);
+        let numbered: Vec<_> = files.iter().enumerate().collect();
+        self.store.for_each(&numbered, AT_ONCE, async |(number, (file, target))| {
+            if !goes_on() {
+                return Err(ReleaseStoreError::Stopped);
+            }
+            let draft = drafts.join(number.to_string());
+            self.store.download(file, (&draft, target), &goes_on).await
+        })
+    }
+
+    /// The folder of a release that is being downloaded.
+    fn staging(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{STAGING}{name}"))
     }
 
     /// Makes every server of the store use a release of the folder.
@@ -255,7 +328,7 @@ impl LocalCopy {
     /// [`ReleaseStoreError::Disk`].
     pub fn remove_older(&self, in_use: &str) -> Result<(), ReleaseStoreError> {
         let _alone = self.downloading.lock().unwrap_or_else(PoisonError::into_inner);
-        let current = self.current();
+        let current = current_of(&self.folder);
         let is_used = |name: &str| name == in_use || current.as_deref() == Some(name);
         let mut others = Vec::new();
         for (name, path) in self.entries(RELEASES)? {
@@ -296,15 +369,9 @@ impl LocalCopy {
         self.stopped.store(true, Ordering::Relaxed);
     }
 
-    /// The release that `current` of the folder names.
-    fn current(&self) -> Option<String> {
-        let text = fs::read_to_string(self.folder.join(CURRENT)).ok()?;
-        Some(text.trim().to_owned()).filter(|name| is_name(name))
-    }
-
     /// Returns whether the file has changed.
     fn write_current(&self, name: &str) -> Result<bool, ReleaseStoreError> {
-        let before = self.current();
+        let before = current_of(&self.folder);
         if before.as_deref() == Some(name) {
             return Ok(false);
         }
@@ -336,10 +403,12 @@ impl LocalCopy {
     }
 }
 
-/// Whether an earlier attempt has downloaded the file.
-fn is_complete(path: &Path, file: &ReleaseFile) -> bool {
-    fs::metadata(path).is_ok_and(|it| it.len() == file.bytes)
-        && sha256_hex_of_file(path).is_ok_and(|sha256| sha256 == file.sha256)
+/// Keeps the list of files with a release.
+fn keep_list(folder: &Path, name: &str, list: &ReleaseFiles) -> Result<(), ReleaseStoreError> {
+    let path = folder.join(list_of(name));
+    let text = serde_json::to_vec(list).map_err(io::Error::from);
+    text.and_then(|text| write_atomically(&path, &text))
+        .map_err(ReleaseStoreError::disk("write", &path))
 }
 
 fn remove(path: &Path) -> Result<(), ReleaseStoreError> {

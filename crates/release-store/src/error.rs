@@ -76,6 +76,38 @@ pub enum ReleaseStoreError {
         /// The error of the operating system.
         source: io::Error,
     },
+    /// A file of the copy has changed since it was downloaded, and cannot be downloaded again.
+    #[error(
+        "the file {} of a release that was downloaded is damaged ({found}), and it cannot be downloaded again: {cause}", path.display()
+    )]
+    DamagedCopy {
+        /// The file.
+        path: PathBuf,
+        /// What was expected and found.
+        found: String,
+        /// Why it cannot be downloaded.
+        cause: Box<ReleaseStoreError>,
+    },
+    /// The same, of a folder that another process uses, which alone may write there.
+    #[error(
+        "the file {} of a release that was downloaded is damaged ({found}); restart the server that uses the folder, which downloads the file again", path.display()
+    )]
+    DamagedInUse {
+        /// The file.
+        path: PathBuf,
+        /// What was expected and found.
+        found: String,
+    },
+    /// The folder of the copy is that of the store, or within it.
+    #[error(
+        "the folder {} for the copies of releases is that of the store {store} or within it; give a folder of its own", path.display()
+    )]
+    OwnFolder {
+        /// The store.
+        store: StoreUrl,
+        /// The folder of the copy.
+        path: PathBuf,
+    },
     /// Another process uses the folder of the copy.
     #[error(
         "another process uses the folder {}; give each server a folder of its own", path.display()
@@ -101,13 +133,17 @@ impl ReleaseStoreError {
     /// Whether it may succeed later without a change of options or objects.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::Unavailable { .. })
+        match self {
+            Self::Unavailable { .. } => true,
+            Self::DamagedCopy { cause, .. } => cause.is_temporary(),
+            _ => false,
+        }
     }
 
     /// Whether options, local files or objects have to be changed.
     #[must_use]
     pub fn blames_input(&self) -> bool {
-        !matches!(self, Self::Unavailable { .. } | Self::Stopped)
+        !self.is_temporary() && !matches!(self, Self::Stopped)
     }
 
     pub(crate) fn disk(

@@ -14,27 +14,32 @@
 //!
 //! Objects never change, except `current`. An upload writes the files, then `files.json`, then
 //! `current`, so a name never appears before its files. A copy uses a file only if its size and
-//! SHA-256 are those of `files.json`.
+//! SHA-256 are those of `files.json`, which it keeps, too.
 //!
 //! | module | contents |
 //! |---|---|
 //! | `address` | the URL of a store |
-//! | `store` | the connection, and reading and writing of objects |
+//! | `connect` | clients of the services, with the settings of the environment |
+//! | `store` | reading and writing of objects |
 //! | `files` | the list of the files of a release |
 //! | `publish` | uploads, and removal of older releases |
 //! | `copy` | the folder of a server that follows a store |
+//! | `verify` | files of that folder that have changed since they were downloaded |
 //!
 //! Everything blocks; the requests run on a thread of the store.
 
 mod address;
+mod connect;
 mod copy;
 mod error;
 mod files;
 mod publish;
 mod store;
+mod verify;
 
 pub use address::{StoreUrl, StoreUrlError};
 pub use copy::{LocalCopy, Start};
 pub use error::ReleaseStoreError;
 pub use publish::{LocalFile, Published};
 pub use store::ReleaseStore;
+pub use verify::verify_copy;

@@ -1,7 +1,8 @@
 //! Uploads of releases, and removal of older ones.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     path::PathBuf,
 };
 
@@ -15,6 +16,8 @@ use crate::{
 
 /// Number of files that are uploaded at once.
 const AT_ONCE: usize = 4;
+/// Number of objects that are asked for at once.
+const ASKED_AT_ONCE: usize = 16;
 
 /// A file of a release on the disk.
 #[derive(Clone, Debug)]
@@ -38,7 +41,9 @@ pub struct Published {
 
 impl ReleaseStore {
     /// Uploads a release. Files that are in the store already are left out, so an upload that broke
-    /// off continues. `progress` is told the number of bytes as they are sent or left out.
+    /// off continues: those whose object has the size of the file, and the SHA-256 that its upload
+    /// has noted beside it. In a folder, the SHA-256 of the content counts. `progress` is told the
+    /// number of bytes as they are sent or left out.
     ///
     /// The release is not in use before [`ReleaseStore::activate`].
     ///
@@ -58,15 +63,21 @@ impl ReleaseStore {
         })?;
         let mut there = sizes(self.list(&format!("releases/{name}"))?);
         there.extend(sizes(self.list(&format!("artifacts/{artifacts}"))?));
-        let data = format!("releases/{name}/data/");
-        // The names of release and artefacts are made of the contents. The exception is the dataset,
-        // from which visitors may have been removed.
-        let is_there = |file: &LocalFile| {
-            there.get(&file.path) == Some(&file.bytes) && !file.path.starts_with(&data)
-        };
-        let (kept, missing): (Vec<&LocalFile>, Vec<_>) = files.iter().partition(|it| is_there(it));
-        progress(kept.iter().map(|file| file.bytes).sum());
-        self.for_each(&missing, AT_ONCE, |file| self.upload(&file.path, &file.file, progress))?;
+        let pairs: Vec<(&LocalFile, &ReleaseFile)> = files.iter().zip(&list.files).collect();
+        let has_size = |file: &ReleaseFile| there.get(&file.path) == Some(&file.bytes);
+        let asked: Vec<&ReleaseFile> = list.files.iter().filter(|file| has_size(file)).collect();
+        let equal: RefCell<HashSet<&str>> = RefCell::default();
+        self.for_each(&asked, ASKED_AT_ONCE, async |file| {
+            if self.sha256(&file.path).await?.as_ref() == Some(&file.sha256) {
+                equal.borrow_mut().insert(&file.path);
+            }
+            Ok(())
+        })?;
+        let equal = equal.into_inner();
+        let (kept, missing): (Vec<_>, Vec<_>) =
+            pairs.into_iter().partition(|(_, file)| equal.contains(file.path.as_str()));
+        progress(kept.iter().map(|(_, file)| file.bytes).sum());
+        self.for_each(&missing, AT_ONCE, |(local, file)| self.upload(file, &local.file, progress))?;
         let text = serde_json::to_vec_pretty(&list).map_err(|source| ReleaseStoreError::Disk {
             action: "list",
             path: list_of(name).into(),

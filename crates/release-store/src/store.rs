@@ -1,24 +1,19 @@
 use std::{
     cell::RefCell,
-    env, fs,
+    fs,
     fs::File,
     io::{self, Read, Write},
-    path::Path as FilePath,
+    path::{Path as FilePath, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
 use futures_util::StreamExt;
 use object_store::{
-    ClientConfigKey, Error, GetOptions, GetResult, ObjectMeta, ObjectStore, ObjectStoreExt,
-    PutPayload, RetryConfig, WriteMultipart,
-    aws::{AmazonS3Builder, AmazonS3ConfigKey},
-    azure::{AzureConfigKey, MicrosoftAzureBuilder},
-    gcp::{GoogleCloudStorageBuilder, GoogleConfigKey},
-    local::LocalFileSystem,
-    path::Path,
+    Attribute, Attributes, Error, GetOptions, GetResult, ObjectMeta, ObjectStore, ObjectStoreExt,
+    PutMultipartOptions, PutOptions, PutPayload, WriteMultipart, path::Path,
 };
-use tandem_dataset::files::{FileDraft, Sha256Hex};
+use tandem_dataset::files::{FileDraft, Sha256Hex, sha256_hex_of_file};
 use tokio::{
     runtime::{Builder, Runtime},
     time::timeout,
@@ -26,7 +21,7 @@ use tokio::{
 
 use crate::{
     ReleaseStoreError, StoreUrl,
-    address::Kind,
+    connect::{connect, hint},
     error::reason,
     files::{ReleaseFile, ReleaseFiles, is_name, list_of},
 };
@@ -39,13 +34,6 @@ const SHORT: Duration = Duration::from_secs(15);
 const SENDING: Duration = Duration::from_mins(2);
 /// Maximum time between two parts of an object that arrives.
 const STALLED: Duration = Duration::from_secs(30);
-/// Maximum time of a request for a large object; parts have [`STALLED`].
-const LONG: &str = "6 hours";
-/// Maximum time to connect.
-const CONNECT: &str = "5 seconds";
-/// Maximum time in which a failed request is sent again.
-const RETRYING: Duration = Duration::from_secs(10);
-const RETRIES: usize = 3;
 /// Paths of the services that give a machine its credentials.
 const MACHINE_CREDENTIALS: [&str; 3] =
     ["/latest/api/token", "/latest/meta-data/", "/computeMetadata/"];
@@ -56,12 +44,16 @@ const PARTS: usize = 4;
 const MAX_NAME: u64 = 1 << 10;
 /// Maximum size of a list of files.
 const MAX_LIST: u64 = 64 << 20;
+/// Name of the metadata of an object with the SHA-256 of what was uploaded.
+const SHA256: &str = "sha256";
 
 /// A connection to an object store with releases.
 #[derive(Debug)]
 pub struct ReleaseStore {
     url: StoreUrl,
     store: Arc<dyn ObjectStore>,
+    /// The folder of a `file://` store.
+    folder: Option<PathBuf>,
     /// `None` only while it is dropped.
     runtime: Option<Runtime>,
     /// What to do about missing credentials.
@@ -92,7 +84,7 @@ impl ReleaseStore {
     /// [`ReleaseStoreError::Refused`] if the settings cannot be used.
     pub fn open(url: StoreUrl) -> Result<Self, ReleaseStoreError> {
         let refused = |reason| ReleaseStoreError::Refused { store: url.clone(), reason };
-        let store = connect(&url).map_err(|error| refused(reason(&error)))?;
+        let store = connect(&url).map_err(refused)?;
         // The requests run on the caller's thread, connections on one of their own.
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
@@ -100,8 +92,8 @@ impl ReleaseStore {
             .enable_all()
             .build()
             .map_err(|error| refused(format!("no thread: {error}")))?;
-        let hint = hint(url.kind());
-        Ok(Self { url, store, runtime: Some(runtime), hint })
+        let (folder, hint) = (url.folder(), hint(url.kind()));
+        Ok(Self { url, store, folder, runtime: Some(runtime), hint })
     }
 
     /// Where it is.
@@ -247,10 +239,31 @@ impl ReleaseStore {
         failed.into_inner().map_or(Ok(()), Err)
     }
 
+    /// The SHA-256 of an object, without a download: the one that its upload has noted beside it, or
+    /// that of a file of a folder. `None` if the object has no such note.
+    pub(crate) async fn sha256(&self, path: &str) -> Result<Option<String>, ReleaseStoreError> {
+        if let Some(folder) = &self.folder {
+            let file = folder.join(path);
+            let sha256 =
+                sha256_hex_of_file(&file).map_err(ReleaseStoreError::disk("read", file))?;
+            return Ok(Some(sha256));
+        }
+        let head = GetOptions::new().with_head(true);
+        let found = self.short(path, self.store.get_opts(&self.at(path), head)).await?;
+        let noted = found.attributes.get(&Attribute::Metadata(SHA256.into()));
+        Ok(noted.map(|sha256| sha256.to_string()))
+    }
+
+    /// What is noted beside an object; a folder cannot note anything.
+    fn note(&self, sha256: &str) -> Attributes {
+        let note = || (Attribute::Metadata(SHA256.into()), sha256.to_owned());
+        self.folder.is_none().then(note).into_iter().collect()
+    }
+
     /// Uploads a file. `progress` is told the number of bytes as they are sent.
     pub(crate) async fn upload(
         &self,
-        path: &str,
+        ReleaseFile { path, sha256, .. }: &ReleaseFile,
         file: &FilePath,
         progress: &impl Fn(u64),
     ) -> Result<(), ReleaseStoreError> {
@@ -260,15 +273,17 @@ impl ReleaseStore {
         let mut length = read_block(&mut source, &mut block).map_err(read_error())?;
         if length < PART {
             let payload = PutPayload::from(block[..length].to_vec());
-            self.within(SENDING, path, self.store.put(&self.at(path), payload)).await?;
+            let options = PutOptions { attributes: self.note(sha256), ..PutOptions::default() };
+            let at = self.at(path);
+            self.within(SENDING, path, self.store.put_opts(&at, payload, options)).await?;
             progress(length as u64);
             return Ok(());
         }
         let failed = |error: Error| self.failed(path, &error);
-        let mut parts = WriteMultipart::new_with_chunk_size(
-            self.store.put_multipart(&self.at(path)).await.map_err(failed)?,
-            PART,
-        );
+        let attributes = self.note(sha256);
+        let options = PutMultipartOptions { attributes, ..PutMultipartOptions::default() };
+        let begun = self.store.put_multipart_opts(&self.at(path), options).await;
+        let mut parts = WriteMultipart::new_with_chunk_size(begun.map_err(failed)?, PART);
         while length > 0 {
             self.within(SENDING, path, parts.wait_for_capacity(PARTS)).await?;
             parts.write(&block[..length]);
@@ -355,6 +370,19 @@ impl ReleaseStore {
         }
     }
 
+    /// What is wrong with the folder of a `file://` store as a whole. A file system that is not mounted
+    /// leaves an empty folder.
+    fn vanished(&self) -> Option<String> {
+        let folder = self.folder.as_deref()?;
+        let found = match fs::read_dir(folder).map(Iterator::count) {
+            Ok(0) => "the folder is empty".to_owned(),
+            Ok(_) => return None,
+            Err(error) => format!("the folder cannot be read ({error})"),
+        };
+        let store = &self.url;
+        Some(format!("{found}; mount it, or upload a release with `tandem publish --to {store}`"))
+    }
+
     fn stalled(&self, path: &str) -> ReleaseStoreError {
         self.unavailable(format!("`{path}` stalled for {} s", STALLED.as_secs()))
     }
@@ -383,7 +411,10 @@ impl ReleaseStore {
                 let reason = "there is no such bucket; create it, or correct the address";
                 ReleaseStoreError::Refused { store, reason: reason.to_owned() }
             }
-            Error::NotFound { .. } => ReleaseStoreError::Missing { store, object: path.to_owned() },
+            Error::NotFound { .. } => match self.vanished() {
+                Some(reason) => self.unavailable(reason),
+                None => ReleaseStoreError::Missing { store, object: path.to_owned() },
+            },
             Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
                 let what = "the credentials of the environment are refused";
                 ReleaseStoreError::Refused { store, reason: format!("{what}: {reason}") }
@@ -416,63 +447,4 @@ fn read_block(source: &mut File, block: &mut [u8]) -> io::Result<usize> {
         }
     }
     Ok(length)
-}
-
-fn connect(url: &StoreUrl) -> Result<Arc<dyn ObjectStore>, Error> {
-    // Fails if another part of the program has chosen one.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let retry =
-        RetryConfig { max_retries: RETRIES, retry_timeout: RETRYING, ..RetryConfig::default() };
-    let times = [
-        (ClientConfigKey::ConnectTimeout, CONNECT),
-        // Of a whole response; the default is too short for a language model.
-        (ClientConfigKey::Timeout, LONG),
-    ];
-    Ok(match url.kind() {
-        Kind::Folder => Arc::new(LocalFileSystem::new().with_fsync(true)),
-        Kind::S3 => {
-            let builder = AmazonS3Builder::from_env().with_url(url.to_string()).with_retry(retry);
-            let with = |builder: AmazonS3Builder, (key, time)| {
-                builder.with_config(AmazonS3ConfigKey::Client(key), time)
-            };
-            Arc::new(times.into_iter().fold(builder, with).build()?)
-        }
-        Kind::Google => {
-            let builder =
-                GoogleCloudStorageBuilder::from_env().with_url(url.to_string()).with_retry(retry);
-            let with = |builder: GoogleCloudStorageBuilder, (key, time)| {
-                builder.with_config(GoogleConfigKey::Client(key), time)
-            };
-            Arc::new(times.into_iter().fold(builder, with).build()?)
-        }
-        Kind::Azure => {
-            let builder =
-                MicrosoftAzureBuilder::from_env().with_url(url.to_string()).with_retry(retry);
-            let with = |builder: MicrosoftAzureBuilder, (key, time)| {
-                builder.with_config(AzureConfigKey::Client(key), time)
-            };
-            Arc::new(times.into_iter().fold(builder, with).build()?)
-        }
-    })
-}
-
-/// What to do if the machine itself has no credentials, unless the environment has some.
-fn hint(kind: Kind) -> Option<&'static str> {
-    let (hint, variables): (_, &[&str]) = match kind {
-        Kind::S3 => (
-            "there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-            &[
-                "AWS_ACCESS_KEY_ID",
-                "AWS_WEB_IDENTITY_TOKEN_FILE",
-                "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-                "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-            ],
-        ),
-        Kind::Google => (
-            "there are no credentials: set GOOGLE_APPLICATION_CREDENTIALS",
-            &["GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_SERVICE_ACCOUNT"],
-        ),
-        Kind::Folder | Kind::Azure => return None,
-    };
-    variables.iter().all(|name| env::var_os(name).is_none()).then_some(hint)
 }

@@ -53,7 +53,8 @@ pub use backup::{BackupError, BackupSummary, check_backup};
 pub use error::StorageError;
 pub use event_queue::AppendedEvents;
 pub use events::{
-    EventCounts, EventPage, EventPosition, NewEvents, StoredEvent, StreamPosition, StreamedEvents,
+    EventCounts, EventPage, EventPosition, NewEvents, StoredEvent, StreamPosition, StreamedCounts,
+    StreamedEvents,
 };
 pub use items::{
     AttributeValue, Availability, ChangedItem, Changes, ChangesRead, ItemError, ItemQuery, NewItem,

@@ -118,7 +118,12 @@ impl FromStr for Location {
             let parsed = PgConnectOptions::from_str(text);
             let parsed = parsed.map_err(|error| LocationError::Postgres {
                 // The error of the URL parser names the part, not the URL.
-                reason: error.to_string(),
+                reason: match error.to_string() {
+                    text if text.contains("invalid port") => {
+                        "found a port that is not a number from 0 to 65535".to_owned()
+                    }
+                    text => text,
+                },
             })?;
             if parsed.get_database().is_none_or(str::is_empty) {
                 return Err(LocationError::NoDatabase);

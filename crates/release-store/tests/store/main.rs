@@ -5,4 +5,5 @@
 mod cases;
 mod s3;
 mod s3_server;
+mod settings;
 mod shop;

@@ -10,7 +10,7 @@ pub use follow::{EventPosition, NewEvents};
 pub(crate) use read::{COLUMNS, EventRow, event, signed};
 pub use read::{EventCounts, EventPage, StoredEvent};
 pub(crate) use stream::{LOCK, erased};
-pub use stream::{StreamPosition, StreamedEvents};
+pub use stream::{StreamPosition, StreamedCounts, StreamedEvents};
 
 use crate::{AppendedEvents, Storage, StorageError, clock::now, database::with_writer};
 

@@ -33,6 +33,15 @@ pub struct StreamPosition {
     pub sequence: u64,
 }
 
+/// What became of the events of messages. The others were stored before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StreamedCounts {
+    /// Number of events that are new.
+    pub stored: u64,
+    /// Number of events that were left out because their visitor was removed afterwards.
+    pub forgotten: u64,
+}
+
 /// Held by transactions that store events of a stream (shared) or remove a visitor: a visitor is removed
 /// before or after events are stored, not meanwhile. SQLite has one writer at a time anyway.
 pub(crate) const LOCK_SHARED: &str = "SELECT pg_advisory_xact_lock_shared(7406110351)";
@@ -44,8 +53,7 @@ pub(crate) fn erased(stream: i64, session: &str) -> String {
 }
 
 impl Storage {
-    /// Stores the events of messages of a stream that are new, all of them or none, and returns their
-    /// number. Messages that were acknowledged before their visitor was removed
+    /// Stores the events of messages of a stream that are new, all of them or none. Messages that were acknowledged before their visitor was removed
     /// ([`Storage::forget_streamed_user`]) are left out.
     ///
     /// # Errors
@@ -55,9 +63,9 @@ impl Storage {
         &self,
         stream: i64,
         batches: Vec<StreamedEvents>,
-    ) -> Result<u64, StorageError> {
+    ) -> Result<StreamedCounts, StorageError> {
         if batches.is_empty() {
-            return Ok(0);
+            return Ok(StreamedCounts::default());
         }
         self.short(move |database| async move {
             let names: HashMap<&str, String> = batches
@@ -77,12 +85,14 @@ impl Storage {
                 let removed: Vec<(String, i64)> =
                     sqlx::query_as(removed).bind(&listed).fetch_all(&mut *connection).await?;
                 let rows = rows_of(&batches, &names, &removed.into_iter().collect());
+                let sent: usize = batches.iter().map(|batch| batch.events.len()).sum();
                 let new: Vec<NewEvent> = sqlx::query_as(insert(&database))
                     .bind(json(&rows)?)
                     .bind(now())
                     .fetch_all(&mut *connection)
                     .await?;
-                new.len() as u64
+                let forgotten = (sent - rows.len()) as u64;
+                StreamedCounts { stored: new.len() as u64, forgotten }
             });
             Ok(stored)
         })

@@ -2,7 +2,7 @@
 
 use std::{thread, time::Duration};
 
-use tandem_storage::{Storage, StreamPosition, StreamedEvents};
+use tandem_storage::{Storage, StreamPosition, StreamedCounts, StreamedEvents};
 
 use crate::{databases::on_each, events::clicks};
 
@@ -13,6 +13,10 @@ fn batch(session: &str, sequence: u64, ids: &[&str]) -> StreamedEvents {
 }
 
 fn append(storage: &Storage, batches: Vec<StreamedEvents>) -> u64 {
+    counts(storage, batches).stored
+}
+
+fn counts(storage: &Storage, batches: Vec<StreamedEvents>) -> StreamedCounts {
     storage.block_on(storage.append_streamed(STREAM, batches)).unwrap()
 }
 
@@ -59,7 +63,7 @@ fn messages_of_before_the_removal_of_their_visitor_are_left_out() {
             batch("ann", 5, &["3"]),
             batch("ann", 6, &["4"]),
         ];
-        assert_eq!(append(&storage, late), 2);
+        assert_eq!(counts(&storage, late), StreamedCounts { stored: 2, forgotten: 2 });
         assert_eq!(stored(&storage), ["ann 4", "bob 1", "bob 2"]);
         // Another stream of the same name counts from one again.
         forget(&storage, "ann", STREAM + 1, 100);

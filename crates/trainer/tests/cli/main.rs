@@ -13,6 +13,7 @@ mod interrupt;
 #[cfg(feature = "llama")]
 mod lists;
 mod options;
+mod publish;
 #[cfg(feature = "llama")]
 mod quickstart;
 mod train;
