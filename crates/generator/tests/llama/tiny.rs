@@ -183,7 +183,8 @@ fn exhaustive(
         evaluator.read(&[prompt.tokens.as_slice(), trie.path(node)].concat()).unwrap();
         let logits = evaluator.prompt().unwrap();
         let of_child = |child| first_token_logit(trie, logits, child);
-        let shares = branch_logprobs(trie, &mask, weights, None, &children, Some(&of_child));
+        let prior = |child| trie.weight(child, &mask) as f64;
+        let shares = branch_logprobs(&prior, weights, None, &children, Some(&of_child));
         stack.extend(children.into_iter().zip(shares).map(|(c, share)| (c, logprob + share)));
     }
     ranked.sort_by(|a, b| b.logprob.total_cmp(&a.logprob).then(a.item.cmp(&b.item)));

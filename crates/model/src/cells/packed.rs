@@ -155,17 +155,16 @@ mod tests {
 
     #[test]
     fn rows_are_differences_from_their_mean() {
-        // The mean is (1, 2), the differences are (0.5, −1) and (−0.5, 1).
-        let rows = ItemTable::quantise(&[1.5, 1.0, 0.5, 3.0], 2).unwrap();
+        // The mean is (1, 2), the differences are (0.25, −1) and (−0.25, 1).
+        let rows = ItemTable::quantise(&[1.25, 1.0, 0.75, 3.0], 2).unwrap();
         let bytes = packed(&rows);
         assert_eq!(bytes.len(), 8 + (4 + 2) + 4 + 2 * (2 + 2));
-        // Values from −15 to 15 have the codes from 0 to 30. After rounding to 8 bits, the first
-        // difference is 7.4 steps.
+        // Values from −15 to 15 have the codes from 0 to 30: 0.25 is 4 steps of 1 / 15.
         let row = &bytes[8 + 6 + 4..][..4];
         let codes = u16::from_le_bytes([row[2], row[3]]);
-        assert_eq!((codes & 31, codes >> 5), (22, 0));
+        assert_eq!((codes & 31, codes >> 5), (19, 0));
         let values = read(&bytes, 2, 2).unwrap().values().unwrap();
-        for (value, expected) in values.iter().zip([1.5, 1.0, 0.5, 3.0]) {
+        for (value, expected) in values.iter().zip([1.25, 1.0, 0.75, 3.0]) {
             assert!((value - expected).abs() < 0.06, "{values:?}");
         }
     }

@@ -8,7 +8,10 @@ mod scoring;
 mod text_part;
 mod weights;
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
 
 use burn::tensor::Device;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
@@ -21,8 +24,11 @@ fn config(kind: ModelKind, dims: usize, blocks: usize, heads: usize) -> ModelCon
     ModelConfig { kind, dims, blocks, heads, max_length: 6 }
 }
 
-/// A weight file with random weights.
+/// A weight file with random weights. All tests of the process share one generator, so each seeds
+/// it and draws from it alone.
 fn weights_of(config: &ModelConfig, seed: u64) -> Vec<u8> {
+    static SEEDING: Mutex<()> = Mutex::new(());
+    let _alone = SEEDING.lock().unwrap_or_else(PoisonError::into_inner);
     let device = Device::flex();
     device.seed(seed);
     Body::new(config, 0.0, &device).unwrap().to_bytes(&HashMap::new()).unwrap()
