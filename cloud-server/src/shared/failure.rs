@@ -1,6 +1,9 @@
+use std::time::Duration;
+
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
-use super::link::COMMAND_TIMEOUT;
+/// Maximum time of a command: a request waits for it.
+pub(super) const COMMAND_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Why Redis is not used, in one line without user and password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -23,10 +23,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{RedisFailure, RedisUrl, counters::Counters};
+use super::{RedisFailure, RedisUrl, counters::Counters, failure::COMMAND_TIMEOUT};
 
-/// Maximum time of a command: a request waits for it.
-pub(super) const COMMAND_TIMEOUT: Duration = Duration::from_millis(100);
 /// Maximum time to connect, which no request waits for.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time for which Redis is left alone after a failure.

@@ -137,8 +137,8 @@ fn rank_of_target(
             None => HashMap::new(),
         };
         let of_child = |child| known.get(&child).map_or(0.0, |&score| f64::from(score));
-        let branches =
-            branch_logprobs(trie, mask, weights, unconditional, &children, Some(&of_child));
+        let prior = |child| trie.weight(child, mask) as f64;
+        let branches = branch_logprobs(&prior, weights, unconditional, &children, Some(&of_child));
         stack.extend(children.into_iter().zip(branches).map(|(c, branch)| (c, logprob + branch)));
     }
     let own = scores.iter().find(|(item, _)| *item == target).map_or(f64::MIN, |(_, s)| *s);
