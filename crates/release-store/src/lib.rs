@@ -20,6 +20,7 @@
 //! |---|---|
 //! | `address` | the URL of a store |
 //! | `store` | the connection, and reading and writing of objects |
+//! | `object` | one object that is read in pieces, such as a file of a log |
 //! | `files` | the list of the files of a release |
 //! | `publish` | uploads, and removal of older releases |
 //! | `copy` | the folder of a server that follows a store |
@@ -30,11 +31,13 @@ mod address;
 mod copy;
 mod error;
 mod files;
+mod object;
 mod publish;
 mod store;
 
 pub use address::{StoreUrl, StoreUrlError};
 pub use copy::{LocalCopy, Start};
 pub use error::ReleaseStoreError;
+pub use object::StoredObject;
 pub use publish::{LocalFile, Published};
 pub use store::ReleaseStore;

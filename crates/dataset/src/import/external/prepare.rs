@@ -205,9 +205,10 @@ impl Collected {
         }
         shown.sort_by_key(|(part, row, _, _)| (**part, row.at));
         for (_, row, event, kind) in shown.into_iter().take(SHOWN) {
+            let user = meant(&row.user, styles.users[row.kind]).into_owned();
             let item = meant(&row.item, styles.items).into_owned();
             let time = rules.time(kind.map(|kind| (row.time, kind)));
-            self.first_rows.push(((row.user.clone(), item), time, event));
+            self.first_rows.push(((user, item), time, event));
         }
         let events = census.events.names().iter().map(ToString::to_string).collect();
         self.keys.push(FileKeys { rules, events, styles });

@@ -56,6 +56,8 @@ pub(super) struct FirstRow {
     pub(super) at: u64,
     pub(super) line: u64,
     pub(super) user: String,
+    /// Kind of the user's column.
+    pub(super) kind: usize,
     pub(super) item: String,
     pub(super) time: i64,
 }
@@ -106,6 +108,7 @@ impl GroupRows {
                 at,
                 line: row.line,
                 user: row.user.to_owned(),
+                kind: row.kind,
                 item: row.item.to_owned(),
                 time: row.time.map_or(0, |(time, _)| time),
             });
