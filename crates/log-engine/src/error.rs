@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use datafusion::error::DataFusionError;
 use tandem_dataset::DatasetError;
 use tandem_release_store::StoreUrlError;
@@ -102,6 +104,13 @@ impl LogEngineError {
                     DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => {
                         *inner
                     }
+                    DataFusionError::Shared(shared) => match Arc::try_unwrap(shared) {
+                        Ok(inner) => inner,
+                        Err(shared) => {
+                            let source = Box::new(DataFusionError::Shared(shared));
+                            return Self::Plan { action, source };
+                        }
+                    },
                     other => return Self::Plan { action, source: Box::new(other) },
                 }
             }

@@ -3,7 +3,7 @@
 use std::{num::NonZero, path::Path, thread::available_parallelism};
 
 use datafusion::{
-    arrow::array::{Array, AsArray, RecordBatch},
+    arrow::array::{Array, RecordBatch},
     common::cast::{as_binary_array, as_string_array, as_uint32_array},
     error::{DataFusionError, Result as PlanResult},
     execution::SendableRecordBatchStream,

@@ -207,7 +207,7 @@ fn send_keys(
 ) -> Result<()> {
     let mut keys = BinaryBuilder::with_capacity(BATCH, BATCH * KEY_BYTES);
     let mut rows = 0;
-    let mut flush = |keys: &mut BinaryBuilder| {
+    let flush = |keys: &mut BinaryBuilder| {
         let batch = RecordBatch::try_new(key_schema(), vec![Arc::new(keys.finish())])?;
         *keys = BinaryBuilder::with_capacity(BATCH, BATCH * KEY_BYTES);
         send(sender, batch)

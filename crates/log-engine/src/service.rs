@@ -7,6 +7,7 @@ use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_
 use ballista_scheduler::{
     cluster::BallistaCluster, config::SchedulerConfig, scheduler_process::start_server,
 };
+use tandem_dataset::files::FolderDraft;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{
@@ -81,6 +82,9 @@ pub fn run_executor(options: &ExecutorOptions) -> Result<(), LogEngineError> {
         reason: reason.to_string(),
     };
     let host = options.listen.ip().to_string();
+    // Disappears with this function and after an interruption.
+    let folder = options.folder.clone().unwrap_or_else(std::env::temp_dir);
+    let work = FolderDraft::new(&folder.join("tandem-executor"))?;
     let config = ExecutorProcessConfig {
         bind_host: host.clone(),
         external_host: Some(host),
@@ -90,7 +94,7 @@ pub fn run_executor(options: &ExecutorOptions) -> Result<(), LogEngineError> {
         scheduler_connect_timeout_seconds: CONNECT,
         vcores: options.tasks,
         task_scheduling_policy: TaskSchedulingPolicy::PullStaged,
-        work_dir: options.folder.as_ref().map(|folder| folder.to_string_lossy().into_owned()),
+        work_dir: Some(work.path().to_string_lossy().into_owned()),
         job_data_ttl_seconds: RESULT_AGE,
         job_data_clean_up_interval_seconds: CLEAN_UP,
         grpc_max_decoding_message_size: MESSAGE as u32,

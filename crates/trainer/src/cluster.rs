@@ -9,6 +9,7 @@ use crate::values;
 
 /// Programs of a cluster. They have no keys and no TLS: run them in a private network.
 #[derive(Subcommand, Debug)]
+#[cfg_attr(not(feature = "datafusion"), allow(dead_code, reason = "it needs DataFusion"))]
 pub(crate) enum Cluster {
     /// Start the scheduler, which divides an import between executors.
     Scheduler(Scheduler),
@@ -18,6 +19,7 @@ pub(crate) enum Cluster {
 
 /// Options of `tandem cluster scheduler`.
 #[derive(Args, Debug)]
+#[cfg_attr(not(feature = "datafusion"), allow(dead_code, reason = "it needs DataFusion"))]
 pub(crate) struct Scheduler {
     /// Address that executors and imports reach.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:50050")]
@@ -26,6 +28,7 @@ pub(crate) struct Scheduler {
 
 /// Options of `tandem cluster executor`.
 #[derive(Args, Debug)]
+#[cfg_attr(not(feature = "datafusion"), allow(dead_code, reason = "it needs DataFusion"))]
 pub(crate) struct Executor {
     /// The scheduler: df://HOST:PORT.
     #[arg(long, value_name = "URL")]
@@ -66,12 +69,6 @@ pub(crate) fn run(cluster: &Cluster) -> Result<()> {
 }
 
 #[cfg(not(feature = "datafusion"))]
-pub(crate) fn run(cluster: &Cluster) -> Result<()> {
-    // What a build with the feature would read.
-    match cluster {
-        Cluster::Scheduler(Scheduler { listen: _ })
-        | Cluster::Executor(Executor { scheduler: _, listen: _, memory: _, tasks: _, folder: _ }) => {
-            Err(crate::failure::no_datafusion().into())
-        }
-    }
+pub(crate) fn run(_: &Cluster) -> Result<()> {
+    Err(crate::failure::no_datafusion().into())
 }

@@ -27,8 +27,8 @@ pub(crate) fn import(
 pub(crate) fn cluster_url(
     text: &str,
 ) -> Result<tandem_log_engine::ClusterUrl, crate::failure::BadInput> {
-    let refused = |error: tandem_log_engine::ClusterUrlError| error.to_string();
-    text.parse().map_err(|error| crate::failure::BadInput(refused(error)))
+    let parsed = text.parse::<tandem_log_engine::ClusterUrl>();
+    parsed.map_err(|error| crate::failure::BadInput(error.to_string()))
 }
 
 /// This build cannot do it.
