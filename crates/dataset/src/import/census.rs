@@ -157,7 +157,7 @@ impl Census {
     }
 
     /// The span of the times that are read as `times` says.
-    pub(super) fn span(&self, times: &Times) -> TimeSpan {
+    pub(super) fn span(&self, times: Times) -> TimeSpan {
         let mut span = TimeSpan::default();
         for group in self.groups.iter().filter(|it| times.kind_of(it.kind) == times.kind) {
             let days = group.days.filter(|_| times.is_day(group.kind));
@@ -179,11 +179,11 @@ pub(super) struct Times {
 }
 
 impl Times {
-    fn is_day(&self, kind: Option<TimeKind>) -> bool {
+    fn is_day(self, kind: Option<TimeKind>) -> bool {
         self.are_days && kind == Some(TimeKind::Seconds)
     }
 
-    fn kind_of(&self, kind: Option<TimeKind>) -> Option<TimeKind> {
+    fn kind_of(self, kind: Option<TimeKind>) -> Option<TimeKind> {
         if self.is_day(kind) { Some(TimeKind::Date) } else { kind }
     }
 }

@@ -172,7 +172,7 @@ pub(super) struct UserRows {
 
 impl UserRows {
     /// Users that can have more than [`LARGE_SHARE`] of the rows.
-    const LARGEST: usize = (1.0 / LARGE_SHARE) as usize;
+    const LARGEST: usize = 20;
 
     /// Counts a user with at least one row.
     pub(super) fn add(&mut self, name: &str, rows: u64) {

@@ -222,7 +222,7 @@ impl LogFacts {
             |event| matches!(meanings.by_name(event), Meaning::Interest(_)),
         ));
         if let Some(kind) = times.kind {
-            summary.set_times(kind, &census.span(&times));
+            summary.set_times(kind, &census.span(times));
         }
         self.notes.extend(scan.word_ratings.warning(path));
         if !own_log {

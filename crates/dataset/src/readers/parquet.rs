@@ -90,13 +90,6 @@ fn reader(source: Source, part: Option<&RowGroups>) -> Result<Box<dyn FileReader
             ReadOptionsBuilder::new().with_predicate(Box::new(is_of_part)).build()
         }
     };
-    fn open<R: ChunkReader + 'static>(
-        file: R,
-        options: ReadOptions,
-    ) -> Result<Box<dyn FileReader>, ParquetError> {
-        checked(|| SerializedFileReader::new_with_options(file, options))
-            .map(|reader| Box::new(reader) as Box<dyn FileReader>)
-    }
     if let Some(file) = source.stored().filter(|_| source.seekable()) {
         return open(StoredChunks(Arc::clone(file)), options()).map_err(failed);
     }
@@ -107,6 +100,14 @@ fn reader(source: Source, part: Option<&RowGroups>) -> Result<Box<dyn FileReader
     let mut bytes = Vec::new();
     source.reader().read_to_end(&mut bytes).map_err(DatasetError::io("read", &path))?;
     open(bytes::Bytes::from(bytes), options()).map_err(failed)
+}
+
+fn open<R: ChunkReader + 'static>(
+    file: R,
+    options: ReadOptions,
+) -> Result<Box<dyn FileReader>, ParquetError> {
+    checked(|| SerializedFileReader::new_with_options(file, options))
+        .map(|reader| Box::new(reader) as Box<dyn FileReader>)
 }
 
 /// A file of another store for the Parquet reader.

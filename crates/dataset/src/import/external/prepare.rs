@@ -17,7 +17,7 @@ use crate::{
         catalogue::Catalogues,
         census::{Fate, MAX_EVENT_TYPES},
         files::input_files,
-        id::meant,
+        id::{IdStyle, meant},
         log::{LogFacts, bad_row},
         scan::example,
     },
@@ -137,7 +137,7 @@ impl LogSurvey {
         let timed = facts.check(&first_file, &options)?;
         if facts.bad.unlisted > 0 {
             let what =
-                format!("and other files have {} bad rows too many to list", facts.bad.unlisted);
+                format!("is of a log with {} bad rows more than are listed", facts.bad.unlisted);
             return Err(DatasetError::only_in_memory(&first_file, what));
         }
         let ids = items_that_count(&self.items, &self.groups, &counting);
@@ -176,7 +176,7 @@ impl Collected {
         self.has_filled |= !scan.filled.is_empty();
         let unit = scan.unit();
         let rules = self.facts.conclude(path, scan, &census, options)?;
-        let styles = Styles { users: users.map(|it| it.are_floats()), items: items.are_floats() };
+        let styles = Styles { users: users.map(IdStyle::are_floats), items: items.are_floats() };
         groups.sort_by_key(Group::begin);
         let mut shown = Vec::new();
         for group in &groups {
