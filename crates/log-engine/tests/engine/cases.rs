@@ -207,3 +207,15 @@ fn objects_of_a_store() {
     *bad_rows = bad_rows.replace("file://", "");
     assert_eq!(found, expected);
 }
+
+#[test]
+fn a_log_that_is_larger_than_the_memory_to_sort_in() {
+    let mut text = "user,item,time\n".to_owned();
+    for row in 0..200_000_u64 {
+        // Users and times in no order.
+        let mixed = row.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        writeln!(text, "u{},i{},{}", mixed % 3_001, row % 977, 1_700_000_000 + mixed % 1_000_003)
+            .unwrap();
+    }
+    check_text(&text, |_| ());
+}
