@@ -23,8 +23,8 @@ pub(crate) fn select<'a>(packages: &[&'a str]) -> Vec<&'a str> {
     packages.iter().flat_map(|package| ["-p", *package]).collect()
 }
 
-/// A cargo command on all workspace packages except xtask, whose dependencies would enable extra
-/// features, in the release profile.
+/// A cargo command on all workspace packages except xtask and `tandem-log-engine`, whose
+/// dependencies would enable extra features, in the release profile.
 pub(crate) fn native(workspace: &Workspace, what: &str, command: &str) -> Program {
     cargo(workspace, what).args([
         command,
@@ -32,6 +32,8 @@ pub(crate) fn native(workspace: &Workspace, what: &str, command: &str) -> Progra
         "--workspace",
         "--exclude",
         "xtask",
+        "--exclude",
+        "tandem-log-engine",
         "--features",
         FEATURES,
     ])

@@ -81,6 +81,11 @@ impl Catalogue {
         self.positions.get(id).copied()
     }
 
+    /// The index of the item with this id as text, or `None`.
+    pub(crate) fn position(&self, id: &str) -> Option<ItemIndex> {
+        self.positions.get(id).copied()
+    }
+
     /// SHA-256 over the ids in order, each followed by a line feed, in lower-case
     /// hexadecimal. Titles and counts do not change it.
     #[must_use]

@@ -44,9 +44,7 @@ impl Dataset {
         let mut counts = vec![0_u32; catalogue.len()];
         for sequence in &sequences {
             sequence.check(catalogue.len())?;
-            for item in sequence.split().train {
-                counts[item.position()] += 1;
-            }
+            sequence.count(&mut counts);
         }
         catalogue.set_counts(&counts);
         Ok(Self { name: name.into(), catalogue, sequences, notice, repeats: false })
@@ -60,6 +58,13 @@ impl Dataset {
 }
 
 impl Sequence {
+    /// Adds the interactions of the training part to the counts of the items.
+    pub(crate) fn count(&self, counts: &mut [u32]) {
+        for item in self.split().train {
+            counts[item.position()] += 1;
+        }
+    }
+
     /// Checks the indices against a catalogue of `items` items, and the number of times.
     pub(crate) fn check(&self, items: usize) -> Result<(), DatasetError> {
         let invalid = |expected: String, found: String| {

@@ -135,6 +135,28 @@ pub enum DatasetError {
         /// What was found, and what to do.
         found: String,
     },
+    /// The log can be imported, but not by a program that sorts outside of memory.
+    #[error(
+        "{} {what}; import it in memory, without --memory and --cluster",
+        path.display()
+    )]
+    OnlyInMemory {
+        /// The file.
+        path: PathBuf,
+        /// What it is or has, as the rest of a sentence.
+        what: String,
+    },
+    /// Programs that share an import do not understand each other.
+    #[error(
+        "expected {expected} of a part of the log, found {found}; do all programs of the cluster \
+         have the same version?"
+    )]
+    Transfer {
+        /// What was to be sent.
+        expected: &'static str,
+        /// What arrived.
+        found: String,
+    },
     /// Saving would delete a folder that is not a dataset.
     #[error("{} contains files that are not a dataset; choose a new or empty folder", path.display())]
     NotReplaceable {
@@ -147,7 +169,11 @@ impl DatasetError {
     /// Whether the input is at fault, rather than the place that is written to.
     #[must_use]
     pub fn blames_input(&self) -> bool {
-        !matches!(self, Self::Io { action, .. } if !["open", "read"].contains(action))
+        match self {
+            Self::Io { action, .. } => ["open", "read"].contains(action),
+            Self::Transfer { .. } => false,
+            _ => true,
+        }
     }
 
     /// For `map_err` on an operation of the file system.
@@ -159,6 +185,11 @@ impl DatasetError {
     /// A file that cannot be imported as it is.
     pub(crate) fn input(path: &Path, problem: impl Into<String>) -> Self {
         Self::Input { path: shown(path).to_path_buf(), problem: problem.into() }
+    }
+
+    /// A log that can be imported in memory only.
+    pub(crate) fn only_in_memory(path: &Path, what: impl Into<String>) -> Self {
+        Self::OnlyInMemory { path: shown(path).to_path_buf(), what: what.into() }
     }
 
     /// A line that violates the format.

@@ -48,9 +48,11 @@ pub use catalogue::Catalogue;
 pub use dataset::{Dataset, Sequence};
 pub use error::DatasetError;
 pub use folder::FORMAT_VERSION;
+pub use import::external;
 pub use import::{
     BadRow, ColumnNames, FileSummary, ForgottenUsers, ImportOptions, Imported, LeftOutRows,
     ParsedRow, Repeats, Summary, import, input_files,
 };
 pub use item::{Item, ItemIndex, compare_ids};
+pub use readers::StoredFile;
 pub use split::{HeldOutTarget, Split};

@@ -1,4 +1,4 @@
-use std::{fmt, sync::Arc};
+use std::{borrow::Borrow, fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +30,13 @@ impl ItemId {
     /// The identifier as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Ids in a map are found by their text.
+impl Borrow<str> for ItemId {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

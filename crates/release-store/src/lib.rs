@@ -21,6 +21,7 @@
 //! | `address` | the URL of a store |
 //! | `connect` | clients of the services, with the settings of the environment |
 //! | `store` | reading and writing of objects |
+//! | `object` | one object that is read in pieces, such as a file of a log |
 //! | `files` | the list of the files of a release |
 //! | `publish` | uploads, and removal of older releases |
 //! | `copy` | the folder of a server that follows a store |
@@ -33,6 +34,7 @@ mod connect;
 mod copy;
 mod error;
 mod files;
+mod object;
 mod publish;
 mod store;
 mod verify;
@@ -40,6 +42,7 @@ mod verify;
 pub use address::{StoreUrl, StoreUrlError};
 pub use copy::{LocalCopy, Start};
 pub use error::ReleaseStoreError;
+pub use object::StoredObject;
 pub use publish::{LocalFile, Published};
 pub use store::ReleaseStore;
 pub use verify::verify_copy;

@@ -3,6 +3,7 @@ use std::{
     fs,
     fs::File,
     io::{self, Read, Write},
+    ops::Range,
     path::{Path as FilePath, PathBuf},
     sync::Arc,
     time::Duration,
@@ -30,7 +31,7 @@ use crate::{
 pub(crate) const CURRENT: &str = "current";
 /// Maximum time of a request for a small object.
 const SHORT: Duration = Duration::from_secs(15);
-/// Maximum time to send a small object or a part of a large one.
+/// Maximum time to send or read a small object or a part of a large one.
 const SENDING: Duration = Duration::from_mins(2);
 /// Maximum time between two parts of an object that arrives.
 const STALLED: Duration = Duration::from_secs(30);
@@ -168,6 +169,23 @@ impl ReleaseStore {
         let get = async { small(self.store.get(&self.at(path)).await?, MAX_NAME).await };
         let (bytes, _) = self.block_on(self.short(path, get))?;
         Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
+    }
+
+    /// Size of an object in bytes.
+    pub(crate) fn size(&self, path: &str) -> Result<u64, ReleaseStoreError> {
+        let found = self.block_on(self.short(path, self.store.head(&self.at(path))))?;
+        Ok(found.size)
+    }
+
+    /// Some bytes of an object.
+    pub(crate) fn range(
+        &self,
+        path: &str,
+        range: Range<u64>,
+    ) -> Result<Vec<u8>, ReleaseStoreError> {
+        let at = self.at(path);
+        let read = self.store.get_range(&at, range);
+        Ok(self.block_on(self.within(SENDING, path, read))?.to_vec())
     }
 
     pub(crate) fn put(&self, path: &str, bytes: Vec<u8>) -> Result<(), ReleaseStoreError> {
@@ -411,7 +429,8 @@ impl ReleaseStore {
                 let reason = "there is no such bucket; create it, or correct the address";
                 ReleaseStoreError::Refused { store, reason: reason.to_owned() }
             }
-            Error::NotFound { .. } => match self.vanished() {
+            // An address of one object has no folder that could vanish.
+            Error::NotFound { .. } => match self.vanished().filter(|_| !path.is_empty()) {
                 Some(reason) => self.unavailable(reason),
                 None => ReleaseStoreError::Missing { store, object: path.to_owned() },
             },

@@ -19,6 +19,12 @@ pub(crate) fn no_language_model() -> BadInput {
     BadInput("this `tandem` was built without llama.cpp, which runs the language model: install it with `cargo install --path crates/trainer --features llama`".to_owned())
 }
 
+/// The failure of a command that needs `DataFusion`.
+#[cfg(not(feature = "datafusion"))]
+pub(crate) fn no_datafusion() -> BadInput {
+    BadInput("this `tandem` was built without DataFusion, which imports logs larger than memory: install it with `cargo install --path crates/trainer --features datafusion`, or import in memory, without --memory and --cluster".to_owned())
+}
+
 /// 2 for unusable input, else 1.
 pub(crate) fn exit_status(error: &anyhow::Error) -> u8 {
     let bad_input = error.chain().any(|cause| {
@@ -32,6 +38,12 @@ pub(crate) fn exit_status(error: &anyhow::Error) -> u8 {
             || cause.downcast_ref().is_some_and(ReleaseStoreError::blames_input)
             || cause.downcast_ref().is_some_and(|model| !matches!(model, ModelError::Device(_)))
     });
+    #[cfg(feature = "datafusion")]
+    let bad_input = bad_input
+        || error.chain().any(|cause| {
+            let cause = cause.downcast_ref();
+            cause.is_some_and(tandem_log_engine::LogEngineError::blames_input)
+        });
     if bad_input { 2 } else { 1 }
 }
 

@@ -8,16 +8,21 @@ use indicatif::ProgressBar;
 use tandem_dataset::{ImportOptions, import};
 
 use crate::{
+    large_log,
     log_options::LogOptions,
-    values::{BASIC, FILES},
+    values::{self, BASIC, FILES},
 };
+
+/// Heading of the options of logs that are larger than memory.
+const LARGE: &str = "Logs larger than memory (builds with the feature datafusion)";
 
 /// Options of `tandem import`.
 #[derive(Args, Debug)]
 pub(crate) struct Import {
     /// Interactions: files, patterns such as 'log/*.csv', the folder of a server's --events log,
     /// or `-` for standard input. CSV, TSV, JSON, Parquet or `RecBole` files, or a folder with
-    /// sequences.txt; also compressed.
+    /// sequences.txt; also compressed. With --memory or --cluster also objects: `s3://`, `gs://`,
+    /// `az://` and `file://`.
     #[arg(long, value_name = "FILE", required = true, num_args = 1.., help_heading = FILES)]
     events: Vec<PathBuf>,
     /// Items with title, year and categories, in any of these formats.
@@ -32,6 +37,13 @@ pub(crate) struct Import {
     /// Citation and terms of use, shown by the demo.
     #[arg(long, value_name = "TEXT", help_heading = BASIC)]
     notice: Option<String>,
+    /// Sort outside of memory, and use about this much: 4GB, 512MB.
+    #[arg(long, value_name = "SIZE", value_parser = values::bytes, conflicts_with = "cluster")]
+    #[arg(help_heading = LARGE)]
+    memory: Option<u64>,
+    /// Read and sort on a Ballista cluster: df://HOST:PORT, started with `tandem cluster`.
+    #[arg(long, value_name = "URL", help_heading = LARGE)]
+    cluster: Option<String>,
     #[command(flatten)]
     log: LogOptions,
 }
@@ -54,10 +66,16 @@ impl Import {
 pub(crate) fn run(args: &Import) -> Result<()> {
     let spinner = ProgressBar::new_spinner().with_message("reading");
     spinner.enable_steady_tick(Duration::from_millis(100));
-    let imported = import(&args.options())?;
-    spinner.set_message("writing");
-    imported.save(&args.out)?;
+    let options = args.options();
+    let summary = if args.memory.is_some() || args.cluster.is_some() {
+        large_log::import(&options, args.memory, args.cluster.as_deref(), &args.out)?
+    } else {
+        let imported = import(&options)?;
+        spinner.set_message("writing");
+        imported.save(&args.out)?;
+        imported.summary
+    };
     spinner.finish_and_clear();
-    println!("{} in {}", imported.summary, args.out.display());
+    println!("{summary} in {}", args.out.display());
     Ok(())
 }

@@ -10,6 +10,7 @@ mod calibrate;
 mod calibration;
 mod candidate_lists;
 mod capacity;
+mod cluster;
 #[cfg(feature = "llama")]
 mod convert;
 #[cfg(feature = "llama")]
@@ -29,6 +30,7 @@ mod gguf_encoding;
 mod import;
 #[cfg(feature = "llama")]
 mod language_model;
+mod large_log;
 #[cfg(feature = "llama")]
 mod lists;
 mod log_options;
@@ -70,6 +72,9 @@ enum Command {
     Forget(forget::Forget),
     /// Convert interaction logs and catalogues to a dataset folder.
     Import(import::Import),
+    /// Start a scheduler or an executor for `tandem import --cluster`.
+    #[command(subcommand)]
+    Cluster(cluster::Cluster),
     /// Divide the users of a dataset for cross-fitting.
     Folds(folds::Folds),
     /// Train a model.
@@ -131,6 +136,7 @@ fn main() -> ExitCode {
         Command::Retrain(args) => retrain::run(args),
         Command::Forget(args) => forget::run(args),
         Command::Import(import) => import::run(import),
+        Command::Cluster(cluster) => cluster::run(cluster),
         Command::Folds(args) => folds::run(args),
         Command::Train(train) => train::run(train),
         #[cfg(feature = "llama")]

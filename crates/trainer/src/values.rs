@@ -77,6 +77,23 @@ pub(crate) fn interval(text: &str) -> Result<Duration, InvalidValue> {
         .ok_or(invalid)
 }
 
+/// A number of bytes with a unit.
+pub(crate) fn bytes(text: &str) -> Result<u64, InvalidValue> {
+    const UNITS: [(&str, f64); 6] = [
+        ("KiB", 1024.0),
+        ("MiB", 1_048_576.0),
+        ("GiB", 1_073_741_824.0),
+        ("KB", 1e3),
+        ("MB", 1e6),
+        ("GB", 1e9),
+    ];
+    let found = UNITS.iter().find_map(|(unit, size)| {
+        let amount = number(text.strip_suffix(unit)?.trim_end(), |amount| amount > 0.0)?;
+        Some((amount * size) as u64)
+    });
+    found.ok_or(InvalidValue("a number with KB, MB, GB, KiB, MiB or GiB, for example 4GB"))
+}
+
 /// A share from 0 to 1.
 pub(crate) fn share(text: &str) -> Result<f64, InvalidValue> {
     number(text, |share| (0.0..=1.0).contains(&share))
@@ -117,6 +134,9 @@ mod tests {
         assert_eq!(interval("24h").unwrap(), Duration::from_hours(24));
         assert_eq!(interval("90s").unwrap(), Duration::from_secs(90));
         assert!(["", "24", "h", "0s", "-1h", "1.5h", "9999d"].iter().all(|t| interval(t).is_err()));
+        assert_eq!(bytes("4GB").unwrap(), 4_000_000_000);
+        assert_eq!(bytes("1.5 GiB").unwrap(), 1_610_612_736);
+        assert!(["4", "GB", "-1GB", "0MB", "nanGB", "4TB"].iter().all(|t| bytes(t).is_err()));
         assert!(["0", "1", "0.1"].iter().all(|text| share(text).is_ok()));
         assert!(["10", "-0.1", "nan"].iter().all(|text| share(text).is_err()));
         assert!(above_zero("1e-3").is_ok() && above_zero("0").is_err());

@@ -18,9 +18,11 @@ struct Rule {
 
 /// External crates that only the packages with a rule for them may depend on. A `*` at the end
 /// stands for any ending.
-const RESTRICTED: [&str; 10] = [
+const RESTRICTED: [&str; 12] = [
     "actix-*",
+    "ballista-*",
     "burn*",
+    "datafusion*",
     "gloo*",
     "js-sys",
     "llama-cpp-2",
@@ -31,7 +33,7 @@ const RESTRICTED: [&str; 10] = [
     "web-sys",
 ];
 
-const RULES: [Rule; 18] = [
+const RULES: [Rule; 19] = [
     Rule { package: "tandem-capacity", workspace: &[], external: &[] },
     Rule { package: "tandem-manual", workspace: &[], external: &[] },
     Rule { package: "tandem-fuzzing", workspace: &[], external: &[] },
@@ -45,6 +47,12 @@ const RULES: [Rule; 18] = [
     },
     // The clients of object stores run on tokio.
     Rule { package: "tandem-release-store", workspace: &["tandem-dataset"], external: &["tokio"] },
+    // DataFusion and Ballista run on tokio.
+    Rule {
+        package: "tandem-log-engine",
+        workspace: &["tandem-dataset", "tandem-release-store"],
+        external: &["ballista-*", "datafusion*", "tokio"],
+    },
     Rule {
         package: "tandem-storage",
         workspace: &["tandem-protocol", "tandem-dataset"],
@@ -95,6 +103,7 @@ const RULES: [Rule; 18] = [
             "tandem-generator",
             "tandem-training",
             "tandem-evaluation",
+            "tandem-log-engine",
             "tandem-manual",
             "tandem-release-client",
             "tandem-release-store",

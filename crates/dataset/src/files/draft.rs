@@ -162,18 +162,23 @@ impl FolderDraft {
         name: &str,
         fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<(), DatasetError> {
-        let path = self.path().join(name);
-        let create = || {
-            let _creating = drafts();
-            fs::create_dir_all(parent(&path))?;
-            File::create(&path)
-        };
         let write = || {
-            let mut writer = BufWriter::new(create()?);
+            let mut writer = BufWriter::new(self.create(name)?);
             fill(&mut writer)?;
             writer.into_inner()?.sync_all()
         };
-        write().map_err(DatasetError::io("write", &path))
+        write().map_err(DatasetError::io("write", &self.path().join(name)))
+    }
+
+    /// Creates one file of the folder, for one that is written piece by piece.
+    ///
+    /// # Errors
+    /// If it cannot be created.
+    pub(crate) fn create(&self, name: &str) -> io::Result<File> {
+        let path = self.path().join(name);
+        let _creating = drafts();
+        fs::create_dir_all(parent(&path))?;
+        File::create(&path)
     }
 
     /// Renames the folder to its target and deletes the folder that it replaces.

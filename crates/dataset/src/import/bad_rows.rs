@@ -32,6 +32,8 @@ pub(super) struct BadRows {
     /// Number of lines that bad rows take.
     bad: u64,
     pub(super) rows: Vec<BadRow>,
+    /// Number of lines of bad rows that are not among `rows`.
+    pub(super) unlisted: u64,
 }
 
 impl BadRows {
@@ -39,6 +41,12 @@ impl BadRows {
     pub(super) fn add(&mut self, row: BadRow, lines: u64) {
         self.bad += lines;
         self.rows.push(row);
+    }
+
+    /// Notes bad rows that are too many to list.
+    pub(super) fn add_unlisted(&mut self, lines: u64) {
+        self.bad += lines;
+        self.unlisted += lines;
     }
 
     /// Sorts the rows, and refuses more bad ones than `max_share` of all rows.

@@ -1,6 +1,10 @@
 //! Rows of files of items.
 
-use std::{collections::HashSet, path::Path, rc::Rc};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+    rc::Rc,
+};
 
 use tandem_protocol::ItemId;
 
@@ -118,6 +122,25 @@ fn by_language(rows: &dyn Rows, role: Role, found: Selected) -> Selected {
 }
 
 impl Catalogues {
+    /// Reads the files of items of a log, whose items and their columns are given.
+    ///
+    /// # Errors
+    /// As [`Catalogues::read`] and [`Catalogues::join`], and [`DatasetError::TooManyBadRows`].
+    pub(super) fn of_log(
+        files: &[PathBuf],
+        options: &ImportOptions,
+        log_columns: &[String],
+        log: &HashSet<&str>,
+    ) -> Result<Self, DatasetError> {
+        let mut catalogues = Self::default();
+        for path in files {
+            catalogues.read(path, options, log_columns, Categories::Detected)?;
+        }
+        catalogues.join(log)?;
+        catalogues.bad.check(options.max_bad_rows)?;
+        Ok(catalogues)
+    }
+
     /// Reads one file. [`Catalogues::join`] decides which of its columns is the item.
     ///
     /// # Errors
@@ -250,6 +273,11 @@ impl Catalogues {
                 ..Item::untitled(ItemId::new(&**id))
             })
             .collect()
+    }
+
+    /// Whether a file lists the item.
+    pub(super) fn lists(&self, id: &str) -> bool {
+        self.ids.contains(id)
     }
 
     /// What to tell about rows of the same item.

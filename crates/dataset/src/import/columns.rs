@@ -2,11 +2,13 @@
 
 use std::{collections::HashSet, path::Path};
 
+use serde::{Deserialize, Serialize};
+
 use super::names::{CATALOGUE_ITEM, CATALOGUE_ITEM_OPTION, Role, Tiers};
 use crate::{DatasetError, readers::Rows};
 
 /// The columns of one role: usually one. Of several, each row has at most one value.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Selected {
     pub(super) columns: Vec<usize>,
     /// Whether the user has named it.

@@ -1,10 +1,29 @@
 use std::{borrow::Cow, collections::HashMap, rc::Rc};
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 /// Words that programs write for an absent id.
 const NO_IDS: [&str; 5] = ["None", "undefined", "N/A", "n/a", "(null)"];
 
 /// Whole numbers up to this one are exact in floating point: 2^53.
 const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// Serialised as the list of the names.
+impl Serialize for Names {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.names.iter().map(|name| &**name))
+    }
+}
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut names = Self::default();
+        for name in Vec::<String>::deserialize(deserializer)? {
+            names.number(&name);
+        }
+        Ok(names)
+    }
+}
 
 /// Distinct strings in the order of their first appearance.
 #[derive(Default)]
@@ -38,27 +57,61 @@ impl Names {
 
     /// Whether the ids are whole numbers, of which some are written as fractions (`5.0`).
     fn are_floats(&self) -> bool {
-        let mut floats = false;
+        let mut style = IdStyle::default();
         for name in &self.names {
-            match whole_number(name) {
-                None => return false,
-                Some(Cow::Owned(_)) => floats = true,
-                Some(Cow::Borrowed(text)) => floats |= text.len() < name.len(),
+            style.look(name);
+            if style.has_others {
+                return false;
             }
         }
-        floats
+        style.are_floats()
     }
 
     /// Adds the ids of one column to `all`; returns their numbers there. Where all ids of the
     /// column are whole numbers, `5.0` is `5`.
     pub(super) fn merge_into(&self, all: &mut Names) -> Vec<u32> {
         let floats = self.are_floats();
-        let number = |name: &Rc<str>| {
-            let whole = if floats { whole_number(name) } else { None };
-            all.number(whole.as_deref().unwrap_or(name))
-        };
-        self.names.iter().map(number).collect()
+        self.names.iter().map(|name| all.number(&meant(name, floats))).collect()
     }
+}
+
+/// How the ids of one column are written.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(super) struct IdStyle {
+    /// Whether an id is no whole number.
+    has_others: bool,
+    /// Whether a whole number is written as a fraction or with an exponent.
+    has_floats: bool,
+}
+
+impl IdStyle {
+    pub(super) fn look(&mut self, name: &str) {
+        if self.has_others {
+            return;
+        }
+        match whole_number(name) {
+            None => self.has_others = true,
+            Some(Cow::Owned(_)) => self.has_floats = true,
+            Some(Cow::Borrowed(text)) => self.has_floats |= text.len() < name.len(),
+        }
+    }
+
+    /// Adds what was found in another part of the column.
+    pub(super) fn merge(&mut self, other: Self) {
+        self.has_others |= other.has_others;
+        self.has_floats |= other.has_floats;
+    }
+
+    /// Whether the ids are whole numbers, of which some are written as fractions (`5.0`).
+    pub(super) fn are_floats(self) -> bool {
+        self.has_floats && !self.has_others
+    }
+}
+
+/// The id that is meant, where `floats` says that whole numbers can be written as fractions.
+pub(super) fn meant(name: &str, floats: bool) -> Cow<'_, str> {
+    let whole = if floats { whole_number(name) } else { None };
+    whole.unwrap_or(Cow::Borrowed(name))
 }
 
 /// A whole number as an id: without a fraction of zeros, and without an exponent. Leading zeros

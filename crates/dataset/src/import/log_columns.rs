@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, path::Path};
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     cell::{fault, id, value, words},
     columns::{Finder, Selected, tokens},
@@ -15,6 +17,7 @@ use crate::{
     readers::{Cell, Rows},
 };
 /// The columns of one file.
+#[derive(Default, Serialize, Deserialize)]
 pub(super) struct Columns {
     pub(super) user: Selected,
     pub(super) user_kind: usize,

@@ -1,9 +1,11 @@
 use std::path::PathBuf;
 
-use super::forgotten::ForgottenUsers;
+use serde::{Deserialize, Serialize};
+
+use super::{forgotten::ForgottenUsers, sequence_rules::RepeatedTargets};
 
 /// What [`import`](crate::import()) reads, and how. [`ImportOptions::new`] has the defaults.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ImportOptions {
     /// Short name of the dataset.
     pub name: String,
@@ -39,7 +41,7 @@ pub struct ImportOptions {
 }
 
 /// Names of columns; `None` where the column is found by its name.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the names of the fields say it")]
 pub struct ColumnNames {
     pub user: Option<String>,
@@ -54,7 +56,7 @@ pub struct ColumnNames {
 }
 
 /// Whether items are consumed more than once, as in a shop for groceries.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Repeats {
     /// No: of a user's interactions with one item, the first counts, and items that a user has
     /// seen are not recommended.
@@ -94,13 +96,12 @@ impl ImportOptions {
 const MIN_USERS: usize = 20;
 
 impl Repeats {
-    /// Whether repeats are kept, given the number of users with a target and of those whose target
-    /// is an item that they had before.
-    pub(super) fn decide(self, (users, repeated): (usize, usize)) -> bool {
+    /// Whether repeats are kept.
+    pub(super) fn decide(self, targets: RepeatedTargets) -> bool {
         match self {
             Self::Keep => true,
             Self::Drop => false,
-            Self::Auto => users >= MIN_USERS && 2 * repeated > users,
+            Self::Auto => targets.users >= MIN_USERS && 2 * targets.repeated > targets.users,
         }
     }
 }

@@ -3,8 +3,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     bad_rows::BadRow,
+    census::TimeSpan,
     columns::Selected,
     names::Role,
     time::{self, SECOND, TimeKind},
@@ -102,7 +105,7 @@ pub struct LeftOutRows {
 }
 
 /// Why a row that can be read is left out.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) enum Reason {
     EventAgainst(String),
     NeutralEvent(String),
@@ -179,7 +182,7 @@ impl Reason {
 }
 
 /// Counts of what is left out.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct LeftOut(Vec<(Reason, u64, String)>);
 
 impl LeftOut {
@@ -191,9 +194,19 @@ impl LeftOut {
         }
     }
 
-    /// Whether a row was left out for this reason.
-    pub(super) fn has(&self, reason: &Reason) -> bool {
-        self.0.iter().any(|(known, _, _)| known == reason)
+    /// Counts several rows, of which the first is the example.
+    pub(super) fn add_rows(&mut self, reason: Reason, rows: u64, example: String) {
+        match self.0.iter_mut().find(|(known, _, _)| *known == reason) {
+            Some((_, count, _)) => *count += rows,
+            None => self.0.push((reason, rows, example)),
+        }
+    }
+
+    /// Adds what later rows have counted.
+    pub(super) fn merge(&mut self, next: Self) {
+        for (reason, rows, example) in next.0 {
+            self.add_rows(reason, rows, example);
+        }
     }
 
     pub(super) fn into_rows(self) -> Vec<LeftOutRows> {
@@ -291,14 +304,9 @@ impl FileSummary {
         }
     }
 
-    /// Notes how times are written and their span; `times` in microseconds.
-    pub(super) fn set_times(&mut self, kind: TimeKind, times: impl Iterator<Item = i64>) {
-        let (mut first, mut last, mut dates, mut all) = (i64::MAX, i64::MIN, 0_u64, 0_u64);
-        for time in times {
-            (first, last) = (first.min(time), last.max(time));
-            dates += u64::from(time >= FIRST_DATE);
-            all += 1;
-        }
+    /// Notes how times are written and their span.
+    pub(super) fn set_times(&mut self, kind: TimeKind, span: &TimeSpan) {
+        let &TimeSpan { first, last, dates, rows: all } = span;
         self.has_times = true;
         self.are_dates = kind != TimeKind::Seconds || dates * 2 > all;
         self.times = Some(if self.are_dates {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
+use serde::{Deserialize, Serialize};
 
 /// Microseconds in a second.
 pub(super) const SECOND: i64 = 1_000_000;
@@ -11,7 +12,7 @@ pub(super) const SECOND: i64 = 1_000_000;
 const LIMIT: f64 = 1e20;
 
 /// How a time is written. A column has one kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum TimeKind {
     /// Numbers below 10^11, in any magnitude that people count seconds or positions in.
     Seconds,

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::id::Names;
 
 /// Kinds of columns that name a user; the order is that of the names of columns.
-const KINDS: [&str; 4] = ["user", "visitor", "session", "name"];
+pub(super) const KINDS: [&str; 4] = ["user", "visitor", "session", "name"];
 
 /// Distinct users. The same text in columns of two kinds is two users.
 #[derive(Default)]

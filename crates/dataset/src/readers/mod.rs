@@ -15,11 +15,13 @@ mod json_wrapper;
 mod parquet;
 mod row;
 mod source;
+mod stored;
 
 use std::path::Path;
 
 pub(crate) use row::{Cell, Rows, Step};
 pub(crate) use source::Source;
+pub use stored::StoredFile;
 
 use self::detect::Format;
 use crate::DatasetError;
@@ -46,7 +48,28 @@ pub(crate) fn open(
     has_header: bool,
     lists: &'static [&'static str],
 ) -> Result<Opened, DatasetError> {
-    let source = Source::open(path)?;
+    open_source(Source::open(path)?, has_header, lists, None)
+}
+
+/// A part of a Parquet file.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct RowGroups {
+    /// The first row group and the one after the last.
+    pub(crate) groups: (usize, usize),
+    /// Number of rows before the first.
+    pub(crate) rows_before: u64,
+}
+
+/// As [`open`], for content that was opened, or for a part of a Parquet file.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn open_source(
+    source: Source,
+    has_header: bool,
+    lists: &'static [&'static str],
+    part: Option<&RowGroups>,
+) -> Result<Opened, DatasetError> {
     let format = detect::format(&source)?;
     let mut parts = vec![format.to_string()];
     parts.extend(source.traits().map(str::to_owned));
@@ -62,14 +85,30 @@ pub(crate) fn open(
         Format::JsonLines => Box::new(json::JsonRows::lines(source, lists)?),
         Format::JsonObjects => Box::new(json::JsonRows::objects(source, lists)?),
         #[cfg(feature = "parquet")]
-        Format::Parquet => Box::new(parquet::ParquetRows::new(source)?),
+        Format::Parquet => Box::new(parquet::ParquetRows::new(source, part)?),
         #[cfg(not(feature = "parquet"))]
         Format::Parquet => {
             return Err(DatasetError::input(
-                path,
+                source.path(),
                 "is a Parquet file, and this build cannot read it; build with the feature `parquet`",
             ));
         }
     };
     Ok(Opened { rows, description, recbole })
+}
+
+/// The number of rows in each row group of a Parquet file. `None` for another format, and for a
+/// Parquet file that is compressed as a whole.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn row_groups(source: Source) -> Result<Option<Vec<u64>>, DatasetError> {
+    let is_parquet = matches!(detect::format(&source)?, Format::Parquet);
+    if !is_parquet || !source.seekable() {
+        return Ok(None);
+    }
+    #[cfg(feature = "parquet")]
+    return parquet::row_groups(source).map(Some);
+    #[cfg(not(feature = "parquet"))]
+    Ok(None)
 }

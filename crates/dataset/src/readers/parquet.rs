@@ -1,9 +1,10 @@
 use std::{
     borrow::Cow,
     fs::File,
-    io::Read,
+    io::{BufReader, Read},
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
+    sync::Arc,
 };
 
 use parquet::{
@@ -11,13 +12,17 @@ use parquet::{
     errors::ParquetError,
     file::{
         metadata::RowGroupMetaData,
-        reader::{FileReader, SerializedFileReader},
+        reader::{ChunkReader, FileReader, Length, SerializedFileReader},
+        serialized_reader::{ReadOptions, ReadOptionsBuilder},
     },
     record::{Field, Row, RowAccessor, reader::RowIter},
     schema::types::Type,
 };
 
-use super::{Cell, Rows, Source, Step};
+use super::{
+    Cell, RowGroups, Rows, Source, Step, StoredFile,
+    stored::{Blocks, HEADER},
+};
 use crate::DatasetError;
 
 /// Microseconds of a day.
@@ -35,20 +40,10 @@ pub(super) struct ParquetRows {
 }
 
 impl ParquetRows {
-    pub(super) fn new(source: Source) -> Result<Self, DatasetError> {
+    /// The rows of the file, or of a part of it.
+    pub(super) fn new(source: Source, part: Option<&RowGroups>) -> Result<Self, DatasetError> {
         let path = source.path().to_path_buf();
-        let failed = |error: ParquetError| {
-            DatasetError::input(&path, format!("is not a Parquet file that can be read: {error}"))
-        };
-        let reader: Box<dyn FileReader> = if source.seekable() {
-            let file = File::open(&path).map_err(DatasetError::io("open", &path))?;
-            Box::new(checked(|| SerializedFileReader::new(file)).map_err(failed)?)
-        } else {
-            let mut bytes = Vec::new();
-            source.reader().read_to_end(&mut bytes).map_err(DatasetError::io("read", &path))?;
-            let bytes = bytes::Bytes::from(bytes);
-            Box::new(checked(|| SerializedFileReader::new(bytes)).map_err(failed)?)
-        };
+        let reader = reader(source, part)?;
         let metadata = reader.metadata();
         let mut chunks = metadata.row_groups().iter().flat_map(RowGroupMetaData::columns);
         if let Some(chunk) = chunks.find(|chunk| !is_read(chunk.compression())) {
@@ -67,7 +62,81 @@ impl ParquetRows {
         let schema = reader.metadata().file_metadata().schema_descr().root_schema_ptr();
         columns(&schema, "", &[], &mut names, &mut paths);
         let iter = RowIter::from_file_into(reader);
-        Ok(Self { iter, names, paths, row: None, line: 0, path })
+        let line = part.map_or(0, |part| part.rows_before);
+        Ok(Self { iter, names, paths, row: None, line, path })
+    }
+}
+
+/// The number of rows in each row group.
+///
+/// # Errors
+/// [`DatasetError::Io`], and [`DatasetError::Input`] if the file is damaged.
+pub(super) fn row_groups(source: Source) -> Result<Vec<u64>, DatasetError> {
+    let reader = reader(source, None)?;
+    let groups = reader.metadata().row_groups().iter();
+    Ok(groups.map(|group| u64::try_from(group.num_rows()).unwrap_or(0)).collect())
+}
+
+fn reader(source: Source, part: Option<&RowGroups>) -> Result<Box<dyn FileReader>, DatasetError> {
+    let path = source.path().to_path_buf();
+    let failed = |error: ParquetError| {
+        DatasetError::input(&path, format!("is not a Parquet file that can be read: {error}"))
+    };
+    let options = || match part {
+        None => ReadOptionsBuilder::new().build(),
+        Some(part) => {
+            let (first, end) = part.groups;
+            let is_of_part = move |_: &RowGroupMetaData, at| (first..end).contains(&at);
+            ReadOptionsBuilder::new().with_predicate(Box::new(is_of_part)).build()
+        }
+    };
+    if let Some(file) = source.stored().filter(|_| source.seekable()) {
+        return open(StoredChunks(Arc::clone(file)), options()).map_err(failed);
+    }
+    if source.seekable() {
+        let file = File::open(&path).map_err(DatasetError::io("open", &path))?;
+        return open(file, options()).map_err(failed);
+    }
+    let mut bytes = Vec::new();
+    source.reader().read_to_end(&mut bytes).map_err(DatasetError::io("read", &path))?;
+    open(bytes::Bytes::from(bytes), options()).map_err(failed)
+}
+
+fn open<R: ChunkReader + 'static>(
+    file: R,
+    options: ReadOptions,
+) -> Result<Box<dyn FileReader>, ParquetError> {
+    checked(|| SerializedFileReader::new_with_options(file, options))
+        .map(|reader| Box::new(reader) as Box<dyn FileReader>)
+}
+
+/// A file of another store for the Parquet reader.
+struct StoredChunks(Arc<dyn StoredFile>);
+
+impl Length for StoredChunks {
+    fn len(&self) -> u64 {
+        self.0.size()
+    }
+}
+
+impl ChunkReader for StoredChunks {
+    type T = BufReader<Blocks>;
+
+    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
+        Ok(BufReader::new(Blocks::new(Arc::clone(&self.0), start, HEADER)))
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<bytes::Bytes, ParquetError> {
+        let bytes = self.0.read_at(start, length).map_err(|error| {
+            ParquetError::General(format!("{length} bytes from {start} on: {error}"))
+        })?;
+        if bytes.len() < length {
+            return Err(ParquetError::EOF(format!(
+                "expected {length} bytes from {start} on, found {}",
+                bytes.len()
+            )));
+        }
+        Ok(bytes.into())
     }
 }
 

@@ -2,11 +2,13 @@ use std::{
     fs::File,
     io::{self, BufRead, BufReader, Cursor, Read},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use encoding_rs::{Encoding, UTF_16BE, UTF_16LE, WINDOWS_1252};
 use encoding_rs_io::DecodeReaderBytesBuilder;
 
+use super::stored::{Blocks, StoredFile, WHOLE};
 use crate::DatasetError;
 
 /// Bytes that encoding and format are detected from.
@@ -35,13 +37,14 @@ pub(crate) struct Source {
     rest: Box<dyn Read>,
     compression: Option<&'static str>,
     encoding: Option<&'static str>,
+    stored: Option<Arc<dyn StoredFile>>,
 }
 
 impl Source {
     /// Opens a file, or the standard input for `-`.
     pub(crate) fn open(path: &Path) -> Result<Self, DatasetError> {
         let failed = |error| DatasetError::io("read", path)(error);
-        let mut raw: Box<dyn Read> = if path == Path::new("-") {
+        let raw: Box<dyn Read> = if path == Path::new("-") {
             Box::new(io::stdin())
         } else {
             let file = File::open(path).map_err(DatasetError::io("open", path))?;
@@ -54,6 +57,23 @@ impl Source {
             }
             Box::new(file)
         };
+        Self::of(path, raw, None)
+    }
+
+    /// Opens a file of another store; `path` is its name for people.
+    pub(crate) fn open_stored(
+        path: &Path,
+        file: Arc<dyn StoredFile>,
+    ) -> Result<Self, DatasetError> {
+        Self::of(path, Box::new(Blocks::new(Arc::clone(&file), 0, WHOLE)), Some(file))
+    }
+
+    fn of(
+        path: &Path,
+        mut raw: Box<dyn Read>,
+        stored: Option<Arc<dyn StoredFile>>,
+    ) -> Result<Self, DatasetError> {
+        let failed = |error| DatasetError::io("read", path)(error);
         let start = read_head(&mut raw, 16).map_err(failed)?;
         if let Some((_, advice)) = UNSUPPORTED.iter().find(|(magic, _)| start.starts_with(magic)) {
             return Err(DatasetError::input(path, *advice));
@@ -71,7 +91,7 @@ impl Source {
         let head = read_head(&mut content, HEAD).map_err(failed)?;
         let path = path.to_path_buf();
         if head.starts_with(b"PAR1") {
-            return Ok(Self { path, head, rest: content, compression, encoding: None });
+            return Ok(Self { path, head, rest: content, compression, encoding: None, stored });
         }
         let (label, name) = encoding(&head);
         let mut decoded = DecodeReaderBytesBuilder::new()
@@ -80,7 +100,7 @@ impl Source {
             .strip_bom(true)
             .build(Cursor::new(head).chain(content));
         let head = read_head(&mut decoded, HEAD).map_err(DatasetError::io("read", &path))?;
-        Ok(Self { path, head, rest: Box::new(decoded), compression, encoding: name })
+        Ok(Self { path, head, rest: Box::new(decoded), compression, encoding: name, stored })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -100,6 +120,16 @@ impl Source {
     /// The file itself, if it can be read at any place.
     pub(crate) fn seekable(&self) -> bool {
         self.compression.is_none() && self.path != Path::new("-")
+    }
+
+    /// Whether it is a Parquet file that is compressed as a whole.
+    pub(crate) fn is_packed_parquet(&self) -> bool {
+        self.compression.is_some() && self.head.starts_with(b"PAR1")
+    }
+
+    /// The file, if it is of another store.
+    pub(crate) fn stored(&self) -> Option<&Arc<dyn StoredFile>> {
+        self.stored.as_ref()
     }
 
     /// The whole content from its beginning.

@@ -5,6 +5,7 @@
 mod cases;
 mod catalogue;
 mod columns;
+mod external;
 mod folder;
 mod formats;
 mod fuzz;

@@ -136,3 +136,19 @@ fn arguments_that_make_no_sense_are_status_2() {
     }
     assert_eq!(bench.run("--version").status.code(), Some(0));
 }
+
+#[cfg(not(feature = "datafusion"))]
+#[test]
+fn a_build_without_datafusion_says_how_to_get_it() {
+    let bench = Bench::new();
+    bench.write("log.csv", "user,item\n1,6\n1,5\n");
+    for options in [
+        "import --events log.csv --out set --memory 1GB",
+        "import --events log.csv --out set --cluster df://127.0.0.1:5",
+        "cluster scheduler",
+        "cluster executor --scheduler df://127.0.0.1:5",
+    ] {
+        let said = bench.failed(2, options);
+        assert!(said.contains("--features datafusion"), "{options}: {said}");
+    }
+}

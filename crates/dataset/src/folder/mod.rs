@@ -1,4 +1,9 @@
+//! The dataset folder.
+
+mod draft;
+
 use std::{
+    borrow::Cow,
     fs,
     io::{self, Write},
     path::Path,
@@ -6,9 +11,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Catalogue, Dataset, DatasetError, Item, ItemIndex, Sequence, files::FolderDraft, lines::Lines,
-};
+pub(crate) use self::draft::{DatasetDraft, SequenceFile};
+use crate::{Catalogue, Dataset, DatasetError, Item, ItemIndex, Sequence, lines::Lines};
 
 /// Version of the folder format. [`Dataset::load`] reads only this version.
 pub const FORMAT_VERSION: u32 = 1;
@@ -33,11 +37,11 @@ struct Header {
 
 /// One line of `sequences.jsonl`.
 #[derive(Serialize, Deserialize)]
-struct SequenceLine {
-    user: String,
-    items: Vec<ItemIndex>,
+struct SequenceLine<'a> {
+    user: Cow<'a, str>,
+    items: Cow<'a, [ItemIndex]>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    times: Option<Vec<i64>>,
+    times: Option<Cow<'a, [i64]>>,
 }
 
 impl Dataset {
@@ -59,35 +63,13 @@ impl Dataset {
         dir: &Path,
         files: &[(&str, String)],
     ) -> Result<(), DatasetError> {
-        refuse_foreign(dir)?;
-        let draft = FolderDraft::new(dir)?;
-        for (name, text) in files {
-            draft.write(name, |writer| writer.write_all(text.as_bytes()))?;
+        let draft = DatasetDraft::new(dir)?;
+        let mut sequences = draft.sequences(SEQUENCES, self.catalogue.len())?;
+        for sequence in &self.sequences {
+            sequences.write(sequence)?;
         }
-        draft.write(CATALOGUE, |writer| {
-            self.catalogue.items().iter().try_for_each(|item| json_line(writer, item))
-        })?;
-        draft.write(SEQUENCES, |writer| {
-            self.sequences.iter().try_for_each(|sequence| {
-                let Sequence { user, items, times } = sequence.clone();
-                json_line(writer, &SequenceLine { user, items, times })
-            })
-        })?;
-        let header = Header {
-            version: FORMAT_VERSION,
-            name: self.name.clone(),
-            notice: self.notice.clone(),
-            catalogue_hash: self.catalogue.hash().to_owned(),
-            users: self.sequences.len(),
-            items: self.catalogue.len(),
-            interactions: self.interactions(),
-            repeats: self.repeats,
-        };
-        draft.write(HEADER, |writer| {
-            serde_json::to_writer_pretty(&mut *writer, &header)?;
-            writer.write_all(b"\n")
-        })?;
-        draft.publish()
+        let Self { name, catalogue, notice, repeats, .. } = self;
+        draft.publish(sequences, name, notice.as_deref(), *repeats, catalogue, files)
     }
 
     /// Reads a folder that [`Dataset::save`] wrote.
@@ -100,9 +82,10 @@ impl Dataset {
         let (header, catalogue) = read_catalogue(dir)?;
         let path = dir.join(SEQUENCES);
         let mut sequences = Vec::new();
-        for_each_line(&path, "a sequence", |line: SequenceLine, number| {
+        for_each_line(&path, "a sequence", |line: SequenceLine<'_>, number| {
             let SequenceLine { user, items, times } = line;
-            let sequence = Sequence { user, items, times };
+            let (user, items) = (user.into_owned(), items.into_owned());
+            let sequence = Sequence { user, items, times: times.map(Cow::into_owned) };
             sequence.check(catalogue.len()).map_err(|error| match error {
                 DatasetError::InvalidSequence { expected, found, .. } => {
                     DatasetError::malformed(&path, number, expected, found)
