@@ -21,12 +21,13 @@
 //! | `plan` | both plans |
 //! | `read_log` | the operator that reads parts of files |
 //! | `local` | plans on this machine, with a memory limit |
-//! | `cluster` | plans on a Ballista cluster |
+//! | `cluster`, `cluster_url` | plans on a Ballista cluster, and its address |
 //! | `codec` | the operator as bytes |
 //! | `service` | scheduler and executor |
 //! | `storage` | files in object stores |
 
 mod cluster;
+mod cluster_url;
 mod codec;
 mod error;
 mod import;
@@ -36,7 +37,7 @@ mod read_log;
 mod service;
 mod storage;
 
-pub use cluster::{ClusterUrl, ClusterUrlError};
+pub use cluster_url::{ClusterUrl, ClusterUrlError};
 pub use error::LogEngineError;
 pub use import::{Engine, EngineOptions, Memory, import_log};
 pub use service::{ExecutorOptions, SchedulerOptions, run_executor, run_scheduler};

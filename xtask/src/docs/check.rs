@@ -50,9 +50,11 @@ fn cargo_options(root: &Path, args: &[&str]) -> Result<(), String> {
     };
     let manifest = fs::read_to_string(root.join(&folder).join("Cargo.toml"))
         .map_err(|error| format!("{folder}/Cargo.toml: {error}"))?;
-    if let Some(feature) = value(&["--features", "-F"])
-        && !manifest.lines().any(|line| line.starts_with(&format!("{feature} = ")))
-    {
+    let features = value(&["--features", "-F"]).into_iter().flat_map(|list| list.split(','));
+    for feature in features {
+        if manifest.lines().any(|line| line.starts_with(&format!("{feature} = "))) {
+            continue;
+        }
         return Err(format!("{folder} has no feature {feature}"));
     }
     if let Some(example) = value(&["--example"]) {

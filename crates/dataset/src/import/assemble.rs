@@ -7,7 +7,8 @@ use tandem_protocol::ItemId;
 use super::{
     log::{Log, LogFacts, Row},
     options::ImportOptions,
-    sequence_rules::{Removed, RepeatedTargets, RowRules},
+    repeated_targets::RepeatedTargets,
+    sequence_rules::{Removed, RowRules},
     summary::ParsedRow,
     time::{self, SECOND},
 };

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     id::Names,
     scan::ScannedRow,
-    summary::{FIRST_DATE, Reason},
+    summary::{Reason, TimeSpan},
     time::{self, TimeKind},
 };
 
@@ -35,36 +35,6 @@ pub(super) struct Group {
     times: TimeSpan,
     /// The times as days of eight digits, while all of them are such.
     days: Option<TimeSpan>,
-}
-
-/// The first and the last of several times, in microseconds.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(super) struct TimeSpan {
-    pub(super) first: i64,
-    pub(super) last: i64,
-    /// Number of times that are dates, not positions.
-    pub(super) dates: u64,
-    pub(super) rows: u64,
-}
-
-impl Default for TimeSpan {
-    fn default() -> Self {
-        Self { first: i64::MAX, last: i64::MIN, dates: 0, rows: 0 }
-    }
-}
-
-impl TimeSpan {
-    fn add(&mut self, time: i64) {
-        let dates = u64::from(time >= FIRST_DATE);
-        self.merge(&Self { first: time, last: time, dates, rows: 1 });
-    }
-
-    fn merge(&mut self, other: &Self) {
-        self.first = self.first.min(other.first);
-        self.last = self.last.max(other.last);
-        self.dates += other.dates;
-        self.rows += other.rows;
-    }
 }
 
 impl Census {

@@ -20,6 +20,7 @@ mod log_columns;
 mod metadata;
 mod names;
 mod options;
+mod repeated_targets;
 mod scan;
 mod sequence_rules;
 mod sequences;
@@ -42,7 +43,7 @@ pub use summary::{FileSummary, LeftOutRows, ParsedRow, Summary};
 use self::{
     catalogue::{Catalogues, Categories},
     log::{Log, LogFacts},
-    sequence_rules::RepeatedTargets,
+    repeated_targets::RepeatedTargets,
 };
 use crate::{Catalogue, Dataset, DatasetError};
 

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{forgotten::ForgottenUsers, sequence_rules::RepeatedTargets};
+use super::{forgotten::ForgottenUsers, repeated_targets::RepeatedTargets};
 
 /// What [`import`](crate::import()) reads, and how. [`ImportOptions::new`] has the defaults.
 #[derive(Clone, Debug, Serialize, Deserialize)]

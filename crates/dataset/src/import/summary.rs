@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     bad_rows::BadRow,
-    census::TimeSpan,
     columns::Selected,
     names::Role,
     time::{self, SECOND, TimeKind},
@@ -382,4 +381,34 @@ impl fmt::Display for Summary {
 /// A number with its noun.
 pub(super) fn count(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+/// The first and the last of several times, in microseconds.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct TimeSpan {
+    pub(super) first: i64,
+    pub(super) last: i64,
+    /// Number of times that are dates, not positions.
+    pub(super) dates: u64,
+    pub(super) rows: u64,
+}
+
+impl Default for TimeSpan {
+    fn default() -> Self {
+        Self { first: i64::MAX, last: i64::MIN, dates: 0, rows: 0 }
+    }
+}
+
+impl TimeSpan {
+    pub(super) fn add(&mut self, time: i64) {
+        let dates = u64::from(time >= FIRST_DATE);
+        self.merge(&Self { first: time, last: time, dates, rows: 1 });
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+        self.dates += other.dates;
+        self.rows += other.rows;
+    }
 }

@@ -205,7 +205,7 @@ fn a_filter_is_refilled_by_deeper_searches() {
     let (mut k, mut found) = (2, 0);
     loop {
         let ranked = block_on(session.rank_deeper(k)).unwrap();
-        found = items(&ranked).iter().filter(|item| category.contains(item)).count().max(found);
+        found = items(&ranked).iter().filter(|item| category.contains(*item)).count().max(found);
         if found == category.len() || ranked.exhausted {
             break;
         }

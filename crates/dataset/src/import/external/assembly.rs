@@ -9,7 +9,8 @@ use crate::{
         checks::UserRows,
         finish,
         log::Row,
-        sequence_rules::{Removed, RepeatedTargets, RowRules},
+        repeated_targets::RepeatedTargets,
+        sequence_rules::{Removed, RowRules},
     },
 };
 
