@@ -102,7 +102,12 @@ describe('on the CPU', () => {
   });
 
   it('passes timeout, budget and search on', async () => {
-    await open({ timeoutMs: 500, budget: { burst: 2, perMinute: 1 }, searchMemory: 9, counts: false });
+    await open({
+      timeoutMs: 500,
+      budget: { burst: 2, perMinute: 1 },
+      searchMemory: 9,
+      counts: false,
+    });
     expect(log.calls[1]).toContain('"searchMemory":9');
     expect(log.calls[1]).toContain('"counts":false');
     expect(log.calls[1]).toContain('"timeoutMs":500');
