@@ -74,6 +74,9 @@ pub(crate) fn run(workspace: &Workspace, options: &TestOptions) -> Result<(), Fa
         Ok(Tally::of_cargo(&output).with_status("cargo test of xtask", status))
     })?;
     summary.step("rust", || rust(workspace, &assets))?;
+    if options.services {
+        summary.step("imports outside of memory", || log_engine(workspace))?;
+    }
     summary.step("commands in documents", || docs::test(workspace))?;
     let modules = summary.step("wasm modules", || {
         for device in Device::ALL {
@@ -116,6 +119,14 @@ pub(crate) fn run(workspace: &Workspace, options: &TestOptions) -> Result<(), Fa
         in_browser(workspace, options, &mut summary)?;
     }
     summary.finish()
+}
+
+/// The tests of imports with DataFusion and Ballista, which take long to build.
+fn log_engine(workspace: &Workspace) -> Result<Tally, Failure> {
+    let what = "cargo test of tandem-log-engine";
+    let test = ["test", "--release", "-p", "tandem-log-engine"];
+    let (output, status) = cargo::cargo(workspace, what).args(test).tee()?;
+    Ok(Tally::of_cargo(&output).with_status(what, status))
 }
 
 fn in_browser(
