@@ -54,3 +54,16 @@ impl ClusterUrl {
         self.port
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_texts_are_no_clusters() {
+        assert_eq!("df://[::1]:5".parse::<ClusterUrl>().unwrap().host(), "[::1]");
+        for text in ["", "df://", "df://host", "df://:5", "df://host:x", "df://a@b:5", "host:5"] {
+            assert!(text.parse::<ClusterUrl>().is_err(), "{text}");
+        }
+    }
+}

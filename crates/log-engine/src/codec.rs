@@ -36,9 +36,10 @@ impl PhysicalExtensionCodec for LogCodec {
         };
         let work: Work = serde_json::from_slice(json)
             .map_err(|error| DataFusionError::External(error.into()))?;
-        match inputs {
-            [input] => Ok(Arc::new(ReadLog::new(Arc::new(work), Arc::clone(input)))),
-            _ => internal_err!("ReadLog has one input, found {}", inputs.len()),
+        if let [input] = inputs {
+            Ok(Arc::new(ReadLog::new(Arc::new(work), Arc::clone(input))))
+        } else {
+            internal_err!("ReadLog has one input, found {}", inputs.len())
         }
     }
 

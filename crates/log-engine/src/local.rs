@@ -90,7 +90,8 @@ mod tests {
             let rows = threads.block_on(async {
                 collect(run(Arc::clone(&plan), memory, folder.path()).unwrap()).await.unwrap()
             });
-            let rows: usize = rows.iter().map(|batch| batch.num_rows()).sum();
+            let rows: usize =
+                rows.iter().map(datafusion::arrow::array::RecordBatch::num_rows).sum();
             (rows, runs(&plan))
         };
         assert_eq!(sorted(1 << 30), (100_000, 0));

@@ -117,9 +117,10 @@ impl ExecutionPlan for ReadLog {
         mut children: Vec<Arc<dyn ExecutionPlan>>,
         _: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        match (children.pop(), children.len()) {
-            (Some(input), 0) => Ok(Arc::new(Self::new(Arc::clone(&self.work), input))),
-            _ => internal_err!("ReadLog has one input"),
+        if let (Some(input), 0) = (children.pop(), children.len()) {
+            Ok(Arc::new(Self::new(Arc::clone(&self.work), input)))
+        } else {
+            internal_err!("ReadLog has one input")
         }
     }
 
@@ -168,7 +169,7 @@ fn read(work: &Work, number: u32, sender: &Sender<Result<RecordBatch>>) -> Resul
     let Some(part) = work.parts.get(number as usize) else {
         return internal_err!("part {number} of {}", work.parts.len());
     };
-    let files = ObjectFiles::default();
+    let files = ObjectFiles;
     if let Some(rules) = &work.rules {
         return send_keys(part, rules, work, &files, sender);
     }
