@@ -96,7 +96,8 @@ pub struct Args {
     pub store_events: bool,
     /// Stream of NATS `JetStream` to which events are published instead:
     /// `nats://USER:PASSWORD@HOST:PORT/NAME`, or `tls://…` for a connection with TLS, of which user,
-    /// password, port and name may be left out. `cloud-server consume` stores them in the database of --storage; needs --store-events
+    /// password, port and name may be left out. `cloud-server consume` stores them in the database of
+    /// --storage; needs --store-events
     /// [default: events are stored at once].
     #[arg(long, value_name = "URL", value_parser = Secret::<EventStreamUrl>::new(), hide_env_values = true, help_heading = "Storage")]
     pub event_stream: Option<EventStreamUrl>,

@@ -158,7 +158,8 @@ impl<'c> Consuming<'c> {
         }
     }
 
-    /// Stores events, and waits for a database that does not answer. `None` if it is told to stop before they are stored.
+    /// Stores events, and waits for a database that does not answer. `None` if it is told to stop
+    /// before they are stored.
     async fn append(
         &mut self,
         identity: i64,

@@ -62,7 +62,7 @@ pub(crate) async fn rows(
         items,
         unknown: unknown_items + unknown_counted,
     };
-    let json = if wanted.items.len() <= MAX_INLINE_ROWS {
+    let json = if wanted.rows() <= MAX_INLINE_ROWS {
         wanted.encode()?
     } else {
         let turn = tokio::time::timeout(PATIENCE, state.large_rows.acquire()).await;
@@ -89,6 +89,12 @@ struct Wanted {
 type Neighbour = (ItemId, (ItemIndex, f32));
 
 impl Wanted {
+    /// Number of rows, at most.
+    fn rows(&self) -> usize {
+        let of_neighbours = self.counted.iter().map(|(_, neighbours)| neighbours.len());
+        self.items.len() + of_neighbours.sum::<usize>()
+    }
+
     fn encode(&self) -> Result<Vec<u8>, ApiError> {
         let row = |&item: &ItemIndex| Some(ItemRow { item: self.id(item), row: self.row(item)? });
         let rows = self.items.iter().filter_map(row).collect();

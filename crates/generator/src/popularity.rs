@@ -39,6 +39,12 @@ pub fn most_popular_items(
     top_shares(weights.collect(), k)
 }
 
+/// `ln(count + 1)` of each item of a catalogue.
+#[must_use]
+pub fn log_counts(catalogue: &Catalogue) -> Vec<f32> {
+    catalogue.items().iter().map(|item| (item.count as f32).ln_1p()).collect()
+}
+
 /// The `k` items with the largest weights, each with the logarithm of its share of the sum.
 fn top_shares(mut items: Vec<(ItemIndex, u64)>, k: usize) -> Vec<Ranked> {
     let total = items.iter().map(|&(_, weight)| weight).sum::<u64>() as f64;

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 use tandem_dataset::{
-    Catalogue, Dataset, HeldOutTarget, ItemIndex, counts::CountTable, text_vectors::TextVectors,
+    Dataset, HeldOutTarget, ItemIndex, counts::CountTable, text_vectors::TextVectors,
 };
 use tandem_evaluation::{
     History, Part, StandardProtocol,
@@ -19,6 +19,7 @@ use tandem_evaluation::{
 use tandem_generator::{
     LoadOptions, Model,
     llama::ItemTokenGenerator,
+    popularity::log_counts,
     ranking_signals::{
         RankingSignals, SignalParts, SignalWeights, SignalsInfo, SmallModelTable, TextTable,
         standard_deviation,
@@ -205,7 +206,7 @@ fn samples(
     targets.truncate(args.users.min((MAX_SCORES / (count * items.max(1))).max(MIN_USERS)));
     let mut first = match model.kind() {
         EngineKind::ItemTokens => First::LanguageModel(Box::new(model.item_tokens()?)),
-        EngineKind::Titles => First::Popularity(popularity(&dataset.catalogue)),
+        EngineKind::Titles => First::Popularity(log_counts(&dataset.catalogue)),
     };
     let bar = bar(targets.len(), "signals");
     let samples = targets.iter().map(|held| {
@@ -251,10 +252,6 @@ impl First<'_> {
             Self::Popularity(scores) => Ok(scores.clone()),
         }
     }
-}
-
-fn popularity(catalogue: &Catalogue) -> Vec<f32> {
-    catalogue.items().iter().map(|item| (item.count as f32).ln_1p()).collect()
 }
 
 /// Divided by the standard deviation, which is what the server does. The mean is the same for all

@@ -89,6 +89,7 @@ pub(crate) fn bytes(text: &str) -> Result<u64, InvalidValue> {
     ];
     let found = UNITS.iter().find_map(|(unit, size)| {
         let amount = number(text.strip_suffix(unit)?.trim_end(), |amount| amount > 0.0)?;
+        #[allow(clippy::cast_sign_loss, reason = "amounts are not negative")]
         Some((amount * size) as u64)
     });
     found.ok_or(InvalidValue("a number with KB, MB, GB, KiB, MiB or GiB, for example 4GB"))

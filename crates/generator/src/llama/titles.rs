@@ -13,7 +13,7 @@ use crate::{
     AddedItems, Generation, Generator, GeneratorError, Query,
     branch_scores::{ExpertWeights, UnconditionalScores},
     gguf::Metadata,
-    popularity::most_popular,
+    popularity::{log_counts, most_popular},
     ranking_signals::RankingSignals,
     search::{Search, SearchLimits, SearchResult},
     titles::{Prompt, build_prompt, label},
@@ -38,6 +38,8 @@ pub(crate) struct TitleEngine {
     preamble: Vec<Token>,
     item_prefix: Vec<Token>,
     prompt_budget: usize,
+    /// `ln(count + 1)` of each item.
+    popularity: Vec<f32>,
     unconditional: Option<UnconditionalScores>,
 }
 
@@ -93,6 +95,7 @@ impl TitleEngine {
             preamble,
             item_prefix,
             prompt_budget,
+            popularity: log_counts(catalogue),
             unconditional: None,
         })
     }
@@ -317,8 +320,8 @@ impl TitleGenerator<'_> {
         generation.prompt_ms = start.elapsed().as_secs_f64() * 1e3;
         let start = Instant::now();
         let prior = self.signals.as_deref().map(|signals| {
-            let history = (query.history, titles.trie.items());
-            self.companion.prior(signals, (trie, &mask), history, query.added)
+            let popularity = &titles.popularity;
+            self.companion.prior(signals, popularity, (trie, &mask), query, explain)
         });
         let search = Search {
             trie,
@@ -336,7 +339,7 @@ impl TitleGenerator<'_> {
             let remaining = trie.remaining(NodeId::ROOT, &mask);
             let explained = generation.candidates.iter();
             generation.explanations =
-                explained.map(|it| self.companion.explanation(it, remaining)).collect();
+                explained.map(|it| self.companion.explanation(*it, remaining)).collect();
         }
         tracing::debug!(
             tokens = result.tokens,

@@ -95,7 +95,9 @@ pub fn build_cells(
     if config.rows == CellRows::FiveBits {
         // Sorted ids take fewer bytes.
         let id = |item: &u32| &ids[*item as usize];
-        items.iter_mut().for_each(|members| members.sort_unstable_by(|a, b| id(a).cmp(id(b))));
+        for members in &mut items {
+            members.sort_unstable_by(|a, b| id(a).cmp(id(b)));
+        }
     }
 
     let vectors = items.iter().flat_map(|members| cell_vector(&rows, dims, members)).collect();

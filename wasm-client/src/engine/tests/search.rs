@@ -163,13 +163,13 @@ fn damaged_counts_are_reported_once_and_not_used() {
     assert_eq!(counts_requests(&script), 1);
 }
 
-fn counts_in_cells() -> Option<Counts> {
-    Some(Counts { rows: artifact("counts.bin", b"not loaded"), weight: 100.0 })
+fn counts_in_cells() -> Counts {
+    Counts { rows: artifact("counts.bin", b"not loaded"), weight: 100.0 }
 }
 
 #[test]
 fn in_cells_the_server_sends_what_was_chosen_near_clicked_items() {
-    let script = cell_shop_with(counts_in_cells());
+    let script = cell_shop_with(Some(counts_in_cells()));
     let engine = open(&script);
     track(&engine, 2);
     script.lists.borrow_mut().push_back(Ok(row_and_counts(2)));
@@ -190,7 +190,7 @@ fn in_cells_the_server_sends_what_was_chosen_near_clicked_items() {
 
 #[test]
 fn a_server_that_refuses_counts_is_asked_for_rows_alone() {
-    let script = cell_shop_with(counts_in_cells());
+    let script = cell_shop_with(Some(counts_in_cells()));
     let engine = open(&script);
     track(&engine, 2);
     let refusal = HttpResponse { status: 400, ..HttpResponse::default() };
@@ -205,7 +205,7 @@ fn a_server_that_refuses_counts_is_asked_for_rows_alone() {
 
 #[test]
 fn the_page_can_switch_the_counts_off() {
-    let script = cell_shop_with(counts_in_cells());
+    let script = cell_shop_with(Some(counts_in_cells()));
     let engine = open_as(&script, r#""counts":false"#).unwrap_or_else(|e| panic!("{e}"));
     track(&engine, 2);
     script.lists.borrow_mut().push_back(Ok(rows(&[2])));

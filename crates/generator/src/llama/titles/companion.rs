@@ -1,12 +1,11 @@
 //! What ranks beside a language model of titles: popularity, or with
 //! [signals](crate::ranking_signals) co-occurrence counts, texts and the small model as well.
 
-use tandem_dataset::ItemIndex;
 use tandem_protocol::ScoreExplanation;
 
 use crate::{
-    AddedItems, Ranked,
-    added_items::readable,
+    Query, Ranked,
+    added_items::{AddedItems, readable},
     ranking_signals::{FusedScores, RankingSignals, ScoredHistory},
     trie::{ItemWeights, Mask, Trie},
 };
@@ -23,41 +22,43 @@ const MOST: f32 = 20.0;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Companion {
     fused: FusedScores,
-    /// `ln prior` of all items up to a constant, `[items]`.
-    scores: Vec<f32>,
 }
 
 impl Companion {
-    /// The prior of the items of `trie`, `known` of which are of the catalogue.
+    /// The prior of the items of `trie`. `popularity` is `ln(count + 1)` of those of the catalogue.
+    /// `explain`: whether [`explanation`](Self::explanation) will be asked for.
     pub(super) fn prior(
         &mut self,
         signals: &RankingSignals,
+        popularity: &[f32],
         (trie, mask): (&Trie, &Mask),
-        (items, known): (&[ItemIndex], usize),
-        added: Option<&AddedItems>,
+        query: &Query<'_>,
+        explain: bool,
     ) -> ItemWeights {
-        let popularity: Vec<f32> =
-            trie.counts()[..known].iter().map(|count| (*count as f32).ln_1p()).collect();
-        let read = readable(items, added, known);
-        let history = ScoredHistory { items, read: &read, added };
-        let scores = self.fused.explained(Some(signals), &popularity, history);
+        let known = popularity.len();
+        let read = readable(query.history, query.added, known);
+        let history = ScoredHistory { items: query.history, read: &read, added: query.added };
+        let scores = if explain {
+            self.fused.explained(Some(signals), popularity, history)
+        } else {
+            self.fused.of(Some(signals), popularity, history)
+        };
         let mean = scores[..known].iter().sum::<f32>() / known.max(1) as f32;
-        self.scores.clear();
-        self.scores.extend_from_slice(scores);
+        let mut scores = scores.to_vec();
         // An added item without a text is one of which nothing is known. Later ones are removed.
-        for item in added.into_iter().flat_map(AddedItems::without_text) {
-            self.scores[item.position()] = mean;
+        for item in query.added.into_iter().flat_map(AddedItems::without_text) {
+            scores[item.position()] = mean;
         }
-        self.scores.resize(trie.items(), mean);
-        let largest = self.scores.iter().fold(f32::NEG_INFINITY, |max, score| max.max(*score));
+        scores.resize(trie.items(), mean);
+        let largest = scores.iter().fold(f32::NEG_INFINITY, |max, score| max.max(*score));
         let weight = |score: &f32| f64::from((score - largest).max(-MOST)).exp();
-        trie.item_weights(mask, &self.scores.iter().map(weight).collect::<Vec<_>>())
+        trie.item_weights(mask, &scores.iter().map(weight).collect::<Vec<_>>())
     }
 
     /// What the score of a candidate of the last list is made of. The score is its log-probability
     /// beside that of a choice by chance among `remaining` items, and what is not of a signal is of
     /// the language model and the popularity.
-    pub(super) fn explanation(&self, candidate: &Ranked, remaining: usize) -> ScoreExplanation {
+    pub(super) fn explanation(&self, candidate: Ranked, remaining: usize) -> ScoreExplanation {
         let score = candidate.logprob + (remaining as f32).ln();
         let ScoreExplanation { counts, text, small_model, .. } =
             self.fused.explanation(candidate.item);
