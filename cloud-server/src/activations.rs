@@ -41,6 +41,8 @@ struct Shared {
     stopped: bool,
     /// Whether `current` has changed.
     changed: bool,
+    /// Whether another server has told that `current` of the object store has changed.
+    is_announced: bool,
     /// The last refusal of each release, the newest at the end.
     refused: VecDeque<Refusal>,
     /// The newest at the front.
@@ -128,6 +130,7 @@ impl Activations {
             loading: None,
             stopped: false,
             changed: false,
+            is_announced: false,
             refused: VecDeque::new(),
             history: VecDeque::new(),
             stored: None,
@@ -234,6 +237,25 @@ impl Activations {
     pub(crate) fn look_now(&self) {
         self.lock().changed = true;
         self.changed.notify_all();
+    }
+
+    /// Another server has changed something: the threads look at `current` of the folder and of the
+    /// object store at once.
+    pub(crate) fn announced(&self) {
+        let mut shared = self.lock();
+        shared.changed = true;
+        shared.is_announced = true;
+        self.changed.notify_all();
+    }
+
+    /// For the thread that follows the object store: waits for an announcement, at most for `time`,
+    /// and returns whether to continue.
+    pub(crate) fn pause_until_announced(&self, time: Duration) -> bool {
+        let idle = |shared: &mut Shared| !shared.stopped && !shared.is_announced;
+        let waited = self.changed.wait_timeout_while(self.lock(), time, idle);
+        let mut shared = waited.unwrap_or_else(PoisonError::into_inner).0;
+        shared.is_announced = false;
+        !shared.stopped
     }
 
     /// For the thread: waits for `time` and returns whether to continue.

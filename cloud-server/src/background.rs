@@ -16,6 +16,8 @@ use crate::{files::blocking, state::AppState, storage::copy_catalogue};
 
 /// Time between two looks for a new release of artefacts, and at the generators.
 const REFRESH: Duration = Duration::from_secs(1);
+/// Time between two looks that other servers ask for: many changes in a row are one look.
+const BETWEEN_ANNOUNCEMENTS: Duration = Duration::from_millis(20);
 /// Time after which clients that have not called are forgotten.
 const FORGET: Duration = Duration::from_mins(1);
 
@@ -23,6 +25,8 @@ const FORGET: Duration = Duration::from_mins(1);
 pub(crate) fn start(state: &web::Data<AppState>) {
     spawn(keep_up(state.clone()));
     spawn(follow_items(state.clone()));
+    spawn(follow_announcements(state.clone()));
+    spawn(follow_keys(state.clone()));
     spawn(follow_generators(state.clone()));
     spawn(follow_event_stream(state.clone()));
     spawn(tell_when_ready(state.clone()));
@@ -78,6 +82,54 @@ pub(crate) async fn follow_events(state: &AppState, storage: &Storage) -> Result
     live_counts.erase(recommender, items, storage).await?;
     live_counts.follow(recommender, items, storage, None).await?;
     trends.refresh(items, storage).await
+}
+
+/// Looks at items, releases and keys as soon as another server of the same PostgreSQL has changed them, as
+/// long as the server runs. What this misses, the looks once a second find.
+async fn follow_announcements(state: web::Data<AppState>) {
+    let Some(storage) = state.storage.clone() else { return };
+    let mut announcements = storage.announcements();
+    loop {
+        announcements.next().await;
+        if let Some(activations) = &state.releases {
+            activations.announced();
+        }
+        if let Some(follower) = &state.key_follower {
+            follower.announced();
+        }
+        // The looks once a second tell of failures.
+        let _ = state.items.refresh(&storage).await;
+        sleep(BETWEEN_ANNOUNCEMENTS).await;
+    }
+}
+
+/// Follows the keys of the database, which commands change, as long as the server runs. Without an
+/// answer of the database, those that were read last stay in use.
+async fn follow_keys(state: web::Data<AppState>) {
+    let Some(follower) = &state.key_follower else { return };
+    let mut answers = true;
+    loop {
+        let is_asked = follower.pause(REFRESH).await;
+        let followed = follower.changed(is_asked).await;
+        match &followed {
+            Ok(Some(keys)) => {
+                state.update_access(|access| access.with_stored_keys(keys));
+                tracing::info!(keys = keys.len(), "the keys of the storage were read");
+                if keys.is_empty() {
+                    tracing::warn!(
+                        "the storage has no keys any more, and nobody is admitted; make one with \
+                         `cloud-server keys new --storage`"
+                    );
+                }
+            }
+            Err(error) if answers || is_asked => {
+                tracing::warn!(%error, "the keys cannot be read; those read last stay in use");
+            }
+            Ok(None) if !answers => tracing::info!("the keys can be read again"),
+            _ => {}
+        }
+        answers = followed.is_ok();
+    }
 }
 
 /// Follows which generators are ready, as long as the server runs.

@@ -73,6 +73,7 @@ mod recent;
 mod recommender;
 mod release_folder;
 mod releases;
+mod reload;
 mod request_id;
 mod request_log;
 mod routes;
@@ -93,7 +94,7 @@ mod trial;
 mod worker;
 
 pub use access::{
-    AccessControl, Key, KeyFile, KeyFileError, KeyKind, KeysCommand, KeysError, Rates,
+    AccessControl, Key, KeyFileError, KeyKind, KeySet, KeysCommand, KeysError, Rates,
 };
 pub use activations::Activations;
 pub use artifacts::{ArtifactError, ArtifactStore, Release};

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use tandem_dataset::{Catalogue, Dataset};
+use tandem_dataset::{Catalogue, Dataset, files::sha256_hex_of_file};
 use tandem_generator::{LoadOptions, ranking_signals::RankingSignals};
 
 use crate::{
@@ -150,17 +150,27 @@ impl Parts {
         Ok(embedder.map_or(Ok(()), check)?)
     }
 
-    /// Tries the language models in other processes. `wait` waits for a duration and returns
-    /// whether to continue.
+    /// Tries the language models in other processes, and checks that the signals were fitted for
+    /// the first. `wait` waits for a duration and returns whether to continue.
     ///
     /// # Errors
-    /// [`StartError::Trial`] for the first model that cannot be used.
+    /// [`StartError::Trial`] for the first model that cannot be used, [`StartError::Signals`] for
+    /// signals of another model.
     pub(crate) fn try_models(
         &self,
         options: &LoadOptions,
         wait: &impl Fn(Duration) -> bool,
     ) -> Result<Trial, StartError> {
-        Ok(try_models(&self.gguf, &self.data, options, wait)?)
+        let trial = try_models(&self.gguf, &self.data, options, wait)?;
+        if let (Trial::Passed, Some(signals), Some(first)) =
+            (trial, &self.signals, self.gguf.first())
+        {
+            let unreadable =
+                |source| StartError::ModelUnreadable { path: first.path.clone(), source };
+            let sha256 = sha256_hex_of_file(&first.path).map_err(unreadable)?;
+            signals.check_language_model(&sha256)?;
+        }
+        Ok(trial)
     }
 
     /// Starts the language models, which load in the background.

@@ -19,10 +19,9 @@ use tandem_release_store::{ReleaseStoreError, verify_copy};
 use tandem_storage::Storage;
 
 use crate::{
-    access::{AccessControl, KeyFile},
+    access::{AccessControl, KeyFollower},
     activations::Activations,
     background,
-    client::TrustedProxies,
     config::{Args, CLIENT_SCRIPT},
     embedder::Embedder,
     event_stream::EventStream,
@@ -34,6 +33,7 @@ use crate::{
     new_items::NewItems,
     recommender::Recommender,
     release_folder::{ListMaker, ModelOptions, Parts, read_source},
+    reload::{access, reload_access},
     serve::{ServerHandle, serve},
     shared::{RedisUrl, try_redis},
     signals::{HangUps, Signal, Signals},
@@ -94,6 +94,7 @@ struct Prepared {
     storage: Option<Storage>,
     event_stream: Option<Arc<EventStream>>,
     access: AccessControl,
+    key_follower: Option<KeyFollower>,
 }
 
 /// Checks options, dataset, artefacts, keys, folders and language models as a start does, without
@@ -133,11 +134,15 @@ fn check_redis(url: &RedisUrl) -> Result<(), StartError> {
 
 /// Refuses an address of other machines without keys, unless the operator insists.
 fn check_protection(address: SocketAddr, args: &Args) -> Result<(), StartError> {
-    if address.ip().is_loopback() || args.keys.is_some() || args.insecure {
+    if address.ip().is_loopback() || has_keys(args) || args.insecure {
         Ok(())
     } else {
         Err(StartError::Unprotected { address })
     }
+}
+
+fn has_keys(args: &Args) -> bool {
+    args.keys.is_some() || args.stored_keys
 }
 
 /// Loads dataset and artefacts, tries the language models in other processes, listens, loads the
@@ -152,18 +157,18 @@ fn check_protection(address: SocketAddr, args: &Args) -> Result<(), StartError> 
 pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, StartFailure> {
     let system = System::new();
     let hang_ups = system.block_on(async { HangUps::wait_for() }).map_err(StartError::from)?;
-    let Prepared { parts, embedder, release, release_store, events, storage, event_stream, access } =
-        prepare(args, Purpose::Start)?;
+    let prepared = prepare(args, Purpose::Start)?;
+    let Prepared { parts, embedder, release, release_store, events, storage, .. } = prepared;
     try_models(&parts, args)?;
     let mut limits = args.limits();
     limits.connections.total = connections(args.max_connections);
     let (listener, address) = listen(&args.host, args.port)?;
     check_protection(address, args)?;
-    if !address.ip().is_loopback() && args.keys.is_none() {
+    if !address.ip().is_loopback() && !has_keys(args) {
         tracing::warn!(
             %address,
             "the server accepts connections of other machines and does not authenticate clients; \
-             give keys with --keys"
+             give keys with --keys or --stored-keys"
         );
     }
     tracing::info!(
@@ -198,11 +203,12 @@ pub fn run(args: &Args, reload: impl Fn() -> Option<Args>) -> Result<Shutdown, S
     state.events = events;
     state.storage = storage;
     state.store_events = args.store_events;
-    state.event_stream = event_stream;
+    state.event_stream = prepared.event_stream;
+    state.key_follower = prepared.key_follower;
     read_stored(&mut state, &first)?;
     let maintenance = state.storage.clone().map(|it| Maintenance::start(it, args.retention()));
     let maintenance = maintenance.transpose().map_err(StartError::from)?;
-    state.set_access(access);
+    state.set_access(prepared.access);
     let state = web::Data::new(state);
     let store_follower = release_store.zip(activations.clone());
     let store_follower = store_follower
@@ -369,30 +375,6 @@ async fn wait_while(end: Option<Instant>, condition: impl Fn() -> bool) {
     }
 }
 
-/// Uses keys, origins, proxies and rates of new options; the others need a restart.
-///
-/// A server with keys keeps them if the new options have none: a file that is half written or
-/// empty must not open it to everyone.
-fn reload_access(started: &Args, new: &Args, state: &AppState) {
-    match access(new) {
-        Ok(access) if access.keys().is_none() && state.access().keys().is_some() => {
-            tracing::error!(
-                "the new configuration names no keys; the old keys, origins, proxies and rates \
-                 stay. Restart the server to run it without keys"
-            );
-        }
-        Ok(access) => {
-            state.set_access(access);
-            tracing::info!("keys, origins, proxies and rates were read again");
-            let changed = started.changed_options(new).join(", ");
-            if !changed.is_empty() {
-                tracing::warn!(changed, "these options have changed and need a restart");
-            }
-        }
-        Err(error) => tracing::error!(%error, "the keys are not used; the old ones stay"),
-    }
-}
-
 /// What options and files are read for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Purpose {
@@ -433,9 +415,19 @@ fn prepare(args: &Args, purpose: Purpose) -> Result<Prepared, StartError> {
     let event_stream = args.event_stream.as_ref();
     let event_stream =
         event_stream.map(|it| EventStream::open(it, patience).map(Arc::new)).transpose()?;
-    let access = access(args)?;
+    let (access, key_follower) = access(args, storage.as_ref())?;
     let events = events.map(Arc::new);
-    Ok(Prepared { parts, embedder, release, release_store, events, storage, event_stream, access })
+    Ok(Prepared {
+        parts,
+        embedder,
+        release,
+        release_store,
+        events,
+        storage,
+        event_stream,
+        access,
+        key_follower,
+    })
 }
 
 fn maker(args: &Args) -> ListMaker {
@@ -448,12 +440,6 @@ fn try_models(parts: &Parts, args: &Args) -> Result<(), StartError> {
         true
     };
     parts.try_models(&load_options(args), &wait).map(drop)
-}
-
-fn access(args: &Args) -> Result<AccessControl, StartError> {
-    let keys = args.keys.as_deref().map(KeyFile::read).transpose()?;
-    let proxies = TrustedProxies::new(args.trusted_proxy.clone());
-    Ok(AccessControl::new(keys, args.allow_origin.clone(), proxies, &args.limits().rates))
 }
 
 /// Half of the threads of a language model: lists do not wait for new items.

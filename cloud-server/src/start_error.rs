@@ -3,7 +3,7 @@ use std::{io, net::SocketAddr, path::PathBuf};
 use tandem_dataset::DatasetError;
 use tandem_generator::GeneratorError;
 use tandem_release_store::ReleaseStoreError;
-use tandem_storage::StorageError;
+use tandem_storage::{Location, StorageError};
 
 use crate::storage::ReplayError;
 use crate::{
@@ -104,9 +104,17 @@ pub enum StartError {
     /// The key file cannot be used.
     #[error(transparent)]
     Keys(#[from] KeyFileError),
+    /// There are no keys in the database of `--stored-keys`.
+    #[error(
+        "the storage {location} has no keys that this server can use; make one with `cloud-server keys new --storage`; see --stored-keys"
+    )]
+    NoStoredKeys {
+        /// The database.
+        location: Location,
+    },
     /// Other machines could call a server without keys.
     #[error(
-        "{address} can be reached by other machines and there are no keys; make keys with `cloud-server keys new` and give them with --keys, or let anyone in with --insecure"
+        "{address} can be reached by other machines and there are no keys; make keys with `cloud-server keys new` and give them with --keys or --stored-keys, or let anyone in with --insecure"
     )]
     Unprotected {
         /// The address.

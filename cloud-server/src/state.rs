@@ -12,7 +12,7 @@ use tandem_storage::Storage;
 use tokio::sync::Semaphore;
 
 use crate::{
-    access::AccessControl,
+    access::{AccessControl, KeyFollower},
     activations::Activations,
     body_budget::BodyBudget,
     config::Limits,
@@ -60,6 +60,8 @@ pub struct AppState {
     pub events: Option<Arc<EventLog>>,
     /// The database, if there is one.
     pub storage: Option<Storage>,
+    /// Follows the keys of the database, if they are there.
+    pub(crate) key_follower: Option<KeyFollower>,
     /// Whether events go to the database.
     pub store_events: bool,
     /// The stream through which they go, if there is one.
@@ -104,6 +106,7 @@ impl AppState {
             traces: None,
             events: None,
             storage: None,
+            key_follower: None,
             store_events: false,
             event_stream: None,
             items,
@@ -174,6 +177,12 @@ impl AppState {
     /// Replaces keys, origins and rates.
     pub fn set_access(&self, access: AccessControl) {
         *self.access.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(access);
+    }
+
+    /// Replaces keys, origins and rates by what is made of those in use.
+    pub(crate) fn update_access(&self, update: impl FnOnce(&AccessControl) -> AccessControl) {
+        let mut access = self.access.write().unwrap_or_else(PoisonError::into_inner);
+        *access = Arc::new(update(&access));
     }
 
     /// Where events go; `None` if they are not accepted.

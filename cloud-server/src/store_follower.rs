@@ -37,7 +37,7 @@ impl StoreFollower {
         let run = move || {
             let mut following =
                 Following { store: followed, activations, state, trouble: None, cleaned: None };
-            while following.activations.pause(POLL) {
+            while following.activations.pause_until_announced(POLL) {
                 following.look();
                 following.clean();
             }

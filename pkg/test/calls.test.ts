@@ -73,7 +73,7 @@ describe('calls', () => {
       k: 4,
     });
     expect(items.map(({ item }) => item)).toEqual(['d', 'b', 'c']);
-    expect(client.calls).toEqual(['recommend', 'deeper 400']);
+    expect(client.calls).toEqual(['recommend', 'deeper 400', 'further']);
   });
 
   it('revert the last event, by either method', async () => {
@@ -200,9 +200,37 @@ describe('a selection', () => {
     const options = { k: 50, filter: ({ item }: { item: string }) => item.startsWith('c') };
     const exclude = ['c0'].values();
     expect((await recommender.recommend({ ...options, exclude })).items).toHaveLength(27);
-    expect(client.calls.at(-1)).toBe('deeper 6400');
+    expect(client.calls.slice(-2)).toEqual(['deeper 6400', 'further']);
     const none = await recommender.recommend({ k: 3, filter: () => false });
     expect(none.items).toEqual([]);
+  });
+
+  it('is filled up from further cells until it has k items', async () => {
+    const { client, recommender } = await stand();
+    client.catalogue = ['a', 'c1'];
+    client.further = [['b', 'c2'], ['e'], ['c3'], ['c4']];
+    const filter = ({ item }: { item: string }): boolean => /^c\d/.test(item);
+    const { items } = await recommender.recommend({ k: 3, filter });
+    expect(items.map(({ item }) => item)).toEqual(['c1', 'c2', 'c3']);
+    expect(client.calls.filter((call) => call === 'further')).toHaveLength(3);
+    // Nothing more arrives after the fourth.
+    expect((await recommender.recommend({ k: 9, filter })).items).toHaveLength(4);
+  });
+
+  it('fetches further cells a bounded number of times, and not without waiting', async () => {
+    const { client, recommender } = await stand();
+    client.further = Array.from({ length: 30 }, (_, at) => [`o${at}`]);
+    const none = { k: 3, filter: () => false };
+    expect((await recommender.recommend({ ...none, wait: 0 })).items).toEqual([]);
+    expect(client.calls).not.toContain('further');
+    await recommender.recommend(none);
+    expect(client.calls.filter((call) => call === 'further')).toHaveLength(8);
+  });
+
+  it('waits for cells at most as long as it is told', async () => {
+    const { client, recommender } = await stand();
+    client.fetchFurther = () => new Promise(() => {});
+    expect((await recommender.recommend({ k: 9, wait: 20 })).items).toHaveLength(4);
   });
 
   it('without k does not search further', async () => {
@@ -353,6 +381,10 @@ describe('errors', () => {
       [{ timeoutMs: 0 }, 'timeoutMs'],
       [{ search: 'all' as never }, 'search'],
       [{ searchMemory: 0 }, 'searchMemory'],
+      [
+        { searchMemory: 1e12 },
+        'searchMemory: expected .* from 1 to 4294967295, found 1000000000000',
+      ],
       [{ counts: 1 as unknown as boolean }, 'counts'],
       [{ server: 'http://[' }, 'server'],
       [{ key: '' }, 'key'],
@@ -371,7 +403,7 @@ describe('errors', () => {
     ] as const) {
       await expect(open(worker, options)).rejects.toMatchObject({
         code: 'invalid_argument',
-        message: expect.stringMatching(`^${named}:`),
+        message: expect.stringMatching(`^${named}`),
       });
     }
   });

@@ -163,7 +163,7 @@ it('a changed catalogue is noticed by a request for rows, too', async () => {
   old.missing = [fetched];
   await recommender.track(click('x'));
   const errors = [{ code: 'catalogue_changed', message: 'rows of another catalogue' } as const];
-  fetched.resolve({ update: null, rows: false, errors, more: false });
+  fetched.resolve({ update: null, rows: false, errors, more: false, failed: false });
   await settle();
   expect(old.calls.at(-1)).toBe('free');
   expect(next.calls).toEqual(['restore', 'recommend']);

@@ -560,7 +560,7 @@ describe('missing rows and cells', () => {
     await recommender.track({ type: 'click', item: 'x' });
     await recommender.track({ type: 'click', item: 'y' });
     const before = client.fetches;
-    fetched.resolve({ update: update(), rows: false, errors: [], more: false });
+    fetched.resolve({ update: update(), rows: false, errors: [], more: false, failed: false });
     await settle();
     expect(causes).toEqual(['event', 'event', 'search']);
     // Once more for the click in the meantime, and not for the update itself.
@@ -575,10 +575,40 @@ describe('missing rows and cells', () => {
     const fetched = held<Fetched>();
     client.missing = [fetched];
     await recommender.track({ type: 'click', item: 'x' });
-    fetched.resolve({ update: null, rows: false, errors, more: false });
+    fetched.resolve({ update: null, rows: false, errors, more: false, failed: false });
     await settle();
     expect(codes).toEqual(['integrity']);
     expect((await recommender.track({ type: 'click', item: 'y' })).items).toHaveLength(4);
+  });
+
+  it('that the server is not reached for are a failing connection', async () => {
+    const { client, recommender } = await stand();
+    const states: string[] = [];
+    const causes: string[] = [];
+    recommender.on('offline', ({ state }) => states.push(state));
+    recommender.on('update', ({ cause }) => causes.push(cause));
+    const fetched = held<Fetched>();
+    client.missing = [fetched];
+    await recommender.track({ type: 'click', item: 'x' });
+    client.connection = { ...online, state: 'failing', code: 'unreachable', retryInMs: 500 };
+    fetched.resolve({ update: null, rows: false, errors: [], more: false, failed: true });
+    await settle();
+    expect([states, causes]).toEqual([['failing'], ['event', 'connection']]);
+    expect(recommender.state().connection.state).toBe('failing');
+  });
+
+  it('that a selection waits for are not requested twice', async () => {
+    const { client, recommender } = await stand();
+    const fetched = held<Fetched>();
+    client.missing = [fetched];
+    await recommender.track({ type: 'click', item: 'x' });
+    const selection = recommender.recommend({ k: 9 });
+    await settle();
+    expect(client.calls).not.toContain('further');
+    client.catalogue = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i'];
+    fetched.resolve({ update: update(), rows: false, errors: [], more: false, failed: false });
+    expect((await selection).items).toHaveLength(9);
+    expect(client.calls).not.toContain('further');
   });
 
   it.each([
@@ -589,7 +619,7 @@ describe('missing rows and cells', () => {
     const fetched = held<Fetched>();
     client.missing = [fetched];
     await recommender.track({ type: 'view', item: 'x' });
-    fetched.resolve({ update: update(), rows, errors: [], more: false });
+    fetched.resolve({ update: update(), rows, errors: [], more: false, failed: false });
     await settle();
     expect(client.calls).not.toContain('learn');
     frames.paint();

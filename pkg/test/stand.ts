@@ -110,6 +110,8 @@ export class FakeClient implements Client {
   /** Results of the next calls of {@link fetchMissing}. */
   missing: Held<Fetched>[] = [];
   fetches = 0;
+  /** Items that each of the next calls of {@link fetchFurther} adds to the catalogue. */
+  further: string[][] = [];
   /** The network and server of {@link request}. */
   network: { network: Network; server: string } | null = null;
   /** Pending learning steps. */
@@ -165,8 +167,16 @@ export class FakeClient implements Client {
 
   fetchMissing(): Promise<Fetched> {
     this.fetches += 1;
-    const nothing: Fetched = { update: null, rows: false, errors: [], more: false };
+    const nothing: Fetched = { update: null, rows: false, errors: [], more: false, failed: false };
     return this.missing.shift()?.promise ?? Promise.resolve(nothing);
+  }
+
+  fetchFurther(): Promise<Fetched> {
+    this.calls.push('further');
+    const arrived = this.further.shift();
+    if (arrived !== undefined) this.catalogue = [...this.catalogue, ...arrived];
+    const more = arrived !== undefined;
+    return Promise.resolve({ update: null, rows: false, errors: [], more, failed: false });
   }
 
   explain(item: string): ReturnType<Client['explain']> {

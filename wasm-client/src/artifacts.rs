@@ -13,8 +13,9 @@ use crate::{
     error::{ClientError, Failure},
 };
 
-/// Without search, a device loads the whole item table up to this number of items, and works
-/// without the network. For larger catalogues, rows come with the candidates.
+/// Without search, a device loads the whole item table of a release without cells up to this number
+/// of items, and works without the network. For larger catalogues, and for releases with cells,
+/// rows come with the candidates.
 const WHOLE_TABLE_ITEMS: usize = 20_000;
 
 /// Number of digits of a manifest's hash in its address.
@@ -104,7 +105,7 @@ impl Release {
         match (self.search, self.cells()) {
             (Some(SearchSource::Cells), Some(index)) => Table::Cells(index),
             (Some(_), _) => Table::Whole(()),
-            (None, _) if self.manifest.catalogue.items <= WHOLE_TABLE_ITEMS => Table::Whole(()),
+            (None, None) if self.manifest.catalogue.items <= WHOLE_TABLE_ITEMS => Table::Whole(()),
             (None, _) => Table::None,
         }
     }
@@ -148,7 +149,7 @@ impl Release {
                     let name = manifest.search.as_ref().and_then(|search| search.cells.as_ref());
                     damaged(name.unwrap_or(&manifest.rows), &error)
                 })?;
-                RowStore::with_cells(index, config.search_memory.unwrap_or(DEFAULT_CELL_MEMORY))
+                RowStore::with_cells(index, config.search_memory()?.unwrap_or(DEFAULT_CELL_MEMORY))
             }
             Table::None => RowStore::new(scorer.row_dims()),
         };

@@ -145,12 +145,19 @@ impl Client {
         promise(async move { engine.request(&path, body, why).await })
     }
 
-    /// Fetches the cells that the search wants next, and the rows of clicked items. May be
-    /// pending while other calls run.
+    /// Fetches the cells that the search wants next, and the rows of clicked and available items.
+    /// May be pending while other calls run.
     #[wasm_bindgen(js_name = fetchMissing, unchecked_return_type = "Promise<Fetched>")]
     pub fn fetch_missing(&self) -> Promise {
         let engine = Rc::clone(&self.engine);
         promise(async move { engine.fetch_missing().await })
+    }
+
+    /// Fetches further cells for longer rankings. May be pending while other calls run.
+    #[wasm_bindgen(js_name = fetchFurther, unchecked_return_type = "Promise<Fetched>")]
+    pub fn fetch_further(&self) -> Promise {
+        let engine = Rc::clone(&self.engine);
+        promise(async move { engine.fetch_further().await })
     }
 
     /// A longer ranking, with the best `k` items of the device's own search.

@@ -7,6 +7,9 @@ use crate::error::ClientError;
 
 const DEFAULT_TIMEOUT_MS: u32 = 20_000;
 
+/// Largest memory for cells in bytes: what WebAssembly can address.
+const MAX_SEARCH_MEMORY: f64 = 4_294_967_295.0;
+
 /// Options of `Client.open`.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(optional_fields))]
@@ -32,7 +35,7 @@ pub(crate) struct OpenConfig {
     pub(crate) search: SearchMode,
     /// Memory for cells of the item table, in bytes (8 MB).
     #[serde(default)]
-    pub(crate) search_memory: Option<usize>,
+    search_memory: Option<f64>,
     /// Whether the counts of the release take part in the ranking (yes).
     #[serde(default)]
     counts: Option<bool>,
@@ -77,6 +80,21 @@ impl OpenConfig {
         }
     }
 
+    /// Memory for cells of the item table in bytes, if the page sets it.
+    pub(crate) fn search_memory(&self) -> Result<Option<usize>, ClientError> {
+        match self.search_memory {
+            None => Ok(None),
+            #[allow(clippy::cast_sign_loss, reason = "the range is checked")]
+            Some(bytes) if (1.0..=MAX_SEARCH_MEMORY).contains(&bytes) => Ok(Some(bytes as usize)),
+            Some(bytes) => Err(ClientError::new(
+                ErrorCode::InvalidArgument,
+                format!(
+                    "searchMemory: expected bytes from 1 to {MAX_SEARCH_MEMORY}, found {bytes}"
+                ),
+            )),
+        }
+    }
+
     /// The page's call budget, if it has one.
     pub(crate) fn budget(&self) -> Result<Option<BucketLimits>, ClientError> {
         let Some(Budget { burst, per_minute }) = self.budget else { return Ok(None) };
@@ -110,7 +128,7 @@ mod tests {
     fn the_search_of_the_manifest_is_the_default() {
         assert_eq!(config(r#"{"server":""}"#).search, SearchMode::Auto);
         let cells = config(r#"{"server":"","search":"cells","searchMemory":1000}"#);
-        assert_eq!((cells.search, cells.search_memory), (SearchMode::Cells, Some(1000)));
+        assert_eq!((cells.search, cells.search_memory()), (SearchMode::Cells, Ok(Some(1000))));
     }
 
     fn config(json: &str) -> OpenConfig {
@@ -145,6 +163,12 @@ mod tests {
             let error = config.timeout_ms().unwrap_err();
             assert_eq!(error.code, ErrorCode::InvalidArgument);
             assert!(error.message.contains("timeoutMs"));
+        }
+        for memory in ["0", "1e12"] {
+            let config = config(&format!(r#"{{"server":"","searchMemory":{memory}}}"#));
+            let error = config.search_memory().unwrap_err();
+            assert_eq!(error.code, ErrorCode::InvalidArgument);
+            assert!(error.message.contains("searchMemory"), "{}", error.message);
         }
         let config = config(r#"{"server":"","device":"webgpu"}"#);
         assert!(config.check_device("webgpu").is_ok());

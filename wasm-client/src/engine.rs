@@ -173,7 +173,7 @@ impl<H: Host> Engine<H> {
     }
 
     /// Makes another request to the server: `POST` with a body, `GET` without. Independent of
-    /// the session and of requests for lists.
+    /// the session and of requests for lists, but a failure of the network is one of the connection.
     ///
     /// # Errors
     /// `unreachable` also while offline; else those of `response::expect_ok`.
@@ -188,7 +188,8 @@ impl<H: Host> Engine<H> {
             return Err(ClientError::new(ErrorCode::Unreachable, message));
         }
         let method = if body.is_some() { "POST" } else { "GET" };
-        let response = self.exchange(path, body, why, &self.host.new_abort()).await?;
+        let response = self.exchange(path, body, why, &self.host.new_abort()).await;
+        let response = self.noted(response)?;
         response::expect_ok(&response, &format!("{method} {path}"))?;
         Ok(String::from_utf8_lossy(&response.body).into_owned())
     }
@@ -362,6 +363,17 @@ impl<H: Host> Engine<H> {
             self.link.borrow_mut().bytes_down += response.body.len() as u64;
         }
         Ok(response)
+    }
+
+    /// Notes that the server could not be reached, also by a request that is none for a list.
+    fn noted<T>(&self, answer: Result<T, Failure>) -> Result<T, Failure> {
+        if let Err(failure) = &answer
+            && matches!(failure.error.code, ErrorCode::Unreachable | ErrorCode::Timeout)
+        {
+            let (now_ms, random) = (self.host.now_ms(), self.host.random());
+            self.link.borrow_mut().unreachable(&failure.error, now_ms, random);
+        }
+        answer
     }
 
     async fn update(&self, session: &mut Session) -> Result<Update, ClientError> {

@@ -9,8 +9,9 @@
 //! visitor without WebGPU does not load its 1.7 MB.
 //!
 //! What is absent: the DOM, storage and any decision of its own. The worker that owns a
-//! `Client` makes one call at a time. Only `requestCandidates`, `fetchMissing` and `request` may
-//! be pending beside other calls, because they hold no lock while they wait for the network.
+//! `Client` makes one call at a time. Only `requestCandidates`, `fetchMissing`, `fetchFurther` and
+//! `request` may be pending beside other calls, because they hold no lock while they wait for the
+//! network.
 
 #[cfg(all(feature = "cpu", feature = "webgpu"))]
 compile_error!("enable only one of the features `cpu` and `webgpu`: one module per backend");

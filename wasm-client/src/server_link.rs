@@ -55,11 +55,12 @@ pub(crate) struct Connection {
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ConnectionState {
-    /// The last request succeeded, or none was made yet.
+    /// The last request for a list succeeded or none was made yet, and no other request has failed
+    /// to reach the server since.
     Online,
     /// The page forbids the network.
     Offline,
-    /// The last request failed.
+    /// The last request for a list failed, or another request did not reach the server.
     Failing,
 }
 
@@ -141,6 +142,20 @@ impl<A: Abort> ServerLink<A> {
         self.server_ms = None;
     }
 
+    /// A request other than for a list did not reach the server. Does not count as a failed call;
+    /// later ones do not prolong the back-off.
+    pub(crate) fn unreachable(&mut self, error: &ClientError, now_ms: f64, random: f64) {
+        if !self.offline && self.failure.is_none() {
+            self.backoff.failed(now_ms, random, None);
+            self.failure = Some(error.clone());
+        }
+    }
+
+    /// Whether the last request failed.
+    pub(crate) fn is_failing(&self) -> bool {
+        !self.offline && self.failure.is_some()
+    }
+
     /// Resets the session's counters. Bytes count for the client and go on.
     pub(crate) fn reset_session(&mut self) {
         self.abort();
@@ -212,6 +227,22 @@ mod tests {
         link.set_offline(false);
         assert_eq!(link.report(0.0).state, ConnectionState::Online);
         assert!(link.is_free());
+    }
+
+    #[test]
+    fn a_server_that_other_requests_do_not_reach_is_failing_and_no_call_has_failed() {
+        let mut link = ServerLink::<Flag>::new();
+        link.unreachable(&failure().error, 0.0, 0.0);
+        link.unreachable(&failure().error, 500.0, 0.0);
+        let report = link.report(500.0);
+        assert_eq!((report.state, report.retry_in_ms), (ConnectionState::Failing, Some(500.0)));
+        assert_eq!(link.failed_calls, 0);
+        link.succeeded(7.0, 3.0);
+        assert!(!link.is_failing());
+        link.set_offline(true);
+        link.unreachable(&failure().error, 0.0, 0.0);
+        link.set_offline(false);
+        assert_eq!(link.report(0.0).state, ConnectionState::Online);
     }
 
     #[test]

@@ -91,18 +91,22 @@ pub(crate) struct Deeper {
     pub(crate) exhausted: bool,
 }
 
-/// The result of `fetchMissing`.
-#[derive(Clone, Debug, Serialize)]
+/// The result of `fetchMissing` and `fetchFurther`.
+#[derive(Clone, Debug, Default, Serialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub(crate) struct Fetched {
-    /// The ranking with the new rows; `null` if none arrived.
+    /// The ranking with the new rows; `null` if none arrived, and from `fetchFurther`.
     pub(crate) update: Option<Update>,
     /// Whether rows of clicked items arrived, so that these clicks can be learnt from.
     pub(crate) rows: bool,
     /// Files and rows that cannot be used; they are not requested again.
     pub(crate) errors: Vec<ClientError>,
-    /// Whether there may be cells to fetch now: rows arrived without which none could be chosen.
+    /// Whether there may be more to fetch now: from `fetchMissing`, if rows arrived without which
+    /// no cells could be chosen, or if rows of available items are missing; from `fetchFurther`,
+    /// if cells arrived.
     pub(crate) more: bool,
+    /// Whether the server could not be reached, and could before.
+    pub(crate) failed: bool,
 }
 
 /// The result of `undo`.

@@ -206,8 +206,18 @@ export class Client {
     return this.recommend();
   }
 
-  async fetchMissing(): Promise<{ update: null; rows: false; errors: []; more: false }> {
-    return { update: null, rows: false, errors: [], more: false };
+  async fetchMissing(): Promise<{
+    update: null;
+    rows: false;
+    errors: [];
+    more: false;
+    failed: false;
+  }> {
+    return { update: null, rows: false, errors: [], more: false, failed: false };
+  }
+
+  fetchFurther(): Promise<{ update: null; rows: false; errors: []; more: false; failed: false }> {
+    return this.fetchMissing();
   }
 
   async chooseModel(name?: string): Promise<null> {

@@ -179,6 +179,46 @@ describe('cells', () => {
     assert.deepEqual(await tab.codes(), ['quota']);
   });
 
+  test('available items in other cells get their rows, and the list is full', async () => {
+    const tab = await tabWithCells();
+    const category = fixture.server.items.filter((_, number) => number % 1_333 === 7);
+    await tab.call('setAvailable', category);
+    // Waits for the rows that are missing.
+    const { items } = await tab.call('recommend', { k: 12 });
+    assert.deepEqual(ids(items).sort(), [...category].sort());
+    const asked = fixture.server.posted('/v1/rows').at(-1).items;
+    assert.ok(asked.length > 0 && asked.every((item) => category.includes(item)));
+    const { entries } = await tab.call('ledger');
+    assert.ok(entries.some(({ why }) => why === 'rows of available items'));
+    const before = fixture.server.posted('/v1/rows').length;
+    await tab.call('setAvailable', null);
+    await tab.call('setAvailable', category);
+    assert.equal((await tab.call('recommend', { k: 12 })).items.length, category.length);
+    assert.equal(fixture.server.posted('/v1/rows').length, before);
+  });
+
+  test('a filter that few items pass gets further cells', async () => {
+    const tab = await tabWithCells();
+    const before = fixture.server.cellBytes;
+    const found = await tab.page.evaluate(async () => {
+      const filter = ({ item }) => Number(item.slice(1)) % 276 === 7;
+      const { items } = await window.rec.recommend({ k: 12, filter });
+      return items.map(({ item }) => item);
+    });
+    assert.equal(new Set(found).size, 12);
+    assert.ok(fixture.server.cellBytes > before);
+  });
+
+  test('are not loaded without a search, and neither are titles and table', async () => {
+    const tab = await fixture.visitor.tab();
+    await tab.open({ server: fixture.server.url, search: 'off' });
+    await tab.listed();
+    await tab.click('i60');
+    const { entries } = await tab.call('ledger');
+    const loaded = entries.map(({ url }) => url).filter((url) => url.includes('/artifacts/'));
+    assert.ok(loaded.length > 0 && loaded.every((url) => url.endsWith('body.safetensors')));
+  });
+
   test('are searched without the server once they are here', async () => {
     const tab = await tabWithCells();
     fixture.server.fault = 'down';

@@ -1,19 +1,17 @@
-use std::{num::NonZeroU32, path::PathBuf};
+use std::num::NonZeroU32;
 
 use clap::{Args, Subcommand};
+use tandem_storage::StoredKey;
 
-use super::{
-    KeyKind,
-    generate::NewKey,
-    key_file::{Entries, Entry},
-    key_store::{KeysError, Missing, change},
-};
+use super::{KeyKind, KeysError, generate::NewKey, key_file::Entry, key_place::PlaceArgs};
 use crate::{origin::Origin, secrets::Secret};
 
 /// Maximum number of characters of a key's name.
 const MAX_NAME: usize = 100;
 
-/// Makes, lists and revokes keys. A running server reads the file again on SIGHUP.
+/// Makes, lists and revokes keys, in a file that one server reads (`--file`) or in the database of
+/// several servers (`--storage`). A running server reads the file again on SIGHUP; changes in the
+/// database reach all its servers within a second.
 #[derive(Debug, Args)]
 pub struct KeysCommand {
     #[command(subcommand)]
@@ -22,12 +20,11 @@ pub struct KeysCommand {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Make a key, store its hash in the file and print the key, which is not shown again. A name
-    /// can have two keys, so that a new one can replace the old one without a gap.
+    /// Make a key, store its hash and print the key, which is not shown again. A name can have two
+    /// keys, so that a new one can replace the old one without a gap.
     New {
-        /// File of keys; created if it does not exist, in a folder that does.
-        #[arg(long, value_name = "FILE")]
-        file: PathBuf,
+        #[command(flatten)]
+        place: PlaceArgs,
         /// Name of the key's user, for example a shop.
         #[arg(long, value_parser = key_name)]
         name: String,
@@ -41,17 +38,15 @@ enum Action {
         #[arg(long, value_name = "N")]
         requests_per_minute: Option<NonZeroU32>,
     },
-    /// List the keys of a file.
+    /// List the keys.
     List {
-        /// File of keys.
-        #[arg(long, value_name = "FILE")]
-        file: PathBuf,
+        #[command(flatten)]
+        place: PlaceArgs,
     },
-    /// Remove a key from the file.
+    /// Remove a key.
     Revoke {
-        /// File of keys.
-        #[arg(long, value_name = "FILE")]
-        file: PathBuf,
+        #[command(flatten)]
+        place: PlaceArgs,
         /// The key's id, as `list` prints it.
         id: String,
     },
@@ -93,31 +88,25 @@ impl KeysCommand {
     /// See [`KeysError`].
     pub fn run(self) -> Result<String, KeysError> {
         match self.action {
-            Action::New { file, name, kind, origin, requests_per_minute } => {
+            Action::New { place, name, kind, origin, requests_per_minute } => {
+                let place = place.place()?;
                 let NewKey { id, text, sha256 } = NewKey::generate(kind)?;
                 let origins = origin.iter().map(ToString::to_string).collect();
                 let created = Some(jiff::Timestamp::now().strftime("%Y-%m-%d").to_string());
-                let entry = Entry {
+                place.add(Entry {
                     id,
-                    name: name.clone(),
+                    name,
                     kind,
                     sha256,
                     origins,
                     requests_per_minute,
                     created,
-                };
-                change(&file, Missing::Create, |entries| {
-                    entries.add(entry).map_err(|ids| KeysError::TooMany { name, ids })
                 })?;
                 Ok(text)
             }
-            Action::List { file } => {
-                let lines = Entries::read(&file)?.keys.into_iter().map(|entry| {
-                    let Entry { id, name, kind, origins, requests_per_minute, .. } = entry;
-                    let kind = match kind {
-                        KeyKind::Public => "public",
-                        KeyKind::Admin => "admin",
-                    };
+            Action::List { place } => {
+                let lines = place.place()?.list()?.into_iter().map(|key| {
+                    let StoredKey { id, name, kind, origins, requests_per_minute, .. } = key;
                     let rate = requests_per_minute.map(|rate| format!("  {rate}/min"));
                     format!(
                         "{id}  {kind}  {name}  {}{}",
@@ -129,16 +118,10 @@ impl KeysCommand {
                 });
                 Ok(lines.collect::<Vec<_>>().join("\n"))
             }
-            Action::Revoke { file, id } => {
-                change(&file, Missing::Refuse, |entries| {
-                    let before = entries.keys.len();
-                    entries.keys.retain(|entry| entry.id != id);
-                    if entries.keys.len() == before {
-                        return Err(KeysError::NotFound { id: id.clone() });
-                    }
-                    Ok(())
-                })?;
-                Ok(format!("revoked {id}; a running server follows after SIGHUP"))
+            Action::Revoke { place, id } => {
+                let place = place.place()?;
+                place.revoke(&id)?;
+                Ok(format!("revoked {id}; {}", place.followed()))
             }
         }
     }
@@ -151,7 +134,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::access::KeyFile;
+    use crate::access::KeySet;
 
     #[derive(Parser)]
     struct Line {
@@ -161,7 +144,10 @@ mod tests {
 
     fn keys(file: &Path, line: &[&str]) -> Result<String, KeysError> {
         let file = file.to_str().unwrap();
-        let line = [&["keys"], line, &["--file", file]].concat();
+        run(&[&["keys"], line, &["--file", file]].concat())
+    }
+
+    fn run(line: &[&str]) -> Result<String, KeysError> {
         Line::try_parse_from(line).unwrap().keys.run()
     }
 
@@ -174,7 +160,7 @@ mod tests {
         assert!(key.starts_with("tandem_public_"), "{key}");
         let text = fs::read_to_string(&file).unwrap();
         assert!(!text.contains(&key) && text.contains("sha256"), "{text}");
-        let stored = KeyFile::read(&file).unwrap();
+        let stored = KeySet::read(&file).unwrap();
         let found = stored.find(&key).unwrap();
         assert_eq!((found.kind, found.origins.len()), (KeyKind::Public, 1));
         assert!(stored.find(&key[1..]).is_none());
@@ -210,7 +196,7 @@ mod tests {
         let Err(KeysError::TooMany { ids, .. }) = keys(&file, &new) else { panic!("a third key") };
         assert!(keys(&file, &["list"]).unwrap().starts_with(&ids[0]));
         keys(&file, &["revoke", &ids[0]]).unwrap();
-        let stored = KeyFile::read(&file).unwrap();
+        let stored = KeySet::read(&file).unwrap();
         assert!(stored.find(&old).is_none() && stored.find(&next).is_some());
         let refused = keys(&file, &["revoke", &ids[0]]);
         assert!(matches!(refused, Err(KeysError::NotFound { .. })));
@@ -237,9 +223,46 @@ mod tests {
             keys(&file, &["revoke", &old]).unwrap();
             making.into_iter().map(|made| made.join().unwrap()).collect()
         });
-        let stored = KeyFile::read(&file).unwrap();
+        let stored = KeySet::read(&file).unwrap();
         assert!(made.iter().all(|key| stored.find(key).is_some()));
         assert_eq!(stored.keys().count(), AT_ONCE);
+    }
+
+    #[test]
+    fn a_database_has_the_rules_and_the_lines_of_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("shop.db");
+        let location = path.to_str().unwrap();
+        let stored = |line: &[&str]| run(&[&["keys"], line, &["--storage", location]].concat());
+        let missing = stored(&["list"]).unwrap_err();
+        assert!(matches!(missing, KeysError::NoDatabase { .. }) && !path.exists(), "{missing}");
+        let file = folder.path().join("keys.toml");
+        let origin = ["--origin", "https://shop.example", "--origin", "capacitor://localhost"];
+        let rate = ["--requests-per-minute", "60"];
+        for new in [
+            [&["new", "--name", "shop"], &origin[..], &rate].concat(),
+            ["new", "--name", "a name", "--kind", "admin"].to_vec(),
+            ["new", "--name", "shop"].to_vec(),
+        ] {
+            let (kept, filed) = (stored(&new).unwrap(), keys(&file, &new).unwrap());
+            // `tandem_KIND_` and 8 digits.
+            let kind = |key: &str| key[..key.len() - 44 - 8].to_owned();
+            assert_eq!((kind(&kept), kept.len()), (kind(&filed), filed.len()));
+        }
+        let without_ids = |list: String| -> Vec<String> {
+            list.lines().map(|line| line.split_once("  ").unwrap().1.to_owned()).collect()
+        };
+        let list = stored(&["list"]).unwrap();
+        assert_eq!(without_ids(list.clone()), without_ids(keys(&file, &["list"]).unwrap()));
+        let Err(KeysError::TooMany { ids, .. }) = stored(&["new", "--name", "shop"]) else {
+            panic!("a third key")
+        };
+        assert!(list.starts_with(&ids[0]));
+        let revoked = stored(&["revoke", &ids[0]]).unwrap();
+        assert!(revoked.contains(&ids[0]) && revoked.contains("within a second"), "{revoked}");
+        let refused = stored(&["revoke", &ids[0]]);
+        assert!(matches!(refused, Err(KeysError::NotFound { .. })));
+        assert_eq!(stored(&["list"]).unwrap().lines().count(), 2);
     }
 
     #[cfg(unix)]
@@ -254,7 +277,7 @@ mod tests {
         fs::set_permissions(&target, fs::Permissions::from_mode(0o640)).unwrap();
         let key = keys(&link, &["new", "--name", "shop"]).unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
-        assert!(KeyFile::read(&target).unwrap().find(&key).is_some());
+        assert!(KeySet::read(&target).unwrap().find(&key).is_some());
         assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o640);
     }
 
@@ -275,7 +298,7 @@ mod tests {
             ["", "[[key]]\nid = 7", "[[key]]\nid=\"a\"\nname=\"n\"\nkind=\"public\"\nsha256=\"x\""]
         {
             fs::write(&file, text).unwrap();
-            let error = KeyFile::read(&file).unwrap_err().to_string();
+            let error = KeySet::read(&file).unwrap_err().to_string();
             assert!(error.contains("keys.toml is not a key file"), "{text}: {error}");
         }
     }

@@ -24,11 +24,8 @@ impl NewKey {
         getrandom::fill(&mut bytes)?;
         let (id, secret) = bytes.split_at(ID);
         let id = hex(id);
-        let prefix = match kind {
-            KeyKind::Public => "tandem_public",
-            KeyKind::Admin => "tandem_admin",
-        };
-        let text = format!("{prefix}_{id}_{}", BASE64_URL_SAFE_NO_PAD.encode(secret));
+        let kind = kind.name();
+        let text = format!("tandem_{kind}_{id}_{}", BASE64_URL_SAFE_NO_PAD.encode(secret));
         let sha256 = sha256_hex(&text);
         Ok(Self { id, text, sha256 })
     }

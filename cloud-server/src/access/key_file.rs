@@ -1,32 +1,34 @@
 use std::{
-    collections::HashMap,
     fs, io,
     num::NonZeroU32,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
-use tandem_dataset::files::sha256_hex;
+use tandem_storage::{MAX_LIVE_KEYS, StoredKey};
 
-use super::rates::KeyRate;
-use crate::{
-    artifacts::is_sha256,
-    files::check_regular,
-    origin::{Origin, OriginError},
-};
-
-/// Live keys of one name: the old one and its successor.
-const MAX_LIVE: usize = 2;
+use crate::{files::check_regular, origin::OriginError};
 
 /// What a key allows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum KeyKind {
     /// Candidates, rows, artefacts and events; may be part of a web page.
     Public,
     /// Everything; for the operator's own programs.
     Admin,
+}
+
+impl KeyKind {
+    /// Its name on the command line, in files and in databases.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Admin => "admin",
+        }
+    }
 }
 
 /// A key as it is stored: its hash, not its text.
@@ -57,26 +59,15 @@ pub(super) struct Entries {
     pub(super) keys: Vec<Entry>,
 }
 
-/// A key of the server.
-#[derive(Debug)]
-pub struct Key {
-    /// Its id, which is no secret.
-    pub id: String,
-    /// Name of its user.
-    pub name: String,
-    /// What it allows.
-    pub kind: KeyKind,
-    /// Pages that may use it; empty: all.
-    pub origins: Vec<Origin>,
-    /// The day on which it was made (`2026-11-27`, UTC), if that is known.
-    pub created: Option<String>,
-    pub(super) rate: Option<KeyRate>,
-}
-
-/// The keys of a file. Only their hashes are known.
-#[derive(Debug, Default)]
-pub struct KeyFile {
-    by_sha256: HashMap<String, Arc<Key>>,
+/// Why an entry is no key.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum EntryError {
+    #[error("expected `sha256` of 64 hexadecimal digits")]
+    Sha256,
+    #[error(transparent)]
+    Origin(#[from] OriginError),
+    #[error("expected the kind `public` or `admin`, found `{found}`; use a newer program")]
+    Kind { found: String },
 }
 
 /// Why a key file cannot be used.
@@ -100,52 +91,6 @@ pub enum KeyFileError {
     },
 }
 
-impl KeyFile {
-    /// Reads a file that `cloud-server keys new` wrote.
-    ///
-    /// # Errors
-    /// If it cannot be read or has another shape.
-    pub fn read(path: &Path) -> Result<Self, KeyFileError> {
-        Self::of(&Entries::read(path)?, path)
-    }
-
-    fn of(entries: &Entries, path: &Path) -> Result<Self, KeyFileError> {
-        let invalid = |reason: String| KeyFileError::Invalid { path: path.to_owned(), reason };
-        let mut by_sha256 = HashMap::new();
-        for entry in &entries.keys {
-            if !is_sha256(&entry.sha256) {
-                let reason = "expected `sha256` of 64 hexadecimal digits";
-                return Err(invalid(format!("key {}: {reason}", entry.id)));
-            }
-            let origins: Result<_, OriginError> =
-                entry.origins.iter().map(|origin| origin.parse()).collect();
-            let origins = origins.map_err(|error| invalid(format!("key {}: {error}", entry.id)))?;
-            let rate = entry.requests_per_minute.map(KeyRate::new);
-            let Entry { id, name, kind, created, .. } = entry.clone();
-            let key = Arc::new(Key { id, name, kind, origins, created, rate });
-            if by_sha256.insert(entry.sha256.clone(), key).is_some() {
-                return Err(invalid(format!("key {} occurs twice", entry.id)));
-            }
-        }
-        if by_sha256.is_empty() {
-            return Err(invalid(
-                "it has no keys; make one with `cloud-server keys new`".to_owned(),
-            ));
-        }
-        Ok(Self { by_sha256 })
-    }
-
-    /// The key of this text. The time of the look-up depends on its hash only, which says nothing
-    /// about other keys.
-    pub(super) fn find(&self, text: &str) -> Option<&Arc<Key>> {
-        self.by_sha256.get(&sha256_hex(text))
-    }
-
-    pub(super) fn keys(&self) -> impl Iterator<Item = &Key> {
-        self.by_sha256.values().map(AsRef::as_ref)
-    }
-}
-
 impl Entries {
     pub(super) fn read(path: &Path) -> Result<Self, KeyFileError> {
         let text = check_regular(path)
@@ -157,14 +102,33 @@ impl Entries {
         })
     }
 
-    /// Adds a key, unless its name has two already.
+    /// Adds a key, unless its name has two of its kind already: then their ids.
     pub(super) fn add(&mut self, entry: Entry) -> Result<(), Vec<String>> {
         let same = |other: &&Entry| other.name == entry.name && other.kind == entry.kind;
         let live: Vec<_> = self.keys.iter().filter(same).map(|entry| entry.id.clone()).collect();
-        if live.len() >= MAX_LIVE {
+        if live.len() >= MAX_LIVE_KEYS {
             return Err(live);
         }
         self.keys.push(entry);
         Ok(())
+    }
+}
+
+impl From<Entry> for StoredKey {
+    fn from(entry: Entry) -> Self {
+        let Entry { id, name, kind, sha256, origins, requests_per_minute, created } = entry;
+        let kind = kind.name().to_owned();
+        Self { id, name, kind, sha256, origins, requests_per_minute, created }
+    }
+}
+
+impl TryFrom<&StoredKey> for Entry {
+    type Error = EntryError;
+
+    fn try_from(key: &StoredKey) -> Result<Self, EntryError> {
+        let StoredKey { id, name, kind, sha256, origins, requests_per_minute, created } =
+            key.clone();
+        let kind = KeyKind::from_str(&kind, false).map_err(|_| EntryError::Kind { found: kind })?;
+        Ok(Self { id, name, kind, sha256, origins, requests_per_minute, created })
     }
 }

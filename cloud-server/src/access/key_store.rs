@@ -7,6 +7,7 @@ use std::{
 };
 
 use tandem_dataset::files::FileDraft;
+use tandem_storage::{LocationError, StorageError};
 
 use super::{KeyFileError, key_file::Entries};
 
@@ -43,6 +44,23 @@ pub enum KeysError {
         /// The id.
         id: String,
     },
+    /// The command does not say where the keys are.
+    #[error(
+        "expected --file or --storage, found neither; give the file of the keys, or the database of the servers (also in the variable TANDEM_STORAGE)"
+    )]
+    NoPlace,
+    /// The variable `TANDEM_STORAGE` names no database. The message does not repeat it.
+    #[error("cannot use the variable TANDEM_STORAGE: {0}")]
+    Variable(LocationError),
+    /// There is no database to read.
+    #[error("there is no file {}; give the database of the servers with --storage", path.display())]
+    NoDatabase {
+        /// The file of SQLite.
+        path: PathBuf,
+    },
+    /// The database failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
     /// The operating system gave no random bytes.
     #[error("cannot make a key: {0}")]
     Random(#[from] getrandom::Error),

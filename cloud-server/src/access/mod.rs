@@ -7,6 +7,9 @@
 mod commands;
 mod generate;
 mod key_file;
+mod key_follower;
+mod key_place;
+mod key_set;
 mod key_store;
 mod local;
 mod rates;
@@ -17,9 +20,12 @@ use actix_web::http::{
     Version,
     header::{self, HeaderMap},
 };
+use tandem_storage::StoredKey;
 
 pub use commands::KeysCommand;
-pub use key_file::{Key, KeyFile, KeyFileError, KeyKind};
+pub use key_file::{KeyFileError, KeyKind};
+pub(crate) use key_follower::KeyFollower;
+pub use key_set::{Key, KeySet};
 pub use key_store::KeysError;
 pub use rates::Rates;
 
@@ -69,10 +75,10 @@ impl Caller {
 #[derive(Debug, Default)]
 pub struct AccessControl {
     /// `None`: the server has no keys.
-    keys: Option<KeyFile>,
+    keys: Option<Arc<KeySet>>,
     origins: Vec<Origin>,
     proxies: TrustedProxies,
-    rates: ClientRates,
+    rates: Arc<ClientRates>,
 }
 
 impl AccessControl {
@@ -80,17 +86,37 @@ impl AccessControl {
     /// what a public key may.
     #[must_use]
     pub fn new(
-        keys: Option<KeyFile>,
+        keys: Option<KeySet>,
         origins: Vec<Origin>,
         proxies: TrustedProxies,
         rates: &Rates,
     ) -> Self {
-        Self { keys, origins, proxies, rates: ClientRates::new(rates) }
+        let rates = Arc::new(ClientRates::new(rates));
+        Self { keys: keys.map(Arc::new), origins, proxies, rates }
+    }
+
+    /// These rules with the keys of others.
+    #[must_use]
+    pub(crate) fn with_keys_of(self, other: &Self) -> Self {
+        Self { keys: other.keys.clone(), ..self }
+    }
+
+    /// The same rules with the keys that a database has now. All rates go on, except those of keys
+    /// whose rate was changed. Without any key, nobody is admitted.
+    #[must_use]
+    pub(crate) fn with_stored_keys(&self, stored: &[StoredKey]) -> Self {
+        let keys = KeySet::stored(stored, self.keys.as_deref());
+        Self {
+            keys: Some(Arc::new(keys)),
+            origins: self.origins.clone(),
+            proxies: self.proxies.clone(),
+            rates: Arc::clone(&self.rates),
+        }
     }
 
     /// Whether pages of this origin may call the server, with some key.
     pub(crate) fn allows_origin(&self, origin: &str) -> bool {
-        let keys = self.keys.iter().flat_map(KeyFile::keys);
+        let keys = self.keys.iter().flat_map(|keys| keys.keys());
         let mut origins = self.origins.iter().chain(keys.flat_map(|key| &key.origins));
         origins.any(|allowed| allowed.allows(origin))
     }

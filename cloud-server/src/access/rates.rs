@@ -138,6 +138,10 @@ impl KeyRate {
         Self { per_minute, limiter }
     }
 
+    pub(super) fn per_minute(&self) -> NonZeroU32 {
+        self.per_minute
+    }
+
     /// What a request with the key of this id costs, for servers that count together.
     pub(super) fn quota(&self, id: &str) -> Quota {
         let (per_minute, units) = (self.per_minute, NonZeroU32::MIN);

@@ -12,7 +12,11 @@ export function keysPage({ keys }) {
     keys === null ? noKeys() : card('Keys of this server', keyTable(keys)),
     card(
       'Make and revoke keys',
-      h('p', {}, 'On the machine of the server; then send SIGHUP to the server:'),
+      h(
+        'p',
+        {},
+        'On the machine of the server; then send SIGHUP to the server. If it runs with --stored-keys, give --storage URL in place of --file; all servers follow within a second, without SIGHUP.',
+      ),
       command(
         'cloud-server keys new --file keys.toml --name shop --origin https://shop.example\ncloud-server keys revoke --file keys.toml ID',
       ),

@@ -46,7 +46,11 @@ export function login(message, enter) {
       h('summary', {}, 'How to make a key'),
       h('p', {}, 'On the machine of the server:'),
       command('cloud-server keys new --file keys.toml --name operator --kind admin'),
-      h('p', {}, 'Then send SIGHUP to the server, which reads the file again.'),
+      h(
+        'p',
+        {},
+        'Then send SIGHUP to the server, which reads the file again. If it runs with --stored-keys, give --storage URL in place of --file; no SIGHUP is needed.',
+      ),
     ),
   );
 }

@@ -36,7 +36,7 @@ pub(crate) const CLIENT_SCRIPT: &str = "dist/tandem.global.js";
 /// The commands, which are not part of [`Args`].
 const COMMANDS: &str = "\
 Commands, each with its own --help:
-  keys      Make, list and revoke keys
+  keys      Make, list and revoke keys, in a file or a database
   releases  List, upload, activate, roll back and delete the releases of a running server
   consume   Store the events of an event stream in a database
   export    Write the events of the storage to a file for `tandem import`
@@ -113,7 +113,8 @@ pub struct Args {
     #[arg(long, value_name = "MIB", default_value_t = (MAX_FILE_BYTES as usize) / MIB, value_parser = number(1, 1 << 20), help_heading = "Input and output")]
     pub events_max_size: usize,
 
-    /// Address to listen on. An address of other machines needs --keys or --insecure.
+    /// Address to listen on. An address of other machines needs --keys, --stored-keys or
+    /// --insecure.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", help_heading = "Network")]
     pub host: String,
     /// Port to listen on; 0 selects a free port.
@@ -133,6 +134,11 @@ pub struct Args {
     /// [default: no keys].
     #[arg(long, value_name = "FILE", help_heading = "Access")]
     pub keys: Option<PathBuf>,
+    /// Use the keys of the database of --storage, made by `cloud-server keys new --storage`, instead
+    /// of a file; new and revoked keys count on all its servers within a second. Clients without a
+    /// key are refused.
+    #[arg(long, help_heading = "Access")]
+    pub stored_keys: bool,
     /// Listen on an address of other machines without keys: anyone may call what a public key
     /// may.
     #[arg(long, help_heading = "Access")]

@@ -44,5 +44,7 @@ mod tests {
         assert!(before.changed_options(&default).is_empty(), "the same value from another source");
         let after = load("--queue 5 --rate-requests 6 --keys b.toml --threads 1");
         assert_eq!(before.changed_options(&after), ["threads", "queue"]);
+        let stored = load("--queue 4 --rate-requests 5 --storage shop.db --stored-keys");
+        assert_eq!(before.changed_options(&stored), ["storage", "stored-keys"]);
     }
 }

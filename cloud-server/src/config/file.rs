@@ -397,6 +397,8 @@ mod tests {
             (release, ["--shared-lists 5", "--redis"]),
             (release, ["--redis redis://h --shared-lists-items 5", "--shared-lists"]),
             (release, ["--store-events", "--storage"]),
+            (release, ["--stored-keys", "--storage"]),
+            (release, ["--storage s --keys k --stored-keys", "leave one of them out"]),
             (release, ["--keep-events-days 5", "--store-events"]),
             (release, ["--event-stream nats://n --storage s", "--store-events"]),
             (release, ["--release-cache c", "URL of an object store"]),

@@ -130,6 +130,9 @@ impl Args {
         if self.store_events && self.events.is_some() {
             return Err(OptionsError::Both { one: "--events", other: "--store-events" });
         }
+        if self.keys.is_some() && self.stored_keys {
+            return Err(OptionsError::Both { one: "--keys", other: "--stored-keys" });
+        }
         if self.embedder.is_some() && !self.generator.is_empty() {
             return Err(OptionsError::Both { one: "--embedder", other: "--generator" });
         }
@@ -173,6 +176,7 @@ impl Args {
                 self.shared_lists.is_some(),
             ),
             ("--store-events", self.store_events, "--storage", self.storage.is_some()),
+            ("--stored-keys", self.stored_keys, "--storage", self.storage.is_some()),
             ("--event-stream", self.event_stream.is_some(), "--store-events", self.store_events),
             ("--embedder", self.embedder.is_some(), "--storage", self.storage.is_some()),
             (

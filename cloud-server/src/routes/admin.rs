@@ -11,7 +11,7 @@ use tandem_storage::{EventCounts, Sizes};
 
 use super::get;
 use crate::{
-    access::{Key, KeyKind},
+    access::Key,
     authorize::Access,
     clock::now,
     error::ApiError,
@@ -232,10 +232,7 @@ pub(crate) async fn keys(state: web::Data<AppState>) -> HttpResponse {
     let listed = |key: &Key| ListedKey {
         id: key.id.clone(),
         name: key.name.clone(),
-        kind: match key.kind {
-            KeyKind::Public => "public",
-            KeyKind::Admin => "admin",
-        },
+        kind: key.kind.name(),
         created: key.created.clone(),
         origins: key.origins.iter().map(ToString::to_string).collect(),
     };

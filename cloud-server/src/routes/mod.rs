@@ -7,6 +7,7 @@ mod admin_page;
 mod api_docs;
 mod artifacts;
 mod candidates;
+mod compress_large;
 mod entity_tag;
 mod events;
 mod health;
@@ -45,6 +46,7 @@ use crate::{
     state::AppState,
 };
 use artifacts::RELEASE_HEADER;
+use compress_large::compress_large;
 
 /// Seconds for which a browser may cache the response to a CORS preflight request.
 const PREFLIGHT_S: usize = 3600;
@@ -88,8 +90,15 @@ pub fn create_app(
         .service(get("/readyz", Access::Open, health::readyz))
         .service(get("/metrics", Access::Admin, metrics::metrics))
         .service(get("/openapi.json", Access::Open, openapi::openapi))
-        // Rows do not shrink enough for the time that it takes.
-        .service(post("/v1/rows", REQUEST, rows::rows))
+        .service(
+            web::resource("/v1/rows")
+                .route(web::post().to(rows::rows))
+                .default_service(not_allowed("POST"))
+                .wrap(from_fn(compress_large))
+                .wrap(from_fn(|request: ServiceRequest, next: Next<_>| {
+                    authorize(REQUEST, request, next)
+                })),
+        )
         .service(
             web::scope("/v1")
                 .wrap(Compress::default())

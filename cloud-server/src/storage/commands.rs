@@ -16,8 +16,8 @@ pub enum StorageCommand {
     /// Write the events of visitors to a file for `tandem import`, `tandem quickstart` or
     /// `tandem retrain`.
     Export(ExportArgs),
-    /// Write all items, ids of deleted items, events, forgotten visitors, activations and
-    /// disagreements to one file.
+    /// Write all items, ids of deleted items, events, forgotten visitors, activations,
+    /// disagreements and hashes of keys to one file.
     Backup(BackupArgs),
     /// Read a file of `backup` into an empty database, which may be of the other kind.
     Restore(RestoreArgs),

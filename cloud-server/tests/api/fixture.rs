@@ -12,7 +12,7 @@ use std::{
 
 use actix_web::web;
 use cloud_server::{
-    AccessControl, AppState, ArtifactStore, DatasetInfo, EventLog, GeneratorFactory, KeyFile,
+    AccessControl, AppState, ArtifactStore, DatasetInfo, EventLog, GeneratorFactory, KeySet,
     Limits, ListSharing, Models, Readiness, Recommender, RedisUrl, ServedModel, Traces,
     TrustedProxies, Worker,
 };
@@ -324,7 +324,7 @@ impl Fixture {
         let store = ArtifactStore::open(&artifacts, Arc::clone(&catalogue)).unwrap();
         let models = Models::new(models).unwrap();
         let access = AccessControl::new(
-            options.keys.map(|path| KeyFile::read(&path).unwrap()),
+            options.keys.map(|path| KeySet::read(&path).unwrap()),
             options.allowed_origins,
             TrustedProxies::new(options.proxies),
             &options.limits.rates,

@@ -34,6 +34,7 @@ mod release_routes;
 mod release_store;
 mod releases;
 mod request_log;
+mod rows;
 #[path = "../../../crates/release-store/tests/store/s3_server.rs"]
 mod s3_server;
 mod site;
@@ -42,4 +43,5 @@ mod start;
 mod storage;
 mod storage_faults;
 mod storage_outage;
+mod stored_keys;
 mod traces;

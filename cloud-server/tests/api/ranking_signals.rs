@@ -22,7 +22,7 @@ use tandem_generator::{
 use crate::{
     fixture::{candidate_ids, catalogue, wait_until},
     process::Process,
-    start::Folder,
+    start::{Folder, assert_mentions, sentence},
 };
 
 /// A language model with random weights and signals in which counts are all that matters.
@@ -166,14 +166,29 @@ fn signals_of_another_model_or_catalogue_are_refused() {
     let shape = DecoderConfig { kv_heads: 2, ..DecoderConfig::usual(32, 1, 2, 16) };
     random_item_tokens(&catalogue(), shape, true, 6).write(&gguf, Encoding::F32).unwrap();
     let files = (gguf, signals);
-    let output = command(&folder, &files).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success(), "{said}");
+    // Before the server listens, and so by `--check` as well.
+    let mut start = command(&folder, &files);
+    let said = sentence(start.arg("--port-file").arg(folder.path("port")));
     assert!(said.contains("the signals were fitted for the language model"), "{said}");
+    assert!(!folder.path("port").exists());
+    assert_eq!(sentence(command(&folder, &files).arg("--check")), said);
 
     fs::write(files.1.join("counts.safetensors"), b"x").unwrap();
     let output = command(&folder, &files).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("cannot use the ranking signals") && said.contains("counts"), "{said}");
+}
+
+#[test]
+fn a_missing_file_of_a_signal_is_refused() {
+    let folder = Folder::new();
+    let files = with_signals(&folder);
+    let checked = command(&folder, &files).arg("--check").output().unwrap();
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    let counts = files.1.join("counts.safetensors");
+    fs::remove_file(&counts).unwrap();
+    let said = sentence(command(&folder, &files).arg("--check"));
+    assert_mentions(&said, &[&counts.display().to_string(), "counts", "tandem fit-signals"]);
+    assert_eq!(sentence(&mut command(&folder, &files)), said);
 }

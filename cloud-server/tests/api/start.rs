@@ -61,7 +61,7 @@ impl Folder {
 }
 
 /// Runs a server that cannot start. Returns the reason that it prints.
-fn sentence(command: &mut Command) -> String {
+pub(crate) fn sentence(command: &mut Command) -> String {
     let output = command.output().unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{text}");
@@ -75,7 +75,7 @@ fn sentence(command: &mut Command) -> String {
     sentence
 }
 
-fn assert_mentions(sentence: &str, parts: &[&str]) {
+pub(crate) fn assert_mentions(sentence: &str, parts: &[&str]) {
     for part in parts {
         assert!(sentence.contains(part), "`{part}` is not in: {sentence}");
     }

@@ -135,6 +135,14 @@ pub enum DatasetError {
         /// What was found, and what to do.
         found: String,
     },
+    /// A template of texts that names no field of items, or others.
+    #[error("expected a template with the fields {known}, found {found}")]
+    Template {
+        /// All fields.
+        known: String,
+        /// The unknown fields, or that there is no field.
+        found: String,
+    },
     /// The log can be imported, but not by a program that sorts outside of memory.
     #[error(
         "{} {what}; import it in memory, without --memory and --cluster",

@@ -47,7 +47,7 @@ mod split;
 pub use catalogue::Catalogue;
 pub use dataset::{Dataset, Sequence};
 pub use error::DatasetError;
-pub use folder::FORMAT_VERSION;
+pub use folder::{DatasetFolder, FORMAT_VERSION};
 pub use import::external;
 pub use import::{
     BadRow, ColumnNames, FileSummary, ForgottenUsers, ImportOptions, Imported, LeftOutRows,

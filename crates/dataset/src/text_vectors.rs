@@ -1,23 +1,23 @@
 //! Text embeddings of the items of a catalogue, and the file that stores them.
 
-use std::{collections::HashMap, fs, path::Path};
+mod template;
+
+use std::{collections::HashMap, fmt, fs, path::Path};
 
 use half::f16;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
+pub use self::template::{DEFAULT_TEMPLATE, check_template, item_text};
 use crate::{
-    Catalogue, DatasetError, Item,
+    Catalogue, DatasetError,
     files::{Sha256Hex, write_atomically},
 };
 
 /// Value of `format` in the metadata of the file.
 const FORMAT: &str = "tandem.text-vectors.1";
 
-/// The template of [`TextVectors`] if none is given.
-pub const DEFAULT_TEMPLATE: &str = "{title} {brand} ({categories}) {description}";
-
-/// Characters of a text that are kept; embedding models read no more.
-const MAX_TEXT: usize = 4_000;
+/// Of so many texts one may have changed since they were embedded.
+const TEXTS_PER_CHANGE: usize = 100;
 
 /// One embedding of each item's text, of length 1, in catalogue order. Items without any text
 /// have a vector of zeros.
@@ -52,6 +52,25 @@ pub struct TextSource {
     pub template: String,
 }
 
+/// How many texts of a catalogue are not those that were embedded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChangedTexts {
+    /// Texts that differ, or have no vector yet.
+    pub changed: usize,
+    /// Items with a text, now or when they were embedded.
+    pub texts: usize,
+}
+
+impl fmt::Display for ChangedTexts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { changed, texts } = self;
+        write!(
+            f,
+            "{changed} of {texts} texts have changed since or are not embedded yet; run `tandem embed` again"
+        )
+    }
+}
+
 /// How the vectors of a file are made of texts, for texts that the file does not have.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TextSpace {
@@ -82,42 +101,6 @@ impl TextSpace {
         };
         Some(unit(&reduced)?.map(f16::to_f32).collect())
     }
-}
-
-/// The text of an item: the template with `{title}`, `{year}`, `{categories}`, `{brand}` and
-/// `{description}` replaced. Empty if the item has none of the fields that the template names.
-#[must_use]
-pub fn item_text(item: &Item, template: &str) -> String {
-    let year = item.year.map(|year| year.to_string()).unwrap_or_default();
-    let categories = item.genres.join(", ");
-    let fields = [
-        ("{title}", item.title.as_str()),
-        ("{year}", &year),
-        ("{categories}", &categories),
-        ("{brand}", &item.brand),
-        ("{description}", &item.description),
-    ];
-    if fields.iter().all(|(name, value)| value.is_empty() || !template.contains(name)) {
-        return String::new();
-    }
-    // One pass, so that a title that looks like a field is not replaced.
-    let mut text = String::new();
-    let mut rest = template;
-    while let Some(at) = rest.find('{') {
-        text.push_str(&rest[..at]);
-        rest = &rest[at..];
-        if let Some((name, value)) = fields.iter().find(|(name, _)| rest.starts_with(name)) {
-            text.push_str(value);
-            rest = &rest[name.len()..];
-        } else {
-            text.push('{');
-            rest = &rest[1..];
-        }
-    }
-    text.push_str(rest);
-    let text = text.replace("()", " ");
-    let words: Vec<&str> = text.split_whitespace().collect();
-    words.join(" ").chars().take(MAX_TEXT).collect()
 }
 
 /// SHA-256 of a text in hexadecimal.
@@ -248,6 +231,33 @@ impl TextVectors {
                 self.len()
             ),
         ))
+    }
+
+    /// Compares the texts of a catalogue, whose vectors these are, with those that were embedded.
+    ///
+    /// # Errors
+    /// [`DatasetError::Vectors`] if more than 1 % of the texts are others.
+    pub fn check_texts(
+        &self,
+        catalogue: &Catalogue,
+        path: &Path,
+    ) -> Result<ChangedTexts, DatasetError> {
+        let (none, mut of_none) = (text_hash(""), 0);
+        let hashes = catalogue.items().iter().map(|item| {
+            let text = item_text(item, &self.source.template);
+            if text.is_empty() { none.clone() } else { text_hash(&text) }
+        });
+        let changed = hashes.zip(&self.texts).filter(|(now, embedded)| {
+            of_none += usize::from(*now == none && **embedded == none);
+            now != *embedded
+        });
+        let changed = changed.count();
+        let found = ChangedTexts { changed, texts: catalogue.len() - of_none };
+        if changed * TEXTS_PER_CHANGE <= found.texts {
+            return Ok(found);
+        }
+        let expected = "vectors of the texts of this catalogue".to_owned();
+        Err(vectors_error(Some(path), expected, format!("those of other texts: {found}")))
     }
 
     /// Writes the file atomically.
@@ -389,111 +399,4 @@ fn vectors_error(path: Option<&Path>, expected: String, found: String) -> Datase
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn item(id: &str, title: &str, genres: &[&str]) -> Item {
-        Item {
-            title: title.to_owned(),
-            genres: genres.iter().map(|&genre| genre.to_owned()).collect(),
-            ..Item::untitled(id.into())
-        }
-    }
-
-    fn vectors() -> (Catalogue, TextVectors) {
-        let items = vec![item("a", "Tea {brand}", &["Food"]), item("b", "", &[])];
-        let catalogue = Catalogue::new(items).unwrap();
-        let texts: Vec<String> =
-            catalogue.items().iter().map(|item| item_text(item, DEFAULT_TEMPLATE)).collect();
-        let source = TextSource {
-            model: "m".to_owned(),
-            model_sha256: "0".repeat(64),
-            pooling: "mean".to_owned(),
-            template: DEFAULT_TEMPLATE.to_owned(),
-        };
-        let vectors =
-            TextVectors::new(source, &catalogue, &texts, 2, &[3.0, 4.0, 0.0, 0.0]).unwrap();
-        (catalogue, vectors)
-    }
-
-    #[test]
-    fn texts_have_the_fields_that_are_known() {
-        let tea = item("a", "Tea {brand}", &["Food", "Drinks"]);
-        assert_eq!(item_text(&tea, DEFAULT_TEMPLATE), "Tea {brand} (Food, Drinks)");
-        assert_eq!(item_text(&item("a", "Tea", &[]), DEFAULT_TEMPLATE), "Tea");
-        assert_eq!(item_text(&item("a", "", &[]), DEFAULT_TEMPLATE), "");
-        assert_eq!(item_text(&tea, "{categories}{"), "Food, Drinks{");
-        let full = Item { year: Some(1999), brand: "B".into(), description: "D".into(), ..tea };
-        assert_eq!(
-            item_text(&full, "{title}|{year}|{brand}|{description}"),
-            "Tea {brand}|1999|B|D"
-        );
-    }
-
-    #[test]
-    fn a_file_gives_back_vectors_of_length_one() {
-        let (catalogue, vectors) = vectors();
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("v.safetensors");
-        vectors.write(&path).unwrap();
-        let found = TextVectors::read(&path).unwrap();
-        assert_eq!(found, vectors);
-        let values = found.values();
-        assert!((values[0] - 0.6).abs() < 1e-3 && (values[1] - 0.8).abs() < 1e-3);
-        assert_eq!(values[2..], [0.0, 0.0]);
-        assert_eq!(found.by_text()[text_hash("Tea {brand} (Food)").as_str()], values[..2]);
-        found.check(&catalogue, &path).unwrap();
-        let other = Catalogue::new(vec![item("c", "", &[])]).unwrap();
-        let error = found.check(&other, &path).unwrap_err().to_string();
-        assert!(
-            error.contains("this catalogue (1 items)") && error.contains("tandem embed"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn a_reduced_file_says_how_further_vectors_are_reduced() {
-        let (_, vectors) = vectors();
-        let space = vectors.space();
-        assert_eq!((space.model_dims(), space.of_model(&[0.0, 0.0])), (2, None));
-        // The first number minus the second.
-        let reduced = vectors.reduced(1, &[1.0, -1.0]).unwrap();
-        assert_eq!(reduced.values(), [-1.0, 0.0]);
-        assert_eq!((reduced.dims(), reduced.space().model_dims()), (1, 2));
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("v.safetensors");
-        reduced.write(&path).unwrap();
-        let found = TextVectors::read(&path).unwrap();
-        assert_eq!(found, reduced);
-        assert_eq!(found.space().of_model(&[9.0, 2.0]), Some(vec![1.0]));
-        assert_eq!(found.space().of_model(&[1.0]), None);
-        assert!(reduced.reduced(1, &[1.0]).is_err() && vectors.reduced(1, &[1.0]).is_err());
-    }
-
-    #[test]
-    fn damaged_files_and_vectors_are_refused() {
-        let (catalogue, vectors) = vectors();
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("v.safetensors");
-        vectors.write(&path).unwrap();
-        let good = fs::read(&path).unwrap();
-        fs::write(&path, &good[..good.len() - 1]).unwrap();
-        assert!(
-            TextVectors::read(&path).unwrap_err().to_string().contains("run tandem embed again")
-        );
-        // The vectors are the last tensor but one in the file; F16 comes before U8.
-        let mut nan = good.clone();
-        let start = 8 + usize::try_from(u64::from_le_bytes(good[..8].try_into().unwrap())).unwrap();
-        nan[start..start + 2].copy_from_slice(&f16::NAN.to_le_bytes());
-        fs::write(&path, &nan).unwrap();
-        assert!(TextVectors::read(&path).unwrap_err().to_string().contains("finite vectors"));
-        assert!(TextVectors::read(&folder.path().join("none")).unwrap_err().blames_input());
-
-        let of = |values: &[f32]| {
-            let texts = vec![String::new(); 2];
-            TextVectors::new(vectors.source.clone(), &catalogue, &texts, 2, values)
-        };
-        assert!(of(&[f32::NAN, 0.0, 0.0, 0.0]).unwrap_err().to_string().contains("item a"));
-        assert!(of(&[0.0; 3]).is_err());
-    }
-}
+mod tests;

@@ -100,6 +100,38 @@ impl CellStore {
         Ok(nearest)
     }
 
+    /// The nearest cells to `query` that are not here, with at most `bytes` or one cell. All
+    /// cells that are nearer stay within the memory bound together with them, and those that are
+    /// here count as used.
+    pub(crate) fn further(
+        &mut self,
+        query: &[f32],
+        bytes: usize,
+        is_usable: impl Fn(CellId) -> bool,
+    ) -> Result<Vec<CellId>, ModelError> {
+        let mut memory = self.max_bytes / MEMORY_PER_FILE;
+        let (mut bytes, mut further) = (bytes, Vec::new());
+        self.clock += 1;
+        let nearest = self.index.nearest(query, self.index.len())?;
+        for id in nearest.into_iter().filter(|id| is_usable(*id)) {
+            let size = self.index.file_bytes(id);
+            if size > memory {
+                break;
+            }
+            memory -= size;
+            if let Some(held) = self.held.get_mut(&id) {
+                held.used = self.clock;
+                continue;
+            }
+            if size > bytes && !further.is_empty() {
+                break;
+            }
+            bytes = bytes.saturating_sub(size);
+            further.push(id);
+        }
+        Ok(further)
+    }
+
     /// Checks and keeps a cell. Drops the least recently used ones beyond the memory bound, but
     /// never this one.
     pub(crate) fn accept(&mut self, id: CellId, file: &[u8]) -> Result<(), ModelError> {

@@ -60,9 +60,9 @@ pub use cell_store::DEFAULT_CELL_MEMORY;
 pub use error::SessionError;
 pub use rows::{RowStore, decode_row, encode_row};
 pub use session::{
-    Calibration, Connection, Contribution, Explanation, FIRST_BYTES, FIRST_CELLS, MAX_EXPLAINED,
-    MAX_SENT_EXCLUSIONS, MAX_SENT_HISTORY, MORE_BYTES, MORE_CELLS, Ranked, RankedItem,
-    RequestTicket, RestoreOutcome, STATE_VERSION, SearchMode, SearchSource, Session, Settings,
-    Similar, UNDO_LIMIT,
+    Calibration, Connection, Contribution, Explanation, FIRST_BYTES, FIRST_CELLS, FURTHER_BYTES,
+    MAX_EXPLAINED, MAX_SENT_EXCLUSIONS, MAX_SENT_HISTORY, MORE_BYTES, MORE_CELLS, Ranked,
+    RankedItem, RequestTicket, RestoreOutcome, STATE_VERSION, SearchMode, SearchSource, Session,
+    Settings, Similar, UNDO_LIMIT,
 };
 pub use visitor::{MAX_DISLIKES, MAX_HISTORY};

@@ -13,6 +13,9 @@ use crate::{SessionError, cell_store::CellStore};
 /// does not grow with the catalogue.
 const SAMPLE: usize = 1024;
 
+/// Maximum number of rows that are kept only because the site allows their items.
+const MAX_ALLOWED_ROWS: usize = 5_000;
+
 /// The item rows that a device holds: those it was sent, and the whole table or some cells of
 /// it.
 ///
@@ -25,6 +28,8 @@ pub struct RowStore {
     cells: Option<CellStore>,
     /// Rows that the server sent or that were copied out of cells, by item.
     kept_rows: BTreeMap<ItemId, QuantisedRow>,
+    /// Those of the kept rows that were requested only because the site allows their items.
+    allowed_rows: HashSet<ItemId>,
     /// Rows of items that were chosen near the newest ones of the history.
     counted_rows: HashMap<ItemId, QuantisedRow>,
     /// Items for which the server has no row.
@@ -49,6 +54,7 @@ impl RowStore {
             whole: None,
             cells: None,
             kept_rows: BTreeMap::new(),
+            allowed_rows: HashSet::new(),
             counted_rows: HashMap::new(),
             unknown: HashSet::new(),
         }
@@ -102,8 +108,37 @@ impl RowStore {
 
     /// Keeps rows that came from the server, or none of them if one cannot be read.
     pub(crate) fn add_all(&mut self, rows: &[ItemRow]) -> Result<(), SessionError> {
+        for (item, row) in self.decode(rows)? {
+            self.allowed_rows.remove(&item);
+            self.kept_rows.insert(item, row);
+        }
+        Ok(())
+    }
+
+    /// Keeps rows that were requested only because the site allows their items, or none of them
+    /// if one cannot be read. Beyond [`MAX_ALLOWED_ROWS`] it drops those of items that
+    /// `is_allowed` no longer allows.
+    pub(crate) fn add_allowed(
+        &mut self,
+        rows: &[ItemRow],
+        is_allowed: impl Fn(&ItemId) -> bool,
+    ) -> Result<(), SessionError> {
         let decoded = self.decode(rows)?;
-        self.kept_rows.extend(decoded);
+        if self.allowed_rows.len() + decoded.len() > MAX_ALLOWED_ROWS {
+            let kept_rows = &mut self.kept_rows;
+            self.allowed_rows.retain(|item| {
+                let stays = is_allowed(item);
+                if !stays {
+                    kept_rows.remove(item);
+                }
+                stays
+            });
+        }
+        for (item, row) in decoded {
+            if self.kept_rows.insert(item.clone(), row).is_none() {
+                self.allowed_rows.insert(item);
+            }
+        }
         Ok(())
     }
 
@@ -148,7 +183,8 @@ impl RowStore {
     /// over the whole table if it is here, else the first by id of the kept rows.
     pub(crate) fn sample(&self) -> Vec<ItemId> {
         let Some((_, items)) = self.whole_table() else {
-            return self.kept_rows.keys().take(SAMPLE).cloned().collect();
+            let sampled = self.kept_rows.keys().filter(|item| !self.allowed_rows.contains(*item));
+            return sampled.take(SAMPLE).cloned().collect();
         };
         let slices = items.len().min(SAMPLE);
         // The first item of each of `SAMPLE` equal slices.
@@ -192,6 +228,7 @@ impl RowStore {
     /// Copies the item's row out of its cell or the rows of counted items, so that it stays when
     /// these are dropped.
     pub(crate) fn keep(&mut self, item: &ItemId) {
+        self.allowed_rows.remove(item);
         if self.kept_rows.contains_key(item) {
             return;
         }

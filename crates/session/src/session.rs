@@ -34,7 +34,9 @@ pub use explain::{Contribution, Explanation, MAX_EXPLAINED};
 pub use ranking::{Ranked, RankedItem};
 pub use requests::{MAX_SENT_EXCLUSIONS, MAX_SENT_HISTORY, RequestTicket};
 pub use saved::{RestoreOutcome, STATE_VERSION};
-pub use search::{FIRST_BYTES, FIRST_CELLS, MORE_BYTES, MORE_CELLS, SearchMode, SearchSource};
+pub use search::{
+    FIRST_BYTES, FIRST_CELLS, FURTHER_BYTES, MORE_BYTES, MORE_CELLS, SearchMode, SearchSource,
+};
 pub use similar::Similar;
 pub use undo::UNDO_LIMIT;
 
@@ -77,6 +79,8 @@ pub struct Session {
     pub(crate) availability: Availability,
     /// The first items of the ranking that the visitor sees.
     pub(crate) shown: Vec<ItemId>,
+    /// Number of items of that ranking.
+    pub(crate) shown_items: usize,
     /// State of the visitor at the newest request.
     pub(crate) requested_state: RequestedState,
     pub(crate) encoding_cache: EncodingCache,
@@ -116,6 +120,7 @@ impl Session {
             calibrations: Calibrations::default(),
             availability: Availability::default(),
             shown: Vec::new(),
+            shown_items: 0,
             requested_state: RequestedState::default(),
             encoding_cache: EncodingCache::default(),
             generation: 0,
@@ -152,6 +157,7 @@ impl Session {
         self.undo.clear();
         self.encoding_cache = EncodingCache::default();
         self.shown.clear();
+        self.shown_items = 0;
         self.requested_state = RequestedState::default();
         self.forget_sent_counts();
         self.generation += 1;

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::{
     Storage, StorageError,
-    database::{with_reader, with_writer},
+    database::{with_announcing_writer, with_reader},
     events::signed,
 };
 
@@ -30,7 +30,7 @@ impl Storage {
     pub async fn record_activation(&self, activation: &Activation) -> Result<(), StorageError> {
         let Activation { at, release, previous, caller } = activation.clone();
         self.short(move |database| async move {
-            with_writer!(&database, connection => {
+            with_announcing_writer!(&database, connection => {
                 sqlx::query(
                     "INSERT INTO activations (at, release, previous, caller) \
                      VALUES ($1, $2, $3, $4)",
@@ -39,7 +39,7 @@ impl Storage {
                 .bind(&release)
                 .bind(&previous)
                 .bind(&caller)
-                .execute(connection)
+                .execute(&mut *connection)
                 .await?;
             });
             Ok(())

@@ -19,6 +19,7 @@ use sqlx::{
 
 use crate::{
     Location, StorageError,
+    announcements::listen,
     error::{is_about_tables, is_damage},
     migrations::{KNOWN_POSTGRES, KNOWN_SQLITE, migrate_postgres, migrate_sqlite},
     postgres::{PostgresServer, connect, is_outage, reason_of},
@@ -99,10 +100,28 @@ macro_rules! with_writer {
     };
 }
 
-/// As `with_writer`, and waits longer for a lock that another process holds.
+/// As `with_writer`, and announces the change to other servers.
+macro_rules! with_announcing_writer {
+    ($database:expr, $connection:ident => $body:expr) => {
+        $crate::database::with_announcing_writer!(
+            $database, std::time::Duration::ZERO, $connection => $body
+        )
+    };
+    ($database:expr, $patience:expr, $connection:ident => $body:expr) => {
+        $crate::database::with_writer!($database, $patience, $connection => {
+            let result = $body;
+            $crate::announcements::Announce::announce($connection).await?;
+            result
+        })
+    };
+}
+
+/// As `with_announcing_writer`, and waits longer for a lock that another process holds.
 macro_rules! with_item_writer {
     ($database:expr, $connection:ident => $body:expr) => {
-        $crate::database::with_writer!($database, $crate::database::TURN, $connection => $body)
+        $crate::database::with_announcing_writer!(
+            $database, $crate::database::TURN, $connection => $body
+        )
     };
 }
 
@@ -127,7 +146,9 @@ macro_rules! with_snapshot {
     };
 }
 
-pub(crate) use {with_item_writer, with_reader, with_snapshot, with_writer};
+pub(crate) use {
+    with_announcing_writer, with_item_writer, with_reader, with_snapshot, with_writer,
+};
 
 impl Database {
     /// Opens the database, creates a file of SQLite, and brings the tables to the newest version.
@@ -332,8 +353,9 @@ async fn open_postgres(url: &str) -> Result<Database, OpenError> {
         PgConnectOptions::from_str(url)?.application_name("tandem").disable_statement_logging();
     let mut connection = connect(&options).await.map_err(OpenError::Connect)?;
     migrate_postgres(&mut connection).await?;
-    let server = PostgresServer::new(connection, options).await?;
-    Ok(Database::Postgres(Arc::new(server)))
+    let server = Arc::new(PostgresServer::new(connection, options).await?);
+    listen(&server);
+    Ok(Database::Postgres(server))
 }
 
 /// Begins a transaction that writes to a file of SQLite. After `LOCK_PATIENCE`, for which SQLite

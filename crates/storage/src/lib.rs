@@ -1,4 +1,4 @@
-//! Items, events and activations of a server, in SQLite or PostgreSQL.
+//! Items, events, activations and keys of a server, in SQLite or PostgreSQL.
 //!
 //! [`Storage`] is opened from a location: a path or `sqlite:PATH` for a file of SQLite, or
 //! `postgres://…`. Both have the same tables and the same behaviour; the tests run on both.
@@ -11,6 +11,8 @@
 //! | `retention` | removal of old events by days and bytes, and compaction |
 //! | `backup` | a portable copy of all tables, and its restoration |
 //! | `activations` | which release was put in use, when and by whom |
+//! | `announcements` | changes of other servers of a PostgreSQL, as soon as they happen |
+//! | `keys` | the hashes of the keys of all servers, and whether they have changed |
 //! | `database` | connections and transactions of both databases |
 //! | `migrations` | versions of the tables |
 //! | `postgres` | connections to PostgreSQL, and whether it answers |
@@ -29,9 +31,11 @@
 //! acknowledged, as long as the disk does what it says.
 //!
 //! # What is not here
-//! Keys stay in their file. Artefacts and models are files, too; only their names are here.
+//! What a key allows is the server's matter, which also may have its keys in a file instead. Artefacts
+//! and models are files; only their names are here.
 
 mod activations;
+mod announcements;
 mod backup;
 mod clock;
 mod database;
@@ -39,6 +43,7 @@ mod error;
 mod event_queue;
 mod events;
 mod items;
+mod keys;
 mod location;
 mod migrations;
 mod postgres;
@@ -49,6 +54,7 @@ mod storage;
 mod users;
 
 pub use activations::Activation;
+pub use announcements::Announcements;
 pub use backup::{BackupError, BackupSummary, check_backup};
 pub use error::StorageError;
 pub use event_queue::AppendedEvents;
@@ -60,6 +66,7 @@ pub use items::{
     AttributeValue, Availability, ChangedItem, Changes, ChangesRead, ItemError, ItemQuery, NewItem,
     SearchWords, StoredItem, Upserted, serialize_optional_number,
 };
+pub use keys::{AddKeyError, MAX_LIVE_KEYS, StoredKey, StoredKeys};
 pub use location::{Location, LocationError};
 pub use priority::lower_priority;
 pub use retention::{Removed, Retention};

@@ -12,9 +12,9 @@ use sqlx::{
 use crate::StorageError;
 
 /// Newest version of the tables of SQLite that this program knows.
-pub(crate) const KNOWN_SQLITE: i64 = 3;
+pub(crate) const KNOWN_SQLITE: i64 = 4;
 /// The same of PostgreSQL.
-pub(crate) const KNOWN_POSTGRES: i64 = 4;
+pub(crate) const KNOWN_POSTGRES: i64 = 5;
 
 /// The migrations of one database, oldest first.
 fn migrations(texts: &[(&'static str, &'static str)]) -> Migrator {
@@ -30,6 +30,7 @@ const FIRST: &str = "items, events, activations";
 const AVAILABILITY: &str = "availability apart from items";
 const AVAILABILITY_LOG: &str = "log of availability";
 const OF_RELEASE: &str = "items of a release";
+const KEYS: &str = "keys";
 
 /// Two processes that start at once wait for each other: the transaction holds the write lock.
 pub(crate) async fn migrate_sqlite(connection: &mut SqliteConnection) -> Result<(), StorageError> {
@@ -37,6 +38,7 @@ pub(crate) async fn migrate_sqlite(connection: &mut SqliteConnection) -> Result<
         (FIRST, include_str!("../migrations/sqlite/1.sql")),
         (AVAILABILITY, include_str!("../migrations/sqlite/2.sql")),
         (OF_RELEASE, include_str!("../migrations/sqlite/3.sql")),
+        (KEYS, include_str!("../migrations/sqlite/4.sql")),
     ]);
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let done = migrator.run(&mut *transaction).await;
@@ -52,6 +54,7 @@ pub(crate) async fn migrate_postgres(connection: &mut PgConnection) -> Result<()
         (AVAILABILITY, include_str!("../migrations/postgres/2.sql")),
         (AVAILABILITY_LOG, include_str!("../migrations/postgres/3.sql")),
         (OF_RELEASE, include_str!("../migrations/postgres/4.sql")),
+        (KEYS, include_str!("../migrations/postgres/5.sql")),
     ]);
     let done = migrator.run(connection).await;
     done.map_err(|error| migration_error(error, &migrator))

@@ -54,6 +54,8 @@ pub(crate) struct PostgresServer {
     options: PgConnectOptions,
     identity: i64,
     condition: watch::Sender<Condition>,
+    /// Changes of this and other servers.
+    pub(crate) announced: watch::Sender<()>,
     /// Whether a task asks if the server answers.
     is_asking: Arc<AtomicBool>,
 }
@@ -114,7 +116,8 @@ impl PostgresServer {
             })
             .connect_lazy_with(pooled);
         let condition = watch::Sender::new(Condition::Answers);
-        Ok(Self { pool, options, identity, condition, is_asking: Arc::default() })
+        let announced = watch::Sender::new(());
+        Ok(Self { pool, options, identity, condition, announced, is_asking: Arc::default() })
     }
 
     /// Fails if the server is known not to answer.
@@ -216,9 +219,19 @@ impl PostgresServer {
         }
     }
 
+    /// How to connect.
+    pub(crate) fn options(&self) -> &PgConnectOptions {
+        &self.options
+    }
+
     /// Closes all connections.
     pub(crate) async fn close(&self) {
         self.pool.close().await;
+    }
+
+    /// Waits until they are closed.
+    pub(crate) async fn closed(&self) {
+        self.pool.close_event().await;
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::{
 
 use crate::{
     Location, StorageError,
+    announcements::Announcements,
     database::{Database, TURN, constant, with_reader},
     event_queue::EventQueue,
     priority::lower_priority,
@@ -151,6 +152,15 @@ impl Storage {
     /// [`StorageError::Lost`] if the file or the tables are gone.
     pub fn check(&self) -> Result<(), StorageError> {
         self.0.database.check()
+    }
+
+    /// Listens to what this and other servers of the database announce from now on.
+    #[must_use]
+    pub fn announcements(&self) -> Announcements {
+        Announcements::of(match &self.0.database {
+            Database::Sqlite { .. } => None,
+            Database::Postgres(server) => Some(server),
+        })
     }
 
     /// Closes all connections. Functions that are called afterwards fail with

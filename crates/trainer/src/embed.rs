@@ -11,7 +11,9 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use tandem_dataset::{
     Catalogue, Dataset,
-    text_vectors::{DEFAULT_TEMPLATE, TextSource, TextVectors, item_text, text_hash},
+    text_vectors::{
+        DEFAULT_TEMPLATE, TextSource, TextVectors, check_template, item_text, text_hash,
+    },
 };
 use tandem_generator::llama::{self, TextEmbedder};
 
@@ -72,6 +74,7 @@ impl From<Pooling> for llama::Pooling {
 }
 
 pub(crate) fn run(args: &Embed) -> Result<()> {
+    check_template(&args.template)?;
     let catalogue = Dataset::load(&args.data)?.catalogue;
     let threads = args.threads.unwrap_or_else(all_cores);
     let embedder = TextEmbedder::load(&args.gguf, args.pooling.map(Into::into), threads)?;

@@ -12,6 +12,7 @@ use tandem_training::initial::Ridge;
 use crate::{
     failure::BadInput,
     gguf_encoding::GgufEncoding,
+    text_vectors::read_text_vectors,
     values::{ADVANCED, FILES},
 };
 
@@ -43,8 +44,7 @@ pub(crate) struct Extend {
 pub(crate) fn run(args: &Extend) -> Result<()> {
     let dataset = Dataset::load(&args.data)?;
     let model = ItemTokenModel::read(&args.gguf)?;
-    let vectors = TextVectors::read(&args.text)?;
-    vectors.check(&dataset.catalogue, &args.text)?;
+    let vectors = read_text_vectors(&args.text, &dataset.catalogue)?;
     let known = model.item_ids.len();
     let (extended, added) = extend(&model, &dataset.catalogue, &Texts::of(&vectors))?;
     extended.write(&args.out, args.encoding.into())?;

@@ -14,7 +14,7 @@ use tandem_dataset::{
 };
 use tandem_evaluation::{
     History, Part, StandardProtocol,
-    fitting::{FittedSignals, SignalSample, fit_signals},
+    fitting::{FittedSignals, MAX_WEIGHT, SignalSample, fit_signals},
 };
 use tandem_generator::{
     LoadOptions, Model,
@@ -34,6 +34,8 @@ use crate::{
     failure::BadInput,
     language_model::left_out,
     small_model::{bar, read_checkpoint},
+    terminal::note,
+    text_vectors::read_text_vectors,
     train::counts::CountArgs,
     values::{self, ADVANCED, BASIC, FILES},
 };
@@ -51,11 +53,12 @@ pub(crate) struct FitSignals {
     /// Dataset folder of `tandem import`.
     #[arg(long, value_name = "FOLDER", help_heading = FILES)]
     data: PathBuf,
-    /// Language model (.gguf), not trained on the validation targets: of item tokens, or a text
-    /// model, beside which the signals and popularity rank the titles.
+    /// Item-token model, or text model (the signals then choose which titles it is asked about).
+    /// Must not be trained on the validation targets.
     #[arg(long, value_name = "GGUF", help_heading = FILES)]
     gguf: PathBuf,
-    /// Text vectors of `tandem embed` [default: no text].
+    /// Text vectors of `tandem embed` [default: no text]. Refused if more than 1 % of the
+    /// catalogue's texts have changed since.
     #[arg(long, value_name = "FILE", help_heading = FILES)]
     text: Option<PathBuf>,
     /// Small model of `tandem train srm` (SASRec or GRU4Rec), not trained on the validation targets
@@ -89,18 +92,29 @@ pub(crate) fn run(args: &FitSignals) -> Result<()> {
         EngineKind::ItemTokens => "language model",
         EngineKind::Titles => "popularity",
     };
+    let given = [
+        Some(("counts", weights.counts)),
+        args.text.as_ref().map(|_| ("text", weights.text)),
+        args.srm.as_ref().map(|_| ("small model", weights.small_model)),
+    ];
+    let given = given.into_iter().flatten();
+    let others: Vec<String> =
+        given.clone().map(|(name, weight)| format!("{name} {weight}")).collect();
     println!(
-        "{}: {first} {}, counts {}, text {}, small model {}, temperature {:.3}; validation NDCG@10 {:.4} ({first} alone {:.4}), {:.3} nats",
+        "{}: {first} {}, {}, temperature {:.3}; NDCG@10 {:.4} ({first} alone {:.4}) and {:.3} nats on the validation targets that the weights were fitted on",
         args.out.display(),
         weights.language_model,
-        weights.counts,
-        weights.text,
-        weights.small_model,
+        others.join(", "),
         weights.temperature,
         fitted.ndcg,
         fitted.first_ndcg,
         fitted.loss
     );
+    for (name, weight) in given.filter(|(_, weight)| *weight >= MAX_WEIGHT) {
+        note(format_args!(
+            "the weight of {name} is {weight}, the largest that is tried; a larger one may rank better"
+        ));
+    }
     Ok(())
 }
 
@@ -118,14 +132,13 @@ pub(crate) fn fit(
         return Err(BadInput(text).into());
     }
     let small_model = args.srm.as_deref().map(|path| small_model(path, dataset)).transpose()?;
-    let text = args.text.as_deref().map(|path| {
-        let vectors = TextVectors::read(path)?;
-        vectors.check(&dataset.catalogue, path)?;
+    let text = args.text.as_deref().map(|path| -> Result<TextVectors> {
+        let vectors = read_text_vectors(path, &dataset.catalogue)?;
         let dims = if args.text_dims == 0 { vectors.dims() } else { args.text_dims };
         if dims >= vectors.dims() {
             return Ok(vectors);
         }
-        vectors.reduced(dims, &principal_axes(&vectors.values(), vectors.dims(), dims))
+        Ok(vectors.reduced(dims, &principal_axes(&vectors.values(), vectors.dims(), dims))?)
     });
     let text = text.transpose()?;
     let catalogue = Arc::new(dataset.catalogue.clone());

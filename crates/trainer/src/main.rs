@@ -45,6 +45,7 @@ mod search;
 mod server;
 mod small_model;
 mod terminal;
+mod text_vectors;
 mod train;
 mod values;
 
@@ -86,7 +87,7 @@ enum Command {
     /// Compute text embeddings of the items of a catalogue.
     #[cfg(feature = "llama")]
     Embed(embed::Embed),
-    /// Fit the weights of counts and text beside a language model of item tokens.
+    /// Fit the weights of counts, texts and a small model beside an item-token model or a text model.
     #[cfg(feature = "llama")]
     FitSignals(fit_signals::FitSignals),
     /// Add new items to a trained language model by their texts.

@@ -56,7 +56,7 @@ impl From<Search> for SearchScope {
 }
 
 /// How the item table is divided into cells.
-#[derive(Args, Clone, Copy, Debug)]
+#[derive(Args, Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CellOptions {
     /// Maximum size of a cell in bytes, at least 1024.
     #[arg(long, value_name = "BYTES", default_value_t = CELL_BYTES, value_parser = values::cell_bytes)]

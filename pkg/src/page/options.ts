@@ -9,6 +9,9 @@ import type { TrustedAddress } from './worker-script.js';
 /** Time limit of a request in milliseconds, if the options have none. */
 export const DEFAULT_TIMEOUT_MS = 20_000;
 
+/** Largest memory for cells in bytes: what WebAssembly can address. */
+const MAX_SEARCH_MEMORY = 2 ** 32 - 1;
+
 /** Options of {@link createRecommender}; only `server` is required. */
 export interface RecommenderOptions {
   /** Address of the cloud server, absolute or relative to the page. */
@@ -65,10 +68,11 @@ export interface RecommenderOptions {
   /**
    * How the device searches the catalogue beside the candidate list. `auto`, the default: as the
    * manifest says; `whole`: the whole item table; `cells`: the cells near the visitor's state;
-   * `off`: only the list is ranked.
+   * `off`: only the list is ranked. With `off`, a release with cells loads neither item table,
+   * titles nor counts: rows come with the lists.
    */
   search?: SearchMode;
-  /** Memory for cells of the item table, in bytes (8 MB). */
+  /** Memory for cells of the item table, in bytes (8 MB), from 1 to 4,294,967,295. */
   searchMemory?: number;
   /**
    * Whether co-occurrence counts take part in the ranking, if the release has any (`true`). In
@@ -177,8 +181,12 @@ export function openSettings(options: RecommenderOptions, base: string): OpenSet
   if (search !== 'auto' && search !== 'whole' && search !== 'cells' && search !== 'off') {
     throw argument('search', "'auto', 'whole', 'cells' or 'off'", search);
   }
-  if (searchMemory !== undefined && !(Number.isInteger(searchMemory) && searchMemory > 0)) {
-    throw argument('searchMemory', 'a number of bytes from 1', searchMemory);
+  if (
+    searchMemory !== undefined &&
+    !(Number.isInteger(searchMemory) && searchMemory >= 1 && searchMemory <= MAX_SEARCH_MEMORY)
+  ) {
+    const expected = `an integer number of bytes from 1 to ${MAX_SEARCH_MEMORY}`;
+    throw argument('searchMemory', expected, searchMemory);
   }
   if (options.shadow === true && options.events === true) {
     throw new UsageError(

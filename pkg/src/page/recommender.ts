@@ -32,6 +32,7 @@ import { Placements } from './placements.js';
 import {
   type CheckedOptions,
   checkOptions,
+  MAX_WAIT_MS,
   type RecommendOptions,
   selectEnough,
 } from './selection.js';
@@ -174,7 +175,8 @@ export class Recommender {
    * the first list these are the device's own, such as popular items; the list then arrives with
    * an `update`. Without any, it requests a list and waits for it ({@link RecommendOptions.wait}).
    * `items` is empty only if no list arrives in that time, or if none can be requested now, as
-   * after a failure or without a network; `connection` has the cause.
+   * after a failure or without a network; `connection` has the cause. With fewer than `k` items in
+   * a catalogue in cells, it waits in the same way for further cells.
    */
   async recommend(options: RecommendOptions = {}): Promise<Recommendations> {
     const checked = checkOptions(options);
@@ -192,7 +194,10 @@ export class Recommender {
 
   /**
    * Sets the items that can be recommended, for example those in stock; `null`: all. Applies to
-   * the list, to the device's own search and to similar items. Stays on the device.
+   * the list, to the device's own search and to similar items. Stays on the device, except in a
+   * catalogue in cells: if the ranking has fewer items than the search adds (100 by default), the
+   * device asks the server for the rows of available items that it lacks, 200 at a time and of each
+   * once; the list with them arrives with an `update` of cause `search`.
    */
   async setAvailable(items: Iterable<ItemId | number> | null): Promise<Update> {
     const available = items === null ? null : itemIds('items', items);
@@ -369,12 +374,14 @@ export class Recommender {
   async #recommend(options: CheckedOptions): Promise<Recommendations> {
     const { timeoutMs } = this.#supervisor.settings;
     const waitMs = options.wait ?? timeoutMs ?? DEFAULT_TIMEOUT_MS;
+    const end = performance.now() + waitMs;
     const update = await this.#call({ type: 'recommend', waitMs });
     const connectionChanged = this.#note(update);
     this.#events.emit('decision', update.decision);
     if (connectionChanged) this.#events.emit('offline', update.connection);
     const items = await selectEnough(update, options, {
       deeper: (k) => this.#call({ type: 'deeper', k }),
+      further: () => before(end, () => this.#call({ type: 'further' })),
       neighbours: (item, k) => this.#call({ type: 'similar', item, k }),
     });
     return { ...update, items, recommendation: randomId() };
@@ -485,6 +492,21 @@ export class Recommender {
     const before = this.#latest?.connection.state ?? update.connection.state;
     this.#latest = update;
     return before !== update.connection.state;
+  }
+}
+
+/** The result of `call`; `false` if it takes until `end`, a time of `performance.now()`. */
+async function before(end: number, call: () => Promise<boolean>): Promise<boolean> {
+  const ms = end - performance.now();
+  if (ms <= 0) return false;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<boolean>((done) => {
+    timer = setTimeout(() => done(false), Math.min(ms, MAX_WAIT_MS));
+  });
+  try {
+    return await Promise.race([call(), late]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

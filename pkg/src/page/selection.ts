@@ -8,7 +8,9 @@ import { applyRules, type CheckedRule, checkRules, type Rule } from './rules.js'
 export interface RecommendOptions {
   /**
    * Maximum number of items; all if absent. If the other options leave fewer items, the device
-   * searches further until there are `k`, or no more.
+   * searches further until there are `k`, or no more. In a catalogue in cells it then fetches
+   * further cells, the nearest first, at most about 512 KB for a call and never more than
+   * `searchMemory` has room for.
    */
   k?: number;
   /** Items to leave out; a number is taken as its decimal text. */
@@ -29,8 +31,9 @@ export interface RecommendOptions {
    */
   placement?: string;
   /**
-   * How long to wait for a list if there is nothing to recommend, in milliseconds; 0: not at
-   * all. Default: until the request for the list has ended, at most `timeoutMs`.
+   * How long to wait for a list if there is nothing to recommend, and for further cells if there
+   * are fewer than `k` items, in milliseconds; 0: not at all. Default: until the requests have
+   * ended, at most `timeoutMs`.
    */
   wait?: number;
 }
@@ -49,8 +52,11 @@ const KNOWN = Object.keys({
 /** Items of the first longer ranking, and the factor to the next. */
 const DEEPER = { first: 400, factor: 4 };
 
+/** How often further cells are fetched for one selection, at most. */
+const MAX_FURTHER = 8;
+
 /** Longest delay of a timer; a longer one would fire at once. */
-const MAX_WAIT_MS = 2 ** 31 - 1;
+export const MAX_WAIT_MS = 2 ** 31 - 1;
 
 /** Valid options that can be applied several times. */
 export interface CheckedOptions extends Omit<RecommendOptions, 'rules'> {
@@ -69,6 +75,8 @@ interface Ranked {
 export interface SelectionSource {
   /** A longer ranking. */
   deeper(k: number): Promise<Ranked>;
+  /** Fetches further cells; whether a longer ranking may have more items now. */
+  further(): Promise<boolean>;
   neighbours: Neighbours;
 }
 
@@ -100,19 +108,27 @@ export function checkOptions(options: RecommendOptions): CheckedOptions {
   };
 }
 
-/** Selects from a ranking; asks for longer rankings until there are `k` items, or no more. */
+/**
+ * Selects from a ranking; asks for longer rankings, and then for further cells, until there are `k`
+ * items, or no more.
+ */
 export async function selectEnough(
   ranking: Ranked,
   options: CheckedOptions,
-  { deeper, neighbours }: SelectionSource,
+  { deeper, further, neighbours }: SelectionSource,
 ): Promise<RecommendedItem[]> {
   const { k, rules, diversity } = options;
   let { items, exhausted } = ranking;
   let kept = keep(items, options);
   const enough = (): boolean => k === undefined || applyRules(kept, rules).length >= k;
-  for (let depth = DEEPER.first; !enough() && !exhausted; depth *= DEEPER.factor) {
-    ({ items, exhausted } = await deeper(depth));
-    kept = keep(items, options);
+  let depth = DEEPER.first;
+  for (let left = MAX_FURTHER; !enough(); left -= 1) {
+    for (; !enough() && !exhausted; depth *= DEEPER.factor) {
+      ({ items, exhausted } = await deeper(depth));
+      kept = keep(items, options);
+    }
+    if (enough() || left === 0 || !(await further())) break;
+    exhausted = false;
   }
   if (diversity > 0) kept = await diversified(kept, k, diversity, neighbours);
   return applyRules(kept, rules).slice(0, k);

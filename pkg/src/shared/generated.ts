@@ -209,11 +209,11 @@ items: Array<RankedItem>,
 exhausted: boolean, };
 
 /**
- * The result of `fetchMissing`.
+ * The result of `fetchMissing` and `fetchFurther`.
  */
 export type Fetched = { 
 /**
- * The ranking with the new rows; `null` if none arrived.
+ * The ranking with the new rows; `null` if none arrived, and from `fetchFurther`.
  */
 update: ClientUpdate | null, 
 /**
@@ -225,9 +225,15 @@ rows: boolean,
  */
 errors: Array<ClientError>, 
 /**
- * Whether there may be cells to fetch now: rows arrived without which none could be chosen.
+ * Whether there may be more to fetch now: from `fetchMissing`, if rows arrived without which
+ * no cells could be chosen, or if rows of available items are missing; from `fetchFurther`,
+ * if cells arrived.
  */
-more: boolean, };
+more: boolean, 
+/**
+ * Whether the server could not be reached, and could before.
+ */
+failed: boolean, };
 
 /**
  * An error as it crosses to JavaScript: `{ code, message }`.

@@ -94,6 +94,8 @@ export type Command =
   | { type: 'recommend'; waitMs: number }
   /** A longer ranking, with the best `k` items of the search. */
   | { type: 'deeper'; k: number }
+  /** Fetches further cells; resolves with whether a longer ranking may have more items now. */
+  | { type: 'further' }
   | { type: 'setAvailable'; items: string[] | null }
   | { type: 'setExcluded'; excluded: Excluded }
   | { type: 'explain'; item: string }
@@ -122,6 +124,7 @@ export interface Results {
   undo: { event: TrackedEvent | null; update: Update };
   recommend: Update;
   deeper: Deeper & { items: RecommendedItem[] };
+  further: boolean;
   setAvailable: Update;
   setExcluded: Update;
   explain: DescribedExplanation | null;

@@ -19,8 +19,8 @@ import type { Network } from './network.js';
 
 /**
  * The session inside WebAssembly. Not re-entrant: one call at a time. Only
- * {@link requestCandidates}, {@link fetchMissing} and {@link request} may be pending while others
- * run.
+ * {@link requestCandidates}, {@link fetchMissing}, {@link fetchFurther} and {@link request} may be
+ * pending while others run.
  */
 export interface Client {
   track(event: TrackedEvent): Promise<ClientUpdate>;
@@ -35,6 +35,7 @@ export interface Client {
   setExcluded(items: string[], send: boolean): Promise<ClientUpdate>;
   /** Fetches the cells that the search wants next, and the rows of clicked items. */
   fetchMissing(): Promise<Fetched>;
+  fetchFurther(): Promise<Fetched>;
   explain(item: string): Promise<Explanation | null>;
   similar(item: string, k: number): Promise<SimilarItem[] | null>;
   compare(items: string[]): Promise<number | null>;

@@ -1,5 +1,5 @@
 import { toWire, wireError } from '../shared/errors.js';
-import type { ClientUpdate, TrackedEvent } from '../shared/generated.js';
+import type { ClientUpdate, ConnectionState, TrackedEvent } from '../shared/generated.js';
 import { Ledger } from '../shared/ledger.js';
 import type {
   Command,
@@ -56,8 +56,10 @@ export class Host {
   #engine: Engine | null = null;
   #client: Client | null = null;
   #offline = false;
-  /** Rows and cells are being fetched; `again`: there was another event since. */
-  #fetching: { again: boolean } | null = null;
+  /** State of the connection that the page knows. */
+  #shown: ConnectionState = 'online';
+  /** Rows and cells are being fetched until `done`; `again`: there was another event since. */
+  #fetching: { again: boolean; done: Promise<void> } | null = null;
   #model: string | null = null;
   #reopened = Number.NEGATIVE_INFINITY;
 
@@ -138,6 +140,8 @@ export class Host {
           (client) => client.rankDeeper(command.k),
           ({ items }) => items,
         );
+      case 'further':
+        return this.#fetchFurther();
       case 'setAvailable':
         this.#remember({ available: command.items });
         return this.#enter(async (client) =>
@@ -204,7 +208,7 @@ export class Host {
           return this.#publish('tab', await client.recommend(), id);
         });
       case 'send':
-        return this.#request(command.path, command.body, command.why).then(() => null);
+        return this.#send(command.path, command.body, command.why);
       case 'ledger':
         return Promise.resolve(this.#ledger.read());
       case 'trialDue':
@@ -312,6 +316,7 @@ export class Host {
     delivery: Delivery | null,
   ): typeof POSTED {
     const connection = this.#requester.connection(update.connection);
+    this.#shown = connection.state;
     const sent = { ...update, connection, history: this.#opened().historyChange() };
     const described = this.#catalogue.describe(update.items);
     if (call !== null) {
@@ -350,17 +355,18 @@ export class Host {
       this.#fetching.again = true;
       return;
     }
-    const fetching = { again: false };
+    const fetching = { again: false, done: Promise.resolve() };
     this.#fetching = fetching;
-    client
+    fetching.done = client
       .fetchMissing()
-      .then(({ update, rows, errors, more }) => {
+      .then(({ update, rows, errors, more, failed }) => {
         fetching.again ||= more;
         const current = client === this.#client;
         for (const error of errors) {
           if (error.code !== 'catalogue_changed') this.#fault(error);
           else if (current) this.#reopenSoon();
         }
+        if (failed && current && update === null) this.#showConnection();
         if (update === null || !current) return;
         if (rows) this.#learning.rowsArrived();
         this.#post(update, null, this.#delivery('search', true));
@@ -373,6 +379,41 @@ export class Host {
         // otherwise: with little memory, cells that were dropped would be fetched for ever.
         if (fetching.again) this.#fetchMissing();
       });
+  }
+
+  /** A request other than for a list did not reach the server: shows it, if it is news. */
+  #showConnection(): void {
+    this.#enter(async (client) => {
+      const update = await client.recommend();
+      if (update.connection.state === this.#shown) return;
+      this.#post(update, null, this.#delivery('connection', true));
+      this.#follow(update);
+    }).catch((error: unknown) => this.#fault(error));
+  }
+
+  /**
+   * Fetches further cells. Resolves with whether rows or cells have arrived, also those of a
+   * request that was in flight.
+   */
+  async #fetchFurther(): Promise<boolean> {
+    if (this.#settings?.shadow === true) return false;
+    let arrived = false;
+    while (this.#fetching !== null) {
+      arrived = true;
+      await this.#fetching.done;
+    }
+    if (arrived) return true;
+    const further = this.#opened().fetchFurther();
+    const fetching = { again: false, done: further.then(nothing, nothing) };
+    this.#fetching = fetching;
+    try {
+      const { errors, more } = await further;
+      for (const error of errors) this.#fault(error);
+      return more;
+    } finally {
+      this.#fetching = null;
+      if (fetching.again) this.#fetchMissing();
+    }
   }
 
   #answered(update: ClientUpdate, decided: boolean): void {
@@ -447,6 +488,19 @@ export class Host {
     return this.#opened().request(path, body, why);
   }
 
+  /** Sends what the page has for the server, such as events. */
+  async #send(path: string, body: string, why: string): Promise<null> {
+    try {
+      await this.#request(path, body, why);
+    } catch (error) {
+      const { code } = toWire(error);
+      const unreached = code === 'unreachable' || code === 'timeout';
+      if (unreached && !this.#offline && this.#shown === 'online') this.#showConnection();
+      throw error;
+    }
+    return null;
+  }
+
   async #setConsent(granted: boolean): Promise<null> {
     this.#cache?.allow(granted);
     // After a withdrawal the page deletes what is stored.
@@ -476,6 +530,8 @@ export class Host {
     this.#port.postMessage({ kind: 'fault', error: toWire(error) });
   }
 }
+
+function nothing(): void {}
 
 /** Resolves when `pending` does, or after `ms` milliseconds. */
 function within(ms: number, pending: Promise<void>): Promise<void> {

@@ -16,6 +16,9 @@ export type Fetcher = (request: PageFetch, signal: AbortSignal) => Promise<Respo
 /** Time limit for the manifest if an older one is in the cache, in milliseconds. */
 export const MANIFEST_PATIENCE_MS = 3_000;
 
+/** Purpose of requests for rows of available items: these have no events that would not count. */
+const WHY_AVAILABLE = 'rows of available items';
+
 /** What passes through the network and is used by the worker itself. */
 export interface NetworkObserver {
   /** The file with the titles of the catalogue. */
@@ -71,12 +74,16 @@ export class Network {
     return response;
   }
 
-  #observe(observer: NetworkObserver, { url, sha256, body }: HttpRequest, file: Uint8Array): void {
+  #observe(
+    observer: NetworkObserver,
+    { url, sha256, body, why }: HttpRequest,
+    file: Uint8Array,
+  ): void {
     if (sha256 !== null) {
       if (sha256 === this.#itemsHash) observer.onItems(file);
     } else if (body === null && url.endsWith('/v1/manifest')) {
       this.#itemsHash = jsonOf<{ items?: { sha256?: string } }>(file)?.items?.sha256 ?? null;
-    } else if (body !== null && url.endsWith('/v1/rows')) {
+    } else if (body !== null && url.endsWith('/v1/rows') && why !== WHY_AVAILABLE) {
       const { rows } = jsonOf<Partial<RowsResponse>>(file) ?? {};
       if (rows === undefined) return;
       const known = new Set(rows.map(({ item }) => item));

@@ -1,11 +1,11 @@
 //! The file of a [`CountTable`].
 
-use std::{collections::HashMap, fs, path::Path};
+use std::{borrow::Cow, collections::HashMap, fs, io, path::Path};
 
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use safetensors::{Dtype, SafeTensorError, SafeTensors, View};
 
 use super::{CountOptions, CountTable};
-use crate::{Catalogue, DatasetError, ItemIndex, files::write_atomically};
+use crate::{Catalogue, DatasetError, ItemIndex, files::FileDraft};
 
 /// Value of `format` in the metadata of the file.
 const FORMAT: &str = "tandem.counts.1";
@@ -18,24 +18,6 @@ impl CountTable {
     /// # Errors
     /// [`DatasetError::Io`] if the file cannot be written.
     pub fn write(&self, catalogue: &Catalogue, path: &Path) -> Result<(), DatasetError> {
-        let mut starts = vec![0_u64];
-        let (mut targets, mut weights) = (Vec::new(), Vec::new());
-        for row in &self.rows {
-            for (target, weight) in row {
-                targets.extend(target.0.to_le_bytes());
-                weights.extend(weight.to_le_bytes());
-            }
-            starts.push((weights.len() / 4) as u64);
-        }
-        let starts: Vec<u8> = starts.iter().flat_map(|start| start.to_le_bytes()).collect();
-        let popularity: Vec<u8> = self.popularity.iter().flat_map(|it| it.to_le_bytes()).collect();
-        let view = |dtype: Dtype, bytes| TensorView::new(dtype, vec![len(bytes, dtype)], bytes);
-        let tensors = [
-            ("starts", view(Dtype::U64, &starts)),
-            ("targets", view(Dtype::U32, &targets)),
-            ("weights", view(Dtype::F32, &weights)),
-            ("popularity", view(Dtype::F32, &popularity)),
-        ];
         let CountOptions { half_life, max_neighbours } = self.options;
         let facts = [
             ("format", FORMAT.to_owned()),
@@ -47,13 +29,22 @@ impl CountTable {
         ];
         let facts: HashMap<String, String> =
             facts.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-        let file = tensors
-            .into_iter()
-            .map(|(name, view)| Ok((name, view?)))
-            .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
-            .and_then(|tensors| safetensors::serialize(tensors, Some(facts)))
-            .map_err(|error| refused(path, "a valid file", &error))?;
-        write_atomically(path, &file).map_err(DatasetError::io("write", path))
+        let columns = COLUMNS.map(|(name, part)| (name, Column::new(self, part)));
+        let write = || -> io::Result<()> {
+            fs::create_dir_all(path.parent().unwrap_or(path))?;
+            let draft = FileDraft::new(path)?;
+            let permissions = fs::metadata(draft.path())?.permissions();
+            let written = safetensors::serialize_to_file(columns, Some(facts), draft.path());
+            written.map_err(|error| match error {
+                SafeTensorError::IoError(error) => error,
+                other => io::Error::other(other),
+            })?;
+            // That has put another file in the place of the draft, for its owner only.
+            fs::set_permissions(draft.path(), permissions)?;
+            fs::File::open(draft.path())?.sync_all()?;
+            draft.publish()
+        };
+        write().map_err(DatasetError::io("write", path))
     }
 
     /// Reads a table of this catalogue.
@@ -63,8 +54,7 @@ impl CountTable {
     /// damaged, of another format or of another catalogue.
     pub fn read(catalogue: &Catalogue, path: &Path) -> Result<Self, DatasetError> {
         let bytes = fs::read(path).map_err(DatasetError::io("read", path))?;
-        let damaged =
-            |error: safetensors::SafeTensorError| refused(path, "a safetensors file", &error);
+        let damaged = |error: SafeTensorError| refused(path, "a safetensors file", &error);
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
         let facts = header.metadata().clone().unwrap_or_default();
         let fact = |key: &str| facts.get(key).map_or("", String::as_str);
@@ -111,19 +101,8 @@ impl CountTable {
                     .collect()
             })
             .collect();
-        let good = |row: &Vec<(ItemIndex, f32)>| {
-            row.windows(2).all(|pair| pair[0].0 < pair[1].0)
-                && row.iter().all(|(to, weight)| {
-                    to.position() < items && weight.is_finite() && *weight >= 0.0
-                })
-        };
-        let counted = popularity.iter().all(|count| count.is_finite() && *count >= 0.0);
-        if !(rows.iter().all(good) && counted) {
-            return Err(refused(
-                path,
-                "weights of at least 0 towards items of the catalogue, in order",
-                &"others",
-            ));
+        if let Some((what, expected, found)) = fault(&rows, &popularity) {
+            return Err(refused(path, expected, &format!("{found} in {what}")));
         }
         let number = |key| {
             fact(key)
@@ -150,8 +129,103 @@ impl CountTable {
     }
 }
 
-fn len(bytes: &[u8], dtype: Dtype) -> usize {
-    bytes.len() * 8 / dtype.bitsize()
+/// The first value that no counting gives: where it is, what was expected, and the value.
+fn fault(
+    rows: &[Vec<(ItemIndex, f32)>],
+    popularity: &[f32],
+) -> Option<(String, &'static str, String)> {
+    let is_count = |value: f32| value.is_finite() && value >= 0.0;
+    let number = "a number of at least 0";
+    for (from, row) in rows.iter().enumerate() {
+        let what = || format!("the counts of item {from}");
+        if let Some((to, _)) = row.iter().find(|(to, _)| to.position() >= rows.len()) {
+            let found = format!("item {}", to.position());
+            return Some((what(), "items of the catalogue", found));
+        }
+        if let Some(pair) = row.windows(2).find(|pair| pair[0].0 >= pair[1].0) {
+            let found = format!("item {} after {}", pair[1].0.position(), pair[0].0.position());
+            return Some((what(), "items in ascending order", found));
+        }
+        if let Some((_, weight)) = row.iter().find(|(_, weight)| !is_count(*weight)) {
+            return Some((what(), number, weight.to_string()));
+        }
+    }
+    let (item, count) = popularity.iter().enumerate().find(|(_, count)| !is_count(**count))?;
+    Some((format!("the popularity of item {item}"), number, count.to_string()))
+}
+
+/// The tensors of a file.
+const COLUMNS: [(&str, Part); 4] = [
+    ("starts", Part::Starts),
+    ("targets", Part::Targets),
+    ("weights", Part::Weights),
+    ("popularity", Part::Popularity),
+];
+
+/// What a tensor has of a table.
+#[derive(Clone, Copy)]
+enum Part {
+    Starts,
+    Targets,
+    Weights,
+    Popularity,
+}
+
+/// A tensor whose bytes are made when they are written: a table may be half of the memory.
+struct Column<'a> {
+    table: &'a CountTable,
+    part: Part,
+    shape: [usize; 1],
+}
+
+impl<'a> Column<'a> {
+    fn new(table: &'a CountTable, part: Part) -> Self {
+        let length = match part {
+            Part::Starts => table.rows.len() + 1,
+            Part::Targets | Part::Weights => table.pairs(),
+            Part::Popularity => table.popularity.len(),
+        };
+        Self { table, part, shape: [length] }
+    }
+}
+
+impl View for Column<'_> {
+    fn dtype(&self) -> Dtype {
+        match self.part {
+            Part::Starts => Dtype::U64,
+            Part::Targets => Dtype::U32,
+            Part::Weights | Part::Popularity => Dtype::F32,
+        }
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        let mut bytes = Vec::with_capacity(self.data_len());
+        let pairs = || self.table.rows.iter().flatten();
+        match self.part {
+            Part::Starts => {
+                let mut start = 0_u64;
+                bytes.extend(start.to_le_bytes());
+                for row in &self.table.rows {
+                    start += row.len() as u64;
+                    bytes.extend(start.to_le_bytes());
+                }
+            }
+            Part::Targets => pairs().for_each(|(target, _)| bytes.extend(target.0.to_le_bytes())),
+            Part::Weights => pairs().for_each(|(_, weight)| bytes.extend(weight.to_le_bytes())),
+            Part::Popularity => {
+                self.table.popularity.iter().for_each(|it| bytes.extend(it.to_le_bytes()));
+            }
+        }
+        Cow::Owned(bytes)
+    }
+
+    fn data_len(&self) -> usize {
+        self.shape[0] * self.dtype().bitsize() / 8
+    }
 }
 
 fn words<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> {
@@ -185,6 +259,12 @@ mod tests {
         let path = folder.path().join("counts.safetensors");
         table.write(&shop, &path).unwrap();
         assert_eq!(CountTable::read(&shop, &path).unwrap(), table);
+        let beside = folder.path().join("beside");
+        fs::write(&beside, b"").unwrap();
+        let permissions = |path: &Path| fs::metadata(path).unwrap().permissions();
+        assert_eq!(permissions(&path), permissions(&beside), "others may read it");
+        fs::remove_file(beside).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no drafts are left");
 
         let error = CountTable::read(&catalogue(&["a", "b"]), &path).unwrap_err().to_string();
         assert!(

@@ -1,5 +1,5 @@
 use super::CoOccurrence;
-use crate::{Dataset, ItemIndex, Sequence};
+use crate::{Dataset, DatasetError, DatasetFolder, ItemIndex, Sequence};
 
 /// Stored weights grow with time instead of all older ones shrinking. They are scaled down before
 /// the newest reach 2 to this power, far from the limits of single precision.
@@ -23,7 +23,7 @@ impl Default for CountOptions {
 /// Co-occurrence of items with the weights and the score of [`CoOccurrence`], updated by single
 /// events.
 ///
-/// Memory: 8 bytes for each of at most `max_neighbours` pairs of each item.
+/// Memory: 8 bytes for each of at most `max_neighbours` pairs of each item, and a quarter more.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CountTable {
     pub(super) options: CountOptions,
@@ -53,21 +53,42 @@ impl CountTable {
     /// Counts the sequences of a dataset without the last `hold_out` items of each.
     #[must_use]
     pub fn of_dataset(dataset: &Dataset, hold_out: usize, options: CountOptions) -> Self {
-        let mut table = Self::new(dataset.catalogue.len(), options);
-        let kept = |sequence: &Sequence| sequence.items.len().saturating_sub(hold_out);
-        let time = |sequence: &Sequence, at: usize| sequence.times.as_ref().map(|times| times[at]);
-        let newest =
-            dataset.sequences.iter().filter_map(|it| time(it, kept(it).checked_sub(1)?)).max();
-        table.origin = newest.unwrap_or(0);
-        table.newest = table.origin;
+        let newest = dataset.sequences.iter().filter_map(|it| newest_time(it, hold_out)).max();
+        let mut table = Self::until(newest, dataset.catalogue.len(), options);
         for sequence in &dataset.sequences {
-            for at in 0..kept(sequence) {
-                let first = at.saturating_sub(CoOccurrence::MAX_DISTANCE);
-                let time = time(sequence, at).unwrap_or(table.origin);
-                table.add(&sequence.items[first..at], sequence.items[at], time);
-            }
+            table.add_sequence(sequence, hold_out);
         }
         table
+    }
+
+    /// As [`CountTable::of_dataset`], one sequence in memory at a time.
+    ///
+    /// # Errors
+    /// As [`DatasetFolder::for_each_sequence`].
+    pub fn of_folder(
+        folder: &DatasetFolder,
+        hold_out: usize,
+        options: CountOptions,
+    ) -> Result<Self, DatasetError> {
+        let mut newest = None;
+        folder.for_each_sequence(|it| newest = newest.max(newest_time(&it, hold_out)))?;
+        let mut table = Self::until(newest, folder.catalogue.len(), options);
+        folder.for_each_sequence(|sequence| table.add_sequence(&sequence, hold_out))?;
+        Ok(table)
+    }
+
+    /// An empty table whose newest event will be at this time.
+    fn until(newest: Option<i64>, items: usize, options: CountOptions) -> Self {
+        let newest = newest.unwrap_or(0);
+        Self { origin: newest, newest, ..Self::new(items, options) }
+    }
+
+    fn add_sequence(&mut self, sequence: &Sequence, hold_out: usize) {
+        for at in 0..sequence.items.len().saturating_sub(hold_out) {
+            let first = at.saturating_sub(CoOccurrence::MAX_DISTANCE);
+            let time = sequence.times.as_ref().map_or(self.origin, |times| times[at]);
+            self.add(&sequence.items[first..at], sequence.items[at], time);
+        }
     }
 
     /// How it forgets, and how much it remembers.
@@ -115,14 +136,21 @@ impl CountTable {
 
     fn add_pair(&mut self, from: ItemIndex, to: ItemIndex, weight: f32) {
         let limit = self.options.max_neighbours;
+        let most = limit + limit / 4;
         let row = &mut self.rows[from.position()];
         match row.binary_search_by_key(&to, |&(target, _)| target) {
             Ok(at) => row[at].1 += weight,
-            Err(at) => row.insert(at, (to, weight)),
+            Err(at) => {
+                // The memory of a full row is what it holds at most, not the next power of two.
+                if row.len() == row.capacity() && row.len() > most / 2 {
+                    row.reserve_exact((most + 1).saturating_sub(row.len()));
+                }
+                row.insert(at, (to, weight));
+            }
         }
         // Not at every event, so that a new pair has the time to grow.
-        if row.len() > limit + limit / 4 {
-            row.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        if row.len() > most {
+            row.select_nth_unstable_by(limit, |a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
             row.truncate(limit);
             row.sort_unstable_by_key(|&(target, _)| target);
         }
@@ -215,6 +243,12 @@ impl CountTable {
     }
 }
 
+/// The time of the newest item of a sequence without its last `hold_out` items.
+fn newest_time(sequence: &Sequence, hold_out: usize) -> Option<i64> {
+    let last = sequence.items.len().checked_sub(hold_out)?.checked_sub(1)?;
+    sequence.times.as_ref().map(|times| times[last])
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -295,6 +329,34 @@ mod tests {
         let found = scores(&table, &[0]);
         assert!((found[1] - 0.5 / 1.5_f32.sqrt()).abs() < 1e-6, "{found:?}");
         assert!((found[2] - 1.0 / 2.0_f32.sqrt()).abs() < 1e-6, "{found:?}");
+    }
+
+    #[test]
+    fn a_folder_gives_the_counts_of_its_dataset() {
+        let log = [vec![0, 1, 2, 0, 2], vec![], vec![3], vec![2, 1, 3, 0]];
+        let times = log.each_ref().map(|items| (0..items.len() as i64).map(|at| at * 90).collect());
+        let options = CountOptions { half_life: Some(100.0), max_neighbours: 2 };
+        let folder = tempfile::tempdir().unwrap();
+        for times in [None, Some(times.as_slice())] {
+            let dataset = dataset(&log, 4, times);
+            dataset.save(folder.path()).unwrap();
+            let opened = DatasetFolder::open(folder.path()).unwrap();
+            for hold_out in [0, 1, 9] {
+                let expected = CountTable::of_dataset(&dataset, hold_out, options);
+                assert_eq!(CountTable::of_folder(&opened, hold_out, options).unwrap(), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_has_no_more_memory_than_its_limit() {
+        let options = CountOptions { half_life: None, max_neighbours: 100 };
+        let mut table = CountTable::new(1_000, options);
+        for item in 0..10_000 {
+            table.add(&items(&[0]), ItemIndex(1 + item % 999), 0);
+        }
+        assert!(table.rows[0].len() <= 125, "{}", table.rows[0].len());
+        assert!(table.rows[0].capacity() <= 126, "{}", table.rows[0].capacity());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::{
     borrow::Cow,
     fs,
     io::{self, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,7 @@ const CATALOGUE: &str = "catalogue.jsonl";
 const SEQUENCES: &str = "sequences.jsonl";
 
 /// `dataset.json`: the properties that the other two files must have.
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Header {
     version: u32,
     name: String,
@@ -75,13 +75,55 @@ impl Dataset {
     /// Reads a folder that [`Dataset::save`] wrote.
     ///
     /// # Errors
+    /// As [`DatasetFolder::open`] and [`DatasetFolder::for_each_sequence`].
+    pub fn load(dir: &Path) -> Result<Self, DatasetError> {
+        let folder = DatasetFolder::open(dir)?;
+        let mut sequences = Vec::new();
+        folder.for_each_sequence(|sequence| sequences.push(sequence))?;
+        let DatasetFolder { header, catalogue, .. } = folder;
+        let Header { name, notice, repeats, .. } = header;
+        Ok(Self { name, catalogue, sequences, notice, repeats })
+    }
+
+    /// Reads the catalogue of a folder that [`Dataset::save`] wrote, without the sequences.
+    ///
+    /// # Errors
+    /// As [`DatasetFolder::open`].
+    pub fn load_catalogue(dir: &Path) -> Result<Catalogue, DatasetError> {
+        DatasetFolder::open(dir).map(|folder| folder.catalogue)
+    }
+}
+
+/// A dataset folder of which only the catalogue is in memory, for logs of any size.
+#[derive(Debug)]
+pub struct DatasetFolder {
+    dir: PathBuf,
+    header: Header,
+    /// The items, as in [`Dataset::catalogue`].
+    pub catalogue: Catalogue,
+}
+
+impl DatasetFolder {
+    /// Reads the catalogue of a folder that [`Dataset::save`] wrote.
+    ///
+    /// # Errors
     /// [`DatasetError::Io`] for a missing file, [`DatasetError::Malformed`] for a line that
     /// violates the format, [`DatasetError::Version`] for another format version, and
-    /// [`DatasetError::Inconsistent`] for files that contradict `dataset.json`.
-    pub fn load(dir: &Path) -> Result<Self, DatasetError> {
+    /// [`DatasetError::Inconsistent`] for a catalogue that contradicts `dataset.json`.
+    pub fn open(dir: &Path) -> Result<Self, DatasetError> {
         let (header, catalogue) = read_catalogue(dir)?;
+        Ok(Self { dir: dir.to_owned(), header, catalogue })
+    }
+
+    /// Calls `take` with each sequence of [`Dataset::sequences`], one after the other.
+    ///
+    /// # Errors
+    /// As [`DatasetFolder::open`], and [`DatasetError::Inconsistent`] at the end if there were more
+    /// or fewer users or interactions than in `dataset.json`.
+    pub fn for_each_sequence(&self, mut take: impl FnMut(Sequence)) -> Result<(), DatasetError> {
+        let Self { dir, header, catalogue } = self;
         let path = dir.join(SEQUENCES);
-        let mut sequences = Vec::new();
+        let (mut users, mut interactions) = (0, 0);
         for_each_line(&path, "a sequence", |line: SequenceLine<'_>, number| {
             let SequenceLine { user, items, times } = line;
             let (user, items) = (user.into_owned(), items.into_owned());
@@ -92,23 +134,13 @@ impl Dataset {
                 }
                 other => other,
             })?;
-            sequences.push(sequence);
+            users += 1;
+            interactions += sequence.items.len();
+            take(sequence);
             Ok(())
         })?;
-        check_count(dir, SEQUENCES, "the number of users", header.users, sequences.len())?;
-        let Header { name, notice, repeats, interactions, .. } = header;
-        let dataset = Self { name, catalogue, sequences, notice, repeats };
-        let found = dataset.interactions();
-        check_count(dir, SEQUENCES, "the number of interactions", interactions, found)?;
-        Ok(dataset)
-    }
-
-    /// Reads the catalogue of a folder that [`Dataset::save`] wrote, without the sequences.
-    ///
-    /// # Errors
-    /// As [`Dataset::load`].
-    pub fn load_catalogue(dir: &Path) -> Result<Catalogue, DatasetError> {
-        read_catalogue(dir).map(|(_, catalogue)| catalogue)
+        check_count(dir, SEQUENCES, "the number of users", header.users, users)?;
+        check_count(dir, SEQUENCES, "the number of interactions", header.interactions, interactions)
     }
 }
 

@@ -29,7 +29,7 @@ pub use counts::fit_counts_weight;
 pub use fusion::{FittedFusion, FusionFit, SCALES, Scales};
 pub use learning::{LearningTrial, best_learning, fit_learning};
 pub use session::{DecisionFit, FitChoices, HORIZON, RIDGE, RuleOutcome, SessionFit, fit_session};
-pub use signals::{FittedSignals, SignalSample, fit_signals};
+pub use signals::{FittedSignals, MAX_WEIGHT, SignalSample, fit_signals};
 pub use text_part::fit_text_weight;
 pub use threshold::{fit_threshold, threshold_for};
 pub use uplift::fit_uplift;

@@ -141,6 +141,7 @@ impl RankingSignals {
             let text = "finite weights of at least 0 and a temperature above 0";
             return Err(expected(text.into(), format!("{:?}", header.weights)));
         }
+        check_files(folder, &header.weights)?;
         let text_path = folder.join(TEXT_FILE);
         let text = text_path.exists().then(|| {
             let vectors = TextVectors::read(&text_path)?;
@@ -171,6 +172,25 @@ impl RankingSignals {
     }
 }
 
+/// Refuses a folder without the file of a signal whose weight is not 0.
+fn check_files(folder: &Path, weights: &SignalWeights) -> Result<(), GeneratorError> {
+    let files = [
+        ("counts", weights.counts, COUNTS_FILE),
+        ("text", weights.text, TEXT_FILE),
+        ("small model", weights.small_model, SMALL_MODEL_FILE),
+    ];
+    for (signal, weight, file) in files {
+        let path = folder.join(file);
+        if weight != 0.0 && !path.exists() {
+            let text = format!(
+                "expected this file of the signal {signal}, whose weight is {weight}, found none"
+            );
+            return Err(signals_error(&path, &text));
+        }
+    }
+    Ok(())
+}
+
 fn signals_error(path: &Path, error: &dyn std::fmt::Display) -> GeneratorError {
     GeneratorError::Signals { path: path.to_path_buf(), message: error.to_string() }
 }
@@ -187,8 +207,8 @@ mod tests {
         let weights = SignalWeights {
             language_model: 1.0,
             counts: 0.1,
-            text: 0.2,
-            small_model: 0.3,
+            text: 0.0,
+            small_model: 0.0,
             temperature: 1.5,
         };
         let mut counts = CountTable::new(1, CountOptions::default());
@@ -213,5 +233,37 @@ mod tests {
         RankingSignals::write(&folder, &shop("a"), &bad, SignalParts::default()).unwrap();
         assert!(RankingSignals::read(&folder, &shop("a")).is_err());
         assert!(RankingSignals::read(parent.path(), &shop("a")).is_err());
+    }
+
+    #[test]
+    fn a_missing_file_is_named_unless_its_weight_is_zero() {
+        let shop = Catalogue::new(vec![Item::untitled("a".into())]).unwrap();
+        let none = SignalWeights {
+            language_model: 1.0,
+            counts: 0.0,
+            text: 0.0,
+            small_model: 0.0,
+            temperature: 1.0,
+        };
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("signals");
+        let read = |weights| {
+            let language_model_sha256 = "hash".to_owned();
+            let info = SignalsInfo { weights, language_model_sha256, hold_out: 0 };
+            RankingSignals::write(&folder, &shop, &info, SignalParts::default()).unwrap();
+            RankingSignals::read(&folder, &shop)
+        };
+        read(none).unwrap();
+        for (weights, file) in [
+            (SignalWeights { counts: 1.4, ..none }, COUNTS_FILE),
+            (SignalWeights { text: 1.4, ..none }, TEXT_FILE),
+            (SignalWeights { small_model: 1.4, ..none }, SMALL_MODEL_FILE),
+        ] {
+            let said = read(weights).unwrap_err().to_string();
+            let path = folder.join(file).display().to_string();
+            for part in [path.as_str(), "weight is 1.4", "tandem fit-signals"] {
+                assert!(said.contains(part), "{said}");
+            }
+        }
     }
 }

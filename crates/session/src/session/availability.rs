@@ -1,8 +1,8 @@
 use std::collections::HashSet;
 
-use tandem_protocol::ItemId;
+use tandem_protocol::{ItemId, RowsResponse};
 
-use crate::{RowStore, Session};
+use crate::{RowStore, Session, SessionError};
 
 /// The items that the site allows to be recommended.
 #[derive(Clone, Debug, Default)]
@@ -12,6 +12,8 @@ pub(crate) struct Availability {
     excluded: HashSet<ItemId>,
     /// Whether `excluded` is sent with a request for candidates.
     send_excluded: bool,
+    /// Available items whose rows cannot be had: they are not requested again.
+    without_row: HashSet<ItemId>,
     /// One bit per row of the whole table: set if the item is allowed. `None` while every item
     /// is. Made when the site changes the sets, so that a search of a shop where most items
     /// are sold out does not look up every name.
@@ -67,6 +69,54 @@ impl Session {
         self.availability.excluded = items;
         self.availability.send_excluded = send;
         self.availability.update_rows(&self.rows);
+    }
+
+    /// Available items whose rows to request from the server, at most `most` in order of their
+    /// ids. Only for a catalogue in cells with a readable history, while the ranking that was
+    /// shown last has fewer items than the search adds.
+    #[must_use]
+    pub fn missing_available(&self, most: usize) -> Vec<ItemId> {
+        let is_full = self.shown_items >= self.settings.search_k;
+        if is_full || self.rows.cells().is_none() || self.readable_history().is_empty() {
+            return Vec::new();
+        }
+        let mut missing: Vec<&ItemId> = self.absent_available().collect();
+        missing.sort_unstable();
+        missing.into_iter().take(most).cloned().collect()
+    }
+
+    /// Keeps the rows of available items. Those without a row in the answer are unknown to the
+    /// server and not requested again.
+    ///
+    /// # Errors
+    /// As [`accept_rows`](Self::accept_rows).
+    pub fn accept_available_rows(
+        &mut self,
+        requested: &[ItemId],
+        response: &RowsResponse,
+    ) -> Result<(), SessionError> {
+        self.rows.add_allowed(&response.rows, |item| self.availability.allows(item))?;
+        self.rows.note_unknown(requested);
+        Ok(())
+    }
+
+    /// Does not request the rows of these available items again.
+    pub fn give_up_available_rows(&mut self, items: &[ItemId]) {
+        self.availability.without_row.extend(items.iter().cloned());
+    }
+
+    /// Whether an item that the ranking lacks may be in a cell that is not here: not if the rows
+    /// of all available items are here.
+    pub(crate) fn may_be_in_a_cell(&self) -> bool {
+        self.availability.available.is_none() || self.absent_available().next().is_some()
+    }
+
+    /// Available items that may be recommended and whose rows are not here.
+    fn absent_available(&self) -> impl Iterator<Item = &ItemId> {
+        let Availability { available, without_row, .. } = &self.availability;
+        available.iter().flatten().filter(|item| {
+            self.rows.is_missing(item) && !without_row.contains(*item) && self.may_recommend(item)
+        })
     }
 
     /// Whether an item may be recommended: allowed by the site, not disliked, and not in the

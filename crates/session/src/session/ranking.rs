@@ -195,6 +195,7 @@ impl Session {
     pub fn record_shown(&mut self, ranked: &Ranked) {
         let first = ranked.items.iter().take(self.settings.learning.negatives + 1);
         self.shown = first.map(|ranked| ranked.item.clone()).collect();
+        self.shown_items = ranked.items.len();
         if let Some(list) = &mut self.list {
             list.baseline_mut().record(ranked.list_advantage, ranked.user.as_deref());
         }

@@ -63,6 +63,9 @@ pub const MORE_CELLS: usize = 2;
 /// As [`FIRST_BYTES`], for each later click.
 pub const MORE_BYTES: usize = 65_536;
 
+/// Bytes of the files that [`Session::further_cells`] names at once, unless the first has more.
+pub const FURTHER_BYTES: usize = 65_536;
+
 /// Number of rows in cells that a ranking searches, nearest cells first. Apart from a scan of the
 /// centroids, the cost of a click depends neither on the catalogue nor on the memory for cells.
 const MAX_SEARCHED: usize = 20_000;
@@ -108,15 +111,36 @@ impl Session {
     }
 
     fn wanted_of(&mut self, near: Nearest) -> Result<Vec<CellId>, SessionError> {
-        let Some(user) = self.encoding_cache.of(&self.readable_history()) else {
-            return Ok(Vec::new());
-        };
-        let query = self.scorer.search_query(&user, &self.delta);
-        if self.settings.search_k == 0 || query.iter().any(|value| !value.is_finite()) {
-            return Ok(Vec::new());
-        }
+        let Some(query) = self.cell_query() else { return Ok(Vec::new()) };
         let Some(cells) = self.rows.cells_mut() else { return Ok(Vec::new()) };
         Ok(cells.wanted(&query, near)?)
+    }
+
+    /// The query by which cells are chosen, if there is one after the last ranking.
+    fn cell_query(&mut self) -> Option<Vec<f32>> {
+        let user = self.encoding_cache.of(&self.readable_history())?;
+        let query = self.scorer.search_query(&user, &self.delta);
+        let is_usable = self.settings.search_k > 0 && query.iter().all(|value| value.is_finite());
+        is_usable.then_some(query)
+    }
+
+    /// The next cells for a page whose filter leaves too few items: the nearest that are not
+    /// here, with at most [`FURTHER_BYTES`] or one cell. Empty if no further cell fits into the
+    /// memory for cells, if the rows of all available items are here, and as
+    /// [`wanted_cells`](Self::wanted_cells). Without those that are not usable.
+    ///
+    /// # Errors
+    /// As [`wanted_cells`](Self::wanted_cells).
+    pub fn further_cells(
+        &mut self,
+        is_usable: impl Fn(CellId) -> bool,
+    ) -> Result<Vec<CellId>, SessionError> {
+        if !self.may_be_in_a_cell() {
+            return Ok(Vec::new());
+        }
+        let Some(query) = self.cell_query() else { return Ok(Vec::new()) };
+        let Some(cells) = self.rows.cells_mut() else { return Ok(Vec::new()) };
+        Ok(cells.further(&query, FURTHER_BYTES, is_usable)?)
     }
 
     /// The cells to fetch now: the nearest [`FIRST_CELLS`], or those within [`FIRST_BYTES`] if

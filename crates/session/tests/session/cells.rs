@@ -236,3 +236,101 @@ fn a_filter_that_no_item_in_the_cells_passes_leaves_nothing_and_the_session_goes
     session.set_available(None);
     assert_eq!(rank(&session).items.len(), 8);
 }
+
+/// The server's answer to a request for these rows.
+fn answer(items: impl IntoIterator<Item = usize>) -> tandem_protocol::RowsResponse {
+    tandem_protocol::RowsResponse {
+        rows: items.into_iter().map(wire).collect(),
+        ..Default::default()
+    }
+}
+
+/// Ranks and shows the ranking.
+fn show(session: &mut Session) -> Ranked {
+    let ranked = rank(session);
+    session.record_shown(&ranked);
+    ranked
+}
+
+#[test]
+fn rows_of_available_items_in_other_cells_are_requested_and_fill_the_list() {
+    let (mut session, files) = with_cells(DEFAULT_CELL_MEMORY);
+    show(&mut session);
+    let near = session.wanted_cells(CELLS).unwrap();
+    accept(&mut session, &files, &near[..1]);
+    let far: Vec<usize> = (0..ITEMS).filter(|item| item / 8 == near[4].0 as usize).collect();
+    let allowed: HashSet<ItemId> = far[..6].iter().map(|item| id(*item)).collect();
+    session.set_available(Some(allowed.clone()));
+    assert!(show(&mut session).items.is_empty());
+
+    let missing = session.missing_available(200);
+    assert_eq!(missing.iter().cloned().collect::<HashSet<_>>(), allowed);
+    assert_eq!(session.missing_available(4), missing[..4]);
+    assert!(session.missing_rows().is_empty(), "they are no history");
+    // The server does not have the last of them.
+    let known: Vec<usize> =
+        far[..6].iter().copied().filter(|item| id(*item) != missing[5]).collect();
+    session.accept_available_rows(&missing, &answer(known.iter().copied())).unwrap();
+    assert_eq!(show(&mut session).items.len(), 5);
+    assert!(session.missing_available(200).is_empty(), "each is requested once");
+
+    // They are ranked as by a device that has all rows.
+    let mut whole = session_with(Settings { search_k: 10, ..settings() });
+    track(&mut whole, 4);
+    whole.set_available(Some(known.iter().map(|item| id(*item)).collect()));
+    assert_eq!(rank(&session).items, rank(&whole).items);
+}
+
+#[test]
+fn no_rows_of_available_items_are_requested_for_a_full_ranking_or_without_a_history() {
+    let (mut session, files) = with_cells(DEFAULT_CELL_MEMORY);
+    show(&mut session);
+    let near = session.wanted_cells(2).unwrap();
+    accept(&mut session, &files, &near);
+    session.set_available(Some((0..ITEMS).map(id).collect()));
+    assert_eq!(show(&mut session).items.len(), 10);
+    assert!(session.missing_available(200).is_empty(), "as many as the search adds");
+    session.reset();
+    show(&mut session);
+    assert!(session.missing_available(200).is_empty());
+}
+
+#[test]
+fn rows_that_cannot_be_had_are_given_up() {
+    let (mut session, _) = with_cells(DEFAULT_CELL_MEMORY);
+    session.set_available(Some([id(20), id(21)].into()));
+    show(&mut session);
+    session.give_up_available_rows(&[id(20)]);
+    assert_eq!(session.missing_available(200), [id(21)]);
+    assert!(!session.is_unknown(&id(20)), "a click on it still counts");
+}
+
+#[test]
+fn further_cells_are_the_next_nearest_until_all_are_here() {
+    let (mut session, files) = with_cells(DEFAULT_CELL_MEMORY);
+    show(&mut session);
+    let near = session.wanted_cells(CELLS).unwrap();
+    accept(&mut session, &files, &near[..1]);
+    assert_eq!(session.further_cells(|_| true).unwrap(), near[1..], "these are small");
+    assert_eq!(session.further_cells(|cell| cell != near[1]).unwrap(), near[2..]);
+    // All available items are here: no cell has another one.
+    let here: HashSet<ItemId> =
+        (0..ITEMS).filter(|item| item / 8 == near[0].0 as usize).map(id).collect();
+    session.set_available(Some(here));
+    assert!(session.further_cells(|_| true).unwrap().is_empty());
+    session.set_available(None);
+    accept(&mut session, &files, &near[1..]);
+    assert!(session.further_cells(|_| true).unwrap().is_empty());
+}
+
+#[test]
+fn further_cells_stay_within_the_memory_for_cells() {
+    let (mut session, files) = with_cells(0);
+    let bytes = files.iter().map(Vec::len).max().unwrap();
+    show(&mut session);
+    assert!(session.further_cells(|_| true).unwrap().is_empty());
+    let (mut session, _) = with_cells(bytes * 8 * 2);
+    show(&mut session);
+    let near = session.wanted_cells(CELLS).unwrap();
+    assert_eq!(session.further_cells(|_| true).unwrap(), near[..2]);
+}

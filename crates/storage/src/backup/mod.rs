@@ -16,12 +16,13 @@ use serde::{Deserialize, Serialize};
 use tandem_dataset::files::FileDraft;
 use tandem_protocol::ItemId;
 
-use crate::{Storage, StorageError, StoredEvent, StoredItem};
+use crate::{Sizes, Storage, StorageError, StoredEvent, StoredItem, StoredKey};
 use read::{Lines, read_all};
 use write::write_all;
 
-/// Version of the format. Version 1 had no deleted items, version 2 no disagreements.
-const VERSION: u32 = 3;
+/// Version of the format. Version 1 had no deleted items, version 2 no disagreements, version 3 no
+/// keys.
+const VERSION: u32 = 4;
 /// Number of rows that are read or written at a time.
 const PAGE: i64 = 5_000;
 const LEVEL: i32 = 3;
@@ -43,6 +44,9 @@ pub struct BackupSummary {
     /// Disagreements that devices in shadow mode reported.
     #[serde(default)]
     pub disagreements: u64,
+    /// Keys, as hashes.
+    #[serde(default)]
+    pub keys: u64,
 }
 
 /// Why a backup could not be made or restored.
@@ -72,15 +76,17 @@ pub enum BackupError {
         /// The file.
         path: PathBuf,
     },
-    /// The storage has items or events.
+    /// The storage has items, events or keys.
     #[error(
-        "the storage is not empty: it has {items} items and {events} events; restore into a new one"
+        "the storage is not empty: it has {items} items, {events} events and {keys} keys; restore into a new one"
     )]
     NotEmpty {
         /// Number of items.
         items: u64,
         /// Number of events.
         events: u64,
+        /// Number of keys.
+        keys: u64,
     },
     /// The storage failed. Nothing was restored.
     #[error(transparent)]
@@ -98,6 +104,7 @@ enum Line {
     Forgotten { name_sha256: String, at: i64 },
     Activation { at: i64, release: String, previous: Option<String>, caller: String },
     Disagreement(Disagreement),
+    Key(StoredKey),
     End(BackupSummary),
 }
 
@@ -158,17 +165,18 @@ impl Storage {
         Ok(summary)
     }
 
-    /// Reads a backup into this storage, which must have no items and no events: everything or
-    /// nothing.
+    /// Reads a backup into this storage, which must have no items, no events and no keys: everything
+    /// or nothing.
     ///
     /// # Errors
     /// See [`BackupError`].
     pub async fn restore(&self, path: &Path) -> Result<BackupSummary, BackupError> {
         // The cheaper question first.
         let reader = Lines::open(path)?;
-        let sizes = self.sizes().await?;
-        if sizes.items > 0 || sizes.events > 0 {
-            return Err(BackupError::NotEmpty { items: sizes.items, events: sizes.events });
+        let Sizes { items, events, .. } = self.sizes().await?;
+        let keys = self.keys().await?.keys.len() as u64;
+        if items > 0 || events > 0 || keys > 0 {
+            return Err(BackupError::NotEmpty { items, events, keys });
         }
         self.long(move |database| async move { read_all(&database, reader).await }).await?
     }

@@ -11,9 +11,10 @@ use tandem_protocol::ItemId;
 
 use super::{BackupError, BackupSummary, DeletedItem, Disagreement, Line, PAGE, VERSION};
 use crate::{
-    StorageError, StoredEvent, StoredItem,
+    StorageError, StoredEvent, StoredItem, StoredKey,
     database::{Database, with_writer},
     items::{NewItem, text_of},
+    keys::{ADD_KEYS_POSTGRES, ADD_KEYS_SQLITE, KEYS_CHANGE},
 };
 
 /// The lines of a backup.
@@ -81,12 +82,13 @@ struct Page {
     deleted: Vec<DeletedItem>,
     events: Vec<StoredEvent>,
     disagreements: Vec<Disagreement>,
+    keys: Vec<StoredKey>,
 }
 
 impl Page {
     fn is_full(&self) -> bool {
         let rows = self.items.len() + self.deleted.len() + self.events.len();
-        rows + self.disagreements.len() >= PAGE as usize
+        rows + self.disagreements.len() + self.keys.len() >= PAGE as usize
     }
 }
 
@@ -143,12 +145,14 @@ pub(super) async fn read_all(
          at bigint, received bigint, recommendation text)",
     );
     let disagreements = database.sql(DISAGREEMENTS_SQLITE, DISAGREEMENTS_POSTGRES);
+    let add_keys = database.sql(ADD_KEYS_SQLITE, ADD_KEYS_POSTGRES);
     let unavailable = database.sql(UNAVAILABLE_SQLITE, UNAVAILABLE_POSTGRES);
     let mut summary = BackupSummary::default();
     with_writer!(database, connection => {
         sqlx::query("UPDATE counters SET value = value + 1 WHERE name = 'items'")
             .execute(&mut *connection)
             .await?;
+        sqlx::query(KEYS_CHANGE).execute(&mut *connection).await?;
         let mut page = Page::default();
         loop {
             let line = match lines.next() {
@@ -176,6 +180,10 @@ pub(super) async fn read_all(
                     summary.disagreements += 1;
                     page.disagreements.push(disagreement);
                 }
+                Line::Key(key) => {
+                    summary.keys += 1;
+                    page.keys.push(key);
+                }
                 Line::Forgotten { name_sha256, at } => {
                     summary.forgotten += 1;
                     sqlx::query("INSERT INTO forgotten_users (name_sha256, at) VALUES ($1, $2)")
@@ -201,8 +209,13 @@ pub(super) async fn read_all(
                 Line::End(_) => return Ok(Err(lines.invalid("rows are missing"))),
             }
             if is_end || page.is_full() {
-                let Page { items: new_items, deleted: gone, events: new_events, disagreements: told } =
-                    std::mem::take(&mut page);
+                let Page {
+                    items: new_items,
+                    deleted: gone,
+                    events: new_events,
+                    disagreements: told,
+                    keys,
+                } = std::mem::take(&mut page);
                 let hidden = new_items.iter().map(|line| &line.item).filter(|it| !it.available);
                 let hidden: Vec<&ItemId> = hidden.map(|it| &it.id).collect();
                 for (statement, json) in [
@@ -211,6 +224,7 @@ pub(super) async fn read_all(
                     (deleted, to_json(&gone)),
                     (events, to_json(&new_events)),
                     (disagreements, to_json(&told)),
+                    (add_keys, to_json(&keys)),
                 ] {
                     if json.len() > 2 {
                         sqlx::query(statement).bind(json).execute(&mut *connection).await?;

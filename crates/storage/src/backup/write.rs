@@ -11,6 +11,7 @@ use crate::{
     database::{Database, constant, with_snapshot},
     events::{COLUMNS, EventRow, event},
     items::{AVAILABILITY, COLUMNS_POSTGRES, COLUMNS_SQLITE, ItemRow, item},
+    keys::{KEY_COLUMNS, KeyRow, key},
 };
 
 const DISAGREEMENTS: &str = "SELECT number, received, disagreement FROM disagreements \
@@ -41,6 +42,7 @@ pub(super) async fn write_all(
          ORDER BY id LIMIT $2"
     );
     let events = format!("SELECT {COLUMNS} FROM events WHERE number > $1 ORDER BY number LIMIT $2");
+    let keys = format!("SELECT {KEY_COLUMNS} FROM keys ORDER BY number");
     let mut summary = BackupSummary::default();
     put!(Line::TandemBackup { version: VERSION });
     with_snapshot!(&database, connection => {
@@ -110,6 +112,12 @@ pub(super) async fn write_all(
         for (at, release, previous, caller) in activations {
             summary.activations += 1;
             put!(Line::Activation { at, release, previous, caller });
+        }
+        let keys: Vec<KeyRow> =
+            sqlx::query_as(constant(keys)).fetch_all(&mut *connection).await?;
+        for row in keys {
+            summary.keys += 1;
+            put!(Line::Key(key(row)?));
         }
     });
     put!(Line::End(summary));

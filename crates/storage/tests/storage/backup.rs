@@ -2,12 +2,13 @@
 
 use std::fs;
 
-use tandem_storage::{BackupError, BackupSummary, ItemQuery, Storage};
+use tandem_storage::{BackupError, BackupSummary, ItemQuery, Storage, StoredKey};
 
 use crate::{
     databases::{TestDatabase, on_each},
     events::{activation, clicks},
     items::item,
+    keys::{read, stored_key},
 };
 
 fn fill(storage: &Storage) {
@@ -20,6 +21,10 @@ fn fill(storage: &Storage) {
     storage.block_on(storage.forget_user("bob")).unwrap();
     storage.block_on(storage.record_activation(&activation("r", None, "server"))).unwrap();
     storage.block_on(storage.append_disagreement(0.25)).unwrap();
+    storage.block_on(storage.add_key(stored_key("b", "shop"))).unwrap();
+    let admin = StoredKey { kind: "admin".to_owned(), ..stored_key("a", "reports") };
+    let admin = StoredKey { origins: Vec::new(), requests_per_minute: None, ..admin };
+    storage.block_on(storage.add_key(admin)).unwrap();
 }
 
 #[test]
@@ -36,6 +41,7 @@ fn a_backup_of_one_database_is_restored_into_the_other() {
             forgotten: 1,
             activations: 1,
             disagreements: 1,
+            keys: 2,
         };
         let _ = fs::remove_file(&file);
         assert_eq!(storage.block_on(storage.back_up(&file, false)).unwrap(), expected);
@@ -44,10 +50,14 @@ fn a_backup_of_one_database_is_restored_into_the_other() {
         assert_eq!(storage.block_on(storage.back_up(&file, true)).unwrap(), expected);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no draft is left");
         let occupied = storage.block_on(storage.restore(&file)).unwrap_err();
-        assert!(matches!(occupied, BackupError::NotEmpty { items: 5999, events: 2 }), "{occupied}");
+        let has_all = matches!(occupied, BackupError::NotEmpty { items: 5999, events: 2, keys: 2 });
+        assert!(has_all, "{occupied}");
         on_each(|other| {
             let restored = other.open();
+            let revision = read(&restored).revision;
             assert_eq!(restored.block_on(restored.restore(&file)).unwrap(), expected);
+            assert_eq!(read(&restored).keys, read(&storage).keys);
+            assert_ne!(read(&restored).revision, revision, "servers notice the keys");
             let events = |storage: &Storage| storage.block_on(storage.user_events("ann")).unwrap();
             assert_eq!(events(&restored), events(&storage));
             let all = |storage: &Storage| {
@@ -87,12 +97,12 @@ fn a_damaged_backup_is_refused_and_leaves_nothing() {
     let lines: Vec<&str> = text.lines().collect();
     let without_end = lines[..lines.len() - 1].join("\n");
     let without_a_row = [&lines[..5], &lines[6..]].concat().join("\n");
-    let newer = text.replacen("\"version\":3", "\"version\":4", 1);
+    let newer = text.replacen("\"version\":4", "\"version\":5", 1);
     on_each(|database| {
         for (damaged, reason) in [
             (without_end.as_str(), "the end is missing"),
             (&without_a_row, "rows are missing"),
-            (&newer, "expected at most version 3, found 4"),
+            (&newer, "expected at most version 4, found 5"),
             (&format!("{text}{text}"), "expected the end of the file"),
             ("{}\n", "line 1"),
         ] {
@@ -107,5 +117,39 @@ fn a_damaged_backup_is_refused_and_leaves_nothing() {
         let empty = database.open();
         let error = empty.block_on(empty.restore(&file)).unwrap_err();
         assert!(matches!(error, BackupError::Invalid { .. }), "{error:?}");
+    });
+}
+
+#[test]
+fn a_backup_of_the_version_before_has_no_keys_and_is_restored() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("backup");
+    let database = TestDatabase::sqlite();
+    let storage = database.open();
+    storage.block_on(storage.upsert_items(vec![item("1", "Red shoe", "Shoes")])).unwrap();
+    storage.block_on(storage.back_up(&file, false)).unwrap();
+    let text = String::from_utf8(zstd::decode_all(&*fs::read(&file).unwrap()).unwrap()).unwrap();
+    let before = text.replacen("\"version\":4", "\"version\":3", 1).replace(",\"keys\":0", "");
+    assert!(before.contains("\"version\":3") && !before.contains("keys"), "{before}");
+    fs::write(&file, zstd::encode_all(before.as_bytes(), 1).unwrap()).unwrap();
+    on_each(|database| {
+        let restored = database.open();
+        let summary = restored.block_on(restored.restore(&file)).unwrap();
+        assert_eq!((summary.items, summary.keys), (1, 0));
+        assert_eq!(read(&restored).keys, []);
+    });
+}
+
+#[test]
+fn a_backup_is_not_mixed_with_the_keys_of_a_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("backup");
+    on_each(|database| {
+        let storage = database.open();
+        storage.block_on(storage.add_key(stored_key("1", "shop"))).unwrap();
+        storage.block_on(storage.back_up(&file, true)).unwrap();
+        let refused = storage.block_on(storage.restore(&file)).unwrap_err();
+        let has_a_key = matches!(refused, BackupError::NotEmpty { items: 0, events: 0, keys: 1 });
+        assert!(has_a_key, "{refused}");
     });
 }

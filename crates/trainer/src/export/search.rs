@@ -9,6 +9,7 @@ use tandem_protocol::SearchConfig;
 use super::file::File;
 use crate::{
     search::{CellOptions, SEARCH_K},
+    terminal::note,
     values::{self, ADVANCED, BASIC},
 };
 
@@ -67,7 +68,11 @@ pub(super) fn search_files(
     table: &ItemTable,
 ) -> Result<(Option<SearchConfig>, Vec<File<'static>>)> {
     let k = options.search_k;
-    match options.resolve(table) {
+    let search = options.resolve(table);
+    if search != Search::Cells && options.cells != CellOptions::default() {
+        note("--cell-bits and --cell-bytes have no effect on a release without cells (--search)");
+    }
+    match search {
         Search::None => return Ok((None, Vec::new())),
         Search::Whole => return Ok((Some(SearchConfig { k, cells: None }), Vec::new())),
         Search::Cells | Search::Auto => {}

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use tandem_dataset::{
-    Dataset,
+    DatasetFolder,
     counts::{CountOptions, CountTable},
 };
 
@@ -49,9 +49,10 @@ impl CountArgs {
 }
 
 pub(crate) fn run(args: &TrainCounts) -> Result<()> {
-    let dataset = Dataset::load(&args.data)?;
-    let table = CountTable::of_dataset(&dataset, args.hold_out, args.counts.options());
-    table.write(&dataset.catalogue, &args.out)?;
+    // The log may be larger than the memory.
+    let folder = DatasetFolder::open(&args.data)?;
+    let table = CountTable::of_folder(&folder, args.hold_out, args.counts.options())?;
+    table.write(&folder.catalogue, &args.out)?;
     println!("{}: {} pairs of {} items", args.out.display(), table.pairs(), table.items());
     Ok(())
 }

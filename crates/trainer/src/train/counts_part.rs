@@ -16,7 +16,7 @@ use super::{
 use crate::{
     failure::BadInput,
     small_model::{bar, read_checkpoint},
-    values::{self, ADVANCED, BASIC, FILES},
+    values::{self, ADVANCED, BASIC, FILES, InvalidValue},
     write_atomically,
 };
 
@@ -33,7 +33,7 @@ pub(crate) struct TrainCountsPart {
     #[arg(long, value_name = "FILE", help_heading = FILES)]
     out: PathBuf,
     /// Number of neighbours of each item that devices get, at most 255.
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = values::positive)]
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = device_neighbours)]
     #[arg(help_heading = BASIC)]
     device_neighbours: usize,
     /// Newest items of each user left out of the counts that are written; 2 to evaluate them.
@@ -62,6 +62,14 @@ pub(crate) fn run(args: &TrainCountsPart) -> Result<()> {
 /// Adds counts to a model of `dataset`, which is that of `--data`, and writes it. Returns what
 /// was added, for people.
 pub(crate) fn add(args: &TrainCountsPart, dataset: &Dataset) -> Result<String> {
+    let counted = args.counts.options().max_neighbours;
+    if counted < args.device_neighbours {
+        let text = format!(
+            "expected --neighbours of at least --device-neighbours, found {counted} and {}",
+            args.device_neighbours
+        );
+        return Err(BadInput(text).into());
+    }
     let model = read_checkpoint(&args.srm, dataset)?;
     if model.config.kind == ModelKind::Din {
         let text = format!(
@@ -86,10 +94,18 @@ pub(crate) fn add(args: &TrainCountsPart, dataset: &Dataset) -> Result<String> {
     Ok(format!("counts of weight {weight:.4}, {bytes} bytes{fitted}"))
 }
 
+/// A number of neighbours that [`CountRows`] can have.
+fn device_neighbours(text: &str) -> Result<usize, InvalidValue> {
+    values::positive(text)
+        .ok()
+        .filter(|number| *number <= MAX_NEIGHBOURS)
+        .ok_or(InvalidValue("a whole number from 1 to 255"))
+}
+
 /// The counts without the newest `hold_out` items of each user, as devices get them.
 fn count_rows(args: &TrainCountsPart, dataset: &Dataset, hold_out: usize) -> Result<CountRows> {
     let table = CountTable::of_dataset(dataset, hold_out, args.counts.options());
-    Ok(CountRows::new(&table.nearest(args.device_neighbours.min(MAX_NEIGHBOURS)))?)
+    Ok(CountRows::new(&table.nearest(args.device_neighbours))?)
 }
 
 /// The weight with the best NDCG@10 on validation targets, and a report of it.

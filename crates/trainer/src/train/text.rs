@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use anyhow::Result;
-use tandem_dataset::{Dataset, text_vectors::TextVectors};
+use tandem_dataset::Dataset;
 use tandem_training::{
     SequenceModel, TextFeatures, Trainer,
     fit::{FitConfig, training_part},
 };
 
 use super::options::FitOptions;
+use crate::text_vectors::read_text_vectors;
 
 /// Adds a learnt projection of the vectors of `--text` to the rows, if the option is given.
 pub(super) fn add_text<M: SequenceModel>(
@@ -29,8 +30,7 @@ fn features(
     config: &FitConfig,
     id_dropout: f64,
 ) -> Result<TextFeatures> {
-    let vectors = TextVectors::read(path)?;
-    vectors.check(&dataset.catalogue, path)?;
+    let vectors = read_text_vectors(path, &dataset.catalogue)?;
     let mut known = vec![false; dataset.catalogue.len()];
     for item in dataset.sequences.iter().flat_map(|sequence| training_part(sequence, config)) {
         known[item.position()] = true;

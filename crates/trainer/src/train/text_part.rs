@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use tandem_dataset::{Dataset, text_vectors::TextVectors};
+use tandem_dataset::Dataset;
 use tandem_evaluation::{History, fitting::fit_text_weight};
 use tandem_model::{Checkpoint, ItemTable};
 use tandem_protocol::TextPart;
@@ -12,7 +12,9 @@ use tandem_training::initial::principal_axes;
 
 use super::fit_targets::{fit_targets, left_out};
 use crate::{
+    failure::BadInput,
     small_model::{bar, read_checkpoint},
+    text_vectors::read_text_vectors,
     values::{self, ADVANCED, BASIC, FILES},
     write_atomically,
 };
@@ -23,10 +25,11 @@ pub(crate) struct TrainTextPart {
     /// Dataset folder of `tandem import`.
     #[arg(long, value_name = "FOLDER", help_heading = FILES)]
     data: PathBuf,
-    /// Small model of `tandem train srm` (SASRec or GRU4Rec).
+    /// Small model of `tandem train srm` (SASRec or GRU4Rec), without counts: they come afterwards.
     #[arg(long, value_name = "FILE", help_heading = FILES)]
     srm: PathBuf,
-    /// Text vectors of `tandem embed`.
+    /// Text vectors of `tandem embed`. Refused if more than 1 % of the catalogue's texts have
+    /// changed since.
     #[arg(long, value_name = "FILE", help_heading = FILES)]
     text: PathBuf,
     /// The small model with a text part (.safetensors).
@@ -58,6 +61,13 @@ pub(crate) fn run(args: &TrainTextPart) -> Result<()> {
 /// what was added, for people.
 pub(crate) fn add(args: &TrainTextPart, dataset: &Dataset) -> Result<String> {
     let model = read_checkpoint(&args.srm, dataset)?;
+    if model.counts.is_some() {
+        let text = format!(
+            "{}: expected a small model without counts, whose weight was fitted without a text part, found one with counts; add the text part to the model without them, then run `tandem train counts-part` on the result",
+            args.srm.display()
+        );
+        return Err(BadInput(text).into());
+    }
     let model = with_text_vectors(args, dataset, model)?;
     let (weight, fitted) = match args.weight {
         Some(weight) => (weight, String::new()),
@@ -84,8 +94,7 @@ fn with_text_vectors(
     dataset: &Dataset,
     model: Checkpoint,
 ) -> Result<Checkpoint> {
-    let vectors = TextVectors::read(&args.text)?;
-    vectors.check(&dataset.catalogue, &args.text)?;
+    let vectors = read_text_vectors(&args.text, &dataset.catalogue)?;
     let (from, to) = (vectors.dims(), args.dims.min(vectors.dims()));
     let vectors = if to < from {
         vectors.reduced(to, &principal_axes(&vectors.values(), from, to))?

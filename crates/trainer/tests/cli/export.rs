@@ -12,7 +12,7 @@ use tandem_model::{
 };
 use tandem_protocol::{Manifest, ModelConfig, ModelKind};
 
-use crate::{Bench, names};
+use crate::{Bench, names, text};
 
 const EXPORT: &str = "export --data set --srm srm.safetensors --out artifacts";
 
@@ -126,6 +126,40 @@ fn counts_are_a_file_of_releases_that_search() {
 
     bench.done("export --data set --srm counted.safetensors --out artifacts --search none");
     assert_eq!(manifest().counts, None);
+}
+
+#[test]
+fn counts_without_their_conditions_are_refused() {
+    const COUNTS: &str =
+        "train counts-part --data set --srm srm.safetensors --out counted.safetensors --weight 1";
+    let bench = bench();
+    let said = bench.failed(2, &format!("{COUNTS} --neighbours 4"));
+    assert!(
+        said.contains("--neighbours of at least --device-neighbours, found 4 and 16"),
+        "{said}"
+    );
+    bench.done(&format!("{COUNTS} --neighbours 4 --device-neighbours 4"));
+    // Its weight was fitted without the text part.
+    let said = bench.failed(
+        2,
+        "train text-part --data set --srm counted.safetensors --text none --out both.safetensors",
+    );
+    assert!(said.contains("counted.safetensors: expected a small model without counts"), "{said}");
+    assert!(said.contains("tandem train counts-part"), "{said}");
+}
+
+#[test]
+fn options_of_cells_are_named_if_there_are_none() {
+    let bench = bench();
+    let said = |options: &str| {
+        let output = bench.run(&format!("{EXPORT} {options}"));
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stderr)
+    };
+    assert!(said("--cell-bits 5").contains("--cell-bits and --cell-bytes have no effect"));
+    assert!(said("--search none --cell-bytes 2048").contains("have no effect"));
+    assert!(!said("--cell-bits 5 --search cells").contains("have no effect"));
+    assert_eq!(said(""), "");
 }
 
 #[test]

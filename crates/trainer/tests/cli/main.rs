@@ -16,6 +16,8 @@ mod options;
 mod publish;
 #[cfg(feature = "llama")]
 mod quickstart;
+#[cfg(feature = "llama")]
+mod signals;
 mod train;
 
 use std::{

@@ -49,6 +49,14 @@ fn values_out_of_range_are_refused_before_any_work() {
     refused(&format!("{EVALUATE} --clicks 0"), "--clicks");
     refused(&format!("{EVALUATE} --budgets 0.1,2"), "--budgets");
 
+    for number in ["0", "256"] {
+        let line = format!(
+            "train counts-part --data none --srm none --out none --device-neighbours {number}"
+        );
+        let message = refused(&line, "--device-neighbours");
+        assert!(message.contains("from 1 to 255"), "{message}");
+    }
+
     let message =
         refused("export --data none --srm none --out none --cell-bytes 10", "--cell-bytes");
     assert!(message.contains("at least 1024"), "{message}");

@@ -418,3 +418,99 @@ fn two_calls_that_wait_for_the_session_request_once() {
     assert!(first.unwrap().rows != second.unwrap().rows, "one of them fetches");
     assert_eq!(script.asked.borrow().len(), 1);
 }
+
+#[test]
+fn available_items_whose_rows_are_not_here_get_them_from_the_server() {
+    let script = cell_shop();
+    // Memory for one cell.
+    let engine = open_as(&script, r#""searchMemory":1"#).unwrap_or_else(|error| panic!("{error}"));
+    track(&engine, 2);
+    script.lists.borrow_mut().push_back(Ok(rows(&[2])));
+    fetch(&engine);
+    fetch(&engine);
+    let here = block_on(engine.rank_deeper(400)).unwrap().items;
+    let is_here = |number: usize| here.iter().any(|found| found.item == item(number));
+    let far: Vec<usize> = (0..ITEMS).filter(|number| *number != 2 && !is_here(*number)).collect();
+    let allowed: Vec<ItemId> = far[..6].iter().map(|number| item(*number)).collect();
+    let update = block_on(engine.set_available(Some(allowed))).unwrap();
+    assert!(update.items.is_empty());
+    script.asked.borrow_mut().clear();
+    // The server lacks the row of one.
+    script.lists.borrow_mut().push_back(Ok(rows(&far[..5])));
+    let fetched = fetch(&engine);
+    assert!(!fetched.rows, "these are no clicks to learn from");
+    assert!(!fetched.more, "one request has them all");
+    assert!(fetched.update.unwrap().items.len() >= 5);
+    let requests = || script.asked.borrow().iter().filter(|asked| asked.contains("items")).count();
+    assert_eq!(requests(), 1);
+    fetch(&engine);
+    assert_eq!(requests(), 1, "each is requested once");
+}
+
+#[test]
+fn a_failed_request_for_rows_of_available_items_is_tried_at_the_next_call_or_given_up() {
+    for (status, again) in [(503, true), (400, false)] {
+        let script = cell_shop();
+        let engine =
+            open_as(&script, r#""searchMemory":1"#).unwrap_or_else(|error| panic!("{error}"));
+        track(&engine, 2);
+        script.lists.borrow_mut().push_back(Ok(rows(&[2])));
+        fetch(&engine);
+        fetch(&engine);
+        block_on(engine.set_available(Some((0..ITEMS).map(item).collect()))).unwrap();
+        let missing = || block_on(engine.session.lock()).missing_available(200);
+        let before = missing();
+        assert!(!before.is_empty());
+        let failure = HttpResponse { status, ..HttpResponse::default() };
+        script.lists.borrow_mut().push_back(Ok(failure));
+        let fetched = fetch(&engine);
+        assert!(!fetched.more, "not at once");
+        assert_eq!(fetched.errors.is_empty(), again);
+        assert_eq!(missing().iter().any(|item| before.contains(item)), again);
+    }
+}
+
+#[test]
+fn a_longer_ranking_gets_further_cells() {
+    let script = cell_shop();
+    let engine = after_a_click(&script);
+    let before = block_on(engine.rank_deeper(400)).unwrap().items.len();
+    let further = block_on(engine.fetch_further()).unwrap();
+    assert!(further.more && further.update.is_none() && further.errors.is_empty());
+    assert_eq!(cell_requests(&script), ITEMS / CELL);
+    let after = block_on(engine.rank_deeper(400)).unwrap();
+    assert!(after.items.len() > before && after.items.len() == ITEMS - 1);
+    assert!(!block_on(engine.fetch_further()).unwrap().more, "all are here");
+    engine.set_offline(true);
+    assert!(!block_on(engine.fetch_further()).unwrap().more);
+}
+
+#[test]
+fn without_a_search_a_release_in_cells_loads_neither_table_nor_index() {
+    let script = cell_shop();
+    let engine = open_as(&script, r#""search":"off""#).unwrap_or_else(|error| panic!("{error}"));
+    let asked = script.asked.borrow().join(" ");
+    assert!(!asked.contains("rows.bin") && !asked.contains("cells.bin"), "{asked}");
+    assert!(!asked.contains("items.json"), "{asked}");
+    assert!(!track(&engine, 5).searched);
+}
+
+#[test]
+fn a_server_that_rows_and_events_do_not_reach_is_failing() {
+    let gone = || Err(Failure::new(ErrorCode::Unreachable, "gone"));
+    let script = cell_shop();
+    let engine = open(&script);
+    track(&engine, 2);
+    script.lists.borrow_mut().push_back(gone());
+    let fetched = fetch(&engine);
+    assert!(fetched.failed && fetched.update.is_none() && fetched.errors.is_empty());
+    let update = block_on(engine.recommend()).unwrap();
+    assert_eq!(update.connection.state, ConnectionState::Failing);
+    assert_eq!(update.stats.failed_calls, 0);
+    engine.set_offline(false);
+    assert_eq!(block_on(engine.recommend()).unwrap().connection.state, ConnectionState::Online);
+    script.lists.borrow_mut().push_back(gone());
+    let sent = engine.request("/v1/events", Some("{}".into()), "events".into());
+    assert_eq!(block_on(sent).unwrap_err().code, ErrorCode::Unreachable);
+    assert_eq!(block_on(engine.recommend()).unwrap().connection.state, ConnectionState::Failing);
+}
