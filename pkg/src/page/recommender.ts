@@ -22,6 +22,7 @@ import {
   type TrackableEvent,
   trackedEvent,
 } from './check.js';
+import { before } from './deadline.js';
 import { Emitter } from './emitter.js';
 import { LastRequests } from './last-requests.js';
 import { DEFAULT_TIMEOUT_MS, openSettings, type RecommenderOptions } from './options.js';
@@ -32,7 +33,6 @@ import { Placements } from './placements.js';
 import {
   type CheckedOptions,
   checkOptions,
-  MAX_WAIT_MS,
   type RecommendOptions,
   selectEnough,
 } from './selection.js';
@@ -492,21 +492,6 @@ export class Recommender {
     const before = this.#latest?.connection.state ?? update.connection.state;
     this.#latest = update;
     return before !== update.connection.state;
-  }
-}
-
-/** The result of `call`; `false` if it takes until `end`, a time of `performance.now()`. */
-async function before(end: number, call: () => Promise<boolean>): Promise<boolean> {
-  const ms = end - performance.now();
-  if (ms <= 0) return false;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<boolean>((done) => {
-    timer = setTimeout(() => done(false), Math.min(ms, MAX_WAIT_MS));
-  });
-  try {
-    return await Promise.race([call(), late]);
-  } finally {
-    clearTimeout(timer);
   }
 }
 

@@ -1,5 +1,5 @@
 import { toWire, wireError } from '../shared/errors.js';
-import type { ClientUpdate, ConnectionState, TrackedEvent } from '../shared/generated.js';
+import type { ClientUpdate, ConnectionState, Fetched, TrackedEvent } from '../shared/generated.js';
 import { Ledger } from '../shared/ledger.js';
 import type {
   Command,
@@ -17,6 +17,7 @@ import { trialDue } from './choice.js';
 import type { Client, Engine, EngineLoader } from './engine.js';
 import { Learning } from './learning.js';
 import { LifeLock } from './life-lock.js';
+import { MissingFiles } from './missing-files.js';
 import { canMakeLists, checkModel, hostedModels } from './models.js';
 import { Network, ownFetch } from './network.js';
 import { PageFetcher } from './page-fetch.js';
@@ -49,6 +50,7 @@ export class Host {
   readonly #pageFetcher: PageFetcher;
   readonly #requester: CandidateRequester;
   readonly #learning: Learning;
+  readonly #missing: MissingFiles;
   readonly #lock: LifeLock;
   readonly #catalogue = new Catalogue();
   #settings: OpenSettings | null = null;
@@ -58,8 +60,6 @@ export class Host {
   #offline = false;
   /** State of the connection that the page knows. */
   #shown: ConnectionState = 'online';
-  /** Rows and cells are being fetched until `done`; `again`: there was another event since. */
-  #fetching: { again: boolean; done: Promise<void> } | null = null;
   #model: string | null = null;
   #reopened = Number.NEGATIVE_INFINITY;
 
@@ -69,6 +69,11 @@ export class Host {
     this.#pageFetcher = new PageFetcher((notice) => port.postMessage(notice));
     this.#lock = new LifeLock(() => port.postMessage({ kind: 'alive' }));
     this.#learning = new Learning(port, this.#queue, () => this.#opened());
+    this.#missing = new MissingFiles({
+      client: () => (this.#settings?.shadow === true ? null : this.#client),
+      arrived: (fetched, current) => this.#arrived(fetched, current),
+      fault: (error) => this.#fault(error),
+    });
     this.#requester = new CandidateRequester({
       enter: (job) => this.#enter(job),
       answered: (update, decided) => this.#answered(update, decided),
@@ -141,7 +146,7 @@ export class Host {
           ({ items }) => items,
         );
       case 'further':
-        return this.#fetchFurther();
+        return this.#missing.fetchFurther();
       case 'setAvailable':
         this.#remember({ available: command.items });
         return this.#enter(async (client) =>
@@ -239,7 +244,7 @@ export class Host {
     if (restore !== null) await this.#restore(client, restore);
     const value = { device, fallback, trial };
     this.#post(await client.recommend(), { id, value }, null);
-    this.#fetchMissing();
+    this.#missing.fetch();
     return POSTED;
   }
 
@@ -301,7 +306,7 @@ export class Host {
     const delivery = this.#delivery(cause, true);
     this.#post(update, id === null ? null : { id, value }, delivery);
     this.#follow(update);
-    this.#fetchMissing();
+    this.#missing.fetch();
     return POSTED;
   }
 
@@ -344,41 +349,17 @@ export class Host {
     if (this.#settings?.shadow !== true) this.#requester.follow(update);
   }
 
-  /**
-   * Fetches the rows and cells that the session lacks, and publishes the new ranking. Not in
-   * the queue: clicks are processed while the files are loading.
-   */
-  #fetchMissing(): void {
-    const client = this.#client;
-    if (client === null || this.#settings?.shadow === true) return;
-    if (this.#fetching !== null) {
-      this.#fetching.again = true;
-      return;
+  /** Publishes the new ranking with rows and cells that were missing. */
+  #arrived({ update, rows, errors, failed }: Fetched, current: boolean): void {
+    for (const error of errors) {
+      if (error.code !== 'catalogue_changed') this.#fault(error);
+      else if (current) this.#reopenSoon();
     }
-    const fetching = { again: false, done: Promise.resolve() };
-    this.#fetching = fetching;
-    fetching.done = client
-      .fetchMissing()
-      .then(({ update, rows, errors, more, failed }) => {
-        fetching.again ||= more;
-        const current = client === this.#client;
-        for (const error of errors) {
-          if (error.code !== 'catalogue_changed') this.#fault(error);
-          else if (current) this.#reopenSoon();
-        }
-        if (failed && current && update === null) this.#showConnection();
-        if (update === null || !current) return;
-        if (rows) this.#learning.rowsArrived();
-        this.#post(update, null, this.#delivery('search', true));
-        this.#follow(update);
-      })
-      .catch((error: unknown) => this.#fault(error))
-      .finally(() => {
-        this.#fetching = null;
-        // There was an event in the meantime, or there are rows to choose cells by now. Not
-        // otherwise: with little memory, cells that were dropped would be fetched for ever.
-        if (fetching.again) this.#fetchMissing();
-      });
+    if (failed && current && update === null) this.#showConnection();
+    if (update === null || !current) return;
+    if (rows) this.#learning.rowsArrived();
+    this.#post(update, null, this.#delivery('search', true));
+    this.#follow(update);
   }
 
   /** A request other than for a list did not reach the server: shows it, if it is news. */
@@ -389,31 +370,6 @@ export class Host {
       this.#post(update, null, this.#delivery('connection', true));
       this.#follow(update);
     }).catch((error: unknown) => this.#fault(error));
-  }
-
-  /**
-   * Fetches further cells. Resolves with whether rows or cells have arrived, also those of a
-   * request that was in flight.
-   */
-  async #fetchFurther(): Promise<boolean> {
-    if (this.#settings?.shadow === true) return false;
-    let arrived = false;
-    while (this.#fetching !== null) {
-      arrived = true;
-      await this.#fetching.done;
-    }
-    if (arrived) return true;
-    const further = this.#opened().fetchFurther();
-    const fetching = { again: false, done: further.then(nothing, nothing) };
-    this.#fetching = fetching;
-    try {
-      const { errors, more } = await further;
-      for (const error of errors) this.#fault(error);
-      return more;
-    } finally {
-      this.#fetching = null;
-      if (fetching.again) this.#fetchMissing();
-    }
   }
 
   #answered(update: ClientUpdate, decided: boolean): void {
@@ -530,8 +486,6 @@ export class Host {
     this.#port.postMessage({ kind: 'fault', error: toWire(error) });
   }
 }
-
-function nothing(): void {}
 
 /** Resolves when `pending` does, or after `ms` milliseconds. */
 function within(ms: number, pending: Promise<void>): Promise<void> {
