@@ -107,17 +107,14 @@ async fn hear(server: &PostgresServer) -> Result<Infallible, sqlx::Error> {
     // Something may have been announced before.
     server.announced.send_replace(());
     loop {
-        match timeout(QUIET, listener.try_recv()).await {
-            Ok(heard) => {
-                let heard = heard?.ok_or_else(lost)?;
-                if schema.as_deref().is_none_or(|schema| heard.payload() == schema) {
-                    server.announced.send_replace(());
-                }
+        if let Ok(heard) = timeout(QUIET, listener.try_recv()).await {
+            let heard = heard?.ok_or_else(lost)?;
+            if schema.as_deref().is_none_or(|schema| heard.payload() == schema) {
+                server.announced.send_replace(());
             }
-            Err(_) => {
-                let asked = timeout(ANSWER, listener.execute("SELECT 1")).await;
-                asked.map_err(|_| lost())??;
-            }
+        } else {
+            let asked = timeout(ANSWER, listener.execute("SELECT 1")).await;
+            asked.map_err(|_| lost())??;
         }
     }
 }

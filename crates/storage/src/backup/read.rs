@@ -90,6 +90,21 @@ impl Page {
         let rows = self.items.len() + self.deleted.len() + self.events.len();
         rows + self.disagreements.len() + self.keys.len() >= PAGE as usize
     }
+
+    /// Its rows as JSON: items, the ids of those that are not available, deleted items, events,
+    /// disagreements, keys.
+    fn to_json(&self) -> [String; 6] {
+        let hidden = self.items.iter().map(|line| &line.item).filter(|it| !it.available);
+        let hidden: Vec<&ItemId> = hidden.map(|it| &it.id).collect();
+        [
+            to_json(&self.items),
+            to_json(&hidden),
+            to_json(&self.deleted),
+            to_json(&self.events),
+            to_json(&self.disagreements),
+            to_json(&self.keys),
+        ]
+    }
 }
 
 const ITEMS_SQLITE: &str = "INSERT INTO items (id, title, categories, brand, description, \
@@ -114,6 +129,15 @@ const DELETED_POSTGRES: &str = "INSERT INTO items (id, title, categories, brand,
     attributes, created, updated, deleted, revision, search_text) SELECT id, '', '[]', '', '', \
     '{}', at, at, at, 1, '' FROM json_to_recordset($1::json) AS x (id text, at bigint)";
 
+const EVENTS_SQLITE: &str = "INSERT INTO events (session, id, kind, item, at, received, \
+    recommendation) SELECT value ->> 'session', value ->> 'id', value ->> 'type', \
+    value ->> 'item', value ->> 'at', value ->> 'received', value ->> 'recommendation' FROM \
+    json_each($1)";
+const EVENTS_POSTGRES: &str = "INSERT INTO events (session, id, kind, item, at, received, \
+    recommendation) SELECT session, id, type, item, at, received, recommendation FROM \
+    json_to_recordset($1::json) AS x (session text, id text, type text, item text, at bigint, \
+    received bigint, recommendation text)";
+
 const DISAGREEMENTS_SQLITE: &str = "INSERT INTO disagreements (received, disagreement) SELECT \
     value ->> 'received', value ->> 'disagreement' FROM json_each($1)";
 const DISAGREEMENTS_POSTGRES: &str = "INSERT INTO disagreements (received, disagreement) SELECT \
@@ -133,20 +157,15 @@ pub(super) async fn read_all(
     database: &Database,
     mut lines: Lines,
 ) -> Result<Result<BackupSummary, BackupError>, StorageError> {
-    let items = database.sql(ITEMS_SQLITE, ITEMS_POSTGRES);
-    let deleted = database.sql(DELETED_SQLITE, DELETED_POSTGRES);
-    let events = database.sql(
-        "INSERT INTO events (session, id, kind, item, at, received, recommendation) \
-         SELECT value ->> 'session', value ->> 'id', value ->> 'type', value ->> 'item', \
-         value ->> 'at', value ->> 'received', value ->> 'recommendation' FROM json_each($1)",
-        "INSERT INTO events (session, id, kind, item, at, received, recommendation) \
-         SELECT session, id, type, item, at, received, recommendation \
-         FROM json_to_recordset($1::json) AS x (session text, id text, type text, item text, \
-         at bigint, received bigint, recommendation text)",
-    );
-    let disagreements = database.sql(DISAGREEMENTS_SQLITE, DISAGREEMENTS_POSTGRES);
-    let add_keys = database.sql(ADD_KEYS_SQLITE, ADD_KEYS_POSTGRES);
-    let unavailable = database.sql(UNAVAILABLE_SQLITE, UNAVAILABLE_POSTGRES);
+    // In the order of `Page::to_json`.
+    let statements = [
+        database.sql(ITEMS_SQLITE, ITEMS_POSTGRES),
+        database.sql(UNAVAILABLE_SQLITE, UNAVAILABLE_POSTGRES),
+        database.sql(DELETED_SQLITE, DELETED_POSTGRES),
+        database.sql(EVENTS_SQLITE, EVENTS_POSTGRES),
+        database.sql(DISAGREEMENTS_SQLITE, DISAGREEMENTS_POSTGRES),
+        database.sql(ADD_KEYS_SQLITE, ADD_KEYS_POSTGRES),
+    ];
     let mut summary = BackupSummary::default();
     with_writer!(database, connection => {
         sqlx::query("UPDATE counters SET value = value + 1 WHERE name = 'items'")
@@ -209,23 +228,8 @@ pub(super) async fn read_all(
                 Line::End(_) => return Ok(Err(lines.invalid("rows are missing"))),
             }
             if is_end || page.is_full() {
-                let Page {
-                    items: new_items,
-                    deleted: gone,
-                    events: new_events,
-                    disagreements: told,
-                    keys,
-                } = std::mem::take(&mut page);
-                let hidden = new_items.iter().map(|line| &line.item).filter(|it| !it.available);
-                let hidden: Vec<&ItemId> = hidden.map(|it| &it.id).collect();
-                for (statement, json) in [
-                    (items, to_json(&new_items)),
-                    (unavailable, to_json(&hidden)),
-                    (deleted, to_json(&gone)),
-                    (events, to_json(&new_events)),
-                    (disagreements, to_json(&told)),
-                    (add_keys, to_json(&keys)),
-                ] {
+                let page = std::mem::take(&mut page).to_json();
+                for (statement, json) in statements.into_iter().zip(page) {
                     if json.len() > 2 {
                         sqlx::query(statement).bind(json).execute(&mut *connection).await?;
                     }
