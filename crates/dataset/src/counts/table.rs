@@ -334,7 +334,7 @@ mod tests {
     #[test]
     fn a_folder_gives_the_counts_of_its_dataset() {
         let log = [vec![0, 1, 2, 0, 2], vec![], vec![3], vec![2, 1, 3, 0]];
-        let times = log.each_ref().map(|items| (0..items.len() as i64).map(|at| at * 90).collect());
+        let times = log.each_ref().map(|items| (0_i64..).step_by(90).take(items.len()).collect());
         let options = CountOptions { half_life: Some(100.0), max_neighbours: 2 };
         let folder = tempfile::tempdir().unwrap();
         for times in [None, Some(times.as_slice())] {
