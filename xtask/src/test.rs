@@ -125,11 +125,7 @@ pub(crate) fn run(workspace: &Workspace, options: &TestOptions) -> Result<(), Fa
 fn log_engine(workspace: &Workspace) -> Result<Tally, Failure> {
     let what = "cargo test of tandem-log-engine";
     let test = ["test", "--release", "-p", "tandem-log-engine"];
-    let mut tests = cargo::cargo(workspace, what).args(test);
-    if let Some(program) = services::s3_server(workspace)? {
-        tests = tests.env("MOTO_SERVER", program);
-    }
-    let (output, status) = tests.tee()?;
+    let (output, status) = cargo::cargo(workspace, what).args(test).tee()?;
     Ok(Tally::of_cargo(&output).with_status(what, status))
 }
 

@@ -7,9 +7,6 @@ mod cluster;
 mod parquet_files;
 mod properties;
 mod refusals;
-mod s3;
-#[path = "../../../release-store/tests/store/s3_server.rs"]
-mod s3_server;
 
 use std::{
     collections::BTreeMap,
