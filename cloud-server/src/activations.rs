@@ -41,7 +41,7 @@ struct Shared {
     stopped: bool,
     /// Whether `current` has changed.
     changed: bool,
-    /// Whether another server has told that `current` of the object store has changed.
+    /// Whether another server has announced an activation since the object store was asked last.
     is_announced: bool,
     /// The last refusal of each release, the newest at the end.
     refused: VecDeque<Refusal>,
@@ -239,8 +239,8 @@ impl Activations {
         self.changed.notify_all();
     }
 
-    /// Another server has changed something: the threads look at `current` of the folder and of the
-    /// object store at once.
+    /// Another server has put a release in use: the threads look at `current` of the folder and of
+    /// the object store at once.
     pub(crate) fn announced(&self) {
         let mut shared = self.lock();
         shared.changed = true;

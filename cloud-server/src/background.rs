@@ -10,9 +10,9 @@ use actix_web::{
     web,
 };
 
-use tandem_storage::{Storage, StorageError};
+use tandem_storage::{Change, Storage, StorageError};
 
-use crate::{files::blocking, state::AppState, storage::copy_catalogue};
+use crate::{access::KeyFollower, files::blocking, state::AppState, storage::copy_catalogue};
 
 /// Time between two looks for a new release of artefacts, and at the generators.
 const REFRESH: Duration = Duration::from_secs(1);
@@ -25,7 +25,9 @@ const FORGET: Duration = Duration::from_mins(1);
 pub(crate) fn start(state: &web::Data<AppState>) {
     spawn(keep_up(state.clone()));
     spawn(follow_items(state.clone()));
-    spawn(follow_announcements(state.clone()));
+    for change in [Change::Items, Change::Activations, Change::Keys] {
+        spawn(follow_announcements(state.clone(), change));
+    }
     spawn(follow_keys(state.clone()));
     spawn(follow_generators(state.clone()));
     spawn(follow_event_stream(state.clone()));
@@ -84,21 +86,23 @@ pub(crate) async fn follow_events(state: &AppState, storage: &Storage) -> Result
     trends.refresh(items, storage).await
 }
 
-/// Looks at items, releases and keys as soon as another server of the same PostgreSQL has changed them, as
-/// long as the server runs. What this misses, the looks once a second find.
-async fn follow_announcements(state: web::Data<AppState>) {
+/// Looks at what another server of the same PostgreSQL has changed as soon as it is announced, as
+/// long as the server runs. What this misses, the looks once a second find, which also tell of
+/// failures.
+async fn follow_announcements(state: web::Data<AppState>, change: Change) {
     let Some(storage) = state.storage.clone() else { return };
-    let mut announcements = storage.announcements();
+    let mut announcements = storage.announcements(change);
     loop {
         announcements.next().await;
-        if let Some(activations) = &state.releases {
-            activations.announced();
+        match change {
+            Change::Items => {
+                let _ = state.items.refresh(&storage).await;
+            }
+            Change::Activations => {
+                state.releases.iter().for_each(|activations| activations.announced());
+            }
+            Change::Keys => state.key_follower.iter().for_each(KeyFollower::announced),
         }
-        if let Some(follower) = &state.key_follower {
-            follower.announced();
-        }
-        // The looks once a second tell of failures.
-        let _ = state.items.refresh(&storage).await;
         sleep(BETWEEN_ANNOUNCEMENTS).await;
     }
 }

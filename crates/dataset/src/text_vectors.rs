@@ -16,7 +16,7 @@ use crate::{
 /// Value of `format` in the metadata of the file.
 const FORMAT: &str = "tandem.text-vectors.1";
 
-/// Of so many texts one may have changed since they were embedded.
+/// At most one text in this many may differ from the one that was embedded.
 const TEXTS_PER_CHANGE: usize = 100;
 
 /// One embedding of each item's text, of length 1, in catalogue order. Items without any text

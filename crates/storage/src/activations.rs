@@ -30,7 +30,7 @@ impl Storage {
     pub async fn record_activation(&self, activation: &Activation) -> Result<(), StorageError> {
         let Activation { at, release, previous, caller } = activation.clone();
         self.short(move |database| async move {
-            with_announcing_writer!(&database, connection => {
+            with_announcing_writer!(&database, Activations, connection => {
                 sqlx::query(
                     "INSERT INTO activations (at, release, previous, caller) \
                      VALUES ($1, $2, $3, $4)",

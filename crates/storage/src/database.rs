@@ -19,8 +19,8 @@ use sqlx::{
 
 use crate::{
     Location, StorageError,
-    announcements::listen,
     error::{is_about_tables, is_damage},
+    listener::listen,
     migrations::{KNOWN_POSTGRES, KNOWN_SQLITE, migrate_postgres, migrate_sqlite},
     postgres::{PostgresServer, connect, is_outage, reason_of},
     sqlite_file::SqliteFile,
@@ -100,27 +100,28 @@ macro_rules! with_writer {
     };
 }
 
-/// As `with_writer`, and announces the change to other servers.
+/// As `with_writer`, and announces a `Change` to other servers.
 macro_rules! with_announcing_writer {
-    ($database:expr, $connection:ident => $body:expr) => {
+    ($database:expr, $change:ident, $connection:ident => $body:expr) => {
         $crate::database::with_announcing_writer!(
-            $database, std::time::Duration::ZERO, $connection => $body
+            $database, $change, std::time::Duration::ZERO, $connection => $body
         )
     };
-    ($database:expr, $patience:expr, $connection:ident => $body:expr) => {
+    ($database:expr, $change:ident, $patience:expr, $connection:ident => $body:expr) => {
         $crate::database::with_writer!($database, $patience, $connection => {
             let result = $body;
-            $crate::announcements::Announce::announce($connection).await?;
+            let change = $crate::announcements::Change::$change;
+            $crate::announcements::Announce::announce($connection, change).await?;
             result
         })
     };
 }
 
-/// As `with_announcing_writer`, and waits longer for a lock that another process holds.
+/// As `with_announcing_writer` for a change of items, and waits longer for a lock that another process holds.
 macro_rules! with_item_writer {
     ($database:expr, $connection:ident => $body:expr) => {
         $crate::database::with_announcing_writer!(
-            $database, $crate::database::TURN, $connection => $body
+            $database, Items, $crate::database::TURN, $connection => $body
         )
     };
 }

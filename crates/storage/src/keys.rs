@@ -134,7 +134,7 @@ impl Storage {
         let added = self
             .short(move |database| async move {
                 let add = database.sql(ADD_KEYS_SQLITE, ADD_KEYS_POSTGRES);
-                with_announcing_writer!(&database, connection => {
+                with_announcing_writer!(&database, Keys, connection => {
                     // First: who adds at the same time waits here, and counts this key then.
                     sqlx::query(KEYS_CHANGE).execute(&mut *connection).await?;
                     let live: Vec<String> = sqlx::query_scalar(LIVE)
@@ -163,7 +163,7 @@ impl Storage {
     pub async fn revoke_key(&self, id: &str) -> Result<bool, StorageError> {
         let id = id.to_owned();
         self.short(move |database| async move {
-            with_announcing_writer!(&database, connection => {
+            with_announcing_writer!(&database, Keys, connection => {
                 sqlx::query(KEYS_CHANGE).execute(&mut *connection).await?;
                 let removed = sqlx::query("DELETE FROM keys WHERE id = $1")
                     .bind(&id)

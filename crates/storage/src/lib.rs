@@ -13,6 +13,7 @@
 //! | `activations` | which release was put in use, when and by whom |
 //! | `announcements` | changes of other servers of a PostgreSQL, as soon as they happen |
 //! | `keys` | the hashes of the keys of all servers, and whether they have changed |
+//! | `listener` | the connection on which they arrive |
 //! | `database` | connections and transactions of both databases |
 //! | `migrations` | versions of the tables |
 //! | `postgres` | connections to PostgreSQL, and whether it answers |
@@ -44,6 +45,7 @@ mod event_queue;
 mod events;
 mod items;
 mod keys;
+mod listener;
 mod location;
 mod migrations;
 mod postgres;
@@ -54,7 +56,7 @@ mod storage;
 mod users;
 
 pub use activations::Activation;
-pub use announcements::Announcements;
+pub use announcements::{Announcements, Change};
 pub use backup::{BackupError, BackupSummary, check_backup};
 pub use error::StorageError;
 pub use event_queue::AppendedEvents;

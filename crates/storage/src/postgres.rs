@@ -22,7 +22,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::{StorageError, error::is_about_tables};
+use crate::{StorageError, announcements::Announced, error::is_about_tables};
 
 /// Maximum time to wait for a connection.
 const CONNECTION_PATIENCE: Duration = Duration::from_secs(5);
@@ -55,7 +55,7 @@ pub(crate) struct PostgresServer {
     identity: i64,
     condition: watch::Sender<Condition>,
     /// Changes of this and other servers.
-    pub(crate) announced: watch::Sender<()>,
+    pub(crate) announced: Announced,
     /// Whether a task asks if the server answers.
     is_asking: Arc<AtomicBool>,
 }
@@ -116,7 +116,7 @@ impl PostgresServer {
             })
             .connect_lazy_with(pooled);
         let condition = watch::Sender::new(Condition::Answers);
-        let announced = watch::Sender::new(());
+        let announced = Announced::default();
         Ok(Self { pool, options, identity, condition, announced, is_asking: Arc::default() })
     }
 

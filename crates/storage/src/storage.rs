@@ -10,7 +10,7 @@ use tokio::{
 
 use crate::{
     Location, StorageError,
-    announcements::Announcements,
+    announcements::{Announcements, Change},
     database::{Database, TURN, constant, with_reader},
     event_queue::EventQueue,
     priority::lower_priority,
@@ -154,13 +154,15 @@ impl Storage {
         self.0.database.check()
     }
 
-    /// Listens to what this and other servers of the database announce from now on.
+    /// Listens to the changes of one kind that this and other servers of the database announce from
+    /// now on.
     #[must_use]
-    pub fn announcements(&self) -> Announcements {
-        Announcements::of(match &self.0.database {
+    pub fn announcements(&self, change: Change) -> Announcements {
+        let announced = match &self.0.database {
             Database::Sqlite { .. } => None,
-            Database::Postgres(server) => Some(server),
-        })
+            Database::Postgres(server) => Some(&server.announced),
+        };
+        Announcements::of(announced, change)
     }
 
     /// Closes all connections. Functions that are called afterwards fail with

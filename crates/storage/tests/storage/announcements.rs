@@ -3,14 +3,14 @@
 use std::{thread, time::Duration};
 
 use tandem_protocol::ItemId;
-use tandem_storage::{Announcements, Location, Storage};
+use tandem_storage::{Announcements, Change, Storage};
 
 use crate::{
     databases::TestDatabase,
     events::{activation, clicks},
     items::item,
     keys::stored_key,
-    proxy::Proxy,
+    outage::behind_a_proxy,
 };
 
 /// Long enough for a busy machine. A test that passes waits a small part of it.
@@ -25,7 +25,7 @@ fn hears(storage: &Storage, announcements: &mut Announcements, time: Duration) -
 
 /// Waits until changes of another connection are heard, and returns when all of them are.
 fn connect(writer: &Storage, listener: &Storage) -> Announcements {
-    let mut announcements = listener.announcements();
+    let mut announcements = listener.announcements(Change::Items);
     for _ in 0..100 {
         let items = vec![item("first", "A shoe", "Shoes")];
         writer.block_on(writer.upsert_items(items)).unwrap();
@@ -38,24 +38,29 @@ fn connect(writer: &Storage, listener: &Storage) -> Announcements {
 }
 
 #[test]
-fn each_change_of_items_releases_and_keys_is_announced() {
+fn each_change_is_announced_to_those_who_wait_for_its_kind() {
     let Some(database) = TestDatabase::postgres() else { return };
     let (writer, listener) = (database.open(), database.open());
-    let mut announcements = connect(&writer, &listener);
+    let mut items = connect(&writer, &listener);
+    let mut activations = listener.announcements(Change::Activations);
+    let mut keys = listener.announcements(Change::Keys);
     let id = ItemId::new("first");
     writer.block_on(writer.upsert_items(vec![item("second", "A hat", "Hats")])).unwrap();
-    assert!(hears(&listener, &mut announcements, PATIENCE), "items");
+    assert!(hears(&listener, &mut items, PATIENCE), "items");
     writer.block_on(writer.set_availability(vec![(id.clone(), false)])).unwrap();
-    assert!(hears(&listener, &mut announcements, PATIENCE), "availability");
+    assert!(hears(&listener, &mut items, PATIENCE), "availability");
     writer.block_on(writer.delete_items(&[id])).unwrap();
-    assert!(hears(&listener, &mut announcements, PATIENCE), "a deletion");
+    assert!(hears(&listener, &mut items, PATIENCE), "a deletion");
+    assert!(!hears(&listener, &mut activations, SILENCE) && !hears(&listener, &mut keys, SILENCE));
     writer.block_on(writer.record_activation(&activation("b", Some("a"), "local"))).unwrap();
-    assert!(hears(&listener, &mut announcements, PATIENCE), "an activation");
+    assert!(hears(&listener, &mut activations, PATIENCE), "an activation");
     writer.block_on(writer.add_key(stored_key("1", "shop"))).unwrap();
-    assert!(hears(&listener, &mut announcements, PATIENCE), "a key");
+    assert!(hears(&listener, &mut keys, PATIENCE), "a key");
     assert!(writer.block_on(writer.revoke_key("1")).unwrap());
-    assert!(hears(&listener, &mut announcements, PATIENCE), "a revoked key");
-    assert!(!hears(&listener, &mut announcements, SILENCE), "each once");
+    assert!(hears(&listener, &mut keys, PATIENCE), "a revoked key");
+    for announcements in [&mut items, &mut activations, &mut keys] {
+        assert!(!hears(&listener, announcements, SILENCE), "each once");
+    }
 }
 
 #[test]
@@ -86,15 +91,8 @@ fn neither_events_nor_other_schemas_are_announced() {
 
 #[test]
 fn after_an_outage_something_is_announced_and_then_each_change() {
-    let Some(database) = TestDatabase::postgres() else { return };
-    let Location::Postgres(url) = &database.location else { panic!("not PostgreSQL") };
-    if !url.contains("@127.0.0.1:5432/") {
-        eprintln!("skipped: the proxy forwards to 127.0.0.1:5432 only");
-        return;
-    }
-    let proxy = Proxy::start("127.0.0.1:5432");
-    let url = url.replace("@127.0.0.1:5432/", &format!("@127.0.0.1:{}/", proxy.port));
-    let (writer, listener) = (database.open(), Storage::open(&url.parse().unwrap()).unwrap());
+    let Some((database, proxy, location)) = behind_a_proxy() else { return };
+    let (writer, listener) = (database.open(), Storage::open(&location).unwrap());
     let mut announcements = connect(&writer, &listener);
     proxy.cut(true);
     // Until the threads of the proxy have seen it.
@@ -110,7 +108,7 @@ fn after_an_outage_something_is_announced_and_then_each_change() {
 fn a_file_announces_nothing() {
     let database = TestDatabase::sqlite();
     let storage = database.open();
-    let mut announcements = storage.announcements();
+    let mut announcements = storage.announcements(Change::Items);
     storage.block_on(storage.upsert_items(vec![item("1", "A shoe", "Shoes")])).unwrap();
     assert!(!hears(&storage, &mut announcements, SILENCE));
 }

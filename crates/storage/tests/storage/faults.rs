@@ -12,7 +12,7 @@ use crate::{
     databases::{TestDatabase, on_each},
     events::clicks,
     items::item,
-    proxy::Proxy,
+    outage::behind_a_proxy,
 };
 
 fn path(database: &TestDatabase) -> std::path::PathBuf {
@@ -136,15 +136,8 @@ fn what_cannot_be_opened_is_named() {
 
 #[test]
 fn a_database_that_is_gone_for_a_while_loses_and_doubles_nothing() {
-    let Some(database) = TestDatabase::postgres() else { return };
-    let Location::Postgres(url) = &database.location else { panic!("not PostgreSQL") };
-    if !url.contains("@127.0.0.1:5432/") {
-        eprintln!("skipped: the proxy forwards to 127.0.0.1:5432 only");
-        return;
-    }
-    let proxy = Proxy::start("127.0.0.1:5432");
-    let location = url.replace("@127.0.0.1:5432/", &format!("@127.0.0.1:{}/", proxy.port));
-    let storage = Storage::open(&location.parse().unwrap()).unwrap();
+    let Some((database, proxy, location)) = behind_a_proxy() else { return };
+    let storage = Storage::open(&location).unwrap();
     let mut acknowledged = Vec::new();
     let mut refused = 0;
     let begin = Instant::now();

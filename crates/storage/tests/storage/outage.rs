@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// A PostgreSQL behind a proxy; `None`, with a message, where there is none.
-fn behind_a_proxy() -> Option<(TestDatabase, Proxy, Location)> {
+pub(crate) fn behind_a_proxy() -> Option<(TestDatabase, Proxy, Location)> {
     let database = TestDatabase::postgres()?;
     let Location::Postgres(url) = &database.location else { panic!("not PostgreSQL") };
     if !url.contains("@127.0.0.1:5432/") {
