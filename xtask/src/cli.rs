@@ -146,7 +146,8 @@ pub(crate) struct TestOptions {
     #[arg(long, conflicts_with = "no_browser")]
     pub(crate) all_examples: bool,
     /// Fail if PostgreSQL, Redis or NATS does not answer on this machine, instead of skipping their
-    /// tests, and also test imports outside of memory, whose libraries take long to build.
+    /// tests. Also test object stores over a simulation of Azure, which has 360 MB, and imports
+    /// outside of memory, whose libraries take long to build.
     #[arg(long)]
     pub(crate) services: bool,
 }

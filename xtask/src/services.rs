@@ -1,4 +1,5 @@
-//! Services that some tests use: databases and queues on this machine, and a simulation of S3.
+//! Services that some tests use: databases and queues on this machine, and simulations of S3 and of
+//! Azure Blob Storage.
 //! Tests of a service that is not there are skipped.
 
 use std::{
@@ -14,6 +15,8 @@ use crate::{failure::Failure, process::Program, progress::say, workspace::Worksp
 const SERVICES: [(&str, u16); 3] = [("PostgreSQL", 5432), ("Redis", 6379), ("NATS", 4222)];
 /// Simulates the API of S3 (Apache-2.0).
 const MOTO: &str = "moto[server]==5.2.5";
+/// Simulates Azure Blob Storage (MIT).
+const AZURITE: &str = "azurite@3.37.0";
 
 /// Fails if a service does not answer.
 pub(crate) fn require() -> Result<(), Failure> {
@@ -66,4 +69,25 @@ pub(crate) fn s3_server(workspace: &Workspace) -> Result<Option<PathBuf>, Failur
             Ok(None)
         }
     }
+}
+
+/// The program that simulates Azure Blob Storage, in a folder of its own that is made if it is
+/// missing. Its packages are large (360 MB), so only `--services` asks for it.
+pub(crate) fn azure_server(workspace: &Workspace) -> Result<PathBuf, Failure> {
+    let folder = workspace.assets().join("azurite");
+    let name = if cfg!(windows) { "azurite-blob.cmd" } else { "azurite-blob" };
+    let program = folder.join("node_modules/.bin").join(name);
+    let stamp = folder.join("requirement");
+    if program.exists() && fs::read_to_string(&stamp).is_ok_and(|made| made == AZURITE) {
+        return Ok(program);
+    }
+    say("Installing", format!("{AZURITE} for the tests of object stores"));
+    fs::create_dir_all(&folder).map_err(Failure::file(&folder))?;
+    Program::new("npm install azurite", "npm")
+        .args(["install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"])
+        .arg(&folder)
+        .arg(AZURITE)
+        .run()?;
+    fs::write(&stamp, AZURITE).map_err(Failure::file(&stamp))?;
+    Ok(program)
 }

@@ -73,7 +73,7 @@ pub(crate) fn run(workspace: &Workspace, options: &TestOptions) -> Result<(), Fa
         let (output, status) = cargo::xtask(workspace, "cargo test of xtask", "test").tee()?;
         Ok(Tally::of_cargo(&output).with_status("cargo test of xtask", status))
     })?;
-    summary.step("rust", || rust(workspace, &assets))?;
+    summary.step("rust", || rust(workspace, options, &assets))?;
     if options.services {
         summary.step("imports outside of memory", || log_engine(workspace))?;
     }
@@ -125,7 +125,11 @@ pub(crate) fn run(workspace: &Workspace, options: &TestOptions) -> Result<(), Fa
 fn log_engine(workspace: &Workspace) -> Result<Tally, Failure> {
     let what = "cargo test of tandem-log-engine";
     let test = ["test", "--release", "-p", "tandem-log-engine"];
-    let (output, status) = cargo::cargo(workspace, what).args(test).tee()?;
+    let mut tests = cargo::cargo(workspace, what).args(test);
+    if let Some(program) = services::s3_server(workspace)? {
+        tests = tests.env("MOTO_SERVER", program);
+    }
+    let (output, status) = tests.tee()?;
     Ok(Tally::of_cargo(&output).with_status(what, status))
 }
 
@@ -175,7 +179,7 @@ fn in_browser(
 }
 
 /// Tests all native packages in one call, so that Burn and llama.cpp are compiled once.
-fn rust(workspace: &Workspace, assets: &Assets) -> Result<Tally, Failure> {
+fn rust(workspace: &Workspace, options: &TestOptions, assets: &Assets) -> Result<Tally, Failure> {
     cargo::build_programs(workspace)?;
     let mut tests = cargo::native(workspace, "cargo test", "test")
         .arg("--no-fail-fast")
@@ -184,6 +188,9 @@ fn rust(workspace: &Workspace, assets: &Assets) -> Result<Tally, Failure> {
         .env("OMP_WAIT_POLICY", "passive");
     if let Some(program) = services::s3_server(workspace)? {
         tests = tests.env("MOTO_SERVER", program);
+    }
+    if options.services {
+        tests = tests.env("AZURITE_BLOB", services::azure_server(workspace)?);
     }
     let (output, status) = tests.tee()?;
     Ok(Tally::of_cargo(&output).with_status("cargo test", status))

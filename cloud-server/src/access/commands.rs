@@ -1,15 +1,20 @@
-use std::num::NonZeroU32;
+use std::{num::NonZeroU32, path::PathBuf};
 
 use clap::{Args, Subcommand};
 use tandem_storage::StoredKey;
 
-use super::{KeyKind, KeysError, generate::NewKey, key_file::Entry, key_place::PlaceArgs};
+use super::{
+    KeyKind, KeysError,
+    generate::NewKey,
+    key_file::Entry,
+    key_place::{self, DatabaseArgs, PlaceArgs},
+};
 use crate::{origin::Origin, secrets::Secret};
 
 /// Maximum number of characters of a key's name.
 const MAX_NAME: usize = 100;
 
-/// Makes, lists and revokes keys, in a file that one server reads (`--file`) or in the database of
+/// Makes, lists, copies and revokes keys, in a file that one server reads (`--file`) or in the database of
 /// several servers (`--storage`). A running server reads the file again on SIGHUP; changes in the
 /// database reach all its servers within a second.
 #[derive(Debug, Args)]
@@ -42,6 +47,16 @@ enum Action {
     List {
         #[command(flatten)]
         place: PlaceArgs,
+    },
+    /// Copy the keys of a file to a database, so that servers can change from `--keys` to
+    /// `--stored-keys` and their users keep their keys. All or none are copied; keys that the
+    /// database has already stay as they are.
+    Copy {
+        /// File of keys.
+        #[arg(long)]
+        file: PathBuf,
+        #[command(flatten)]
+        database: DatabaseArgs,
     },
     /// Remove a key.
     Revoke {
@@ -117,6 +132,11 @@ impl KeysCommand {
                     .to_owned()
                 });
                 Ok(lines.collect::<Vec<_>>().join("\n"))
+            }
+            Action::Copy { file, database } => {
+                let (found, added) = key_place::copy(&file, &database.location()?)?;
+                let known = found - added;
+                Ok(format!("keys copied: {added}; in the database already: {known}"))
             }
             Action::Revoke { place, id } => {
                 let place = place.place()?;
@@ -263,6 +283,36 @@ mod tests {
         let refused = stored(&["revoke", &ids[0]]);
         assert!(matches!(refused, Err(KeysError::NotFound { .. })));
         assert_eq!(stored(&["list"]).unwrap().lines().count(), 2);
+    }
+
+    #[test]
+    fn keys_of_a_file_are_copied_to_a_database_all_or_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        let (file, location) = (path("keys.toml"), path("shop.db"));
+        let in_file = |line: &[&str]| keys(Path::new(&file), line);
+        let stored = |line: &[&str]| run(&[&["keys"], line, &["--storage", &location]].concat());
+        let copy = |file: &str| stored(&["copy", "--file", file]);
+        assert!(matches!(copy(&file), Err(KeysError::File(_))));
+        in_file(&["new", "--name", "shop", "--origin", "https://shop.example"]).unwrap();
+        in_file(&["new", "--name", "reports", "--kind", "admin"]).unwrap();
+        assert_eq!(copy(&file).unwrap(), "keys copied: 2; in the database already: 0");
+        assert_eq!(stored(&["list"]).unwrap(), in_file(&["list"]).unwrap());
+        in_file(&["new", "--name", "app"]).unwrap();
+        assert_eq!(copy(&file).unwrap(), "keys copied: 1; in the database already: 2");
+        let list = stored(&["list"]).unwrap();
+        assert_eq!(list, in_file(&["list"]).unwrap());
+        stored(&["new", "--name", "app"]).unwrap();
+        in_file(&["new", "--name", "press"]).unwrap();
+        in_file(&["new", "--name", "app"]).unwrap();
+        assert!(matches!(copy(&file), Err(KeysError::TooMany { .. })));
+        fs::write(&file, fs::read_to_string(&file).unwrap().replace("sha256 = \"", "sha256 = \"x"))
+            .unwrap();
+        assert!(matches!(copy(&file), Err(KeysError::File(_))));
+        assert_eq!(stored(&["list"]).unwrap().lines().count(), 4);
+        let nowhere = Line::try_parse_from(["keys", "copy", "--file", &file]).unwrap();
+        let Action::Copy { database, .. } = nowhere.keys.action else { panic!("another command") };
+        assert!(matches!(database.location(), Err(KeysError::NoStorage)));
     }
 
     #[cfg(unix)]

@@ -1,11 +1,16 @@
 //! Where the commands on keys find them: in a file, or in the database of the servers.
 
-use std::{env, ffi::OsString, path::PathBuf};
+use std::{
+    env,
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use tandem_storage::{AddKeyError, Location, Storage, StoredKey};
 
 use super::{
+    KeySet,
     key_file::{Entries, Entry},
     key_store::{KeysError, Missing, change},
 };
@@ -20,6 +25,13 @@ pub(super) struct PlaceArgs {
     /// File of keys of a server with `--keys`; `new` creates it, in a folder that exists.
     #[arg(long, value_name = "FILE", conflicts_with = "storage")]
     file: Option<PathBuf>,
+    #[command(flatten)]
+    database: DatabaseArgs,
+}
+
+/// The option that names the database.
+#[derive(Debug, Args)]
+pub(super) struct DatabaseArgs {
     /// Database of servers with `--stored-keys`: a file of `SQLite` (`shop.db`, `sqlite:shop.db`) or
     /// URL of PostgreSQL (`postgres://USER:PASSWORD@HOST/DATABASE`) [default without --file: the
     /// variable `TANDEM_STORAGE`].
@@ -42,15 +54,25 @@ impl PlaceArgs {
 
     /// The command line says it clearly, so the variable counts only without it.
     fn place_or(self, variable: Option<OsString>) -> Result<KeyPlace, KeysError> {
-        match (self.file, self.storage) {
-            (Some(file), _) => Ok(KeyPlace::File(file)),
-            (None, Some(location)) => Ok(KeyPlace::Storage(location)),
-            (None, None) => {
-                let text = variable.ok_or(KeysError::NoPlace)?;
-                // What is not UTF-8 is an address that cannot be read.
-                let location = text.to_string_lossy().parse::<Location>();
-                Ok(KeyPlace::Storage(location.map_err(KeysError::Variable)?))
-            }
+        match self.file {
+            Some(file) => Ok(KeyPlace::File(file)),
+            None => self.database.or(variable)?.map(KeyPlace::Storage).ok_or(KeysError::NoPlace),
+        }
+    }
+}
+
+impl DatabaseArgs {
+    /// The database that the option names, or else the environment.
+    pub(super) fn location(self) -> Result<Location, KeysError> {
+        self.or(env::var_os(VARIABLE))?.ok_or(KeysError::NoStorage)
+    }
+
+    fn or(self, variable: Option<OsString>) -> Result<Option<Location>, KeysError> {
+        // What is not UTF-8 is an address that cannot be read.
+        let parse = |text: OsString| text.to_string_lossy().parse::<Location>();
+        match self.storage {
+            Some(location) => Ok(Some(location)),
+            None => variable.map(parse).transpose().map_err(KeysError::Variable),
         }
     }
 }
@@ -64,15 +86,7 @@ impl KeyPlace {
             Self::File(path) => change(path, Missing::Create, |entries| {
                 entries.add(entry).map_err(|ids| KeysError::TooMany { name, ids })
             }),
-            Self::Storage(location) => {
-                let added = with_storage(location, async |storage| {
-                    storage.add_key(StoredKey::from(entry)).await
-                })?;
-                added.map_err(|error| match error {
-                    AddKeyError::TooMany { name, ids } => KeysError::TooMany { name, ids },
-                    AddKeyError::Storage(error) => error.into(),
-                })
-            }
+            Self::Storage(location) => add_to(location, vec![entry.into()]).map(drop),
         }
     }
 
@@ -114,6 +128,25 @@ impl KeyPlace {
             Self::Storage(_) => "running servers follow within a second",
         }
     }
+}
+
+/// Copies the keys of a file to a database, all or none. Those that were there stay. Returns how many
+/// the file has, and how many were added.
+pub(super) fn copy(path: &Path, location: &Location) -> Result<(usize, usize), KeysError> {
+    let entries = Entries::read(path)?;
+    // The database would take what is no key, and its servers would leave it out.
+    KeySet::of_file(path, entries.clone())?;
+    let keys: Vec<_> = entries.keys.into_iter().map(StoredKey::from).collect();
+    Ok((keys.len(), add_to(location, keys)?))
+}
+
+/// Adds keys to a database, and returns how many were not there.
+fn add_to(location: &Location, keys: Vec<StoredKey>) -> Result<usize, KeysError> {
+    let added = with_storage(location, async |storage| storage.add_keys(keys).await)?;
+    added.map_err(|error| match error {
+        AddKeyError::TooMany { name, ids } => KeysError::TooMany { name, ids },
+        AddKeyError::Storage(error) => error.into(),
+    })
 }
 
 /// Opens a database, which is closed afterwards: a file of SQLite is one file then.

@@ -39,9 +39,14 @@ impl KeySet {
     /// # Errors
     /// If it cannot be read, has another shape or has no keys.
     pub fn read(path: &Path) -> Result<Self, KeyFileError> {
+        Self::of_file(path, Entries::read(path)?)
+    }
+
+    /// As [`KeySet::read`], of the content of the file.
+    pub(super) fn of_file(path: &Path, entries: Entries) -> Result<Self, KeyFileError> {
         let invalid = |reason: String| KeyFileError::Invalid { path: path.to_owned(), reason };
         let mut keys = Self::default();
-        for entry in Entries::read(path)?.keys {
+        for entry in entries.keys {
             let id = entry.id.clone();
             let before = keys.insert(entry, None);
             if before.map_err(|error| invalid(format!("key {id}: {error}")))?.is_some() {

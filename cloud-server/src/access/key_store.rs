@@ -49,6 +49,11 @@ pub enum KeysError {
         "expected --file or --storage, found neither; give the file of the keys, or the database of the servers (also in the variable TANDEM_STORAGE)"
     )]
     NoPlace,
+    /// The command does not say which database it is for.
+    #[error(
+        "expected --storage, found none; give the database of the servers (also in the variable TANDEM_STORAGE)"
+    )]
+    NoStorage,
     /// The variable `TANDEM_STORAGE` names no database. The message does not repeat it.
     #[error("cannot use the variable TANDEM_STORAGE: {0}")]
     Variable(LocationError),

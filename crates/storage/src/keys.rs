@@ -124,19 +124,30 @@ impl Storage {
         .await
     }
 
-    /// Adds a key, unless its name has [`MAX_LIVE_KEYS`] of its kind.
+    /// Adds keys, all or none, and returns how many. One that is there already, with the same id
+    /// and hash, is left as it is.
     ///
     /// # Errors
-    /// See [`AddKeyError`]. A key of the same id or hash is a failure of the storage.
-    pub async fn add_key(&self, key: StoredKey) -> Result<(), AddKeyError> {
+    /// See [`AddKeyError`]. A key with the id or the hash of another one is a failure of the
+    /// storage.
+    pub async fn add_keys(&self, keys: Vec<StoredKey>) -> Result<usize, AddKeyError> {
+        const KNOWN: &str = "SELECT COUNT(*) FROM keys WHERE id = $1 AND sha256 = $2";
         const LIVE: &str = "SELECT id FROM keys WHERE name = $1 AND kind = $2 ORDER BY number";
-        let name = key.name.clone();
-        let added = self
-            .short(move |database| async move {
-                let add = database.sql(ADD_KEYS_SQLITE, ADD_KEYS_POSTGRES);
-                with_announcing_writer!(&database, Keys, connection => {
-                    // First: who adds at the same time waits here, and counts this key then.
-                    sqlx::query(KEYS_CHANGE).execute(&mut *connection).await?;
+        self.short(move |database| async move {
+            let add = database.sql(ADD_KEYS_SQLITE, ADD_KEYS_POSTGRES);
+            let mut added = 0;
+            with_announcing_writer!(&database, Keys, connection => {
+                // First: who adds at the same time waits here, and counts these keys then.
+                sqlx::query(KEYS_CHANGE).execute(&mut *connection).await?;
+                for key in keys {
+                    let known: i64 = sqlx::query_scalar(KNOWN)
+                        .bind(&key.id)
+                        .bind(&key.sha256)
+                        .fetch_one(&mut *connection)
+                        .await?;
+                    if known > 0 {
+                        continue;
+                    }
                     let live: Vec<String> = sqlx::query_scalar(LIVE)
                         .bind(&key.name)
                         .bind(&key.kind)
@@ -144,16 +155,20 @@ impl Storage {
                         .await?;
                     if live.len() >= MAX_LIVE_KEYS {
                         // Dropping the transaction takes the change back.
-                        return Ok(Err(live));
+                        return Ok(Err(AddKeyError::TooMany { name: key.name, ids: live }));
                     }
                     // Plain data: this does not fail.
                     let json = serde_json::to_string(&[&key]).unwrap_or_default();
                     sqlx::query(add).bind(json).execute(&mut *connection).await?;
-                });
-                Ok(Ok(()))
-            })
-            .await?;
-        added.map_err(|ids| AddKeyError::TooMany { name, ids })
+                    added += 1;
+                }
+                if added == 0 {
+                    return Ok(Ok(0));
+                }
+            });
+            Ok(Ok(added))
+        })
+        .await?
     }
 
     /// Removes the key of an id, and returns whether there was one.

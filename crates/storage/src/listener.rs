@@ -53,14 +53,18 @@ async fn hear(server: &PostgresServer) -> Result<Infallible, sqlx::Error> {
     let schema: Option<String> =
         sqlx::query_scalar("SELECT current_schema()").fetch_one(&mut listener).await?;
     // Something may have been announced before.
-    Change::ALL.into_iter().for_each(|change| server.announced.tell(change));
+    for change in Change::ALL {
+        server.announced.tell(change);
+    }
     loop {
         if let Ok(heard) = timeout(QUIET, listener.try_recv()).await {
             let heard = heard?.ok_or_else(lost)?;
             if schema.as_deref().is_none_or(|schema| heard.payload() == schema) {
                 let mut changes = Change::ALL.into_iter();
                 let change = changes.find(|change| change.channel() == heard.channel());
-                change.into_iter().for_each(|change| server.announced.tell(change));
+                if let Some(change) = change {
+                    server.announced.tell(change);
+                }
             }
         } else {
             let asked = timeout(ANSWER, listener.execute("SELECT 1")).await;

@@ -1,50 +1,97 @@
-//! The file of a [`CountTable`].
+//! The file of a [`CountTable`]. It is written and read in small pieces: a table may be half of the
+//! memory, so there is no room for its bytes beside it.
 
-use std::{borrow::Cow, collections::HashMap, fs, io, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{self, BufReader, Read, Seek, SeekFrom, Write},
+    path::Path,
+};
 
-use safetensors::{Dtype, SafeTensorError, SafeTensors, View};
+use safetensors::{
+    Dtype,
+    tensor::{Metadata, TensorInfo},
+};
+use serde::Serialize;
 
 use super::{CountOptions, CountTable};
 use crate::{Catalogue, DatasetError, ItemIndex, files::FileDraft};
 
 /// Value of `format` in the metadata of the file.
 const FORMAT: &str = "tandem.counts.1";
+/// Bytes of the header's length, and what the header is filled up to.
+const WORD: usize = 8;
+/// Maximum size of a header. This one has 500 bytes.
+const MAX_HEADER: u64 = 1 << 20;
+
+/// The header of a file in `safetensors` format, always in the same order.
+#[derive(Serialize)]
+struct Header {
+    #[serde(rename = "__metadata__")]
+    facts: BTreeMap<&'static str, String>,
+    #[serde(flatten)]
+    tensors: BTreeMap<&'static str, TensorInfo>,
+}
 
 impl CountTable {
     /// Writes the table atomically, in `safetensors` format: `starts` (U64, `[items + 1]`),
     /// `targets` (U32) and `weights` (F32) of the pairs, row by row, and `popularity` (F32,
-    /// `[items]`).
+    /// `[items]`). The same table gives the same bytes.
     ///
     /// # Errors
     /// [`DatasetError::Io`] if the file cannot be written.
     pub fn write(&self, catalogue: &Catalogue, path: &Path) -> Result<(), DatasetError> {
+        let write = || -> io::Result<()> {
+            fs::create_dir_all(path.parent().unwrap_or(path))?;
+            let mut file = FileDraft::new(path)?;
+            let mut header = serde_json::to_vec(&self.header(catalogue))?;
+            header.resize(header.len().next_multiple_of(WORD), b' ');
+            file.write_all(&(header.len() as u64).to_le_bytes())?;
+            file.write_all(&header)?;
+            let mut start = 0_u64;
+            file.write_all(&start.to_le_bytes())?;
+            for row in &self.rows {
+                start += row.len() as u64;
+                file.write_all(&start.to_le_bytes())?;
+            }
+            for count in &self.popularity {
+                file.write_all(&count.to_le_bytes())?;
+            }
+            for (_, weight) in self.rows.iter().flatten() {
+                file.write_all(&weight.to_le_bytes())?;
+            }
+            for (target, _) in self.rows.iter().flatten() {
+                file.write_all(&target.0.to_le_bytes())?;
+            }
+            file.publish()
+        };
+        write().map_err(DatasetError::io("write", path))
+    }
+
+    fn header(&self, catalogue: &Catalogue) -> Header {
         let CountOptions { half_life, max_neighbours } = self.options;
-        let facts = [
+        let facts = BTreeMap::from([
             ("format", FORMAT.to_owned()),
             ("catalogue_hash", catalogue.hash().to_owned()),
             ("half_life", half_life.map_or_else(String::new, |seconds| seconds.to_string())),
             ("max_neighbours", max_neighbours.to_string()),
             ("origin", self.origin.to_string()),
             ("newest", self.newest.to_string()),
-        ];
-        let facts: HashMap<String, String> =
-            facts.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-        let columns = COLUMNS.map(|(name, part)| (name, Column::new(self, part)));
-        let write = || -> io::Result<()> {
-            fs::create_dir_all(path.parent().unwrap_or(path))?;
-            let draft = FileDraft::new(path)?;
-            let permissions = fs::metadata(draft.path())?.permissions();
-            let written = safetensors::serialize_to_file(columns, Some(facts), draft.path());
-            written.map_err(|error| match error {
-                SafeTensorError::IoError(error) => error,
-                other => io::Error::other(other),
-            })?;
-            // That has put another file in the place of the draft, for its owner only.
-            fs::set_permissions(draft.path(), permissions)?;
-            fs::File::open(draft.path())?.sync_all()?;
-            draft.publish()
+        ]);
+        let mut end = 0;
+        let mut tensor = |dtype: Dtype, length: usize| {
+            let start = end;
+            end += length * dtype.bitsize() / 8;
+            TensorInfo { dtype, shape: vec![length], data_offsets: (start, end) }
         };
-        write().map_err(DatasetError::io("write", path))
+        // In the order in which they are written.
+        let tensors = BTreeMap::from([
+            ("starts", tensor(Dtype::U64, self.rows.len() + 1)),
+            ("popularity", tensor(Dtype::F32, self.popularity.len())),
+            ("weights", tensor(Dtype::F32, self.pairs())),
+            ("targets", tensor(Dtype::U32, self.pairs())),
+        ]);
+        Header { facts, tensors }
     }
 
     /// Reads a table of this catalogue.
@@ -53,63 +100,53 @@ impl CountTable {
     /// [`DatasetError::Io`] if the file cannot be read, [`DatasetError::Vectors`] if it is
     /// damaged, of another format or of another catalogue.
     pub fn read(catalogue: &Catalogue, path: &Path) -> Result<Self, DatasetError> {
-        let bytes = fs::read(path).map_err(DatasetError::io("read", path))?;
-        let damaged = |error: SafeTensorError| refused(path, "a safetensors file", &error);
-        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
-        let facts = header.metadata().clone().unwrap_or_default();
-        let fact = |key: &str| facts.get(key).map_or("", String::as_str);
-        if fact("format") != FORMAT {
-            let found = format!("format {:?}", fact("format"));
+        let file = TensorFile::open(path)?;
+        if file.fact("format") != FORMAT {
+            let found = format!("format {:?}", file.fact("format"));
             return Err(refused(path, "a table of counts (format tandem.counts.1)", &found));
         }
-        if fact("catalogue_hash") != catalogue.hash() {
+        if file.fact("catalogue_hash") != catalogue.hash() {
             return Err(refused(path, "counts of this catalogue", &"those of another one"));
         }
-        let file = SafeTensors::deserialize(&bytes).map_err(damaged)?;
-        let tensor = |name, dtype| {
-            let tensor = file.tensor(name).map_err(damaged)?;
-            if tensor.dtype() != dtype {
-                let found = format!("{name} as {:?}", tensor.dtype());
-                return Err(refused(path, &format!("{name} as {dtype:?}"), &found));
-            }
-            Ok(tensor.data().to_vec())
-        };
-        let starts =
-            words::<8>(&tensor("starts", Dtype::U64)?).map(u64::from_le_bytes).collect::<Vec<_>>();
-        let targets =
-            words::<4>(&tensor("targets", Dtype::U32)?).map(u32::from_le_bytes).collect::<Vec<_>>();
-        let weights =
-            words::<4>(&tensor("weights", Dtype::F32)?).map(f32::from_le_bytes).collect::<Vec<_>>();
-        let popularity = words::<4>(&tensor("popularity", Dtype::F32)?)
-            .map(f32::from_le_bytes)
-            .collect::<Vec<_>>();
+        let read = |error| DatasetError::io("read", path)(error);
         let items = catalogue.len();
+        let starts = file.column("starts", Dtype::U64)?.map(|it| it.map(u64::from_le_bytes));
+        let starts = starts.collect::<io::Result<Vec<u64>>>().map_err(read)?;
+        let popularity = file.column("popularity", Dtype::F32)?;
+        let targets = file.column("targets", Dtype::U32)?;
+        let weights = file.column("weights", Dtype::F32)?;
         let in_order = starts.windows(2).all(|pair| pair[0] <= pair[1]);
-        let sizes = (starts.len(), popularity.len(), weights.len());
-        if sizes != (items + 1, items, targets.len())
+        let sizes = (starts.len() as u64, popularity.left, weights.left);
+        let pairs = targets.left;
+        if sizes != (items as u64 + 1, items as u64, pairs)
             || !in_order
             || starts[0] != 0
-            || starts[items] != targets.len() as u64
+            || starts[items] != pairs
         {
             return Err(refused(path, "rows of pairs for each item", &format!("{sizes:?}")));
         }
-        let rows: Vec<Vec<(ItemIndex, f32)>> = starts
-            .windows(2)
-            .map(|row| {
-                (row[0] as usize..row[1] as usize)
-                    .map(|at| (ItemIndex(targets[at]), weights[at]))
-                    .collect()
-            })
-            .collect();
+        let popularity = popularity.map(|it| it.map(f32::from_le_bytes));
+        let popularity = popularity.collect::<io::Result<Vec<f32>>>().map_err(read)?;
+        let mut all = targets.zip(weights).map(|(target, weight)| -> io::Result<_> {
+            Ok((ItemIndex(u32::from_le_bytes(target?)), f32::from_le_bytes(weight?)))
+        });
+        let rows = starts.windows(2).map(|row| {
+            let length = (row[1] - row[0]) as usize;
+            let mut pairs = Vec::with_capacity(length);
+            for pair in all.by_ref().take(length) {
+                pairs.push(pair?);
+            }
+            Ok(pairs)
+        });
+        let rows = rows.collect::<io::Result<Vec<_>>>().map_err(read)?;
         if let Some((what, expected, found)) = fault(&rows, &popularity) {
             return Err(refused(path, expected, &format!("{found} in {what}")));
         }
         let number = |key| {
-            fact(key)
-                .parse::<i64>()
-                .map_err(|error| refused(path, &format!("a number as {key}"), &error))
+            let number = file.fact(key).parse::<i64>();
+            number.map_err(|error| refused(path, &format!("a number as {key}"), &error))
         };
-        let half_life = match fact("half_life") {
+        let half_life = match file.fact("half_life") {
             "" => None,
             text => Some(
                 text.parse()
@@ -126,6 +163,80 @@ impl CountTable {
             origin: number("origin")?,
             newest: number("newest")?,
         })
+    }
+}
+
+/// A file in `safetensors` format whose tensors are read in small pieces.
+struct TensorFile<'a> {
+    path: &'a Path,
+    header: Metadata,
+    /// Position of the first tensor.
+    start: u64,
+}
+
+impl<'a> TensorFile<'a> {
+    /// Opens a file that has the size that its header says.
+    fn open(path: &'a Path) -> Result<Self, DatasetError> {
+        let open = || -> io::Result<(Vec<u8>, u64)> {
+            let mut file = File::open(path)?;
+            let mut length = [0; WORD];
+            file.read_exact(&mut length)?;
+            let mut header = Vec::new();
+            file.take(u64::from_le_bytes(length).min(MAX_HEADER)).read_to_end(&mut header)?;
+            Ok((header, fs::metadata(path)?.len()))
+        };
+        let damaged = |error: &dyn std::fmt::Display| refused(path, "a safetensors file", error);
+        let (header, size) = open().map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => damaged(&error),
+            _ => DatasetError::io("read", path)(error),
+        })?;
+        let start = (WORD + header.len()) as u64;
+        let header: Metadata = serde_json::from_slice(&header).map_err(|error| damaged(&error))?;
+        let expected = start.saturating_add(header.data_len() as u64);
+        if size != expected {
+            return Err(damaged(&format_args!("{size} bytes instead of {expected}")));
+        }
+        Ok(Self { path, header, start })
+    }
+
+    /// A text of the header; empty without it.
+    fn fact(&self, key: &str) -> &str {
+        let facts = self.header.metadata().as_ref();
+        facts.and_then(|facts| facts.get(key)).map_or("", String::as_str)
+    }
+
+    /// The values of a tensor, each of `N` bytes.
+    fn column<const N: usize>(&self, name: &str, dtype: Dtype) -> Result<Column<N>, DatasetError> {
+        let found = self.header.info(name);
+        let Some(info) = found.filter(|info| info.dtype == dtype) else {
+            let found = found.map_or_else(|| "none".to_owned(), |info| format!("{:?}", info.dtype));
+            let expected = format!("{name} as {dtype:?}");
+            return Err(refused(self.path, &expected, &found));
+        };
+        let open = || -> io::Result<Column<N>> {
+            let mut file = File::open(self.path)?;
+            file.seek(SeekFrom::Start(self.start + info.data_offsets.0 as u64))?;
+            let left = (info.data_offsets.1 - info.data_offsets.0) / N;
+            Ok(Column { file: BufReader::new(file), left: left as u64 })
+        };
+        open().map_err(DatasetError::io("read", self.path))
+    }
+}
+
+/// The rest of a tensor of values of `N` bytes.
+struct Column<const N: usize> {
+    file: BufReader<File>,
+    /// Number of values.
+    left: u64,
+}
+
+impl<const N: usize> Iterator for Column<N> {
+    type Item = io::Result<[u8; N]>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        let mut value = [0; N];
+        Some(self.file.read_exact(&mut value).map(|()| value))
     }
 }
 
@@ -154,84 +265,6 @@ fn fault(
     Some((format!("the popularity of item {item}"), number, count.to_string()))
 }
 
-/// The tensors of a file.
-const COLUMNS: [(&str, Part); 4] = [
-    ("starts", Part::Starts),
-    ("targets", Part::Targets),
-    ("weights", Part::Weights),
-    ("popularity", Part::Popularity),
-];
-
-/// What a tensor has of a table.
-#[derive(Clone, Copy)]
-enum Part {
-    Starts,
-    Targets,
-    Weights,
-    Popularity,
-}
-
-/// A tensor whose bytes are made when they are written: a table may be half of the memory.
-struct Column<'a> {
-    table: &'a CountTable,
-    part: Part,
-    shape: [usize; 1],
-}
-
-impl<'a> Column<'a> {
-    fn new(table: &'a CountTable, part: Part) -> Self {
-        let length = match part {
-            Part::Starts => table.rows.len() + 1,
-            Part::Targets | Part::Weights => table.pairs(),
-            Part::Popularity => table.popularity.len(),
-        };
-        Self { table, part, shape: [length] }
-    }
-}
-
-impl View for Column<'_> {
-    fn dtype(&self) -> Dtype {
-        match self.part {
-            Part::Starts => Dtype::U64,
-            Part::Targets => Dtype::U32,
-            Part::Weights | Part::Popularity => Dtype::F32,
-        }
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        let mut bytes = Vec::with_capacity(self.data_len());
-        let pairs = || self.table.rows.iter().flatten();
-        match self.part {
-            Part::Starts => {
-                let mut start = 0_u64;
-                bytes.extend(start.to_le_bytes());
-                for row in &self.table.rows {
-                    start += row.len() as u64;
-                    bytes.extend(start.to_le_bytes());
-                }
-            }
-            Part::Targets => pairs().for_each(|(target, _)| bytes.extend(target.0.to_le_bytes())),
-            Part::Weights => pairs().for_each(|(_, weight)| bytes.extend(weight.to_le_bytes())),
-            Part::Popularity => {
-                self.table.popularity.iter().for_each(|it| bytes.extend(it.to_le_bytes()));
-            }
-        }
-        Cow::Owned(bytes)
-    }
-
-    fn data_len(&self) -> usize {
-        self.shape[0] * self.dtype().bitsize() / 8
-    }
-}
-
-fn words<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> {
-    bytes.as_chunks::<N>().0.iter().copied()
-}
-
 fn refused(path: &Path, expected: &str, found: &dyn std::fmt::Display) -> DatasetError {
     DatasetError::Vectors {
         path: Some(path.to_path_buf()),
@@ -258,6 +291,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("counts.safetensors");
         table.write(&shop, &path).unwrap();
+        let written = fs::read(&path).unwrap();
+        let file = safetensors::SafeTensors::deserialize(&written).unwrap();
+        let starts = file.tensor("starts").unwrap();
+        assert_eq!((starts.shape(), starts.data().len()), (&[4][..], 32));
+        assert_eq!(file.tensor("targets").unwrap().shape(), [table.pairs()]);
+        table.write(&shop, &path).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), written);
         assert_eq!(CountTable::read(&shop, &path).unwrap(), table);
         let beside = folder.path().join("beside");
         fs::write(&beside, b"").unwrap();

@@ -5,6 +5,9 @@ use crate::{Dataset, DatasetError, DatasetFolder, ItemIndex, Sequence};
 /// the newest reach 2 to this power, far from the limits of single precision.
 const MAX_EXPONENT: f64 = 40.0;
 
+/// Memory of a new row, in pairs.
+const FIRST_PAIRS: usize = 4;
+
 /// How a [`CountTable`] forgets, and how much it remembers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CountOptions {
@@ -141,9 +144,10 @@ impl CountTable {
         match row.binary_search_by_key(&to, |&(target, _)| target) {
             Ok(at) => row[at].1 += weight,
             Err(at) => {
-                // The memory of a full row is what it holds at most, not the next power of two.
-                if row.len() == row.capacity() && row.len() > most / 2 {
-                    row.reserve_exact((most + 1).saturating_sub(row.len()));
+                // By a quarter, not to the next power of two, and not beyond a full row.
+                if row.len() == row.capacity() {
+                    let more = (row.len() / 4).max(FIRST_PAIRS);
+                    row.reserve_exact(more.min((most + 1).saturating_sub(row.len()).max(1)));
                 }
                 row.insert(at, (to, weight));
             }

@@ -14,7 +14,7 @@ fn free() -> std::net::SocketAddr {
 }
 
 /// Starts the programs as threads, which end with the tests.
-fn start() -> ClusterUrl {
+pub(crate) fn start() -> ClusterUrl {
     let scheduler = free();
     thread::spawn(move || run_scheduler(&SchedulerOptions { listen: scheduler }));
     let url: ClusterUrl = format!("df://{scheduler}").parse().unwrap();

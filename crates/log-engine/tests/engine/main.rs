@@ -7,6 +7,9 @@ mod cluster;
 mod parquet_files;
 mod properties;
 mod refusals;
+mod s3;
+#[path = "../../../release-store/tests/store/s3_server.rs"]
+mod s3_server;
 
 use std::{
     collections::BTreeMap,

@@ -54,7 +54,7 @@ fn each_change_is_announced_to_those_who_wait_for_its_kind() {
     assert!(!hears(&listener, &mut activations, SILENCE) && !hears(&listener, &mut keys, SILENCE));
     writer.block_on(writer.record_activation(&activation("b", Some("a"), "local"))).unwrap();
     assert!(hears(&listener, &mut activations, PATIENCE), "an activation");
-    writer.block_on(writer.add_key(stored_key("1", "shop"))).unwrap();
+    writer.block_on(writer.add_keys(vec![stored_key("1", "shop")])).unwrap();
     assert!(hears(&listener, &mut keys, PATIENCE), "a key");
     assert!(writer.block_on(writer.revoke_key("1")).unwrap());
     assert!(hears(&listener, &mut keys, PATIENCE), "a revoked key");

@@ -21,10 +21,10 @@ fn fill(storage: &Storage) {
     storage.block_on(storage.forget_user("bob")).unwrap();
     storage.block_on(storage.record_activation(&activation("r", None, "server"))).unwrap();
     storage.block_on(storage.append_disagreement(0.25)).unwrap();
-    storage.block_on(storage.add_key(stored_key("b", "shop"))).unwrap();
+    storage.block_on(storage.add_keys(vec![stored_key("b", "shop")])).unwrap();
     let admin = StoredKey { kind: "admin".to_owned(), ..stored_key("a", "reports") };
     let admin = StoredKey { origins: Vec::new(), requests_per_minute: None, ..admin };
-    storage.block_on(storage.add_key(admin)).unwrap();
+    storage.block_on(storage.add_keys(vec![admin])).unwrap();
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn a_backup_is_not_mixed_with_the_keys_of_a_database() {
     let file = folder.path().join("backup");
     on_each(|database| {
         let storage = database.open();
-        storage.block_on(storage.add_key(stored_key("1", "shop"))).unwrap();
+        storage.block_on(storage.add_keys(vec![stored_key("1", "shop")])).unwrap();
         storage.block_on(storage.back_up(&file, true)).unwrap();
         let refused = storage.block_on(storage.restore(&file)).unwrap_err();
         let has_a_key = matches!(refused, BackupError::NotEmpty { items: 0, events: 0, keys: 1 });

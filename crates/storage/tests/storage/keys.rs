@@ -20,7 +20,9 @@ pub(crate) fn stored_key(id: &str, name: &str) -> StoredKey {
 }
 
 fn add(storage: &Storage, key: StoredKey) -> Result<(), AddKeyError> {
-    storage.block_on(storage.add_key(key))
+    let added = storage.block_on(storage.add_keys(vec![key]))?;
+    assert_eq!(added, 1);
+    Ok(())
 }
 
 fn revoke(storage: &Storage, id: &str) -> bool {
@@ -89,7 +91,10 @@ fn another_process_sees_that_keys_have_changed() {
         assert!(has_changed());
         // What was refused has changed nothing.
         add(&storage, stored_key("3", "shop")).unwrap_err();
-        add(&storage, stored_key("1", "another id twice")).unwrap_err();
+        let same_id = StoredKey { sha256: "f".repeat(64), ..stored_key("1", "another") };
+        add(&storage, same_id).unwrap_err();
+        let known = storage.block_on(storage.add_keys(vec![stored_key("1", "shop")]));
+        assert_eq!(known.unwrap(), 0);
         assert!(!revoke(&storage, "3"));
         assert!(!has_changed());
         assert!(revoke(&storage, "1"));
@@ -110,6 +115,29 @@ fn an_id_and_a_hash_are_those_of_one_key() {
             assert!(matches!(error, AddKeyError::Storage(StorageError::Query(_))), "{error:?}");
         }
         assert_eq!(ids(&storage), ["1"]);
+    });
+}
+
+#[test]
+fn several_keys_are_added_all_or_none() {
+    on_each(|database| {
+        let storage = database.open();
+        let add = |keys: &[(&str, &str)]| {
+            let keys = keys.iter().map(|(id, name)| stored_key(id, name)).collect();
+            storage.block_on(storage.add_keys(keys))
+        };
+        assert_eq!(add(&[]).unwrap(), 0);
+        assert_eq!(add(&[("2", "shop"), ("1", "app")]).unwrap(), 2);
+        // Those that are there stay where they are.
+        assert_eq!(add(&[("1", "app"), ("3", "shop"), ("2", "shop")]).unwrap(), 1);
+        let error = add(&[("4", "app"), ("5", "shop")]).unwrap_err();
+        assert!(matches!(&error, AddKeyError::TooMany { name, .. } if name == "shop"), "{error:?}");
+        add(&[("6", "app"), ("6", "press")]).map(|_| ()).unwrap();
+        let other = StoredKey { sha256: "f".repeat(64), ..stored_key("7", "press") };
+        let twice = vec![other, stored_key("7", "press")];
+        let error = storage.block_on(storage.add_keys(twice)).unwrap_err();
+        assert!(matches!(error, AddKeyError::Storage(StorageError::Query(_))), "{error:?}");
+        assert_eq!(ids(&storage), ["2", "1", "3", "6"]);
     });
 }
 
