@@ -89,7 +89,8 @@ impl Shop {
     }
 
     fn objects(&self) -> (Box<dyn ObjectStore>, object_store::path::Path) {
-        let settings = std::env::vars().filter(|(name, _)| name.starts_with("AWS_"));
+        let of_store = |name: &str| ["AWS_", "AZURE_"].iter().any(|it| name.starts_with(it));
+        let settings = std::env::vars().filter(|(name, _)| of_store(name));
         let settings = settings.map(|(name, value)| (name.to_lowercase(), value));
         object_store::parse_url_opts(&self.url.parse().unwrap(), settings).unwrap()
     }
