@@ -140,7 +140,7 @@ async fn follow_keys(state: web::Data<AppState>) {
 async fn follow_generators(state: web::Data<AppState>) {
     let Some(generators) = state.generators.clone() else { return };
     loop {
-        generators.look().await;
+        generators.look(state.recommender().catalogue.hash()).await;
         sleep(REFRESH).await;
     }
 }
@@ -157,7 +157,7 @@ async fn follow_event_stream(state: web::Data<AppState>) {
 /// Tells systemd when the language models are loaded, here or at a generator (`Type=notify`).
 async fn tell_when_ready(state: web::Data<AppState>) {
     state.recommender().models.ready().await;
-    while state.generators.as_ref().is_some_and(|generators| !generators.are_ready()) {
+    while state.generators.is_some() && !state.is_ready() {
         sleep(REFRESH).await;
     }
     tell_systemd(&[sd_notify::NotifyState::Ready]);

@@ -108,7 +108,7 @@ pub use embedder::EmbedderError;
 pub use error::ApiError;
 pub use event_stream::{EventStream, EventStreamError, EventStreamUrl, EventStreamUrlError};
 pub use events::{EventLog, EventLogError};
-pub use generators::{GeneratorUrl, GeneratorUrlError, Generators};
+pub use generators::{GeneratorFault, GeneratorUrl, GeneratorUrlError, Generators};
 pub use log_writer::LogWriter;
 pub use models::{ModelFile, ModelFileError, Models, ModelsError, ServedModel};
 pub use origin::{Origin, OriginError};

@@ -100,10 +100,11 @@ struct Prepared {
 /// Checks options, dataset, artefacts, keys, folders and language models as a start does, without
 /// listening. Creates the folder and files of the event log and, as a start does, the tables of the
 /// storage. Whether host and port can be used is not checked. A Redis that does not answer is a
-/// warning, because a server does without it.
+/// warning, because a server does without it, and so is a generator.
 ///
 /// # Errors
-/// The error of the start, and [`StartError::Redis`] if Redis refuses the server.
+/// The error of the start, [`StartError::Redis`] if Redis refuses the server, and
+/// [`StartError::Generator`] if a generator does.
 pub fn check(args: &Args) -> Result<(), StartError> {
     if let Some(address) = args.host.parse::<IpAddr>().ok().filter(|it| !it.is_loopback()) {
         check_protection(SocketAddr::new(address, args.port), args)?;
@@ -112,11 +113,27 @@ pub fn check(args: &Args) -> Result<(), StartError> {
         check_redis(url)?;
     }
     let Prepared { parts, storage, .. } = prepare(args, Purpose::Check)?;
-    let tried = try_models(&parts, args);
+    let tried = try_models(&parts, args).and_then(|()| check_generators(args, &parts));
     if let Some(storage) = &storage {
         close(storage);
     }
     tried
+}
+
+/// A generator that does not answer or has another release is a warning: it may be about to change.
+fn check_generators(args: &Args, parts: &Parts) -> Result<(), StartError> {
+    if args.generator.is_empty() {
+        return Ok(());
+    }
+    let generators = Generators::new(&args.generator, args.generator_key.as_deref());
+    let faults = System::new().block_on(generators.faults(parts.catalogue.hash()));
+    for (address, reason) in faults {
+        if reason.is_of_options() {
+            return Err(StartError::Generator { address: address.to_string(), reason });
+        }
+        tracing::warn!(generator = %address, %reason, "a generator cannot be used");
+    }
+    Ok(())
 }
 
 fn check_redis(url: &RedisUrl) -> Result<(), StartError> {

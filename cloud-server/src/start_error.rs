@@ -13,6 +13,7 @@ use crate::{
     embedder::EmbedderError,
     event_stream::EventStreamError,
     events::EventLogError,
+    generators::GeneratorFault,
     models::ModelsError,
     shared::RedisFailure,
     trial::TrialError,
@@ -100,6 +101,15 @@ pub enum StartError {
         address: String,
         /// What it refuses.
         reason: RedisFailure,
+    },
+    /// A generator cannot be used until an option is changed. Found by `--check` only: generators
+    /// may come later.
+    #[error("cannot use the generator {address}: {reason}; see --generator")]
+    Generator {
+        /// Its address.
+        address: String,
+        /// What is wrong.
+        reason: GeneratorFault,
     },
     /// The key file cannot be used.
     #[error(transparent)]

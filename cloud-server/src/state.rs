@@ -149,7 +149,7 @@ impl AppState {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         match &self.generators {
-            Some(generators) => generators.are_ready(),
+            Some(generators) => generators.are_ready(self.recommender().catalogue.hash()),
             None => self.recommender().models.are_ready(),
         }
     }
@@ -158,7 +158,7 @@ impl AppState {
     #[must_use]
     pub fn hosted_models(&self) -> Vec<HostedModel> {
         match &self.generators {
-            Some(generators) => generators.models(),
+            Some(generators) => generators.models(self.recommender().catalogue.hash()),
             None => self.recommender().models.iter().map(ServedModel::status).collect(),
         }
     }

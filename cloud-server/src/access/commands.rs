@@ -26,7 +26,7 @@ pub struct KeysCommand {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Make a key, store its hash and print the key, which is not shown again. A name can have two
-    /// keys, so that a new one can replace the old one without a gap.
+    /// keys of a kind, so that a new one can replace the old one without a gap.
     New {
         #[command(flatten)]
         place: PlaceArgs,
@@ -50,7 +50,8 @@ enum Action {
     },
     /// Copy the keys of a file to a database, so that servers can change from `--keys` to
     /// `--stored-keys` and their users keep their keys. All or none are copied; keys that the
-    /// database has already stay as they are.
+    /// database has already stay as they are. Delete the file afterwards: a key that is revoked in
+    /// the database would be copied again.
     Copy {
         /// File of keys.
         #[arg(long)]
@@ -305,7 +306,7 @@ mod tests {
         stored(&["new", "--name", "app"]).unwrap();
         in_file(&["new", "--name", "press"]).unwrap();
         in_file(&["new", "--name", "app"]).unwrap();
-        assert!(matches!(copy(&file), Err(KeysError::TooMany { .. })));
+        assert!(matches!(copy(&file), Err(KeysError::TooManyToCopy { .. })));
         fs::write(&file, fs::read_to_string(&file).unwrap().replace("sha256 = \"", "sha256 = \"x"))
             .unwrap();
         assert!(matches!(copy(&file), Err(KeysError::File(_))));

@@ -137,7 +137,12 @@ pub(super) fn copy(path: &Path, location: &Location) -> Result<(usize, usize), K
     // The database would take what is no key, and its servers would leave it out.
     KeySet::of_file(path, entries.clone())?;
     let keys: Vec<_> = entries.keys.into_iter().map(StoredKey::from).collect();
-    Ok((keys.len(), add_to(location, keys)?))
+    let found = keys.len();
+    let added = add_to(location, keys).map_err(|error| match error {
+        KeysError::TooMany { name, ids } => KeysError::TooManyToCopy { name, ids },
+        other => other,
+    })?;
+    Ok((found, added))
 }
 
 /// Adds keys to a database, and returns how many were not there.
@@ -145,6 +150,7 @@ fn add_to(location: &Location, keys: Vec<StoredKey>) -> Result<usize, KeysError>
     let added = with_storage(location, async |storage| storage.add_keys(keys).await)?;
     added.map_err(|error| match error {
         AddKeyError::TooMany { name, ids } => KeysError::TooMany { name, ids },
+        AddKeyError::Taken { id } => KeysError::Taken { id },
         AddKeyError::Storage(error) => error.into(),
     })
 }

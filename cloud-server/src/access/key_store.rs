@@ -38,6 +38,24 @@ pub enum KeysError {
         /// The ids of its keys.
         ids: Vec<String>,
     },
+    /// A name would have more than two keys.
+    #[error(
+        "no key was copied: a name can have two keys of a kind, and `{name}` would have one more than {}; revoke one with `cloud-server keys revoke`, in the file or in the database", ids.join(" and ")
+    )]
+    TooManyToCopy {
+        /// The name.
+        name: String,
+        /// The ids of its first two keys.
+        ids: Vec<String>,
+    },
+    /// Another key has its id or its hash.
+    #[error(
+        "no key was copied: another key has the id or the hash of `{id}`; make a new key with `cloud-server keys new` instead"
+    )]
+    Taken {
+        /// The id of the key that cannot be copied.
+        id: String,
+    },
     /// There is no key of this id.
     #[error("there is no key `{id}`; list the keys with `cloud-server keys list`")]
     NotFound {

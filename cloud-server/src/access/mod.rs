@@ -174,6 +174,11 @@ impl AccessControl {
         Ok(Caller { role, client, key: Some(Arc::clone(key)) })
     }
 
+    /// Whether callers need a key.
+    pub(crate) fn has_keys(&self) -> bool {
+        self.keys.is_some()
+    }
+
     /// Charges a request to the rates of its key and its client, which servers with the same
     /// Redis count together.
     ///

@@ -46,8 +46,16 @@ pub enum OptionsError {
         /// Another one.
         other: &'static str,
     },
+    /// A server is given twice.
+    #[error("{option} {value} is given twice; leave one of them out")]
+    Twice {
+        /// The option.
+        option: &'static str,
+        /// Its value.
+        value: String,
+    },
     /// An option needs another one.
-    #[error("{one} needs {other}; give both or leave {one} out")]
+    #[error("{one} needs {other}; give both or neither")]
     Needs {
         /// An option.
         one: &'static str,
@@ -135,6 +143,13 @@ impl Args {
         }
         if self.embedder.is_some() && !self.generator.is_empty() {
             return Err(OptionsError::Both { one: "--embedder", other: "--generator" });
+        }
+        let mut others = self.generator.iter();
+        while let Some(generator) = others.next() {
+            if others.as_slice().contains(generator) {
+                let value = generator.to_string();
+                return Err(OptionsError::Twice { option: "--generator", value });
+            }
         }
         // Options with a default count as set if they have another value.
         let dependent = [

@@ -9,6 +9,7 @@
 //! asks a second one when the first takes unusually long.
 
 mod balance;
+mod fault;
 mod hedges;
 mod target;
 mod url;
@@ -23,11 +24,14 @@ use rand::{SeedableRng, rngs::StdRng};
 use tandem_protocol::{CandidatesRequest, CandidatesResponse, HostedModel};
 use tokio::task::JoinSet;
 
-pub use self::url::{GeneratorUrl, GeneratorUrlError};
 use self::{
     balance::choose,
     hedges::Hedges,
     target::{Attempt, Failed, Target},
+};
+pub use self::{
+    fault::GeneratorFault,
+    url::{GeneratorUrl, GeneratorUrlError},
 };
 use crate::{client::Client, error::ApiError};
 
@@ -51,30 +55,39 @@ impl Generators {
         }
     }
 
-    /// Asks all generators which models they have and whether they are ready. Is called again and
-    /// again.
-    pub(crate) async fn look(&self) {
+    /// Asks all generators which models they have and whether this server can use them. Is called
+    /// again and again.
+    pub(crate) async fn look(&self, catalogue_hash: &str) {
         let mut looks = JoinSet::new();
         for target in &self.targets {
-            looks.spawn_local(Arc::clone(target).look());
+            looks.spawn_local(Arc::clone(target).look(catalogue_hash.to_owned()));
         }
         while looks.join_next().await.is_some() {}
     }
 
-    /// Whether a generator is ready.
-    #[must_use]
-    pub fn are_ready(&self) -> bool {
-        self.targets.iter().any(|target| target.is_ready())
+    /// Asks each generator once, and returns what is wrong with those that cannot be used.
+    pub(crate) async fn faults(&self, catalogue_hash: &str) -> Vec<(GeneratorUrl, GeneratorFault)> {
+        let mut faults = Vec::new();
+        for target in &self.targets {
+            if let Err(reason) = target.facts(catalogue_hash).await {
+                faults.push((target.url().clone(), reason));
+            }
+        }
+        faults
     }
 
-    /// The models of a generator that is ready, the default first; none if none is ready.
+    /// Whether a generator is ready that has this catalogue.
     #[must_use]
-    pub fn models(&self) -> Vec<HostedModel> {
-        self.targets
-            .iter()
-            .map(|target| target.models())
-            .find(|them| !them.is_empty())
-            .unwrap_or_default()
+    pub fn are_ready(&self, catalogue_hash: &str) -> bool {
+        self.targets.iter().any(|target| target.is_ready(catalogue_hash))
+    }
+
+    /// The models of a generator that is ready and has this catalogue, the default first; none if
+    /// there is none.
+    #[must_use]
+    pub fn models(&self, catalogue_hash: &str) -> Vec<HostedModel> {
+        let ready = self.targets.iter().find(|target| target.is_ready(catalogue_hash));
+        ready.map(|target| target.models()).unwrap_or_default()
     }
 
     /// The list of a generator for a request of `client`. It is of the catalogue with this hash.
@@ -99,7 +112,7 @@ impl Generators {
         self.hedges.request();
         loop {
             if running.is_empty() {
-                let Some(at) = self.choose(&tried) else { return Err(refusal) };
+                let Some(at) = self.choose(catalogue_hash, &tried) else { return Err(refusal) };
                 tried.push(at);
                 waiting.push(at);
                 hedge_at = Some(Instant::now() + self.targets[at].patience());
@@ -118,8 +131,9 @@ impl Generators {
                             }
                             return Ok(list);
                         }
-                        // It has another release: one of the two is about to switch.
-                        Ok(_) => {}
+                        // It has another release (one of the two is about to switch) or does
+                        // not work: what another one says tells the visitor more.
+                        Ok(_) | Err(Failed::Broken(_)) => {}
                         Err(Failed::Elsewhere(error)) => refusal = error,
                         Err(Failed::Everywhere(error)) => return Err(error),
                     }
@@ -130,7 +144,8 @@ impl Generators {
                         return Err(ApiError::Timeout { seconds });
                     }
                     hedge_at = None;
-                    if let Some(at) = self.choose(&tried).filter(|_| self.hedges.take()) {
+                    let another = self.choose(catalogue_hash, &tried);
+                    if let Some(at) = another.filter(|_| self.hedges.take()) {
                         tried.push(at);
                         waiting.push(at);
                         let attempt = Attempt { body: body.clone(), client, deadline };
@@ -152,9 +167,10 @@ impl Generators {
     }
 
     /// A generator that was not tried yet.
-    fn choose(&self, tried: &[usize]) -> Option<usize> {
+    fn choose(&self, catalogue_hash: &str, tried: &[usize]) -> Option<usize> {
         let now = Instant::now();
-        let loads: Vec<_> = self.targets.iter().map(|target| target.load(now)).collect();
+        let load = |target: &Arc<Target>| target.load(catalogue_hash, now);
+        let loads: Vec<_> = self.targets.iter().map(load).collect();
         let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
         choose(&loads, tried, &mut *random)
     }

@@ -11,10 +11,13 @@ use actix_web::{
     http::{StatusCode, header},
     web::Bytes,
 };
-use serde::Deserialize;
 use tandem_protocol::{CandidatesResponse, HostedModel, Problem};
 
-use super::{balance::Load, url::GeneratorUrl};
+use super::{
+    balance::Load,
+    fault::{Facts, GeneratorFault},
+    url::GeneratorUrl,
+};
 use crate::{client::Client, error::ApiError};
 
 /// Time in which a generator says whether it is ready.
@@ -37,6 +40,8 @@ const UNKNOWN_MS: f64 = 10.0;
 const FORGET_S: f64 = 5.0;
 /// Seconds after which a client may retry if a generator names none.
 const RETRY_S: u64 = 1;
+/// Time between two lines of the log on the rates of a generator.
+const BETWEEN_REPEATED: Duration = Duration::from_secs(30);
 
 /// A request to a generator.
 #[derive(Debug)]
@@ -51,6 +56,8 @@ pub(super) struct Attempt {
 pub(super) enum Failed {
     /// Another one may.
     Elsewhere(ApiError),
+    /// Another one may. This one does not work, for this reason.
+    Broken(String),
     /// The request is at fault, or its deadline has passed.
     Everywhere(ApiError),
 }
@@ -66,8 +73,12 @@ pub(super) struct Target {
 
 #[derive(Debug, Default)]
 struct Health {
-    /// The models, if it was ready when it was last looked at.
-    models: Vec<HostedModel>,
+    /// What it said when it was last looked at, if it can be used.
+    facts: Option<Facts>,
+    /// Why it could not be used then.
+    fault: Option<GeneratorFault>,
+    /// When it last refused a request for its rates, as far as the log says it.
+    limited: Option<Instant>,
     /// Consecutive failures.
     failures: u32,
     /// It is left out until then.
@@ -75,11 +86,6 @@ struct Health {
     /// Mean of recent times of a request in milliseconds, and when it was last measured.
     mean_ms: Option<f64>,
     measured: Option<Instant>,
-}
-
-#[derive(Deserialize)]
-struct Ready {
-    models: Vec<HostedModel>,
 }
 
 impl Health {
@@ -119,20 +125,26 @@ impl Target {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn is_ready(&self) -> bool {
-        !self.health().models.is_empty()
+    pub(super) fn url(&self) -> &GeneratorUrl {
+        &self.url
+    }
+
+    /// Whether it was ready when it was last looked at, and has this catalogue.
+    pub(super) fn is_ready(&self, catalogue_hash: &str) -> bool {
+        self.health().facts.as_ref().is_some_and(|facts| facts.has_catalogue(catalogue_hash))
     }
 
     pub(super) fn models(&self) -> Vec<HostedModel> {
-        self.health().models.clone()
+        self.health().facts.as_ref().map(|facts| facts.models.clone()).unwrap_or_default()
     }
 
-    pub(super) fn load(&self, now: Instant) -> Load {
+    pub(super) fn load(&self, catalogue_hash: &str, now: Instant) -> Load {
+        let is_ready = self.is_ready(catalogue_hash);
         let health = self.health();
         let is_out = health.out_until.is_some_and(|until| now < until);
         let waiting = self.in_flight.load(Ordering::Relaxed) + 1;
         Load {
-            is_available: !health.models.is_empty() && !is_out,
+            is_available: is_ready && !is_out,
             expected_ms: waiting as f64 * health.expected_ms(now),
         }
     }
@@ -143,34 +155,43 @@ impl Target {
         LEAST_PATIENCE.max(Duration::from_secs_f64(mean_ms * PATIENCE / 1e3))
     }
 
-    /// Asks whether it is ready.
-    pub(super) async fn look(self: Arc<Self>) {
-        let models = match self.ready().await {
-            Ok(models) => models,
-            Err(reason) => {
-                if self.is_ready() {
-                    tracing::warn!(generator = %self.url, reason, "a generator is not ready");
-                }
-                Vec::new()
-            }
-        };
+    /// Asks whether it is ready. A change is in the log.
+    pub(super) async fn look(self: Arc<Self>, catalogue_hash: String) {
+        let found = self.facts(&catalogue_hash).await;
         let mut health = self.health();
-        if health.models.is_empty() && !models.is_empty() {
-            tracing::info!(generator = %self.url, "a generator is ready");
-            // It may have been started again.
-            (health.failures, health.out_until) = (0, None);
+        match found {
+            Ok(facts) => {
+                if health.facts.is_none() || health.fault.is_some() {
+                    tracing::info!(generator = %self.url, "a generator is ready");
+                    // It may have been started again.
+                    (health.failures, health.out_until) = (0, None);
+                }
+                (health.facts, health.fault) = (Some(facts), None);
+            }
+            Err(reason) => {
+                if health.fault.as_ref() != Some(&reason) {
+                    tracing::warn!(generator = %self.url, %reason, "a generator cannot be used");
+                }
+                (health.facts, health.fault) = (None, Some(reason));
+            }
         }
-        health.models = models;
     }
 
-    async fn ready(&self) -> Result<Vec<HostedModel>, String> {
-        let request = client().get(format!("{}/readyz", self.url)).timeout(LOOK_TIMEOUT);
-        let mut response = request.send().await.map_err(|error| error.to_string())?;
-        if response.status() != StatusCode::OK {
-            return Err(format!("status {}", response.status()));
+    /// What it says of itself, if a server of this catalogue can use it.
+    pub(super) async fn facts(&self, catalogue_hash: &str) -> Result<Facts, GeneratorFault> {
+        let mut request = client().get(format!("{}/readyz", self.url)).timeout(LOOK_TIMEOUT);
+        if let Some(key) = &self.key {
+            request = request.bearer_auth(key);
         }
-        let ready = response.json::<Ready>().limit(MAX_RESPONSE).await;
-        Ok(ready.map_err(|error| error.to_string())?.models)
+        let sent = request.send().await;
+        let mut response = sent.map_err(|error| GeneratorFault::NoAnswer(error.to_string()))?;
+        if response.status() != StatusCode::OK {
+            return Err(GeneratorFault::NotReady(response.status().as_u16()));
+        }
+        let facts = response.json::<Facts>().limit(MAX_RESPONSE).await;
+        let facts = facts.map_err(|error| GeneratorFault::NoAnswer(error.to_string()))?;
+        facts.check(catalogue_hash)?;
+        Ok(facts)
     }
 
     /// Requests a list.
@@ -193,6 +214,13 @@ impl Target {
             // It works but is full, or the request is at fault.
             Err(Failed::Elsewhere(ApiError::Overloaded { .. }) | Failed::Everywhere(_)) => {}
             Err(Failed::Elsewhere(_)) => health.leave_out(),
+            Err(Failed::Broken(reason)) => {
+                // Those after it, until it answers, say the same.
+                if health.failures == 0 {
+                    tracing::warn!(generator = %self.url, reason, "a generator did not answer");
+                }
+                health.leave_out();
+            }
         }
         result
     }
@@ -209,10 +237,7 @@ impl Target {
         if let Some(key) = &self.key {
             request = request.bearer_auth(key);
         }
-        let failed = |reason: &dyn std::fmt::Display| {
-            tracing::warn!(generator = %self.url, %reason, "a generator did not answer");
-            Failed::Elsewhere(ApiError::NoGenerator)
-        };
+        let failed = |reason: &dyn std::fmt::Display| Failed::Broken(reason.to_string());
         let mut response = request.send_body(body).await.map_err(|error| failed(&error))?;
         let status = response.status();
         let retry_after = response.headers().get(header::RETRY_AFTER);
@@ -227,11 +252,30 @@ impl Target {
             StatusCode::GATEWAY_TIMEOUT => {
                 Err(Failed::Elsewhere(ApiError::Timeout { seconds: time.as_secs() }))
             }
-            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+            StatusCode::TOO_MANY_REQUESTS => {
+                self.tell_limited();
+                Err(Failed::Elsewhere(ApiError::Overloaded { retry_after_s }))
+            }
+            StatusCode::SERVICE_UNAVAILABLE => {
                 Err(Failed::Elsewhere(ApiError::Overloaded { retry_after_s }))
             }
             // For example a key that it does not accept.
             _ => Err(failed(&format_args!("status {status}: {}", detail(&body)))),
+        }
+    }
+}
+
+impl Target {
+    /// Says in the log that its rates refuse visitors whom this server has admitted.
+    fn tell_limited(&self) {
+        let mut health = self.health();
+        if health.limited.is_none_or(|before| before.elapsed() >= BETWEEN_REPEATED) {
+            health.limited = Some(Instant::now());
+            tracing::warn!(
+                generator = %self.url,
+                "a generator limits the rate of visitors (status 429); start it with \
+                 --rate-candidates 0 --rate-requests 0, or give an admin key of it with --generator-key"
+            );
         }
     }
 }

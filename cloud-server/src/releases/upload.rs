@@ -71,7 +71,7 @@ pub(crate) enum UploadError {
     OtherArtifacts { expected: String, found: String },
     /// The release cannot be used.
     #[error("{0}")]
-    Unusable(String),
+    GeneratorFault(String),
     /// There is a release of this name.
     #[error("there is a release of this name; delete it first")]
     Exists,
@@ -262,7 +262,7 @@ fn verify(staging: &Path, name: &str) -> Result<String, UploadError> {
 /// The reason, with paths as they are in the upload.
 fn unusable(error: &StartError, staging: &Path) -> UploadError {
     let staging = format!("{}/", staging.display());
-    UploadError::Unusable(error.to_string().replace(&staging, ""))
+    UploadError::GeneratorFault(error.to_string().replace(&staging, ""))
 }
 
 /// Renames artefacts and release to their places, the release last.

@@ -62,14 +62,16 @@ pub(super) async fn remote_list(
     let deadline = arrived + state.limits.timeout;
     let make = async {
         let response = generators.list(&request, caller.client, catalogue.hash(), deadline).await?;
-        let hosted = generators.models().into_iter().find(|model| model.name == response.model);
+        let models = generators.models(catalogue.hash());
+        let hosted = models.into_iter().find(|model| model.name == response.model);
         let engine = hosted.and_then(|model| model.engine);
         state.metrics.list(&response.model, engine, &output(&response));
         Ok(response)
     };
     let sharable = sharable_list(state, recommender, &request, || {
         let is_named = |name: &str| request.model.as_deref().is_none_or(|wanted| wanted == name);
-        generators.models().into_iter().find(|model| is_named(&model.name))
+        let models = generators.models(catalogue.hash());
+        models.into_iter().find(|model| is_named(&model.name))
     });
     let mut response = match sharable {
         None => make.await?,

@@ -7,7 +7,7 @@ use std::{
     io,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU8, Ordering},
     },
     thread,
     time::Duration,
@@ -44,13 +44,18 @@ pub(super) struct Link {
     _stop: oneshot::Sender<()>,
 }
 
+const ANSWERS: u8 = 0;
+const NO_ANSWER: u8 = 1;
+/// This does not end by itself, so it is said even if Redis did not answer before.
+const REFUSES: u8 = 2;
+
 #[derive(Debug)]
 struct Inner {
     connection: Mutex<Current>,
     /// Wakes the thread when the connection was closed.
     is_closed: Notify,
-    /// Whether the log says that Redis does not answer.
-    is_told: AtomicBool,
+    /// What the log says of Redis: [`ANSWERS`], [`NO_ANSWER`] or [`REFUSES`].
+    told: AtomicU8,
     counters: Counters,
     /// The address without password.
     address: String,
@@ -75,7 +80,7 @@ impl Link {
         let inner = Arc::new(Inner {
             connection: Mutex::default(),
             is_closed: Notify::new(),
-            is_told: AtomicBool::new(false),
+            told: AtomicU8::new(ANSWERS),
             counters,
             address: url.to_string(),
             database: url.database(),
@@ -129,8 +134,8 @@ impl Inner {
         let answer = timeout(COMMAND_TIMEOUT, script.invoke_async(&mut connection)).await;
         let failure = match answer {
             Ok(Ok(value)) => {
-                if self.is_told.load(Ordering::Relaxed)
-                    && self.is_told.swap(false, Ordering::Relaxed)
+                if self.told.load(Ordering::Relaxed) != ANSWERS
+                    && self.told.swap(ANSWERS, Ordering::Relaxed) != ANSWERS
                 {
                     tracing::info!(redis = self.address, "Redis answers again");
                 }
@@ -178,9 +183,11 @@ impl Inner {
         }
     }
 
-    /// Says once in the log that Redis does not answer or refuses, until it has answered a command.
+    /// Says once in the log that Redis does not answer, and once that it refuses, until it has
+    /// answered a command.
     fn tell(&self, failure: &RedisFailure) {
-        if self.is_told.swap(true, Ordering::Relaxed) {
+        let news = if failure.is_refusal() { REFUSES } else { NO_ANSWER };
+        if self.told.fetch_max(news, Ordering::Relaxed) >= news {
             return;
         }
         let (redis, error) = (&self.address, failure);

@@ -1,6 +1,12 @@
 //! A server without a language model, in front of others that make its lists.
 
-use std::{fs, net::TcpListener, process::Command, thread};
+use std::{
+    fs::{self, File},
+    net::TcpListener,
+    process::Command,
+    thread,
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 use tandem_dataset::{Catalogue, Dataset, Item, ItemIndex, Sequence};
@@ -8,7 +14,7 @@ use tandem_dataset::{Catalogue, Dataset, Item, ItemIndex, Sequence};
 use crate::{
     fixture::{candidate_ids, wait_until, write_artifacts},
     process::Process,
-    start::Folder,
+    start::{Folder, sentence},
 };
 
 const NO_RATES: [&str; 4] = ["--rate-candidates", "0", "--rate-requests", "0"];
@@ -151,10 +157,47 @@ fn a_generator_of_another_catalogue_is_not_used() {
     dataset.save(&another.path("data")).unwrap();
     fs::remove_dir_all(another.path("artifacts")).unwrap();
     write_artifacts(&another.path("artifacts"), &dataset.catalogue, 0);
-    let wrong = generator("wrong", &another);
-    let front = start("front", &folder, &mut front(&folder, &[url(&wrong)])).ready();
-    let (status, answer) = front.post("/v1/candidates", &body(&["1"]).to_string());
+    let (wrong, right) = (generator("wrong", &another), generator("right", &folder));
+    let front_of = |name: &str, urls: &[String]| {
+        let mut command = front(&folder, urls);
+        command.env("RUST_LOG", "warn").stderr(File::create(folder.path(name)).unwrap());
+        start(&format!("{name} ports"), &folder, &mut command)
+    };
+    let said = |name: &str| fs::read_to_string(folder.path(name)).unwrap();
+    let only = front_of("only", &[url(&wrong)]);
+    wait_until("the log says why", || said("only").contains("another catalogue"));
+    let (status, answer) = only.post("/v1/candidates", &body(&["1"]).to_string());
     assert_eq!(status, 503, "{}", String::from_utf8_lossy(&answer));
+    assert_eq!(only.get("/readyz").0, 503);
+    let both = front_of("both", &[url(&wrong), url(&right)]).ready();
+    wait_until("the log says why", || said("both").contains(&url(&wrong)));
+    (0..8).for_each(|_| drop(both.candidates(&body(&["1"]))));
+    drop((only, both));
+    for name in ["only", "both"] {
+        assert_eq!(said(name).matches("another catalogue").count(), 1, "{}", said(name));
+    }
+    let checked = front(&folder, &[url(&wrong)]).arg("--check").env("RUST_LOG", "warn").output();
+    let checked = checked.unwrap();
+    let text = String::from_utf8_lossy(&checked.stderr) + String::from_utf8_lossy(&checked.stdout);
+    assert!(checked.status.success() && text.contains("another catalogue"), "{text}");
+}
+
+#[test]
+fn a_server_that_asks_others_is_no_generator() {
+    let folder = Folder::new();
+    let generator = generator("generator", &folder);
+    let first = start("first", &folder, &mut front(&folder, &[url(&generator)])).ready();
+    let checked = sentence(front(&folder, &[url(&first)]).arg("--check"));
+    assert!(
+        checked.contains("makes no lists itself") && checked.contains(&url(&first)),
+        "{checked}"
+    );
+    let twice = sentence(front(&folder, &[url(&first), url(&first)]).arg("--check"));
+    assert!(twice.contains("given twice"), "{twice}");
+    let second = start("second", &folder, &mut front(&folder, &[url(&first)]));
+    // Two looks.
+    thread::sleep(Duration::from_millis(1500));
+    assert_eq!(second.get("/readyz").0, 503);
 }
 
 #[test]
@@ -176,8 +219,43 @@ fn a_generator_with_keys_serves_the_holder_of_its_admin_key() {
     let mut asked = front(&folder, &[url(&generator)]);
     let front_with = start("with", &folder, asked.env("TANDEM_GENERATOR_KEY", &admin)).ready();
     assert_eq!(candidate_ids(&front_with.candidates(&body(&["3"]))).len(), 10);
-    let front_without = start("without", &folder, &mut front(&folder, &[url(&generator)])).ready();
+    let front_without = start("without", &folder, &mut front(&folder, &[url(&generator)]));
     assert_eq!(front_without.post("/v1/candidates", &body(&["3"]).to_string()).0, 503);
+    assert_eq!(front_without.get("/readyz").0, 503);
+    let public = key("public");
+    generator.signal("-HUP");
+    for (key, reason) in [
+        (None, "it needs a key"),
+        (Some("tandem_admin_unknown"), "it needs a key"),
+        (Some(public.as_str()), "is a public key there"),
+    ] {
+        let mut command = front(&folder, &[url(&generator)]);
+        key.map(|key| command.env("TANDEM_GENERATOR_KEY", key));
+        let mut said = String::new();
+        wait_until("the reason is named", || {
+            said = sentence(command.arg("--check"));
+            said.contains(reason)
+        });
+        assert!(said.contains("--generator-key") && said.contains(&url(&generator)), "{said}");
+    }
+}
+
+/// The log of the server in front says it, because visitors only hear of a full queue.
+#[test]
+fn the_log_says_that_a_generator_limits_rates() {
+    let folder = Folder::new();
+    let mut limited = folder.command();
+    limited.args(["--rate-candidates", "2", "--trusted-proxy", "127.0.0.1"]);
+    let generator = start("generator", &folder, &mut limited).ready();
+    let mut command = front(&folder, &[url(&generator)]);
+    command.args(NO_RATES).env("RUST_LOG", "warn");
+    command.stderr(File::create(folder.path("log")).unwrap());
+    let front = start("front", &folder, &mut command).ready();
+    let post = || front.post("/v1/candidates", &body(&["3"]).to_string()).0;
+    wait_until("it is limited", || post() == 503);
+    (0..5).for_each(|_| assert_eq!(post(), 503));
+    let said = fs::read_to_string(folder.path("log")).unwrap();
+    assert_eq!(said.matches("limits the rate of visitors").count(), 1, "{said}");
 }
 
 #[test]

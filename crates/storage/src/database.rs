@@ -318,10 +318,15 @@ async fn open_sqlite(path: &Path) -> Result<Database, OpenError> {
         // 32 MiB.
         .pragma("cache_size", "-32768")
         .disable_statement_logging();
+    let is_new = !path.exists();
     let creating = options.clone().create_if_missing(true);
     let mut connection = SqliteConnection::connect_with(&creating).await?;
     migrate_sqlite(&mut connection).await?;
     connection.close().await?;
+    if is_new {
+        // The name may be a wrong one.
+        tracing::info!(file = %path.display(), "there was no such database; an empty one was made");
+    }
     let file = Arc::new(SqliteFile::new(path));
     // The connections stay open, so that the write-ahead log stays the same file.
     let pool = || SqlitePoolOptions::new().max_lifetime(None).idle_timeout(None);

@@ -54,6 +54,12 @@ pub enum AddKeyError {
         /// The ids of its keys, the oldest first.
         ids: Vec<String>,
     },
+    /// Another key has the id or the hash.
+    #[error("the key `{id}` cannot be stored, because another key has its id or its hash")]
+    Taken {
+        /// The id of the key that was not added.
+        id: String,
+    },
     /// The storage failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -80,13 +86,15 @@ pub(crate) const ADD_KEYS_POSTGRES: &str = "INSERT INTO keys (id, name, kind, sh
     origins jsonb, requests_per_minute bigint, created text)";
 
 /// The key of a row.
-pub(crate) fn key(row: KeyRow) -> Result<StoredKey, StorageError> {
+pub(crate) fn key(row: KeyRow) -> StoredKey {
     let (id, name, kind, sha256, origins, requests_per_minute, created) = row;
-    let origins = decode(&origins)?;
+    // What another program has stored is kept as it is: it is no origin, so servers leave the key
+    // out, and it can be listed and revoked.
+    let origins = decode(&origins).unwrap_or_else(|_| vec![origins]);
     // The table has no other numbers.
     let rate = requests_per_minute.and_then(|rate| u32::try_from(rate).ok());
     let requests_per_minute = rate.and_then(NonZeroU32::new);
-    Ok(StoredKey { id, name, kind, sha256, origins, requests_per_minute, created })
+    StoredKey { id, name, kind, sha256, origins, requests_per_minute, created }
 }
 
 impl Storage {
@@ -118,7 +126,7 @@ impl Storage {
                 let rows = sqlx::query_as(constant(query)).fetch_all(&mut *connection).await?;
                 (revision, rows)
             });
-            let keys = rows.into_iter().map(key).collect::<Result<_, _>>()?;
+            let keys = rows.into_iter().map(key).collect();
             Ok(StoredKeys { revision: revision.unwrap_or(0), keys })
         })
         .await
@@ -128,10 +136,9 @@ impl Storage {
     /// and hash, is left as it is.
     ///
     /// # Errors
-    /// See [`AddKeyError`]. A key with the id or the hash of another one is a failure of the
-    /// storage.
+    /// See [`AddKeyError`].
     pub async fn add_keys(&self, keys: Vec<StoredKey>) -> Result<usize, AddKeyError> {
-        const KNOWN: &str = "SELECT COUNT(*) FROM keys WHERE id = $1 AND sha256 = $2";
+        const SAME: &str = "SELECT id, sha256 FROM keys WHERE id = $1 OR sha256 = $2";
         const LIVE: &str = "SELECT id FROM keys WHERE name = $1 AND kind = $2 ORDER BY number";
         self.short(move |database| async move {
             let add = database.sql(ADD_KEYS_SQLITE, ADD_KEYS_POSTGRES);
@@ -140,13 +147,16 @@ impl Storage {
                 // First: who adds at the same time waits here, and counts these keys then.
                 sqlx::query(KEYS_CHANGE).execute(&mut *connection).await?;
                 for key in keys {
-                    let known: i64 = sqlx::query_scalar(KNOWN)
+                    let same: Vec<(String, String)> = sqlx::query_as(SAME)
                         .bind(&key.id)
                         .bind(&key.sha256)
-                        .fetch_one(&mut *connection)
+                        .fetch_all(&mut *connection)
                         .await?;
-                    if known > 0 {
-                        continue;
+                    match same.first() {
+                        None => {}
+                        Some((id, hash)) if (id, hash) == (&key.id, &key.sha256) => continue,
+                        // Dropping the transaction takes the change back.
+                        Some(_) => return Ok(Err(AddKeyError::Taken { id: key.id })),
                     }
                     let live: Vec<String> = sqlx::query_scalar(LIVE)
                         .bind(&key.name)
@@ -154,7 +164,6 @@ impl Storage {
                         .fetch_all(&mut *connection)
                         .await?;
                     if live.len() >= MAX_LIVE_KEYS {
-                        // Dropping the transaction takes the change back.
                         return Ok(Err(AddKeyError::TooMany { name: key.name, ids: live }));
                     }
                     // Plain data: this does not fail.

@@ -22,7 +22,7 @@ pub(crate) fn no_language_model() -> BadInput {
 /// The failure of a command that needs `DataFusion`.
 #[cfg(not(feature = "datafusion"))]
 pub(crate) fn no_datafusion() -> BadInput {
-    BadInput("this `tandem` was built without DataFusion, which imports logs larger than memory: install it with `cargo install --path crates/trainer --features datafusion`, or import in memory, without --memory and --cluster".to_owned())
+    BadInput("this `tandem` was built without DataFusion, which imports logs larger than memory: install it with `cargo install --path crates/trainer --features llama,datafusion`, or import in memory, without --memory and --cluster".to_owned())
 }
 
 /// 2 for unusable input, else 1.

@@ -8,6 +8,7 @@ use indicatif::ProgressBar;
 use tandem_dataset::{ImportOptions, import};
 
 use crate::{
+    failure::BadInput,
     large_log,
     log_options::LogOptions,
     values::{self, BASIC, FILES},
@@ -70,6 +71,7 @@ pub(crate) fn run(args: &Import) -> Result<()> {
     let summary = if args.memory.is_some() || args.cluster.is_some() {
         large_log::import(&options, args.memory, args.cluster.as_deref(), &args.out)?
     } else {
+        check_files(&args.events)?;
         let imported = import(&options)?;
         spinner.set_message("writing");
         imported.save(&args.out)?;
@@ -78,4 +80,20 @@ pub(crate) fn run(args: &Import) -> Result<()> {
     spinner.finish_and_clear();
     println!("{summary} in {}", args.out.display());
     Ok(())
+}
+
+/// Refuses the objects of a store, which an import in memory would look for on the disk.
+fn check_files(events: &[PathBuf]) -> Result<()> {
+    let is_object = |path: &&PathBuf| {
+        let text = path.to_string_lossy();
+        ["s3://", "gs://", "az://"].iter().any(|scheme| text.starts_with(scheme))
+    };
+    match events.iter().find(is_object) {
+        None => Ok(()),
+        Some(object) => Err(BadInput(format!(
+            "{}: expected a file, found an object of a store; give --memory or --cluster as well",
+            object.display()
+        ))
+        .into()),
+    }
 }

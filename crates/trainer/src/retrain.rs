@@ -95,7 +95,8 @@ mod with_llama {
         };
         let imported = pipeline::import(&job)?;
         if current.has_data(imported.data()) {
-            println!("release {}: no new events, nothing to do", current.name());
+            print!("{}", imported.read());
+            println!("release {}: no new events to learn from, nothing to do", current.name());
             return Ok(());
         }
         print!("{}", imported.read());

@@ -4,10 +4,12 @@ use rayon::prelude::*;
 use tandem_dataset::ItemIndex;
 
 /// The largest weight that is tried.
-pub const MAX_WEIGHT: f32 = 2.0;
+pub const MAX_WEIGHT: f32 = 8.0;
 /// Weights that are tried for each signal but the first, whose weight is 1.
-const WEIGHTS: [f32; 14] =
-    [0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0, 1.4, MAX_WEIGHT];
+const WEIGHTS: [f32; 18] = [
+    0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6,
+    MAX_WEIGHT,
+];
 /// Rounds over all signals; the weights rarely change after the second.
 const ROUNDS: usize = 4;
 /// Cut-off of the NDCG that is maximised.

@@ -117,7 +117,7 @@ pub(super) async fn write_all(
             sqlx::query_as(constant(keys)).fetch_all(&mut *connection).await?;
         for row in keys {
             summary.keys += 1;
-            put!(Line::Key(key(row)?));
+            put!(Line::Key(key(row)));
         }
     });
     put!(Line::End(summary));

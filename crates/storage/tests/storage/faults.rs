@@ -23,7 +23,9 @@ fn path(database: &TestDatabase) -> std::path::PathBuf {
 }
 
 /// A connection of another program.
-fn other_program(database: &TestDatabase) -> (tokio::runtime::Runtime, SqliteConnection) {
+pub(crate) fn other_program(
+    database: &TestDatabase,
+) -> (tokio::runtime::Runtime, SqliteConnection) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let options = SqliteConnectOptions::new().filename(path(database));
     let connection = runtime.block_on(SqliteConnection::connect_with(&options)).unwrap();

@@ -2,9 +2,13 @@
 
 use std::{num::NonZeroU32, sync::Barrier, thread};
 
+use sqlx::Executor;
 use tandem_storage::{AddKeyError, Storage, StorageError, StoredKey, StoredKeys};
 
-use crate::databases::{TestDatabase, on_each};
+use crate::{
+    databases::{TestDatabase, on_each},
+    faults::other_program,
+};
 
 /// A key of this id, for the pages of two origins.
 pub(crate) fn stored_key(id: &str, name: &str) -> StoredKey {
@@ -111,8 +115,9 @@ fn an_id_and_a_hash_are_those_of_one_key() {
         let same_id = StoredKey { sha256: "f".repeat(64), ..stored_key("1", "another") };
         let same_hash = StoredKey { id: "2".to_owned(), ..stored_key("1", "another") };
         for twice in [same_id, same_hash] {
+            let id = twice.id.clone();
             let error = add(&storage, twice).unwrap_err();
-            assert!(matches!(error, AddKeyError::Storage(StorageError::Query(_))), "{error:?}");
+            assert!(matches!(&error, AddKeyError::Taken { id: it } if *it == id), "{error:?}");
         }
         assert_eq!(ids(&storage), ["1"]);
     });
@@ -132,13 +137,28 @@ fn several_keys_are_added_all_or_none() {
         assert_eq!(add(&[("1", "app"), ("3", "shop"), ("2", "shop")]).unwrap(), 1);
         let error = add(&[("4", "app"), ("5", "shop")]).unwrap_err();
         assert!(matches!(&error, AddKeyError::TooMany { name, .. } if name == "shop"), "{error:?}");
-        add(&[("6", "app"), ("6", "press")]).map(|_| ()).unwrap();
+        assert_eq!(add(&[("6", "app"), ("6", "press")]).unwrap(), 1);
         let other = StoredKey { sha256: "f".repeat(64), ..stored_key("7", "press") };
         let twice = vec![other, stored_key("7", "press")];
         let error = storage.block_on(storage.add_keys(twice)).unwrap_err();
-        assert!(matches!(error, AddKeyError::Storage(StorageError::Query(_))), "{error:?}");
+        assert!(matches!(&error, AddKeyError::Taken { id } if id == "7"), "{error:?}");
         assert_eq!(ids(&storage), ["2", "1", "3", "6"]);
     });
+}
+
+/// Another program has written it. The others can be read, and it can be revoked.
+#[test]
+fn a_key_with_unreadable_origins_is_listed_as_it_is() {
+    let database = TestDatabase::sqlite();
+    let storage = database.open();
+    add(&storage, stored_key("1", "shop")).unwrap();
+    add(&storage, stored_key("2", "app")).unwrap();
+    let (runtime, mut other) = other_program(&database);
+    runtime.block_on(other.execute("UPDATE keys SET origins = 'no list' WHERE id = '1'")).unwrap();
+    let keys = read(&storage).keys;
+    assert_eq!(keys[0].origins, ["no list"]);
+    assert_eq!(keys[1], stored_key("2", "app"));
+    assert!(revoke(&storage, "1"));
 }
 
 /// Each with connections of its own, as the commands on several machines.
@@ -156,7 +176,7 @@ fn of_keys_that_are_added_at_once_two_are_stored() {
                     match add(&storage, stored_key(&number.to_string(), "shop")) {
                         Ok(()) => true,
                         Err(AddKeyError::TooMany { .. }) => false,
-                        Err(AddKeyError::Storage(error)) => panic!("{error:?}"),
+                        Err(error) => panic!("{error:?}"),
                     }
                 })
             };

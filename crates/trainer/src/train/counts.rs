@@ -9,7 +9,10 @@ use tandem_dataset::{
     counts::{CountOptions, CountTable},
 };
 
-use crate::values::{self, ADVANCED, BASIC, FILES};
+use crate::{
+    terminal::note,
+    values::{self, ADVANCED, BASIC, FILES},
+};
 
 /// Options of `tandem train counts`.
 #[derive(Args, Debug)]
@@ -54,5 +57,11 @@ pub(crate) fn run(args: &TrainCounts) -> Result<()> {
     let table = CountTable::of_folder(&folder, args.hold_out, args.counts.options())?;
     table.write(&folder.catalogue, &args.out)?;
     println!("{}: {} pairs of {} items", args.out.display(), table.pairs(), table.items());
+    if table.pairs() == 0 {
+        note(format_args!(
+            "no item was chosen near another one, so counts cannot rank; import more data{}",
+            if args.hold_out > 0 { " or give a smaller --hold-out" } else { "" }
+        ));
+    }
     Ok(())
 }

@@ -137,6 +137,12 @@ fn arguments_that_make_no_sense_are_status_2() {
     assert_eq!(bench.run("--version").status.code(), Some(0));
 }
 
+#[test]
+fn objects_of_a_store_need_memory_or_cluster() {
+    let said = Bench::new().failed(2, "import --events s3://logs/a.parquet --out set");
+    assert!(said.contains("s3://logs/a.parquet") && said.contains("give --memory"), "{said}");
+}
+
 #[cfg(not(feature = "datafusion"))]
 #[test]
 fn a_build_without_datafusion_says_how_to_get_it() {
@@ -149,6 +155,6 @@ fn a_build_without_datafusion_says_how_to_get_it() {
         "cluster executor --scheduler df://127.0.0.1:5",
     ] {
         let said = bench.failed(2, options);
-        assert!(said.contains("--features datafusion"), "{options}: {said}");
+        assert!(said.contains("--features llama,datafusion"), "{options}: {said}");
     }
 }

@@ -162,7 +162,7 @@ fn retraining_takes_up_new_events_and_items() {
     run(&bench, QUICKSTART);
     let first = current(&bench);
     let (said, _) = run(&bench, "retrain --out shop --minutes 0");
-    assert!(said.contains("no new events, nothing to do"), "{said}");
+    assert!(said.contains("no new events to learn from, nothing to do"), "{said}");
     assert_eq!(current(&bench), first);
 
     // Two more items and ten more users.
@@ -176,7 +176,7 @@ fn retraining_takes_up_new_events_and_items() {
     let release = bench.path("shop/releases").join(&second);
     assert_eq!(Dataset::load(&release.join("data")).unwrap().catalogue.len(), 32);
     let (said, _) = run(&bench, "retrain --out shop --minutes 0");
-    assert!(said.contains("no new events, nothing to do"), "{said}");
+    assert!(said.contains("no new events to learn from, nothing to do"), "{said}");
     // The earlier release is still there.
     assert_eq!(names(&bench.path("shop/releases")).len(), 2);
 }

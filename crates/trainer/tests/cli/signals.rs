@@ -67,8 +67,8 @@ fn the_report_has_the_signals_that_were_given() {
     assert!(!said.contains("text") && !said.contains("small model"), "{said}");
     assert!(said.contains("on the validation targets that the weights were fitted on"), "{said}");
     // The model has random weights, so that counts are all that matters.
-    assert!(said.contains("counts 2,"), "{said}");
-    assert!(noted.contains("the weight of counts is 2, the largest that is tried"), "{noted}");
+    assert!(said.contains("counts 8,"), "{said}");
+    assert!(noted.contains("the weight of counts is 8, the largest that is tried"), "{noted}");
 
     bench.done(EMBED);
     let said = bench.done(&format!("{FIT} --text text.safetensors"));
