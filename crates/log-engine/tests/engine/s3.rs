@@ -12,7 +12,7 @@ use crate::{
 };
 
 const CSV: &[u8] =
-    b"user,item,time,event\nann,tea,1700000000,view\nann,cup,x,view\nbob,tea,1,cart\n";
+    b"user,item,time,event\nann,tea,1700000000,view\nann,cup,x,view\nbob,tea,1700000001,cart\n";
 
 fn files() -> [(&'static str, Vec<u8>); 3] {
     let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
