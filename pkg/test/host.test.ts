@@ -611,6 +611,25 @@ describe('missing rows and cells', () => {
     expect(client.calls).not.toContain('further');
   });
 
+  it('that arrive during a ranking are in the selection', async () => {
+    const { client, recommender } = await stand();
+    const fetched = held<Fetched>();
+    client.missing = [fetched];
+    client.exhausted = false;
+    await recommender.track({ type: 'click', item: 'x' });
+    const rank = client.rankDeeper.bind(client);
+    client.rankDeeper = async (k) => {
+      client.rankDeeper = rank;
+      const ranking = await rank(k);
+      client.catalogue = [...'abcdefghi'];
+      fetched.resolve({ update: update(), rows: false, errors: [], more: false, failed: false });
+      await settle();
+      return ranking;
+    };
+    expect((await recommender.recommend({ k: 9 })).items).toHaveLength(9);
+    expect(client.calls).not.toContain('further');
+  });
+
   it.each([
     ['let clicks be learnt from that lacked a row', true],
     ['without rows of clicked items cause no learning step', false],

@@ -112,7 +112,9 @@ export class PersonalData {
   async track(event: TrackedEvent, attribution: Attribution = {}): Promise<Update> {
     const queued = this.outbox?.add(event, attribution);
     if (this.journal.busy) await this.journal.idle();
-    if (!this.#host.ready()) return this.#host.call({ type: 'recommend', waitMs: 0 });
+    if (!this.#host.ready()) {
+      return (await this.#host.call({ type: 'recommend', waitMs: 0 })).update;
+    }
     const id = this.journal.nextId();
     const safe = this.journal.record(id, event);
     try {

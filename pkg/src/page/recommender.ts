@@ -375,13 +375,14 @@ export class Recommender {
     const { timeoutMs } = this.#supervisor.settings;
     const waitMs = options.wait ?? timeoutMs ?? DEFAULT_TIMEOUT_MS;
     const end = performance.now() + waitMs;
-    const update = await this.#call({ type: 'recommend', waitMs });
+    const { arrivals, update } = await this.#call({ type: 'recommend', waitMs });
     const connectionChanged = this.#note(update);
     this.#events.emit('decision', update.decision);
     if (connectionChanged) this.#events.emit('offline', update.connection);
-    const items = await selectEnough(update, options, {
+    const ranking = { ...update, arrivals };
+    const items = await selectEnough(ranking, options, {
       deeper: (k) => this.#call({ type: 'deeper', k }),
-      further: () => before(end, () => this.#call({ type: 'further' })),
+      further: (known) => before(end, () => this.#call({ type: 'further', arrivals: known })),
       neighbours: (item, k) => this.#call({ type: 'similar', item, k }),
     });
     return { ...update, items, recommendation: randomId() };

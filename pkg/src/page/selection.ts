@@ -1,4 +1,5 @@
 import type { ItemId } from '../shared/generated.js';
+import type { Arrivals } from '../shared/messages.js';
 import type { RecommendedItem } from '../shared/update.js';
 import { argument, itemIds, optionsOf } from './check.js';
 import { diversified, type Neighbours } from './diversity.js';
@@ -66,7 +67,7 @@ export interface CheckedOptions extends Omit<RecommendOptions, 'rules'> {
 }
 
 /** A ranking, and whether a longer one would have no further items. */
-interface Ranked {
+interface Ranked extends Arrivals {
   items: RecommendedItem[];
   exhausted: boolean;
 }
@@ -75,8 +76,11 @@ interface Ranked {
 export interface SelectionSource {
   /** A longer ranking. */
   deeper(k: number): Promise<Ranked>;
-  /** Fetches further cells; whether a longer ranking may have more items now. */
-  further(): Promise<boolean>;
+  /**
+   * Fetches further cells, unless something has arrived since the ranking with `arrivals`; whether
+   * a new ranking may have more items.
+   */
+  further(arrivals: number): Promise<boolean>;
   neighbours: Neighbours;
 }
 
@@ -118,16 +122,16 @@ export async function selectEnough(
   { deeper, further, neighbours }: SelectionSource,
 ): Promise<RecommendedItem[]> {
   const { k, rules, diversity } = options;
-  let { items, exhausted } = ranking;
+  let { items, exhausted, arrivals } = ranking;
   let kept = keep(items, options);
   const enough = (): boolean => k === undefined || applyRules(kept, rules).length >= k;
   let depth = DEEPER.first;
   for (let left = MAX_FURTHER; !enough(); left -= 1) {
     for (; !enough() && !exhausted; depth *= DEEPER.factor) {
-      ({ items, exhausted } = await deeper(depth));
+      ({ items, exhausted, arrivals } = await deeper(depth));
       kept = keep(items, options);
     }
-    if (enough() || left === 0 || !(await further())) break;
+    if (enough() || left === 0 || !(await further(arrivals))) break;
     exhausted = false;
   }
   if (diversity > 0) kept = await diversified(kept, k, diversity, neighbours);

@@ -94,8 +94,11 @@ export type Command =
   | { type: 'recommend'; waitMs: number }
   /** A longer ranking, with the best `k` items of the search. */
   | { type: 'deeper'; k: number }
-  /** Fetches further cells; resolves with whether a longer ranking may have more items now. */
-  | { type: 'further' }
+  /**
+   * Fetches further cells, unless there were more arrivals than `arrivals`, those of the last
+   * ranking; resolves with whether a new ranking may have more items.
+   */
+  | { type: 'further'; arrivals: number }
   | { type: 'setAvailable'; items: string[] | null }
   | { type: 'setExcluded'; excluded: Excluded }
   | { type: 'explain'; item: string }
@@ -117,13 +120,18 @@ export type Command =
   /** Measures both devices on a session, in a worker that does nothing else. */
   | { type: 'trial'; settings: OpenSettings; snapshot: Uint8Array };
 
+/** How often rows or cells had arrived when a ranking was made. */
+export interface Arrivals {
+  arrivals: number;
+}
+
 /** Result of each command. */
 export interface Results {
   open: Opened;
   track: Update;
   undo: { event: TrackedEvent | null; update: Update };
-  recommend: Update;
-  deeper: Deeper & { items: RecommendedItem[] };
+  recommend: Arrivals & { update: Update };
+  deeper: Arrivals & Deeper & { items: RecommendedItem[] };
   further: boolean;
   setAvailable: Update;
   setExcluded: Update;

@@ -1,7 +1,14 @@
 import { toWire, wireError } from '../shared/errors.js';
-import type { ClientUpdate, ConnectionState, Fetched, TrackedEvent } from '../shared/generated.js';
+import type {
+  ClientUpdate,
+  ConnectionState,
+  Deeper,
+  Fetched,
+  TrackedEvent,
+} from '../shared/generated.js';
 import { Ledger } from '../shared/ledger.js';
 import type {
+  Arrivals,
   Command,
   Delivery,
   OpenSettings,
@@ -142,11 +149,11 @@ export class Host {
       case 'deeper':
         return this.#described(
           id,
-          (client) => client.rankDeeper(command.k),
+          (client) => this.#rankDeeper(client, command.k),
           ({ items }) => items,
         );
       case 'further':
-        return this.#missing.fetchFurther();
+        return this.#missing.fetchFurther(command.arrivals);
       case 'setAvailable':
         this.#remember({ available: command.items });
         return this.#enter(async (client) =>
@@ -381,11 +388,13 @@ export class Host {
   /** Ranks again. Without anything to rank it waits for a list that is in flight. */
   async #recommend(id: number, waitMs: number): Promise<unknown> {
     const waiting = await this.#enter(async (client) => {
+      // Before the ranking: what arrives during it may be missing in it.
+      const { arrivals } = this.#missing;
       const update = await client.recommend();
       this.#follow(update);
       const { pending } = this.#requester;
       if (update.items.length > 0 || pending === null || waitMs === 0) {
-        this.#post(update, { id, value: null }, null);
+        this.#post(update, { id, value: { arrivals } }, null);
         return null;
       }
       // Wrapped in an object, because the queue would wait for a bare promise.
@@ -393,9 +402,15 @@ export class Host {
     });
     if (waiting === null) return POSTED;
     await within(waitMs, waiting.pending);
-    return this.#enter(async (client) =>
-      this.#post(await client.recommend(), { id, value: null }, null),
-    );
+    return this.#enter(async (client) => {
+      const { arrivals } = this.#missing;
+      return this.#post(await client.recommend(), { id, value: { arrivals } }, null);
+    });
+  }
+
+  async #rankDeeper(client: Client, k: number): Promise<Arrivals & Deeper> {
+    const { arrivals } = this.#missing;
+    return { arrivals, ...(await client.rankDeeper(k)) };
   }
 
   /** The server has another catalogue: loads its model and continues with the history. */

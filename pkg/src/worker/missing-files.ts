@@ -18,9 +18,15 @@ export class MissingFiles {
   readonly #host: MissingHost;
   /** The request in flight, until `done`; `again`: there was another event since. */
   #fetching: { again: boolean; done: Promise<void> } | null = null;
+  #arrivals = 0;
 
   constructor(host: MissingHost) {
     this.#host = host;
+  }
+
+  /** How often rows or cells have arrived. */
+  get arrivals(): number {
+    return this.#arrivals;
   }
 
   /** Fetches what is missing after an event. */
@@ -37,6 +43,7 @@ export class MissingFiles {
       .fetchMissing()
       .then((fetched) => {
         fetching.again ||= fetched.more;
+        if (fetched.update !== null) this.#arrivals += 1;
         this.#host.arrived(fetched, client === this.#host.client());
       })
       .catch((error: unknown) => this.#host.fault(error))
@@ -49,23 +56,21 @@ export class MissingFiles {
   }
 
   /**
-   * Fetches further cells. Resolves with whether rows or cells have arrived, also those of a
-   * request that was in flight.
+   * Fetches further cells, unless rows or cells have arrived since there were `known` arrivals, or
+   * do so in a request that is in flight. Resolves with whether something has arrived.
    */
-  async fetchFurther(): Promise<boolean> {
-    let arrived = false;
-    while (this.#fetching !== null) {
-      arrived = true;
-      await this.#fetching.done;
-    }
+  async fetchFurther(known: number): Promise<boolean> {
+    while (this.#fetching !== null) await this.#fetching.done;
+    if (this.#arrivals > known) return true;
     const client = this.#host.client();
-    if (arrived || client === null) return arrived;
+    if (client === null) return false;
     const further = client.fetchFurther();
     const fetching = { again: false, done: further.then(nothing, nothing) };
     this.#fetching = fetching;
     try {
       const { errors, more } = await further;
       for (const error of errors) this.#host.fault(error);
+      if (more) this.#arrivals += 1;
       return more;
     } finally {
       this.#fetching = null;
