@@ -323,7 +323,9 @@ fn refuse(error: &dyn std::error::Error) -> ExitCode {
 
 /// Writes to stdout, which may be closed.
 fn print(text: &str) -> ExitCode {
-    match writeln!(io::stdout(), "{text}") {
+    // A list of nothing has no line.
+    let end = if text.is_empty() { "" } else { "\n" };
+    match write!(io::stdout(), "{text}{end}") {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::from(CANNOT_START),
     }

@@ -301,7 +301,7 @@ fn a_damaged_copy_is_repaired_at_the_start_and_found_by_a_check() {
 
     let (status, said) = check();
     assert_eq!(status, Some(0), "{said}");
-    assert!(said.contains("is damaged; downloading it again"), "{said}");
+    assert!(said.contains("files of a downloaded release were damaged"), "{said}");
     assert_eq!(fs::read(&model).unwrap(), whole);
 
     replace(&whole[..whole.len() - 10]);

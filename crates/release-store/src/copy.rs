@@ -263,24 +263,23 @@ impl LocalCopy {
         };
         let faulty = list.files.iter().filter_map(|file| {
             let path = self.folder.join(&file.path);
-            let found = fault(&path, file)?;
-            tracing::warn!(
-                file = %path.display(),
-                found,
-                "a file of a downloaded release is damaged; downloading it again"
-            );
-            Some((file, path, found))
+            fault(&path, file).map(|found| (file, path, found))
         });
         let faulty: Vec<_> = faulty.collect();
         let Some((_, path, found)) = faulty.first().cloned() else { return Ok(()) };
         let targets: Vec<_> = faulty.into_iter().map(|(file, path, _)| (file, path)).collect();
         let staging = self.staging(name);
-        self.get(&staging, &targets).map_err(|cause| ReleaseStoreError::DamagedCopy {
-            path,
+        if let Err(cause) = self.get(&staging, &targets) {
+            return Err(ReleaseStoreError::DamagedCopy { path, found, cause: Box::new(cause) });
+        }
+        // Not before: without the store, a start tries this twice a second.
+        tracing::warn!(
+            release = name,
+            files = targets.len(),
+            first = %path.display(),
             found,
-            cause: Box::new(cause),
-        })?;
-        tracing::info!(release = name, files = targets.len(), "downloaded damaged files again");
+            "files of a downloaded release were damaged; downloaded them again"
+        );
         remove(&staging)
     }
 

@@ -116,14 +116,21 @@ impl CountTable {
         let targets = file.column("targets", Dtype::U32)?;
         let weights = file.column("weights", Dtype::F32)?;
         let in_order = starts.windows(2).all(|pair| pair[0] <= pair[1]);
-        let sizes = (starts.len() as u64, popularity.left, weights.left);
         let pairs = targets.left;
-        if sizes != (items as u64 + 1, items as u64, pairs)
+        if (starts.len() as u64, popularity.left, weights.left)
+            != (items as u64 + 1, items as u64, pairs)
             || !in_order
             || starts[0] != 0
             || starts[items] != pairs
         {
-            return Err(refused(path, "rows of pairs for each item", &format!("{sizes:?}")));
+            let expected = format!("a row and a count for each of the {items} items");
+            let found = format!(
+                "{} rows, {} counts, {pairs} targets and {} weights",
+                starts.len().saturating_sub(1),
+                popularity.left,
+                weights.left
+            );
+            return Err(refused(path, &expected, &found));
         }
         let popularity = popularity.map(|it| it.map(f32::from_le_bytes));
         let popularity = popularity.collect::<io::Result<Vec<f32>>>().map_err(read)?;
@@ -187,14 +194,14 @@ impl<'a> TensorFile<'a> {
         };
         let damaged = |error: &dyn std::fmt::Display| refused(path, "a safetensors file", error);
         let (header, size) = open().map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => damaged(&error),
+            io::ErrorKind::UnexpectedEof => damaged(&"a file without a header"),
             _ => DatasetError::io("read", path)(error),
         })?;
         let start = (WORD + header.len()) as u64;
         let header: Metadata = serde_json::from_slice(&header).map_err(|error| damaged(&error))?;
         let expected = start.saturating_add(header.data_len() as u64);
         if size != expected {
-            return Err(damaged(&format_args!("{size} bytes instead of {expected}")));
+            return Err(damaged(&format_args!("one of {size} bytes that should have {expected}")));
         }
         Ok(Self { path, header, start })
     }
@@ -312,9 +319,17 @@ mod tests {
             "{error}"
         );
         let good = fs::read(&path).unwrap();
-        for length in [0, 4, good.len() / 2, good.len() - 1] {
+        let whole = good.len();
+        let short = format!("one of {} bytes that should have {whole}", whole - 1);
+        for (length, found) in [
+            (0, "a file without a header"),
+            (4, "a file without a header"),
+            (whole / 2, "safetensors file"),
+            (whole - 1, &short),
+        ] {
             fs::write(&path, &good[..length]).unwrap();
-            assert!(CountTable::read(&shop, &path).unwrap_err().blames_input(), "{length}");
+            let error = CountTable::read(&shop, &path).unwrap_err();
+            assert!(error.blames_input() && error.to_string().contains(found), "{error}");
         }
         // Every single byte changed: an error or a table, never a panic.
         for at in 0..good.len() {

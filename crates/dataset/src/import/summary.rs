@@ -173,8 +173,8 @@ impl Reason {
                 "{events} after a lighter one on the same item, such as a cart after a view"
             ),
             Self::Repeat => number(
-                "interaction with an item that the user had before (--repeats keep)",
-                "interactions with an item that the user had before (--repeats keep)",
+                "interaction with an item that the user had before (--repeats keep keeps it)",
+                "interactions with an item that the user had before (--repeats keep keeps them)",
             ),
         }
     }
