@@ -379,8 +379,7 @@ export class Recommender {
     const connectionChanged = this.#note(update);
     this.#events.emit('decision', update.decision);
     if (connectionChanged) this.#events.emit('offline', update.connection);
-    const ranking = { ...update, arrivals };
-    const items = await selectEnough(ranking, options, {
+    const items = await selectEnough({ ...update, arrivals }, options, {
       deeper: (k) => this.#call({ type: 'deeper', k }),
       further: (known) => before(end, () => this.#call({ type: 'further', arrivals: known })),
       neighbours: (item, k) => this.#call({ type: 'similar', item, k }),

@@ -1,14 +1,7 @@
 import { toWire, wireError } from '../shared/errors.js';
-import type {
-  ClientUpdate,
-  ConnectionState,
-  Deeper,
-  Fetched,
-  TrackedEvent,
-} from '../shared/generated.js';
+import type { ClientUpdate, ConnectionState, Fetched, TrackedEvent } from '../shared/generated.js';
 import { Ledger } from '../shared/ledger.js';
 import type {
-  Arrivals,
   Command,
   Delivery,
   OpenSettings,
@@ -30,6 +23,7 @@ import { Network, ownFetch } from './network.js';
 import { PageFetcher } from './page-fetch.js';
 import { JobQueue } from './queue.js';
 import { tryDevices } from './trial.js';
+import { within } from './within.js';
 
 /** Receiver of the host's messages: the worker's global scope, or a port in tests. */
 export interface Port {
@@ -149,7 +143,7 @@ export class Host {
       case 'deeper':
         return this.#described(
           id,
-          (client) => this.#rankDeeper(client, command.k),
+          (client) => this.#missing.rank(() => client.rankDeeper(command.k)),
           ({ items }) => items,
         );
       case 'further':
@@ -388,9 +382,7 @@ export class Host {
   /** Ranks again. Without anything to rank it waits for a list that is in flight. */
   async #recommend(id: number, waitMs: number): Promise<unknown> {
     const waiting = await this.#enter(async (client) => {
-      // Before the ranking: what arrives during it may be missing in it.
-      const { arrivals } = this.#missing;
-      const update = await client.recommend();
+      const { arrivals, ...update } = await this.#missing.rank(() => client.recommend());
       this.#follow(update);
       const { pending } = this.#requester;
       if (update.items.length > 0 || pending === null || waitMs === 0) {
@@ -403,14 +395,9 @@ export class Host {
     if (waiting === null) return POSTED;
     await within(waitMs, waiting.pending);
     return this.#enter(async (client) => {
-      const { arrivals } = this.#missing;
-      return this.#post(await client.recommend(), { id, value: { arrivals } }, null);
+      const { arrivals, ...update } = await this.#missing.rank(() => client.recommend());
+      return this.#post(update, { id, value: { arrivals } }, null);
     });
-  }
-
-  async #rankDeeper(client: Client, k: number): Promise<Arrivals & Deeper> {
-    const { arrivals } = this.#missing;
-    return { arrivals, ...(await client.rankDeeper(k)) };
   }
 
   /** The server has another catalogue: loads its model and continues with the history. */
@@ -500,15 +487,4 @@ export class Host {
   #fault(error: unknown): void {
     this.#port.postMessage({ kind: 'fault', error: toWire(error) });
   }
-}
-
-/** Resolves when `pending` does, or after `ms` milliseconds. */
-function within(ms: number, pending: Promise<void>): Promise<void> {
-  return new Promise((done) => {
-    const timer = setTimeout(done, ms);
-    void pending.finally(() => {
-      clearTimeout(timer);
-      done();
-    });
-  });
 }

@@ -1,4 +1,5 @@
 import type { Fetched } from '../shared/generated.js';
+import type { Arrivals } from '../shared/messages.js';
 import type { Client } from './engine.js';
 
 /** What {@link MissingFiles} needs of the host. */
@@ -18,15 +19,17 @@ export class MissingFiles {
   readonly #host: MissingHost;
   /** The request in flight, until `done`; `again`: there was another event since. */
   #fetching: { again: boolean; done: Promise<void> } | null = null;
+  /** How often rows or cells have arrived. */
   #arrivals = 0;
 
   constructor(host: MissingHost) {
     this.#host = host;
   }
 
-  /** How often rows or cells have arrived. */
-  get arrivals(): number {
-    return this.#arrivals;
+  /** Makes a ranking. What arrives in the meantime may be missing in it and is not counted. */
+  async rank<T extends object>(ranking: () => Promise<T>): Promise<T & Arrivals> {
+    const arrivals = this.#arrivals;
+    return { ...(await ranking()), arrivals };
   }
 
   /** Fetches what is missing after an event. */
