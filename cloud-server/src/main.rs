@@ -323,7 +323,7 @@ fn refuse(error: &dyn std::error::Error) -> ExitCode {
 
 /// Writes to stdout, which may be closed.
 fn print(text: &str) -> ExitCode {
-    // A list of nothing has no line.
+    // An empty list has no lines.
     let end = if text.is_empty() { "" } else { "\n" };
     match write!(io::stdout(), "{text}{end}") {
         Ok(()) => ExitCode::SUCCESS,

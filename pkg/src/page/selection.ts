@@ -77,8 +77,8 @@ export interface SelectionSource {
   /** A longer ranking. */
   deeper(k: number): Promise<Ranked>;
   /**
-   * Fetches further cells, unless something has arrived since the ranking with `arrivals`; whether
-   * a new ranking may have more items.
+   * Fetches further cells. Not if rows or cells have arrived since the ranking with `arrivals`.
+   * Resolves with whether a new ranking may have more items.
    */
   further(arrivals: number): Promise<boolean>;
   neighbours: Neighbours;

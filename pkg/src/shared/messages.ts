@@ -95,8 +95,8 @@ export type Command =
   /** A longer ranking, with the best `k` items of the search. */
   | { type: 'deeper'; k: number }
   /**
-   * Fetches further cells, unless there were more arrivals than `arrivals`, those of the last
-   * ranking; resolves with whether a new ranking may have more items.
+   * Fetches further cells. Not if rows or cells have arrived since the ranking with `arrivals`.
+   * Resolves with whether a new ranking may have more items.
    */
   | { type: 'further'; arrivals: number }
   | { type: 'setAvailable'; items: string[] | null }

@@ -26,7 +26,7 @@ export class MissingFiles {
     this.#host = host;
   }
 
-  /** Makes a ranking. What arrives in the meantime may be missing in it and is not counted. */
+  /** Makes a ranking, with the arrivals before it: what arrives during it may be missing in it. */
   async rank<T extends object>(ranking: () => Promise<T>): Promise<T & Arrivals> {
     const arrivals = this.#arrivals;
     return { ...(await ranking()), arrivals };
@@ -59,8 +59,9 @@ export class MissingFiles {
   }
 
   /**
-   * Fetches further cells, unless rows or cells have arrived since there were `known` arrivals, or
-   * do so in a request that is in flight. Resolves with whether something has arrived.
+   * Fetches further cells. Not if rows or cells have arrived since the ranking with `known`
+   * arrivals, or arrive with a request that is in flight: a new ranking comes first. Resolves with
+   * whether something has arrived.
    */
   async fetchFurther(known: number): Promise<boolean> {
     while (this.#fetching !== null) await this.#fetching.done;
